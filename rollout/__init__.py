@@ -1,0 +1,51 @@
+"""Move one sub-pipeline of a job system to a new path, a little at a time, and back at once.
+
+Importing this package does nothing: no connection, no thread, no setting is read until the first
+job is submitted. The public names are loaded when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rollout.core.decision import Decision, JobPath, Reason
+    from rollout.core.errors import RolloutError
+    from rollout.core.stages import Stage
+    from rollout.pipeline import SubPipeline
+    from rollout.ports import Job
+    from rollout.wiring import Runtime, build
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Decision": "rollout.core.decision",
+    "Job": "rollout.ports",
+    "JobPath": "rollout.core.decision",
+    "Reason": "rollout.core.decision",
+    "RolloutError": "rollout.core.errors",
+    "Runtime": "rollout.wiring",
+    "Stage": "rollout.core.stages",
+    "SubPipeline": "rollout.pipeline",
+    "build": "rollout.wiring",
+}
+
+__all__ = [
+    "Decision",
+    "Job",
+    "JobPath",
+    "Reason",
+    "RolloutError",
+    "Runtime",
+    "Stage",
+    "SubPipeline",
+    "build",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module on first use."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'rollout' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,27 @@
+"""Runs the migrations on the ledger named by `rollout migrate` (or by ROLLOUT_LEDGER_URL)."""
+
+from alembic import context
+from sqlalchemy import create_engine
+
+from rollout.adapters.sql.tables import metadata
+
+
+def run() -> None:
+    """Migrate over the given connection, or open one to the given URL."""
+    connection = context.config.attributes.get("connection")
+    if connection is not None:
+        _migrate(connection)
+        return
+    engine = create_engine(context.config.get_main_option("sqlalchemy.url") or "")
+    with engine.begin() as own:
+        _migrate(own)
+    engine.dispose()
+
+
+def _migrate(connection: object) -> None:
+    context.configure(connection=connection, target_metadata=metadata)  # type: ignore[arg-type]
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+run()

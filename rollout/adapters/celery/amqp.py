@@ -1,0 +1,156 @@
+"""The door: every message of a declared task passes here before it leaves the process.
+
+Celery's `send_task_message` is the one function that delay, apply_async, send_task, canvas, beat
+and retries all end in, and the only one that holds the whole message. A `task_routes` function
+would see neither chain nor chord, and a signal's exceptions are swallowed (decision 0003).
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+import structlog
+from kombu.exceptions import OperationalError
+
+from rollout.adapters.celery.marks import HEADER, Marks, path_of, queue_of, read_marks
+from rollout.adapters.envelope import seal
+from rollout.core.decision import Decision, JobPath, Reason
+from rollout.core.effects import Effects
+from rollout.ports import Filing
+from rollout.service.submit import UNFILED, Submit
+
+log = structlog.get_logger("rollout")
+
+OPTED_OUT = Decision(JobPath.LEGACY, Reason.OPTED_OUT, -1)
+
+
+class Routed(Protocol):
+    """The declared sub-pipeline, as far as the door needs it."""
+
+    name: str
+    effects: Effects
+    holdback_bp: int
+
+    @property
+    def payload_bytes_max(self) -> int:
+        """Largest envelope in bytes."""
+        ...
+
+    @property
+    def submit(self) -> Submit:
+        """The submission service of this process."""
+        ...
+
+    def key_of(self, job_id: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+        """Routing key of a job. Raises KeyMissing, KeyUnusable, TypeError for wrong arguments."""
+        ...
+
+
+def routed_amqp(base: type, pipelines: Mapping[str, Routed]) -> type:
+    """Make the app's AMQP class with the door in it; `pipelines` is by task name."""
+
+    class RoutedAMQP(base):  # type: ignore[misc]  # Celery's classes are untyped
+        def Router(self, queues: Any = None, create_missing: Any = None) -> Any:
+            router = super().Router(queues, create_missing)
+            router.routes = [_LegacyByDefault(pipelines), *router.routes]
+            return router
+
+        def _create_task_sender(self) -> Callable[..., Any]:
+            send = super()._create_task_sender()
+            queues = self.queues
+
+            def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
+                pipeline = pipelines.get(name)
+                if pipeline is None:
+                    return send(producer, name, message, **options)
+                path, marks, filed = admit(pipeline, message, options)
+                if path is not None:
+                    options["queue"] = queues[queue_of(pipeline.name, path)]
+                options["headers"] = {**(options.get("headers") or {}), HEADER: marks.header()}
+                try:
+                    return send(producer, name, message, **options)
+                except OperationalError as error:
+                    if not filed:
+                        raise
+                    log.warning("broker away, the sweeper will send it", why=str(error))
+                    return None
+
+            return send_task_message
+
+    return RoutedAMQP
+
+
+class _LegacyByDefault:
+    """Routes declared tasks to legacy when the caller names no queue: in doubt, legacy."""
+
+    def __init__(self, pipelines: Mapping[str, Routed]) -> None:
+        self._pipelines = pipelines
+
+    def __call__(self, name: str, *args: Any, **kwargs: Any) -> dict[str, str] | None:
+        pipeline = self._pipelines.get(name)
+        return None if pipeline is None else {"queue": queue_of(pipeline.name, JobPath.LEGACY)}
+
+
+def admit(
+    pipeline: Routed, message: Any, options: Mapping[str, Any]
+) -> tuple[JobPath | None, Marks, bool]:
+    """Decide where a message goes and file its job.
+
+    Returns:
+        The path whose queue it takes (None leaves the caller's queue), the marks it carries, and
+        whether the ledger holds it, so that a broker that is away loses nothing.
+    """
+    headers, properties, body, _ = message
+    marks = read_marks(options.get("headers"))
+    if marks is not None and marks.handed:
+        return None, marks, True
+    job_id = headers["id"]
+    args, kwargs, _ = body
+    key = pipeline.key_of(job_id, tuple(args), kwargs)
+    queue = getattr(options.get("queue"), "name", options.get("queue"))
+    opted_out = path_of(pipeline.name, queue) is None
+    decision = OPTED_OUT if opted_out else _decide(pipeline, key, marks)
+    filing = _filing(pipeline, decision, key, message, properties)
+    if headers["retries"]:
+        pipeline.submit.release(filing)
+        filed = True
+    else:
+        filed = pipeline.submit.file(
+            pipeline.name, pipeline.effects, pipeline.holdback_bp, [filing]
+        )
+        if not filed and not opted_out:
+            decision = UNFILED
+    marks = Marks(key, decision.path, decision.reason, decision.revision)
+    return None if opted_out else decision.path, marks, filed
+
+
+def _decide(pipeline: Routed, key: str, marks: Marks | None) -> Decision:
+    """A retry decides again, except that a job which fell back stays on legacy for good."""
+    if marks is not None and marks.path == JobPath.LEGACY and marks.reason in _STAYS:
+        return marks.decision
+    return pipeline.submit.decide(pipeline.name, key)
+
+
+_STAYS = frozenset({Reason.FAILED, Reason.TIME_LIMIT, Reason.WORKER_LOST, Reason.FENCED})
+
+
+def _filing(
+    pipeline: Routed, decision: Decision, key: str, message: Any, properties: dict[str, Any]
+) -> Filing:
+    headers, _, body, _ = message
+    carried = {
+        **headers,
+        HEADER: Marks(key, decision.path, decision.reason, decision.revision).header(),
+    }
+    eta = headers.get("eta")
+    return Filing(
+        job_id=headers["id"],
+        name=pipeline.name,
+        key=key,
+        path=decision.path,
+        reason=decision.reason,
+        revision=decision.revision,
+        envelope=seal(pipeline.name, carried, body, properties, pipeline.payload_bytes_max),
+        at=pipeline.submit.now(),
+        not_before=datetime.fromisoformat(eta) if eta else None,
+    )

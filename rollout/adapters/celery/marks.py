@@ -1,0 +1,58 @@
+"""What rollout writes into a message's headers, under one name."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rollout.core.decision import Decision, JobPath, Reason
+
+HEADER = "rollout"
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The routing key and the decision a message was sent on.
+
+    `handed` marks a message that the ledger already knows to be on its way to legacy: it passes
+    the door unchanged.
+    """
+
+    key: str
+    path: str
+    reason: str
+    revision: int
+    handed: bool = False
+
+    def header(self) -> dict[str, Any]:
+        """The header's value, plain JSON."""
+        return asdict(self)
+
+    @property
+    def decision(self) -> Decision:
+        """The decision as an object."""
+        return Decision(JobPath(self.path), Reason(self.reason), self.revision)
+
+
+def read_marks(headers: Any) -> Marks | None:
+    """Read a header; None for a message from elsewhere or one that somebody mangled."""
+    found = headers.get(HEADER) if isinstance(headers, dict) else None
+    if not isinstance(found, dict):
+        return None
+    try:
+        marks = Marks(**found)
+        marks.decision  # noqa: B018  # an unknown path or reason raises
+        return marks
+    except (TypeError, ValueError):
+        return None
+
+
+def queue_of(name: str, path: JobPath) -> str:
+    """Name of the queue of one path."""
+    return f"{name}.{path}"
+
+
+def path_of(name: str, queue: str | None) -> JobPath | None:
+    """Path that a queue belongs to; None for a queue that is not ours."""
+    for path in JobPath:
+        if queue == queue_of(name, path):
+            return path
+    return None

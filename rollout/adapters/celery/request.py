@@ -1,0 +1,74 @@
+"""What a path cannot catch, seen by the worker's main process: a dead child, a hard time limit.
+
+Without this the job would wait for the broker to deliver it again; with it legacy has the job as
+soon as the death is noticed.
+"""
+
+from typing import Any
+
+import structlog
+from billiard.einfo import ExceptionWithTraceback
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+from celery.exceptions import Ignore, Reject
+from celery.worker.request import Request
+from celery.worker.state import task_ready
+
+from rollout.core.decision import Reason
+from rollout.service.attempt import Failed
+
+log = structlog.get_logger("rollout")
+
+
+class SubPipelineRequest(Request):  # type: ignore[misc]  # Celery's classes are untyped
+    """Sends a job to legacy when its process is lost."""
+
+    _taken_care_of = False
+
+    def on_failure(
+        self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
+    ) -> Any:
+        """Handle the end of a job whose path raised, or whose process is gone."""
+        error = exc_info.exception
+        if isinstance(error, ExceptionWithTraceback):
+            error = error.exc
+        if isinstance(error, TimeLimitExceeded):
+            reason = Reason.TIME_LIMIT
+        elif isinstance(error, (WorkerLostError, SystemExit)):
+            reason = Reason.WORKER_LOST
+        else:
+            return super().on_failure(exc_info, send_failed_event, return_ok)
+        if self._already_cancelled or self._already_revoked or self._taken_care_of:
+            return super().on_failure(exc_info, send_failed_event, return_ok)
+        return self._lost(reason, exc_info, send_failed_event)
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """Skip Celery's own failure for a hard limit that `on_failure` has dealt with."""
+        if soft or not self._taken_care_of:
+            super().on_timeout(soft, timeout)
+
+    def _lost(self, reason: Reason, exc_info: Any, send_failed_event: bool) -> Any:
+        self._taken_care_of = True
+        context = self._context
+        task = self.task
+        job = task.job_of(context)
+        if job is None:
+            return super().on_failure(exc_info, send_failed_event)
+        worker = task.worker_of(context, self.worker_pid)
+        log.warning("worker process lost", job=self.id, worker=worker, reason=str(reason))
+        outcome = task.pipeline.attempts.worker_lost(task.pipeline, job, worker, reason)
+        if isinstance(outcome, Failed):
+            return super().on_failure(exc_info, send_failed_event)
+        task_ready(self)
+        try:
+            task.carry_out(context, outcome)
+        except Ignore:
+            self.acknowledge()
+        except Reject:
+            self.reject(requeue=True)
+        except Exception as error:
+            # Not acknowledged: the broker or the sweeper delivers the job again.
+            log.error("could not hand over a lost job", job=self.id, why=str(error))
+            self.reject(requeue=True)
+        else:
+            self.acknowledge()
+        return None

@@ -1,0 +1,140 @@
+"""Rollout in a worker's main process: claims are renewed, foreign messages are kept."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import structlog
+from celery import bootsteps, signals
+from celery.worker import state
+from kombu.utils.encoding import safe_repr
+
+from rollout.adapters.celery.marks import path_of
+from rollout.core.errors import LedgerUnreachable
+from rollout.ports import Clock, Ledger
+
+log = structlog.get_logger("rollout")
+
+KEPT_BYTES_MAX = 20_000
+
+
+class Worked(Protocol):
+    """A sub-pipeline, as far as the worker's main process needs it."""
+
+    name: str
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of this process."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """Time."""
+        ...
+
+    @property
+    def silent_after_s(self) -> float:
+        """Seconds without renewal after which a job's worker counts as dead."""
+        ...
+
+    def check(self) -> None:
+        """Raise DeclarationError when a path or hook is missing."""
+        ...
+
+
+def worker_step(pipelines: Mapping[str, Worked]) -> type:
+    """Make the bootstep of one app; `pipelines` is by task name."""
+
+    class RolloutStep(bootsteps.StartStopStep):  # type: ignore[misc]  # untyped base
+        """Renews claims of running jobs and keeps refused messages."""
+
+        requires = ("celery.worker.consumer.tasks:Tasks",)
+
+        def __init__(self, consumer: Any, **kwargs: Any) -> None:
+            super().__init__(consumer, **kwargs)
+            self._timer: Any = None
+            self._receivers: list[tuple[Any, Callable[..., None]]] = []
+
+        def start(self, consumer: Any) -> None:
+            for pipeline in pipelines.values():
+                pipeline.check()
+            pause_s = min(pipeline.silent_after_s for pipeline in pipelines.values()) / 3
+            self._timer = consumer.timer.call_repeatedly(pause_s, lambda: renew(pipelines))
+            self._keep_refused(consumer)
+
+        def stop(self, consumer: Any) -> None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            for signal, receiver in self._receivers:
+                signal.disconnect(receiver)
+            self._receivers.clear()
+
+        def _keep_refused(self, consumer: Any) -> None:
+            def unknown(message: Any, name: str, **kwargs: Any) -> None:
+                keep(pipelines, message, f"no task named {name!r} is registered here")
+
+            def rejected(message: Any, exc: Any = None, **kwargs: Any) -> None:
+                keep(pipelines, message, str(exc) if exc else "not a task message")
+
+            def revoked(request: Any, expired: bool, terminated: bool, **kwargs: Any) -> None:
+                give_up(pipelines, request, "expired" if expired else "revoked")
+
+            for signal, receiver in (
+                (signals.task_unknown, unknown),
+                (signals.task_rejected, rejected),
+                (signals.task_revoked, revoked),
+            ):
+                signal.connect(receiver, weak=False)
+                self._receivers.append((signal, receiver))
+            on_decode_error = consumer.on_decode_error
+
+            def kept_decode_error(message: Any, exc: Exception) -> None:
+                keep(pipelines, message, f"cannot be decoded: {exc}")
+                on_decode_error(message, exc)
+
+            consumer.on_decode_error = kept_decode_error
+
+    return RolloutStep
+
+
+def renew(pipelines: Mapping[str, Worked]) -> None:
+    """Say that this worker lives, for each job it runs."""
+    running: dict[str, list[str]] = {}
+    for request in tuple(state.active_requests):
+        if request.task.name in pipelines:
+            running.setdefault(request.task.name, []).append(request.id)
+    for task_name, job_ids in running.items():
+        pipeline = pipelines[task_name]
+        try:
+            pipeline.ledger.renew(job_ids, pipeline.clock.now())
+        except LedgerUnreachable as error:
+            log.warning("claims not renewed", jobs=len(job_ids), why=str(error))
+
+
+def keep(pipelines: Mapping[str, Worked], message: Any, why: str) -> None:
+    """Keep a refused message of one of our queues in the ledger, for a look."""
+    queue = (message.delivery_info or {}).get("routing_key") or ""
+    for pipeline in pipelines.values():
+        if path_of(pipeline.name, queue) is None:
+            continue
+        headers = safe_repr(message.headers)[:KEPT_BYTES_MAX]
+        body = safe_repr(message.body)[:KEPT_BYTES_MAX]
+        try:
+            pipeline.ledger.keep_message(queue, why, headers, body, pipeline.clock.now())
+        except LedgerUnreachable as error:
+            log.error("refused message not kept", queue=queue, body=body, why=str(error))
+        return
+
+
+def give_up(pipelines: Mapping[str, Worked], request: Any, why: str) -> None:
+    """Record the outcome of a job that Celery discards without calling us."""
+    pipeline = pipelines.get(getattr(request, "task", None) and request.task.name or "")
+    if pipeline is None:
+        return
+    try:
+        pipeline.ledger.fail(request.id, None, None, f"{why} before it ran", pipeline.clock.now())
+    except LedgerUnreachable as error:
+        log.error("outcome not recorded", job=request.id, why=str(error))
+
+

@@ -1,0 +1,231 @@
+"""The Celery task of a sub-pipeline: carries out what `service.attempt` says of a delivery."""
+
+import os
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+import structlog
+from celery import Task, states
+from celery.exceptions import Ignore, Reject, Retry
+
+from rollout.adapters.celery.amqp import Routed
+from rollout.adapters.celery.marks import HEADER, Marks, path_of, queue_of, read_marks
+from rollout.adapters.envelope import seal
+from rollout.core.decision import Decision, JobPath, Reason
+from rollout.core.errors import JobFailed
+from rollout.ports import Filing, Job
+from rollout.service.attempt import (
+    Attempts,
+    Delivery,
+    Done,
+    Dropped,
+    Failed,
+    Outcome,
+    Paths,
+    ToLegacy,
+    Wait,
+)
+
+log = structlog.get_logger("rollout")
+
+PASSES: tuple[type[BaseException], ...] = (Ignore, Reject, Retry)
+LEDGER_WAIT_S = 1.0
+"""Pause before a job that needs the ledger goes back to its queue, so that it does not spin."""
+
+current_job: ContextVar[Job] = ContextVar("rollout_current_job")
+
+
+class Declared(Routed, Paths, Protocol):
+    """The declared sub-pipeline, as far as the task needs it."""
+
+    @property
+    def attempts(self) -> Attempts:
+        """The attempt service of this process."""
+        ...
+
+    def run_job(self, job_id: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Take a job its whole way in this process."""
+        ...
+
+
+class SubPipelineTask(Task):  # type: ignore[misc]  # Celery's classes are untyped
+    """Runs one delivery on the path of the queue it came by."""
+
+    abstract = True
+    pipeline: Declared
+    # A message is acknowledged when its outcome is recorded, so a dead worker loses none.
+    acks_late = True
+    # Rollout's own request class decides about lost workers; Celery's own requeueing would send
+    # the job to the same path again.
+    reject_on_worker_lost = False
+    retry_on_worker_lost = False
+    serializer = "json"
+    Request = "rollout.adapters.celery.request:SubPipelineRequest"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a delivery, or the whole way when called directly or eagerly."""
+        request = self.request
+        if request.called_directly:
+            return self.pipeline.run_job("", args, kwargs)
+        if request.is_eager:
+            return self.pipeline.run_job(request.id, args, kwargs)
+        job = self.job_of(request)
+        if job is None:
+            return self._route_late(request)
+        delivery = Delivery(job, self.worker_of(request), lambda: self._filing(request, job))
+        try:
+            outcome = self.pipeline.attempts.run(_Runnable(self), delivery)
+        except (Ignore, Reject) as gone:
+            self._given_up(job, gone)
+            raise Ignore from gone
+        return self.carry_out(request, outcome)
+
+    # What came -----------------------------------------------------------------------------
+
+    def job_of(self, request: Any) -> Job | None:
+        """Read the job of a delivery; None for one that no decision was made on."""
+        marks = read_marks(request.headers)
+        queue = (request.delivery_info or {}).get("routing_key")
+        path = path_of(self.pipeline.name, queue)
+        if path is None:
+            if marks is None:
+                return None
+            path = JobPath.LEGACY  # the caller chose this queue: opted out, legacy runs in place
+        args, kwargs = tuple(request.args or ()), dict(request.kwargs or {})
+        key = marks.key if marks else self.pipeline.key_of(request.id, args, kwargs)
+        return Job(request.id, self.pipeline.name, key, path, 0, args, kwargs)
+
+    @staticmethod
+    def worker_of(request: Any, pid: int | None = None) -> str:
+        """Name of the process that runs the job."""
+        return f"{request.hostname}:{pid or os.getpid()}"
+
+    def _route_late(self, request: Any) -> Any:
+        """Route a message from a producer that knows nothing of rollout, now that it is here."""
+        args, kwargs = tuple(request.args or ()), dict(request.kwargs or {})
+        key = self.pipeline.key_of(request.id, args, kwargs)
+        decision = self.pipeline.submit.decide(self.pipeline.name, key)
+        job = Job(request.id, self.pipeline.name, key, decision.path, 0, args, kwargs)
+        self.pipeline.submit.file(
+            self.pipeline.name,
+            self.pipeline.effects,
+            self.pipeline.holdback_bp,
+            [self._filing(request, job, decision)],
+        )
+        self._send(request, key, decision)
+        raise Ignore
+
+    def _filing(self, request: Any, job: Job, decision: Decision | None = None) -> Filing:
+        """File a delivery that the ledger does not hold."""
+        marks = read_marks(request.headers)
+        made = decision or (marks.decision if marks else Decision(job.path, Reason.UNFILED, -1))
+        mark = Marks(job.key, job.path, made.reason, made.revision)
+        options = request.as_execution_options()
+        headers = {
+            "lang": "py",
+            "task": self.name,
+            "id": request.id,
+            "retries": request.retries,
+            "root_id": request.root_id,
+            "parent_id": request.parent_id,
+            "group": request.group,
+            "group_index": request.group_index,
+            "timelimit": list(request.timelimit or (None, None)),
+            "origin": request.origin,
+            "ignore_result": request.ignore_result,
+            HEADER: mark.header(),
+        }
+        embed = {
+            "callbacks": options["link"],
+            "errbacks": options["link_error"],
+            "chain": options["chain"],
+            "chord": options["chord"],
+        }
+        properties = {"correlation_id": request.correlation_id, "reply_to": request.reply_to or ""}
+        body = [list(job.args), dict(job.kwargs), embed]
+        return Filing(
+            job_id=job.job_id,
+            name=job.name,
+            key=job.key,
+            path=job.path,
+            reason=made.reason,
+            revision=made.revision,
+            envelope=seal(job.name, headers, body, properties, self.pipeline.payload_bytes_max),
+            at=self.pipeline.submit.now(),
+        )
+
+    # What becomes of it --------------------------------------------------------------------
+
+    def carry_out(self, request: Any, outcome: Outcome) -> Any:
+        """Return, raise or send what the outcome says."""
+        match outcome:
+            case Done(value, duplicate):
+                if duplicate and self._told(request):
+                    raise Ignore
+                return value
+            case ToLegacy(reason):
+                self.send_to_legacy(request, reason)
+                raise Ignore
+            case Dropped():
+                raise Ignore
+            case Failed(error):
+                # SystemExit out of a path would take the worker's process along.
+                raise JobFailed(request.id, repr(error)) if isinstance(error, SystemExit) else error
+            case Wait(error):
+                log.warning("job waits for the ledger", job=request.id, why=str(error))
+                time.sleep(LEDGER_WAIT_S)
+                raise Reject(str(error), requeue=True)
+
+    def _told(self, request: Any) -> bool:
+        """Whether the result backend has the outcome already: then links were called, too."""
+        if request.ignore_result:
+            return True
+        try:
+            return self.AsyncResult(request.id).state in states.READY_STATES
+        except Exception as error:  # a result backend that is away must not lose the outcome
+            log.warning("result backend did not answer", why=str(error))
+            return False
+
+    def send_to_legacy(self, request: Any, reason: Reason) -> None:
+        """Send this same job to legacy; its id, chain, group, chord and links are kept."""
+        marks = read_marks(request.headers)
+        key = marks.key if marks else request.id
+        self._send(request, key, Decision(JobPath.LEGACY, reason, marks.revision if marks else -1))
+
+    def _send(self, request: Any, key: str, decision: Decision) -> None:
+        marks = Marks(key, decision.path, decision.reason, decision.revision, handed=True)
+        self.signature_from_request(
+            request,
+            args=request.args,
+            kwargs=request.kwargs,
+            queue=queue_of(self.pipeline.name, decision.path),
+            headers={**(request.headers or {}), HEADER: marks.header()},
+            retries=request.retries,
+            # A time limit set for the concurrent path would kill the job on legacy, too.
+            time_limit=None,
+            soft_time_limit=None,
+        ).apply_async()
+
+    def _given_up(self, job: Job, gone: BaseException) -> None:
+        """The path itself told Celery to forget the job: that is its outcome, kept for a person."""
+        self.pipeline.attempts.give_up(job, f"the path raised {type(gone).__name__}")
+
+
+class _Runnable:
+    """The sub-pipeline with the path called through Celery's `run`, so that autoretry works."""
+
+    def __init__(self, task: SubPipelineTask) -> None:
+        self._task = task
+        self.name = task.pipeline.name
+        self.effects = task.pipeline.effects
+        self.write = task.pipeline.write
+        self.read = task.pipeline.read
+
+    def call(self, path: JobPath, job: Job) -> Any:
+        token = current_job.set(job)
+        try:
+            return self._task.run(*job.args, **job.kwargs)
+        finally:
+            current_job.reset(token)

@@ -1,0 +1,261 @@
+"""Control rows, the fence and the log of changes, on a database."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, fields, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, text, update
+from sqlalchemy.exc import IntegrityError
+from xxhash import xxh3_64_intdigest
+
+from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.tables import sub_pipeline, transition
+from rollout.core.effects import Effects
+from rollout.core.errors import IllegalTransition, UnknownSubPipeline
+from rollout.core.stages import ControlState, Event, Stage, apply
+from rollout.ports import Kill, TransitionRecord
+
+ALL = "*"
+"""Name of the row that holds the latch of `kill --all`; no sub-pipeline may be called so."""
+
+_STATE_FIELDS = tuple(field.name for field in fields(ControlState))
+_STATE_COLUMNS = tuple(sub_pipeline.c[name] for name in _STATE_FIELDS)
+_ONE = select(*_STATE_COLUMNS).where(sub_pipeline.c.name == bindparam("b_name"))
+_ONE_LOCKED = _ONE.with_for_update()
+_EVERY = select(*_STATE_COLUMNS).where(sub_pipeline.c.name != ALL).order_by(sub_pipeline.c.name)
+
+
+class ControlRows:
+    """The half of the ledger that holds what people and the controller decided."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    @property
+    def url(self) -> str:
+        """Address without password, for messages."""
+        return self._db.url
+
+    def ensure(self, name: str, effects: Effects, holdback_bp: int, now: datetime) -> ControlState:
+        """Create the control row of a declared sub-pipeline, killed when all are."""
+        with self._db.read() as connection:
+            found = _read(connection, name)
+        if found is not None:
+            return found
+        try:
+            with self._db.write() as connection:
+                latch = _read(connection, ALL)
+                state = ControlState(name, holdback_bp=holdback_bp, salt=name, revision=1)
+                if latch is not None and latch.killed:
+                    state = replace(state, killed=True, fence_revision=1, kill_id=latch.kill_id)
+                _insert(connection, state, effects, now)
+            return state
+        except IntegrityError:  # another process was first
+            return self.control(name)
+
+    def control(self, name: str) -> ControlState:
+        """Read one control row. Raises UnknownSubPipeline."""
+        with self._db.read() as connection:
+            return self._known(connection, name)
+
+    def controls(self) -> list[ControlState]:
+        """Read all control rows, by name."""
+        with self._db.read() as connection:
+            return [state_of(row) for row in connection.execute(_EVERY).mappings()]
+
+    def all_latch(self) -> ControlState:
+        """The row of `kill --all`; its name is '*'."""
+        with self._db.read() as connection:
+            return _read(connection, ALL) or ControlState(ALL)
+
+    def change(
+        self,
+        name: str,
+        event: Event,
+        actor: str,
+        reason: str,
+        now: datetime,
+        *,
+        scope_bp: int | None = None,
+        seen_revision: int | None = None,
+    ) -> ControlState:
+        """Apply an event of the stage table and log it, in one transaction."""
+        with self._db.write() as connection:
+            before = self._known(connection, name, locked=True)
+            after = apply(before, event, scope_bp=scope_bp, seen_revision=seen_revision)
+            _record(connection, before, after, event, actor, reason, now)
+        return after
+
+    def kill(self, kill: Kill) -> list[ControlState]:
+        """Latch the kill and move the fence; see `ports.Ledger.kill`."""
+        with self._db.write() as connection:
+            names = self._fence(connection, kill.name)
+            if kill.name is None:
+                _ensure_latch(connection, kill.at)
+                names = [ALL, *names]
+            return [self._kill_one(connection, name, kill) for name in names]
+
+    def _kill_one(self, connection: Connection, name: str, kill: Kill) -> ControlState:
+        before = self._known(connection, name, locked=True)
+        if before.kill_id == kill.kill_id:
+            return before
+        after = apply(before, Event.KILL, kill_id=kill.kill_id)
+        _record(connection, before, after, Event.KILL, kill.actor, kill.reason, kill.at)
+        return after
+
+    def _fence(self, connection: Connection, name: str | None) -> list[str]:
+        """Wait for commits in their last act and keep new ones out until this one commits."""
+        if name is None:
+            names = [state_of(row).name for row in connection.execute(_EVERY).mappings()]
+        else:
+            names = [self._known(connection, name).name]
+        for fenced in names:  # in order of name, so that two kills cannot wait for each other
+            lock_fence(self._db, connection, fenced, shared=False)
+        return names
+
+    def rearm(self, name: str | None, actor: str, reason: str, now: datetime) -> list[ControlState]:
+        """Lift a latch; that of `kill --all` also on every sub-pipeline it killed."""
+        with self._db.write() as connection:
+            latch = _read(connection, ALL, locked=True)
+            if name is None:
+                return self._rearm_all(connection, latch, actor, reason, now)
+            if latch is not None and latch.killed:
+                raise IllegalTransition(
+                    name, Event.REARM, "while `kill --all` is latched", "use `rollout rearm --all`"
+                )
+            return [self._rearm_one(connection, name, actor, reason, now)]
+
+    def _rearm_all(
+        self,
+        connection: Connection,
+        latch: ControlState | None,
+        actor: str,
+        reason: str,
+        now: datetime,
+    ) -> list[ControlState]:
+        if latch is None or not latch.killed:
+            raise IllegalTransition(
+                ALL, Event.REARM, "while it is not killed", "rearm one: `rollout rearm NAME`"
+            )
+        states = [state_of(row) for row in connection.execute(_EVERY).mappings()]
+        names = [state.name for state in states if state.kill_id == latch.kill_id]
+        return [self._rearm_one(connection, name, actor, reason, now) for name in [ALL, *names]]
+
+    def _rearm_one(
+        self, connection: Connection, name: str, actor: str, reason: str, now: datetime
+    ) -> ControlState:
+        before = self._known(connection, name, locked=True)
+        after = apply(before, Event.REARM)
+        _record(connection, before, after, Event.REARM, actor, reason, now)
+        return after
+
+    def transitions(self, name: str, limit: int) -> list[TransitionRecord]:
+        """Read the log, newest first. Raises UnknownSubPipeline."""
+        with self._db.read() as connection:
+            if name != ALL:
+                self._known(connection, name)
+            rows = connection.execute(
+                select(transition)
+                .where(transition.c.name == name)
+                .order_by(transition.c.id.desc())
+                .limit(limit)
+            ).mappings()
+            return [_transition_of(row) for row in rows]
+
+    def _known(self, connection: Connection, name: str, *, locked: bool = False) -> ControlState:
+        state = _read(connection, name, locked=locked)
+        if state is None:
+            known = [state_of(row).name for row in connection.execute(_EVERY).mappings()]
+            raise UnknownSubPipeline(name, known)
+        return state
+
+
+def lock_fence(database: Database, connection: Connection, name: str, *, shared: bool) -> None:
+    """Take the fence until the transaction ends: shared to claim or commit, exclusive to kill.
+
+    On SQLite the single writer's lock, which the transaction already holds, is the fence.
+    """
+    if database.is_postgresql:
+        key = xxh3_64_intdigest(f"rollout/fence/{name}".encode()) - 2**63
+        connection.execute(_FENCE_SHARED if shared else _FENCE, {"key": key})
+
+
+_FENCE = text("SELECT pg_advisory_xact_lock(:key)")
+_FENCE_SHARED = text("SELECT pg_advisory_xact_lock_shared(:key)")
+
+
+def state_of(row: RowMapping | dict[str, Any]) -> ControlState:
+    """Build the control state from a row that has its columns."""
+    values = {name: row[name] for name in _STATE_FIELDS}
+    return ControlState(**{**values, "stage": Stage(values["stage"])})
+
+
+def _read(connection: Connection, name: str, *, locked: bool = False) -> ControlState | None:
+    row = connection.execute(_ONE_LOCKED if locked else _ONE, {"b_name": name}).mappings().first()
+    return None if row is None else state_of(row)
+
+
+def _insert(connection: Connection, state: ControlState, effects: str, now: datetime) -> None:
+    connection.execute(
+        insert(sub_pipeline).values(**asdict(state), effects=str(effects), changed_at=now)
+    )
+
+
+def _ensure_latch(connection: Connection, now: datetime) -> None:
+    if _read(connection, ALL) is None:
+        _insert(connection, ControlState(ALL), "", now)
+
+
+def _record(
+    connection: Connection,
+    before: ControlState,
+    after: ControlState,
+    event: Event,
+    actor: str,
+    reason: str,
+    now: datetime,
+) -> None:
+    connection.execute(
+        update(sub_pipeline)
+        .where(sub_pipeline.c.name == before.name)
+        .values(**asdict(after), changed_at=now)
+    )
+    connection.execute(
+        insert(transition).values(
+            name=before.name,
+            at=now,
+            event=str(event),
+            actor=actor,
+            reason=reason,
+            before=json.dumps(asdict(before)),
+            after=json.dumps(asdict(after)),
+        )
+    )
+
+
+def _transition_of(row: RowMapping) -> TransitionRecord:
+    return TransitionRecord(
+        name=row["name"],
+        at=row["at"],
+        event=Event(row["event"]),
+        actor=row["actor"],
+        reason=row["reason"],
+        before=_state_from_json(row["before"]),
+        after=_state_from_json(row["after"]),
+    )
+
+
+def _state_from_json(line: str) -> ControlState:
+    return state_of(json.loads(line))
+
+
+def effects_of(connection: Connection, names: Iterable[str]) -> dict[str, Effects]:
+    """Read the declared effects of these sub-pipelines."""
+    rows = connection.execute(
+        select(sub_pipeline.c.name, sub_pipeline.c.effects).where(
+            sub_pipeline.c.name.in_(list(names))
+        )
+    )
+    return {name: Effects(effects) for name, effects in rows}

@@ -1,0 +1,408 @@
+"""One job's way, on a database: file, claim, commit, hand over, fail."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    bindparam,
+    case,
+    func,
+    null,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import OperationalError
+
+from rollout.adapters.sql.control_rows import lock_fence, state_of
+from rollout.adapters.sql.database import Database, LazyTransaction
+from rollout.adapters.sql.tables import job, sub_pipeline
+from rollout.core.claims import (
+    Claim,
+    JobRecord,
+    JobState,
+    Refusal,
+    judge_claim,
+    judge_commit,
+)
+from rollout.core.decision import FALLBACK_REASONS, JobPath, Reason
+from rollout.core.effects import Effects
+from rollout.core.errors import IllegalTransition, LedgerUnreachable, UnknownJob
+from rollout.core.stages import ControlState
+from rollout.core.way import step
+from rollout.ports import Committed, ConnectionSource, Filing, Handed, Refused
+
+_RECORD_FIELDS = tuple(field.name for field in fields(JobRecord))
+_HEAVY = ("way", "envelope")
+_LIGHT = tuple(job.c[name] for name in _RECORD_FIELDS if name not in _HEAVY)
+_CONTROL = tuple(
+    column.label(f"control_{column.name}")
+    for column in sub_pipeline.c
+    if column.name not in ("effects", "changed_at")
+)
+_JUDGED = (
+    select(*_LIGHT, *_CONTROL)
+    .join(sub_pipeline, sub_pipeline.c.name == job.c.name)
+    .where(job.c.job_id == bindparam("b_job_id"))
+    .with_for_update(of=job)
+)
+_MINE = (job.c.job_id == bindparam("b_job_id"), job.c.attempt == bindparam("b_attempt"))
+_START = (
+    update(job)
+    .where(job.c.job_id == bindparam("b_job_id"))
+    .values(
+        state=JobState.STARTED,
+        path=bindparam("b_path"),
+        attempt=bindparam("b_attempt"),
+        fence_revision=bindparam("b_fence"),
+        deaths=bindparam("b_deaths"),
+        started_at=bindparam("b_now"),
+        renewed_at=bindparam("b_now"),
+        worker=bindparam("b_worker"),
+        way=job.c.way + bindparam("b_step"),
+    )
+)
+_COMMIT = (
+    update(job)
+    .where(*_MINE)
+    .values(
+        state=JobState.COMMITTED,
+        finished_at=bindparam("b_now"),
+        result=bindparam("b_result"),
+        way=job.c.way + bindparam("b_step"),
+    )
+)
+_NO_WAIT_FOR_DISK = text("SET LOCAL synchronous_commit TO OFF")
+
+
+class HookFailed(Exception):
+    """Carries an exception of the user's commit hook out of the transaction."""
+
+
+class JobRows:
+    """The half of the ledger that holds jobs."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        dialect_insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
+        self._file = dialect_insert(job).on_conflict_do_nothing(index_elements=["job_id"])
+
+    def file(self, filings: Sequence[Filing]) -> None:
+        """Record accepted jobs in one transaction; a job id already there is left as it is."""
+        with self._db.write() as connection:
+            connection.execute(self._file, [_new_row(filing) for filing in filings])
+
+    def claim(
+        self,
+        name: str,
+        job_id: str,
+        delivered: JobPath,
+        effects: Effects,
+        worker: str,
+        now: datetime,
+        silent_after: timedelta,
+    ) -> Claim | Refused:
+        """Claim a delivered job, or say why not (`core.claims.judge_claim`)."""
+        with self._db.write() as connection:
+            if self._db.is_postgresql:
+                # A claim that a database crash forgets can only be refused later: the commit
+                # compares attempt and fence, and commits do wait for the disk.
+                connection.execute(_NO_WAIT_FOR_DISK)
+            if delivered is JobPath.CONCURRENT:
+                lock_fence(self._db, connection, name, shared=True)
+            judged = _judged(connection, job_id)
+            if judged is None:
+                return Refused(Refusal.UNFILED, None)
+            record, control = judged
+            refusal = judge_claim(record, delivered, control, effects, now, silent_after)
+            if refusal is not None:
+                return Refused(refusal, record)
+            return _start(connection, record, delivered, control, worker, now)
+
+    def commit(
+        self,
+        claim: Claim,
+        effects: Effects,
+        write: Callable[[ConnectionSource], str],
+        now: datetime,
+    ) -> Committed | Refusal:
+        """Run the hook's writes and the fence check in one transaction."""
+        transaction = LazyTransaction(self._db)
+        try:
+            with self._db.translated():
+                result = self._write(transaction, write)
+                connection = transaction.connection()
+                if claim.path is JobPath.CONCURRENT:
+                    lock_fence(self._db, connection, claim.name, shared=True)
+                judged = _judged(connection, claim.job_id)
+                refusal = (
+                    Refusal.STALE
+                    if judged is None
+                    else judge_commit(judged[0], claim, judged[1], effects)
+                )
+                if refusal is Refusal.FINISHED and judged is not None:
+                    return Committed(judged[0].result or "null")
+                if refusal is not None:
+                    return refusal
+                connection.execute(_COMMIT, _commit_values(claim, result, now))
+                transaction.commit()
+                return Committed(result)
+        except HookFailed as failure:
+            assert failure.__cause__ is not None, "HookFailed is raised from the hook's exception"
+            raise failure.__cause__ from None
+        finally:
+            transaction.close()
+
+    def _write(self, transaction: LazyTransaction, write: Callable[[ConnectionSource], str]) -> str:
+        """Call the hook; tell its own errors from those of the ledger's connection."""
+        try:
+            return write(transaction.connection)
+        except LedgerUnreachable:
+            raise
+        except OperationalError as error:
+            if transaction.begun:
+                raise LedgerUnreachable(self._db.url, error) from error
+            raise HookFailed from error
+        except Exception as error:
+            if transaction.broken:
+                raise LedgerUnreachable(self._db.url, error) from error
+            raise HookFailed from error
+
+    def hand_over(
+        self,
+        job_id: str,
+        attempt: int | None,
+        reason: Reason,
+        error: str | None,
+        now: datetime,
+    ) -> bool | None:
+        """Move an unfinished job to legacy; True when this call moved it, None when unfiled."""
+        held = (
+            (job.c.state == JobState.ACCEPTED, job.c.path == JobPath.CONCURRENT)
+            if attempt is None
+            else (job.c.state == JobState.STARTED, job.c.attempt == attempt)
+        )
+        died = int(reason is Reason.WORKER_LOST)
+        values = moved(reason, error, now)
+        with self._db.write() as connection:
+            done = connection.execute(
+                update(job)
+                .where(job.c.job_id == job_id, *held)
+                .values(**values, deaths=job.c.deaths + died)
+            )
+            if done.rowcount == 1:
+                return True
+            filed = connection.execute(select(job.c.job_id).where(job.c.job_id == job_id)).first()
+            return None if filed is None else False
+
+    def release(self, filing: Filing) -> bool:
+        """Put a started job back to accepted for a retry, on the filing's path."""
+        with self._db.write() as connection:
+            done = connection.execute(
+                update(job)
+                .where(job.c.job_id == filing.job_id, job.c.state == JobState.STARTED)
+                .values(
+                    state=JobState.ACCEPTED,
+                    path=filing.path,
+                    revision=filing.revision,
+                    envelope=filing.envelope,
+                    sent_at=filing.at,
+                    not_before=filing.not_before,
+                    way=job.c.way
+                    + step(filing.at, "retry", path=filing.path, reason=filing.reason),
+                )
+            )
+            return done.rowcount == 1
+
+    def fail(
+        self, job_id: str, attempt: int | None, reason: Reason | None, error: str, now: datetime
+    ) -> bool:
+        """Record the outcome failed; with `attempt`, only while that attempt holds the job."""
+        unfinished = job.c.state.in_([JobState.ACCEPTED, JobState.STARTED])
+        held = unfinished if attempt is None else job.c.attempt == attempt
+        with self._db.write() as connection:
+            done = connection.execute(
+                update(job)
+                .where(job.c.job_id == job_id, unfinished, held)
+                .values(**failed(reason, error, now))
+            )
+            return done.rowcount == 1
+
+    def reopen(self, job_id: str, now: datetime) -> Handed:
+        """Put a failed job back to accepted on legacy."""
+        with self._db.write() as connection:
+            row = connection.execute(
+                update(job)
+                .where(job.c.job_id == job_id, job.c.state == JobState.FAILED)
+                .values(
+                    **moved(Reason.RETRIED_BY_HAND, None, now),
+                    deaths=0,
+                    finished_at=null(),
+                    folded=False,
+                )
+                .returning(job.c.job_id, job.c.name, job.c.envelope)
+            ).first()
+        if row is None:
+            state = self.job(job_id).state
+            raise IllegalTransition(
+                job_id, "retry", f"while it is {state}", "only a failed job can be retried"
+            )
+        return Handed(*row)
+
+    def renew(self, job_ids: Sequence[str], now: datetime) -> None:
+        """Say that the workers of these started jobs live."""
+        if not job_ids:
+            return
+        with self._db.write() as connection:
+            connection.execute(
+                update(job)
+                .where(job.c.job_id.in_(list(job_ids)), job.c.state == JobState.STARTED)
+                .values(renewed_at=now)
+            )
+
+    def job(self, job_id: str) -> JobRecord:
+        """Read one job. Raises UnknownJob."""
+        with self._db.read() as connection:
+            row = connection.execute(select(job).where(job.c.job_id == job_id)).mappings().first()
+        if row is None:
+            raise UnknownJob(job_id)
+        return record_of(row)
+
+    def failed(self, name: str | None, limit: int) -> list[JobRecord]:
+        """List kept failures, newest first."""
+        query = select(job).where(job.c.state == JobState.FAILED)
+        if name is not None:
+            query = query.where(job.c.name == name)
+        with self._db.read() as connection:
+            rows = connection.execute(query.order_by(job.c.finished_at.desc()).limit(limit))
+            return [record_of(row) for row in rows.mappings()]
+
+
+def moved(reason: Reason, error: str | None, now: datetime) -> dict[str, Any]:
+    """Values that send an unfinished job to legacy. Callers add the condition."""
+    fallback = reason if reason in FALLBACK_REASONS else null()
+    line = step(now, "handed to legacy", reason=reason, error=error)
+    return {
+        "state": JobState.ACCEPTED,
+        "path": JobPath.LEGACY,
+        "sent_at": now,
+        "fallback_reason": case(
+            (job.c.path == JobPath.CONCURRENT, func.coalesce(fallback, job.c.fallback_reason)),
+            else_=job.c.fallback_reason,
+        ),
+        "error": func.coalesce(job.c.error, error),
+        "way": job.c.way + line,
+    }
+
+
+def failed(reason: Reason | None, error: str, now: datetime) -> dict[str, Any]:
+    """Values that keep a job as failed. Callers add the condition."""
+    return {
+        "state": JobState.FAILED,
+        "finished_at": now,
+        "error": case((job.c.error.is_(None), error), else_=job.c.error + "\n" + error),
+        "way": job.c.way + step(now, "failed", path=None, reason=reason, error=error),
+    }
+
+
+def record_of(row: RowMapping) -> JobRecord:
+    """Build the record from a row that has its columns; heavy ones may be missing."""
+    values = {name: row[name] for name in _RECORD_FIELDS if name in row}
+    fallback = values["fallback_reason"]
+    values |= {
+        "state": JobState(values["state"]),
+        "assigned_path": JobPath(values["assigned_path"]),
+        "path": JobPath(values["path"]),
+        "reason": Reason(values["reason"]),
+        "fallback_reason": None if fallback is None else Reason(fallback),
+    }
+    return JobRecord(**values)
+
+
+def _judged(connection: Connection, job_id: str) -> tuple[JobRecord, ControlState] | None:
+    row = connection.execute(_JUDGED, {"b_job_id": job_id}).mappings().first()
+    if row is None:
+        return None
+    prefix = "control_"
+    control = {name.removeprefix(prefix): row[name] for name in row if name.startswith(prefix)}
+    return record_of(row), state_of(control)
+
+
+def _start(
+    connection: Connection,
+    record: JobRecord,
+    delivered: JobPath,
+    control: ControlState,
+    worker: str,
+    now: datetime,
+) -> Claim:
+    silent = record.state is JobState.STARTED
+    attempt = record.attempt + 1
+    connection.execute(
+        _START,
+        {
+            "b_job_id": record.job_id,
+            "b_path": delivered,
+            "b_attempt": attempt,
+            "b_fence": control.fence_revision,
+            "b_deaths": record.deaths + silent,
+            "b_now": now,
+            "b_worker": worker,
+            "b_step": step(now, "started", path=delivered, attempt=attempt, worker=worker),
+        },
+    )
+    return Claim(
+        record.job_id,
+        record.name,
+        delivered,
+        attempt,
+        control.fence_revision,
+        fell_back=record.fallback_reason is not None,
+    )
+
+
+def _commit_values(claim: Claim, result: str, now: datetime) -> dict[str, Any]:
+    return {
+        "b_job_id": claim.job_id,
+        "b_attempt": claim.attempt,
+        "b_now": now,
+        "b_result": result,
+        "b_step": step(now, "committed", path=claim.path, attempt=claim.attempt),
+    }
+
+
+def _new_row(filing: Filing) -> dict[str, Any]:
+    return {
+        "job_id": filing.job_id,
+        "name": filing.name,
+        "key": filing.key,
+        "state": JobState.ACCEPTED,
+        "assigned_path": filing.path,
+        "path": filing.path,
+        "reason": filing.reason,
+        "revision": filing.revision,
+        "attempt": 0,
+        "fence_revision": 0,
+        "deaths": 0,
+        "accepted_at": filing.at,
+        "sent_at": filing.at,
+        "not_before": filing.not_before,
+        "folded": False,
+        "envelope": filing.envelope,
+        "way": step(
+            filing.at,
+            "accepted",
+            path=filing.path,
+            reason=filing.reason,
+            revision=filing.revision,
+            key=filing.key,
+        ),
+    }
+
+

@@ -1,0 +1,58 @@
+"""Bring a ledger to the schema this release needs, with the Alembic scripts in `migrations/`."""
+
+from pathlib import Path
+
+import rollout
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from rollout.adapters.sql.database import Database
+
+
+def _folder() -> Path:
+    """An installed package carries the scripts inside; a checkout has them beside the package."""
+    package = Path(rollout.__file__).parent
+    inside = package / "migrations"
+    return inside if inside.is_dir() else package.parent / "migrations"
+
+
+def _config(database: Database) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_folder()))
+    config.set_main_option("sqlalchemy.url", database.url.replace("%", "%%"))
+    return config
+
+
+def newest() -> str:
+    """Revision this release needs."""
+    config = Config()
+    config.set_main_option("script_location", str(_folder()))
+    return ScriptDirectory.from_config(config).get_current_head() or ""
+
+
+def current(database: Database) -> str | None:
+    """Revision the ledger is at, None without tables. Raises LedgerUnreachable."""
+    with database.read() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def migrate(database: Database, to: str = "head") -> str:
+    """Upgrade the ledger and give its revision; doing it twice changes nothing.
+
+    Raises:
+        LedgerUnreachable: The database does not answer.
+    """
+    config = _config(database)
+    with database.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, to)
+    return current(database) or ""
+
+
+def downgrade(database: Database, to: str) -> None:
+    """Take the ledger back to an older revision; what newer columns held is lost."""
+    config = _config(database)
+    with database.write() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, to)

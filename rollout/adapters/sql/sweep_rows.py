@@ -1,0 +1,238 @@
+"""The controller's view of the ledger: lost and silent jobs, counts, tallies, kept messages."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from rollout.adapters.sql.control_rows import effects_of
+from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.job_rows import failed, moved
+from rollout.adapters.sql.tables import cycle_tally, job, kept_message, tally
+from rollout.core.claims import DEATHS_MAX, JobState
+from rollout.core.cycle import bucket_of
+from rollout.core.decision import JobPath, Reason
+from rollout.ports import CycleTally, Handed, OpenCount, Tally
+
+_HANDED = (job.c.job_id, job.c.name, job.c.envelope)
+_UNFOLDED = text("state IN ('committed', 'failed') AND NOT folded")
+_WHY = func.coalesce(job.c.fallback_reason, job.c.reason).label("why")
+_OUTCOME = (job.c.name, job.c.assigned_path, job.c.path, job.c.state, _WHY)
+_UNFOLDED_COUNT = select(*_OUTCOME, func.count()).where(_UNFOLDED).group_by(*_OUTCOME)
+
+
+class SweepRows:
+    """What the controller asks of the jobs; each call does a bounded amount of work."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
+
+    def recall(
+        self, name: str, *, running: bool, reason: Reason, now: datetime, limit: int
+    ) -> list[Handed]:
+        """Move waiting (and with `running`, repeatable started) concurrent jobs to legacy."""
+        states = [JobState.ACCEPTED]
+        with self._db.write() as connection:
+            if running and self._repeatable(connection, name):
+                states.append(JobState.STARTED)
+            wanted = and_(
+                job.c.name == name, job.c.state.in_(states), job.c.path == JobPath.CONCURRENT
+            )
+            return self._move(connection, wanted, reason, now, limit)
+
+    def resend_lost(
+        self, name: str, sent_before: datetime, now: datetime, limit: int
+    ) -> list[Handed]:
+        """Move accepted jobs whose message is older than `sent_before` to legacy."""
+        with self._db.write() as connection:
+            wanted = _overdue(name, sent_before)
+            return self._move(connection, wanted, Reason.LOST_MESSAGE, now, limit)
+
+    def resend_silent(
+        self, name: str, heard_before: datetime, now: datetime, limit: int
+    ) -> list[Handed]:
+        """Move started jobs of silent workers to legacy; unsafe and poison ones are failed."""
+        silent = and_(
+            job.c.name == name,
+            job.c.state == JobState.STARTED,
+            func.coalesce(job.c.renewed_at, job.c.started_at) < heard_before,
+            job.c.envelope != "",
+        )
+        with self._db.write() as connection:
+            if not self._repeatable(connection, name):
+                error = "the worker of an unsafe job fell silent; look before you retry"
+                self._keep(connection, silent, error, now)
+                return []
+            poison = and_(silent, job.c.deaths + 1 >= DEATHS_MAX)
+            self._keep(connection, poison, f"{DEATHS_MAX} workers died under this job", now)
+            return self._move(connection, silent, Reason.WORKER_LOST, now, limit)
+
+    def _move(
+        self,
+        connection: Connection,
+        wanted: ColumnElement[bool],
+        reason: Reason,
+        now: datetime,
+        limit: int,
+    ) -> list[Handed]:
+        chosen = (
+            select(job.c.job_id)
+            .where(wanted)
+            .order_by(job.c.sent_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        ids = list(connection.execute(chosen).scalars())
+        died = int(reason is Reason.WORKER_LOST)
+        rows = connection.execute(
+            update(job)
+            .where(job.c.job_id.in_(ids), wanted)
+            .values(**moved(reason, None, now), deaths=job.c.deaths + died)
+            .returning(*_HANDED)
+        )
+        return [Handed(*row) for row in rows]
+
+    def _keep(
+        self, connection: Connection, wanted: ColumnElement[bool], error: str, now: datetime
+    ) -> None:
+        connection.execute(
+            update(job).where(wanted).values(**failed(Reason.WORKER_LOST, error, now))
+        )
+
+    def _repeatable(self, connection: Connection, name: str) -> bool:
+        return effects_of(connection, [name])[name].repeatable
+
+    def overdue(self, name: str, sent_before: datetime) -> int:
+        """Count accepted jobs whose message is older than `sent_before` and is due."""
+        with self._db.read() as connection:
+            query = select(func.count()).select_from(job).where(_overdue(name, sent_before))
+            return connection.execute(query).scalar_one()
+
+    def open_counts(self) -> list[OpenCount]:
+        """Count unfinished jobs."""
+        open_states = text("state IN ('accepted', 'started')")
+        columns = (job.c.name, job.c.path, job.c.state)
+        query = (
+            select(*columns, func.count(), func.min(job.c.accepted_at).label("oldest"))
+            .where(open_states)
+            .group_by(*columns)
+        )
+        with self._db.read() as connection:
+            return [
+                OpenCount(name, JobPath(path), state, jobs, oldest)
+                for name, path, state, jobs, oldest in connection.execute(query)
+            ]
+
+    def fold(self, limit: int) -> int:
+        """Count newly finished jobs into the tallies, each once."""
+        chosen = (
+            select(job.c.job_id).where(_UNFOLDED).limit(limit).with_for_update(skip_locked=True)
+        )
+        with self._db.write() as connection:
+            ids = list(connection.execute(chosen).scalars())
+            if not ids:
+                return 0
+            rows = connection.execute(
+                update(job)
+                .where(job.c.job_id.in_(ids))
+                .values(folded=True)
+                .returning(
+                    job.c.name,
+                    job.c.assigned_path,
+                    job.c.path,
+                    job.c.state,
+                    _WHY,
+                    job.c.accepted_at,
+                    job.c.finished_at,
+                )
+            ).all()
+            self._count(connection, rows)
+            return len(rows)
+
+    def _count(self, connection: Connection, rows: Iterable[Any]) -> None:
+        outcomes: Counter[tuple[str, ...]] = Counter()
+        cycles: defaultdict[tuple[str, str, float], list[float]] = defaultdict(list)
+        for row in rows:
+            outcomes[(row.name, row.assigned_path, row.path, row.state, row.why)] += 1
+            if row.state == JobState.COMMITTED:
+                seconds = max(0.0, (row.finished_at - row.accepted_at).total_seconds())
+                cycles[(row.name, row.assigned_path, bucket_of(seconds))].append(seconds)
+        keys = ("name", "assigned_path", "path", "outcome", "reason")
+        for key, jobs in outcomes.items():
+            added = self._insert(tally).values(**dict(zip(keys, key, strict=True)), jobs=jobs)
+            connection.execute(
+                added.on_conflict_do_update(
+                    index_elements=keys, set_={"jobs": tally.c.jobs + added.excluded.jobs}
+                )
+            )
+        for (name, path, le_s), times in cycles.items():
+            added = self._insert(cycle_tally).values(
+                name=name, assigned_path=path, le_s=le_s, jobs=len(times), sum_s=sum(times)
+            )
+            connection.execute(
+                added.on_conflict_do_update(
+                    index_elements=["name", "assigned_path", "le_s"],
+                    set_={
+                        "jobs": cycle_tally.c.jobs + added.excluded.jobs,
+                        "sum_s": cycle_tally.c.sum_s + added.excluded.sum_s,
+                    },
+                )
+            )
+
+    def tallies(self) -> tuple[list[Tally], list[CycleTally]]:
+        """Read the tallies; outcomes not folded yet are counted in, cycle times are not."""
+        counted: Counter[tuple[str, ...]] = Counter()
+        with self._db.read() as connection:
+            for *key, jobs in connection.execute(select(tally)):
+                counted[tuple(key)] += jobs
+            for *key, jobs in connection.execute(_UNFOLDED_COUNT):
+                counted[tuple(key)] += jobs
+            outcomes = [
+                Tally(key[0], JobPath(key[1]), JobPath(key[2]), key[3], Reason(key[4]), jobs)
+                for key, jobs in counted.items()
+            ]
+            cycles = [
+                CycleTally(name, JobPath(path), le_s, jobs, sum_s)
+                for name, path, le_s, jobs, sum_s in connection.execute(
+                    select(cycle_tally).order_by(cycle_tally.c.le_s)
+                )
+            ]
+        return outcomes, cycles
+
+    def keep_message(self, queue: str, why: str, headers: str, body: str, now: datetime) -> None:
+        """Keep a message that was refused on one of our queues."""
+        with self._db.write() as connection:
+            connection.execute(
+                insert(kept_message).values(at=now, queue=queue, why=why, headers=headers, body=body)
+            )
+
+    def kept_messages(self, limit: int) -> list[Mapping[str, Any]]:
+        """List refused messages, newest first."""
+        query = select(kept_message).order_by(kept_message.c.id.desc()).limit(limit)
+        with self._db.read() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _overdue(name: str, sent_before: datetime) -> ColumnElement[bool]:
+    return and_(
+        job.c.name == name,
+        job.c.state == JobState.ACCEPTED,
+        job.c.sent_at < sent_before,
+        or_(job.c.not_before.is_(None), job.c.not_before < sent_before),
+        job.c.envelope != "",
+    )

@@ -1,0 +1,164 @@
+"""Tables of the ledger. `migrations/` creates them; a test compares the two."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Aware UTC time as microseconds since 1970, the same on every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:
+        """Convert to microseconds; a naive time is a defect of the caller."""
+        if value is None:
+            return None
+        assert value.tzinfo is not None, "times in the ledger are aware"
+        return (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:
+        """Convert back to aware UTC time."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData()
+
+sub_pipeline = Table(
+    "sub_pipeline",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("effects", String(16), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("scope_bp", Integer, nullable=False),
+    Column("holdback_bp", Integer, nullable=False),
+    Column("killed", Boolean, nullable=False),
+    Column("frozen", Boolean, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("fence_revision", BigInteger, nullable=False),
+    Column("salt", String(64), nullable=False),
+    Column("kill_id", String(64)),
+    Column("lifted_kill_id", String(64)),
+    Column("changed_at", UtcTime, nullable=False),
+)
+"""One control row per sub-pipeline; the row '*' is the latch of `kill --all`."""
+
+transition = Table(
+    "transition",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(100), nullable=False, index=True),
+    Column("at", UtcTime, nullable=False),
+    Column("event", String(16), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+)
+"""Append-only log of control changes; triggers refuse update and delete."""
+
+job = Table(
+    "job",
+    metadata,
+    Column("job_id", String(191), primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("assigned_path", String(12), nullable=False),
+    Column("path", String(12), nullable=False),
+    Column("reason", String(24), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("fence_revision", BigInteger, nullable=False),
+    Column("deaths", Integer, nullable=False),
+    Column("accepted_at", UtcTime, nullable=False),
+    Column("sent_at", UtcTime, nullable=False),
+    Column("started_at", UtcTime),
+    Column("renewed_at", UtcTime),
+    Column("finished_at", UtcTime),
+    Column("not_before", UtcTime),
+    Column("fallback_reason", String(24)),
+    Column("error", Text),
+    Column("result", Text),
+    Column("worker", String(200)),
+    Column("folded", Boolean, nullable=False),
+    Column("way", Text, nullable=False),
+    Column("envelope", Text, nullable=False),
+    # Only unfinished and unfolded rows are indexed, so that the controller's work depends on
+    # what is open and not on history.
+    Index(
+        "job_open",
+        "name",
+        "state",
+        "path",
+        "sent_at",
+        sqlite_where=text("state IN ('accepted', 'started')"),
+        postgresql_where=text("state IN ('accepted', 'started')"),
+    ),
+    Index(
+        "job_unfolded",
+        "finished_at",
+        sqlite_where=text("state IN ('committed', 'failed') AND NOT folded"),
+        postgresql_where=text("state IN ('committed', 'failed') AND NOT folded"),
+    ),
+    Index(
+        "job_failed",
+        "finished_at",
+        sqlite_where=text("state = 'failed'"),
+        postgresql_where=text("state = 'failed'"),
+    ),
+)
+"""One row per job; `way` is its history, one JSON object a line, only ever appended to."""
+
+tally = Table(
+    "tally",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("assigned_path", String(12), primary_key=True),
+    Column("path", String(12), primary_key=True),
+    Column("outcome", String(12), primary_key=True),
+    Column("reason", String(24), primary_key=True),
+    Column("jobs", BigInteger, nullable=False),
+)
+"""Finished jobs, counted once each by the fold."""
+
+cycle_tally = Table(
+    "cycle_tally",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("assigned_path", String(12), primary_key=True),
+    Column("le_s", Float, primary_key=True),
+    Column("jobs", BigInteger, nullable=False),
+    Column("sum_s", Float, nullable=False),
+)
+"""Cycle times of committed jobs in fixed buckets."""
+
+kept_message = Table(
+    "kept_message",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", UtcTime, nullable=False),
+    Column("queue", String(200), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("body", Text, nullable=False),
+)
+"""Foreign or malformed messages that were refused on one of our queues."""

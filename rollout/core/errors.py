@@ -1,0 +1,216 @@
+"""Every error a caller can meet: what was expected, what came, what to do.
+
+The class says how to react, the attributes carry the values, and the text is built from them:
+`problem` is the `error:` line of the CLI and `hint` its `hint:` line.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class RolloutError(Exception):
+    """Base of all errors raised by this package; `str()` is "<problem>; <hint>"."""
+
+    def __init__(self, problem: str, hint: str) -> None:
+        self.problem = problem
+        self.hint = hint
+        super().__init__(f"{problem}; {hint}")
+
+
+class ScopeOutOfRange(RolloutError):
+    """A scope that is not a share of all jobs."""
+
+    def __init__(self, scope_bp: object, scope_bp_max: int = 10_000) -> None:
+        self.scope_bp = scope_bp
+        self.scope_bp_max = scope_bp_max
+        if scope_bp_max == 10_000:
+            hint = "use 10000 for every job"
+        else:
+            hint = f"the holdback keeps {10_000 - scope_bp_max} on legacy, use {scope_bp_max}"
+        super().__init__(f"scope_bp must be 0..{scope_bp_max}, got {scope_bp!r}", hint)
+
+
+class UnknownSubPipeline(RolloutError):
+    """A name that no ledger row and no declaration knows."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        self.known = tuple(sorted(known))
+        close = get_close_matches(name, self.known, n=1)
+        guess = f", did you mean {close[0]!r}?" if close else ""
+        super().__init__(f"no sub-pipeline named {name!r}{guess}", "`rollout status` lists all")
+
+
+class UnknownJob(RolloutError):
+    """A job id that the ledger does not hold."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(
+            f"no job with id {job_id!r} in this ledger",
+            "ids are the ids of the AsyncResult; `rollout jobs --failed` lists the kept ones",
+        )
+
+
+class StaleRevision(RolloutError):
+    """Two operators changed one sub-pipeline; the second had not seen the first change."""
+
+    def __init__(self, name: str, current: int, seen: int) -> None:
+        self.name = name
+        self.current = current
+        self.seen = seen
+        super().__init__(
+            f"{name!r} is at revision {current}, this change was made on {seen}",
+            "read it again and retry",
+        )
+
+
+class IllegalTransition(RolloutError):
+    """An event that the stage table does not allow here; nothing was changed."""
+
+    def __init__(self, name: str, event: str, because: str, hint: str) -> None:
+        self.name = name
+        self.event = event
+        super().__init__(f"cannot {event!r} {name!r} {because}", hint)
+
+
+class ReasonMissing(RolloutError):
+    """A change that people will ask about later, made without saying why."""
+
+    def __init__(self, event: str) -> None:
+        self.event = event
+        super().__init__(
+            f"{event!r} needs a reason, got none", "say why in a sentence: --reason '...'"
+        )
+
+
+class DeclarationError(RolloutError):
+    """A sub-pipeline that was declared wrongly; raised where it is declared."""
+
+
+class KeyMissing(RolloutError):
+    """A job without the argument that routes it; the job was not submitted."""
+
+    def __init__(self, name: str, key: str, given: Iterable[str]) -> None:
+        self.name = name
+        self.key = key
+        self.given = tuple(given)
+        super().__init__(
+            f"{name!r} routes by argument {key!r}, got arguments {list(self.given)}",
+            f"pass {key!r}, or declare SubPipeline(key=None) to route each job by its id",
+        )
+
+
+class KeyUnusable(RolloutError):
+    """A routing key that has no single text form; the job was not submitted."""
+
+    def __init__(self, name: str, value: object) -> None:
+        self.name = name
+        self.value = value
+        super().__init__(
+            f"the routing key of {name!r} must be a str, int or UUID,"
+            f" got {type(value).__name__} {value!r:.80}",
+            "use key=function to build one text from the arguments",
+        )
+
+
+class ArgumentsUnusable(RolloutError):
+    """Arguments or a result that JSON cannot carry; nothing was submitted or committed."""
+
+    def __init__(self, name: str, what: str, cause: Exception) -> None:
+        self.name = name
+        self.cause = cause
+        super().__init__(
+            f"{what} of {name!r} must be carried by JSON, got: {cause}",
+            "pass ids, texts, numbers, lists and dicts; load large objects inside the path",
+        )
+
+
+class PayloadTooLarge(RolloutError):
+    """A job larger than the ledger and the broker should carry; it was not submitted."""
+
+    def __init__(self, name: str, size_bytes: int, size_bytes_max: int) -> None:
+        self.name = name
+        self.size_bytes = size_bytes
+        self.size_bytes_max = size_bytes_max
+        super().__init__(
+            f"a job of {name!r} may carry {size_bytes_max} bytes, got {size_bytes}",
+            "pass a reference to the data, or raise ROLLOUT_PAYLOAD_BYTES_MAX",
+        )
+
+
+class ControlStoreUnreachable(RolloutError):
+    """The control store did not answer in time; jobs run on legacy meanwhile."""
+
+    def __init__(self, url: str, cause: Exception) -> None:
+        self.url = url
+        self.cause = cause
+        super().__init__(
+            f"the control store at {url} did not answer: {cause}",
+            "start it or correct ROLLOUT_CONTROL_URL; jobs run on legacy meanwhile",
+        )
+
+
+class LedgerUnreachable(RolloutError):
+    """The ledger's database did not answer; nothing was recorded."""
+
+    def __init__(self, url: str, cause: Exception) -> None:
+        self.url = url
+        self.cause = cause
+        super().__init__(
+            f"the ledger at {url} did not answer: {cause}",
+            "start the database or correct ROLLOUT_LEDGER_URL",
+        )
+
+
+class LedgerNotMigrated(LedgerUnreachable):
+    """The database answers but has no tables, or not the ones this release needs."""
+
+    def __init__(self, url: str, found: str | None, expected: str) -> None:
+        self.url = url
+        self.found = found
+        self.expected = expected
+        RolloutError.__init__(
+            self,
+            f"the ledger at {url} must be at migration {expected}, found {found or 'no tables'}",
+            "run `rollout migrate`",
+        )
+
+
+class BrokerUnreachable(RolloutError):
+    """The broker did not take the message; the job is in the ledger and will be sent again."""
+
+    def __init__(self, url: str, cause: Exception) -> None:
+        self.url = url
+        self.cause = cause
+        super().__init__(
+            f"the broker at {url} did not answer: {cause}",
+            "start it or correct ROLLOUT_BROKER_URL; the controller sends the jobs again",
+        )
+
+
+class NoConnection(RolloutError):
+    """`job.connection` was used where no ledger transaction is open."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        super().__init__(
+            f"job.connection is open only inside the commit hook on a database ledger, not {where}",
+            "return the values from the path and write them in the function under @commit",
+        )
+
+
+class JobFailed(RolloutError):
+    """The job has failed before and is kept for a person; its message came again."""
+
+    def __init__(self, job_id: str, error: str) -> None:
+        self.job_id = job_id
+        self.error = error
+        super().__init__(
+            f"job {job_id} has failed and is kept: {error}",
+            f"`rollout job {job_id}` shows its way, `rollout retry {job_id}` runs it again",
+        )
+
+
+class WrongSettings(RolloutError):
+    """Settings that cannot be right; the program did not start."""

@@ -1,0 +1,17 @@
+"""One job's way, step by step: JSON objects, one a line, only ever appended."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+
+def step(at: datetime, what: str, **facts: Any) -> str:
+    """Write one line of a job's way; facts that are None are left out."""
+    line = {"at": at.isoformat(timespec="milliseconds"), "what": what}
+    line |= {name: value for name, value in facts.items() if value is not None}
+    return json.dumps(line, separators=(",", ":")) + "\n"
+
+
+def read_way(way: str) -> list[dict[str, Any]]:
+    """Read all lines, oldest first."""
+    return [json.loads(line) for line in way.splitlines()]

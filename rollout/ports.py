@@ -1,0 +1,407 @@
+"""What the services need from outside, as small as it can be.
+
+An adapter can be written from this file alone; `tests/contract` runs one suite over all of them.
+Two errors cross these ports: `ControlStoreUnreachable` and `LedgerUnreachable` (and
+`BrokerUnreachable` for `Queues`). Any other exception from an adapter is a defect.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from rollout.core.claims import Claim, JobRecord, Refusal
+from rollout.core.decision import JobPath, Reason
+from rollout.core.effects import Effects
+from rollout.core.routing import Reading
+from rollout.core.stages import ControlState, Event
+
+
+class Clock(Protocol):
+    """Time, passed in so that a decision can be replayed."""
+
+    def now(self) -> datetime:
+        """Aware UTC time."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds from an unknown point, never going back."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """One pull of the kill switch; `name` None is every sub-pipeline."""
+
+    kill_id: str
+    name: str | None
+    actor: str
+    reason: str
+    at: datetime
+
+
+class ControlStore(Protocol):
+    """The fast copy of the control state that every start asks. It is never the truth."""
+
+    @property
+    def url(self) -> str:
+        """Address without password, for messages."""
+        ...
+
+    def read(self, name: str) -> Reading:
+        """Read state, both kill latches and supervision in one round trip.
+
+        Never raises: a store that does not answer, is empty or unreadable is a Reading with
+        `doubt` set, because the caller's next step is the same.
+        """
+        ...
+
+    def project(self, state: ControlState) -> bool:
+        """Write a newer state over an older one; False when the store has a newer one."""
+        ...
+
+    def beat(self, owner: str, ttl: timedelta) -> None:
+        """Say that a controller lives; forgotten after `ttl`."""
+        ...
+
+    def latch(self, kill: Kill) -> None:
+        """Set a kill latch; it stays until `unlatch`."""
+        ...
+
+    def unlatch(self, name: str | None, kill_id: str | None) -> bool:
+        """Remove a latch if it is this kill's; False when there is none or another's."""
+        ...
+
+    def latches(self) -> list[Kill]:
+        """List all kill latches, that of every sub-pipeline included."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """A job on its way into the ledger. `envelope` is the JSON message that can send it again."""
+
+    job_id: str
+    name: str
+    key: str
+    path: JobPath
+    reason: Reason
+    revision: int
+    envelope: str
+    at: datetime
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A commit that counted; `result` is JSON text."""
+
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A claim that was refused; `record` is None only for an unfiled job."""
+
+    refusal: Refusal
+    record: JobRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A job that was just moved to legacy and has to be sent there."""
+
+    job_id: str
+    name: str
+    envelope: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransitionRecord:
+    """One line of the append-only log of control changes."""
+
+    name: str
+    at: datetime
+    event: Event
+    actor: str
+    reason: str
+    before: ControlState
+    after: ControlState
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCount:
+    """Unfinished jobs of one sub-pipeline in one state on one path."""
+
+    name: str
+    path: JobPath
+    state: str
+    jobs: int
+    oldest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Finished jobs, counted once each by the fold."""
+
+    name: str
+    assigned_path: JobPath
+    path: JobPath
+    outcome: str
+    reason: Reason
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class CycleTally:
+    """Cycle times of committed jobs: `jobs` between the bucket before and `le_s` seconds."""
+
+    name: str
+    assigned_path: JobPath
+    le_s: float
+    jobs: int
+    sum_s: float
+
+
+ConnectionSource = Callable[[], Any]
+"""Gives the ledger transaction's connection to a commit hook, or raises NoConnection."""
+
+
+class Ledger(Protocol):
+    """The truth: control rows, jobs and the log of changes."""
+
+    @property
+    def url(self) -> str:
+        """Address without password, for messages."""
+        ...
+
+    # Control -----------------------------------------------------------------------------
+
+    def ensure(self, name: str, effects: Effects, holdback_bp: int, now: datetime) -> ControlState:
+        """Create the control row of a declared sub-pipeline, killed when all are."""
+        ...
+
+    def control(self, name: str) -> ControlState:
+        """Read one control row. Raises UnknownSubPipeline."""
+        ...
+
+    def controls(self) -> list[ControlState]:
+        """Read all control rows, by name."""
+        ...
+
+    def change(
+        self,
+        name: str,
+        event: Event,
+        actor: str,
+        reason: str,
+        now: datetime,
+        *,
+        scope_bp: int | None = None,
+        seen_revision: int | None = None,
+    ) -> ControlState:
+        """Apply an event of the stage table and log it, in one transaction.
+
+        Raises UnknownSubPipeline, StaleRevision, IllegalTransition, ScopeOutOfRange; then nothing
+        was changed.
+        """
+        ...
+
+    def kill(self, kill: Kill) -> list[ControlState]:
+        """Latch the kill and move the fence, waiting only for commits already in their last act.
+
+        When this returns, no claim and no commit of the concurrent path made on the old fence
+        can succeed. Idempotent per kill id.
+        """
+        ...
+
+    def rearm(self, name: str | None, actor: str, reason: str, now: datetime) -> list[ControlState]:
+        """Lift a latch. Raises IllegalTransition when there is none, or `kill --all` holds it."""
+        ...
+
+    def all_latch(self) -> ControlState:
+        """The row of `kill --all`; its name is '*'."""
+        ...
+
+    def transitions(self, name: str, limit: int) -> list[TransitionRecord]:
+        """Read the log, newest first. Raises UnknownSubPipeline."""
+        ...
+
+    # One job's way -----------------------------------------------------------------------
+
+    def file(self, filings: Sequence[Filing]) -> None:
+        """Record accepted jobs in one transaction; a job id already there is left as it is."""
+        ...
+
+    def claim(
+        self,
+        name: str,
+        job_id: str,
+        delivered: JobPath,
+        effects: Effects,
+        worker: str,
+        now: datetime,
+        silent_after: timedelta,
+    ) -> Claim | Refused:
+        """Claim a delivered job, or say why not (`core.claims.judge_claim`).
+
+        Linearizable with `kill`: no claim of the concurrent path succeeds after it returned.
+        """
+        ...
+
+    def commit(
+        self,
+        claim: Claim,
+        effects: Effects,
+        write: Callable[[ConnectionSource], str],
+        now: datetime,
+    ) -> Committed | Refusal:
+        """Run the hook's writes and the fence check in one transaction.
+
+        `write` gets the transaction's connection and returns the result as JSON text. A refusal
+        or an exception of `write` rolls everything back; the exception is passed on.
+        """
+        ...
+
+    def hand_over(
+        self,
+        job_id: str,
+        attempt: int | None,
+        reason: Reason,
+        error: str | None,
+        now: datetime,
+    ) -> bool | None:
+        """Move an unfinished job to legacy; True when this call moved it and must send it.
+
+        False when somebody else has moved, finished or taken it; None when it is not filed.
+
+        `attempt` None moves a job that waits on the concurrent path; a number moves the job only
+        while that attempt holds it. A lost worker counts as one death.
+        """
+        ...
+
+    def release(
+        self,
+        filing: Filing,
+    ) -> bool:
+        """Put a started job back to accepted for a retry, on the filing's path, with its message."""
+        ...
+
+    def fail(
+        self, job_id: str, attempt: int | None, reason: Reason | None, error: str, now: datetime
+    ) -> bool:
+        """Record the outcome failed; with `attempt`, only while that attempt holds the job."""
+        ...
+
+    def reopen(self, job_id: str, now: datetime) -> Handed:
+        """Put a failed job back to accepted on legacy. Raises UnknownJob, IllegalTransition."""
+        ...
+
+    def renew(self, job_ids: Sequence[str], now: datetime) -> None:
+        """Say that the workers of these started jobs live."""
+        ...
+
+    # The controller's view ---------------------------------------------------------------
+
+    def recall(
+        self, name: str, *, running: bool, reason: Reason, now: datetime, limit: int
+    ) -> list[Handed]:
+        """Move waiting (and with `running`, repeatable started) concurrent jobs to legacy."""
+        ...
+
+    def resend_lost(
+        self, name: str, sent_before: datetime, now: datetime, limit: int
+    ) -> list[Handed]:
+        """Move accepted jobs whose message is older than `sent_before` to legacy, oldest first."""
+        ...
+
+    def resend_silent(
+        self, name: str, heard_before: datetime, now: datetime, limit: int
+    ) -> list[Handed]:
+        """Move started jobs of silent workers to legacy; unsafe and poison ones are failed."""
+        ...
+
+    def overdue(self, name: str, sent_before: datetime) -> int:
+        """Count accepted jobs whose message is older than `sent_before` and is due."""
+        ...
+
+    def open_counts(self) -> list[OpenCount]:
+        """Count unfinished jobs."""
+        ...
+
+    def fold(self, limit: int) -> int:
+        """Count newly finished jobs into the tallies, each once; how many were folded."""
+        ...
+
+    def tallies(self) -> tuple[list[Tally], list[CycleTally]]:
+        """Read the tallies."""
+        ...
+
+    def job(self, job_id: str) -> JobRecord:
+        """Read one job. Raises UnknownJob."""
+        ...
+
+    def failed(self, name: str | None, limit: int) -> list[JobRecord]:
+        """List kept failures, newest first."""
+        ...
+
+    def keep_message(self, queue: str, why: str, headers: str, body: str, now: datetime) -> None:
+        """Keep a message that was refused on one of our queues."""
+        ...
+
+    def kept_messages(self, limit: int) -> list[Mapping[str, Any]]:
+        """List refused messages, newest first."""
+        ...
+
+
+class Queues(Protocol):
+    """The broker, as far as the controller needs it: it sends a stored envelope again."""
+
+    @property
+    def url(self) -> str:
+        """Address without password, for messages."""
+        ...
+
+    def send_to_legacy(self, jobs: Sequence[Handed]) -> None:
+        """Publish stored envelopes to their legacy queues. Raises BrokerUnreachable."""
+        ...
+
+    def depth(self, name: str) -> int:
+        """Messages of both queues that wait or are held by workers. Raises BrokerUnreachable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a commit hook (or a path that asks for it) sees of its job."""
+
+    job_id: str
+    name: str
+    key: str
+    path: JobPath
+    attempt: int
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    _connect: ConnectionSource | None = None
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt of this job: give it to outside services."""
+        return f"{self.name}/{self.job_id}"
+
+    @property
+    def connection(self) -> Any:
+        """SQLAlchemy connection of the ledger's own transaction: what it writes happens once.
+
+        Raises:
+            NoConnection: Used outside the commit hook, or on a ledger without a database.
+        """
+        from rollout.core.errors import NoConnection
+
+        if self._connect is None:
+            raise NoConnection("in a path")
+        return self._connect()

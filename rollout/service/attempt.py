@@ -1,0 +1,327 @@
+"""One delivery of one job: gate, claim, run, commit; or what becomes of it instead.
+
+This is the way that every job takes, in a Celery worker and in `SubPipeline.run` alike. The
+caller hands in a delivery and carries out the outcome; it decides nothing.
+
+    gate    a concurrent start asks the control store; any answer but a clear yes is legacy
+    claim   the ledger gives the attempt its number, and says no once a kill has passed
+    run     an error on the concurrent path hands the job to legacy; on legacy it is kept
+    commit  hook, fence, attempt and row in one transaction
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Protocol
+
+import structlog
+
+from rollout.core.claims import DEATHS_MAX, Claim, JobRecord, JobState, Refusal
+from rollout.core.decision import JobPath, Reason
+from rollout.core.effects import Effects
+from rollout.core.errors import JobFailed, LedgerUnreachable, UnknownJob
+from rollout.core.routing import RouteTable
+from rollout.ports import (
+    Clock,
+    Committed,
+    ConnectionSource,
+    ControlStore,
+    Filing,
+    Job,
+    Ledger,
+    Refused,
+)
+
+log = structlog.get_logger("rollout")
+
+COMMIT_WAITS_S = (0.1, 0.3, 1.0, 3.0, 5.0, 10.0)
+"""Pauses between tries to commit while the ledger is away, about twenty seconds in all."""
+
+
+class Paths(Protocol):
+    """The declared sub-pipeline, as far as one job's way needs it."""
+
+    name: str
+    effects: Effects
+
+    def call(self, path: JobPath, job: Job) -> Any:
+        """Run the path's function with the job's arguments."""
+        ...
+
+    def write(self, value: Any, job: Job) -> str:
+        """Call the commit hook, if there is one, and give the result as JSON text."""
+        ...
+
+    def read(self, result: str) -> Any:
+        """Read a result back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A job as a queue (or `run`) delivers it. `filing` files it when the ledger lacks it."""
+
+    job: Job
+    worker: str
+    filing: Callable[[], Filing]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The job has its outcome; `duplicate` when this delivery was not the one that made it."""
+
+    value: Any
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToLegacy:
+    """The message has to be sent to the legacy queue, then acknowledged."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The message is a leftover and is acknowledged; somebody else has the job."""
+
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The job has failed and is kept; the error is passed on to the caller."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The ledger is away and this job may not run without it: deliver it again later."""
+
+    error: LedgerUnreachable
+
+
+Outcome = Done | ToLegacy | Dropped | Failed | Wait
+
+
+class Attempts:
+    """Runs deliveries.
+
+    Args:
+        control: Asked once per concurrent start.
+        ledger: Claims and commits.
+        clock: Time, and pauses between tries to commit.
+        silent_after: A started job not heard of for this long may be claimed again.
+        passes: Exceptions that belong to the queue engine (a retry, say) and are raised through.
+    """
+
+    def __init__(
+        self,
+        control: ControlStore,
+        ledger: Ledger,
+        clock: Clock,
+        silent_after: timedelta,
+        passes: tuple[type[BaseException], ...] = (),
+    ) -> None:
+        self._control = control
+        self._ledger = ledger
+        self._clock = clock
+        self._silent_after = silent_after
+        self._passes = passes
+
+    def gate(self, name: str, key: str) -> Reason | None:
+        """Ask the control store whether a concurrent start may go on; a reason means no."""
+        decision = RouteTable(self._control.read(name)).decide(key)
+        return None if decision.path is JobPath.CONCURRENT else decision.reason
+
+    def run(self, paths: Paths, delivery: Delivery) -> Outcome:
+        """Take one delivery as far as it goes. Raises only what `passes` names."""
+        job = delivery.job
+        if job.path is JobPath.CONCURRENT:
+            reason = self.gate(job.name, job.key)
+            if reason is not None:
+                return self._turn_away(job, reason)
+        try:
+            claim = self._claim(paths, delivery)
+        except LedgerUnreachable as error:
+            return self._without_ledger(paths, job, error)
+        if isinstance(claim, Refused):
+            return self._refused(paths, job, claim)
+        return self._claimed(paths, replace(job, attempt=claim.attempt), claim)
+
+    def worker_lost(self, paths: Paths, job: Job, worker: str, reason: Reason) -> Outcome:
+        """Say what becomes of a job whose worker process has just died or been stopped.
+
+        Called by the process that saw it, so that nothing waits for a redelivery. `worker` is
+        the one that died; if another has the job by now, that one keeps it.
+        """
+        try:
+            record = self._ledger.job(job.job_id)
+        except (LedgerUnreachable, UnknownJob):
+            return ToLegacy(reason)
+        if record.state is JobState.ACCEPTED:
+            if record.path is JobPath.CONCURRENT:
+                return self._hand_over(job, None, reason, None)
+            return ToLegacy(reason)
+        if record.state.finished:
+            return _outcome_of(paths, record)
+        if record.worker != worker:
+            return Dropped(Refusal.STALE)
+        if not paths.effects.repeatable:
+            return self._keep(job, record, Refusal.UNSAFE_REPEAT)
+        if record.deaths + 1 >= DEATHS_MAX:
+            return self._keep(job, record, Refusal.POISON)
+        return self._hand_over(job, record.attempt, reason, None)
+
+    def give_up(self, job: Job, error: str) -> None:
+        """Keep a job whose path told the queue engine to forget it."""
+        self._ledger.fail(job.job_id, None, None, error, self._clock.now())
+
+    def _claim(self, paths: Paths, delivery: Delivery) -> Claim | Refused:
+        for _ in range(2):
+            claim = self._ledger.claim(
+                paths.name,
+                delivery.job.job_id,
+                delivery.job.path,
+                paths.effects,
+                delivery.worker,
+                self._clock.now(),
+                self._silent_after,
+            )
+            if not isinstance(claim, Refused) or claim.refusal is not Refusal.UNFILED:
+                return claim
+            self._ledger.ensure(paths.name, paths.effects, 0, self._clock.now())
+            self._ledger.file([delivery.filing()])
+        return claim
+
+    def _refused(self, paths: Paths, job: Job, refused: Refused) -> Outcome:
+        record = refused.record
+        match refused.refusal:
+            case Refusal.KILLED:
+                return self._turn_away(job, Reason.KILLED)
+            case Refusal.WORKER_LOST:
+                assert record is not None, "only an unfiled job has no record"
+                return self._hand_over(job, record.attempt, Reason.WORKER_LOST, None)
+            case Refusal.FINISHED:
+                assert record is not None, "only an unfiled job has no record"
+                return _outcome_of(paths, record)
+            case Refusal.POISON | Refusal.UNSAFE_REPEAT:
+                assert record is not None, "only an unfiled job has no record"
+                return self._keep(job, record, refused.refusal)
+            case other:
+                return Dropped(other)
+
+    def _keep(self, job: Job, record: JobRecord, refusal: Refusal) -> Outcome:
+        said = {
+            Refusal.POISON: f"{record.deaths + 1} workers died under this job",
+            Refusal.UNSAFE_REPEAT: "a start of this unsafe job ended without a word",
+        }[refusal]
+        kept = self._ledger.fail(
+            job.job_id, record.attempt, Reason.WORKER_LOST, said, self._clock.now()
+        )
+        return Failed(JobFailed(job.job_id, said)) if kept else Dropped(Refusal.STALE)
+
+    def _claimed(self, paths: Paths, job: Job, claim: Claim) -> Outcome:
+        try:
+            value = paths.call(claim.path, job)
+        except self._passes:
+            raise
+        except (Exception, SystemExit) as error:
+            return self._path_failed(paths, job, claim, error)
+        return self._commit(paths, job, claim, value)
+
+    def _commit(self, paths: Paths, job: Job, claim: Claim, value: Any) -> Outcome:
+        def write(connect: ConnectionSource) -> str:
+            return paths.write(value, replace(job, _connect=connect))
+
+        waits = iter(COMMIT_WAITS_S)
+        while True:
+            try:
+                done = self._ledger.commit(claim, paths.effects, write, self._clock.now())
+            except LedgerUnreachable as error:
+                pause = next(waits, None)
+                if pause is None:
+                    return self._uncommitted(paths, job, value, error)
+                self._clock.sleep(pause)
+                continue
+            except (Exception, SystemExit) as error:
+                return self._path_failed(paths, job, claim, error)
+            if isinstance(done, Committed):
+                return Done(paths.read(done.result))
+            if done is Refusal.KILLED:
+                return self._hand_over(job, claim.attempt, Reason.FENCED, None)
+            return Dropped(done)
+
+    def _uncommitted(
+        self, paths: Paths, job: Job, value: Any, error: LedgerUnreachable
+    ) -> Outcome:
+        """The ledger stayed away: nothing runs its commit hook unfenced.
+
+        The row says started, so the sweeper sends the job again when the ledger is back. A path
+        that does not need the ledger gives its caller the value already.
+        """
+        if paths.effects.needs_ledger or job.path is JobPath.CONCURRENT:
+            log.warning("not committed, the sweeper will send it", job=job.job_id, why=str(error))
+            return Dropped(Refusal.STALE)
+        return Done(value)
+
+    def _path_failed(
+        self, paths: Paths, job: Job, claim: Claim, error: BaseException
+    ) -> Outcome:
+        said = describe(error)
+        if claim.path is JobPath.CONCURRENT and paths.effects.repeatable:
+            slow = type(error).__name__ == "SoftTimeLimitExceeded"
+            reason = Reason.TIME_LIMIT if slow else Reason.FAILED
+            return self._hand_over(job, claim.attempt, reason, said)
+        try:
+            held = self._ledger.fail(
+                job.job_id, claim.attempt, None, said, self._clock.now()
+            )
+        except LedgerUnreachable:
+            held = True
+        return Failed(error) if held else Dropped(Refusal.STALE)
+
+    def _turn_away(self, job: Job, reason: Reason) -> Outcome:
+        """Send a job that has not started to legacy."""
+        return self._hand_over(job, None, reason, None)
+
+    def _hand_over(
+        self, job: Job, attempt: int | None, reason: Reason, error: str | None
+    ) -> Outcome:
+        """Move the job to legacy; whoever moves it sends it, so it is sent once."""
+        try:
+            moved = self._ledger.hand_over(
+                job.job_id, attempt, reason, error, self._clock.now()
+            )
+        except LedgerUnreachable:
+            return ToLegacy(reason)
+        if moved is None or moved:  # None: the ledger does not hold the job yet
+            return ToLegacy(reason)
+        return Dropped(Refusal.MOVED if attempt is None else Refusal.STALE)
+
+    def _without_ledger(self, paths: Paths, job: Job, error: LedgerUnreachable) -> Outcome:
+        """The ledger cannot record a start: legacy runs as before where a repeat does no harm."""
+        if job.path is JobPath.CONCURRENT:
+            return ToLegacy(Reason.LEDGER_UNREACHABLE)
+        if paths.effects.needs_ledger:
+            return Wait(error)
+        log.warning("ran on legacy without a claim", job=job.job_id, why=str(error))
+        try:
+            return Done(paths.read(paths.write(paths.call(JobPath.LEGACY, job), job)))
+        except self._passes:
+            raise
+        except (Exception, SystemExit) as failure:
+            return Failed(failure)
+
+
+def _outcome_of(paths: Paths, record: JobRecord) -> Outcome:
+    """The recorded outcome of a job whose message came again."""
+    if record.result is not None:
+        return Done(paths.read(record.result), duplicate=True)
+    return Failed(JobFailed(record.job_id, record.error or "no error was recorded"))
+
+
+def describe(error: BaseException) -> str:
+    """One line on an exception, short enough to keep."""
+    return f"{type(error).__name__}: {error}"[:2000]

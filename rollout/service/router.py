@@ -1,0 +1,55 @@
+"""Route at submission: a decision from a reading of the control store kept for a second."""
+
+import os
+from dataclasses import dataclass
+
+from rollout.core.decision import Decision
+from rollout.core.routing import RouteTable
+from rollout.ports import Clock, ControlStore
+
+SNAPSHOT_S = 1.0
+
+
+@dataclass(slots=True)
+class _Entry:
+    table: RouteTable
+    read_at: float
+    pid: int
+
+
+class Router:
+    """Decides where new jobs go; the gate asks again at their start, so a second old is fine.
+
+    A store that does not answer is also remembered for a second, so that submitting does not
+    wait for its timeout each time. A forked process starts with no reading of its parent's.
+
+    Args:
+        control: Where the state is read.
+        clock: Tells a reading's age.
+        snapshot_s: Longest age of a reading, in seconds.
+    """
+
+    def __init__(
+        self, control: ControlStore, clock: Clock, snapshot_s: float = SNAPSHOT_S
+    ) -> None:
+        self._control = control
+        self._monotonic = clock.monotonic
+        self._snapshot_s = snapshot_s
+        self._entries: dict[str, _Entry] = {}
+
+    def decide(self, name: str, key: str) -> Decision:
+        """Say where a job of this sub-pipeline with this key goes."""
+        entry = self._entries.get(name)
+        if (
+            entry is None
+            or self._monotonic() - entry.read_at > self._snapshot_s
+            or entry.pid != os.getpid()
+        ):
+            entry = self._refresh(name)
+        return entry.table.decide(key)
+
+    def _refresh(self, name: str) -> _Entry:
+        table = RouteTable(self._control.read(name))
+        entry = _Entry(table, self._monotonic(), os.getpid())
+        self._entries[name] = entry
+        return entry

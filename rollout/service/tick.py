@@ -1,0 +1,179 @@
+"""One turn of the controller: reconcile kills, project, recall, sweep, fold, and then beat.
+
+Each step is safe to repeat and safe to lose, so a controller that dies anywhere in it is made
+good by the next tick, its own or a second controller's. The heartbeat comes last: it says that
+the control state was read from the ledger and written to the store just now.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from rollout.core.decision import Reason
+from rollout.core.errors import BrokerUnreachable, ControlStoreUnreachable, LedgerUnreachable
+from rollout.core.stages import ControlState, Event, Stage
+from rollout.ports import Clock, ControlStore, Kill, Ledger, OpenCount, Queues
+from rollout.service.change import Changes
+
+log = structlog.get_logger("rollout")
+
+_SWEEP_BATCH = 500
+_FOLD_BATCH = 2000
+_FOLD_BATCHES_A_TICK = 20
+
+
+@dataclass(slots=True)
+class TickReport:
+    """What a tick saw and did; an error names the part that did not answer."""
+
+    at: datetime
+    states: list[ControlState] = field(default_factory=list)
+    open_counts: list[OpenCount] = field(default_factory=list)
+    unaccounted: dict[str, int] = field(default_factory=dict)
+    recalled: int = 0
+    resent_lost: int = 0
+    resent_silent: int = 0
+    folded: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class TickLimits:
+    """How long is too long.
+
+    `lost_after`: an accepted job whose message no queue seems to hold is sent again.
+    `silent_after`: a started job whose worker was not heard of is sent again.
+    `supervision`: without a tick for this long, jobs go to legacy.
+    """
+
+    lost_after: timedelta
+    silent_after: timedelta
+    supervision: timedelta
+
+
+class Tick:
+    """The controller's use case; `turn` is called by the loop in `rollout.controller`."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        control: ControlStore,
+        queues: Queues,
+        changes: Changes,
+        clock: Clock,
+        limits: TickLimits,
+        owner: str,
+    ) -> None:
+        self._ledger = ledger
+        self._control = control
+        self._queues = queues
+        self._changes = changes
+        self._clock = clock
+        self._limits = limits
+        self._owner = owner
+
+    def turn(self) -> TickReport:
+        """Do one tick. Raises nothing that an absent server can cause; the report names it."""
+        report = TickReport(self._clock.now())
+        try:
+            self._ledger_steps(report)
+        except LedgerUnreachable as error:
+            report.errors.append(str(error))
+        return report
+
+    def _ledger_steps(self, report: TickReport) -> None:
+        try:
+            self._reconcile_kills()
+            report.states = self._ledger.controls()
+            for state in report.states:
+                self._control.project(state)
+            self._control.beat(self._owner, self._limits.supervision)
+        except ControlStoreUnreachable as error:
+            report.errors.append(str(error))
+            report.states = self._ledger.controls()
+        for state in report.states:
+            self._recall(state, report)
+            self._sweep(state, report)
+        for _ in range(_FOLD_BATCHES_A_TICK):
+            folded = self._ledger.fold(_FOLD_BATCH)
+            report.folded += folded
+            if folded < _FOLD_BATCH:
+                break
+        report.open_counts = self._ledger.open_counts()
+
+    # Kills -------------------------------------------------------------------------------
+
+    def _reconcile_kills(self) -> None:
+        """Make store and ledger agree on every kill, whichever half was away when it came."""
+        latch = self._ledger.all_latch()
+        states = {state.name: state for state in self._ledger.controls()}
+        latched: set[str | None] = set()
+        for kill in self._control.latches():
+            held = latch if kill.name is None else states.get(kill.name)
+            if held is not None and held.lifted_kill_id == kill.kill_id:
+                self._control.unlatch(kill.name, kill.kill_id)
+                continue
+            latched.add(kill.name)
+            if held is not None and not held.killed:
+                log.warning("a kill reached the store only; fencing now", name=kill.name)
+                self._ledger.kill(kill)
+        self._restore_latches([latch, *states.values()], latched)
+
+    def _restore_latches(self, states: list[ControlState], latched: set[str | None]) -> None:
+        """Set again what the store has lost: it may have been restarted empty."""
+        for state in states:
+            name = None if state.name == "*" else state.name
+            if state.killed and name not in latched and state.kill_id is not None:
+                last = self._last_kill(state)
+                self._control.latch(Kill(state.kill_id, name, last[0], last[1], last[2]))
+
+    def _last_kill(self, state: ControlState) -> tuple[str, str, datetime]:
+        for record in self._ledger.transitions(state.name, 20):
+            if record.event is Event.KILL:
+                return record.actor, record.reason, record.at
+        return "unknown", "killed with all others", self._clock.now()
+
+    # Jobs --------------------------------------------------------------------------------
+
+    def _recall(self, state: ControlState, report: TickReport) -> None:
+        """Bring jobs back that a kill or revert left on the concurrent path."""
+        if state.killed:
+            reason = Reason.KILLED
+        elif state.stage in (Stage.LEGACY, Stage.SHADOW):
+            reason = Reason.STAGE
+        else:
+            return
+        waiting, running, error = self._changes.recall(state.name, reason, running=state.killed)
+        report.recalled += waiting + running
+        self._note(report, error)
+
+    def _sweep(self, state: ControlState, report: TickReport) -> None:
+        """Send jobs again that the ledger has and nobody else seems to have."""
+        now = self._clock.now()
+        silent = self._ledger.resend_silent(
+            state.name, now - self._limits.silent_after, now, _SWEEP_BATCH
+        )
+        self._note(report, self._changes.send(silent))
+        report.resent_silent += len(silent)
+        sent_before = now - self._limits.lost_after
+        overdue = self._ledger.overdue(state.name, sent_before)
+        report.unaccounted[state.name] = 0
+        if overdue == 0:
+            return
+        try:
+            missing = overdue - self._queues.depth(state.name)
+        except BrokerUnreachable as error:
+            self._note(report, str(error))
+            return
+        if missing > 0:
+            report.unaccounted[state.name] = missing
+            lost = self._ledger.resend_lost(
+                state.name, sent_before, now, min(missing, _SWEEP_BATCH)
+            )
+            self._note(report, self._changes.send(lost))
+            report.resent_lost += len(lost)
+
+    def _note(self, report: TickReport, error: str | None) -> None:
+        if error is not None and error not in report.errors:
+            report.errors.append(error)

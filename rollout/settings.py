@@ -1,0 +1,176 @@
+"""Settings: ROLLOUT_* variables, then `rollout.toml`, then what a running `rollout up` wrote.
+
+The only module that reads the environment.
+"""
+
+import os
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from rollout.core.errors import WrongSettings
+
+CONFIG_FILE = "rollout.toml"
+STATE_FOLDER = ".rollout"
+RUN_FILE = "run.toml"
+DEFAULT_REDIS = "redis://localhost:6379/0"
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """All settings; each has a sentence, and `rollout doctor` shows the values in force."""
+
+    model_config = SettingsConfigDict(env_prefix="ROLLOUT_", extra="forbid")
+
+    app: str | None = Field(None, description="Module that holds the Celery app, as `-A` takes it.")
+    broker_url: str | None = Field(
+        None, description="Celery's broker; without it the one the app names."
+    )
+    control_url: str | None = Field(
+        None, description="Redis or Valkey of the control store; without it the broker's."
+    )
+    ledger_url: str = Field(
+        f"sqlite:///{STATE_FOLDER}/ledger.db",
+        description="Database of the ledger: sqlite:///file or postgresql+psycopg://...",
+    )
+    key_prefix: str = Field("rollout:", min_length=1, description="Put before every store key.")
+    connect_timeout_ms: Seconds = Field(100, description="Longest wait for the control store.")
+    read_timeout_ms: Seconds = Field(100, description="Longest wait for its answer.")
+    snapshot_s: Seconds = Field(1, description="Longest age of a routing snapshot at submission.")
+    tick_s: Seconds = Field(1, description="Pause between two ticks of the controller.")
+    supervision_s: Seconds = Field(
+        10, description="Without a tick for this long, jobs go to legacy."
+    )
+    lost_after_s: Seconds = Field(
+        30, description="An accepted job that no queue holds for this long is sent again."
+    )
+    silent_after_s: Seconds = Field(
+        30, description="A started job whose worker is silent for this long is sent again."
+    )
+    payload_bytes_max: int = Field(
+        1_000_000, gt=0, description="Largest message of a job, in bytes."
+    )
+    metrics_port: int = Field(9464, ge=0, le=65_535, description="Port of /metrics; 0 is any free.")
+    metrics_host: str = Field("127.0.0.1", description="Address that /metrics listens on.")
+    legacy_concurrency: int = Field(1, ge=1, description="Processes of the legacy worker of `up`.")
+    concurrent_concurrency: int = Field(
+        2, ge=1, description="Processes of the concurrent worker of `up`."
+    )
+    concurrent_pool: Literal["prefork", "threads"] = Field(
+        "prefork", description="Celery pool of the concurrent worker of `up`."
+    )
+
+    @model_validator(mode="after")
+    def _times_fit(self) -> Self:
+        if self.supervision_s < 2 * self.tick_s:
+            raise ValueError(
+                f"supervision_s must be at least twice tick_s ({self.tick_s}), "
+                f"got {self.supervision_s}; a single late tick would send all jobs to legacy"
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Rank the sources, the strongest first."""
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls, Path(CONFIG_FILE)),
+            TomlConfigSettingsSource(settings_cls, Path(STATE_FOLDER) / RUN_FILE),
+        )
+
+    @property
+    def silent_after(self) -> timedelta:
+        """A started job whose worker is silent for this long is sent again."""
+        return timedelta(seconds=self.silent_after_s)
+
+    @property
+    def lost_after(self) -> timedelta:
+        """An accepted job that no queue holds for this long is sent again."""
+        return timedelta(seconds=self.lost_after_s)
+
+    @property
+    def supervision(self) -> timedelta:
+        """Without a tick for this long, jobs go to legacy."""
+        return timedelta(seconds=self.supervision_s)
+
+    def broker(self, app_url: str | None = None) -> str:
+        """The broker in force: the setting, else the app's, else Redis on this machine."""
+        return self.broker_url or app_url or DEFAULT_REDIS
+
+    def control(self, app_url: str | None = None) -> str:
+        """The control store in force: the setting, else the broker when it is a Redis."""
+        broker = self.broker(app_url)
+        return self.control_url or (broker if _speaks_redis(broker) else DEFAULT_REDIS)
+
+
+def _speaks_redis(url: str) -> bool:
+    return url.split(":", 1)[0] in ("redis", "rediss", "valkey", "unix", "redis+socket", "memory")
+
+
+def read_settings(**given: Any) -> Settings:
+    """Read all sources.
+
+    Raises:
+        WrongSettings: A value is wrong or a name is unknown; names the source and the fix.
+    """
+    _refuse_unknown_variables()
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "settings"
+        if first["type"] == "extra_forbidden":
+            raise _unknown(where, CONFIG_FILE) from None
+        raise WrongSettings(
+            f"setting {where!r}: {first['msg']}, got {str(first['input'])[:200]!r}",
+            f"correct ROLLOUT_{where.upper()} or {CONFIG_FILE}",
+        ) from None
+    except ValueError as error:  # a file that is not TOML
+        raise WrongSettings(
+            f"{CONFIG_FILE} must be TOML, got: {error}", "correct or remove it"
+        ) from None
+
+
+def _refuse_unknown_variables() -> None:
+    for variable in os.environ:
+        if variable.startswith("ROLLOUT_"):
+            name = variable.removeprefix("ROLLOUT_").lower()
+            if name not in Settings.model_fields and name != "actor":
+                raise _unknown(name, variable)
+
+
+def _unknown(name: str, source: str) -> WrongSettings:
+    close = get_close_matches(name, Settings.model_fields, n=1)
+    guess = f", did you mean {close[0]!r}?" if close else ""
+    return WrongSettings(
+        f"no setting named {name!r} (in {source}){guess}",
+        "`rollout doctor` lists all settings",
+    )
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """A copy of this process's environment with changes, for processes that `up` starts."""
+    return {**os.environ, **changes}
+
+
+def user_name() -> str:
+    """Who acts, for the log of changes."""
+    return os.environ.get("ROLLOUT_ACTOR") or os.environ.get("USER") or f"uid {os.getuid()}"

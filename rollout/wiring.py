@@ -1,0 +1,111 @@
+"""Builds the objects; the only place that knows every adapter."""
+
+import socket
+from dataclasses import dataclass
+from functools import cached_property
+from os import getpid
+from pathlib import Path
+from typing import Any
+
+from rollout.adapters.celery.queues import KombuQueues
+from rollout.adapters.clock import SystemClock
+from rollout.adapters.memory.control_store import MemoryControlStore
+from rollout.adapters.redis_store import RedisControlStore
+from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.ledger import SqlLedger
+from rollout.ports import Clock, ControlStore, Queues
+from rollout.service.attempt import Attempts
+from rollout.service.change import Changes
+from rollout.service.router import Router
+from rollout.service.submit import Submit
+from rollout.service.tick import Tick, TickLimits
+from rollout.settings import Settings, read_settings
+
+
+@dataclass
+class Runtime:
+    """The services of one process, each built when it is first used.
+
+    Args:
+        settings: Everything that can be set.
+        app_broker_url: Broker named by the Celery app, used when the settings name none.
+        clock: Time.
+    """
+
+    settings: Settings
+    app_broker_url: str | None = None
+    clock: Clock = SystemClock()  # noqa: RUF009  # it holds no state
+
+    @cached_property
+    def database(self) -> Database:
+        """Connections of the ledger; the folder of an SQLite file is made."""
+        url = self.settings.ledger_url
+        if url.startswith("sqlite:///"):
+            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        return Database(url)
+
+    @cached_property
+    def ledger(self) -> SqlLedger:
+        """The truth."""
+        return SqlLedger(self.database)
+
+    @cached_property
+    def control(self) -> ControlStore:
+        """The fast copy that every start asks."""
+        url = self.settings.control(self.app_broker_url)
+        if url.startswith("memory:"):
+            return MemoryControlStore(self.clock)
+        return RedisControlStore(
+            url,
+            self.settings.key_prefix,
+            self.settings.connect_timeout_ms / 1000,
+            self.settings.read_timeout_ms / 1000,
+        )
+
+    @cached_property
+    def queues(self) -> Queues:
+        """The broker."""
+        return KombuQueues(self.settings.broker(self.app_broker_url))
+
+    @cached_property
+    def submit(self) -> Submit:
+        """Routes and files new jobs."""
+        router = Router(self.control, self.clock, self.settings.snapshot_s)
+        return Submit(router, self.ledger, self.clock)
+
+    @cached_property
+    def changes(self) -> Changes:
+        """What people and the controller do."""
+        return Changes(self.ledger, self.control, self.queues, self.clock)
+
+    @cached_property
+    def tick(self) -> Tick:
+        """The controller's turn."""
+        limits = TickLimits(
+            self.settings.lost_after, self.settings.silent_after, self.settings.supervision
+        )
+        owner = f"{socket.gethostname()}:{getpid()}"
+        return Tick(
+            self.ledger, self.control, self.queues, self.changes, self.clock, limits, owner
+        )
+
+    def attempts(self, passes: tuple[type[BaseException], ...]) -> Attempts:
+        """Runs deliveries; `passes` are the queue engine's own exceptions."""
+        return Attempts(
+            self.control, self.ledger, self.clock, self.settings.silent_after, passes
+        )
+
+    def close(self) -> None:
+        """Close the connections of this process."""
+        self.database.close()
+        control: Any = self.control
+        control.close()
+
+
+def build(*, app_broker_url: str | None = None, **settings: Any) -> Runtime:
+    """Build a runtime from the settings' sources, with the given values over them.
+
+    Raises:
+        WrongSettings: A value is wrong or a name is unknown.
+    """
+    return Runtime(read_settings(**settings), app_broker_url)
