@@ -25,6 +25,11 @@ from rollout.wiring import Runtime, build
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,89}")
 _KEY_TYPES = (str, int, UUID)
 
+_STARS: dict[Any, str] = {
+    inspect.Parameter.VAR_POSITIONAL: "*",
+    inspect.Parameter.VAR_KEYWORD: "**",
+}
+
 Function = Callable[..., Any]
 
 
@@ -373,8 +378,7 @@ def _wants_job(function: Function) -> bool:
 
 
 def _names(function: Function) -> set[str]:
-    prefix = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
     return {
-        prefix.get(parameter.kind, "") + parameter.name
+        _STARS.get(parameter.kind, "") + parameter.name
         for parameter in _signature(function).parameters.values()
     }

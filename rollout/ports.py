@@ -288,7 +288,7 @@ class Ledger(Protocol):
         self,
         filing: Filing,
     ) -> bool:
-        """Put a started job back to accepted for a retry, on the filing's path, with its message."""
+        """Put a started job back to accepted for a retry, on the filing's path."""
         ...
 
     def fail(

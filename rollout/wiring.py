@@ -85,15 +85,11 @@ class Runtime:
             self.settings.lost_after, self.settings.silent_after, self.settings.supervision
         )
         owner = f"{socket.gethostname()}:{getpid()}"
-        return Tick(
-            self.ledger, self.control, self.queues, self.changes, self.clock, limits, owner
-        )
+        return Tick(self.ledger, self.control, self.queues, self.changes, self.clock, limits, owner)
 
     def attempts(self, passes: tuple[type[BaseException], ...]) -> Attempts:
         """Runs deliveries; `passes` are the queue engine's own exceptions."""
-        return Attempts(
-            self.control, self.ledger, self.clock, self.settings.silent_after, passes
-        )
+        return Attempts(self.control, self.ledger, self.clock, self.settings.silent_after, passes)
 
     def close(self) -> None:
         """Close the connections of this process."""

@@ -41,9 +41,7 @@ def seal(
         PayloadTooLarge: The envelope is longer than `size_bytes_max` bytes.
     """
     kept = {key: value for key, value in headers.items() if key not in _REBUILT}
-    text = to_json(
-        name, "the arguments", {"headers": kept, "body": body, "properties": properties}
-    )
+    text = to_json(name, "the arguments", {"headers": kept, "body": body, "properties": properties})
     size_bytes = len(text.encode())
     if size_bytes > size_bytes_max:
         raise PayloadTooLarge(name, size_bytes, size_bytes_max)

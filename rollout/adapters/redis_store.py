@@ -197,8 +197,7 @@ def _state_from(name: str, text: str | None) -> tuple[ControlState | None, Reaso
         state = ControlState(**{field: values[field] for field in _FIELDS if field in values})
         known = ControlState(**{**asdict(state), "stage": Stage(state.stage)})
         if known.name != name or not all(
-            type(number) is int
-            for number in (known.scope_bp, known.holdback_bp, known.revision)
+            type(number) is int for number in (known.scope_bp, known.holdback_bp, known.revision)
         ):
             return None, Reason.UNREADABLE
         return known, None

@@ -254,13 +254,9 @@ def _flags_after(state: ControlState, event: Event, kill_id: str | None) -> Cont
 
 def _refuse_growth(state: ControlState, event: Event) -> None:
     if state.killed:
-        raise IllegalTransition(
-            state.name, event, "while killed", f"rearm {state.name!r} first"
-        )
+        raise IllegalTransition(state.name, event, "while killed", f"rearm {state.name!r} first")
     if state.frozen:
-        raise IllegalTransition(
-            state.name, event, "while frozen", f"unfreeze {state.name!r} first"
-        )
+        raise IllegalTransition(state.name, event, "while frozen", f"unfreeze {state.name!r} first")
 
 
 def _refuse_stage(state: ControlState, row: Transition) -> None:

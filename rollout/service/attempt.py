@@ -253,9 +253,7 @@ class Attempts:
                 return self._hand_over(job, claim.attempt, Reason.FENCED, None)
             return Dropped(done)
 
-    def _uncommitted(
-        self, paths: Paths, job: Job, value: Any, error: LedgerUnreachable
-    ) -> Outcome:
+    def _uncommitted(self, paths: Paths, job: Job, value: Any, error: LedgerUnreachable) -> Outcome:
         """The ledger stayed away: nothing runs its commit hook unfenced.
 
         The row says started, so the sweeper sends the job again when the ledger is back. A path
@@ -266,18 +264,14 @@ class Attempts:
             return Dropped(Refusal.STALE)
         return Done(value)
 
-    def _path_failed(
-        self, paths: Paths, job: Job, claim: Claim, error: BaseException
-    ) -> Outcome:
+    def _path_failed(self, paths: Paths, job: Job, claim: Claim, error: BaseException) -> Outcome:
         said = describe(error)
         if claim.path is JobPath.CONCURRENT and paths.effects.repeatable:
             slow = type(error).__name__ == "SoftTimeLimitExceeded"
             reason = Reason.TIME_LIMIT if slow else Reason.FAILED
             return self._hand_over(job, claim.attempt, reason, said)
         try:
-            held = self._ledger.fail(
-                job.job_id, claim.attempt, None, said, self._clock.now()
-            )
+            held = self._ledger.fail(job.job_id, claim.attempt, None, said, self._clock.now())
         except LedgerUnreachable:
             held = True
         return Failed(error) if held else Dropped(Refusal.STALE)
@@ -291,9 +285,7 @@ class Attempts:
     ) -> Outcome:
         """Move the job to legacy; whoever moves it sends it, so it is sent once."""
         try:
-            moved = self._ledger.hand_over(
-                job.job_id, attempt, reason, error, self._clock.now()
-            )
+            moved = self._ledger.hand_over(job.job_id, attempt, reason, error, self._clock.now())
         except LedgerUnreachable:
             return ToLegacy(reason)
         if moved is None or moved:  # None: the ledger does not hold the job yet

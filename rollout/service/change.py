@@ -60,9 +60,7 @@ class KillReport:
 class Changes:
     """Use cases that change the control state."""
 
-    def __init__(
-        self, ledger: Ledger, control: ControlStore, queues: Queues, clock: Clock
-    ) -> None:
+    def __init__(self, ledger: Ledger, control: ControlStore, queues: Queues, clock: Clock) -> None:
         self._ledger = ledger
         self._control = control
         self._queues = queues
@@ -178,9 +176,7 @@ class Changes:
             error = error or late
         return waiting, working, error
 
-    def _recall_all(
-        self, name: str, reason: Reason, *, running: bool
-    ) -> tuple[int, str | None]:
+    def _recall_all(self, name: str, reason: Reason, *, running: bool) -> tuple[int, str | None]:
         total = 0
         while True:
             handed = self._ledger.recall(
@@ -242,5 +238,3 @@ class Changes:
 def _need_reason(event: Event, reason: str) -> None:
     if event in _NEEDS_REASON and not reason.strip():
         raise ReasonMissing(event)
-
-

@@ -29,9 +29,7 @@ class Router:
         snapshot_s: Longest age of a reading, in seconds.
     """
 
-    def __init__(
-        self, control: ControlStore, clock: Clock, snapshot_s: float = SNAPSHOT_S
-    ) -> None:
+    def __init__(self, control: ControlStore, clock: Clock, snapshot_s: float = SNAPSHOT_S) -> None:
         self._control = control
         self._monotonic = clock.monotonic
         self._snapshot_s = snapshot_s

@@ -55,9 +55,7 @@ class Status:
     def waiting(self, path: JobPath, state: JobState) -> int:
         """Unfinished jobs on this path in this state."""
         return sum(
-            count.jobs
-            for count in self.open_counts
-            if count.path is path and count.state == state
+            count.jobs for count in self.open_counts if count.path is path and count.state == state
         )
 
 

@@ -6,6 +6,7 @@ would see neither chain nor chord, and a signal's exceptions are swallowed (deci
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -49,7 +50,7 @@ class Routed(Protocol):
 def routed_amqp(base: type, pipelines: Mapping[str, Routed]) -> type:
     """Make the app's AMQP class with the door in it; `pipelines` is by task name."""
 
-    class RoutedAMQP(base):  # type: ignore[misc]  # Celery's classes are untyped
+    class RoutedAMQP(base):
         def Router(self, queues: Any = None, create_missing: Any = None) -> Any:
             router = super().Router(queues, create_missing)
             router.routes = [_LegacyByDefault(pipelines), *router.routes]
@@ -91,6 +92,46 @@ class _LegacyByDefault:
         return None if pipeline is None else {"queue": queue_of(pipeline.name, JobPath.LEGACY)}
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A message that has its decision and its filing, and has not left yet."""
+
+    filing: Filing
+    decision: Decision
+    retries: int
+
+    @property
+    def opted_out(self) -> bool:
+        """Whether the caller named a queue that is not ours."""
+        return self.decision is OPTED_OUT
+
+    def marks(self, *, filed: bool, handed: bool = False) -> Marks:
+        """What the message carries; an unfiled job goes to legacy."""
+        decision = self.decision if filed or self.opted_out else UNFILED
+        return Marks(
+            self.filing.key, decision.path, decision.reason, decision.revision, handed=handed
+        )
+
+
+def prepare(pipeline: Routed, message: Any, options: Mapping[str, Any]) -> Prepared:
+    """Decide where a message goes and write its envelope; nothing is stored or sent.
+
+    Raises:
+        KeyMissing, KeyUnusable, ArgumentsUnusable, PayloadTooLarge, TypeError: The job cannot be
+        submitted.
+    """
+    headers, properties, body, _ = message
+    args, kwargs, _ = body
+    key = pipeline.key_of(headers["id"], tuple(args), kwargs)
+    queue = getattr(options.get("queue"), "name", options.get("queue"))
+    if path_of(pipeline.name, queue) is None:
+        decision = OPTED_OUT
+    else:
+        decision = _decide(pipeline, key, read_marks(options.get("headers")))
+    filing = _filing(pipeline, decision, key, message, properties)
+    return Prepared(filing, decision, headers["retries"])
+
+
 def admit(
     pipeline: Routed, message: Any, options: Mapping[str, Any]
 ) -> tuple[JobPath | None, Marks, bool]:
@@ -100,28 +141,19 @@ def admit(
         The path whose queue it takes (None leaves the caller's queue), the marks it carries, and
         whether the ledger holds it, so that a broker that is away loses nothing.
     """
-    headers, properties, body, _ = message
     marks = read_marks(options.get("headers"))
     if marks is not None and marks.handed:
         return None, marks, True
-    job_id = headers["id"]
-    args, kwargs, _ = body
-    key = pipeline.key_of(job_id, tuple(args), kwargs)
-    queue = getattr(options.get("queue"), "name", options.get("queue"))
-    opted_out = path_of(pipeline.name, queue) is None
-    decision = OPTED_OUT if opted_out else _decide(pipeline, key, marks)
-    filing = _filing(pipeline, decision, key, message, properties)
-    if headers["retries"]:
-        pipeline.submit.release(filing)
+    prepared = prepare(pipeline, message, options)
+    if prepared.retries:
+        pipeline.submit.release(prepared.filing)
         filed = True
     else:
         filed = pipeline.submit.file(
-            pipeline.name, pipeline.effects, pipeline.holdback_bp, [filing]
+            pipeline.name, pipeline.effects, pipeline.holdback_bp, [prepared.filing]
         )
-        if not filed and not opted_out:
-            decision = UNFILED
-    marks = Marks(key, decision.path, decision.reason, decision.revision)
-    return None if opted_out else decision.path, marks, filed
+    marks = prepared.marks(filed=filed)
+    return None if prepared.opted_out else JobPath(marks.path), marks, filed
 
 
 def _decide(pipeline: Routed, key: str, marks: Marks | None) -> Decision:

@@ -12,8 +12,8 @@ HEADER = "rollout"
 class Marks:
     """The routing key and the decision a message was sent on.
 
-    `handed` marks a message that the ledger already knows to be on its way to legacy: it passes
-    the door unchanged.
+    `handed` marks a message that the ledger already knows to be on its way: it passes the door
+    unchanged.
     """
 
     key: str

@@ -19,7 +19,7 @@ from rollout.service.attempt import Failed
 log = structlog.get_logger("rollout")
 
 
-class SubPipelineRequest(Request):  # type: ignore[misc]  # Celery's classes are untyped
+class SubPipelineRequest(Request):
     """Sends a job to legacy when its process is lost."""
 
     _taken_care_of = False

@@ -45,7 +45,7 @@ class Worked(Protocol):
 def worker_step(pipelines: Mapping[str, Worked]) -> type:
     """Make the bootstep of one app; `pipelines` is by task name."""
 
-    class RolloutStep(bootsteps.StartStopStep):  # type: ignore[misc]  # untyped base
+    class RolloutStep(bootsteps.StartStopStep):
         """Renews claims of running jobs and keeps refused messages."""
 
         requires = ("celery.worker.consumer.tasks:Tasks",)
@@ -129,12 +129,10 @@ def keep(pipelines: Mapping[str, Worked], message: Any, why: str) -> None:
 
 def give_up(pipelines: Mapping[str, Worked], request: Any, why: str) -> None:
     """Record the outcome of a job that Celery discards without calling us."""
-    pipeline = pipelines.get(getattr(request, "task", None) and request.task.name or "")
+    pipeline = pipelines.get((getattr(request, "task", None) and request.task.name) or "")
     if pipeline is None:
         return
     try:
         pipeline.ledger.fail(request.id, None, None, f"{why} before it ran", pipeline.clock.now())
     except LedgerUnreachable as error:
         log.error("outcome not recorded", job=request.id, why=str(error))
-
-

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
@@ -50,7 +51,7 @@ class Declared(Routed, Paths, Protocol):
         ...
 
 
-class SubPipelineTask(Task):  # type: ignore[misc]  # Celery's classes are untyped
+class SubPipelineTask(Task):
     """Runs one delivery on the path of the queue it came by."""
 
     abstract = True
@@ -87,6 +88,9 @@ class SubPipelineTask(Task):  # type: ignore[misc]  # Celery's classes are untyp
     def job_of(self, request: Any) -> Job | None:
         """Read the job of a delivery; None for one that no decision was made on."""
         marks = read_marks(request.headers)
+        if marks is not None:
+            # A retry takes these headers along, and has to pass the door like a new message.
+            request.headers[HEADER] = replace(marks, handed=False).header()
         queue = (request.delivery_info or {}).get("routing_key")
         path = path_of(self.pipeline.name, queue)
         if path is None:

@@ -84,6 +84,10 @@ _NO_WAIT_FOR_DISK = text("SET LOCAL synchronous_commit TO OFF")
 class HookFailed(Exception):
     """Carries an exception of the user's commit hook out of the transaction."""
 
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+        super().__init__(str(error))
+
 
 class JobRows:
     """The half of the ledger that holds jobs."""
@@ -154,8 +158,7 @@ class JobRows:
                 transaction.commit()
                 return Committed(result)
         except HookFailed as failure:
-            assert failure.__cause__ is not None, "HookFailed is raised from the hook's exception"
-            raise failure.__cause__ from None
+            raise failure.error from None
         finally:
             transaction.close()
 
@@ -168,11 +171,11 @@ class JobRows:
         except OperationalError as error:
             if transaction.begun:
                 raise LedgerUnreachable(self._db.url, error) from error
-            raise HookFailed from error
+            raise HookFailed(error) from error
         except Exception as error:
             if transaction.broken:
                 raise LedgerUnreachable(self._db.url, error) from error
-            raise HookFailed from error
+            raise HookFailed(error) from error
 
     def hand_over(
         self,
@@ -404,5 +407,3 @@ def _new_row(filing: Filing) -> dict[str, Any]:
             key=filing.key,
         ),
     }
-
-

@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-import rollout
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+
 from rollout.adapters.sql.database import Database
 
 
 def _folder() -> Path:
     """An installed package carries the scripts inside; a checkout has them beside the package."""
-    package = Path(rollout.__file__).parent
+    package = Path(__file__).parents[2]
     inside = package / "migrations"
     return inside if inside.is_dir() else package.parent / "migrations"
 

@@ -218,7 +218,9 @@ class SweepRows:
         """Keep a message that was refused on one of our queues."""
         with self._db.write() as connection:
             connection.execute(
-                insert(kept_message).values(at=now, queue=queue, why=why, headers=headers, body=body)
+                insert(kept_message).values(
+                    at=now, queue=queue, why=why, headers=headers, body=body
+                )
             )
 
     def kept_messages(self, limit: int) -> list[Mapping[str, Any]]:
