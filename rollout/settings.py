@@ -166,6 +166,15 @@ def _unknown(name: str, source: str) -> WrongSettings:
     )
 
 
+def as_variables(settings: Settings) -> dict[str, str]:
+    """The values that were set, as variables for processes that `up` starts."""
+    return {
+        f"ROLLOUT_{name.upper()}": str(getattr(settings, name))
+        for name in settings.model_fields_set
+        if getattr(settings, name) is not None
+    }
+
+
 def environment(**changes: str) -> dict[str, str]:
     """A copy of this process's environment with changes, for processes that `up` starts."""
     return {**os.environ, **changes}

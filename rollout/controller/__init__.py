@@ -1,0 +1,1 @@
+"""The controller's process: a loop around `service.tick`, and `/metrics`."""

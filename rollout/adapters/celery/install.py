@@ -47,7 +47,10 @@ def install(app: Any, pipeline: Declared, task_name: str, options: dict[str, Any
         job = current_job.get()
         return pipeline.call(job.path, job)
 
-    run.__name__ = run.__qualname__ = task_name.rsplit(".", 1)[-1]
+    # Celery compiles a checker of this name, so it has to be an identifier.
+    run.__name__ = run.__qualname__ = "sub_pipeline_" + pipeline.name.replace("-", "_")
+    # A shared task would be copied into every other app of the process, without its door.
+    options = {"shared": False, **options}
     task = app.task(run, base=SubPipelineTask, name=task_name, pipeline=pipeline, **options)
     pipelines_of(app)[task_name] = pipeline
     return task

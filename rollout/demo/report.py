@@ -1,0 +1,190 @@
+"""The demo's report: every line is computed from the ledger and the warehouse, and can fail."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rollout.core.claims import JobRecord, JobState
+from rollout.core.decision import JobPath
+from rollout.core.way import read_way
+from rollout.demo.comparison import Comparison
+from rollout.ports import TransitionRecord
+from rollout.service.change import KillReport
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the run left behind."""
+
+    submitted: list[str]
+    records: list[JobRecord]
+    kill: KillReport
+    killed_from: datetime | None
+    killed_until: datetime | None
+    comparison: Comparison
+    transitions: list[TransitionRecord]
+
+
+def make_report(facts: Facts, seconds: float) -> dict[str, Any]:
+    """Compute the report; `ok` says whether every promise held."""
+    records = facts.records
+    committed = {path: _count(records, JobState.COMMITTED, path) for path in JobPath}
+    failed = sum(record.state is JobState.FAILED for record in records)
+    submitted = len(facts.submitted)
+    report: dict[str, Any] = {
+        "submitted": submitted,
+        "committed_legacy": committed[JobPath.LEGACY],
+        "committed_concurrent": committed[JobPath.CONCURRENT],
+        "failed_kept": failed,
+        "lost": submitted - sum(committed.values()) - failed,
+        "committed_twice": sum(_times(record, "committed") > 1 for record in records),
+        "fallbacks": sum(record.fallback_reason is not None for record in records),
+        "kill": _kill(facts),
+        "cycle_s": {str(path): _cycle(records, path) for path in JobPath},
+        "run_s": {str(path): _run(records, path) for path in JobPath},
+        "warehouse_rows": facts.comparison.rows_found,
+        "warehouse_matches": facts.comparison.matches,
+        "ladder_bp": [
+            change.after.scope_bp
+            for change in reversed(facts.transitions)
+            if change.after.scope_bp != change.before.scope_bp
+        ],
+        "seconds": round(seconds, 1),
+    }
+    report["wrong"] = _wrong(report)
+    report["ok"] = not report["wrong"]
+    return report
+
+
+def _wrong(report: dict[str, Any]) -> list[str]:
+    """Name each line that is not as promised."""
+    kill = report["kill"]
+    checks = {
+        "jobs were lost": report["lost"] == 0,
+        "jobs were committed twice": report["committed_twice"] == 0,
+        "the corrupt job was not kept, or others failed": report["failed_kept"] == 1,
+        "a concurrent start after the kill returned": kill["starts_after"] == 0,
+        "a concurrent commit after the kill returned": kill["commits_after"] == 0,
+        "the kill did only half": kill["starts_blocked_ms"] is not None
+        and kill["commits_fenced_ms"] is not None,
+        "a broken job did not fall back": report["fallbacks"] >= 9,
+        "the concurrent path made nothing": report["committed_concurrent"] > 0,
+        "the warehouse differs from the reference load": report["warehouse_matches"],
+    }
+    return [what for what, right in checks.items() if not right]
+
+
+def _kill(facts: Facts) -> dict[str, Any]:
+    return {
+        "starts_blocked_ms": facts.kill.starts_blocked_ms,
+        "commits_fenced_ms": facts.kill.commits_fenced_ms,
+        "queued_sent_back": facts.kill.queued_sent_back,
+        "running_abandoned": facts.kill.running_abandoned,
+        "starts_after": _while_killed(facts, "started"),
+        "commits_after": _while_killed(facts, "committed"),
+    }
+
+
+def _while_killed(facts: Facts, what: str) -> int:
+    """Concurrent steps of this kind between the kill's return and the rearm."""
+    if facts.killed_from is None or facts.killed_until is None:
+        return -1
+    since, until = facts.killed_from, facts.killed_until
+    return sum(
+        line["what"] == what
+        and line["path"] == JobPath.CONCURRENT
+        and since < datetime.fromisoformat(line["at"]) < until
+        for record in facts.records
+        for line in read_way(record.way)
+    )
+
+
+def _times(record: JobRecord, what: str) -> int:
+    return sum(line["what"] == what for line in read_way(record.way))
+
+
+def _count(records: list[JobRecord], state: JobState, path: JobPath) -> int:
+    return sum(record.state is state and record.path is path for record in records)
+
+
+def _cycle(records: list[JobRecord], path: JobPath) -> dict[str, float | int | None]:
+    """Submission to commit, by the path that routing assigned: a rescued job counts against it."""
+    return _middle(
+        [
+            (record.finished_at - record.accepted_at).total_seconds()
+            for record in records
+            if record.assigned_path is path
+            and record.state is JobState.COMMITTED
+            and record.finished_at is not None
+        ]
+    )
+
+
+def _run(records: list[JobRecord], path: JobPath) -> dict[str, float | int | None]:
+    """Start to commit of the attempt that committed, by the path it ran on."""
+    return _middle(
+        [
+            (record.finished_at - record.started_at).total_seconds()
+            for record in records
+            if record.path is path
+            and record.state is JobState.COMMITTED
+            and record.finished_at is not None
+            and record.started_at is not None
+        ]
+    )
+
+
+def _middle(times: list[float]) -> dict[str, float | int | None]:
+    if len(times) < 2:
+        return {"jobs": len(times), "p50": None, "p95": None}
+    cuts = quantiles(times, n=20, method="inclusive")
+    return {"jobs": len(times), "p50": round(cuts[9], 3), "p95": round(cuts[18], 3)}
+
+
+def write_report(report: dict[str, Any], file: Path) -> None:
+    """Write the report as JSON."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def show(report: dict[str, Any], console: Console, file: Path) -> None:
+    """Print the report for a person."""
+    kill = report["kill"]
+    table = Table(title="flights-load: what happened", show_header=False, title_justify="left")
+    table.add_column()
+    table.add_column(justify="right")
+    kept = report["committed_legacy"] + report["committed_concurrent"] + report["failed_kept"]
+    table.add_row("jobs submitted", str(report["submitted"]))
+    table.add_row("committed by legacy", str(report["committed_legacy"]))
+    table.add_row("committed by concurrent", str(report["committed_concurrent"]))
+    table.add_row("failed and kept", str(report["failed_kept"]))
+    table.add_row("lost", f"{report['lost']} = {report['submitted']} - {kept}")
+    table.add_row("committed twice", str(report["committed_twice"]))
+    table.add_row("fallbacks to legacy", str(report["fallbacks"]))
+    for path, cycle in report["cycle_s"].items():
+        table.add_row(
+            f"cycle time, assigned {path}",
+            f"p50 {cycle['p50']} s, p95 {cycle['p95']} s of {cycle['jobs']}",
+        )
+    for path, run in report["run_s"].items():
+        table.add_row(f"run time on {path}", f"p50 {run['p50']} s, p95 {run['p95']} s")
+    table.add_row("kill: starts blocked after", f"{kill['starts_blocked_ms']:.1f} ms")
+    table.add_row("kill: commits fenced after", f"{kill['commits_fenced_ms']:.1f} ms")
+    table.add_row(
+        "kill: starts, commits after it returned",
+        f"{kill['starts_after']}, {kill['commits_after']}",
+    )
+    table.add_row("warehouse rows", str(report["warehouse_rows"]))
+    table.add_row("same as a sequential load", "yes" if report["warehouse_matches"] else "NO")
+    table.add_row("seconds", str(report["seconds"]))
+    console.print(table)
+    console.print(f"report      {file}", highlight=False)
+    for what in report["wrong"]:
+        console.print(f"wrong       {what}", style="bold red", highlight=False)
+    console.print("ok" if report["ok"] else "FAILED", style="bold", highlight=False)
