@@ -66,6 +66,9 @@ class Database:
                 pool_size=5,
                 max_overflow=20,
                 pool_timeout=BUSY_TIMEOUT_S,
+                # A round trip a transaction, so that a database that was restarted costs the
+                # next job nothing: a kept connection that died would send it to legacy.
+                pool_pre_ping=True,
             )
         engine = create_engine(self._url, connect_args={"timeout": BUSY_TIMEOUT_S})
         event.listen(engine, "connect", _prepare_sqlite)
