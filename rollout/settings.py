@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     silent_after_s: Seconds = Field(
         30, description="A started job whose worker is silent for this long is sent again."
     )
+    keep_days: Seconds = Field(
+        30, description="Committed jobs are deleted after this long; failed ones are kept."
+    )
+    stop_after_s: Seconds = Field(
+        6, description="A worker told to stop hands back what still runs after this long."
+    )
     payload_bytes_max: int = Field(
         1_000_000, gt=0, description="Largest message of a job, in bytes."
     )
@@ -105,6 +111,11 @@ class Settings(BaseSettings):
     def lost_after(self) -> timedelta:
         """An accepted job that no queue holds for this long is sent again."""
         return timedelta(seconds=self.lost_after_s)
+
+    @property
+    def keep(self) -> timedelta:
+        """Committed jobs are deleted after this long."""
+        return timedelta(days=self.keep_days)
 
     @property
     def supervision(self) -> timedelta:

@@ -82,7 +82,10 @@ class Runtime:
     def tick(self) -> Tick:
         """The controller's turn."""
         limits = TickLimits(
-            self.settings.lost_after, self.settings.silent_after, self.settings.supervision
+            self.settings.lost_after,
+            self.settings.silent_after,
+            self.settings.supervision,
+            self.settings.keep,
         )
         owner = f"{socket.gethostname()}:{getpid()}"
         return Tick(self.ledger, self.control, self.queues, self.changes, self.clock, limits, owner)

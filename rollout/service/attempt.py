@@ -174,6 +174,16 @@ class Attempts:
             return self._keep(job, record, Refusal.POISON)
         return self._hand_over(job, record.attempt, reason, None)
 
+    def hand_back(self, paths: Paths, job: Job) -> Outcome | None:
+        """Say what becomes of a running job whose worker has no more time; None lets it run."""
+        try:
+            record = self._ledger.job(job.job_id)
+        except (LedgerUnreachable, UnknownJob):
+            return None
+        if record.state is not JobState.STARTED or not paths.effects.repeatable:
+            return None
+        return self._hand_over(job, record.attempt, Reason.STOPPED, None)
+
     def give_up(self, job: Job, error: str) -> None:
         """Keep a job whose path told the queue engine to forget it."""
         self._ledger.fail(job.job_id, None, None, error, self._clock.now())

@@ -41,6 +41,7 @@ def shop_settings(ledger_url: str, control_url: str, **more: Any) -> Settings:
         snapshot_s=0.05,
         silent_after_s=4,
         lost_after_s=4,
+        stop_after_s=3,
         metrics_port=0,
         read_timeout_ms=1000,
         connect_timeout_ms=1000,

@@ -131,8 +131,9 @@ def test_queued_jobs_caught_by_a_kill_run_on_legacy(plant: Plant) -> None:
     """Jobs queued behind busy workers start on legacy once the kill has returned."""
     plant.open_scope()
     busy = [bill(plant, "slow", 3) for _ in range(2)]
-    for result in busy:
-        wait_until(lambda one=result: "started concurrent" in plant.way(one), "both busy", 20)
+    wait_until(
+        lambda: all("started concurrent" in plant.way(result) for result in busy), "both busy", 20
+    )
     queued = [bill(plant) for _ in range(20)]
     report = plant.runtime.changes.kill("invoices", "test", "test")
     assert report.complete
@@ -227,6 +228,24 @@ def test_killed_worker_loses_nothing(plant: Plant) -> None:
     assert result.get(timeout=GET_S) == "legacy"
     assert plant.effects(result) == 1
     _wait_for_workers(plant)
+
+
+def test_stopping_worker_hands_back_what_it_cannot_finish(plant: Plant) -> None:
+    """SIGTERM: a short job finishes, a long one is sent to legacy before the worker is gone."""
+    plant.open_scope()
+    short, long = bill(plant, "slow", 1), bill(plant, "slow", 20)
+    wait_until(
+        lambda: all("started concurrent" in plant.way(one) for one in (short, long)), "both run", 20
+    )
+    os.kill(plant.machine.processes.pid("concurrent"), signal.SIGTERM)
+    assert short.get(timeout=GET_S) == "concurrent"
+    assert long.get(timeout=GET_S) == "legacy"
+    assert plant.job(long).fallback_reason is None
+    assert "reason" in plant.job(long).way
+    assert '"stopped"' in plant.job(long).way
+    _kill_tree(plant.machine.processes.pid("concurrent"))
+    _wait_for_workers(plant)
+    assert plant.effects(long) == 1
 
 
 def test_control_store_gone_means_legacy(plant: Plant) -> None:
