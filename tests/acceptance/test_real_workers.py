@@ -300,6 +300,16 @@ def test_explicit_queue_is_an_opt_out(plant: Plant) -> None:
     assert plant.runtime.ledger.fail(record.job_id, None, None, "test", datetime.now(UTC))
 
 
+def test_expired_and_revoked_jobs_have_their_outcome(plant: Plant) -> None:
+    """What Celery discards without running is recorded as failed and not sent again."""
+    plant.open_scope()
+    expired = bill(plant, expires=datetime.now(UTC) - timedelta(seconds=1))
+    assert "expired" in (plant.wait_for(expired, JobState.FAILED).error or "")
+    waiting = bill(plant, eta=datetime.now(UTC) + timedelta(seconds=3))
+    plant.shop.app.control.revoke(waiting.id)
+    assert "revoked" in (plant.wait_for(waiting, JobState.FAILED).error or "")
+
+
 def test_submit_many_routes_and_files_each(plant: Plant) -> None:
     """Bulk submission ends like single submission, job by job."""
     plant.open_scope()

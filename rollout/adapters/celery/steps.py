@@ -93,8 +93,9 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
             def rejected(message: Any, exc: Any = None, **kwargs: Any) -> None:
                 keep(pipelines, message, str(exc) if exc else "not a task message")
 
-            def revoked(request: Any, expired: bool, terminated: bool, **kwargs: Any) -> None:
-                give_up(pipelines, request, "expired" if expired else "revoked")
+            def revoked(sender: Any, request: Any, expired: bool, **kwargs: Any) -> None:
+                if sender.name in pipelines:
+                    give_up(pipelines[sender.name], request.id, "expired" if expired else "revoked")
 
             for signal, receiver in (
                 (signals.task_unknown, unknown),
@@ -176,12 +177,9 @@ def keep(pipelines: Mapping[str, Worked], message: Any, why: str) -> None:
         return
 
 
-def give_up(pipelines: Mapping[str, Worked], request: Any, why: str) -> None:
+def give_up(pipeline: Worked, job_id: str, why: str) -> None:
     """Record the outcome of a job that Celery discards without calling us."""
-    pipeline = pipelines.get((getattr(request, "task", None) and request.task.name) or "")
-    if pipeline is None:
-        return
     try:
-        pipeline.ledger.fail(request.id, None, None, f"{why} before it ran", pipeline.clock.now())
+        pipeline.ledger.fail(job_id, None, None, f"{why} before it finished", pipeline.clock.now())
     except LedgerUnreachable as error:
-        log.error("outcome not recorded", job=request.id, why=str(error))
+        log.error("outcome not recorded", job=job_id, why=str(error))

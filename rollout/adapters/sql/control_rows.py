@@ -39,10 +39,16 @@ class ControlRows:
         return self._db.url
 
     def ensure(self, name: str, effects: Effects, holdback_bp: int, now: datetime) -> ControlState:
-        """Create the control row of a declared sub-pipeline, killed when all are."""
+        """Create the control row of a declared sub-pipeline, killed when all are.
+
+        A row that is there keeps its holdback; its effects follow the declaration.
+        """
         with self._db.read() as connection:
             found = _read(connection, name)
+            declared = effects_of(connection, [name]).get(name)
         if found is not None:
+            if declared is not effects:
+                self._declare(name, effects)
             return found
         try:
             with self._db.write() as connection:
@@ -54,6 +60,12 @@ class ControlRows:
             return state
         except IntegrityError:  # another process was first
             return self.control(name)
+
+    def _declare(self, name: str, effects: Effects) -> None:
+        with self._db.write() as connection:
+            connection.execute(
+                update(sub_pipeline).where(sub_pipeline.c.name == name).values(effects=str(effects))
+            )
 
     def control(self, name: str) -> ControlState:
         """Read one control row. Raises UnknownSubPipeline."""
