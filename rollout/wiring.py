@@ -1,6 +1,7 @@
 """Builds the objects; the only place that knows every adapter."""
 
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from os import getpid
@@ -41,7 +42,9 @@ class Runtime:
         """Connections of the ledger; the folder of an SQLite file is made."""
         url = self.settings.ledger_url
         if url.startswith("sqlite:///"):
-            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            # A folder that cannot be made is a ledger that does not answer at its first use.
+            with suppress(OSError):
+                Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         return Database(url)
 
     @cached_property
@@ -92,10 +95,11 @@ class Runtime:
         return Attempts(self.control, self.ledger, self.clock, self.settings.silent_after, passes)
 
     def close(self) -> None:
-        """Close the connections of this process."""
-        self.database.close()
-        control: Any = self.control
-        control.close()
+        """Close the connections of this process; what was never used is not built for it."""
+        for part in ("database", "control"):
+            built: Any = self.__dict__.get(part)
+            if built is not None:
+                built.close()
 
 
 def build(*, app_broker_url: str | None = None, **settings: Any) -> Runtime:
