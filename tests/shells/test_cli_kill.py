@@ -214,7 +214,7 @@ def test_own_kill_outlives_the_kill_of_all(house: House) -> None:
     assert killed == {"invoices": (True, True), "letters": (False, False)}
 
 
-def test_rearm_tells_of_another_kill(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rearm_tells_of_another_kill(house: House) -> None:
     """A second kill that only the store holds is not lifted by rearming the first."""
     house.run("kill", "invoices", "--reason", "first")
     with house.services() as runtime:
@@ -225,6 +225,19 @@ def test_rearm_tells_of_another_kill(house: House, monkeypatch: pytest.MonkeyPat
     result = house.run("rearm", "invoices", "--reason", "first is mended")
     assert result.exit_code == 3
     assert "another kill of 'invoices' is latched in the control store" in result.stderr
+
+
+def test_second_kill_replaces_the_latch_of_the_first(house: House, valkey: str) -> None:
+    """Killed twice, the second time without the store, one rearm lifts both."""
+    house.run("start", "invoices")
+    house.run("kill", "invoices", "--reason", "first")
+    house.lose_store()
+    house.run("kill", "invoices", "--reason", "second")
+    house.setenv("ROLLOUT_CONTROL_URL", valkey)
+    house.tick()
+    assert house.run("rearm", "invoices", "--reason", "mended").exit_code == 0
+    house.tick()
+    assert gate(house)["open"] is True
 
 
 def test_rearm_with_the_store_away(house: House) -> None:
