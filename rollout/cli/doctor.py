@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.text import Text
 
-from rollout.cli.doctor_checks import Finding, Level, look
+from rollout.cli.doctor_checks import look
 from rollout.cli.exit_codes import ExitCode
+from rollout.cli.finding import Finding, Level
 from rollout.cli.options import AsJson
 from rollout.cli.output import facts, plain, say, show, show_json
 from rollout.cli.session import opened, settings_of

@@ -1,47 +1,16 @@
 """What `doctor` looks at; each finding says what was found and what to do."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from rollout.cli.finding import Finding, Level
 from rollout.cli.session import broker_of_app
 from rollout.core.errors import RolloutError, WrongSettings
 
 if TYPE_CHECKING:
     from rollout.settings import Settings
     from rollout.wiring import Runtime
-
-
-class Level(StrEnum):
-    """How much a finding matters."""
-
-    OK = "ok"
-    """As it should be."""
-    NOTE = "note"
-    """Works; somebody may want to know."""
-    MISSING = "missing"
-    """Jobs run on legacy, or kill and changes do not work, until it is mended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report; `todo` is empty when there is nothing to do."""
-
-    what: str
-    level: Level
-    found: str
-    todo: str = ""
-
-    def values(self) -> dict[str, str]:
-        """What scripts read."""
-        return {
-            "what": self.what,
-            "level": str(self.level),
-            "found": self.found,
-            "todo": self.todo,
-        }
 
 
 def look(settings: "Settings") -> list[Finding]:
