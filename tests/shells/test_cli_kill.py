@@ -247,3 +247,11 @@ def test_rearm_with_the_store_away(house: House) -> None:
     result = house.run("rearm", "invoices", "--reason", "mended")
     assert result.exit_code == 3
     assert "controller's next tick" in result.stderr
+
+
+def test_missing_driver_is_no_obstacle(house: House) -> None:
+    """A database whose driver is not installed is a ledger that does not answer."""
+    house.setenv("ROLLOUT_LEDGER_URL", "postgresql+pg8000://u@127.0.0.1:1/x")
+    result = house.run("kill", "invoices", "--reason", "x")
+    assert result.exit_code == 3
+    assert "starts blocked  yes" in result.stdout

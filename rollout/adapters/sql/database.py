@@ -57,7 +57,10 @@ class Database:
         if self._engine is None or self._pid != os.getpid():
             if self._engine is not None:
                 self._engine.dispose(close=False)
-            self._engine = self._open()
+            try:
+                self._engine = self._open()
+            except (ImportError, NoSuchModuleError) as error:  # its driver is not installed
+                raise LedgerUnreachable(self.url, error) from error
             self._pid = os.getpid()
         return self._engine
 
@@ -68,21 +71,14 @@ class Database:
         self._engine = None
 
     def _open(self) -> Engine:
-        try:
-            return self._open_postgresql() if self.is_postgresql else self._open_sqlite()
-        except (ImportError, NoSuchModuleError) as error:  # its driver is not installed
-            raise LedgerUnreachable(self.url, error) from error
-
-    def _open_postgresql(self) -> Engine:
-        return create_engine(
-            self._url,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
-            pool_size=5,
-            max_overflow=20,
-            pool_timeout=BUSY_TIMEOUT_S,
-        )
-
-    def _open_sqlite(self) -> Engine:
+        if self.is_postgresql:
+            return create_engine(
+                self._url,
+                connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+                pool_size=5,
+                max_overflow=20,
+                pool_timeout=BUSY_TIMEOUT_S,
+            )
         engine = create_engine(self._url, connect_args={"timeout": BUSY_TIMEOUT_S})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
