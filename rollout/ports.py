@@ -219,8 +219,20 @@ class Ledger(Protocol):
         """
         ...
 
-    def rearm(self, name: str | None, actor: str, reason: str, now: datetime) -> list[ControlState]:
-        """Lift a latch. Raises IllegalTransition when there is none, or `kill --all` holds it."""
+    def rearm(
+        self,
+        name: str | None,
+        actor: str,
+        reason: str,
+        now: datetime,
+        *,
+        seen_revision: int | None = None,
+    ) -> list[ControlState]:
+        """Lift a latch; what was killed by itself stays killed when `name` is None.
+
+        Raises UnknownSubPipeline, StaleRevision, IllegalTransition when there is no latch or
+        `kill --all` holds it; then nothing was changed.
+        """
         ...
 
     def all_latch(self) -> ControlState:
@@ -329,6 +341,10 @@ class Ledger(Protocol):
 
     def open_counts(self) -> list[OpenCount]:
         """Count unfinished jobs."""
+        ...
+
+    def kept_counts(self) -> Mapping[str, int]:
+        """Count the failures that are kept now, by sub-pipeline."""
         ...
 
     def fold(self, limit: int) -> int:

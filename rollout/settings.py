@@ -4,6 +4,7 @@ The only module that reads the environment.
 """
 
 import os
+import re
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -147,9 +148,11 @@ def read_settings(**given: Any) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "settings"
+        where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise _unknown(where, CONFIG_FILE) from None
+        if not where:  # several settings that do not fit together; all of them hold passwords
+            raise WrongSettings(first["msg"], f"correct ROLLOUT_* or {CONFIG_FILE}") from None
         raise WrongSettings(
             f"setting {where!r}: {first['msg']}, got {str(first['input'])[:200]!r}",
             f"correct ROLLOUT_{where.upper()} or {CONFIG_FILE}",
@@ -184,6 +187,12 @@ def as_variables(settings: Settings) -> dict[str, str]:
         for name in settings.model_fields_set
         if getattr(settings, name) is not None
     }
+
+
+def without_password(url: str) -> str:
+    """A URL, or several, as they can be shown; rather hides too much than too little."""
+    url = re.sub(r"://([^:@/]*):.*@", r"://\1:***@", url, flags=re.DOTALL)
+    return re.sub(r"([?&][^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*", r"\1***", url)
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -127,6 +127,10 @@ class Tick:
             if held is not None and held.lifted_kill_id == kill.kill_id:
                 self._control.unlatch(kill.name, kill.kill_id)
                 continue
+            if held is not None and held.killed and held.kill_id != kill.kill_id:
+                # Another kill, made while the store was away, came after this one: its latch
+                # replaces this one below, or a rearm of it would leave this one in force.
+                continue
             latched.add(kill.name)
             if held is not None and not held.killed:
                 log.warning("a kill reached the store only; fencing now", name=kill.name)

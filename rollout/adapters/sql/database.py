@@ -10,11 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    NoSuchModuleError,
+    OperationalError,
+    ProgrammingError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from rollout.core.errors import LedgerNotMigrated, LedgerUnreachable
+from rollout.core.errors import LedgerNotMigrated, LedgerUnreachable, WrongSettings
 
 BUSY_TIMEOUT_S = 5
 CONNECT_TIMEOUT_S = 3
@@ -25,10 +31,13 @@ class Database:
 
     Args:
         url: SQLAlchemy URL, `sqlite:///file` or `postgresql+psycopg://...`.
+
+    Raises:
+        WrongSettings: The URL is none, or names another kind of database.
     """
 
     def __init__(self, url: str) -> None:
-        self._url = make_url(url)
+        self._url = _checked(url)
         self._engine: Engine | None = None
         self._pid = 0
 
@@ -48,7 +57,10 @@ class Database:
         if self._engine is None or self._pid != os.getpid():
             if self._engine is not None:
                 self._engine.dispose(close=False)
-            self._engine = self._open()
+            try:
+                self._engine = self._open()
+            except (ImportError, NoSuchModuleError) as error:  # its driver is not installed
+                raise LedgerUnreachable(self.url, error) from error
             self._pid = os.getpid()
         return self._engine
 
@@ -147,6 +159,21 @@ class LazyTransaction:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _checked(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        known = parsed.get_backend_name() in ("sqlite", "postgresql")
+    except ArgumentError:
+        known = False
+    if not known:
+        raise WrongSettings(
+            "the ledger must be sqlite:///file or postgresql+psycopg://..., got a URL that begins "
+            f"with {url.split(':', 1)[0][:40]!r}",
+            "correct ROLLOUT_LEDGER_URL",
+        )
+    return parsed
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

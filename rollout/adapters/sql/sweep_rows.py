@@ -137,6 +137,14 @@ class SweepRows:
                 for name, path, state, jobs, oldest in connection.execute(query)
             ]
 
+    def kept_counts(self) -> dict[str, int]:
+        """Count the failures that are kept now, by sub-pipeline."""
+        query = (
+            select(job.c.name, func.count()).where(text("state = 'failed'")).group_by(job.c.name)
+        )
+        with self._db.read() as connection:
+            return {name: jobs for name, jobs in connection.execute(query)}
+
     def fold(self, limit: int) -> int:
         """Count newly finished jobs into the tallies, each once."""
         chosen = (
