@@ -6,6 +6,7 @@ import pytest
 
 from rollout.core import errors
 from rollout.core.errors import RolloutError
+from rollout.core.stages import ControlState, Event, apply
 
 GONE = ConnectionError("refused")
 TEXTS: list[tuple[RolloutError, str]] = [
@@ -111,3 +112,12 @@ def test_no_error_class_is_left_out() -> None:
         if issubclass(value, RolloutError) and value is not RolloutError
     }
     assert {type(error) for error, _ in TEXTS} == classes
+
+
+def test_a_refused_event_is_named_by_its_word() -> None:
+    """The stage table passes members of an enum; the reader sees the word they type."""
+    killed = ControlState("invoices", killed=True)
+    with pytest.raises(errors.IllegalTransition) as caught:
+        apply(killed, Event.START)
+    assert str(caught.value) == "cannot 'start' 'invoices' while killed; rearm 'invoices' first"
+    assert str(errors.ReasonMissing(Event.KILL)).startswith("'kill' needs a reason")
