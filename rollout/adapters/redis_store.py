@@ -61,8 +61,7 @@ def open_client(url: str, connect_timeout_s: float, read_timeout_s: float) -> "R
         # The second protocol and no client name save round trips on a new connection, each of
         # which would be allowed the whole read timeout.
         protocol=2,
-        lib_name=None,
-        lib_version=None,
+        driver_info=None,
         decode_responses=True,
     )
 

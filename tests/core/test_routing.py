@@ -119,7 +119,7 @@ def readings() -> list[Reading]:
             killed=one,
             killed_all=every,
             supervised=alive,
-        )  # fmt: skip
+        )
         for stage in Stage
         for dead in (False, True)
         for one, every, alive in flags
