@@ -14,7 +14,7 @@ connections; there is no thread.
 import json
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,7 +45,8 @@ _UNLATCH = """
 local held = redis.call('GET', KEYS[1])
 if not held then return 0 end
 local ok, kill = pcall(cjson.decode, held)
-if ok and type(kill) == 'table' and kill.kill_id ~= ARGV[1] then return 0 end
+if ok and type(kill) == 'table' and type(kill.kill_id) == 'string'
+   and kill.kill_id ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 """
 _FIELDS = tuple(field.name for field in fields(ControlState))
@@ -215,10 +216,15 @@ def _is_whole(state: ControlState) -> bool:
 
 
 def _kill_from(name: str | None, text: str) -> Kill:
-    """Parse a latch; one that cannot be read is still a latch."""
+    """Parse a latch; one that cannot be read is still a latch, under the id that lifts it."""
+    kill_id = "unreadable"
     try:
         values = json.loads(text)
-        return Kill(**{**values, "at": datetime.fromisoformat(values["at"])})
-    except (ValueError, TypeError, KeyError):
-        at = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-        return Kill("unreadable", name, "unknown", "unreadable latch", at)
+        if isinstance(values["kill_id"], str):
+            kill_id = values["kill_id"]
+            at = datetime.fromisoformat(values["at"]).astimezone(UTC)
+            return Kill(kill_id, name, str(values["actor"]), str(values["reason"]), at)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    at = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+    return Kill(kill_id, name, "unknown", "unreadable latch", at)
