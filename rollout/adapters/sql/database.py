@@ -66,6 +66,10 @@ class Database:
                 pool_size=5,
                 max_overflow=20,
                 pool_timeout=BUSY_TIMEOUT_S,
+                # The fence is read after its lock is taken. With a snapshot from the start of the
+                # transaction (a default that an administrator may set) a commit would not see the
+                # kill it has just waited for.
+                isolation_level="READ COMMITTED",
             )
         engine = create_engine(self._url, connect_args={"timeout": BUSY_TIMEOUT_S})
         event.listen(engine, "connect", _prepare_sqlite)
