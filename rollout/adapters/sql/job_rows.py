@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     RowMapping,
+    String,
     bindparam,
     case,
     func,
@@ -61,6 +62,7 @@ _START = (
         path=bindparam("b_path"),
         attempt=bindparam("b_attempt"),
         fence_revision=bindparam("b_fence"),
+        fallback_reason=func.coalesce(bindparam("b_fallback", type_=String), job.c.fallback_reason),
         deaths=bindparam("b_deaths"),
         started_at=bindparam("b_now"),
         renewed_at=bindparam("b_now"),
@@ -346,6 +348,7 @@ def _start(
     now: datetime,
 ) -> Claim:
     silent = record.state is JobState.STARTED
+    lost = silent and record.path is JobPath.CONCURRENT  # found by this delivery
     attempt = record.attempt + 1
     connection.execute(
         _START,
@@ -354,6 +357,7 @@ def _start(
             "b_path": delivered,
             "b_attempt": attempt,
             "b_fence": control.fence_revision,
+            "b_fallback": Reason.WORKER_LOST if lost else None,
             "b_deaths": record.deaths + silent,
             "b_now": now,
             "b_worker": worker,
@@ -366,7 +370,7 @@ def _start(
         delivered,
         attempt,
         control.fence_revision,
-        fell_back=record.fallback_reason is not None,
+        fell_back=lost or record.fallback_reason is not None,
     )
 
 
