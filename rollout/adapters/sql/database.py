@@ -6,6 +6,7 @@ transaction, and the fence is an advisory lock.
 """
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -165,6 +166,11 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     writing = connection.get_execution_options().get("rollout_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def is_wrong_sql(error: DBAPIError) -> bool:
+    """Whether SQLite reports a mistake in a statement, which it does as an OperationalError."""
+    return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
 
 
 def _lacks_table(error: DBAPIError) -> bool:

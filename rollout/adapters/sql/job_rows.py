@@ -22,7 +22,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import OperationalError
 
 from rollout.adapters.sql.control_rows import lock_fence, state_of
-from rollout.adapters.sql.database import Database, LazyTransaction
+from rollout.adapters.sql.database import Database, LazyTransaction, is_wrong_sql
 from rollout.adapters.sql.tables import job, sub_pipeline
 from rollout.core.claims import (
     Claim,
@@ -171,7 +171,7 @@ class JobRows:
         except LedgerUnreachable:
             raise
         except OperationalError as error:
-            if transaction.begun:
+            if transaction.begun and not is_wrong_sql(error):
                 raise LedgerUnreachable(self._db.url, error) from error
             raise HookFailed(error) from error
         except Exception as error:
