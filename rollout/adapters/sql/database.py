@@ -134,9 +134,10 @@ class LazyTransaction:
     def connection(self) -> Connection:
         """The connection, its transaction begun."""
         if self._connection is None:
-            connection = self._database.engine.connect()
-            self._connection = connection.execution_options(rollout_write=True)
-            self._connection.begin()
+            with self._database.translated():
+                connection = self._database.engine.connect()
+                self._connection = connection.execution_options(rollout_write=True)
+                self._connection.begin()
         return self._connection
 
     def commit(self) -> None:
