@@ -99,8 +99,8 @@ class ControlRows:
 
     def _kill_one(self, connection: Connection, name: str, kill: Kill) -> ControlState:
         before = self._known(connection, name, locked=True)
-        if before.kill_id == kill.kill_id:
-            return before
+        if kill.kill_id in (before.kill_id, before.lifted_kill_id):
+            return before  # delivered again, or a late copy of one that was lifted
         after = apply(before, Event.KILL, kill_id=kill.kill_id)
         _record(connection, before, after, Event.KILL, kill.actor, kill.reason, kill.at)
         return after
