@@ -46,6 +46,7 @@ class ControlRows:
             return found
         try:
             with self._db.write() as connection:
+                lock_fence(self._db, connection, ALL, shared=True)
                 latch = _read(connection, ALL)
                 state = ControlState(name, holdback_bp=holdback_bp, salt=name, revision=1)
                 if latch is not None and latch.killed:
@@ -91,11 +92,21 @@ class ControlRows:
     def kill(self, kill: Kill) -> list[ControlState]:
         """Latch the kill and move the fence; see `ports.Ledger.kill`."""
         with self._db.write() as connection:
-            names = self._fence(connection, kill.name)
-            if kill.name is None:
-                _ensure_latch(connection, kill.at)
-                names = [ALL, *names]
-            return [self._kill_one(connection, name, kill) for name in names]
+            if kill.name is not None:
+                self._fence(connection, kill.name)
+                return [self._kill_one(connection, kill.name, kill)]
+            # Declarations wait, so that none slips in between the listing and the latch.
+            lock_fence(self._db, connection, ALL, shared=False)
+            names = self._fence(connection, None)
+            latch = _ensure_latch(connection, kill.at)
+            covered = [
+                name
+                for name in names
+                if (held := self._known(connection, name).kill_id) is None or held == latch.kill_id
+            ]  # a kill of one sub-pipeline keeps its own id, and outlives the rearm of all
+            killed = [self._kill_one(connection, name, kill) for name in [ALL, *covered]]
+            own = [self._known(connection, name) for name in names if name not in covered]
+            return killed + own
 
     def _kill_one(self, connection: Connection, name: str, kill: Kill) -> ControlState:
         before = self._known(connection, name, locked=True)
@@ -203,9 +214,12 @@ def _insert(connection: Connection, state: ControlState, effects: str, now: date
     )
 
 
-def _ensure_latch(connection: Connection, now: datetime) -> None:
-    if _read(connection, ALL) is None:
-        _insert(connection, ControlState(ALL), "", now)
+def _ensure_latch(connection: Connection, now: datetime) -> ControlState:
+    latch = _read(connection, ALL)
+    if latch is None:
+        latch = ControlState(ALL)
+        _insert(connection, latch, "", now)
+    return latch
 
 
 def _record(
