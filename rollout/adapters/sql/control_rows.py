@@ -83,6 +83,8 @@ class ControlRows:
         seen_revision: int | None = None,
     ) -> ControlState:
         """Apply an event of the stage table and log it, in one transaction."""
+        # Without the fence's lock and a kill id these would not hold what they say.
+        assert event not in (Event.KILL, Event.REARM), "kill and rearm have methods of their own"
         with self._db.write() as connection:
             before = self._known(connection, name, locked=True)
             after = apply(before, event, scope_bp=scope_bp, seen_revision=seen_revision)
