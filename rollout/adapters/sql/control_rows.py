@@ -42,7 +42,10 @@ class ControlRows:
         """Create the control row of a declared sub-pipeline, killed when all are."""
         with self._db.read() as connection:
             found = _read(connection, name)
+            same = effects_of(connection, [name]).get(name) is effects
         if found is not None:
+            if not same:
+                self._redeclare(name, effects)
             return found
         try:
             with self._db.write() as connection:
@@ -55,6 +58,13 @@ class ControlRows:
             return state
         except IntegrityError:  # another process was first
             return self.control(name)
+
+    def _redeclare(self, name: str, effects: Effects) -> None:
+        """Follow a new release's declaration: sweeper and recall act on the row's effects."""
+        with self._db.write() as connection:
+            connection.execute(
+                update(sub_pipeline).where(sub_pipeline.c.name == name).values(effects=str(effects))
+            )
 
     def control(self, name: str) -> ControlState:
         """Read one control row. Raises UnknownSubPipeline."""
