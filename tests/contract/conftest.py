@@ -177,14 +177,14 @@ def _sqlite(folder: Path, content: bytes) -> Iterator[LedgerCase]:
 
 
 def _postgresql(server: Postgresql) -> Iterator[LedgerCase]:
-    name = server.create(migrated=True)
+    name = server.shared
     url = server.url(name)
     ledger = SqlLedger(Database(url))
     yield LedgerCase(
         "postgresql", url, ledger, lambda: server.cut_off(name), lambda: server.bring_back(name)
     )
     ledger.close()
-    server.drop(name)
+    server.empty()
 
 
 @pytest.fixture
