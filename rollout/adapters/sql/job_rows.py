@@ -23,7 +23,7 @@ from sqlalchemy.exc import OperationalError
 
 from rollout.adapters.sql.control_rows import lock_fence, state_of
 from rollout.adapters.sql.database import Database, LazyTransaction, is_wrong_sql
-from rollout.adapters.sql.tables import job, sub_pipeline
+from rollout.adapters.sql.tables import job, sub_pipeline, tally
 from rollout.core.claims import (
     Claim,
     JobRecord,
@@ -242,6 +242,7 @@ class JobRows:
     def reopen(self, job_id: str, now: datetime) -> Handed:
         """Put a failed job back to accepted on legacy."""
         with self._db.write() as connection:
+            _uncount(connection, job_id)
             row = connection.execute(
                 update(job)
                 .where(job.c.job_id == job_id, job.c.state == JobState.FAILED)
@@ -328,6 +329,32 @@ def record_of(row: RowMapping) -> JobRecord:
         "fallback_reason": None if fallback is None else Reason(fallback),
     }
     return JobRecord(**values)
+
+
+def _uncount(connection: Connection, job_id: str) -> None:
+    """Take a failure that was folded out of the tallies: the job will be counted again."""
+    row = connection.execute(
+        select(
+            job.c.name,
+            job.c.assigned_path,
+            job.c.path,
+            func.coalesce(job.c.fallback_reason, job.c.reason).label("why"),
+        )
+        .where(job.c.job_id == job_id, job.c.state == JobState.FAILED, job.c.folded)
+        .with_for_update()
+    ).first()
+    if row is not None:
+        connection.execute(
+            update(tally)
+            .where(
+                tally.c.name == row.name,
+                tally.c.assigned_path == row.assigned_path,
+                tally.c.path == row.path,
+                tally.c.outcome == JobState.FAILED,
+                tally.c.reason == row.why,
+            )
+            .values(jobs=tally.c.jobs - 1)
+        )
 
 
 def _judged(connection: Connection, job_id: str) -> tuple[JobRecord, ControlState] | None:
