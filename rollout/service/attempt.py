@@ -43,6 +43,7 @@ class Paths(Protocol):
 
     name: str
     effects: Effects
+    holdback_bp: int
 
     def call(self, path: JobPath, job: Job) -> Any:
         """Run the path's function with the job's arguments."""
@@ -191,7 +192,7 @@ class Attempts:
             )
             if not isinstance(claim, Refused) or claim.refusal is not Refusal.UNFILED:
                 return claim
-            self._ledger.ensure(paths.name, paths.effects, 0, self._clock.now())
+            self._ledger.ensure(paths.name, paths.effects, paths.holdback_bp, self._clock.now())
             self._ledger.file([delivery.filing()])
         return claim
 
