@@ -316,5 +316,7 @@ def _outcome_of(paths: Paths, record: JobRecord) -> Outcome:
 
 
 def describe(error: BaseException) -> str:
-    """One line on an exception, short enough to keep."""
-    return f"{type(error).__name__}: {error}"[:2000]
+    """One line on an exception, short enough to keep, in characters every database takes."""
+    said = f"{type(error).__name__}: {error}"[:2000]
+    plain = said.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()
+    return plain[:2000]
