@@ -218,9 +218,12 @@ class Attempts:
             Refusal.POISON: f"{record.deaths + 1} workers died under this job",
             Refusal.UNSAFE_REPEAT: "a start of this unsafe job ended without a word",
         }[refusal]
-        kept = self._ledger.fail(
-            job.job_id, record.attempt, Reason.WORKER_LOST, said, self._clock.now()
-        )
+        try:
+            kept = self._ledger.fail(
+                job.job_id, record.attempt, Reason.WORKER_LOST, said, self._clock.now()
+            )
+        except LedgerUnreachable as error:
+            return Wait(error)
         return Failed(JobFailed(job.job_id, said)) if kept else Dropped(Refusal.STALE)
 
     def _claimed(self, paths: Paths, job: Job, claim: Claim) -> Outcome:
