@@ -47,8 +47,11 @@ def install(app: Any, pipeline: Declared, task_name: str, options: dict[str, Any
         job = current_job.get()
         return pipeline.call(job.path, job)
 
+    # Celery would put a shared task into every other app of this process, whose own sub-pipeline
+    # of the same name would then be this one.
+    given = {"shared": False, **options}
     run.__name__ = run.__qualname__ = task_name.rsplit(".", 1)[-1]
-    task = app.task(run, base=SubPipelineTask, name=task_name, pipeline=pipeline, **options)
+    task = app.task(run, base=SubPipelineTask, name=task_name, pipeline=pipeline, **given)
     pipelines_of(app)[task_name] = pipeline
     return task
 
