@@ -6,6 +6,7 @@ transaction, and the fence is an advisory lock.
 """
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,10 +14,10 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import (
     ArgumentError,
+    DataError,
     DBAPIError,
+    IntegrityError,
     NoSuchModuleError,
-    OperationalError,
-    ProgrammingError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -81,6 +82,10 @@ class Database:
                 # A round trip a transaction, so that a database that was restarted costs the
                 # next job nothing: a kept connection that died would send it to legacy.
                 pool_pre_ping=True,
+                # The fence is read after its lock is taken. With a snapshot from the start of the
+                # transaction (a default that an administrator may set) a commit would not see the
+                # kill it has just waited for.
+                isolation_level="READ COMMITTED",
             )
         engine = create_engine(self._url, connect_args={"timeout": BUSY_TIMEOUT_S})
         event.listen(engine, "connect", _prepare_sqlite)
@@ -108,15 +113,12 @@ class Database:
             yield
         except PoolTimeout as error:
             raise LedgerUnreachable(self.url, error) from error
-        except (OperationalError, ProgrammingError) as error:
+        except (IntegrityError, DataError):
+            raise  # the database answered, and says no to this value
+        except DBAPIError as error:
             if _lacks_table(error):
                 raise LedgerNotMigrated(self.url, None, "head") from error
-            if isinstance(error, ProgrammingError):
-                raise
-            raise LedgerUnreachable(self.url, _cause(error)) from error
-        except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
+            # Also read-only after a failover, or without a privilege: nothing can be recorded.
             raise LedgerUnreachable(self.url, _cause(error)) from error
 
 
@@ -144,9 +146,10 @@ class LazyTransaction:
     def connection(self) -> Connection:
         """The connection, its transaction begun."""
         if self._connection is None:
-            connection = self._database.engine.connect()
-            self._connection = connection.execution_options(rollout_write=True)
-            self._connection.begin()
+            with self._database.translated():
+                connection = self._database.engine.connect()
+                self._connection = connection.execution_options(rollout_write=True)
+                self._connection.begin()
         return self._connection
 
     def commit(self) -> None:
@@ -191,6 +194,11 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     writing = connection.get_execution_options().get("rollout_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def is_wrong_sql(error: DBAPIError) -> bool:
+    """Whether SQLite reports a mistake in a statement, which it does as an OperationalError."""
+    return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
 
 
 def _lacks_table(error: DBAPIError) -> bool:

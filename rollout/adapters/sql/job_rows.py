@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     RowMapping,
+    String,
     bindparam,
     case,
     func,
@@ -21,8 +22,8 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import OperationalError
 
 from rollout.adapters.sql.control_rows import lock_fence, state_of
-from rollout.adapters.sql.database import Database, LazyTransaction
-from rollout.adapters.sql.tables import job, sub_pipeline
+from rollout.adapters.sql.database import Database, LazyTransaction, is_wrong_sql
+from rollout.adapters.sql.tables import job, sub_pipeline, tally
 from rollout.core.claims import (
     Claim,
     JobRecord,
@@ -61,6 +62,7 @@ _START = (
         path=bindparam("b_path"),
         attempt=bindparam("b_attempt"),
         fence_revision=bindparam("b_fence"),
+        fallback_reason=func.coalesce(bindparam("b_fallback", type_=String), job.c.fallback_reason),
         deaths=bindparam("b_deaths"),
         started_at=bindparam("b_now"),
         renewed_at=bindparam("b_now"),
@@ -169,7 +171,7 @@ class JobRows:
         except LedgerUnreachable:
             raise
         except OperationalError as error:
-            if transaction.begun:
+            if transaction.begun and not is_wrong_sql(error):
                 raise LedgerUnreachable(self._db.url, error) from error
             raise HookFailed(error) from error
         except Exception as error:
@@ -240,6 +242,7 @@ class JobRows:
     def reopen(self, job_id: str, now: datetime) -> Handed:
         """Put a failed job back to accepted on legacy."""
         with self._db.write() as connection:
+            _uncount(connection, job_id)
             row = connection.execute(
                 update(job)
                 .where(job.c.job_id == job_id, job.c.state == JobState.FAILED)
@@ -328,6 +331,32 @@ def record_of(row: RowMapping) -> JobRecord:
     return JobRecord(**values)
 
 
+def _uncount(connection: Connection, job_id: str) -> None:
+    """Take a failure that was folded out of the tallies: the job will be counted again."""
+    row = connection.execute(
+        select(
+            job.c.name,
+            job.c.assigned_path,
+            job.c.path,
+            func.coalesce(job.c.fallback_reason, job.c.reason).label("why"),
+        )
+        .where(job.c.job_id == job_id, job.c.state == JobState.FAILED, job.c.folded)
+        .with_for_update()
+    ).first()
+    if row is not None:
+        connection.execute(
+            update(tally)
+            .where(
+                tally.c.name == row.name,
+                tally.c.assigned_path == row.assigned_path,
+                tally.c.path == row.path,
+                tally.c.outcome == JobState.FAILED,
+                tally.c.reason == row.why,
+            )
+            .values(jobs=tally.c.jobs - 1)
+        )
+
+
 def _judged(connection: Connection, job_id: str) -> tuple[JobRecord, ControlState] | None:
     row = connection.execute(_JUDGED, {"b_job_id": job_id}).mappings().first()
     if row is None:
@@ -346,6 +375,7 @@ def _start(
     now: datetime,
 ) -> Claim:
     silent = record.state is JobState.STARTED
+    lost = silent and record.path is JobPath.CONCURRENT  # found by this delivery
     attempt = record.attempt + 1
     connection.execute(
         _START,
@@ -354,6 +384,7 @@ def _start(
             "b_path": delivered,
             "b_attempt": attempt,
             "b_fence": control.fence_revision,
+            "b_fallback": Reason.WORKER_LOST if lost else None,
             "b_deaths": record.deaths + silent,
             "b_now": now,
             "b_worker": worker,
@@ -366,7 +397,7 @@ def _start(
         delivered,
         attempt,
         control.fence_revision,
-        fell_back=record.fallback_reason is not None,
+        fell_back=lost or record.fallback_reason is not None,
     )
 
 
