@@ -219,15 +219,18 @@ class ControlRows:
 def lock_fence(database: Database, connection: Connection, name: str, *, shared: bool) -> None:
     """Take the fence until the transaction ends: shared to claim or commit, exclusive to kill.
 
-    On SQLite the single writer's lock, which the transaction already holds, is the fence.
+    On SQLite the single writer's lock, which the transaction already holds, is the fence. On
+    PostgreSQL the server ends a session that holds it and says nothing for five seconds, so that a
+    kill never waits longer for a worker that was paused or cut off in its last act.
     """
     if database.is_postgresql:
         key = xxh3_64_intdigest(f"rollout/fence/{name}".encode()) - 2**63
         connection.execute(_FENCE_SHARED if shared else _FENCE, {"key": key})
 
 
-_FENCE = text("SELECT pg_advisory_xact_lock(:key)")
-_FENCE_SHARED = text("SELECT pg_advisory_xact_lock_shared(:key)")
+_BOUNDED = "set_config('idle_in_transaction_session_timeout', '5000', true)"
+_FENCE = text(f"SELECT pg_advisory_xact_lock(:key), {_BOUNDED}")
+_FENCE_SHARED = text(f"SELECT pg_advisory_xact_lock_shared(:key), {_BOUNDED}")
 
 
 def state_of(row: RowMapping | dict[str, Any]) -> ControlState:

@@ -25,6 +25,13 @@ from rollout.core.errors import LedgerNotMigrated, LedgerUnreachable, WrongSetti
 
 BUSY_TIMEOUT_S = 5
 CONNECT_TIMEOUT_S = 3
+_NOTICE_A_CUT = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""libpq's own means (s, s, times, ms) to notice within seconds that packets go nowhere."""
 
 
 class Database:
@@ -75,7 +82,7 @@ class Database:
         if self.is_postgresql:
             return create_engine(
                 self._url,
-                connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+                connect_args={"connect_timeout": CONNECT_TIMEOUT_S, **_NOTICE_A_CUT},
                 pool_size=5,
                 max_overflow=20,
                 pool_timeout=BUSY_TIMEOUT_S,

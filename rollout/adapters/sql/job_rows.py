@@ -1,5 +1,6 @@
 """One job's way, on a database: file, claim, commit, hand over, fail."""
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
@@ -116,9 +117,10 @@ class JobRows:
     ) -> Claim | Refused:
         """Claim a delivered job, or say why not (`core.claims.judge_claim`)."""
         with self._db.write() as connection:
-            if self._db.is_postgresql:
+            if self._db.is_postgresql and effects.repeatable:
                 # A claim that a database crash forgets can only be refused later: the commit
-                # compares attempt and fence, and commits do wait for the disk.
+                # compares attempt and fence, and commits do wait for the disk. An unsafe job
+                # must not be started a second time either.
                 connection.execute(_NO_WAIT_FOR_DISK)
             if delivered is JobPath.CONCURRENT:
                 lock_fence(self._db, connection, name, shared=True)
@@ -170,12 +172,8 @@ class JobRows:
             return write(transaction.connection)
         except LedgerUnreachable:
             raise
-        except OperationalError as error:
-            if transaction.begun and not is_wrong_sql(error):
-                raise LedgerUnreachable(self._db.url, error) from error
-            raise HookFailed(error) from error
         except Exception as error:
-            if transaction.broken:
+            if transaction.broken or _sqlite_gave_up(transaction, error):
                 raise LedgerUnreachable(self._db.url, error) from error
             raise HookFailed(error) from error
 
@@ -206,12 +204,16 @@ class JobRows:
             filed = connection.execute(select(job.c.job_id).where(job.c.job_id == job_id)).first()
             return None if filed is None else False
 
-    def release(self, filing: Filing) -> bool:
-        """Put a started job back to accepted for a retry, on the filing's path."""
+    def release(self, filing: Filing, attempt: int) -> bool:
+        """Put a started job back to accepted for a retry, while this attempt holds it."""
         with self._db.write() as connection:
             done = connection.execute(
                 update(job)
-                .where(job.c.job_id == filing.job_id, job.c.state == JobState.STARTED)
+                .where(
+                    job.c.job_id == filing.job_id,
+                    job.c.state == JobState.STARTED,
+                    job.c.attempt == attempt,
+                )
                 .values(
                     state=JobState.ACCEPTED,
                     path=filing.path,
@@ -247,7 +249,7 @@ class JobRows:
                 update(job)
                 .where(job.c.job_id == job_id, job.c.state == JobState.FAILED)
                 .values(
-                    **moved(Reason.RETRIED_BY_HAND, None, now),
+                    **{**moved(Reason.RETRIED_BY_HAND, None, now), "error": null()},
                     deaths=0,
                     finished_at=null(),
                     folded=False,
@@ -259,7 +261,7 @@ class JobRows:
             raise IllegalTransition(
                 job_id, "retry", f"while it is {state}", "only a failed job can be retried"
             )
-        return Handed(*row)
+        return Handed(row.job_id, row.name, row.envelope, Reason.RETRIED_BY_HAND)
 
     def renew(self, job_ids: Sequence[str], now: datetime) -> None:
         """Say that the workers of these started jobs live."""
@@ -290,6 +292,16 @@ class JobRows:
             return [record_of(row) for row in rows.mappings()]
 
 
+def _sqlite_gave_up(transaction: LazyTransaction, error: Exception) -> bool:
+    """Whether a hook met a locked, full or broken SQLite; wrong SQL is the hook's own mistake."""
+    return (
+        transaction.begun
+        and isinstance(error, OperationalError)
+        and isinstance(error.orig, sqlite3.Error)
+        and not is_wrong_sql(error)
+    )
+
+
 def moved(reason: Reason, error: str | None, now: datetime) -> dict[str, Any]:
     """Values that send an unfinished job to legacy. Callers add the condition."""
     fallback = reason if reason in FALLBACK_REASONS else null()
@@ -302,6 +314,7 @@ def moved(reason: Reason, error: str | None, now: datetime) -> dict[str, Any]:
             (job.c.path == JobPath.CONCURRENT, func.coalesce(fallback, job.c.fallback_reason)),
             else_=job.c.fallback_reason,
         ),
+        "moved_reason": reason,
         "error": func.coalesce(job.c.error, error),
         "way": job.c.way + line,
     }
@@ -320,13 +333,14 @@ def failed(reason: Reason | None, error: str, now: datetime) -> dict[str, Any]:
 def record_of(row: RowMapping) -> JobRecord:
     """Build the record from a row that has its columns; heavy ones may be missing."""
     values = {name: row[name] for name in _RECORD_FIELDS if name in row}
-    fallback = values["fallback_reason"]
+    fallback, move = values["fallback_reason"], values["moved_reason"]
     values |= {
         "state": JobState(values["state"]),
         "assigned_path": JobPath(values["assigned_path"]),
         "path": JobPath(values["path"]),
         "reason": Reason(values["reason"]),
         "fallback_reason": None if fallback is None else Reason(fallback),
+        "moved_reason": None if move is None else Reason(move),
     }
     return JobRecord(**values)
 
@@ -338,7 +352,7 @@ def _uncount(connection: Connection, job_id: str) -> None:
             job.c.name,
             job.c.assigned_path,
             job.c.path,
-            func.coalesce(job.c.fallback_reason, job.c.reason).label("why"),
+            func.coalesce(job.c.fallback_reason, job.c.moved_reason, job.c.reason).label("why"),
         )
         .where(job.c.job_id == job_id, job.c.state == JobState.FAILED, job.c.folded)
         .with_for_update()
