@@ -41,6 +41,7 @@ def record(**values: Any) -> JobRecord:
         "finished_at": None,
         "not_before": None,
         "fallback_reason": None,
+        "moved_reason": None,
         "error": None,
         "result": None,
         "worker": None,

@@ -10,7 +10,7 @@ caller hands in a delivery and carries out the outcome; it decides nothing.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -86,7 +86,7 @@ class ToLegacy:
     """
 
     reason: Reason
-    recorded: bool = False
+    recorded: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,11 @@ TEXTS: list[tuple[RolloutError, str]] = [
         "job j1 has failed and is kept: boom; `rollout job j1` shows its way, "
         "`rollout retry j1` runs it again",
     ),
+    (
+        errors.StaleAttempt("j1", 2),
+        "attempt 2 of job j1 no longer holds it; there is nothing to do: the newer attempt brings "
+        "the job to its end",
+    ),
     (errors.WrongSettings("a", "b"), "a; b"),
 ]
 
@@ -102,6 +107,12 @@ TEXTS: list[tuple[RolloutError, str]] = [
 def test_an_error_says_what_came_and_what_to_do(error: RolloutError, text: str) -> None:
     """The whole text is the problem, a semicolon and the hint."""
     assert str(error) == text == f"{error.problem}; {error.hint}"
+
+
+@pytest.mark.parametrize("error", [error for error, _ in TEXTS], ids=lambda e: type(e).__name__)
+def test_an_error_survives_being_carried(error: RolloutError) -> None:
+    """Celery rebuilds an error from its class and arguments on the caller's side."""
+    assert str(type(error)(*error.args)) == str(error)
 
 
 def test_no_error_class_is_left_out() -> None:
