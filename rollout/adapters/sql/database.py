@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -41,6 +41,13 @@ class Database:
     def is_postgresql(self) -> bool:
         """Whether the fence is an advisory lock (PostgreSQL) or the single writer (SQLite)."""
         return self._url.get_backend_name() == "postgresql"
+
+    @property
+    def dialect(self) -> Dialect:
+        """A dialect to compile statements with, before there is an engine."""
+        make: Any = self._url.get_dialect()
+        dialect: Dialect = make()
+        return dialect
 
     @property
     def engine(self) -> Engine:
@@ -86,6 +93,10 @@ class Database:
         with self.translated(), self.engine.connect() as connection, connection.begin():
             yield connection
 
+    def begin_immediate(self, cursor: Any) -> None:
+        """Begin a writing transaction of SQLite: the single writer's lock is held from here on."""
+        cursor.execute("BEGIN IMMEDIATE")
+
     @contextmanager
     def translated(self) -> Iterator[None]:
         """Turn what the driver raises for an absent database into LedgerUnreachable."""
@@ -103,47 +114,6 @@ class Database:
             if not error.connection_invalidated:
                 raise
             raise LedgerUnreachable(self.url, _cause(error)) from error
-
-
-class LazyTransaction:
-    """A writing transaction that begins at its first use.
-
-    A commit hook that calls an outside service must not hold the single writer's lock of SQLite,
-    nor a PostgreSQL connection, while it waits.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._connection: Connection | None = None
-
-    @property
-    def begun(self) -> bool:
-        """Whether a connection is open."""
-        return self._connection is not None
-
-    @property
-    def broken(self) -> bool:
-        """Whether the database went away under the transaction."""
-        return self._connection is not None and self._connection.invalidated
-
-    def connection(self) -> Connection:
-        """The connection, its transaction begun."""
-        if self._connection is None:
-            connection = self._database.engine.connect()
-            self._connection = connection.execution_options(rollout_write=True)
-            self._connection.begin()
-        return self._connection
-
-    def commit(self) -> None:
-        """Make everything durable."""
-        assert self._connection is not None, "commit follows the fence check on this connection"
-        self._connection.commit()
-
-    def close(self) -> None:
-        """Give the connection back, rolling back what was not committed."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:
