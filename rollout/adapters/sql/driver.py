@@ -12,10 +12,9 @@ from enum import Enum
 from typing import Any
 
 from sqlalchemy import Boolean, ColumnElement, Connection, Dialect, PoolProxiedConnection
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ClauseElement
 
-from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.database import Database, as_sqlalchemy, begin_immediate
 from rollout.adapters.sql.tables import UtcTime, from_microseconds
 
 
@@ -136,7 +135,7 @@ class LazyTransaction:
         self._pooled = self._database.engine.raw_connection()
         cursor = self._pooled.cursor()
         if not self._database.is_postgresql:  # there the driver begins by itself
-            self._database.begin_immediate(cursor)
+            begin_immediate(cursor)
         return cursor
 
     def commit(self) -> None:
@@ -169,14 +168,7 @@ class LazyTransaction:
             # A restarted database has cut the pool's other connections, too.
             self._give_up(error)
             self._database.engine.dispose()
-        raise DBAPIError.instance(
-            None,
-            None,
-            error,
-            dialect.loaded_dbapi.Error,
-            connection_invalidated=gone,
-            dialect=dialect,
-        ) from error
+        raise as_sqlalchemy(error, dialect, gone=gone) from error
 
     def _is_gone(self, dialect: Any, error: Exception) -> bool:
         pooled = self._connection.connection if self._connection is not None else self._pooled
