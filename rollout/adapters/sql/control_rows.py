@@ -112,7 +112,7 @@ class ControlRows:
         else:
             names = [self._known(connection, name).name]
         for fenced in names:  # in order of name, so that two kills cannot wait for each other
-            _lock_fence(self._db, connection, fenced)
+            lock_fence(self._db, connection, fenced, shared=False)
         return names
 
     def rearm(self, name: str | None, actor: str, reason: str, now: datetime) -> list[ControlState]:
@@ -177,18 +177,17 @@ def fence_key(name: str) -> int:
     return xxh3_64_intdigest(f"rollout/fence/{name}".encode()) - 2**63
 
 
-def _lock_fence(database: Database, connection: Connection, name: str) -> None:
-    """Take the whole fence until the transaction ends.
+def lock_fence(database: Database, connection: Connection, name: str, *, shared: bool) -> None:
+    """Take the fence until the transaction ends: shared to claim or commit, exclusive to kill.
 
     On SQLite the single writer's lock, which the transaction already holds, is the fence.
     """
     if database.is_postgresql:
-        connection.execute(_FENCE, {"key": fence_key(name)})
+        connection.execute(FENCE_SHARED if shared else _FENCE, {"key": fence_key(name)})
 
 
 _FENCE = text("SELECT pg_advisory_xact_lock(:key)")
 FENCE_SHARED = text("SELECT pg_advisory_xact_lock_shared(:key)")
-"""What a claim and a commit take, and a kill waits for."""
 
 
 def state_of(row: RowMapping | dict[str, Any]) -> ControlState:
