@@ -345,6 +345,11 @@ class SubPipeline:
         return self.runtime.settings.silent_after_s
 
     @property
+    def stop_after_s(self) -> float:
+        """Seconds a stopping worker gives its running jobs."""
+        return self.runtime.settings.stop_after_s
+
+    @property
     def payload_bytes_max(self) -> int:
         """Largest envelope in bytes."""
         return self.runtime.settings.payload_bytes_max

@@ -219,8 +219,20 @@ class Ledger(Protocol):
         """
         ...
 
-    def rearm(self, name: str | None, actor: str, reason: str, now: datetime) -> list[ControlState]:
-        """Lift a latch. Raises IllegalTransition when there is none, or `kill --all` holds it."""
+    def rearm(
+        self,
+        name: str | None,
+        actor: str,
+        reason: str,
+        now: datetime,
+        *,
+        seen_revision: int | None = None,
+    ) -> list[ControlState]:
+        """Lift a latch; what was killed by itself stays killed when `name` is None.
+
+        Raises UnknownSubPipeline, StaleRevision, IllegalTransition when there is no latch or
+        `kill --all` holds it; then nothing was changed.
+        """
         ...
 
     def all_latch(self) -> ControlState:
@@ -313,10 +325,8 @@ class Ledger(Protocol):
         """Move waiting (and with `running`, repeatable started) concurrent jobs to legacy."""
         ...
 
-    def resend_lost(
-        self, name: str, sent_before: datetime, now: datetime, limit: int
-    ) -> list[Handed]:
-        """Move accepted jobs whose message is older than `sent_before` to legacy, oldest first."""
+    def resend_lost(self, lost: "Lost", now: datetime, limit: int) -> list[Handed]:
+        """Move accepted jobs that no queue holds to legacy, oldest first."""
         ...
 
     def resend_silent(
@@ -325,12 +335,16 @@ class Ledger(Protocol):
         """Move started jobs of silent workers to legacy; unsafe and poison ones are failed."""
         ...
 
-    def overdue(self, name: str, sent_before: datetime) -> int:
-        """Count accepted jobs whose message is older than `sent_before` and is due."""
+    def count_lost(self, lost: "Lost") -> int:
+        """Count accepted jobs that no queue holds."""
         ...
 
     def open_counts(self) -> list[OpenCount]:
         """Count unfinished jobs."""
+        ...
+
+    def kept_counts(self) -> Mapping[str, int]:
+        """Count the failures that are kept now, by sub-pipeline."""
         ...
 
     def fold(self, limit: int) -> int:
@@ -339,6 +353,10 @@ class Ledger(Protocol):
 
     def tallies(self) -> tuple[list[Tally], list[CycleTally]]:
         """Read the tallies."""
+        ...
+
+    def prune(self, finished_before: datetime, limit: int) -> int:
+        """Delete old committed jobs that were folded; how many. Failed ones are kept."""
         ...
 
     def job(self, job_id: str) -> JobRecord:
@@ -358,6 +376,30 @@ class Ledger(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the broker has of one sub-pipeline.
+
+    `by_workers` are the job ids that workers hold, `next_up` the job id at the consuming end of
+    each queue (None: the queue is empty). A broker that cannot be looked into gives `waiting`
+    only: messages in both queues.
+    """
+
+    by_workers: frozenset[str] | None
+    next_up: Mapping[JobPath, str | None]
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Which accepted jobs count as lost: on `path`, sent before, due, and not in `spared`."""
+
+    name: str
+    path: JobPath
+    sent_before: datetime
+    spared: frozenset[str] = frozenset()
+
+
 class Queues(Protocol):
     """The broker, as far as the controller needs it: it sends a stored envelope again."""
 
@@ -370,8 +412,8 @@ class Queues(Protocol):
         """Publish stored envelopes to their legacy queues. Raises BrokerUnreachable."""
         ...
 
-    def depth(self, name: str) -> int:
-        """Messages of both queues that wait or are held by workers. Raises BrokerUnreachable."""
+    def held(self, name: str) -> "Held":
+        """Say what the queues and the workers hold. Raises BrokerUnreachable."""
         ...
 
 

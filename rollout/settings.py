@@ -4,6 +4,7 @@ The only module that reads the environment.
 """
 
 import os
+import re
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -57,6 +58,12 @@ class Settings(BaseSettings):
     silent_after_s: Seconds = Field(
         30, description="A started job whose worker is silent for this long is sent again."
     )
+    keep_days: Seconds = Field(
+        30, description="Committed jobs are deleted after this long; failed ones are kept."
+    )
+    stop_after_s: Seconds = Field(
+        6, description="A worker told to stop hands back what still runs after this long."
+    )
     payload_bytes_max: int = Field(
         1_000_000, gt=0, description="Largest message of a job, in bytes."
     )
@@ -107,6 +114,11 @@ class Settings(BaseSettings):
         return timedelta(seconds=self.lost_after_s)
 
     @property
+    def keep(self) -> timedelta:
+        """Committed jobs are deleted after this long."""
+        return timedelta(days=self.keep_days)
+
+    @property
     def supervision(self) -> timedelta:
         """Without a tick for this long, jobs go to legacy."""
         return timedelta(seconds=self.supervision_s)
@@ -136,9 +148,11 @@ def read_settings(**given: Any) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "settings"
+        where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise _unknown(where, CONFIG_FILE) from None
+        if not where:  # several settings that do not fit together; all of them hold passwords
+            raise WrongSettings(first["msg"], f"correct ROLLOUT_* or {CONFIG_FILE}") from None
         raise WrongSettings(
             f"setting {where!r}: {first['msg']}, got {str(first['input'])[:200]!r}",
             f"correct ROLLOUT_{where.upper()} or {CONFIG_FILE}",
@@ -173,6 +187,12 @@ def as_variables(settings: Settings) -> dict[str, str]:
         for name in settings.model_fields_set
         if getattr(settings, name) is not None
     }
+
+
+def without_password(url: str) -> str:
+    """A URL, or several, as they can be shown; rather hides too much than too little."""
+    url = re.sub(r"://([^:@/]*):.*@", r"://\1:***@", url, flags=re.DOTALL)
+    return re.sub(r"([?&][^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*", r"\1***", url)
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """Builds the objects; the only place that knows every adapter."""
 
 import socket
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from os import getpid
@@ -13,6 +15,7 @@ from rollout.adapters.memory.control_store import MemoryControlStore
 from rollout.adapters.redis_store import RedisControlStore
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger
+from rollout.core.errors import WrongSettings
 from rollout.ports import Clock, ControlStore, Queues
 from rollout.service.attempt import Attempts
 from rollout.service.change import Changes
@@ -41,7 +44,9 @@ class Runtime:
         """Connections of the ledger; the folder of an SQLite file is made."""
         url = self.settings.ledger_url
         if url.startswith("sqlite:///"):
-            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            # A folder that cannot be made is a ledger that does not answer at its first use.
+            with suppress(OSError):
+                Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         return Database(url)
 
     @cached_property
@@ -82,7 +87,10 @@ class Runtime:
     def tick(self) -> Tick:
         """The controller's turn."""
         limits = TickLimits(
-            self.settings.lost_after, self.settings.silent_after, self.settings.supervision
+            self.settings.lost_after,
+            self.settings.silent_after,
+            self.settings.supervision,
+            self.settings.keep,
         )
         owner = f"{socket.gethostname()}:{getpid()}"
         return Tick(self.ledger, self.control, self.queues, self.changes, self.clock, limits, owner)
@@ -92,10 +100,11 @@ class Runtime:
         return Attempts(self.control, self.ledger, self.clock, self.settings.silent_after, passes)
 
     def close(self) -> None:
-        """Close the connections of this process."""
-        self.database.close()
-        control: Any = self.control
-        control.close()
+        """Close the connections of this process; what was never used is not built for it."""
+        for part in ("database", "control"):
+            built: Any = self.__dict__.get(part)
+            if built is not None:
+                built.close()
 
 
 def build(*, app_broker_url: str | None = None, **settings: Any) -> Runtime:
@@ -105,3 +114,22 @@ def build(*, app_broker_url: str | None = None, **settings: Any) -> Runtime:
         WrongSettings: A value is wrong or a name is unknown.
     """
     return Runtime(read_settings(**settings), app_broker_url)
+
+
+def load_app(module: str) -> Any:
+    """Import the Celery app that `-A` names, from the working folder as Celery does.
+
+    Raises:
+        WrongSettings: The module cannot be imported or holds no app.
+    """
+    from celery.app.utils import find_app
+
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        return find_app(module)
+    except Exception as error:  # whatever the user's module does when it is imported
+        raise WrongSettings(
+            f"no Celery app found in {module!r}: {type(error).__name__}: {error}",
+            "name its module as `celery -A` takes it, from the folder that holds it",
+        ) from error

@@ -8,6 +8,7 @@ down_revision = None
 
 OPEN = "state IN ('accepted', 'started')"
 UNFOLDED = "state IN ('committed', 'failed') AND NOT folded"
+COMMITTED = "state = 'committed'"
 FAILED = "state = 'failed'"
 
 
@@ -102,6 +103,7 @@ def _create_job() -> None:
     for name, columns, where in (
         ("job_open", ["name", "state", "path", "sent_at"], OPEN),
         ("job_unfolded", ["finished_at"], UNFOLDED),
+        ("job_committed", ["finished_at"], COMMITTED),
         ("job_failed", ["finished_at"], FAILED),
     ):
         op.create_index(

@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from rollout.core.decision import Reason
-from rollout.core.errors import ControlStoreUnreachable
+from rollout.core.errors import ControlStoreUnreachable, WrongSettings
 from rollout.core.routing import Reading
 from rollout.core.stages import ControlState, Stage
 from rollout.ports import Kill
@@ -61,8 +61,7 @@ def open_client(url: str, connect_timeout_s: float, read_timeout_s: float) -> "R
         # The second protocol and no client name save round trips on a new connection, each of
         # which would be allowed the whole read timeout.
         protocol=2,
-        lib_name=None,
-        lib_version=None,
+        driver_info=None,
         decode_responses=True,
     )
 
@@ -76,6 +75,9 @@ class RedisControlStore:
         connect_timeout_s: Longest wait for a connection.
         read_timeout_s: Longest wait for an answer.
         client: Makes the client; tests pass fakeredis.
+
+    Raises:
+        WrongSettings: The URL is not one of a Redis or Valkey server.
     """
 
     def __init__(
@@ -88,8 +90,15 @@ class RedisControlStore:
     ) -> None:
         self._url = url
         self._prefix = prefix
-        make = client or (lambda: open_client(url, connect_timeout_s, read_timeout_s))
-        self._redis: Any = make()
+        make = client or (lambda: open_client(_as_redis_py(url), connect_timeout_s, read_timeout_s))
+        try:
+            self._redis: Any = make()
+        except ValueError as error:
+            raise WrongSettings(
+                "the control store must be redis://host:port/db, rediss:// or unix://, got a URL "
+                f"with scheme {url.split(':', 1)[0]!r}: {error}",
+                "correct ROLLOUT_CONTROL_URL, or ROLLOUT_BROKER_URL when that is not set",
+            ) from error
         self._forward = self._redis.register_script(_FORWARD)
         self._unlatch = self._redis.register_script(_UNLATCH)
         self._parsed: dict[str, _Parsed] = {}
@@ -188,6 +197,16 @@ class RedisControlStore:
         """Ask the store for an answer. Raises ControlStoreUnreachable."""
         self._ask(self._redis.ping)
 
+    def may_forget(self) -> str | None:
+        """Name the eviction policy that may drop a kill latch; None when there is none.
+
+        Policies that spare keys without expiry are safe: only the heartbeat has one.
+        """
+        memory = self._ask(lambda: self._redis.info("memory"))
+        policy = str(memory.get("maxmemory_policy", ""))
+        limited = bool(memory.get("maxmemory"))
+        return policy if limited and policy.startswith("allkeys-") else None
+
     def close(self) -> None:
         """Close all connections of this process."""
         self._redis.close()
@@ -205,6 +224,15 @@ class _Parsed(NamedTuple):
     text: str | None
     state: ControlState | None
     doubt: Reason | None
+
+
+_SCHEMES = {"valkey": "redis", "valkeys": "rediss", "redis+socket": "unix"}
+"""Celery's and Valkey's names of schemes that redis-py knows by another."""
+
+
+def _as_redis_py(url: str) -> str:
+    scheme, colon, rest = url.partition(":")
+    return _SCHEMES.get(scheme, scheme) + colon + rest
 
 
 def _state_from(name: str, text: str | None) -> tuple[ControlState | None, Reason | None]:

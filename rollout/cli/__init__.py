@@ -1,12 +1,9 @@
-"""The command line."""
+"""The command line: a thin shell over the services, quick to start.
 
-import typer
+Commands import what they need when they run, so that `rollout --help` needs neither Celery nor
+SQLAlchemy.
+"""
 
+from rollout.cli.app import main
 
-def main() -> None:
-    """Run the program."""
-    from rollout.cli.run_commands import register
-
-    app = typer.Typer()
-    register(app)
-    app()
+__all__ = ["main"]

@@ -9,8 +9,18 @@ from typing import Annotated
 
 import typer
 
+from rollout.cli.output import say
+from rollout.cli.session import broker_of_app, settings_of
+
 AppOption = Annotated[
-    str | None, typer.Option("--app", "-A", help="Module of the Celery app, as celery -A takes it.")
+    str,
+    typer.Option(
+        "--app",
+        "-A",
+        metavar="MODULE",
+        help="Module of the Celery app, as celery -A takes it.",
+        show_default=False,
+    ),
 ]
 
 
@@ -21,30 +31,31 @@ def register(app: typer.Typer) -> None:
     app.command()(demo)
 
 
-def up(app: AppOption = None) -> None:
+def up(ctx: typer.Context, app: AppOption = "") -> None:
     """Start everything on this machine: broker, ledger, both workers, controller.
 
     Ctrl-C stops all of it and leaves no process.
     """
     from rollout.core.errors import WrongSettings
-    from rollout.settings import STATE_FOLDER, read_settings
+    from rollout.settings import STATE_FOLDER
     from rollout.worker.machine import Machine
 
-    settings = read_settings(**({"app": app} if app else {}))
+    ctx.obj = app or ctx.obj
+    settings = settings_of(ctx)
     if settings.app is None:
         raise WrongSettings("`rollout up` needs the app", "name its module: rollout up -A shop")
-    machine = Machine(settings.app, settings, Path(STATE_FOLDER), typer.echo)
+    machine = Machine(settings.app, settings, Path(STATE_FOLDER), say)
     stopping = _stop_on_signals()
     machine.start()
-    typer.echo("ready       ctrl-C stops all")
+    say("ready       ctrl-C stops all")
     try:
         while not stopping:
             machine.processes.look_after()
             time.sleep(0.2)
     finally:
-        typer.echo("stopping    workers finish what they hold (10 s at most)")
+        say("stopping    workers finish what they hold (10 s at most)")
         machine.stop()
-        typer.echo("stopped")
+        say("stopped")
 
 
 def _stop_on_signals() -> list[int]:
@@ -59,16 +70,14 @@ def _stop_on_signals() -> list[int]:
     return came
 
 
-def controller(app: AppOption = None) -> None:
+def controller(ctx: typer.Context, app: AppOption = "") -> None:
     """Run the controller: heartbeat, projection, sweeper, metrics."""
     from rollout.controller.loop import run
-    from rollout.settings import read_settings
     from rollout.wiring import Runtime
-    from rollout.worker.machine import load_app
 
-    settings = read_settings(**({"app": app} if app else {}))
-    app_url = load_app(settings.app).conf.broker_url if settings.app else None
-    run(Runtime(settings, app_url))
+    ctx.obj = app or ctx.obj
+    settings = settings_of(ctx)
+    run(Runtime(settings, broker_of_app(settings, "store broker")))
 
 
 def demo(

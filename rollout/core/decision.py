@@ -44,6 +44,8 @@ class Reason(StrEnum):
     """The concurrent path ran past its time limit; legacy takes over (a fallback)."""
     WORKER_LOST = "worker_lost"
     """The worker died under the job; legacy takes over (a fallback)."""
+    STOPPED = "stopped"
+    """The worker was told to stop and could not finish in time; legacy takes over."""
     FENCED = "fenced"
     """A kill came while the job ran; its commit was refused and legacy runs it."""
     LOST_MESSAGE = "lost_message"

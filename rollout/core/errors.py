@@ -71,7 +71,7 @@ class IllegalTransition(RolloutError):
     def __init__(self, name: str, event: str, because: str, hint: str) -> None:
         self.name = name
         self.event = event
-        super().__init__(f"cannot {event!r} {name!r} {because}", hint)
+        super().__init__(f"cannot {str(event)!r} {name!r} {because}", hint)
 
 
 class ReasonMissing(RolloutError):
@@ -80,7 +80,7 @@ class ReasonMissing(RolloutError):
     def __init__(self, event: str) -> None:
         self.event = event
         super().__init__(
-            f"{event!r} needs a reason, got none", "say why in a sentence: --reason '...'"
+            f"{str(event)!r} needs a reason, got none", "say why in a sentence: --reason '...'"
         )
 
 

@@ -52,7 +52,7 @@ class RouteTable:
     def __init__(self, reading: Reading) -> None:
         state = reading.state
         revision = state.revision if state else -1
-        closed = _why_closed(reading)
+        closed = why_closed(reading)
         self._outside = Decision(JobPath.LEGACY, closed or Reason.OUT_OF_SCOPE, revision)
         self._inside = Decision(JobPath.CONCURRENT, Reason.IN_SCOPE, revision)
         self._prefix = (state.salt.encode() if state else b"") + _SEPARATOR
@@ -66,7 +66,7 @@ class RouteTable:
         return self._outside
 
 
-def _why_closed(reading: Reading) -> Reason | None:
+def why_closed(reading: Reading) -> Reason | None:
     """Name the first reason, in order of precedence, for which nothing may run concurrently."""
     if reading.killed_all:
         return Reason.KILLED_ALL

@@ -43,6 +43,7 @@ class Paths(Protocol):
 
     name: str
     effects: Effects
+    holdback_bp: int
 
     def call(self, path: JobPath, job: Job) -> Any:
         """Run the path's function with the job's arguments."""
@@ -174,6 +175,16 @@ class Attempts:
             return self._keep(job, record, Refusal.POISON)
         return self._hand_over(job, record.attempt, reason, None)
 
+    def hand_back(self, paths: Paths, job: Job) -> Outcome | None:
+        """Say what becomes of a running job whose worker has no more time; None lets it run."""
+        try:
+            record = self._ledger.job(job.job_id)
+        except (LedgerUnreachable, UnknownJob):
+            return None
+        if record.state is not JobState.STARTED or not paths.effects.repeatable:
+            return None
+        return self._hand_over(job, record.attempt, Reason.STOPPED, None)
+
     def give_up(self, job: Job, error: str) -> None:
         """Keep a job whose path told the queue engine to forget it."""
         self._ledger.fail(job.job_id, None, None, error, self._clock.now())
@@ -191,7 +202,8 @@ class Attempts:
             )
             if not isinstance(claim, Refused) or claim.refusal is not Refusal.UNFILED:
                 return claim
-            self._ledger.ensure(paths.name, paths.effects, 0, self._clock.now())
+            now = self._clock.now()
+            self._ledger.ensure(paths.name, paths.effects, paths.holdback_bp, now)
             self._ledger.file([delivery.filing()])
         return claim
 

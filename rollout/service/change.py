@@ -13,6 +13,7 @@ from rollout.core.decision import JobPath, Reason
 from rollout.core.errors import (
     BrokerUnreachable,
     ControlStoreUnreachable,
+    IllegalTransition,
     LedgerUnreachable,
     ReasonMissing,
 )
@@ -196,15 +197,19 @@ class Changes:
             return str(error)
         return None
 
-    def rearm(self, name: str | None, actor: str, reason: str) -> list[Changed]:
+    def rearm(
+        self, name: str | None, actor: str, reason: str, *, seen_revision: int | None = None
+    ) -> list[Changed]:
         """Lift a kill; what it covered is in force again.
 
         Raises:
-            ReasonMissing, UnknownSubPipeline, IllegalTransition, LedgerUnreachable: nothing was
-            changed.
+            ReasonMissing, UnknownSubPipeline, StaleRevision, IllegalTransition,
+            LedgerUnreachable: nothing was changed.
         """
         _need_reason(Event.REARM, reason)
-        states = self._ledger.rearm(name, actor, reason, self._clock.now())
+        states = self._ledger.rearm(
+            name, actor, reason, self._clock.now(), seen_revision=seen_revision
+        )
         changed = []
         for state in states:
             said = self._project([state])
@@ -232,6 +237,14 @@ class Changes:
         Raises:
             UnknownJob, IllegalTransition, LedgerUnreachable: nothing was changed.
         """
+        record = self._ledger.job(job_id)
+        if record.state is JobState.FAILED and not record.envelope:
+            raise IllegalTransition(
+                job_id,
+                "retry",
+                "because it ran in process and no message of it is kept",
+                f"call run() of {record.name!r} again with its arguments",
+            )
         return self.send([self._ledger.reopen(job_id, self._clock.now())])
 
 

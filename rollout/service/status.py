@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from rollout.core.claims import JobState
-from rollout.core.decision import FALLBACK_REASONS, JobPath
+from rollout.core.decision import FALLBACK_REASONS, JobPath, Reason
 from rollout.core.errors import UnknownSubPipeline
-from rollout.core.routing import Reading
+from rollout.core.routing import Reading, why_closed
 from rollout.core.stages import ControlState
 from rollout.ports import Clock, ControlStore, CycleTally, Ledger, OpenCount, Tally
 
@@ -15,8 +15,9 @@ from rollout.ports import Clock, ControlStore, CycleTally, Ledger, OpenCount, Ta
 class Status:
     """One sub-pipeline: what was decided, what the gate sees, where its jobs are.
 
-    `gate` is the reading a start would get now. Counts are jobs; `observed_bp` is the share of
-    finished jobs that routing assigned to the concurrent path, None before the first.
+    `gate` is the reading a start would get now. Counts are jobs; `kept` counts those that have
+    failed and wait for a person, `failed` also those that were retried since. `observed_bp` is
+    the share of finished jobs that routing assigned to the concurrent path, None before the first.
     """
 
     state: ControlState
@@ -24,6 +25,17 @@ class Status:
     at: datetime
     open_counts: list[OpenCount] = field(default_factory=list)
     tallies: list[Tally] = field(default_factory=list)
+    kept: int = 0
+
+    @property
+    def closed(self) -> Reason | None:
+        """Why a concurrent start would be sent to legacy now; None lets it."""
+        return why_closed(self.gate)
+
+    @property
+    def gate_revision(self) -> int | None:
+        """Revision that the gate decides on; None when the store gave no state."""
+        return None if self.gate.state is None else self.gate.state.revision
 
     def committed(self, path: JobPath) -> int:
         """Jobs committed by this path."""
@@ -35,7 +47,7 @@ class Status:
 
     @property
     def failed(self) -> int:
-        """Jobs that failed and are kept."""
+        """Times that a job failed for good."""
         return sum(tally.jobs for tally in self.tallies if tally.outcome == JobState.FAILED)
 
     @property
@@ -74,7 +86,7 @@ def read_status(
         states = [state for state in states if state.name == name]
         if not states:
             raise UnknownSubPipeline(name, known)
-    counts = ledger.open_counts()
+    counts, kept = ledger.open_counts(), ledger.kept_counts()
     tallies: tuple[list[Tally], list[CycleTally]] = ledger.tallies()
     return [
         Status(
@@ -83,6 +95,7 @@ def read_status(
             clock.now(),
             [count for count in counts if count.name == state.name],
             [tally for tally in tallies[0] if tally.name == state.name],
+            kept.get(state.name, 0),
         )
         for state in states
     ]

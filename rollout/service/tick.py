@@ -1,19 +1,25 @@
-"""One turn of the controller: reconcile kills, project, recall, sweep, fold, and then beat.
+"""One turn of the controller: reconcile kills, project, beat, recall, sweep, fold, prune.
 
 Each step is safe to repeat and safe to lose, so a controller that dies anywhere in it is made
-good by the next tick, its own or a second controller's. The heartbeat comes last: it says that
-the control state was read from the ledger and written to the store just now.
+good by the next tick, its own or a second controller's. The heartbeat follows the projection: it
+says that the control state was read from the ledger and written to the store just now.
 """
 
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from rollout.core.decision import Reason
-from rollout.core.errors import BrokerUnreachable, ControlStoreUnreachable, LedgerUnreachable
+from rollout.core.decision import JobPath, Reason
+from rollout.core.errors import (
+    BrokerUnreachable,
+    ControlStoreUnreachable,
+    LedgerUnreachable,
+    UnknownJob,
+)
 from rollout.core.stages import ControlState, Event, Stage
-from rollout.ports import Clock, ControlStore, Kill, Ledger, OpenCount, Queues
+from rollout.ports import Clock, ControlStore, Held, Kill, Ledger, Lost, OpenCount, Queues
 from rollout.service.change import Changes
 
 log = structlog.get_logger("rollout")
@@ -21,6 +27,7 @@ log = structlog.get_logger("rollout")
 _SWEEP_BATCH = 500
 _FOLD_BATCH = 2000
 _FOLD_BATCHES_A_TICK = 20
+_PRUNE_BATCH = 1000
 
 
 @dataclass(slots=True)
@@ -35,6 +42,7 @@ class TickReport:
     resent_lost: int = 0
     resent_silent: int = 0
     folded: int = 0
+    pruned: int = 0
     errors: list[str] = field(default_factory=list)
 
 
@@ -45,11 +53,13 @@ class TickLimits:
     `lost_after`: an accepted job whose message no queue seems to hold is sent again.
     `silent_after`: a started job whose worker was not heard of is sent again.
     `supervision`: without a tick for this long, jobs go to legacy.
+    `keep`: committed jobs are deleted after this long; unfinished and failed ones never.
     """
 
     lost_after: timedelta
     silent_after: timedelta
     supervision: timedelta
+    keep: timedelta
 
 
 class Tick:
@@ -72,6 +82,7 @@ class Tick:
         self._clock = clock
         self._limits = limits
         self._owner = owner
+        self._here_since = clock.monotonic()
 
     def turn(self) -> TickReport:
         """Do one tick. Raises nothing that an absent server can cause; the report names it."""
@@ -80,6 +91,7 @@ class Tick:
             self._ledger_steps(report)
         except LedgerUnreachable as error:
             report.errors.append(str(error))
+            self._here_since = self._clock.monotonic()
         return report
 
     def _ledger_steps(self, report: TickReport) -> None:
@@ -100,6 +112,7 @@ class Tick:
             report.folded += folded
             if folded < _FOLD_BATCH:
                 break
+        report.pruned = self._ledger.prune(report.at - self._limits.keep, _PRUNE_BATCH)
         report.open_counts = self._ledger.open_counts()
 
     # Kills -------------------------------------------------------------------------------
@@ -113,6 +126,10 @@ class Tick:
             held = latch if kill.name is None else states.get(kill.name)
             if held is not None and held.lifted_kill_id == kill.kill_id:
                 self._control.unlatch(kill.name, kill.kill_id)
+                continue
+            if held is not None and held.killed and held.kill_id != kill.kill_id:
+                # Another kill, made while the store was away, came after this one: its latch
+                # replaces this one below, or a rearm of it would leave this one in force.
                 continue
             latched.add(kill.name)
             if held is not None and not held.killed:
@@ -151,28 +168,57 @@ class Tick:
     def _sweep(self, state: ControlState, report: TickReport) -> None:
         """Send jobs again that the ledger has and nobody else seems to have."""
         now = self._clock.now()
-        silent = self._ledger.resend_silent(
-            state.name, now - self._limits.silent_after, now, _SWEEP_BATCH
-        )
-        self._note(report, self._changes.send(silent))
-        report.resent_silent += len(silent)
-        sent_before = now - self._limits.lost_after
-        overdue = self._ledger.overdue(state.name, sent_before)
+        if self._heard_long_enough():
+            silent = self._ledger.resend_silent(
+                state.name, now - self._limits.silent_after, now, _SWEEP_BATCH
+            )
+            self._note(report, self._changes.send(silent))
+            report.resent_silent += len(silent)
         report.unaccounted[state.name] = 0
-        if overdue == 0:
-            return
+        for lost in self._lost(state.name, now, report):
+            report.unaccounted[state.name] += self._ledger.count_lost(lost)
+            resent = self._ledger.resend_lost(lost, now, _SWEEP_BATCH)
+            self._note(report, self._changes.send(resent))
+            report.resent_lost += len(resent)
+
+    def _heard_long_enough(self) -> bool:
+        """Whether the ledger has been here for as long as a worker may be silent.
+
+        After an outage of the ledger every running job looks silent, because nobody could renew.
+        """
+        return (
+            self._clock.monotonic() - self._here_since >= self._limits.silent_after.total_seconds()
+        )
+
+    def _lost(self, name: str, now: datetime, report: TickReport) -> list[Lost]:
+        """Say which accepted jobs no queue holds, without taking a long queue for a lost one.
+
+        A queue hands out its oldest message first. So a job sent before the message that is next
+        up, and not in a worker's hands, is in no queue any more.
+        """
+        sent_before = now - self._limits.lost_after
+        waiting = [Lost(name, path, sent_before) for path in JobPath]
+        overdue = [lost for lost in waiting if self._ledger.count_lost(lost)]
+        if not overdue:
+            return []
         try:
-            missing = overdue - self._queues.depth(state.name)
+            held = self._queues.held(name)
         except BrokerUnreachable as error:
             self._note(report, str(error))
-            return
-        if missing > 0:
-            report.unaccounted[state.name] = missing
-            lost = self._ledger.resend_lost(
-                state.name, sent_before, now, min(missing, _SWEEP_BATCH)
-            )
-            self._note(report, self._changes.send(lost))
-            report.resent_lost += len(lost)
+            return []
+        if held.by_workers is None:
+            # The broker cannot be looked into: nothing is lost while it has anything waiting.
+            return [] if held.waiting else overdue
+        return [self._before_next_up(lost, held) for lost in overdue]
+
+    def _before_next_up(self, lost: Lost, held: Held) -> Lost:
+        sent_before = lost.sent_before
+        next_up = held.next_up.get(lost.path)
+        if next_up is not None:
+            # A foreign message says nothing about ours; what workers hold is still spared.
+            with suppress(UnknownJob):
+                sent_before = min(sent_before, self._ledger.job(next_up).sent_at)
+        return replace(lost, sent_before=sent_before, spared=held.by_workers or frozenset())
 
     def _note(self, report: TickReport, error: str | None) -> None:
         if error is not None and error not in report.errors:

@@ -36,4 +36,5 @@ def controller_spec(app: str) -> Spec:
 
 def valkey_spec(port: int, folder: str) -> Spec:
     """The embedded Valkey."""
-    return Spec("valkey", (sys.executable, "-m", "rollout.worker.valkey", str(port), folder))
+    command = (sys.executable, "-m", "rollout.worker.valkey", str(port), folder)
+    return Spec("valkey", command, serves=True)

@@ -3,7 +3,6 @@
 import fcntl
 import json
 import socket
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,31 +15,12 @@ from rollout.adapters.sql.migrate import migrate
 from rollout.core.decision import JobPath
 from rollout.core.errors import DeclarationError, WrongSettings
 from rollout.settings import RUN_FILE, Settings, as_variables
-from rollout.wiring import Runtime
+from rollout.wiring import Runtime, load_app
 from rollout.worker.commands import controller_spec, valkey_spec, worker_spec
 from rollout.worker.processes import Processes
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _START_TIMEOUT_S = 15.0
-
-
-def load_app(module: str) -> Any:
-    """Import the Celery app that `-A` names, from the working folder as Celery does.
-
-    Raises:
-        WrongSettings: The module cannot be imported or holds no app.
-    """
-    from celery.app.utils import find_app
-
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        return find_app(module)
-    except (ImportError, AttributeError) as error:
-        raise WrongSettings(
-            f"no Celery app found in {module!r}: {error}",
-            "name its module as `celery -A` takes it, from the folder that holds it",
-        ) from error
 
 
 class Machine:

@@ -22,11 +22,15 @@ RESTART_WAITS_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """One process: a name for its log file, its command, and what it needs in the environment."""
+    """One process: a name for its log file, its command, and what it needs in the environment.
+
+    `serves` marks a server that the others need until their own end.
+    """
 
     name: str
     command: tuple[str, ...]
     variables: dict[str, str] = field(default_factory=dict)
+    serves: bool = False
 
 
 @dataclass(slots=True)
@@ -87,18 +91,26 @@ class Processes:
         return found
 
     def stop(self) -> None:
-        """Stop all, the last started first; what does not stop in time is killed."""
-        for child in reversed(self._children):
-            if child.process.poll() is None:
-                child.process.terminate()
-            try:
-                child.process.wait(self._grace_s)
-            except subprocess.TimeoutExpired:
-                log.warning("killed", process=child.spec.name, after_s=self._grace_s)
-            _kill_group(child.process.pid)
-            child.process.wait()
-            child.output.close()
+        """Stop all, servers last; what does not stop in time is killed with its own children."""
+        clients = [child for child in self._children if not child.spec.serves]
+        servers = [child for child in self._children if child.spec.serves]
+        for group in (clients, servers):
+            for child in group:
+                if child.process.poll() is None:
+                    child.process.terminate()
+            deadline = time.monotonic() + self._grace_s
+            for child in group:
+                self._see_off(child, deadline)
         self._children.clear()
+
+    def _see_off(self, child: _Child, deadline: float) -> None:
+        try:
+            child.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.warning("killed", process=child.spec.name, after_s=self._grace_s)
+        _kill_group(child.process.pid)
+        child.process.wait()
+        child.output.close()
 
 
 def _spawn(spec: Spec, output: IO[bytes]) -> "subprocess.Popen[bytes]":

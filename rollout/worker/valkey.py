@@ -37,7 +37,7 @@ def main(port: int, folder: Path) -> None:
     signal.signal(signal.SIGINT, on_signal)
     server = ValkeyServer(port=port, data_dir=folder, persist=True, config=dict(CONFIG))
     server.start()
-    while not stop.wait(0.5):
+    while not stop.wait(1.0):
         if not server.is_running():
             sys.exit("valkey stopped by itself")
     server.stop()

@@ -1,5 +1,6 @@
 """The controller's side of the broker: stored envelopes are published as they are."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,9 +13,11 @@ from rollout.adapters.celery.marks import HEADER, Marks, queue_of, read_marks
 from rollout.adapters.envelope import from_json
 from rollout.core.decision import JobPath, Reason
 from rollout.core.errors import BrokerUnreachable
-from rollout.ports import Handed
+from rollout.ports import Handed, Held
 
 CONNECT_TIMEOUT_S = 3
+UNACKED_MAX = 20_000
+"""Messages in workers' hands that are still looked at one by one; past that they are counted."""
 
 
 class KombuQueues:
@@ -40,17 +43,22 @@ class KombuQueues:
                 if job.envelope:
                     _publish(producer, job)
 
-    def depth(self, name: str) -> int:
-        """Messages of both queues that wait or are held by workers.
+    def held(self, name: str) -> Held:
+        """Say what the queues and the workers hold.
 
-        On Redis, what workers of other queues hold is counted in: the count may be too large,
-        which makes the sweeper wait, and never too small.
+        The queues are read before the workers' hands: a message on its way from one to the other
+        is then seen at least once.
         """
         with self._channel() as channel:
             waiting = sum(_size(channel, queue_of(name, path)) for path in JobPath)
             if channel.connection.client.transport.driver_type != "redis":
-                return waiting
-            return waiting + int(channel.client.hlen("unacked"))
+                return Held(None, {}, waiting)
+            next_up = {path: _next_up(channel, queue_of(name, path)) for path in JobPath}
+            if channel.client.hlen(channel.unacked_key) > UNACKED_MAX:
+                return Held(None, {}, waiting)
+            values = channel.client.hvals(channel.unacked_key)
+            by_workers = frozenset(filter(None, map(_id_of_unacked, values)))
+            return Held(by_workers, next_up, waiting)
 
     def ping(self) -> None:
         """Ask the broker for an answer. Raises BrokerUnreachable."""
@@ -99,6 +107,25 @@ def _publish(producer: Producer, job: Handed) -> None:
         delivery_mode=2,
         **envelope["properties"],
     )
+
+
+def _next_up(channel: Any, queue: str) -> str | None:
+    """Job id of the message that the next worker gets; None when the queue is empty."""
+    for priority in channel.priority_steps:
+        text = channel.client.lindex(channel._q_for_pri(queue, priority), -1)
+        if text is not None:
+            return _id_of(json.loads(text)) or ""
+    return None
+
+
+def _id_of(message: Any) -> str | None:
+    headers = message.get("headers") if isinstance(message, dict) else None
+    return headers.get("id") if isinstance(headers, dict) else None
+
+
+def _id_of_unacked(text: str | bytes) -> str | None:
+    message, _exchange, _routing_key = json.loads(text)
+    return _id_of(message)
 
 
 def _size(channel: Any, queue: str) -> int:

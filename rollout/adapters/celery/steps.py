@@ -8,19 +8,31 @@ from celery import bootsteps, signals
 from celery.worker import state
 from kombu.utils.encoding import safe_repr
 
+from rollout.adapters.celery.guard import guard_restarts
 from rollout.adapters.celery.marks import path_of
-from rollout.core.errors import LedgerUnreachable
+from rollout.core.claims import JobState
+from rollout.core.errors import LedgerUnreachable, UnknownJob
 from rollout.ports import Clock, Ledger
+from rollout.service.attempt import Attempts, Paths, ToLegacy
 
 log = structlog.get_logger("rollout")
 
 KEPT_BYTES_MAX = 20_000
+_STOP_PAUSE_S = 0.1
 
 
-class Worked(Protocol):
+class Worked(Paths, Protocol):
     """A sub-pipeline, as far as the worker's main process needs it."""
 
-    name: str
+    @property
+    def attempts(self) -> Attempts:
+        """The attempt service of this process."""
+        ...
+
+    @property
+    def stop_after_s(self) -> float:
+        """Seconds a stopping worker gives its running jobs."""
+        ...
 
     @property
     def ledger(self) -> Ledger:
@@ -59,10 +71,14 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
             for pipeline in pipelines.values():
                 pipeline.check()
             pause_s = min(pipeline.silent_after_s for pipeline in pipelines.values()) / 3
+            guard_restarts()
             self._timer = consumer.timer.call_repeatedly(pause_s, lambda: renew(pipelines))
             self._keep_refused(consumer)
 
         def stop(self, consumer: Any) -> None:
+            # A lost connection also comes here; only SIGTERM and ctrl-C set `should_stop`.
+            if state.should_stop is not None and state.should_stop is not False:
+                finish_or_hand_back(pipelines)
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -77,8 +93,9 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
             def rejected(message: Any, exc: Any = None, **kwargs: Any) -> None:
                 keep(pipelines, message, str(exc) if exc else "not a task message")
 
-            def revoked(request: Any, expired: bool, terminated: bool, **kwargs: Any) -> None:
-                give_up(pipelines, request, "expired" if expired else "revoked")
+            def revoked(sender: Any, request: Any, expired: bool, **kwargs: Any) -> None:
+                if sender.name in pipelines:
+                    give_up(pipelines[sender.name], request.id, "expired" if expired else "revoked")
 
             for signal, receiver in (
                 (signals.task_unknown, unknown),
@@ -112,6 +129,39 @@ def renew(pipelines: Mapping[str, Worked]) -> None:
             log.warning("claims not renewed", jobs=len(job_ids), why=str(error))
 
 
+def finish_or_hand_back(pipelines: Mapping[str, Worked]) -> None:
+    """Give running jobs the time that is left, then send the rest to legacy.
+
+    Without this a job cut off by a deploy would wait for the sweeper to find its worker silent.
+    """
+    running = [one for one in tuple(state.active_requests) if one.task.name in pipelines]
+    if not running:
+        return
+    clock = pipelines[running[0].task.name].clock
+    deadline = clock.monotonic() + max(pipelines[one.task.name].stop_after_s for one in running)
+    while running and clock.monotonic() < deadline:
+        clock.sleep(_STOP_PAUSE_S)
+        running = [one for one in running if _still_runs(pipelines[one.task.name], one.id)]
+    for request in running:
+        _hand_back(pipelines[request.task.name], request)
+
+
+def _still_runs(pipeline: Worked, job_id: str) -> bool:
+    try:
+        return pipeline.ledger.job(job_id).state is JobState.STARTED
+    except (LedgerUnreachable, UnknownJob):
+        return True
+
+
+def _hand_back(pipeline: Worked, request: Any) -> None:
+    context = request._context
+    job = request.task.job_of(context)
+    outcome = None if job is None else pipeline.attempts.hand_back(pipeline, job)
+    if isinstance(outcome, ToLegacy):
+        log.warning("handed back, the worker stops", job=request.id)
+        request.task.send_to_legacy(context, outcome.reason)
+
+
 def keep(pipelines: Mapping[str, Worked], message: Any, why: str) -> None:
     """Keep a refused message of one of our queues in the ledger, for a look."""
     queue = (message.delivery_info or {}).get("routing_key") or ""
@@ -127,12 +177,9 @@ def keep(pipelines: Mapping[str, Worked], message: Any, why: str) -> None:
         return
 
 
-def give_up(pipelines: Mapping[str, Worked], request: Any, why: str) -> None:
+def give_up(pipeline: Worked, job_id: str, why: str) -> None:
     """Record the outcome of a job that Celery discards without calling us."""
-    pipeline = pipelines.get((getattr(request, "task", None) and request.task.name) or "")
-    if pipeline is None:
-        return
     try:
-        pipeline.ledger.fail(request.id, None, None, f"{why} before it ran", pipeline.clock.now())
+        pipeline.ledger.fail(job_id, None, None, f"{why} before it finished", pipeline.clock.now())
     except LedgerUnreachable as error:
-        log.error("outcome not recorded", job=request.id, why=str(error))
+        log.error("outcome not recorded", job=job_id, why=str(error))

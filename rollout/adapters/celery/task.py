@@ -224,6 +224,7 @@ class _Runnable:
         self._task = task
         self.name = task.pipeline.name
         self.effects = task.pipeline.effects
+        self.holdback_bp = task.pipeline.holdback_bp
         self.write = task.pipeline.write
         self.read = task.pipeline.read
 

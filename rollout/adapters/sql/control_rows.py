@@ -39,10 +39,16 @@ class ControlRows:
         return self._db.url
 
     def ensure(self, name: str, effects: Effects, holdback_bp: int, now: datetime) -> ControlState:
-        """Create the control row of a declared sub-pipeline, killed when all are."""
+        """Create the control row of a declared sub-pipeline, killed when all are.
+
+        A row that is there keeps its holdback; its effects follow the declaration.
+        """
         with self._db.read() as connection:
             found = _read(connection, name)
+            declared = effects_of(connection, [name]).get(name)
         if found is not None:
+            if declared is not effects:
+                self._declare(name, effects)
             return found
         try:
             with self._db.write() as connection:
@@ -54,6 +60,12 @@ class ControlRows:
             return state
         except IntegrityError:  # another process was first
             return self.control(name)
+
+    def _declare(self, name: str, effects: Effects) -> None:
+        with self._db.write() as connection:
+            connection.execute(
+                update(sub_pipeline).where(sub_pipeline.c.name == name).values(effects=str(effects))
+            )
 
     def control(self, name: str) -> ControlState:
         """Read one control row. Raises UnknownSubPipeline."""
@@ -92,13 +104,28 @@ class ControlRows:
         """Latch the kill and move the fence; see `ports.Ledger.kill`."""
         with self._db.write() as connection:
             names = self._fence(connection, kill.name)
-            if kill.name is None:
-                _ensure_latch(connection, kill.at)
-                names = [ALL, *names]
-            return [self._kill_one(connection, name, kill) for name in names]
+            if kill.name is not None:
+                return [self._kill_one(connection, name, kill) for name in names]
+            _ensure_latch(connection, kill.at)
+            latch = self._known(connection, ALL, locked=True, latch=True)
+            states = [self._kill_with_all(connection, name, kill, latch) for name in names]
+            return [self._kill_one(connection, ALL, kill), *states]
+
+    def _kill_with_all(
+        self, connection: Connection, name: str, kill: Kill, latch: ControlState
+    ) -> ControlState:
+        """Kill one of all; one killed by itself keeps its own kill, which only its own rearm lifts.
+
+        Its latch in the control store is kept under its own kill's id, too, so that `rearm --all`
+        could not lift it there and the next tick would kill it again.
+        """
+        before = self._known(connection, name, locked=True)
+        if before.killed and before.kill_id != latch.kill_id:
+            return before
+        return self._kill_one(connection, name, kill)
 
     def _kill_one(self, connection: Connection, name: str, kill: Kill) -> ControlState:
-        before = self._known(connection, name, locked=True)
+        before = self._known(connection, name, locked=True, latch=True)
         if before.kill_id == kill.kill_id:
             return before
         after = apply(before, Event.KILL, kill_id=kill.kill_id)
@@ -115,7 +142,15 @@ class ControlRows:
             lock_fence(self._db, connection, fenced, shared=False)
         return names
 
-    def rearm(self, name: str | None, actor: str, reason: str, now: datetime) -> list[ControlState]:
+    def rearm(
+        self,
+        name: str | None,
+        actor: str,
+        reason: str,
+        now: datetime,
+        *,
+        seen_revision: int | None = None,
+    ) -> list[ControlState]:
         """Lift a latch; that of `kill --all` also on every sub-pipeline it killed."""
         with self._db.write() as connection:
             latch = _read(connection, ALL, locked=True)
@@ -125,7 +160,8 @@ class ControlRows:
                 raise IllegalTransition(
                     name, Event.REARM, "while `kill --all` is latched", "use `rollout rearm --all`"
                 )
-            return [self._rearm_one(connection, name, actor, reason, now)]
+            self._known(connection, name)
+            return [self._rearm_one(connection, name, actor, reason, now, seen_revision)]
 
     def _rearm_all(
         self,
@@ -144,10 +180,16 @@ class ControlRows:
         return [self._rearm_one(connection, name, actor, reason, now) for name in [ALL, *names]]
 
     def _rearm_one(
-        self, connection: Connection, name: str, actor: str, reason: str, now: datetime
+        self,
+        connection: Connection,
+        name: str,
+        actor: str,
+        reason: str,
+        now: datetime,
+        seen_revision: int | None = None,
     ) -> ControlState:
-        before = self._known(connection, name, locked=True)
-        after = apply(before, Event.REARM)
+        before = self._known(connection, name, locked=True, latch=True)
+        after = apply(before, Event.REARM, seen_revision=seen_revision)
         _record(connection, before, after, Event.REARM, actor, reason, now)
         return after
 
@@ -164,8 +206,11 @@ class ControlRows:
             ).mappings()
             return [_transition_of(row) for row in rows]
 
-    def _known(self, connection: Connection, name: str, *, locked: bool = False) -> ControlState:
-        state = _read(connection, name, locked=locked)
+    def _known(
+        self, connection: Connection, name: str, *, locked: bool = False, latch: bool = False
+    ) -> ControlState:
+        """Read one row; that of `kill --all` only with `latch`, because it is no sub-pipeline."""
+        state = None if name == ALL and not latch else _read(connection, name, locked=locked)
         if state is None:
             known = [state_of(row).name for row in connection.execute(_EVERY).mappings()]
             raise UnknownSubPipeline(name, known)

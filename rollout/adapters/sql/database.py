@@ -12,11 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    NoSuchModuleError,
+    OperationalError,
+    ProgrammingError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from rollout.core.errors import LedgerNotMigrated, LedgerUnreachable
+from rollout.core.errors import LedgerNotMigrated, LedgerUnreachable, WrongSettings
 
 BUSY_TIMEOUT_S = 5
 BUSY_PAUSE_S = 0.0005
@@ -28,10 +34,13 @@ class Database:
 
     Args:
         url: SQLAlchemy URL, `sqlite:///file` or `postgresql+psycopg://...`.
+
+    Raises:
+        WrongSettings: The URL is none, or names another kind of database.
     """
 
     def __init__(self, url: str) -> None:
-        self._url = make_url(url)
+        self._url = _checked(url)
         self._engine: Engine | None = None
         self._pid = 0
 
@@ -46,19 +55,15 @@ class Database:
         return self._url.get_backend_name() == "postgresql"
 
     @property
-    def dialect(self) -> Dialect:
-        """A dialect to compile statements with, before there is an engine."""
-        make: Any = self._url.get_dialect()
-        dialect: Dialect = make()
-        return dialect
-
-    @property
     def engine(self) -> Engine:
         """The engine of this process; a forked child gets its own and leaves the parent's alone."""
         if self._engine is None or self._pid != os.getpid():
             if self._engine is not None:
                 self._engine.dispose(close=False)
-            self._engine = self._open()
+            try:
+                self._engine = self._open()
+            except (ImportError, NoSuchModuleError) as error:  # its driver is not installed
+                raise LedgerUnreachable(self.url, error) from error
             self._pid = os.getpid()
         return self._engine
 
@@ -76,6 +81,9 @@ class Database:
                 pool_size=5,
                 max_overflow=20,
                 pool_timeout=BUSY_TIMEOUT_S,
+                # A round trip a transaction, so that a database that was restarted costs the
+                # next job nothing: a kept connection that died would send it to legacy.
+                pool_pre_ping=True,
             )
         engine = create_engine(self._url, connect_args={"timeout": BUSY_TIMEOUT_S})
         event.listen(engine, "connect", _prepare_sqlite)
@@ -113,6 +121,21 @@ class Database:
             if not error.connection_invalidated:
                 raise
             raise LedgerUnreachable(self.url, _cause(error)) from error
+
+
+def _checked(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        known = parsed.get_backend_name() in ("sqlite", "postgresql")
+    except ArgumentError:
+        known = False
+    if not known:
+        raise WrongSettings(
+            "the ledger must be sqlite:///file or postgresql+psycopg://..., got a URL that begins "
+            f"with {url.split(':', 1)[0][:40]!r}",
+            "correct ROLLOUT_LEDGER_URL",
+        )
+    return parsed
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

@@ -11,7 +11,14 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Connection, Dialect, PoolProxiedConnection
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Engine,
+    PoolProxiedConnection,
+)
 from sqlalchemy.sql import ClauseElement
 
 from rollout.adapters.sql.database import Database, as_sqlalchemy, begin_immediate
@@ -24,13 +31,10 @@ class Statement:
     Args:
         clause: The statement, with a `bindparam` for each value that changes.
         dialect: Whose words it is compiled to.
-        columns: Columns of an insert; other statements name theirs.
     """
 
-    def __init__(
-        self, clause: ClauseElement, dialect: Dialect, columns: Sequence[str] | None = None
-    ) -> None:
-        compiled: Any = clause.compile(dialect=dialect, column_keys=columns)
+    def __init__(self, clause: ClauseElement, dialect: Dialect) -> None:
+        compiled: Any = clause.compile(dialect=dialect)
         self.sql: str = compiled.string
         self._order: list[str] | None = compiled.positiontup if compiled.positional else None
         self._constants = {
@@ -95,6 +99,7 @@ class LazyTransaction:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._engine: Engine | None = None  # once used
         self._connection: Connection | None = None
         self._pooled: PoolProxiedConnection | None = None
 
@@ -121,7 +126,8 @@ class LazyTransaction:
     def connection(self) -> Connection:
         """SQLAlchemy's connection, its transaction begun: for the user's hook."""
         if self._connection is None:
-            connection = self._database.engine.connect()
+            self._engine = self._database.engine
+            connection = self._engine.connect()
             self._connection = connection.execution_options(rollout_write=True)
             self._connection.begin()
         return self._connection
@@ -132,7 +138,8 @@ class LazyTransaction:
             return self._connection.connection.cursor()
         if self._pooled is not None:
             return self._pooled.cursor()
-        self._pooled = self._database.engine.raw_connection()
+        self._engine = self._database.engine
+        self._pooled = self._engine.raw_connection()
         cursor = self._pooled.cursor()
         if not self._database.is_postgresql:  # there the driver begins by itself
             begin_immediate(cursor)
@@ -160,14 +167,16 @@ class LazyTransaction:
         if not isinstance(error, Exception):  # stopped in the middle of an answer
             self._give_up(error)
             return
-        dialect: Any = self._database.engine.dialect
+        if self._engine is None:
+            return
+        dialect: Any = self._engine.dialect
         if not isinstance(error, dialect.loaded_dbapi.Error):
             return
         gone = self._is_gone(dialect, error)
         if gone:
             # A restarted database has cut the pool's other connections, too.
             self._give_up(error)
-            self._database.engine.dispose()
+            self._engine.dispose()
         raise as_sqlalchemy(error, dialect, gone=gone) from error
 
     def _is_gone(self, dialect: Any, error: Exception) -> bool:

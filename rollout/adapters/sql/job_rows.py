@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import RowMapping, bindparam, case, func, null, select, update
@@ -97,6 +98,22 @@ _NEW = {
 }
 
 
+class _Hot:
+    """The statements that every job passes."""
+
+    def __init__(self, database: Database) -> None:
+        dialect = database.engine.dialect
+        insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
+        file = insert(job).values(_NEW).on_conflict_do_nothing(index_elements=["job_id"])
+        to_claim = _JUDGED.add_columns(_NO_WAIT_FOR_DISK) if database.is_postgresql else _JUDGED
+        self.file = Statement(file, dialect)
+        self.judged = Statement(_JUDGED, dialect)
+        self.judged_to_claim = Statement(to_claim, dialect)
+        self.start = Statement(_START, dialect)
+        self.commit = Statement(_COMMIT, dialect)
+        self.fence_shared = Statement(FENCE_SHARED, dialect)
+
+
 class HookFailed(Exception):
     """Carries an exception of the user's commit hook out of the transaction."""
 
@@ -110,27 +127,20 @@ class JobRows:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        dialect = database.dialect
-        insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
-        new = insert(job).values(_NEW).on_conflict_do_nothing(index_elements=["job_id"])
-        judged_unhurried = _JUDGED.add_columns(_NO_WAIT_FOR_DISK)
-        self._file = Statement(new, dialect)
-        self._judged = Statement(_JUDGED, dialect)
-        self._judged_to_claim = (
-            Statement(judged_unhurried, dialect) if database.is_postgresql else self._judged
-        )
-        self._start = Statement(_START, dialect)
-        self._commit = Statement(_COMMIT, dialect)
-        self._fence_shared = Statement(FENCE_SHARED, dialect)
+
+    @cached_property
+    def _hot(self) -> "_Hot":
+        """The statements of every job, compiled at the first one: declaring needs no driver."""
+        return _Hot(self._db)
 
     def file(self, filings: Sequence[Filing]) -> None:
         """Record accepted jobs in one transaction; a job id already there is left as it is."""
         with self._db.translated(), LazyTransaction(self._db) as transaction:
             cursor = transaction.cursor()
             if len(filings) == 1:
-                self._file.run(cursor, _new_row(filings[0]))
+                self._hot.file.run(cursor, _new_row(filings[0]))
             else:
-                self._file.run_many(cursor, [_new_row(filing) for filing in filings])
+                self._hot.file.run_many(cursor, [_new_row(filing) for filing in filings])
             transaction.commit()
 
     def claim(
@@ -150,7 +160,7 @@ class JobRows:
                 self._share_fence(cursor, name)
             # A claim that a database crash forgets can only be refused later (the commit compares
             # attempt and fence, and commits do wait for the disk), so it does not wait.
-            judged = _judged(cursor, self._judged_to_claim, job_id)
+            judged = _judged(cursor, self._hot.judged_to_claim, job_id)
             if judged is None:
                 return Refused(Refusal.UNFILED, None)
             record, control = judged
@@ -158,7 +168,7 @@ class JobRows:
             if refusal is not None:
                 return Refused(refusal, record)
             claim = _claim(record, delivered, control)
-            self._start.run(cursor, _start_values(claim, record, worker, now))
+            self._hot.start.run(cursor, _start_values(claim, record, worker, now))
             transaction.commit()
             return claim
 
@@ -176,7 +186,7 @@ class JobRows:
                 cursor = transaction.cursor()
                 if claim.path is JobPath.CONCURRENT:
                     self._share_fence(cursor, claim.name)
-                judged = _judged(cursor, self._judged, claim.job_id)
+                judged = _judged(cursor, self._hot.judged, claim.job_id)
                 refusal = (
                     Refusal.STALE
                     if judged is None
@@ -186,7 +196,7 @@ class JobRows:
                     return Committed(judged[0].result or "null")
                 if refusal is not None:
                     return refusal
-                self._commit.run(cursor, _commit_values(claim, result, now))
+                self._hot.commit.run(cursor, _commit_values(claim, result, now))
                 transaction.commit()
                 return Committed(result)
         except HookFailed as failure:
@@ -200,7 +210,7 @@ class JobRows:
         for.
         """
         if self._db.is_postgresql:
-            self._fence_shared.run(cursor, {"key": fence_key(name)})
+            self._hot.fence_shared.run(cursor, {"key": fence_key(name)})
 
     def _write(self, transaction: LazyTransaction, write: Callable[[ConnectionSource], str]) -> str:
         """Call the hook; tell its own errors from those of the ledger's connection."""

@@ -6,8 +6,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
 from rollout.adapters.sql.database import Database
+from rollout.core.errors import WrongSettings
 
 
 def _folder() -> Path:
@@ -42,11 +44,19 @@ def migrate(database: Database, to: str = "head") -> str:
 
     Raises:
         LedgerUnreachable: The database does not answer.
+        WrongSettings: A newer release has migrated it.
     """
     config = _config(database)
-    with database.write() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, to)
+    try:
+        with database.write() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, to)
+    except CommandError as error:  # a newer release has migrated it
+        raise WrongSettings(
+            f"the ledger at {database.url} is at migration {current(database)}, "
+            f"this release knows up to {newest()}",
+            "use the release that migrated it, or a newer one",
+        ) from error
     return current(database) or ""
 
 

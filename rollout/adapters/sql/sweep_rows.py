@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
+    delete,
     func,
     insert,
     or_,
@@ -26,10 +27,11 @@ from rollout.adapters.sql.tables import cycle_tally, job, kept_message, tally
 from rollout.core.claims import DEATHS_MAX, JobState
 from rollout.core.cycle import bucket_of
 from rollout.core.decision import JobPath, Reason
-from rollout.ports import CycleTally, Handed, OpenCount, Tally
+from rollout.ports import CycleTally, Handed, Lost, OpenCount, Tally
 
 _HANDED = (job.c.job_id, job.c.name, job.c.envelope)
 _UNFOLDED = text("state IN ('committed', 'failed') AND NOT folded")
+_COMMITTED = text("state = 'committed'")
 _WHY = func.coalesce(job.c.fallback_reason, job.c.reason).label("why")
 _OUTCOME = (job.c.name, job.c.assigned_path, job.c.path, job.c.state, _WHY)
 _UNFOLDED_COUNT = select(*_OUTCOME, func.count()).where(_UNFOLDED).group_by(*_OUTCOME)
@@ -55,13 +57,10 @@ class SweepRows:
             )
             return self._move(connection, wanted, reason, now, limit)
 
-    def resend_lost(
-        self, name: str, sent_before: datetime, now: datetime, limit: int
-    ) -> list[Handed]:
-        """Move accepted jobs whose message is older than `sent_before` to legacy."""
+    def resend_lost(self, lost: Lost, now: datetime, limit: int) -> list[Handed]:
+        """Move accepted jobs that no queue holds to legacy, oldest first."""
         with self._db.write() as connection:
-            wanted = _overdue(name, sent_before)
-            return self._move(connection, wanted, Reason.LOST_MESSAGE, now, limit)
+            return self._move(connection, _is_lost(lost), Reason.LOST_MESSAGE, now, limit)
 
     def resend_silent(
         self, name: str, heard_before: datetime, now: datetime, limit: int
@@ -117,10 +116,10 @@ class SweepRows:
     def _repeatable(self, connection: Connection, name: str) -> bool:
         return effects_of(connection, [name])[name].repeatable
 
-    def overdue(self, name: str, sent_before: datetime) -> int:
-        """Count accepted jobs whose message is older than `sent_before` and is due."""
+    def count_lost(self, lost: Lost) -> int:
+        """Count accepted jobs that no queue holds."""
         with self._db.read() as connection:
-            query = select(func.count()).select_from(job).where(_overdue(name, sent_before))
+            query = select(func.count()).select_from(job).where(_is_lost(lost))
             return connection.execute(query).scalar_one()
 
     def open_counts(self) -> list[OpenCount]:
@@ -137,6 +136,14 @@ class SweepRows:
                 OpenCount(name, JobPath(path), state, jobs, oldest)
                 for name, path, state, jobs, oldest in connection.execute(query)
             ]
+
+    def kept_counts(self) -> dict[str, int]:
+        """Count the failures that are kept now, by sub-pipeline."""
+        query = (
+            select(job.c.name, func.count()).where(text("state = 'failed'")).group_by(job.c.name)
+        )
+        with self._db.read() as connection:
+            return {name: jobs for name, jobs in connection.execute(query)}
 
     def fold(self, limit: int) -> int:
         """Count newly finished jobs into the tallies, each once."""
@@ -214,6 +221,17 @@ class SweepRows:
             ]
         return outcomes, cycles
 
+    def prune(self, finished_before: datetime, limit: int) -> int:
+        """Delete old committed jobs that were folded; how many."""
+        old = (
+            select(job.c.job_id)
+            .where(_COMMITTED, job.c.folded, job.c.finished_at < finished_before)
+            .order_by(job.c.finished_at)
+            .limit(limit)
+        )
+        with self._db.write() as connection:
+            return connection.execute(delete(job).where(job.c.job_id.in_(old))).rowcount
+
     def keep_message(self, queue: str, why: str, headers: str, body: str, now: datetime) -> None:
         """Keep a message that was refused on one of our queues."""
         with self._db.write() as connection:
@@ -230,11 +248,13 @@ class SweepRows:
             return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def _overdue(name: str, sent_before: datetime) -> ColumnElement[bool]:
+def _is_lost(lost: Lost) -> ColumnElement[bool]:
     return and_(
-        job.c.name == name,
+        job.c.name == lost.name,
+        job.c.path == lost.path,
         job.c.state == JobState.ACCEPTED,
-        job.c.sent_at < sent_before,
-        or_(job.c.not_before.is_(None), job.c.not_before < sent_before),
+        job.c.sent_at < lost.sent_before,
+        or_(job.c.not_before.is_(None), job.c.not_before < lost.sent_before),
+        job.c.job_id.not_in(lost.spared),
         job.c.envelope != "",
     )

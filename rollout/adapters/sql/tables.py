@@ -110,8 +110,8 @@ job = Table(
     Column("folded", Boolean, nullable=False),
     Column("way", Text, nullable=False),
     Column("envelope", Text, nullable=False),
-    # Only unfinished and unfolded rows are indexed, so that the controller's work depends on
-    # what is open and not on history.
+    # The controller's work depends on what is open and not on history: unfinished and unfolded
+    # rows have indexes of their own. The last two serve `prune` and `jobs --failed`.
     Index(
         "job_open",
         "name",
@@ -126,6 +126,12 @@ job = Table(
         "finished_at",
         sqlite_where=text("state IN ('committed', 'failed') AND NOT folded"),
         postgresql_where=text("state IN ('committed', 'failed') AND NOT folded"),
+    ),
+    Index(
+        "job_committed",
+        "finished_at",
+        sqlite_where=text("state = 'committed'"),
+        postgresql_where=text("state = 'committed'"),
     ),
     Index(
         "job_failed",

@@ -1,0 +1,89 @@
+"""The Typer app: global options, error handling, and all commands."""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from rollout import __version__
+from rollout.cli import (
+    control_commands,
+    doctor,
+    history_view,
+    job_commands,
+    kill_command,
+    run_commands,
+    status_command,
+)
+from rollout.cli.exit_codes import code_of, table
+from rollout.cli.output import say, show_error
+from rollout.core.errors import RolloutError
+
+
+class _Guarded(TyperGroup):
+    """Turns this package's errors into two lines and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except RolloutError as error:
+            show_error(error)
+            raise typer.Exit(code_of(error)) from None
+
+
+app = typer.Typer(
+    name="rollout",
+    cls=_Guarded,
+    help="Move a sub-pipeline of Celery jobs to a new path, a little at a time, and back at once.",
+    epilog=f"\b\nExit codes:\n{table()}",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        say(f"rollout {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    ctx: typer.Context,
+    module: Annotated[
+        str,
+        typer.Option(
+            "--app",
+            "-A",
+            metavar="MODULE",
+            help="Module of the Celery app; asked for the broker when no setting names one.",
+            show_default=False,
+        ),
+    ] = "",
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Keep the global options for the commands."""
+    ctx.obj = module or None
+
+
+for commands in (
+    status_command,
+    control_commands,
+    kill_command,
+    history_view,
+    job_commands,
+    doctor,
+    run_commands,
+):
+    commands.register(app)
+
+
+def main() -> None:
+    """Entry point of the `rollout` program."""
+    app()

@@ -1,0 +1,168 @@
+"""`start`, `scope`, `double`, `graduate`, `revert`, `freeze`, `unfreeze`, `rearm`."""
+
+from typing import Annotated
+
+import typer
+
+from rollout.cli.changed_view import close, sentence, values_of
+from rollout.cli.options import (
+    Actor,
+    AsJson,
+    Name,
+    NeededReason,
+    OneOrAll,
+    Reason,
+    Revision,
+    said,
+    who,
+)
+from rollout.cli.output import say, show_json
+from rollout.cli.session import opened
+from rollout.core.stages import Event
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    for command in (start, scope, double, graduate, revert, freeze, unfreeze, rearm):
+        app.command()(command)
+
+
+def start(
+    ctx: typer.Context,
+    name: Name,
+    reason: Reason = "",
+    revision: Revision = None,
+    actor: Actor = "",
+    as_json: AsJson = False,
+) -> None:
+    """Begin: the first 1 % of jobs runs on the concurrent path."""
+    _change(ctx, name, Event.START, reason, revision, actor, as_json)
+
+
+def scope(
+    ctx: typer.Context,
+    name: Name,
+    scope_bp: Annotated[
+        int,
+        typer.Argument(metavar="BP", help="Basis points of jobs: 100 is 1 %.", show_default=False),
+    ],
+    reason: Reason = "",
+    revision: Revision = None,
+    actor: Actor = "",
+    as_json: AsJson = False,
+) -> None:
+    """Set the share of jobs on the concurrent path by hand."""
+    _change(ctx, name, Event.SCOPE, reason, revision, actor, as_json, scope_bp)
+
+
+def double(
+    ctx: typer.Context,
+    name: Name,
+    reason: Reason = "",
+    revision: Revision = None,
+    actor: Actor = "",
+    as_json: AsJson = False,
+) -> None:
+    """Double the share of jobs on the concurrent path."""
+    _change(ctx, name, Event.DOUBLE, reason, revision, actor, as_json)
+
+
+def graduate(
+    ctx: typer.Context,
+    name: Name,
+    reason: Reason = "",
+    revision: Revision = None,
+    actor: Actor = "",
+    as_json: AsJson = False,
+) -> None:
+    """End the trial well; only the holdback stays on legacy."""
+    _change(ctx, name, Event.GRADUATE, reason, revision, actor, as_json)
+
+
+def revert(
+    ctx: typer.Context,
+    name: Name,
+    reason: NeededReason = "",
+    revision: Revision = None,
+    actor: Actor = "",
+    as_json: AsJson = False,
+) -> None:
+    """Take the scope back to 0; running jobs may finish."""
+    _change(ctx, name, Event.REVERT, reason, revision, actor, as_json)
+
+
+def freeze(
+    ctx: typer.Context,
+    name: Name,
+    reason: Reason = "",
+    revision: Revision = None,
+    actor: Actor = "",
+    as_json: AsJson = False,
+) -> None:
+    """Let the scope not grow."""
+    _change(ctx, name, Event.FREEZE, reason, revision, actor, as_json)
+
+
+def unfreeze(
+    ctx: typer.Context,
+    name: Name,
+    reason: Reason = "",
+    revision: Revision = None,
+    actor: Actor = "",
+    as_json: AsJson = False,
+) -> None:
+    """Let the scope grow again."""
+    _change(ctx, name, Event.UNFREEZE, reason, revision, actor, as_json)
+
+
+def rearm(
+    ctx: typer.Context,
+    name: OneOrAll = None,
+    every: Annotated[bool, typer.Option("--all", help="Lift `kill --all`.")] = False,
+    reason: NeededReason = "",
+    revision: Revision = None,
+    actor: Actor = "",
+    as_json: AsJson = False,
+) -> None:
+    """Lift a kill; what it covered is in force again."""
+    one_or_all(name, every)
+    if every and revision is not None:
+        raise typer.BadParameter("--revision is that of one sub-pipeline, not of --all")
+    with opened(ctx) as runtime:
+        changed = runtime.changes.rearm(name, who(actor), said(reason), seen_revision=revision)
+        gates = {one.state.name: runtime.control.read(one.state.name) for one in changed}
+    if as_json:
+        show_json({"rearmed": [values_of(one) for one in changed]})
+    else:
+        for one in changed:
+            say(sentence(one.state))
+        if not changed:
+            say("the kill of all is lifted; no sub-pipeline is in force again by that")
+    close(changed, gates)
+
+
+def one_or_all(name: str | None, every: bool) -> None:
+    """Refuse both and neither."""
+    if (name is None) is not every:
+        raise typer.BadParameter("give either NAME or --all")
+
+
+def _change(
+    ctx: typer.Context,
+    name: str,
+    event: Event,
+    reason: str,
+    revision: int | None,
+    actor: str,
+    as_json: bool,
+    scope_bp: int | None = None,
+) -> None:
+    with opened(ctx, servers="store") as runtime:
+        changed = runtime.changes.change(
+            name, event, who(actor), said(reason), scope_bp=scope_bp, seen_revision=revision
+        )
+    if as_json:
+        show_json({"event": str(event), **values_of(changed)})
+    else:
+        say(sentence(changed.state))
+    close([changed])

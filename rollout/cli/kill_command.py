@@ -1,0 +1,159 @@
+"""`kill`: prints exactly what is true, half by half."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rollout.cli.control_commands import one_or_all
+from rollout.cli.exit_codes import ExitCode
+from rollout.cli.options import Actor, AsJson, NeededReason, OneOrAll, said, who
+from rollout.cli.output import complain, facts, say, show, show_json
+from rollout.cli.session import opened_for_kill
+
+if TYPE_CHECKING:
+    from rollout.service.change import KillReport
+    from rollout.wiring import Runtime
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(kill)
+
+
+def kill(
+    ctx: typer.Context,
+    name: OneOrAll = None,
+    every: Annotated[bool, typer.Option("--all", help="Kill every sub-pipeline.")] = False,
+    reason: NeededReason = "",
+    actor: Actor = "",
+    as_json: AsJson = False,
+) -> None:
+    """Send every job to legacy now, until it is rearmed."""
+    one_or_all(name, every)
+    with opened_for_kill(ctx) as runtime:
+        report = runtime.changes.kill(name, who(actor), said(reason))
+        if as_json:
+            show_json(values_of(report))
+        else:
+            say(headline(report), "bold")
+            show(facts(lines(report, runtime)))
+    code = exit_code(report)
+    if code is ExitCode.UNANSWERED:
+        _by_hand(report)
+    raise typer.Exit(code)
+
+
+def exit_code(report: "KillReport") -> ExitCode:
+    """0 when both halves hold, 3 for one, 4 for none."""
+    if report.complete:
+        return ExitCode.FINE
+    return ExitCode.PARTLY if report.holds else ExitCode.UNANSWERED
+
+
+def values_of(report: "KillReport") -> dict[str, Any]:
+    """What scripts read about a kill."""
+    values = asdict(report)
+    return {**values.pop("kill"), **values, "complete": report.complete, "holds": report.holds}
+
+
+def headline(report: "KillReport") -> str:
+    """What is true, in a sentence."""
+    what = _target(report)
+    if report.complete and report.unsafe_finishing:
+        return (
+            f"{what}: KILLED. No further job starts on the concurrent path; of those that run "
+            f"there only {report.unsafe_finishing} unsafe may commit."
+        )
+    if report.complete:
+        return (
+            f"{what}: KILLED. No further job starts on the concurrent path, and none that runs "
+            "there can commit."
+        )
+    if report.ledger_error is None:
+        return f"{what}: KILLED in the ledger; the control store is missing."
+    if report.store_error is None:
+        return f"{what}: KILLED in the control store; the fence in the ledger is missing."
+    return f"{what}: NOT KILLED. Neither control store nor ledger answers."
+
+
+def lines(report: "KillReport", runtime: "Runtime") -> list[tuple[str, str]]:
+    """Both halves, the jobs, and what lifts it."""
+    found = [
+        ("starts blocked", _starts(report, runtime.control.url)),
+        ("commits fenced", _commits(report, runtime)),
+    ]
+    if report.ledger_error is None:
+        found += _jobs(report, runtime.settings.lost_after_s)
+    if report.holds:
+        kill = report.kill
+        target = kill.name or "--all"
+        found.append(("log", f"by {kill.actor}: {kill.reason}"))
+        found.append(("lift it with", f"rollout rearm {target} --reason '...'"))
+    return found
+
+
+def _starts(report: "KillReport", url: str) -> str:
+    if report.store_error is None:
+        return f"yes, in {report.starts_blocked_ms:.1f} ms (control store {url})"
+    text = f"NOT by the store: {report.store_error}\n"
+    if report.ledger_error is None:
+        return text + (
+            "A gate that cannot read the store either sends starts to legacy; where one still "
+            "can, the ledger refuses the claim. The controller sets the latch when the store is "
+            "back."
+        )
+    return text + "A gate that cannot read the store either sends starts to legacy."
+
+
+def _commits(report: "KillReport", runtime: "Runtime") -> str:
+    if report.ledger_error is None:
+        return f"yes, in {report.commits_fenced_ms:.1f} ms (ledger {runtime.ledger.url})"
+    text = f"NOT: {report.ledger_error}\nNo commit is possible while the ledger is away. "
+    if report.store_error is None:
+        text += (
+            "The controller fences as soon as it answers, within a tick "
+            f"({runtime.settings.tick_s:g} s), in which running jobs may still commit. If only "
+            "this machine cannot reach it, kill again from another. "
+        )
+        if report.kill.name is not None:
+            text += f"The name {report.kill.name!r} could not be checked."
+    return text.rstrip()
+
+
+def _jobs(report: "KillReport", lost_after_s: float) -> list[tuple[str, str]]:
+    if report.broker_error is None:
+        sent = "sent back to legacy"
+    else:
+        sent = (
+            f"moved to legacy in the ledger, not all sent: {report.broker_error}\n"
+            f"The controller sends what no queue holds after {lost_after_s:g} s."
+        )
+    rows = [
+        ("queued jobs", f"{report.queued_sent_back} {sent}"),
+        ("running jobs", f"{report.running_abandoned} abandoned; legacy runs them again"),
+    ]
+    if report.unsafe_finishing:
+        rows.append(
+            ("unsafe jobs", f"{report.unsafe_finishing} running; they are allowed to finish")
+        )
+    return rows
+
+
+def _target(report: "KillReport") -> str:
+    if report.kill.name is not None:
+        return report.kill.name
+    return f"all ({', '.join(report.names)})" if report.names else "all"
+
+
+def _by_hand(report: "KillReport") -> None:
+    """Say loudly what a person has to do now."""
+    name = report.kill.name
+    queue = f"queue {name}.concurrent" if name else "every queue that ends in .concurrent"
+    complain("error", f"{_target(report)} is NOT killed; do it by hand now", "bold red")
+    complain(
+        "hint",
+        f"stop the workers of {queue} on every machine (`systemctl stop`, `docker stop`, "
+        "`kill -9`), then kill again as soon as the control store or the ledger answers",
+        "bold",
+    )

@@ -1,0 +1,104 @@
+"""How the commands speak: sentences and tables on stdout, `error:`, `hint:`, `warning:` on stderr.
+
+Texts that came from outside (reasons, errors, names) may hold anything: they are never read as
+markup, and their control characters are made visible.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from rollout.core.errors import RolloutError
+
+
+def plain(value: object) -> str:
+    """Text without control characters, except line ends; a tab is a space."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else repr(char)[1:-1]
+        for char in str(value).replace("\t", " ")
+    )
+
+
+def at_text(at: datetime) -> str:
+    """A time as people compare it with their logs."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def percent(scope_bp: int) -> str:
+    """A share as people say it."""
+    return f"{scope_bp / 100:g} %"
+
+
+def stdout() -> Console:
+    """Where results go; made anew, because tests and pipes change what stdout is."""
+    return Console(highlight=False, emoji=False)
+
+
+def say(text: str, style: str = "") -> None:
+    """Print a sentence; it is never broken, so that it can be searched for."""
+    stdout().print(Text(plain(text), style), soft_wrap=True)
+
+
+def show(what: RenderableType) -> None:
+    """Print a table; in a pipe without the spaces that fill its lines."""
+    console = stdout()
+    if console.is_terminal:
+        console.print(what)
+        return
+    with console.capture() as captured:
+        console.print(what)
+    lines = captured.get().splitlines()
+    console.out("\n".join(line.rstrip() for line in lines), highlight=False)
+
+
+def show_json(values: Any, *, indent: int | None = 2) -> None:
+    """Print JSON and nothing else."""
+    stdout().out(json.dumps(values, indent=indent, default=_to_json), highlight=False)
+
+
+def _to_json(value: object) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"cannot show {type(value).__name__} as JSON")
+
+
+def complain(label: str, text: str, style: str = "") -> None:
+    """Print `label: text` on stderr."""
+    console = Console(stderr=True, highlight=False, emoji=False)
+    console.print(Text.assemble((f"{label}: ", style), plain(text)), soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning on stderr."""
+    complain("warning", text, "bold yellow")
+
+
+def show_error(error: RolloutError) -> None:
+    """Print what went wrong and what to do."""
+    complain("error", error.problem, "bold red")
+    complain("hint", error.hint, "bold")
+
+
+def facts(rows: Iterable[tuple[str, RenderableType]]) -> Table:
+    """Names on the left, values on the right, without lines."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        grid.add_row(f"  {name}", Text(plain(value)) if isinstance(value, str) else value)
+    return grid
+
+
+def listing(columns: Sequence[str], rows: Iterable[Sequence[object]], whole: int) -> Table:
+    """A table with a header and without lines; the first `whole` columns are never folded."""
+    table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for number, column in enumerate(table.columns):
+        column.overflow, column.no_wrap = "fold", number < whole
+    for row in rows:
+        table.add_row(*(Text(plain("" if cell is None else cell)) for cell in row))
+    return table

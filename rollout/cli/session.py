@@ -1,0 +1,112 @@
+"""Opens the services for one command and closes them after it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+import typer
+
+from rollout.core.errors import (
+    BrokerUnreachable,
+    ControlStoreUnreachable,
+    RolloutError,
+    WrongSettings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rollout.ports import ControlStore, Handed, Kill, Queues
+    from rollout.settings import Settings
+    from rollout.wiring import Runtime
+
+
+@contextmanager
+def opened(ctx: typer.Context, *, servers: str = "store broker") -> Iterator["Runtime"]:
+    """Open the services; `servers` names what the command asks beside the ledger.
+
+    Raises:
+        WrongSettings: A setting is wrong, or the app that names a server cannot be imported.
+    """
+    from rollout.wiring import Runtime
+
+    settings = settings_of(ctx)
+    runtime = Runtime(settings, broker_of_app(settings, servers))
+    try:
+        yield runtime
+    finally:
+        runtime.close()
+
+
+@contextmanager
+def opened_for_kill(ctx: typer.Context) -> Iterator["Runtime"]:
+    """Open the services though the app that names the servers may be broken.
+
+    A kill does the half it can; a store whose address nobody can tell is a store that did not
+    answer.
+    """
+    from rollout.wiring import Runtime
+
+    settings = settings_of(ctx)
+    try:
+        runtime = Runtime(settings, broker_of_app(settings, "store broker"))
+    except WrongSettings as error:
+        runtime = Runtime(settings)
+        runtime.queues = cast("Queues", _Unaddressed(error))
+        if settings.control_url is None:
+            runtime.control = cast("ControlStore", _Unaddressed(error))
+    try:
+        _ = runtime.control
+    except WrongSettings as error:
+        runtime.control = cast("ControlStore", _Unaddressed(error))
+    try:
+        yield runtime
+    finally:
+        runtime.close()
+
+
+class _Unaddressed:
+    """Stands for a server whose address is not known; answers nothing."""
+
+    url = "(address unknown)"
+
+    def __init__(self, why: RolloutError) -> None:
+        self._why = why
+
+    def latch(self, kill: "Kill") -> None:
+        """Refuse as an absent store does."""
+        raise ControlStoreUnreachable(self.url, self._why)
+
+    def project(self, state: object) -> bool:
+        """Refuse as an absent store does."""
+        raise ControlStoreUnreachable(self.url, self._why)
+
+    def send_to_legacy(self, jobs: "Sequence[Handed]") -> None:
+        """Refuse as an absent broker does."""
+        raise BrokerUnreachable(self.url, self._why)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def settings_of(ctx: typer.Context) -> "Settings":
+    """Read the settings, with `--app` over them."""
+    from rollout.settings import read_settings
+
+    given = {"app": ctx.obj} if ctx.obj else {}
+    return read_settings(**given)
+
+
+def broker_of_app(settings: "Settings", servers: str) -> str | None:
+    """The app's broker, when it decides where a needed server is; else the app is not imported.
+
+    Raises:
+        WrongSettings: The app cannot be imported.
+    """
+    store_open = "store" in servers and settings.control_url is None
+    if settings.broker_url or not settings.app or not (store_open or "broker" in servers):
+        return None
+    from rollout.wiring import load_app
+
+    url = load_app(settings.app).conf.broker_url
+    return ";".join(url) if isinstance(url, list | tuple) else url

@@ -1,0 +1,90 @@
+"""`status`: what is true now, once or each second."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from rollout.cli.options import AnyName, AsJson
+from rollout.cli.output import at_text, plain, show, show_error, show_json, stdout
+from rollout.cli.session import opened
+from rollout.cli.status_view import Found, as_values, render
+from rollout.core.errors import ControlStoreUnreachable, LedgerUnreachable, RolloutError
+
+if TYPE_CHECKING:
+    from rollout.wiring import Runtime
+
+WATCH_S = 1.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(status)
+
+
+def status(
+    ctx: typer.Context,
+    name: AnyName = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Again each second, to ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show where each sub-pipeline stands."""
+    with opened(ctx, servers="store") as runtime:
+        if not watch:
+            found = _read(runtime, name)
+            if as_json:
+                show_json(as_values(found))
+            else:
+                show(render(found))
+            return
+        try:
+            _watch(runtime, name, as_json)
+        except KeyboardInterrupt:
+            raise typer.Exit from None
+
+
+def _read(runtime: "Runtime", name: str | None) -> Found:
+    from rollout.service.status import read_status
+
+    statuses = read_status(runtime.ledger, runtime.control, runtime.clock, name)
+    last = [runtime.ledger.transitions(one.state.name, 1) for one in statuses]
+    return [
+        (one, records[0] if records else None) for one, records in zip(statuses, last, strict=True)
+    ]
+
+
+def _watch(runtime: "Runtime", name: str | None, as_json: bool) -> None:
+    """Show it again each second; a server that is away for a while does not end it."""
+    from rich.live import Live
+
+    console = stdout()
+    if as_json or not console.is_terminal:
+        while True:
+            try:
+                found = _read(runtime, name)
+            except (LedgerUnreachable, ControlStoreUnreachable) as error:
+                show_error(error)
+            else:
+                if as_json:
+                    show_json(as_values(found), indent=None)
+                else:
+                    show(render(found))
+            console.file.flush()
+            runtime.clock.sleep(WATCH_S)
+    with Live(_screen(runtime, name), console=console, auto_refresh=False, screen=True) as live:
+        while True:
+            runtime.clock.sleep(WATCH_S)
+            live.update(_screen(runtime, name), refresh=True)
+
+
+def _screen(runtime: "Runtime", name: str | None) -> RenderableType:
+    foot = Text(f"{at_text(runtime.clock.now())}, ctrl-C ends", "dim")
+    try:
+        return Group(render(_read(runtime, name)), foot)
+    except (LedgerUnreachable, ControlStoreUnreachable) as error:
+        return Group(_failure(error), foot)
+
+
+def _failure(error: RolloutError) -> Text:
+    return Text(f"error: {plain(error.problem)}\nhint: {plain(error.hint)}\n")

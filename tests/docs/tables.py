@@ -1,0 +1,133 @@
+"""Tables of the docs that are made from the code: `python -m tests.docs.tables` writes them.
+
+A table stands between two comments, `<!-- begin: NAME -->` and `<!-- end: NAME -->`.
+"""
+
+import ast
+from collections.abc import Callable
+from enum import Enum
+from inspect import getsource
+from pathlib import Path
+from textwrap import dedent
+
+from rollout.core.claims import Refusal
+from rollout.core.decision import FALLBACK_REASONS, Reason
+from rollout.core.effects import Effects
+from rollout.core.stages import TRANSITIONS, Event, Stage, Transition
+from rollout.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+
+
+def sentences(kind: type[Enum]) -> dict[str, str]:
+    """The sentence under each member of an enumeration, by value, as its source has it."""
+    (defined,) = ast.parse(dedent(getsource(kind))).body
+    assert isinstance(defined, ast.ClassDef)
+    found: dict[str, str] = {}
+    for assigned, said in zip(defined.body, defined.body[1:], strict=False):
+        if isinstance(assigned, ast.Assign) and isinstance(said, ast.Expr):
+            value, text = ast.literal_eval(assigned.value), ast.literal_eval(said.value)
+            found[value] = " ".join(text.split())
+    assert set(found) == {member.value for member in kind}, f"a sentence is missing in {kind}"
+    return found
+
+
+def table(*rows: tuple[str, ...]) -> str:
+    """A Markdown table; the first row is its head."""
+    head, *body = rows
+    lines = [head, tuple("---" for _ in head), *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _while_held(row: Transition) -> str:
+    if row.event is Event.SCOPE:
+        return "a lower one only"
+    return "refused" if row.grows else "allowed"
+
+
+def stages() -> str:
+    """One row per event of the stage table."""
+    rows = [
+        (
+            f"`{row.event}`",
+            "any" if row.stages == frozenset(Stage) else ", ".join(sorted(row.stages)),
+            f"`{row.to}`" if row.to else "unchanged",
+            _while_held(row),
+            row.sentence,
+        )
+        for row in TRANSITIONS
+    ]
+    return table(("event", "from", "to", "while killed or frozen", "what it means"), *rows)
+
+
+def reasons() -> str:
+    """One row per reason of a decision."""
+    rows = [
+        (f"`{value}`", "yes" if value in FALLBACK_REASONS else "", said)
+        for value, said in sentences(Reason).items()
+    ]
+    return table(("reason", "fallback", "what it says"), *rows)
+
+
+def refusals() -> str:
+    """One row per refusal of the ledger."""
+    rows = [(f"`{value}`", said) for value, said in sentences(Refusal).items()]
+    return table(("refusal", "what happens to the job"), *rows)
+
+
+def effects() -> str:
+    """What each declaration of effects allows."""
+
+    def word(allowed: bool) -> str:
+        return "yes" if allowed else "no"
+
+    rows = [
+        (
+            f'`"{effect}"`',
+            sentences(Effects)[effect],
+            word(effect.repeatable),
+            "waits" if effect.needs_ledger else "runs on legacy",
+            "abandoned, runs on legacy" if effect.repeatable else "finishes",
+        )
+        for effect in Effects
+    ]
+    head = ("effects", "means", "started again", "while the ledger is away", "in flight at a kill")
+    return table(head, *rows)
+
+
+def settings() -> str:
+    """One row per setting."""
+    rows = [
+        (
+            f"`{name}`",
+            "" if field.default is None else f"`{field.default}`",
+            field.description or "",
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+    return table(("setting", "default", "what it does"), *rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "stages": stages,
+    "reasons": reasons,
+    "refusals": refusals,
+    "effects": effects,
+    "settings": settings,
+}
+
+
+def filled(text: str) -> str:
+    """The document with every table made anew."""
+    for name, make in TABLES.items():
+        begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
+        assert text.count(begin) == text.count(end) == 1, f"{name} must be in the document once"
+        before, _, rest = text.partition(begin)
+        after = rest.partition(end)[2]
+        text = f"{before}{begin}\n{make()}\n{end}{after}"
+    return text
+
+
+if __name__ == "__main__":
+    ARCHITECTURE.write_text(filled(ARCHITECTURE.read_text()))

@@ -1,0 +1,65 @@
+"""`docs/architecture.md` says what the code says: its tables, its code map, its paths."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.docs.tables import ARCHITECTURE, ROOT, TABLES, filled
+
+SELF_EVIDENT = {"rollout/cli", "rollout/demo"}
+"""Packages whose modules the code map leaves out: one line says what they all are."""
+
+
+def documents() -> list[Path]:
+    """All pages of the docs."""
+    return sorted((ROOT / "docs").rglob("*.md"))
+
+
+def of(path: Path) -> str:
+    """Name of a page, for the tests' ids."""
+    return str(path.relative_to(ROOT))
+
+
+def test_tables_are_those_of_the_code() -> None:
+    """Every table is what `python -m tests.docs.tables` would write."""
+    text = ARCHITECTURE.read_text()
+    assert text == filled(text), "run: python -m tests.docs.tables"
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_a_changed_table_is_noticed(name: str) -> None:
+    """A table that is edited by hand is not what the code says."""
+    text = ARCHITECTURE.read_text()
+    begin = f"<!-- begin: {name} -->\n"
+    damaged = text.replace(begin, begin + "| a | row |\n")
+    assert damaged != text
+    assert filled(damaged) == filled(text) != damaged
+
+
+def test_the_code_map_names_every_package_and_module() -> None:
+    """A module that was added has its line; packages that speak for themselves have one in all."""
+    text = ARCHITECTURE.read_text()
+    code_map = text[text.index("## Code map") : text.index("## Invariants")]
+    for path in sorted((ROOT / "rollout").rglob("*.py")):
+        name = path.relative_to(ROOT)
+        if name.name == "__init__.py" and name.parent != Path("rollout"):
+            assert f"\n{name.parent}/ " in code_map, f"{name.parent}/ has no line"
+        elif str(name.parent) not in SELF_EVIDENT:
+            assert f"\n{name} " in code_map, f"{name} has no line"
+
+
+@pytest.mark.parametrize("page", documents(), ids=of)
+def test_named_paths_exist(page: Path) -> None:
+    """Each file or folder of this repository that a page names is there."""
+    pattern = r"(?<![\w/.:-])(?:rollout|ops|docs|tests|migrations)/[\w./-]*[\w/]"
+    for path in re.findall(pattern, page.read_text()):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("page", documents(), ids=of)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Each relative link of a page has a target."""
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if not target.startswith(("http://", "https://", "#")):
+            assert (page.parent / target.split("#")[0]).exists(), target

@@ -1,0 +1,77 @@
+"""`docs/runbooks/`: what they tell a person to look at and to type exists."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from rollout.core.stages import ControlState
+from rollout.settings import Settings
+from tests.docs.tables import ROOT
+from tests.ops.test_compose import cli_commands
+from tests.ops.test_observability import SAMPLES, rules
+
+RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+HEADS = [
+    "## What you see",
+    "## What rollout has done by itself",
+    "## What to do",
+    "## How to know it is over",
+]
+NOT_YET = frozenset(
+    {"status", "start", "scope", "double", "graduate", "revert", "kill", "rearm", "freeze"}
+    | {"unfreeze", "history", "job", "jobs", "retry", "messages", "doctor", "migrate"}
+)
+"""Commands that another branch brings; to be emptied when it is merged."""
+
+
+def of(path: Path) -> str:
+    """Name of a page, for the tests' ids."""
+    return path.stem
+
+
+@pytest.mark.parametrize("runbook", RUNBOOKS, ids=of)
+def test_runbooks_have_one_form(runbook: Path) -> None:
+    """What one sees, what was done, what to do, how it ends: in that order."""
+    heads = [line for line in runbook.read_text().splitlines() if line.startswith("## ")]
+    assert heads == HEADS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=of)
+def test_metrics_and_alerts_exist(page: Path) -> None:
+    """Each metric is exported and each alert is defined."""
+    text = page.read_text()
+    families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in SAMPLES}
+    for name in re.findall(r"`(rollout_\w+)", text):
+        assert name in families, name
+    alerts = {rule["alert"] for rule in rules()}
+    for name in re.findall(r"`(Rollout[A-Z]\w+)`", text):
+        assert name in alerts, name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=of)
+def test_settings_exist(page: Path) -> None:
+    """Each name with a unit is a setting or a part of the control state."""
+    known = set(Settings.model_fields) | {field.name for field in fields(ControlState)}
+    for name in re.findall(r"`([a-z_]+_(?:s|ms|bp|port|host|url))`", page.read_text()):
+        assert name in known, name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=of)
+def test_commands_exist(page: Path) -> None:
+    """Each command of ours that a page shows is one."""
+    text = page.read_text()
+    shown = re.findall(r"^ {4,}rollout ([a-z]+)", text, re.MULTILINE)
+    shown += re.findall(r"`rollout ([a-z]+)", text)
+    assert set(shown) <= cli_commands() | NOT_YET
+
+
+def test_every_runbook_is_reached_by_an_alert_or_a_runbook() -> None:
+    """Nobody has to know that a runbook exists."""
+    alerts = str([rule["annotations"] for rule in rules()])
+    others = {path: path.read_text() for path in RUNBOOKS}
+    for path in RUNBOOKS:
+        linked = any(f"({path.name})" in text for other, text in others.items() if other != path)
+        assert linked or path.name in alerts, path

@@ -1,0 +1,15 @@
+"""Waiting for what other threads and processes do, bounded."""
+
+import time
+from collections.abc import Callable
+
+_PAUSE_S = 0.005
+
+
+def wait_until(condition: Callable[[], bool], description: str, within_s: float = 10.0) -> None:
+    """Return as soon as the condition holds; fail with its description after `within_s`."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {within_s} s in vain until {description}")
+        time.sleep(_PAUSE_S)
