@@ -132,6 +132,12 @@ def _print(console: Console, report: dict[str, Any]) -> None:
     for key in ("route", "publishing_us", "dead_store_gate_ms"):
         if key in report:
             console.print(f"[bold]{key}[/]", report[key])
+    load, cores = report["machine"]["load"], report["machine"]["cores"]
+    if max(load) > cores / 2:
+        console.print(
+            f"[bold red]OTHERS USE THIS MACHINE (load {load} before we began, {cores} cores): wall "
+            "times hold their waiting, too; trust ratios, and measure again when it is quiet[/]"
+        )
     if missed:
         console.print(f"[bold red]MISSED TARGETS: {', '.join(missed)}[/]")
 

@@ -95,7 +95,10 @@ def measure(servers: Servers) -> dict[str, dict[str, float]]:
             zip(STEPS, map(list, zip(*walks[ledger], strict=True)), strict=True)
         )
         found[ledger] = medians_us(by_step)
-        found[ledger]["sum"] = round(median(map(sum, walks[ledger])) * 1e6, 1)
+        sums = sorted(sum(laps) * 1e6 for laps in walks[ledger])
+        found[ledger]["sum"] = round(median(sums), 1)
+        # What the same walk takes while nobody else wants the cores.
+        found[ledger]["sum_quiet"] = round(sums[len(sums) // 10], 1)
         found[ledger] |= bulk[ledger]
         way.runtime.close()
     return found

