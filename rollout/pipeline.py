@@ -300,7 +300,10 @@ class SubPipeline:
             raise KeyMissing(self.name, self._key, bound.arguments)
         if not isinstance(value, _KEY_TYPES) or isinstance(value, bool):
             raise KeyUnusable(self.name, value)
-        return str(value)
+        key = str(value)
+        if "\x00" in key or any("\ud800" <= character <= "\udfff" for character in key):
+            raise KeyUnusable(self.name, value)  # no database stores it, no hash covers it
+        return key
 
     def call(self, path: JobPath, job: Job) -> Any:
         """Run the path's function with the job's arguments."""

@@ -25,7 +25,7 @@ STATE_FOLDER = ".rollout"
 RUN_FILE = "run.toml"
 DEFAULT_REDIS = "redis://localhost:6379/0"
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):

@@ -25,7 +25,7 @@ def upgrade() -> None:
         sa.Column("frozen", sa.Boolean, nullable=False),
         sa.Column("revision", sa.BigInteger, nullable=False),
         sa.Column("fence_revision", sa.BigInteger, nullable=False),
-        sa.Column("salt", sa.String(64), nullable=False),
+        sa.Column("salt", sa.String(100), nullable=False),
         sa.Column("kill_id", sa.String(64)),
         sa.Column("lifted_kill_id", sa.String(64)),
         sa.Column("changed_at", sa.BigInteger, nullable=False),

@@ -13,8 +13,8 @@ connections; there is no thread.
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, fields
-from datetime import datetime, timedelta
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -26,7 +26,7 @@ from redis.retry import Retry
 from rollout.core.decision import Reason
 from rollout.core.errors import ControlStoreUnreachable, WrongSettings
 from rollout.core.routing import Reading
-from rollout.core.stages import ControlState, Stage
+from rollout.core.stages import BP_ALL, ControlState, Stage
 from rollout.ports import Kill
 
 _FORWARD = """
@@ -45,7 +45,8 @@ _UNLATCH = """
 local held = redis.call('GET', KEYS[1])
 if not held then return 0 end
 local ok, kill = pcall(cjson.decode, held)
-if ok and type(kill) == 'table' and kill.kill_id ~= ARGV[1] then return 0 end
+if ok and type(kill) == 'table' and type(kill.kill_id) == 'string'
+   and kill.kill_id ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 """
 _FIELDS = tuple(field.name for field in fields(ControlState))
@@ -242,22 +243,37 @@ def _state_from(name: str, text: str | None) -> tuple[ControlState | None, Reaso
     try:
         values = json.loads(text)
         # A newer release may write fields that this one does not know.
-        state = ControlState(**{field: values[field] for field in _FIELDS if field in values})
-        known = ControlState(**{**asdict(state), "stage": Stage(state.stage)})
-        if known.name != name or not all(
-            type(number) is int for number in (known.scope_bp, known.holdback_bp, known.revision)
-        ):
-            return None, Reason.UNREADABLE
-        return known, None
-    except (ValueError, TypeError, KeyError):
+        state = ControlState(**{field: values[field] for field in _FIELDS})
+        state = replace(state, stage=Stage(state.stage))
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None, Reason.UNREADABLE
+    if state.name != name or not _is_whole(state):
+        return None, Reason.UNREADABLE
+    return state, None
+
+
+def _is_whole(state: ControlState) -> bool:
+    """Say whether every field that the gate uses has the type and range it must have."""
+    return (
+        all(type(share) is int for share in (state.scope_bp, state.holdback_bp))
+        and 0 <= state.scope_bp <= BP_ALL
+        and 0 <= state.holdback_bp <= BP_ALL
+        and all(type(number) is int for number in (state.revision, state.fence_revision))
+        and all(type(flag) is bool for flag in (state.killed, state.frozen))
+        and type(state.salt) is str
+    )
 
 
 def _kill_from(name: str | None, text: str) -> Kill:
-    """Parse a latch; one that cannot be read is still a latch."""
+    """Parse a latch; one that cannot be read is still a latch, under the id that lifts it."""
+    kill_id = "unreadable"
     try:
         values = json.loads(text)
-        return Kill(**{**values, "at": datetime.fromisoformat(values["at"])})
-    except (ValueError, TypeError, KeyError):
-        at = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-        return Kill("unreadable", name, "unknown", "unreadable latch", at)
+        if isinstance(values["kill_id"], str):
+            kill_id = values["kill_id"]
+            at = datetime.fromisoformat(values["at"]).astimezone(UTC)
+            return Kill(kill_id, name, str(values["actor"]), str(values["reason"]), at)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    at = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+    return Kill(kill_id, name, "unknown", "unreadable latch", at)

@@ -9,12 +9,22 @@ from difflib import get_close_matches
 
 
 class RolloutError(Exception):
-    """Base of all errors raised by this package; `str()` is "<problem>; <hint>"."""
+    """Base of all errors raised by this package; `str()` is "<problem>; <hint>".
+
+    `args` stay those of the constructor, so that pickle and Celery's result backends can build
+    the same error again on the other side.
+    """
+
+    problem: str
+    hint: str
 
     def __init__(self, problem: str, hint: str) -> None:
         self.problem = problem
         self.hint = hint
-        super().__init__(f"{problem}; {hint}")
+
+    def __str__(self) -> str:
+        """What was expected, what came; what to do."""
+        return f"{self.problem}; {self.hint}"
 
 
 class ScopeOutOfRange(RolloutError):

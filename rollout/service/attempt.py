@@ -202,8 +202,7 @@ class Attempts:
             )
             if not isinstance(claim, Refused) or claim.refusal is not Refusal.UNFILED:
                 return claim
-            now = self._clock.now()
-            self._ledger.ensure(paths.name, paths.effects, paths.holdback_bp, now)
+            self._ledger.ensure(paths.name, paths.effects, paths.holdback_bp, self._clock.now())
             self._ledger.file([delivery.filing()])
         return claim
 
@@ -229,9 +228,12 @@ class Attempts:
             Refusal.POISON: f"{record.deaths + 1} workers died under this job",
             Refusal.UNSAFE_REPEAT: "a start of this unsafe job ended without a word",
         }[refusal]
-        kept = self._ledger.fail(
-            job.job_id, record.attempt, Reason.WORKER_LOST, said, self._clock.now()
-        )
+        try:
+            kept = self._ledger.fail(
+                job.job_id, record.attempt, Reason.WORKER_LOST, said, self._clock.now()
+            )
+        except LedgerUnreachable as error:
+            return Wait(error)
         return Failed(JobFailed(job.job_id, said)) if kept else Dropped(Refusal.STALE)
 
     def _claimed(self, paths: Paths, job: Job, claim: Claim) -> Outcome:
@@ -327,5 +329,7 @@ def _outcome_of(paths: Paths, record: JobRecord) -> Outcome:
 
 
 def describe(error: BaseException) -> str:
-    """One line on an exception, short enough to keep."""
-    return f"{type(error).__name__}: {error}"[:2000]
+    """One line on an exception, short enough to keep, in characters every database takes."""
+    said = f"{type(error).__name__}: {error}"[:2000]
+    plain = said.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()
+    return plain[:2000]

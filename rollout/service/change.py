@@ -5,6 +5,7 @@ should that fail, from the controller's next tick. Kill is the exception in its 
 in the store comes first, because it is the faster half, and the fence in the ledger second.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from rollout.core.errors import (
     IllegalTransition,
     LedgerUnreachable,
     ReasonMissing,
+    UnknownSubPipeline,
 )
 from rollout.core.stages import ControlState, Event
 from rollout.ports import Clock, ControlStore, Handed, Kill, Ledger, Queues
@@ -105,11 +107,13 @@ class Changes:
             UnknownSubPipeline: The ledger answers and knows no such name; nothing was changed.
         """
         _need_reason(Event.KILL, reason)
-        if name is not None:
-            self._must_know(name)
         kill = Kill(uuid4().hex, name, actor, reason, self._clock.now())
         blocked_ms, store_error = self._block_starts(kill)
-        states, fenced_ms, ledger_error = self._fence_commits(kill)
+        try:
+            states, fenced_ms, ledger_error = self._fence_commits(kill)
+        except UnknownSubPipeline:
+            self._lift_mistaken(kill)
+            raise
         names = tuple(state.name for state in states if state.name != "*")
         self._project(states)
         queued, running, unsafe, broker_error = self._send_back(names, kill)
@@ -126,11 +130,10 @@ class Changes:
             broker_error=broker_error,
         )
 
-    def _must_know(self, name: str) -> None:
-        try:
-            self._ledger.control(name)
-        except LedgerUnreachable:
-            return  # the latch in the store works without the ledger
+    def _lift_mistaken(self, kill: Kill) -> None:
+        """Take back the latch of a name that does not exist; left behind, it stops nothing."""
+        with suppress(ControlStoreUnreachable):
+            self._control.unlatch(kill.name, kill.kill_id)
 
     def _block_starts(self, kill: Kill) -> tuple[float | None, str | None]:
         began = self._clock.monotonic()

@@ -45,13 +45,14 @@ class ControlRows:
         """
         with self._db.read() as connection:
             found = _read(connection, name)
-            declared = effects_of(connection, [name]).get(name)
+            same = effects_of(connection, [name]).get(name) is effects
         if found is not None:
-            if declared is not effects:
-                self._declare(name, effects)
+            if not same:
+                self._redeclare(name, effects)
             return found
         try:
             with self._db.write() as connection:
+                lock_fence(self._db, connection, ALL, shared=True)
                 latch = _read(connection, ALL)
                 state = ControlState(name, holdback_bp=holdback_bp, salt=name, revision=1)
                 if latch is not None and latch.killed:
@@ -61,7 +62,8 @@ class ControlRows:
         except IntegrityError:  # another process was first
             return self.control(name)
 
-    def _declare(self, name: str, effects: Effects) -> None:
+    def _redeclare(self, name: str, effects: Effects) -> None:
+        """Follow a new release's declaration: sweeper and recall act on the row's effects."""
         with self._db.write() as connection:
             connection.execute(
                 update(sub_pipeline).where(sub_pipeline.c.name == name).values(effects=str(effects))
@@ -94,6 +96,8 @@ class ControlRows:
         seen_revision: int | None = None,
     ) -> ControlState:
         """Apply an event of the stage table and log it, in one transaction."""
+        # Without the fence's lock and a kill id these would not hold what they say.
+        assert event not in (Event.KILL, Event.REARM), "kill and rearm have methods of their own"
         with self._db.write() as connection:
             before = self._known(connection, name, locked=True)
             after = apply(before, event, scope_bp=scope_bp, seen_revision=seen_revision)
@@ -103,31 +107,26 @@ class ControlRows:
     def kill(self, kill: Kill) -> list[ControlState]:
         """Latch the kill and move the fence; see `ports.Ledger.kill`."""
         with self._db.write() as connection:
-            names = self._fence(connection, kill.name)
             if kill.name is not None:
-                return [self._kill_one(connection, name, kill) for name in names]
-            _ensure_latch(connection, kill.at)
-            latch = self._known(connection, ALL, locked=True, latch=True)
-            states = [self._kill_with_all(connection, name, kill, latch) for name in names]
-            return [self._kill_one(connection, ALL, kill), *states]
-
-    def _kill_with_all(
-        self, connection: Connection, name: str, kill: Kill, latch: ControlState
-    ) -> ControlState:
-        """Kill one of all; one killed by itself keeps its own kill, which only its own rearm lifts.
-
-        Its latch in the control store is kept under its own kill's id, too, so that `rearm --all`
-        could not lift it there and the next tick would kill it again.
-        """
-        before = self._known(connection, name, locked=True)
-        if before.killed and before.kill_id != latch.kill_id:
-            return before
-        return self._kill_one(connection, name, kill)
+                self._fence(connection, kill.name)
+                return [self._kill_one(connection, kill.name, kill)]
+            # Declarations wait, so that none slips in between the listing and the latch.
+            lock_fence(self._db, connection, ALL, shared=False)
+            names = self._fence(connection, None)
+            latch = _ensure_latch(connection, kill.at)
+            covered = [
+                name
+                for name in names
+                if (held := self._known(connection, name).kill_id) is None or held == latch.kill_id
+            ]  # a kill of one sub-pipeline keeps its own id, and outlives the rearm of all
+            killed = [self._kill_one(connection, name, kill) for name in [ALL, *covered]]
+            own = [self._known(connection, name) for name in names if name not in covered]
+            return killed + own
 
     def _kill_one(self, connection: Connection, name: str, kill: Kill) -> ControlState:
         before = self._known(connection, name, locked=True, latch=True)
-        if before.kill_id == kill.kill_id:
-            return before
+        if kill.kill_id in (before.kill_id, before.lifted_kill_id):
+            return before  # delivered again, or a late copy of one that was lifted
         after = apply(before, Event.KILL, kill_id=kill.kill_id)
         _record(connection, before, after, Event.KILL, kill.actor, kill.reason, kill.at)
         return after
@@ -252,9 +251,12 @@ def _insert(connection: Connection, state: ControlState, effects: str, now: date
     )
 
 
-def _ensure_latch(connection: Connection, now: datetime) -> None:
-    if _read(connection, ALL) is None:
-        _insert(connection, ControlState(ALL), "", now)
+def _ensure_latch(connection: Connection, now: datetime) -> ControlState:
+    latch = _read(connection, ALL)
+    if latch is None:
+        latch = ControlState(ALL)
+        _insert(connection, latch, "", now)
+    return latch
 
 
 def _record(

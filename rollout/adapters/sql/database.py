@@ -16,11 +16,11 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import (
     ArgumentError,
+    DataError,
     DBAPIError,
     DisconnectionError,
+    IntegrityError,
     NoSuchModuleError,
-    OperationalError,
-    ProgrammingError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -83,6 +83,10 @@ class Database:
                 pool_size=5,
                 max_overflow=20,
                 pool_timeout=BUSY_TIMEOUT_S,
+                # The fence is read after its lock is taken. With a snapshot from the start of the
+                # transaction (a default that an administrator may set) a commit would not see the
+                # kill it has just waited for.
+                isolation_level="READ COMMITTED",
             )
             event.listen(engine, "checkout", _drop_if_cut)
             return engine
@@ -112,15 +116,12 @@ class Database:
             yield
         except PoolTimeout as error:
             raise LedgerUnreachable(self.url, error) from error
-        except (OperationalError, ProgrammingError) as error:
+        except (IntegrityError, DataError):
+            raise  # the database answered, and says no to this value
+        except DBAPIError as error:
             if _lacks_table(error):
                 raise LedgerNotMigrated(self.url, None, "head") from error
-            if isinstance(error, ProgrammingError):
-                raise
-            raise LedgerUnreachable(self.url, _cause(error)) from error
-        except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
+            # Also read-only after a failover, or without a privilege: nothing can be recorded.
             raise LedgerUnreachable(self.url, _cause(error)) from error
 
 
@@ -211,6 +212,11 @@ def as_sqlalchemy(error: Exception, dialect: Any, *, gone: bool = False) -> Exce
         dialect=dialect,
     )
     return made
+
+
+def is_wrong_sql(error: DBAPIError) -> bool:
+    """Whether SQLite reports a mistake in a statement, which it does as an OperationalError."""
+    return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
 
 
 def _lacks_table(error: DBAPIError) -> bool:

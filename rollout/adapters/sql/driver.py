@@ -126,10 +126,11 @@ class LazyTransaction:
     def connection(self) -> Connection:
         """SQLAlchemy's connection, its transaction begun: for the user's hook."""
         if self._connection is None:
-            self._engine = self._database.engine
-            connection = self._engine.connect()
-            self._connection = connection.execution_options(rollout_write=True)
-            self._connection.begin()
+            with self._database.translated():
+                self._engine = self._database.engine
+                connection = self._engine.connect()
+                self._connection = connection.execution_options(rollout_write=True)
+                self._connection.begin()
         return self._connection
 
     def cursor(self) -> Any:

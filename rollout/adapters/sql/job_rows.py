@@ -6,15 +6,25 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import RowMapping, bindparam, case, func, null, select, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    String,
+    bindparam,
+    case,
+    func,
+    null,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import OperationalError
 
 from rollout.adapters.sql.control_rows import FENCE_SHARED, fence_key
-from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.database import Database, is_wrong_sql
 from rollout.adapters.sql.driver import LazyTransaction, RowReader, Statement
-from rollout.adapters.sql.tables import job, sub_pipeline, to_microseconds
+from rollout.adapters.sql.tables import job, sub_pipeline, tally, to_microseconds
 from rollout.core.claims import (
     Claim,
     JobRecord,
@@ -58,6 +68,7 @@ _START = (
         path=bindparam("b_path"),
         attempt=bindparam("b_attempt"),
         fence_revision=bindparam("b_fence"),
+        fallback_reason=func.coalesce(bindparam("b_fallback", type_=String), job.c.fallback_reason),
         deaths=bindparam("b_deaths"),
         started_at=bindparam("b_now"),
         renewed_at=bindparam("b_now"),
@@ -219,7 +230,7 @@ class JobRows:
         except LedgerUnreachable:
             raise
         except OperationalError as error:
-            if transaction.begun:
+            if transaction.begun and not is_wrong_sql(error):
                 raise LedgerUnreachable(self._db.url, error) from error
             raise HookFailed(error) from error
         except Exception as error:
@@ -290,6 +301,7 @@ class JobRows:
     def reopen(self, job_id: str, now: datetime) -> Handed:
         """Put a failed job back to accepted on legacy."""
         with self._db.write() as connection:
+            _uncount(connection, job_id)
             row = connection.execute(
                 update(job)
                 .where(job.c.job_id == job_id, job.c.state == JobState.FAILED)
@@ -378,6 +390,32 @@ def record_of(row: RowMapping) -> JobRecord:
     return JobRecord(**values)
 
 
+def _uncount(connection: Connection, job_id: str) -> None:
+    """Take a failure that was folded out of the tallies: the job will be counted again."""
+    row = connection.execute(
+        select(
+            job.c.name,
+            job.c.assigned_path,
+            job.c.path,
+            func.coalesce(job.c.fallback_reason, job.c.reason).label("why"),
+        )
+        .where(job.c.job_id == job_id, job.c.state == JobState.FAILED, job.c.folded)
+        .with_for_update()
+    ).first()
+    if row is not None:
+        connection.execute(
+            update(tally)
+            .where(
+                tally.c.name == row.name,
+                tally.c.assigned_path == row.assigned_path,
+                tally.c.path == row.path,
+                tally.c.outcome == JobState.FAILED,
+                tally.c.reason == row.why,
+            )
+            .values(jobs=tally.c.jobs - 1)
+        )
+
+
 def _judged(
     cursor: Any, statement: Statement, job_id: str
 ) -> tuple[JobRecord, ControlState] | None:
@@ -390,6 +428,11 @@ def _judged(
     return JobRecord(*values[:light]), ControlState(*values[light : light + len(_CONTROL)])
 
 
+def _lost(record: JobRecord) -> bool:
+    """Whether the delivery that claims this job has found its concurrent worker dead."""
+    return record.state is JobState.STARTED and record.path is JobPath.CONCURRENT
+
+
 def _claim(record: JobRecord, delivered: JobPath, control: ControlState) -> Claim:
     return Claim(
         record.job_id,
@@ -397,18 +440,19 @@ def _claim(record: JobRecord, delivered: JobPath, control: ControlState) -> Clai
         delivered,
         record.attempt + 1,
         control.fence_revision,
-        fell_back=record.fallback_reason is not None,
+        fell_back=_lost(record) or record.fallback_reason is not None,
     )
 
 
 def _start_values(claim: Claim, record: JobRecord, worker: str, now: datetime) -> dict[str, Any]:
-    died = record.state is JobState.STARTED
+    silent = record.state is JobState.STARTED
     return {
         "b_job_id": claim.job_id,
         "b_path": claim.path,
         "b_attempt": claim.attempt,
         "b_fence": claim.fence_revision,
-        "b_deaths": record.deaths + died,
+        "b_fallback": Reason.WORKER_LOST if _lost(record) else None,
+        "b_deaths": record.deaths + silent,
         "b_now": to_microseconds(now),
         "b_worker": worker,
         "b_step": step(now, "started", path=claim.path, attempt=claim.attempt, worker=worker),

@@ -51,10 +51,10 @@ def migrate(database: Database, to: str = "head") -> str:
         with database.write() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, to)
-    except CommandError as error:  # a newer release has migrated it
+    except CommandError as error:  # a newer release has migrated it, or `to` is no revision
         raise WrongSettings(
             f"the ledger at {database.url} is at migration {current(database)}, "
-            f"this release knows up to {newest()}",
+            f"this release knows up to {newest()}: {error}",
             "use the release that migrated it, or a newer one",
         ) from error
     return current(database) or ""

@@ -180,14 +180,15 @@ class SweepRows:
                 seconds = max(0.0, (row.finished_at - row.accepted_at).total_seconds())
                 cycles[(row.name, row.assigned_path, bucket_of(seconds))].append(seconds)
         keys = ("name", "assigned_path", "path", "outcome", "reason")
-        for key, jobs in outcomes.items():
+        # In one order, so that two folders cannot wait for each other's rows.
+        for key, jobs in sorted(outcomes.items()):
             added = self._insert(tally).values(**dict(zip(keys, key, strict=True)), jobs=jobs)
             connection.execute(
                 added.on_conflict_do_update(
                     index_elements=keys, set_={"jobs": tally.c.jobs + added.excluded.jobs}
                 )
             )
-        for (name, path, le_s), times in cycles.items():
+        for (name, path, le_s), times in sorted(cycles.items()):
             added = self._insert(cycle_tally).values(
                 name=name, assigned_path=path, le_s=le_s, jobs=len(times), sum_s=sum(times)
             )

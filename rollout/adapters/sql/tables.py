@@ -62,7 +62,7 @@ sub_pipeline = Table(
     Column("frozen", Boolean, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("fence_revision", BigInteger, nullable=False),
-    Column("salt", String(64), nullable=False),
+    Column("salt", String(100), nullable=False),
     Column("kill_id", String(64)),
     Column("lifted_kill_id", String(64)),
     Column("changed_at", UtcTime, nullable=False),

