@@ -360,9 +360,9 @@ class SubPipeline:
     @cached_property
     def attempts(self) -> Attempts:
         """Runs deliveries from Celery."""
-        from rollout.adapters.celery.task import PASSES
+        from rollout.adapters.celery.task import FORGETS, PASSES
 
-        return self.runtime.attempts(PASSES)
+        return self.runtime.attempts(PASSES, FORGETS)
 
     @cached_property
     def _own_attempts(self) -> Attempts:

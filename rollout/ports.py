@@ -118,6 +118,7 @@ class Handed:
     job_id: str
     name: str
     envelope: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,8 +300,12 @@ class Ledger(Protocol):
     def release(
         self,
         filing: Filing,
+        attempt: int,
     ) -> bool:
-        """Put a started job back to accepted for a retry, on the filing's path."""
+        """Put a started job back to accepted for a retry, on the filing's path.
+
+        False when another attempt holds the job by now.
+        """
         ...
 
     def fail(

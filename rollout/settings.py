@@ -163,11 +163,16 @@ def read_settings(**given: Any) -> Settings:
         ) from None
 
 
+_KNOWN = {*Settings.model_fields, "actor"}
+_KUBERNETES = re.compile(r"service_(host|port)|port(_|$)")
+"""What Kubernetes puts into every container beside a service named `rollout`."""
+
+
 def _refuse_unknown_variables() -> None:
     for variable in os.environ:
         if variable.startswith("ROLLOUT_"):
             name = variable.removeprefix("ROLLOUT_").lower()
-            if name not in Settings.model_fields and name != "actor":
+            if name not in _KNOWN and not _KUBERNETES.match(name):
                 raise _unknown(name, variable)
 
 

@@ -95,9 +95,15 @@ class Runtime:
         owner = f"{socket.gethostname()}:{getpid()}"
         return Tick(self.ledger, self.control, self.queues, self.changes, self.clock, limits, owner)
 
-    def attempts(self, passes: tuple[type[BaseException], ...]) -> Attempts:
-        """Runs deliveries; `passes` are the queue engine's own exceptions."""
-        return Attempts(self.control, self.ledger, self.clock, self.settings.silent_after, passes)
+    def attempts(
+        self,
+        passes: tuple[type[BaseException], ...],
+        forgets: tuple[type[BaseException], ...] = (),
+    ) -> Attempts:
+        """Runs deliveries; `passes` and `forgets` are the queue engine's own exceptions."""
+        return Attempts(
+            self.control, self.ledger, self.clock, self.settings.silent_after, passes, forgets
+        )
 
     def close(self) -> None:
         """Close the connections of this process; what was never used is not built for it."""

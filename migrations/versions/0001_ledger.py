@@ -93,6 +93,7 @@ def _create_job() -> None:
         sa.Column("finished_at", sa.BigInteger),
         sa.Column("not_before", sa.BigInteger),
         sa.Column("fallback_reason", sa.String(24)),
+        sa.Column("moved_reason", sa.String(24)),
         sa.Column("error", sa.Text),
         sa.Column("result", sa.Text),
         sa.Column("worker", sa.String(200)),

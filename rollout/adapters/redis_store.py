@@ -215,7 +215,7 @@ class RedisControlStore:
     def _ask(self, command: Callable[[], Any]) -> Any:
         try:
             return command()
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, UnicodeError) as error:
             raise ControlStoreUnreachable(self.url, error) from error
 
 

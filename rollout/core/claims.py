@@ -56,6 +56,7 @@ class JobRecord:
     finished_at: datetime | None
     not_before: datetime | None
     fallback_reason: Reason | None
+    moved_reason: Reason | None
     error: str | None
     result: str | None
     worker: str | None
@@ -94,6 +95,8 @@ class Refusal(StrEnum):
     """An unsafe job was started before; it is kept for a person."""
     POISON = "poison"
     """Too many starts ended in a dead worker; the job is kept for a person."""
+    TIME_LIMIT = "time_limit"
+    """Legacy itself ran past its time limit; the job is kept for a person."""
     STALE = "stale"
     """A newer attempt holds the job; this one's work is dropped."""
 

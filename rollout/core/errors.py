@@ -222,5 +222,17 @@ class JobFailed(RolloutError):
         )
 
 
+class StaleAttempt(RolloutError):
+    """An attempt that lost its job to a newer one wanted to try it again; it is dropped."""
+
+    def __init__(self, job_id: str, attempt: int) -> None:
+        self.job_id = job_id
+        self.attempt = attempt
+        super().__init__(
+            f"attempt {attempt} of job {job_id} no longer holds it",
+            "there is nothing to do: the newer attempt brings the job to its end",
+        )
+
+
 class WrongSettings(RolloutError):
     """Settings that cannot be right; the program did not start."""

@@ -12,7 +12,7 @@ caller hands in a delivery and carries out the outcome; it decides nothing.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -33,6 +33,8 @@ from rollout.ports import (
 )
 
 log = structlog.get_logger("rollout")
+
+_T = TypeVar("_T")
 
 COMMIT_WAITS_S = (0.1, 0.3, 1.0, 3.0, 5.0, 10.0)
 """Pauses between tries to commit while the ledger is away, about twenty seconds in all."""
@@ -77,9 +79,14 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class ToLegacy:
-    """The message has to be sent to the legacy queue, then acknowledged."""
+    """The message has to be sent to the legacy queue, then acknowledged.
+
+    `recorded` says that the ledger has moved the job, so that the sweeper sends it should the
+    broker be away.
+    """
 
     reason: Reason
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +122,7 @@ class Attempts:
         clock: Time, and pauses between tries to commit.
         silent_after: A started job not heard of for this long may be claimed again.
         passes: Exceptions that belong to the queue engine (a retry, say) and are raised through.
+        forgets: Those among them by which a path tells the queue engine to forget the job.
     """
 
     def __init__(
@@ -124,12 +132,14 @@ class Attempts:
         clock: Clock,
         silent_after: timedelta,
         passes: tuple[type[BaseException], ...] = (),
+        forgets: tuple[type[BaseException], ...] = (),
     ) -> None:
         self._control = control
         self._ledger = ledger
         self._clock = clock
         self._silent_after = silent_after
         self._passes = passes
+        self._forgets = forgets
 
     def gate(self, name: str, key: str) -> Reason | None:
         """Ask the control store whether a concurrent start may go on; a reason means no."""
@@ -171,6 +181,9 @@ class Attempts:
             return Dropped(Refusal.STALE)
         if not paths.effects.repeatable:
             return self._keep(job, record, Refusal.UNSAFE_REPEAT)
+        if reason is Reason.TIME_LIMIT and record.path is JobPath.LEGACY:
+            # Legacy's own limit is legacy's failure, as it was without rollout.
+            return self._keep(job, record, Refusal.TIME_LIMIT)
         if record.deaths + 1 >= DEATHS_MAX:
             return self._keep(job, record, Refusal.POISON)
         return self._hand_over(job, record.attempt, reason, None)
@@ -184,10 +197,6 @@ class Attempts:
         if record.state is not JobState.STARTED or not paths.effects.repeatable:
             return None
         return self._hand_over(job, record.attempt, Reason.STOPPED, None)
-
-    def give_up(self, job: Job, error: str) -> None:
-        """Keep a job whose path told the queue engine to forget it."""
-        self._ledger.fail(job.job_id, None, None, error, self._clock.now())
 
     def _claim(self, paths: Paths, delivery: Delivery) -> Claim | Refused:
         for _ in range(2):
@@ -227,6 +236,7 @@ class Attempts:
         said = {
             Refusal.POISON: f"{record.deaths + 1} workers died under this job",
             Refusal.UNSAFE_REPEAT: "a start of this unsafe job ended without a word",
+            Refusal.TIME_LIMIT: "the legacy path ran past its time limit",
         }[refusal]
         try:
             kept = self._ledger.fail(
@@ -239,6 +249,10 @@ class Attempts:
     def _claimed(self, paths: Paths, job: Job, claim: Claim) -> Outcome:
         try:
             value = paths.call(claim.path, job)
+        except self._forgets as gone:
+            # That is the job's outcome: kept for a person, unless another attempt has it.
+            self._record_failure(job, claim, f"the path raised {type(gone).__name__}")
+            raise
         except self._passes:
             raise
         except (Exception, SystemExit) as error:
@@ -284,11 +298,26 @@ class Attempts:
             slow = type(error).__name__ == "SoftTimeLimitExceeded"
             reason = Reason.TIME_LIMIT if slow else Reason.FAILED
             return self._hand_over(job, claim.attempt, reason, said)
-        try:
-            held = self._ledger.fail(job.job_id, claim.attempt, None, said, self._clock.now())
-        except LedgerUnreachable:
-            held = True
+        held = self._record_failure(job, claim, said)
         return Failed(error) if held else Dropped(Refusal.STALE)
+
+    def _record_failure(self, job: Job, claim: Claim, said: str) -> bool:
+        """Keep the job as failed; False when another attempt holds it."""
+        try:
+            return self._patiently(
+                lambda: self._ledger.fail(job.job_id, claim.attempt, None, said, self._clock.now())
+            )
+        except LedgerUnreachable:
+            return True  # the caller hears of the failure; the sweeper will try the job again
+
+    def _patiently(self, call: Callable[[], _T]) -> _T:
+        """Call the ledger, and again while it is away, as often as a commit is tried."""
+        for pause in COMMIT_WAITS_S:
+            try:
+                return call()
+            except LedgerUnreachable:
+                self._clock.sleep(pause)
+        return call()
 
     def _turn_away(self, job: Job, reason: Reason) -> Outcome:
         """Send a job that has not started to legacy."""
@@ -298,12 +327,17 @@ class Attempts:
         self, job: Job, attempt: int | None, reason: Reason, error: str | None
     ) -> Outcome:
         """Move the job to legacy; whoever moves it sends it, so it is sent once."""
+
+        def move() -> bool | None:
+            return self._ledger.hand_over(job.job_id, attempt, reason, error, self._clock.now())
+
         try:
-            moved = self._ledger.hand_over(job.job_id, attempt, reason, error, self._clock.now())
+            # A job that has run is worth the wait: until it is moved its message would be dropped.
+            moved = move() if attempt is None else self._patiently(move)
         except LedgerUnreachable:
             return ToLegacy(reason)
         if moved is None or moved:  # None: the ledger does not hold the job yet
-            return ToLegacy(reason)
+            return ToLegacy(reason, recorded=bool(moved))
         return Dropped(Refusal.MOVED if attempt is None else Refusal.STALE)
 
     def _without_ledger(self, paths: Paths, job: Job, error: LedgerUnreachable) -> Outcome:

@@ -7,7 +7,7 @@ import structlog
 
 from rollout.core.decision import Decision, JobPath, Reason
 from rollout.core.effects import Effects
-from rollout.core.errors import LedgerUnreachable
+from rollout.core.errors import LedgerUnreachable, StaleAttempt
 from rollout.ports import Clock, Filing, Ledger
 from rollout.service.router import Router
 
@@ -55,9 +55,19 @@ class Submit:
             return False
         return True
 
-    def release(self, filing: Filing) -> None:
-        """Record that a started job will be tried again with a new message."""
+    def release(self, filing: Filing, attempt: int) -> bool:
+        """Record that a started job will be tried again with a new message.
+
+        False when the ledger is away, and the message is all there is of the retry.
+
+        Raises:
+            StaleAttempt: Another attempt has the job by now; there is nothing to try again.
+        """
         try:
-            self._ledger.release(filing)
+            released = self._ledger.release(filing, attempt)
         except LedgerUnreachable as error:
             log.warning("retry not recorded", job=filing.job_id, why=str(error))
+            return False
+        if not released:
+            raise StaleAttempt(filing.job_id, attempt)
+        return True

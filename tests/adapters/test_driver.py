@@ -5,7 +5,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -92,8 +92,10 @@ def test_row_read_by_the_driver_is_the_row_read_by_sqlalchemy(
     assert isinstance(busy, Refused)
     assert busy.refusal is Refusal.BUSY
     assert busy.record == replace(ledger.job("same-row"), way="", envelope="")
-    assert type(busy.record.state) is JobState
-    assert type(busy.record.started_at) is datetime
+    read = ledger.job("same-row")
+    for field in fields(busy.record):
+        if field.name not in ("way", "envelope"):
+            assert type(getattr(busy.record, field.name)) is type(getattr(read, field.name))
 
 
 def test_microseconds_lose_nothing() -> None:

@@ -32,7 +32,7 @@ def test_a_recall_moves_what_may_move(ledger: SqlLedger, effects: Effects) -> No
     started(ledger, "running", effects=effects)
     started(ledger, "legacy-running", L, effects)
     first = ledger.recall(NAME, running=False, reason=Reason.KILLED, now=NOW, limit=10)
-    assert first == [Handed("waiting", NAME, "E")]
+    assert first == [Handed("waiting", NAME, "E", Reason.KILLED)]
     second = ledger.recall(NAME, running=True, reason=Reason.FENCED, now=NOW, limit=10)
     assert ids(second) == (["running"] if effects.repeatable else [])
     assert ledger.recall(NAME, running=True, reason=Reason.FENCED, now=NOW, limit=10) == []

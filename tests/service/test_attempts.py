@@ -13,6 +13,7 @@ from rollout.core.stages import Event
 from rollout.ports import Job
 from rollout.service.attempt import (
     COMMIT_WAITS_S,
+    Delivery,
     Done,
     Dropped,
     Failed,
@@ -379,11 +380,19 @@ def test_a_dead_child_of_an_unsafe_job_keeps_it(world: World) -> None:
 
 
 def test_a_job_given_up_by_its_path_is_kept(world: World) -> None:
-    """Celery's Ignore or Reject end as a kept failure."""
-    world.declare()
-    start_and_die(world)
-    world.attempts.give_up(Job("job-1", NAME, "7", C, 0), "ignored")
-    assert world.job().error == "ignored"
+    """Celery's Ignore or Reject end as a kept failure, unless another attempt has the job."""
+
+    def ignore(n: int) -> None:
+        raise LookupError
+
+    pipeline = world.declare(concurrent=ignore)
+    attempts = world.runtime.attempts((LookupError,), (LookupError,))
+    world.ledger.file([filing()])
+    delivery = Delivery(Job("job-1", NAME, "7", C, 0, (), {"n": 7}), "w", filing)
+    with pytest.raises(LookupError):
+        attempts.run(pipeline, delivery)
+    assert world.job().error == "the path raised LookupError"
+    assert world.job().state is JobState.FAILED
 
 
 # The ledger away at each step ----------------------------------------------------------------

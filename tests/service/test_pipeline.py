@@ -1,5 +1,6 @@
 """Declaring a sub-pipeline, submitting to it, and `run` end to end in one process."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -52,13 +53,15 @@ def twice_on_one_app() -> None:
 def taken_task_name(*, finalized: bool) -> None:
     """A task name that the app has already."""
     shop = app()
-    shop.task(name="shop.bill")(one)
+    shop.task(name="shop.bill", shared=False)(one)
     if finalized:
         shop.finalize()
     made = SubPipeline(NAME, app=shop, effects="none", task_name="shop.bill")
     made.legacy(one)
     made.concurrent(one)
-    made.check()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Celery warns of the same
+        made.check()
 
 
 def incomplete(effects: str = "none") -> None:
@@ -136,6 +139,16 @@ def test_declaring_reads_no_setting_and_connects_to_nothing(
     made.legacy(one)
     made.concurrent(one)
     made.check()
+
+
+def test_two_apps_of_one_process_have_their_own_sub_pipelines() -> None:
+    """A name that another app declares is not taken."""
+    for shop in (app(), app()):
+        made = SubPipeline(NAME, app=shop, effects="none")
+        made.legacy(one)
+        made.concurrent(one)
+        made.check()
+        assert made.task.pipeline is made
 
 
 def keyed(world: World, key: Any) -> SubPipeline:

@@ -13,7 +13,14 @@ from typing import Any, Protocol
 import structlog
 from kombu.exceptions import OperationalError
 
-from rollout.adapters.celery.marks import HEADER, Marks, path_of, queue_of, read_marks
+from rollout.adapters.celery.marks import (
+    HEADER,
+    Marks,
+    current_job,
+    path_of,
+    queue_of,
+    read_marks,
+)
 from rollout.adapters.envelope import seal
 from rollout.core.decision import Decision, JobPath, Reason
 from rollout.core.effects import Effects
@@ -120,7 +127,7 @@ def prepare(pipeline: Routed, message: Any, options: Mapping[str, Any]) -> Prepa
         KeyMissing, KeyUnusable, ArgumentsUnusable, PayloadTooLarge, TypeError: The job cannot be
         submitted.
     """
-    headers, properties, body, _ = message
+    headers, _, body, _ = message
     args, kwargs, _ = body
     key = pipeline.key_of(headers["id"], tuple(args), kwargs)
     queue = getattr(options.get("queue"), "name", options.get("queue"))
@@ -128,7 +135,7 @@ def prepare(pipeline: Routed, message: Any, options: Mapping[str, Any]) -> Prepa
         decision = OPTED_OUT
     else:
         decision = _decide(pipeline, key, read_marks(options.get("headers")))
-    filing = _filing(pipeline, decision, key, message, properties)
+    filing = _filing(pipeline, decision, key, message, options.get("priority"))
     return Prepared(filing, decision, headers["retries"])
 
 
@@ -139,15 +146,19 @@ def admit(
 
     Returns:
         The path whose queue it takes (None leaves the caller's queue), the marks it carries, and
-        whether the ledger holds it, so that a broker that is away loses nothing.
+        whether the ledger is known to hold it, so that a broker that is away loses nothing. Of a
+        handed message only its sender knows that.
+
+    Raises:
+        StaleAttempt: A retry of an attempt that has lost its job; nothing is sent.
     """
     marks = read_marks(options.get("headers"))
     if marks is not None and marks.handed:
-        return None, marks, True
+        return None, marks, False
     prepared = prepare(pipeline, message, options)
-    if prepared.retries:
-        pipeline.submit.release(prepared.filing)
-        filed = True
+    running = current_job.get(None)
+    if prepared.retries and running is not None and running.job_id == prepared.filing.job_id:
+        filed = pipeline.submit.release(prepared.filing, running.attempt)
     else:
         filed = pipeline.submit.file(
             pipeline.name, pipeline.effects, pipeline.holdback_bp, [prepared.filing]
@@ -167,14 +178,15 @@ _STAYS = frozenset({Reason.FAILED, Reason.TIME_LIMIT, Reason.WORKER_LOST, Reason
 
 
 def _filing(
-    pipeline: Routed, decision: Decision, key: str, message: Any, properties: dict[str, Any]
+    pipeline: Routed, decision: Decision, key: str, message: Any, priority: int | None
 ) -> Filing:
-    headers, _, body, _ = message
+    headers, properties, body, _ = message
     carried = {
         **headers,
         HEADER: Marks(key, decision.path, decision.reason, decision.revision).header(),
     }
     eta = headers.get("eta")
+    kept = properties if priority is None else {**properties, "priority": priority}
     return Filing(
         job_id=headers["id"],
         name=pipeline.name,
@@ -182,7 +194,7 @@ def _filing(
         path=decision.path,
         reason=decision.reason,
         revision=decision.revision,
-        envelope=seal(pipeline.name, carried, body, properties, pipeline.payload_bytes_max),
+        envelope=seal(pipeline.name, carried, body, kept, pipeline.payload_bytes_max),
         at=pipeline.submit.now(),
         not_before=datetime.fromisoformat(eta) if eta else None,
     )

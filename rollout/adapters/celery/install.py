@@ -7,8 +7,9 @@ from celery.local import PromiseProxy
 from celery.utils.imports import symbol_by_name
 
 from rollout.adapters.celery.amqp import routed_amqp
+from rollout.adapters.celery.marks import current_job
 from rollout.adapters.celery.steps import worker_step
-from rollout.adapters.celery.task import Declared, SubPipelineTask, current_job
+from rollout.adapters.celery.task import Declared, SubPipelineTask
 from rollout.core.errors import DeclarationError
 
 _ATTRIBUTE = "rollout_pipelines"

@@ -1,11 +1,16 @@
 """What rollout writes into a message's headers, under one name."""
 
+from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from typing import Any
 
 from rollout.core.decision import Decision, JobPath, Reason
+from rollout.ports import Job
 
 HEADER = "rollout"
+
+current_job: ContextVar[Job] = ContextVar("rollout_current_job")
+"""The job whose path runs in this context, with its attempt number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from kombu.utils.url import maybe_sanitize_url
 
 from rollout.adapters.celery.marks import HEADER, Marks, queue_of, read_marks
 from rollout.adapters.envelope import from_json
-from rollout.core.decision import JobPath, Reason
+from rollout.core.decision import JobPath
 from rollout.core.errors import BrokerUnreachable
 from rollout.ports import Handed, Held
 
@@ -93,7 +93,7 @@ def _publish(producer: Producer, job: Handed) -> None:
     headers[HEADER] = Marks(
         key=marks.key if marks else job.job_id,
         path=JobPath.LEGACY,
-        reason=Reason.LOST_MESSAGE,
+        reason=job.reason,
         revision=marks.revision if marks else -1,
         handed=True,
     ).header()

@@ -14,7 +14,8 @@ from celery.worker.request import Request
 from celery.worker.state import task_ready
 
 from rollout.core.decision import Reason
-from rollout.service.attempt import Failed
+from rollout.core.errors import LedgerUnreachable
+from rollout.service.attempt import Done, Failed
 
 log = structlog.get_logger("rollout")
 
@@ -55,10 +56,19 @@ class SubPipelineRequest(Request):
             return super().on_failure(exc_info, send_failed_event)
         worker = task.worker_of(context, self.worker_pid)
         log.warning("worker process lost", job=self.id, worker=worker, reason=str(reason))
-        outcome = task.pipeline.attempts.worker_lost(task.pipeline, job, worker, reason)
+        try:
+            outcome = task.pipeline.attempts.worker_lost(task.pipeline, job, worker, reason)
+        except LedgerUnreachable as error:
+            log.error("ledger away, the job is delivered again", job=self.id, why=str(error))
+            outcome = None
         if isinstance(outcome, Failed):
             return super().on_failure(exc_info, send_failed_event)
         task_ready(self)
+        if outcome is None or isinstance(outcome, Done):
+            # It died after its commit, before the result and the links: the next delivery finds
+            # the outcome in the ledger and tells it.
+            self.reject(requeue=True)
+            return None
         try:
             task.carry_out(context, outcome)
         except Ignore:

@@ -11,6 +11,7 @@ from kombu.utils.encoding import safe_repr
 from rollout.adapters.celery.guard import guard_restarts
 from rollout.adapters.celery.marks import path_of
 from rollout.core.claims import JobState
+from rollout.core.decision import Reason
 from rollout.core.errors import LedgerUnreachable, UnknownJob
 from rollout.ports import Clock, Ledger
 from rollout.service.attempt import Attempts, Paths, ToLegacy
@@ -95,7 +96,8 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
 
             def revoked(sender: Any, request: Any, expired: bool, **kwargs: Any) -> None:
                 if sender.name in pipelines:
-                    give_up(pipelines[sender.name], request.id, "expired" if expired else "revoked")
+                    why = "expired" if expired else "revoked"
+                    give_up(pipelines[sender.name], request, why)
 
             for signal, receiver in (
                 (signals.task_unknown, unknown),
@@ -104,11 +106,10 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
             ):
                 signal.connect(receiver, weak=False)
                 self._receivers.append((signal, receiver))
-            on_decode_error = consumer.on_decode_error
 
             def kept_decode_error(message: Any, exc: Exception) -> None:
                 keep(pipelines, message, f"cannot be decoded: {exc}")
-                on_decode_error(message, exc)
+                type(consumer).on_decode_error(consumer, message, exc)
 
             consumer.on_decode_error = kept_decode_error
 
@@ -159,7 +160,7 @@ def _hand_back(pipeline: Worked, request: Any) -> None:
     outcome = None if job is None else pipeline.attempts.hand_back(pipeline, job)
     if isinstance(outcome, ToLegacy):
         log.warning("handed back, the worker stops", job=request.id)
-        request.task.send_to_legacy(context, outcome.reason)
+        request.task.send_to_legacy(context, outcome.reason, recorded=outcome.recorded)
 
 
 def keep(pipelines: Mapping[str, Worked], message: Any, why: str) -> None:
@@ -177,9 +178,24 @@ def keep(pipelines: Mapping[str, Worked], message: Any, why: str) -> None:
         return
 
 
-def give_up(pipeline: Worked, job_id: str, why: str) -> None:
-    """Record the outcome of a job that Celery discards without calling us."""
+def give_up(pipeline: Worked, request: Any, why: str) -> None:
+    """Record the outcome of a job that Celery discards without calling us.
+
+    A leftover of a job that has moved on, or that another worker runs, is nobody's outcome.
+    """
+    queue = (request.delivery_info or {}).get("routing_key")
     try:
-        pipeline.ledger.fail(job_id, None, None, f"{why} before it finished", pipeline.clock.now())
+        record = pipeline.ledger.job(request.id)
+        waits_here = record.state is JobState.ACCEPTED and (
+            record.path is path_of(pipeline.name, queue) or record.reason is Reason.OPTED_OUT
+        )
+        runs_here = record.state is JobState.STARTED and (record.worker or "").startswith(
+            f"{request.hostname}:"
+        )
+        if waits_here or runs_here:
+            said = f"{why} before it finished"
+            pipeline.ledger.fail(request.id, record.attempt, None, said, pipeline.clock.now())
+    except UnknownJob:
+        log.info("discarded job is not filed", job=request.id, why=why)
     except LedgerUnreachable as error:
-        log.error("outcome not recorded", job=job_id, why=str(error))
+        log.error("outcome not recorded", job=request.id, why=str(error))

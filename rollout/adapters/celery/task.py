@@ -3,16 +3,23 @@
 import os
 import time
 from collections.abc import Mapping
-from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
 from celery import Task, states
 from celery.exceptions import Ignore, Reject, Retry
+from kombu.exceptions import OperationalError
 
 from rollout.adapters.celery.amqp import Routed
-from rollout.adapters.celery.marks import HEADER, Marks, path_of, queue_of, read_marks
+from rollout.adapters.celery.marks import (
+    HEADER,
+    Marks,
+    current_job,
+    path_of,
+    queue_of,
+    read_marks,
+)
 from rollout.adapters.envelope import seal
 from rollout.core.decision import Decision, JobPath, Reason
 from rollout.core.errors import JobFailed
@@ -31,11 +38,10 @@ from rollout.service.attempt import (
 
 log = structlog.get_logger("rollout")
 
-PASSES: tuple[type[BaseException], ...] = (Ignore, Reject, Retry)
+FORGETS: tuple[type[BaseException], ...] = (Ignore, Reject)
+PASSES: tuple[type[BaseException], ...] = (*FORGETS, Retry)
 LEDGER_WAIT_S = 1.0
 """Pause before a job that needs the ledger goes back to its queue, so that it does not spin."""
-
-current_job: ContextVar[Job] = ContextVar("rollout_current_job")
 
 
 class Declared(Routed, Paths, Protocol):
@@ -78,9 +84,8 @@ class SubPipelineTask(Task):
         delivery = Delivery(job, self.worker_of(request), lambda: self._filing(request, job))
         try:
             outcome = self.pipeline.attempts.run(_Runnable(self), delivery)
-        except (Ignore, Reject) as gone:
-            self._given_up(job, gone)
-            raise Ignore from gone
+        except FORGETS as gone:
+            raise Ignore from gone  # its outcome is recorded
         return self.carry_out(request, outcome)
 
     # What came -----------------------------------------------------------------------------
@@ -169,8 +174,8 @@ class SubPipelineTask(Task):
                 if duplicate and self._told(request):
                     raise Ignore
                 return value
-            case ToLegacy(reason):
-                self.send_to_legacy(request, reason)
+            case ToLegacy(reason, recorded):
+                self.send_to_legacy(request, reason, recorded=recorded)
                 raise Ignore
             case Dropped():
                 raise Ignore
@@ -185,18 +190,29 @@ class SubPipelineTask(Task):
     def _told(self, request: Any) -> bool:
         """Whether the result backend has the outcome already: then links were called, too."""
         if request.ignore_result:
-            return True
+            # Nobody knows whether links were called; calling them twice is Celery's own promise.
+            return not (request.chain or request.callbacks)
         try:
             return self.AsyncResult(request.id).state in states.READY_STATES
         except Exception as error:  # a result backend that is away must not lose the outcome
             log.warning("result backend did not answer", why=str(error))
             return False
 
-    def send_to_legacy(self, request: Any, reason: Reason) -> None:
-        """Send this same job to legacy; its id, chain, group, chord and links are kept."""
+    def send_to_legacy(self, request: Any, reason: Reason, *, recorded: bool) -> None:
+        """Send this same job to legacy; its id, chain, group, chord and links are kept.
+
+        With the broker away a job that the ledger has moved is left to the sweeper; any other
+        goes back to its queue, because this message is all there is of it.
+        """
         marks = read_marks(request.headers)
         key = marks.key if marks else request.id
-        self._send(request, key, Decision(JobPath.LEGACY, reason, marks.revision if marks else -1))
+        decision = Decision(JobPath.LEGACY, reason, marks.revision if marks else -1)
+        try:
+            self._send(request, key, decision)
+        except OperationalError as error:
+            if not recorded:
+                raise Reject(str(error), requeue=True) from error
+            log.warning("broker away, the sweeper will send it", job=request.id, why=str(error))
 
     def _send(self, request: Any, key: str, decision: Decision) -> None:
         marks = Marks(key, decision.path, decision.reason, decision.revision, handed=True)
@@ -211,10 +227,6 @@ class SubPipelineTask(Task):
             time_limit=None,
             soft_time_limit=None,
         ).apply_async()
-
-    def _given_up(self, job: Job, gone: BaseException) -> None:
-        """The path itself told Celery to forget the job: that is its outcome, kept for a person."""
-        self.pipeline.attempts.give_up(job, f"the path raised {type(gone).__name__}")
 
 
 class _Runnable:

@@ -224,14 +224,17 @@ def fence_key(name: str) -> int:
 def lock_fence(database: Database, connection: Connection, name: str, *, shared: bool) -> None:
     """Take the fence until the transaction ends: shared to claim or commit, exclusive to kill.
 
-    On SQLite the single writer's lock, which the transaction already holds, is the fence.
+    On SQLite the single writer's lock, which the transaction already holds, is the fence. On
+    PostgreSQL the server ends a session that holds it and says nothing for five seconds, so that a
+    kill never waits longer for a worker that was paused or cut off in its last act.
     """
     if database.is_postgresql:
         connection.execute(FENCE_SHARED if shared else _FENCE, {"key": fence_key(name)})
 
 
-_FENCE = text("SELECT pg_advisory_xact_lock(:key)")
-FENCE_SHARED = text("SELECT pg_advisory_xact_lock_shared(:key)")
+_BOUNDED = "set_config('idle_in_transaction_session_timeout', '5000', true)"
+_FENCE = text(f"SELECT pg_advisory_xact_lock(:key), {_BOUNDED}")
+FENCE_SHARED = text(f"SELECT pg_advisory_xact_lock_shared(:key), {_BOUNDED}")
 
 
 def state_of(row: RowMapping | dict[str, Any]) -> ControlState:

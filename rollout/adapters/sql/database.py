@@ -29,6 +29,13 @@ from rollout.core.errors import LedgerNotMigrated, LedgerUnreachable, WrongSetti
 BUSY_TIMEOUT_S = 5
 BUSY_PAUSE_S = 0.0005
 CONNECT_TIMEOUT_S = 3
+_NOTICE_A_CUT = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""libpq's own means (s, s, times, ms) to notice within seconds that packets go nowhere."""
 
 
 class Database:
@@ -79,7 +86,7 @@ class Database:
         if self.is_postgresql:
             engine = create_engine(
                 self._url,
-                connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+                connect_args={"connect_timeout": CONNECT_TIMEOUT_S, **_NOTICE_A_CUT},
                 pool_size=5,
                 max_overflow=20,
                 pool_timeout=BUSY_TIMEOUT_S,

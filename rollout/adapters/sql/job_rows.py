@@ -1,10 +1,12 @@
 """One job's way, on a database: file, claim, commit, hand over, fail."""
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
+from enum import Enum
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from sqlalchemy import (
     Connection,
@@ -36,7 +38,7 @@ from rollout.core.claims import (
 from rollout.core.decision import FALLBACK_REASONS, JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.errors import IllegalTransition, LedgerUnreachable, UnknownJob
-from rollout.core.stages import ControlState, Stage
+from rollout.core.stages import ControlState
 from rollout.core.way import step
 from rollout.ports import Committed, ConnectionSource, Filing, Handed, Refused
 
@@ -51,12 +53,11 @@ _JUDGED = (
     .with_for_update(of=job)
 )
 _WORDS = {
-    "state": JobState,
-    "assigned_path": JobPath,
-    "path": JobPath,
-    "reason": Reason,
-    "fallback_reason": Reason,
-    "stage": Stage,
+    name: word
+    for record in (JobRecord, ControlState)
+    for name, hint in get_type_hints(record).items()
+    for word in (hint, *get_args(hint))
+    if isinstance(word, type) and issubclass(word, Enum)
 }
 _JUDGED_ROW = RowReader([*_LIGHT, *_CONTROL], _WORDS)
 _MINE = (job.c.job_id == bindparam("b_job_id"), job.c.attempt == bindparam("b_attempt"))
@@ -116,10 +117,10 @@ class _Hot:
         dialect = database.engine.dialect
         insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
         file = insert(job).values(_NEW).on_conflict_do_nothing(index_elements=["job_id"])
-        to_claim = _JUDGED.add_columns(_NO_WAIT_FOR_DISK) if database.is_postgresql else _JUDGED
+        hurried = _JUDGED.add_columns(_NO_WAIT_FOR_DISK) if database.is_postgresql else _JUDGED
         self.file = Statement(file, dialect)
         self.judged = Statement(_JUDGED, dialect)
-        self.judged_to_claim = Statement(to_claim, dialect)
+        self.judged_without_waiting = Statement(hurried, dialect)
         self.start = Statement(_START, dialect)
         self.commit = Statement(_COMMIT, dialect)
         self.fence_shared = Statement(FENCE_SHARED, dialect)
@@ -169,9 +170,12 @@ class JobRows:
             cursor = transaction.cursor()
             if delivered is JobPath.CONCURRENT:
                 self._share_fence(cursor, name)
-            # A claim that a database crash forgets can only be refused later (the commit compares
-            # attempt and fence, and commits do wait for the disk), so it does not wait.
-            judged = _judged(cursor, self._hot.judged_to_claim, job_id)
+            # A claim that a database crash forgets can only be refused later: the commit compares
+            # attempt and fence, and commits do wait for the disk. An unsafe job must not be
+            # started a second time either.
+            hot = self._hot
+            judge = hot.judged_without_waiting if effects.repeatable else hot.judged
+            judged = _judged(cursor, judge, job_id)
             if judged is None:
                 return Refused(Refusal.UNFILED, None)
             record, control = judged
@@ -229,12 +233,8 @@ class JobRows:
             return write(transaction.connection)
         except LedgerUnreachable:
             raise
-        except OperationalError as error:
-            if transaction.begun and not is_wrong_sql(error):
-                raise LedgerUnreachable(self._db.url, error) from error
-            raise HookFailed(error) from error
         except Exception as error:
-            if transaction.broken:
+            if transaction.broken or _sqlite_gave_up(transaction, error):
                 raise LedgerUnreachable(self._db.url, error) from error
             raise HookFailed(error) from error
 
@@ -265,12 +265,16 @@ class JobRows:
             filed = connection.execute(select(job.c.job_id).where(job.c.job_id == job_id)).first()
             return None if filed is None else False
 
-    def release(self, filing: Filing) -> bool:
-        """Put a started job back to accepted for a retry, on the filing's path."""
+    def release(self, filing: Filing, attempt: int) -> bool:
+        """Put a started job back to accepted for a retry, while this attempt holds it."""
         with self._db.write() as connection:
             done = connection.execute(
                 update(job)
-                .where(job.c.job_id == filing.job_id, job.c.state == JobState.STARTED)
+                .where(
+                    job.c.job_id == filing.job_id,
+                    job.c.state == JobState.STARTED,
+                    job.c.attempt == attempt,
+                )
                 .values(
                     state=JobState.ACCEPTED,
                     path=filing.path,
@@ -306,7 +310,7 @@ class JobRows:
                 update(job)
                 .where(job.c.job_id == job_id, job.c.state == JobState.FAILED)
                 .values(
-                    **moved(Reason.RETRIED_BY_HAND, None, now),
+                    **{**moved(Reason.RETRIED_BY_HAND, None, now), "error": null()},
                     deaths=0,
                     finished_at=null(),
                     folded=False,
@@ -318,7 +322,7 @@ class JobRows:
             raise IllegalTransition(
                 job_id, "retry", f"while it is {state}", "only a failed job can be retried"
             )
-        return Handed(*row)
+        return Handed(row.job_id, row.name, row.envelope, Reason.RETRIED_BY_HAND)
 
     def renew(self, job_ids: Sequence[str], now: datetime) -> None:
         """Say that the workers of these started jobs live."""
@@ -349,6 +353,16 @@ class JobRows:
             return [record_of(row) for row in rows.mappings()]
 
 
+def _sqlite_gave_up(transaction: LazyTransaction, error: Exception) -> bool:
+    """Whether a hook met a locked, full or broken SQLite; wrong SQL is the hook's own mistake."""
+    return (
+        transaction.begun
+        and isinstance(error, OperationalError)
+        and isinstance(error.orig, sqlite3.Error)
+        and not is_wrong_sql(error)
+    )
+
+
 def moved(reason: Reason, error: str | None, now: datetime) -> dict[str, Any]:
     """Values that send an unfinished job to legacy. Callers add the condition."""
     fallback = reason if reason in FALLBACK_REASONS else null()
@@ -361,6 +375,7 @@ def moved(reason: Reason, error: str | None, now: datetime) -> dict[str, Any]:
             (job.c.path == JobPath.CONCURRENT, func.coalesce(fallback, job.c.fallback_reason)),
             else_=job.c.fallback_reason,
         ),
+        "moved_reason": reason,
         "error": func.coalesce(job.c.error, error),
         "way": job.c.way + line,
     }
@@ -379,13 +394,14 @@ def failed(reason: Reason | None, error: str, now: datetime) -> dict[str, Any]:
 def record_of(row: RowMapping) -> JobRecord:
     """Build the record from a row that has its columns; heavy ones may be missing."""
     values = {name: row[name] for name in _RECORD_FIELDS if name in row}
-    fallback = values["fallback_reason"]
+    fallback, move = values["fallback_reason"], values["moved_reason"]
     values |= {
         "state": JobState(values["state"]),
         "assigned_path": JobPath(values["assigned_path"]),
         "path": JobPath(values["path"]),
         "reason": Reason(values["reason"]),
         "fallback_reason": None if fallback is None else Reason(fallback),
+        "moved_reason": None if move is None else Reason(move),
     }
     return JobRecord(**values)
 
@@ -397,7 +413,7 @@ def _uncount(connection: Connection, job_id: str) -> None:
             job.c.name,
             job.c.assigned_path,
             job.c.path,
-            func.coalesce(job.c.fallback_reason, job.c.reason).label("why"),
+            func.coalesce(job.c.fallback_reason, job.c.moved_reason, job.c.reason).label("why"),
         )
         .where(job.c.job_id == job_id, job.c.state == JobState.FAILED, job.c.folded)
         .with_for_update()

@@ -32,7 +32,7 @@ from rollout.ports import CycleTally, Handed, Lost, OpenCount, Tally
 _HANDED = (job.c.job_id, job.c.name, job.c.envelope)
 _UNFOLDED = text("state IN ('committed', 'failed') AND NOT folded")
 _COMMITTED = text("state = 'committed'")
-_WHY = func.coalesce(job.c.fallback_reason, job.c.reason).label("why")
+_WHY = func.coalesce(job.c.fallback_reason, job.c.moved_reason, job.c.reason).label("why")
 _OUTCOME = (job.c.name, job.c.assigned_path, job.c.path, job.c.state, _WHY)
 _UNFOLDED_COUNT = select(*_OUTCOME, func.count()).where(_UNFOLDED).group_by(*_OUTCOME)
 
@@ -53,7 +53,10 @@ class SweepRows:
             if running and self._repeatable(connection, name):
                 states.append(JobState.STARTED)
             wanted = and_(
-                job.c.name == name, job.c.state.in_(states), job.c.path == JobPath.CONCURRENT
+                job.c.name == name,
+                job.c.state.in_(states),
+                job.c.path == JobPath.CONCURRENT,
+                job.c.envelope != "",  # a job that runs in its caller's process falls back there
             )
             return self._move(connection, wanted, reason, now, limit)
 
@@ -104,7 +107,7 @@ class SweepRows:
             .values(**moved(reason, None, now), deaths=job.c.deaths + died)
             .returning(*_HANDED)
         )
-        return [Handed(*row) for row in rows]
+        return [Handed(row.job_id, row.name, row.envelope, reason) for row in rows]
 
     def _keep(
         self, connection: Connection, wanted: ColumnElement[bool], error: str, now: datetime
@@ -257,5 +260,6 @@ def _is_lost(lost: Lost) -> ColumnElement[bool]:
         job.c.sent_at < lost.sent_before,
         or_(job.c.not_before.is_(None), job.c.not_before < lost.sent_before),
         job.c.job_id.not_in(lost.spared),
+        job.c.reason != Reason.OPTED_OUT,  # it waits in a queue of its caller's choice
         job.c.envelope != "",
     )

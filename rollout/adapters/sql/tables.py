@@ -104,6 +104,7 @@ job = Table(
     Column("finished_at", UtcTime),
     Column("not_before", UtcTime),
     Column("fallback_reason", String(24)),
+    Column("moved_reason", String(24)),
     Column("error", Text),
     Column("result", Text),
     Column("worker", String(200)),
