@@ -382,7 +382,12 @@ def _signature(function: Function) -> inspect.Signature:
 
 
 def _wants_job(function: Function) -> bool:
-    return "job" in inspect.signature(function).parameters
+    cached = getattr(function, "__rollout_wants_job__", None)
+    if isinstance(cached, bool):
+        return cached
+    wants = "job" in inspect.signature(function).parameters
+    function.__rollout_wants_job__ = wants  # type: ignore[attr-defined]  # a cache
+    return wants
 
 
 def _names(function: Function) -> set[str]:

@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from redis import Redis
@@ -102,6 +102,7 @@ class RedisControlStore:
             ) from error
         self._forward = self._redis.register_script(_FORWARD)
         self._unlatch = self._redis.register_script(_UNLATCH)
+        self._parsed: dict[str, _Parsed] = {}
 
     @property
     def url(self) -> str:
@@ -133,7 +134,7 @@ class RedisControlStore:
             text, killed, killed_all, supervised = self._redis.mget(keys)
         except (RedisError, OSError, UnicodeError):
             return Reading(None, doubt=Reason.UNREACHABLE)
-        state, doubt = _state_from(name, text)
+        state, doubt = self._state(name, text)
         return Reading(
             state,
             killed=killed is not None,
@@ -141,6 +142,17 @@ class RedisControlStore:
             supervised=supervised is not None,
             doubt=doubt,
         )
+
+    def _state(self, name: str, text: str | None) -> tuple[ControlState | None, Reason | None]:
+        """Parse the text that was just read, unless it is the same, to the letter, as last time.
+
+        Nothing older than the text is ever used: this saves the parsing, not the asking.
+        """
+        parsed = self._parsed.get(name)
+        if parsed is None or parsed.text != text:
+            parsed = _Parsed(text, *_state_from(name, text))
+            self._parsed[name] = parsed
+        return parsed.state, parsed.doubt
 
     def project(self, state: ControlState) -> bool:
         """Write a newer state over an older one; False when the store has a newer one."""
@@ -205,6 +217,14 @@ class RedisControlStore:
             return command()
         except (RedisError, OSError, UnicodeError) as error:
             raise ControlStoreUnreachable(self.url, error) from error
+
+
+class _Parsed(NamedTuple):
+    """What one text came to."""
+
+    text: str | None
+    state: ControlState | None
+    doubt: Reason | None
 
 
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss", "redis+socket": "unix"}

@@ -9,11 +9,22 @@ from rollout.ports import Clock, ControlStore
 
 SNAPSHOT_S = 1.0
 
+_pid = os.getpid()
+
+
+def _after_fork() -> None:
+    """Note the child's pid: asking the system in each decision would cost as much as the rest."""
+    global _pid
+    _pid = os.getpid()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
 
 @dataclass(slots=True)
 class _Entry:
     table: RouteTable
-    read_at: float
+    fresh_until: float
     pid: int
 
 
@@ -38,16 +49,12 @@ class Router:
     def decide(self, name: str, key: str) -> Decision:
         """Say where a job of this sub-pipeline with this key goes."""
         entry = self._entries.get(name)
-        if (
-            entry is None
-            or self._monotonic() - entry.read_at > self._snapshot_s
-            or entry.pid != os.getpid()
-        ):
+        if entry is None or self._monotonic() > entry.fresh_until or entry.pid != _pid:
             entry = self._refresh(name)
         return entry.table.decide(key)
 
     def _refresh(self, name: str) -> _Entry:
         table = RouteTable(self._control.read(name))
-        entry = _Entry(table, self._monotonic(), os.getpid())
+        entry = _Entry(table, self._monotonic() + self._snapshot_s, _pid)
         self._entries[name] = entry
         return entry

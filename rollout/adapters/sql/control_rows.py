@@ -216,6 +216,11 @@ class ControlRows:
         return state
 
 
+def fence_key(name: str) -> int:
+    """Number of a sub-pipeline's advisory lock on PostgreSQL."""
+    return xxh3_64_intdigest(f"rollout/fence/{name}".encode()) - 2**63
+
+
 def lock_fence(database: Database, connection: Connection, name: str, *, shared: bool) -> None:
     """Take the fence until the transaction ends: shared to claim or commit, exclusive to kill.
 
@@ -224,13 +229,12 @@ def lock_fence(database: Database, connection: Connection, name: str, *, shared:
     kill never waits longer for a worker that was paused or cut off in its last act.
     """
     if database.is_postgresql:
-        key = xxh3_64_intdigest(f"rollout/fence/{name}".encode()) - 2**63
-        connection.execute(_FENCE_SHARED if shared else _FENCE, {"key": key})
+        connection.execute(FENCE_SHARED if shared else _FENCE, {"key": fence_key(name)})
 
 
 _BOUNDED = "set_config('idle_in_transaction_session_timeout', '5000', true)"
 _FENCE = text(f"SELECT pg_advisory_xact_lock(:key), {_BOUNDED}")
-_FENCE_SHARED = text(f"SELECT pg_advisory_xact_lock_shared(:key), {_BOUNDED}")
+FENCE_SHARED = text(f"SELECT pg_advisory_xact_lock_shared(:key), {_BOUNDED}")
 
 
 def state_of(row: RowMapping | dict[str, Any]) -> ControlState:

@@ -4,7 +4,9 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
-from typing import Any
+from enum import Enum
+from functools import cached_property
+from typing import Any, get_args, get_type_hints
 
 from sqlalchemy import (
     Connection,
@@ -15,16 +17,16 @@ from sqlalchemy import (
     func,
     null,
     select,
-    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import OperationalError
 
-from rollout.adapters.sql.control_rows import lock_fence, state_of
-from rollout.adapters.sql.database import Database, LazyTransaction, is_wrong_sql
-from rollout.adapters.sql.tables import job, sub_pipeline, tally
+from rollout.adapters.sql.control_rows import FENCE_SHARED, fence_key
+from rollout.adapters.sql.database import Database, is_wrong_sql
+from rollout.adapters.sql.driver import LazyTransaction, RowReader, Statement
+from rollout.adapters.sql.tables import job, sub_pipeline, tally, to_microseconds
 from rollout.core.claims import (
     Claim,
     JobRecord,
@@ -41,19 +43,23 @@ from rollout.core.way import step
 from rollout.ports import Committed, ConnectionSource, Filing, Handed, Refused
 
 _RECORD_FIELDS = tuple(field.name for field in fields(JobRecord))
-_HEAVY = ("way", "envelope")
+_HEAVY = ("way", "envelope")  # the last two fields; judging a job does without them
 _LIGHT = tuple(job.c[name] for name in _RECORD_FIELDS if name not in _HEAVY)
-_CONTROL = tuple(
-    column.label(f"control_{column.name}")
-    for column in sub_pipeline.c
-    if column.name not in ("effects", "changed_at")
-)
+_CONTROL = tuple(sub_pipeline.c[field.name] for field in fields(ControlState))
 _JUDGED = (
     select(*_LIGHT, *_CONTROL)
     .join(sub_pipeline, sub_pipeline.c.name == job.c.name)
     .where(job.c.job_id == bindparam("b_job_id"))
     .with_for_update(of=job)
 )
+_WORDS = {
+    name: word
+    for record in (JobRecord, ControlState)
+    for name, hint in get_type_hints(record).items()
+    for word in (hint, *get_args(hint))
+    if isinstance(word, type) and issubclass(word, Enum)
+}
+_JUDGED_ROW = RowReader([*_LIGHT, *_CONTROL], _WORDS)
 _MINE = (job.c.job_id == bindparam("b_job_id"), job.c.attempt == bindparam("b_attempt"))
 _START = (
     update(job)
@@ -81,7 +87,43 @@ _COMMIT = (
         way=job.c.way + bindparam("b_step"),
     )
 )
-_NO_WAIT_FOR_DISK = text("SET LOCAL synchronous_commit TO OFF")
+_NO_WAIT_FOR_DISK = func.set_config("synchronous_commit", "off", True)
+"""SET LOCAL as a column, so that it costs no round trip of its own."""
+_NEW = {
+    "job_id": bindparam("b_job_id"),
+    "name": bindparam("b_name"),
+    "key": bindparam("b_key"),
+    "state": JobState.ACCEPTED,
+    "assigned_path": bindparam("b_path"),
+    "path": bindparam("b_path"),
+    "reason": bindparam("b_reason"),
+    "revision": bindparam("b_revision"),
+    "attempt": 0,
+    "fence_revision": 0,
+    "deaths": 0,
+    "accepted_at": bindparam("b_at"),
+    "sent_at": bindparam("b_at"),
+    "not_before": bindparam("b_not_before"),
+    "folded": False,
+    "way": bindparam("b_way"),
+    "envelope": bindparam("b_envelope"),
+}
+
+
+class _Hot:
+    """The statements that every job passes."""
+
+    def __init__(self, database: Database) -> None:
+        dialect = database.engine.dialect
+        insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
+        file = insert(job).values(_NEW).on_conflict_do_nothing(index_elements=["job_id"])
+        hurried = _JUDGED.add_columns(_NO_WAIT_FOR_DISK) if database.is_postgresql else _JUDGED
+        self.file = Statement(file, dialect)
+        self.judged = Statement(_JUDGED, dialect)
+        self.judged_without_waiting = Statement(hurried, dialect)
+        self.start = Statement(_START, dialect)
+        self.commit = Statement(_COMMIT, dialect)
+        self.fence_shared = Statement(FENCE_SHARED, dialect)
 
 
 class HookFailed(Exception):
@@ -97,13 +139,21 @@ class JobRows:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        dialect_insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
-        self._file = dialect_insert(job).on_conflict_do_nothing(index_elements=["job_id"])
+
+    @cached_property
+    def _hot(self) -> "_Hot":
+        """The statements of every job, compiled at the first one: declaring needs no driver."""
+        return _Hot(self._db)
 
     def file(self, filings: Sequence[Filing]) -> None:
         """Record accepted jobs in one transaction; a job id already there is left as it is."""
-        with self._db.write() as connection:
-            connection.execute(self._file, [_new_row(filing) for filing in filings])
+        with self._db.translated(), LazyTransaction(self._db) as transaction:
+            cursor = transaction.cursor()
+            if len(filings) == 1:
+                self._hot.file.run(cursor, _new_row(filings[0]))
+            else:
+                self._hot.file.run_many(cursor, [_new_row(filing) for filing in filings])
+            transaction.commit()
 
     def claim(
         self,
@@ -116,22 +166,26 @@ class JobRows:
         silent_after: timedelta,
     ) -> Claim | Refused:
         """Claim a delivered job, or say why not (`core.claims.judge_claim`)."""
-        with self._db.write() as connection:
-            if self._db.is_postgresql and effects.repeatable:
-                # A claim that a database crash forgets can only be refused later: the commit
-                # compares attempt and fence, and commits do wait for the disk. An unsafe job
-                # must not be started a second time either.
-                connection.execute(_NO_WAIT_FOR_DISK)
+        with self._db.translated(), LazyTransaction(self._db) as transaction:
+            cursor = transaction.cursor()
             if delivered is JobPath.CONCURRENT:
-                lock_fence(self._db, connection, name, shared=True)
-            judged = _judged(connection, job_id)
+                self._share_fence(cursor, name)
+            # A claim that a database crash forgets can only be refused later: the commit compares
+            # attempt and fence, and commits do wait for the disk. An unsafe job must not be
+            # started a second time either.
+            hot = self._hot
+            judge = hot.judged_without_waiting if effects.repeatable else hot.judged
+            judged = _judged(cursor, judge, job_id)
             if judged is None:
                 return Refused(Refusal.UNFILED, None)
             record, control = judged
             refusal = judge_claim(record, delivered, control, effects, now, silent_after)
             if refusal is not None:
                 return Refused(refusal, record)
-            return _start(connection, record, delivered, control, worker, now)
+            claim = _claim(record, delivered, control)
+            self._hot.start.run(cursor, _start_values(claim, record, worker, now))
+            transaction.commit()
+            return claim
 
     def commit(
         self,
@@ -141,14 +195,13 @@ class JobRows:
         now: datetime,
     ) -> Committed | Refusal:
         """Run the hook's writes and the fence check in one transaction."""
-        transaction = LazyTransaction(self._db)
         try:
-            with self._db.translated():
+            with self._db.translated(), LazyTransaction(self._db) as transaction:
                 result = self._write(transaction, write)
-                connection = transaction.connection()
+                cursor = transaction.cursor()
                 if claim.path is JobPath.CONCURRENT:
-                    lock_fence(self._db, connection, claim.name, shared=True)
-                judged = _judged(connection, claim.job_id)
+                    self._share_fence(cursor, claim.name)
+                judged = _judged(cursor, self._hot.judged, claim.job_id)
                 refusal = (
                     Refusal.STALE
                     if judged is None
@@ -158,13 +211,21 @@ class JobRows:
                     return Committed(judged[0].result or "null")
                 if refusal is not None:
                     return refusal
-                connection.execute(_COMMIT, _commit_values(claim, result, now))
+                self._hot.commit.run(cursor, _commit_values(claim, result, now))
                 transaction.commit()
                 return Committed(result)
         except HookFailed as failure:
             raise failure.error from None
-        finally:
-            transaction.close()
+
+    def _share_fence(self, cursor: Any, name: str) -> None:
+        """Keep a kill waiting until this transaction ends, or wait for one that is under way.
+
+        A statement of its own, on PostgreSQL: a statement sees the rows as they were when it
+        began, so one that took the lock and read the control row would miss the kill it waited
+        for.
+        """
+        if self._db.is_postgresql:
+            self._hot.fence_shared.run(cursor, {"key": fence_key(name)})
 
     def _write(self, transaction: LazyTransaction, write: Callable[[ConnectionSource], str]) -> str:
         """Call the hook; tell its own errors from those of the ledger's connection."""
@@ -371,79 +432,72 @@ def _uncount(connection: Connection, job_id: str) -> None:
         )
 
 
-def _judged(connection: Connection, job_id: str) -> tuple[JobRecord, ControlState] | None:
-    row = connection.execute(_JUDGED, {"b_job_id": job_id}).mappings().first()
+def _judged(
+    cursor: Any, statement: Statement, job_id: str
+) -> tuple[JobRecord, ControlState] | None:
+    statement.run(cursor, {"b_job_id": job_id})
+    row = cursor.fetchone()
     if row is None:
         return None
-    prefix = "control_"
-    control = {name.removeprefix(prefix): row[name] for name in row if name.startswith(prefix)}
-    return record_of(row), state_of(control)
+    values = _JUDGED_ROW.read(row)
+    light = len(_LIGHT)
+    return JobRecord(*values[:light]), ControlState(*values[light : light + len(_CONTROL)])
 
 
-def _start(
-    connection: Connection,
-    record: JobRecord,
-    delivered: JobPath,
-    control: ControlState,
-    worker: str,
-    now: datetime,
-) -> Claim:
-    silent = record.state is JobState.STARTED
-    lost = silent and record.path is JobPath.CONCURRENT  # found by this delivery
-    attempt = record.attempt + 1
-    connection.execute(
-        _START,
-        {
-            "b_job_id": record.job_id,
-            "b_path": delivered,
-            "b_attempt": attempt,
-            "b_fence": control.fence_revision,
-            "b_fallback": Reason.WORKER_LOST if lost else None,
-            "b_deaths": record.deaths + silent,
-            "b_now": now,
-            "b_worker": worker,
-            "b_step": step(now, "started", path=delivered, attempt=attempt, worker=worker),
-        },
-    )
+def _lost(record: JobRecord) -> bool:
+    """Whether the delivery that claims this job has found its concurrent worker dead."""
+    return record.state is JobState.STARTED and record.path is JobPath.CONCURRENT
+
+
+def _claim(record: JobRecord, delivered: JobPath, control: ControlState) -> Claim:
     return Claim(
         record.job_id,
         record.name,
         delivered,
-        attempt,
+        record.attempt + 1,
         control.fence_revision,
-        fell_back=lost or record.fallback_reason is not None,
+        fell_back=_lost(record) or record.fallback_reason is not None,
     )
+
+
+def _start_values(claim: Claim, record: JobRecord, worker: str, now: datetime) -> dict[str, Any]:
+    silent = record.state is JobState.STARTED
+    return {
+        "b_job_id": claim.job_id,
+        "b_path": claim.path,
+        "b_attempt": claim.attempt,
+        "b_fence": claim.fence_revision,
+        "b_fallback": Reason.WORKER_LOST if _lost(record) else None,
+        "b_deaths": record.deaths + silent,
+        "b_now": to_microseconds(now),
+        "b_worker": worker,
+        "b_step": step(now, "started", path=claim.path, attempt=claim.attempt, worker=worker),
+    }
 
 
 def _commit_values(claim: Claim, result: str, now: datetime) -> dict[str, Any]:
     return {
         "b_job_id": claim.job_id,
         "b_attempt": claim.attempt,
-        "b_now": now,
+        "b_now": to_microseconds(now),
         "b_result": result,
         "b_step": step(now, "committed", path=claim.path, attempt=claim.attempt),
     }
 
 
 def _new_row(filing: Filing) -> dict[str, Any]:
+    not_before = filing.not_before
     return {
-        "job_id": filing.job_id,
-        "name": filing.name,
-        "key": filing.key,
-        "state": JobState.ACCEPTED,
-        "assigned_path": filing.path,
-        "path": filing.path,
-        "reason": filing.reason,
-        "revision": filing.revision,
-        "attempt": 0,
-        "fence_revision": 0,
-        "deaths": 0,
-        "accepted_at": filing.at,
-        "sent_at": filing.at,
-        "not_before": filing.not_before,
-        "folded": False,
-        "envelope": filing.envelope,
-        "way": step(
+        "b_job_id": filing.job_id,
+        "b_name": filing.name,
+        "b_key": filing.key,
+        "b_path": filing.path,
+        "b_reason": filing.reason,
+        "b_revision": filing.revision,
+        "b_at": to_microseconds(filing.at),
+        "b_not_before": None if not_before is None else to_microseconds(not_before),
+        "b_envelope": filing.envelope,
+        "b_way": step(
             filing.at,
             "accepted",
             path=filing.path,

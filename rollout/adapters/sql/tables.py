@@ -22,6 +22,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+def to_microseconds(value: datetime) -> int:
+    """Microseconds since 1970; a naive time is a defect of the caller."""
+    assert value.tzinfo is not None, "times in the ledger are aware"
+    return (value - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(value: int) -> datetime:
+    """The aware UTC time back."""
+    return _EPOCH + timedelta(microseconds=value)
+
+
 class UtcTime(TypeDecorator[datetime]):
     """Aware UTC time as microseconds since 1970, the same on every database."""
 
@@ -29,15 +40,12 @@ class UtcTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:
-        """Convert to microseconds; a naive time is a defect of the caller."""
-        if value is None:
-            return None
-        assert value.tzinfo is not None, "times in the ledger are aware"
-        return (value - _EPOCH) // _MICROSECOND
+        """Convert to microseconds."""
+        return None if value is None else to_microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:
         """Convert back to aware UTC time."""
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+        return None if value is None else from_microseconds(value)
 
 
 metadata = MetaData()

@@ -1,0 +1,193 @@
+"""The hot path on the driver's own cursors: file, claim and commit one job.
+
+Every job pays for these three transactions, and SQLAlchemy's way through one statement costs
+several times what SQLite needs to carry it out. So the statements are written with the tables and
+compiled once, connections come from SQLAlchemy's pool with its care for forks and restarts, and
+only their execution goes straight to the driver. Whatever the driver raises leaves here as the
+SQLAlchemy exception it would have been, so that `Database.translated` judges both alike.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Engine,
+    PoolProxiedConnection,
+)
+from sqlalchemy.sql import ClauseElement
+
+from rollout.adapters.sql.database import Database, as_sqlalchemy, begin_immediate
+from rollout.adapters.sql.tables import UtcTime, from_microseconds
+
+
+class Statement:
+    """A statement compiled once; its values are what the driver takes, times as microseconds.
+
+    Args:
+        clause: The statement, with a `bindparam` for each value that changes.
+        dialect: Whose words it is compiled to.
+    """
+
+    def __init__(self, clause: ClauseElement, dialect: Dialect) -> None:
+        compiled: Any = clause.compile(dialect=dialect)
+        self.sql: str = compiled.string
+        self._order: list[str] | None = compiled.positiontup if compiled.positional else None
+        self._constants = {
+            name: value.value if isinstance(value, Enum) else value
+            for name, value in compiled.params.items()
+            if value is not None
+        }
+
+    def run(self, cursor: Any, values: Mapping[str, Any]) -> None:
+        """Execute once."""
+        cursor.execute(self.sql, self._given(values))
+
+    def run_many(self, cursor: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Execute for each row, in as few round trips as the driver knows."""
+        cursor.executemany(self.sql, [self._given(row) for row in rows])
+
+    def _given(self, values: Mapping[str, Any]) -> Any:
+        if self._constants:
+            values = {**self._constants, **values}
+        return values if self._order is None else [values[name] for name in self._order]
+
+
+class RowReader:
+    """Turns the driver's row into the values of the columns' types.
+
+    Args:
+        columns: Columns of the select, in order.
+        words: Enumerations of the columns that hold one of their words.
+    """
+
+    def __init__(
+        self, columns: Sequence[ColumnElement[Any]], words: Mapping[str, type[Enum]]
+    ) -> None:
+        readers = [(at, _reader(column, words)) for at, column in enumerate(columns)]
+        self._readers = [(at, reader) for at, reader in readers if reader is not None]
+
+    def read(self, row: Sequence[Any]) -> list[Any]:
+        """Give the values, in order."""
+        values = list(row)
+        for at, reader in self._readers:
+            if values[at] is not None:
+                values[at] = reader(values[at])
+        return values
+
+
+def _reader(column: Any, words: Mapping[str, type[Enum]]) -> Any:
+    if isinstance(column.type, UtcTime):
+        return from_microseconds
+    if isinstance(column.type, Boolean):
+        return bool  # SQLite has numbers only
+    return words.get(column.name)
+
+
+class LazyTransaction:
+    """A writing transaction that begins at its first use, and ends without trace unless committed.
+
+    A commit hook that calls an outside service must not hold the single writer's lock of SQLite,
+    nor a PostgreSQL connection, while it waits. A hook that asks for the connection gets
+    SQLAlchemy's; the statements here then run on the driver's connection under it, in the same
+    transaction.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._engine: Engine | None = None  # once used
+        self._connection: Connection | None = None
+        self._pooled: PoolProxiedConnection | None = None
+
+    def __enter__(self) -> "LazyTransaction":
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        try:
+            if error is not None:
+                self._stopped_by(error)
+        finally:
+            self.close()
+
+    @property
+    def begun(self) -> bool:
+        """Whether the hook has asked for the connection."""
+        return self._connection is not None
+
+    @property
+    def broken(self) -> bool:
+        """Whether the database went away under the hook."""
+        return self._connection is not None and self._connection.invalidated
+
+    def connection(self) -> Connection:
+        """SQLAlchemy's connection, its transaction begun: for the user's hook."""
+        if self._connection is None:
+            with self._database.translated():
+                self._engine = self._database.engine
+                connection = self._engine.connect()
+                self._connection = connection.execution_options(rollout_write=True)
+                self._connection.begin()
+        return self._connection
+
+    def cursor(self) -> Any:
+        """A cursor of the driver in this transaction, which is begun when it was not yet."""
+        if self._connection is not None:
+            return self._connection.connection.cursor()
+        if self._pooled is not None:
+            return self._pooled.cursor()
+        self._engine = self._database.engine
+        self._pooled = self._engine.raw_connection()
+        cursor = self._pooled.cursor()
+        if not self._database.is_postgresql:  # there the driver begins by itself
+            begin_immediate(cursor)
+        return cursor
+
+    def commit(self) -> None:
+        """Make everything durable."""
+        if self._connection is not None:
+            self._connection.commit()
+        else:
+            assert self._pooled is not None, "commit follows a statement of this transaction"
+            self._pooled.commit()
+
+    def close(self) -> None:
+        """Give the connection back; the pool rolls back what was not committed."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._pooled is not None:
+            self._pooled.close()
+            self._pooled = None
+
+    def _stopped_by(self, error: BaseException) -> None:
+        """Raise an error of the driver as SQLAlchemy's; give up a connection that is not whole."""
+        if not isinstance(error, Exception):  # stopped in the middle of an answer
+            self._give_up(error)
+            return
+        if self._engine is None:
+            return
+        dialect: Any = self._engine.dialect
+        if not isinstance(error, dialect.loaded_dbapi.Error):
+            return
+        gone = self._is_gone(dialect, error)
+        if gone:
+            # A restarted database has cut the pool's other connections, too.
+            self._give_up(error)
+            self._engine.dispose()
+        raise as_sqlalchemy(error, dialect, gone=gone) from error
+
+    def _is_gone(self, dialect: Any, error: Exception) -> bool:
+        pooled = self._connection.connection if self._connection is not None else self._pooled
+        return pooled is not None and bool(
+            dialect.is_disconnect(error, pooled.dbapi_connection, None)
+        )
+
+    def _give_up(self, error: BaseException) -> None:
+        if self._connection is not None:
+            self._connection.invalidate(error)
+        if self._pooled is not None:
+            self._pooled.invalidate(error)
