@@ -73,9 +73,8 @@ class Failures:
             concurrent = np.where(faulty, self.fault, concurrent)
         counts = np.empty((4, self.pilots))
         for row, jobs, rate in ((0, self.jobs[0], concurrent), (2, self.jobs[1], legacy)):
-            rates = np.broadcast_to(np.asarray(rate), (self.pilots,))
-            hits = self.rng.poisson(factor * jobs * rates)
-            counts[row] = self.rng.poisson(factor * jobs * (1 - rates)) + hits
+            hits = self.rng.poisson(factor * jobs * rate, self.pilots)
+            counts[row] = self.rng.poisson(factor * jobs * (1 - rate), self.pilots) + hits
             counts[row + 1] = hits
         return [counts]
 

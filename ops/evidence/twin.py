@@ -30,26 +30,32 @@ def log_likelihoods(bets: Sequence[Bet], margin: Margin, blocks: Floats) -> Floa
     r, d = margin.ratio, margin.floor
     logs = np.empty((len(bets), n.size))
     odds = r * n / m
+    hit = np.flatnonzero(k + j)
     for family in Family:
         rows = [row for row, bet in enumerate(bets) if bet.family is family]
         if not rows:
             continue
         par = np.array([[bets[row].parameter] for row in rows])
-        # np.log(1 + x) is five times as fast as log1p here and errs by 1e-16 a job.
+        # np.log(1 + x) is five times as fast as log1p here and errs by 1e-16 a job. Most blocks
+        # have no hit, so what a hit changes is added only where there is one.
         if family is Family.RATIO:
-            a = (par - 1) * m / (par * r * n + m)
-            b = a * odds
-            logs[rows] = k * np.log(1 + a) + j * np.log(1 - b) + (m - j) * np.log(1 - b * d)
+            b = (par - 1) * m / (par * r * n + m) * odds
+            logs[rows] = m * np.log(1 - b * d) if d else 0.0
+            c, a = 0.0, b[:, hit] / odds[hit]
         elif family is Family.HALF:
             a = 2 * par / r * np.minimum(1.0, m / (r * n))
             b = a * odds
-            logs[rows] = k * np.log(1 + a * (1 - r / 2)) + (n - k) * np.log(1 - a * r / 2)
-            logs[rows] += j * np.log(1 - b / 2) + (m - j) * np.log(1 - b * (d - 0.5))
+            logs[rows] = n * np.log(1 - a * r / 2) + m * np.log(1 - b * (d - 0.5))
+            c, a = 0.5, a[:, hit]
         else:
             a = (1 - par) * m / (r * (par * n + m))
             b = a * odds
-            logs[rows] = k * np.log(1 + a * (1 - r)) + (n - k) * np.log(1 - a * r)
-            logs[rows] += (m - j) * np.log(1 - b * (d - 1))
+            logs[rows] = n * np.log(1 - a * r) + m * np.log(1 - b * (d - 1))
+            c, a = 1.0, a[:, hit]
+        b = b[:, hit]
+        gain = k[hit] * np.log((1 + a * (1 - r * c)) / (1 - a * r * c))
+        gain += j[hit] * np.log((1 - b * (1 - c)) / (1 - b * (d - c)))
+        logs[np.ix_(rows, hit)] += gain
     return logs
 
 
