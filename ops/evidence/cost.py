@@ -40,10 +40,13 @@ def row(ticks: int) -> Row:
         fast = fast.observe(FAILED, 10.0, 0.005)
         cycle = cycle.observe(SLOW, TICK, 10.0)
         recovery = recovery.observe(1, 0, 10.0)
-    states = {"error": error, "fast path": fast, "cycle": cycle, "recovery": recovery}
-    sizes = {
-        f"{name} bytes": float(len(json.dumps(state.to_json()))) for name, state in states.items()
+    states = {
+        "error": error.to_json(),
+        "fast path": fast.to_json(),
+        "cycle": cycle.to_json(),
+        "recovery": recovery.to_json(),
     }
+    sizes = {f"{name} bytes": float(len(json.dumps(state))) for name, state in states.items()}
     seen = {"us per tick": 1e6 * late, "ratio": late / early, **sizes}
     ok = late / early <= 2 and max(sizes.values()) <= 1024
     text = f"cost of a tick after {ticks:.0e} ticks against 1e+03; state as JSON"

@@ -15,6 +15,7 @@ from ops.evidence.traffic import (
     lognormal,
     lognormal_quantile,
     slow_tenth,
+    stretched,
 )
 from ops.evidence.twin import Floats, TwinCycle, TwinErrors
 
@@ -48,9 +49,13 @@ def cycles(seed: int, pilots: int, scope: float, fault: Survival) -> Floats:
 
 def total_row(row_id: str, mid: bool, pilots: int, scopes: Sequence[float] = FOUR) -> Row:
     """Simulate D1 or D2: every concurrent job fails."""
-    median_max, late_max = ((7, 12, 23, 125), (9, 15, 35, 250)) if mid else (
-        (5, 7, 17, 125),
-        (7, 10, 27, 240),
+    median_max, late_max = (
+        ((7, 12, 23, 125), (9, 15, 35, 250))
+        if mid
+        else (
+            (5, 7, 17, 125),
+            (7, 10, 27, 240),
+        )
     )
     seen, ok = {}, True
     for scope in scopes:
@@ -67,7 +72,13 @@ def total_row(row_id: str, mid: bool, pilots: int, scopes: Sequence[float] = FOU
 def partial_rows(pilots: int) -> list[Row]:
     """Simulate D3 to D5: part of the concurrent jobs fail."""
     cases = (
-        ("D3", "errors .1 -> 20 %", (0.001, 0.2), 10.0, [(22.0, 31.0), (37.0, 51.0), (118.0, 160.0)]),
+        (
+            "D3",
+            "errors .1 -> 20 %",
+            (0.001, 0.2),
+            10.0,
+            [(22.0, 31.0), (37.0, 51.0), (118.0, 160.0)],
+        ),
         ("D4", "errors .5 -> 5 %", (0.005, 0.05), 10.0, about((232, 331, 908))),
         ("D5", "errors .5 -> 1 %", (0.005, 0.01), 60.0, about((9100, 12_300, 27_100))),
     )
@@ -82,21 +93,12 @@ def partial_rows(pilots: int) -> list[Row]:
     return rows
 
 
-def slower(ratio: float) -> Survival:
-    """Give the lognormal cycle times stretched by a ratio."""
-
-    def path(seconds: Floats) -> Floats:
-        return lognormal(seconds / ratio)
-
-    return path
-
-
 def cycle_rows(pilots: int) -> list[Row]:
     """Simulate D6 and D7: slower jobs, and slower slow jobs."""
     seen = {}
     for ratio in (1.25, 2.0):
         for scope in THREE:
-            jobs = cycles(16, pilots, scope, slower(ratio))
+            jobs = cycles(16, pilots, scope, stretched(lognormal, ratio))
             seen[f"x{ratio:g} {name(scope)}"] = middle(jobs)
     ranges = about((1182, 1691, 2993, 123, 154, 342))
     tenth = {name(scope): middle(cycles(17, pilots, scope, slow_tenth)) for scope in THREE}

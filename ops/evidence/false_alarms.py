@@ -18,6 +18,7 @@ from ops.evidence.traffic import (
     lognormal_quantile,
     pareto,
     pareto_quantile,
+    stretched,
 )
 from ops.evidence.twin import TwinCycle, TwinErrors
 from rollout.core.evidence.buckets import GROWTH
@@ -60,10 +61,7 @@ def cycles(
     """Count false reverts on cycle time when concurrent jobs take `slower` times as long."""
     rng = np.random.default_rng([seed, round(scope * 10_000)])
 
-    def concurrent(seconds: object) -> object:
-        return legacy[0](seconds / slower)  # type: ignore[operator,arg-type,return-value] # an array
-
-    path: Survival = concurrent  # type: ignore[assignment] # see above
+    path = stretched(legacy[0], slower)
     traffic = Cycles(rng, pilots, scope, TICK_S, legacy, path, path)
     return reverts(traffic, TwinCycle(pilots), TICK_S, days)
 
@@ -77,7 +75,9 @@ def error_rows(pilots: int, scopes: Sequence[float] = LOW_MID_HIGH) -> list[Row]
     few, some = 4 * pilots / 1000, 9 * pilots / 1000
     return [
         Row("F1", f"equal at .5 %, {text}", equal, "<= 4 of 1000", max(equal.values()) <= few),
-        Row("F2", f"on the revert margin, {text}", edge, "<= 9 of 1000", max(edge.values()) <= some),
+        Row(
+            "F2", f"on the revert margin, {text}", edge, "<= 9 of 1000", max(edge.values()) <= some
+        ),
     ]
 
 

@@ -58,7 +58,10 @@ def cycle_hours(
         n, m = rng.poisson(jobs * scope, 24), rng.poisson(jobs * (1 - scope), 24)
         k50, j50 = rng.binomial(n, p50_new), rng.binomial(m, p50_old)
         # A job beyond the tail is one of those beyond the median.
-        k95, j95 = rng.binomial(k50, min(1.0, p95_new / p50_new)), rng.binomial(j50, p95_old / p50_old)
+        k95, j95 = (
+            rng.binomial(k50, min(1.0, p95_new / p50_new)),
+            rng.binomial(j50, p95_old / p50_old),
+        )
         for hour in range(24):
             medians.append(Counts(int(n[hour]), int(k50[hour]), int(m[hour]), int(j50[hour])))
             tails.append(Counts(int(n[hour]), int(k95[hour]), int(m[hour]), int(j95[hour])))
@@ -128,9 +131,7 @@ def hold_row() -> Row:
         "all fine": decide(7, 1, fine, harm, split),
         "no drills": decide(7, 1, {**fine, "recovery": none}, harm, split),
         "5 pairs": decide(7, 1, {**fine, "recovery": five}, harm, split),
-        "broken sample ratio": decide(
-            7, 1, fine, harm, sample_ratio.finding(9000, 691_000, 0.01)
-        ),
+        "broken sample ratio": decide(7, 1, fine, harm, sample_ratio.finding(9000, 691_000, 0.01)),
         "6 days": decide(6, 1, fine, harm, split),
         "harm at 20": decide(7, 1, fine, {"error_rate": 20.0}, split),
         "fifth look": decide(7, 5, fine, harm, split),

@@ -40,9 +40,7 @@ class Row:
 HEADING = "| id | configuration | observed | accepted | ok |\n|---|---|---|---|---|"
 
 
-def within(
-    observed: Mapping[str, float], ranges: Sequence[tuple[float, float]]
-) -> bool:
+def within(observed: Mapping[str, float], ranges: Sequence[tuple[float, float]]) -> bool:
     """Say whether each number lies in its range, in order."""
     numbers = list(observed.values())
     return all(low <= x <= high for x, (low, high) in zip(numbers, ranges, strict=True))

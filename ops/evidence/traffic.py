@@ -141,6 +141,15 @@ def slow_tenth(seconds: Floats) -> Floats:
     return beyond
 
 
+def stretched(path: Survival, ratio: float) -> Survival:
+    """Give the cycle times of `path` multiplied by a ratio."""
+
+    def longer(seconds: Floats) -> Floats:
+        return path(seconds / ratio)
+
+    return longer
+
+
 class Cycles:
     """Jobs beyond the thresholds of yesterday's legacy histogram, drawn anew each day."""
 

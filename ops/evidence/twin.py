@@ -55,7 +55,7 @@ def log_likelihoods(bets: Sequence[Bet], margin: Margin, blocks: Floats) -> Floa
         b = b[:, hit]
         gain = k[hit] * np.log((1 + a * (1 - r * c)) / (1 - a * r * c))
         gain += j[hit] * np.log((1 - b * (1 - c)) / (1 - b * (d - c)))
-        logs[np.ix_(rows, hit)] += gain
+        logs[np.ix_(np.array(rows), hit)] += gain
     return logs
 
 

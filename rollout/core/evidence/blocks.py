@@ -68,3 +68,7 @@ class BlockBuilder:
         """Read what `to_json` gave; raises BadState or BadCounts."""
         stored = read_object(payload, ["counts", "age_s"])
         return cls(Counts.from_json(stored["counts"]), read_number(stored["age_s"]))
+
+
+EMPTY_BLOCK = BlockBuilder()
+"""The block at the beginning of a step."""

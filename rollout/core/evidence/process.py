@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from math import exp, isclose
 
 from rollout.core.evidence.betting import Bet, Margin, log_likelihood
-from rollout.core.evidence.blocks import BlockBuilder
+from rollout.core.evidence.blocks import EMPTY_BLOCK, BlockBuilder
 from rollout.core.evidence.counts import NO_COUNTS, Counts
 from rollout.core.evidence.errors import BadProcess
-from rollout.core.evidence.restarts import Restarts
+from rollout.core.evidence.restarts import NO_STAKE, Restarts
 from rollout.core.evidence.stored import Json, read_numbers, read_object
 
 WEALTH_MAX = 1e12
@@ -48,13 +48,13 @@ class BettingState:
     """
 
     wealth: tuple[float, ...]
-    block: BlockBuilder = BlockBuilder()
-    restarts: Restarts = Restarts()
+    block: BlockBuilder = EMPTY_BLOCK
+    restarts: Restarts = NO_STAKE
     scored: Counts = NO_COUNTS
 
     def change_scope(self) -> BettingState:
         """Begin a step: only jobs admitted from now on count; what was learnt is kept."""
-        return BettingState(self.wealth, BlockBuilder(), self.restarts.change_scope(), NO_COUNTS)
+        return BettingState(self.wealth, EMPTY_BLOCK, self.restarts.change_scope(), NO_COUNTS)
 
     def to_json(self) -> Json:
         """Give a plain object."""

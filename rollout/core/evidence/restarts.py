@@ -71,3 +71,7 @@ class Restarts:
             read_number(stored["elapsed_s"]),
             read_numbers(stored["lumps_s"]),
         )
+
+
+NO_STAKE = Restarts()
+"""The budget at the beginning of a window."""

@@ -65,6 +65,4 @@ def finding(n_concurrent: int, n_legacy: int, share: float) -> Finding:
         verdict = Verdict.ERROR if broken else Verdict.PASS
         fits = "so routing or counting is broken" if broken else "which fits"
         sentence = f"{seen}, {share:.2%} were intended, {fits}."
-    return Finding(
-        "sample_ratio", verdict, value, LIMIT, n_concurrent, n_legacy, None, sentence
-    )
+    return Finding("sample_ratio", verdict, value, LIMIT, n_concurrent, n_legacy, None, sentence)

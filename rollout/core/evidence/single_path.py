@@ -14,7 +14,7 @@ from math import isclose, log
 from rollout.core.evidence.counts import check_count
 from rollout.core.evidence.errors import BadProcess, BadRate
 from rollout.core.evidence.process import WEALTH_MAX, grow
-from rollout.core.evidence.restarts import Restarts
+from rollout.core.evidence.restarts import NO_STAKE, Restarts
 from rollout.core.evidence.stored import Json, read_count, read_numbers, read_object
 
 RATES = ((0.3, 0.34), (0.6, 0.33), (0.95, 0.33))
@@ -36,7 +36,7 @@ class SinglePathState:
     """Wealth per rate bet on, the waiting stake, and the jobs scored since the step began."""
 
     wealth: tuple[float, ...]
-    restarts: Restarts = Restarts()
+    restarts: Restarts = NO_STAKE
     n: int = 0
     k: int = 0
 

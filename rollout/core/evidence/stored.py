@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from rollout.core.evidence.errors import BadState
 
-Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 """What `json.dumps` writes and `json.loads` gives back, without NaN and infinity."""
 
 _HINT = "start this window afresh; the decisions already made stay in the history"
