@@ -36,7 +36,7 @@ bench: $(STAMP) ## costs on the job's way, beside their peers; writes reports/be
 	$(BIN)/python -m ops.bench
 
 evidence: $(STAMP) ## the table of docs/evidence.md, simulated anew (about 20 minutes); writes reports/evidence.json
-	$(BIN)/python -m ops.evidence
+	$(BIN)/python -m ops.evidence --jobs 2
 
 clean: ## remove the virtual environment, reports and state
 	rm -rf $(VENV) $(REPORTS) .rollout

@@ -12,7 +12,8 @@ from rollout.core.evidence.error_rate import ErrorRate
 from rollout.core.evidence.fast_path import FastPath
 from rollout.core.evidence.recovery_watch import RecoveryWatch
 
-BATCH = 1000
+BATCH = 500
+REPEATS = 10
 TICK = Counts(6, 0, 6, 0)
 FAILED = Counts(6, 1, 6, 0)
 SLOW = Counts(6, 3, 6, 3)
@@ -29,10 +30,10 @@ def row(ticks: int) -> Row:
             error = error.observe(FAILED if number % 30 == 0 else TICK, 10.0)
         return (process_time() - begin) / BATCH
 
-    early = min(batch() for _ in range(5))
-    for _ in range(ticks // BATCH - 10):
+    early = min(batch() for _ in range(REPEATS))
+    for _ in range(ticks // BATCH - 2 * REPEATS):
         batch()
-    late = min(batch() for _ in range(5))
+    late = min(batch() for _ in range(REPEATS))
     fast = FastPath.fresh().change_scope()
     cycle = CycleTime.fresh().change_scope()
     recovery = RecoveryWatch.fresh().change_scope()

@@ -14,14 +14,17 @@ from rollout.core.evidence.counts import Counts
 from rollout.core.evidence.process import BettingProcess
 from rollout.core.evidence.restarts import SCOPE_STAKE
 
-_HALVINGS = 40  # 2**-40 is far below any rate that could matter
 
+def smallest(
+    seen: Callable[[float], bool], low: float, high: float, halvings: int = 40
+) -> float | None:
+    """Find the smallest value in low..high that would have been seen; None when none would.
 
-def smallest(seen: Callable[[float], bool], low: float, high: float) -> float | None:
-    """Find the smallest value in low..high that would have been seen; None when none would."""
+    The answer errs upwards, by (high - low) / 2**halvings.
+    """
     if not seen(high):
         return None
-    for _ in range(_HALVINGS):
+    for _ in range(halvings):
         middle = (low + high) / 2
         if seen(middle):
             high = middle

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite, log
+from math import exp, isfinite, log
 from typing import Any
 
 import numpy as np
 from scipy.stats import permutation_test
 
+from rollout.core.evidence.detectable import smallest
 from rollout.core.evidence.errors import BadDuration, BadRate
 from rollout.core.evidence.verdict import Finding, Verdict
 
@@ -29,6 +30,9 @@ RESAMPLES_MAX = 2**14 - 1
 """Up to 13 pairs every flip is tried, so the test is exact; beyond, the latest 13 pairs count."""
 
 PAIRS_EXACT_MAX = 13
+
+RATIO_MAX = 100.0
+"""Ratios of recovery times are looked for up to this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,22 @@ def finding(pairs: Sequence[DrillPair], ratio: float) -> Finding:
             f"{len(used)} drills {shown} recovery within {ratio:g} times legacy (p {p_value:.4f})."
         )
     n = len(used)
-    # With fewer than 6 pairs no result at all could have been told from chance.
-    detectable = ratio if n >= PAIRS_MIN else None
-    return Finding("recovery", verdict, p_value, P_LIMIT, n, n, detectable, sentence)
+    return Finding("recovery", verdict, p_value, P_LIMIT, n, n, detectable(used), sentence)
+
+
+def detectable(pairs: Sequence[DrillPair]) -> float | None:
+    """Find the smallest ratio of recovery times that these drills rule out.
+
+    Returns:
+        The least m for which the pairs would pass, 1/100..100: the upper end of the exact 97.5 %
+        confidence interval of the ratio; None with fewer than 6 pairs, which rule out nothing.
+    """
+    if len(pairs) < PAIRS_MIN:
+        return None
+    logs = [log(pair.concurrent_s / pair.legacy_s) for pair in pairs]
+
+    def ruled_out(log_ratio: float) -> bool:
+        return sign_flip([x - log_ratio for x in logs]) <= P_LIMIT
+
+    found = smallest(ruled_out, -log(RATIO_MAX), log(RATIO_MAX), halvings=20)
+    return None if found is None else exp(found)

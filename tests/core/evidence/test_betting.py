@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import comb, exp
 
 import pytest
@@ -63,7 +64,7 @@ def test_a_concurrent_failure_never_lowers_wealth(bet: Bet, margin: Margin, n: i
     logs = [
         log_likelihood(bet.family, bet.parameter, margin, Counts(n, 0, m, j)) for j in range(m + 1)
     ]
-    assert all(later <= earlier + 1e-12 for earlier, later in zip(logs, logs[1:], strict=False))
+    assert all(later <= earlier + 1e-12 for earlier, later in pairwise(logs))
 
 
 def test_a_block_without_a_path_is_refused() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.core.evidence.blocks import BLOCK_AGE_S_MAX, EMPTY_BLOCK, BlockBuilder
@@ -39,6 +39,7 @@ def test_one_tick_longer_than_the_limit_is_kept() -> None:
     assert closed == Counts(2, 0, 3, 0)
 
 
+@settings(max_examples=30)
 @given(st.lists(counts(3), max_size=30))
 def test_no_job_is_counted_twice(ticks: list[Counts]) -> None:
     """Closed blocks and the open one add up to what came in, while nothing is discarded."""

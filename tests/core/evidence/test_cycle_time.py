@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.core.evidence.buckets import Histogram, bucket_edge_s
@@ -109,6 +109,7 @@ def test_impossible_tick_is_refused(tick_s: float) -> None:
         begin().observe(NO_COUNTS, NO_COUNTS, tick_s)
 
 
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=10))
 def test_storage_is_the_identity(jobs: list[tuple[int, int]]) -> None:
     """Storing between ticks changes nothing, and a state stays under 1 KB."""

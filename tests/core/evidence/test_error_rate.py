@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.core.evidence.betting import Margin
@@ -44,6 +44,7 @@ def test_vectors(vector: dict[str, Any]) -> None:
     assert alarm == vector["alarm_tick"]
 
 
+@settings(max_examples=30)
 @given(st.lists(counts(), max_size=15))
 def test_statistic_stays_a_number_and_storage_is_the_identity(seen: list[Counts]) -> None:
     """The statistic is never negative, and storing between ticks changes nothing."""

@@ -7,7 +7,7 @@ from math import comb, exp
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.core.evidence.counts import Counts
@@ -64,6 +64,7 @@ def test_jobs_that_raised_the_alarm_do_not_confirm_it() -> None:
     assert not state.latched
 
 
+@settings(max_examples=30)
 @given(st.lists(counts(), max_size=15))
 def test_statistics_stay_numbers_and_storage_is_the_identity(seen: list[Counts]) -> None:
     """Neither statistic is ever negative, and storing between ticks changes nothing."""

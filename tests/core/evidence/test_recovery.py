@@ -52,6 +52,13 @@ def test_equal_recovery_passes_by_the_ratio() -> None:
     assert finding([slow] * 12, 1.5).verdict is Verdict.INSUFFICIENT
 
 
+def test_detectable_ratio_is_where_the_drills_would_just_pass() -> None:
+    """Six drills at half of legacy's time rule out any ratio over .5, and five rule out nothing."""
+    found = finding([FASTER] * 6, 1.5)
+    assert found.detectable == pytest.approx(0.5, rel=1e-3)
+    assert finding([FASTER] * 5, 1.5).detectable is None
+
+
 def test_pairs_in_which_neither_recovered_do_not_count() -> None:
     """Two caps compare nothing, so they neither help nor fill up the six."""
     assert finding([FASTER] * 5 + [CENSORED] * 5, 1.5).verdict is Verdict.INSUFFICIENT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
@@ -20,6 +20,7 @@ def test_vectors() -> None:
         assert found == pytest.approx(vector["e"], rel=1e-9)
 
 
+@settings(max_examples=30)
 @given(st.integers(1, 60), st.floats(0.01, 0.99))
 def test_e_value_is_one_on_average(jobs: int, share: float) -> None:
     """Summed over every split of a correct router the e-value is exactly 1: it is fair."""
