@@ -49,8 +49,16 @@ class Margin:
         return self.absolute / self.ratio
 
     def limit(self, rate_legacy: float) -> float:
-        """Give the largest concurrent rate that is still within the margin, at most 1."""
+        """Give the rate a promotion is held against: ratio x legacy + absolute, at most 1."""
         return min(1.0, self.ratio * rate_legacy + self.absolute)
+
+    def harmless(self, rate_legacy: float) -> float:
+        """Give the largest concurrent rate under H0: ratio x q, at most 1.
+
+        It is absolute x rate_legacy under `limit`, which is nothing at the rates of a healthy
+        path. Between the two the bets may win, by a little: the promise ends here.
+        """
+        return min(1.0, self.ratio * (rate_legacy + self.floor * (1 - rate_legacy)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,4 +72,4 @@ def detectable_rate(process: BettingProcess, scored: Counts) -> float | None:
             for index, bet in enumerate(process.bets)
         )
 
-    return smallest(seen, process.margin.limit(p_legacy), 1.0)
+    return smallest(seen, process.margin.harmless(p_legacy), 1.0)

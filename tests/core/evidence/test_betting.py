@@ -36,13 +36,13 @@ def test_vectors() -> None:
     st.integers(1, 7),
     st.integers(1, 7),
     st.floats(0.0, 1.0),
-    st.floats(0.0, 1.0),
+    st.one_of(st.just(1.0), st.floats(0.0, 1.0)),
 )
 def test_wealth_does_not_grow_on_average_within_the_margin(
     bet: Bet, margin: Margin, n: int, m: int, p_legacy: float, share: float
 ) -> None:
     """E[L] <= 1 by summing over every outcome, up to and on the boundary of the margin."""
-    p = share * margin.limit(p_legacy)
+    p = share * margin.harmless(p_legacy)
     total = 0.0
     for k in range(n + 1):
         for j in range(m + 1):
@@ -51,7 +51,14 @@ def test_wealth_does_not_grow_on_average_within_the_margin(
             total += chance * exp(
                 log_likelihood(bet.family, bet.parameter, margin, Counts(n, k, m, j))
             )
-    assert total <= 1 + 1e-9
+    assert total <= 1 + 1e-12
+
+
+@given(st.sampled_from(MARGINS), st.floats(0.0, 1.0))
+def test_promotion_limit_is_hardly_above_the_harmless_rate(margin: Margin, rate: float) -> None:
+    """The two readings of "r times legacy plus delta" differ by delta x legacy at most."""
+    between = margin.limit(rate) - margin.harmless(rate)
+    assert -1e-12 <= between <= margin.absolute * rate + 1e-12
 
 
 @given(st.sampled_from(EVERY_BET), st.sampled_from(MARGINS), st.integers(1, 40), st.integers(1, 40))
