@@ -6,7 +6,8 @@ import numpy as np
 
 from ops.evidence.row import Row
 from ops.evidence.traffic import DAY_S, JOBS_A_DAY
-from ops.evidence.twin import Floats, TwinErrors
+from ops.evidence.twin import Floats
+from ops.evidence.watches import TwinErrors
 
 TICK_S = 10.0
 HOURS = 3

@@ -6,18 +6,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ops.evidence.pilots import exposed, middle
-from ops.evidence.row import Row, about, within
-from ops.evidence.traffic import (
+from ops.evidence.cycles import (
     Cycles,
-    Failures,
     Survival,
     lognormal,
     lognormal_quantile,
     slow_tenth,
     stretched,
 )
-from ops.evidence.twin import Floats, TwinCycle, TwinErrors
+from ops.evidence.pilots import exposed, middle
+from ops.evidence.row import Row, about, within
+from ops.evidence.traffic import Failures
+from ops.evidence.twin import Floats
+from ops.evidence.watches import TwinCycle, TwinErrors
 
 TICK_S = 10.0
 THREE = (0.01, 0.08, 0.50)

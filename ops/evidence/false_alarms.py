@@ -6,13 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ops.evidence.pilots import DAYS, per_scope, reverts
-from ops.evidence.row import Row, within
-from ops.evidence.traffic import (
-    DAY_S,
+from ops.evidence.cycles import (
     Cycles,
-    Failures,
-    Outages,
     Survival,
     lognormal,
     lognormal_quantile,
@@ -20,10 +15,13 @@ from ops.evidence.traffic import (
     pareto_quantile,
     stretched,
 )
-from ops.evidence.twin import TwinCycle, TwinErrors
+from ops.evidence.pilots import DAYS, per_scope, reverts
+from ops.evidence.row import Row, within
+from ops.evidence.traffic import DAY_S, Failures, Outages
+from ops.evidence.watches import TwinCycle, TwinErrors
 from rollout.core.evidence.buckets import GROWTH
-from rollout.core.evidence.cycle_time import REVERT_SHIFT
 from rollout.core.evidence.error_rate import REVERT_MARGIN
+from rollout.core.evidence.thresholds import REVERT_SHIFT
 
 RATE = 0.005
 TICK_S = 60.0

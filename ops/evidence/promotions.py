@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ops.evidence.cycles import lognormal, lognormal_quantile
 from ops.evidence.row import Row
-from ops.evidence.traffic import DAY_S, JOBS_A_DAY, lognormal, lognormal_quantile
+from ops.evidence.traffic import DAY_S, JOBS_A_DAY
 from rollout.core.evidence import sample_ratio
 from rollout.core.evidence.betting import Margin
 from rollout.core.evidence.buckets import GROWTH

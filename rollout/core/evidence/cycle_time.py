@@ -1,10 +1,9 @@
 """Is the concurrent path slower than legacy was yesterday?
 
-Once a day the legacy histogram gives two thresholds, its median and its 95th percentile. A job is
-slow when it takes longer, finished or not. Slow jobs are compared like failed ones; the thresholds
-of the concurrent path lie a little higher, which is the margin.
+Jobs beyond yesterday's legacy median, and beyond its 95th percentile, are compared like failed ones
+(`thresholds`). The thresholds of the concurrent path lie a little higher, which is the margin.
 
-Source: evidence method, sections 1, 4 and 5; Shekhar & Ramdas (arXiv 2112.09162).
+Source: evidence method, section 4; Shekhar & Ramdas (arXiv 2112.09162).
 """
 
 from __future__ import annotations
@@ -12,22 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rollout.core.evidence.betting import Bet, Family, Margin
-from rollout.core.evidence.buckets import GROWTH, Histogram, bucket_index
 from rollout.core.evidence.counts import Counts, check_count
 from rollout.core.evidence.detectable import detectable_rate
 from rollout.core.evidence.errors import BadCounts
 from rollout.core.evidence.process import BettingProcess, BettingState
 from rollout.core.evidence.stored import Json, read_flag, read_object
+from rollout.core.evidence.thresholds import REVERT_SHIFT, slowdown
 from rollout.core.evidence.verdict import Finding, Verdict
-
-REVERT_SHIFT = 2
-"""Buckets by which the concurrent path may be slower before the revert test counts it: 4.1 %."""
 
 REVERT_ALPHA = 0.003
 """Chance of a false revert by this test in 28 days."""
-
-THRESHOLD_JOBS_MIN = 100
-"""Fewer legacy jobs in a day give no 95th percentile worth testing against."""
 
 MEDIAN = BettingProcess(
     tuple(Bet(Family.HALF, kappa, 0.25) for kappa in (0.03, 0.08, 0.2, 0.6)),
@@ -39,41 +32,6 @@ TAIL = BettingProcess(
     Margin(),
     REVERT_ALPHA,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """Yesterday's legacy median and 95th percentile, as buckets."""
-
-    median: int
-    tail: int
-
-    @classmethod
-    def from_legacy(cls, yesterday: Histogram) -> Thresholds | None:
-        """Read the thresholds off a day of legacy jobs; None when there were too few."""
-        if yesterday.total < THRESHOLD_JOBS_MIN:
-            return None
-        median, tail = yesterday.quantile_bucket(0.5), yesterday.quantile_bucket(0.95)
-        return None if median is None or tail is None else cls(median, tail)
-
-
-def is_slow(duration_s: float, threshold: int, shift: int = 0) -> bool:
-    """Say whether a job took longer than a threshold.
-
-    Args:
-        duration_s: Cycle time, or the age so far of a job that still runs; seconds.
-        threshold: Bucket of the legacy path.
-        shift: Buckets of margin: 0 for legacy jobs, `REVERT_SHIFT` for concurrent ones.
-
-    Raises:
-        BadDuration: NaN, negative or absurd; see `bucket_index`.
-    """
-    return bucket_index(duration_s) > threshold + shift
-
-
-def slowdown(buckets: int) -> float:
-    """Give a shift in buckets as a ratio of times, such as 1.041 for 2."""
-    return GROWTH**buckets
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from rollout.core.evidence.buckets import Histogram, bucket_edge_s
 from rollout.core.evidence.counts import NO_COUNTS, Counts
-from rollout.core.evidence.cycle_time import (
+from rollout.core.evidence.cycle_time import CycleTime
+from rollout.core.evidence.errors import BadCounts, BadDuration, BadState
+from rollout.core.evidence.thresholds import (
     REVERT_SHIFT,
     THRESHOLD_JOBS_MIN,
-    CycleTime,
     Thresholds,
     is_slow,
     slowdown,
 )
-from rollout.core.evidence.errors import BadCounts, BadDuration, BadState
 from rollout.core.evidence.verdict import Verdict
 from tests.core.evidence.strategies import NO_TICK_S
 

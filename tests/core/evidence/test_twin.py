@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ops.evidence.twin import TwinCycle, TwinErrors
+from ops.evidence.watches import TwinCycle, TwinErrors
 from rollout.core.evidence.counts import Counts
 from rollout.core.evidence.cycle_time import CycleTime
 from rollout.core.evidence.error_rate import ErrorRate
