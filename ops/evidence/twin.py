@@ -83,12 +83,13 @@ class TwinBetting:
         self.age[which] = 0.0
         self.statistic[which] = start
 
-    def observe(self, tick: Floats, tick_s: float) -> None:
-        """Take in one tick of every pilot."""
+    def observe(self, tick: Floats, tick_s: float, among: Flags | None = None) -> None:
+        """Take in one tick of every pilot; blocks close only `among` these, when given."""
         if self.process.restarting:
             self.pend += STEADY_STAKE * tick_s / PERIOD_S
         self._merge(tick, tick_s)
-        closed = np.flatnonzero((self.open[0] > 0) & (self.open[2] > 0))
+        both = (self.open[0] > 0) & (self.open[2] > 0)
+        closed = np.flatnonzero(both if among is None else both & among)
         if not closed.size:
             return
         logs = log_likelihoods(self.process.bets, self.process.margin, self.open[:, closed])

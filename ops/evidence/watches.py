@@ -32,7 +32,7 @@ class TwinFastPath:
         self.alone.observe(tick[0], tick[1], tick_s, fast_path.CAP_MIN)
         if self.running.any():
             # Pilots at rest are carried along and get a fresh comparison when theirs begins.
-            self.compared.observe(tick, tick_s)
+            self.compared.observe(tick, tick_s, self.running)
         leaning = self.alone.statistic >= 1.0
         beginning = leaning & ~self.running
         if beginning.any():

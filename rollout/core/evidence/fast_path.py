@@ -121,23 +121,29 @@ class FastPath:
         both = after.statistic >= LIMIT and after.corroborated >= CORROBORATION_LIMIT
         return replace(after, latched=True) if both else after
 
-    def finding(self) -> Finding:
-        """Say what the test says now; the value is the watch over the concurrent path alone."""
+    def finding(self, rate_legacy: float | None) -> Finding:
+        """Say what the test says now; the value is the watch over the concurrent path alone.
+
+        Args:
+            rate_legacy: As in `observe`; it sets what could have been seen.
+        """
+        n = self.alone.n
         n_legacy = self.corroboration.scored.n_legacy if self.corroboration else 0
+        detectable = ALONE.detectable(n, cap_from(rate_legacy), LIMIT)
         if self.latched:
             verdict = Verdict.REGRESS
             sentence = "The concurrent path fails nearly everywhere and legacy does not."
-        elif self.alone.n == 0:
+        elif detectable is None:
             verdict = Verdict.INSUFFICIENT
-            sentence = "No job of the concurrent path was scored in this step."
+            sentence = f"{n} concurrent jobs in this step would not show even a total failure."
         elif self.statistic >= LIMIT:
-            verdict = Verdict.PASS
+            verdict = Verdict.INSUFFICIENT
             sentence = "The concurrent path fails widely, and legacy seems to fail with it."
         else:
             verdict = Verdict.PASS
-            sentence = f"No total failure in {self.alone.n} jobs of the concurrent path."
+            sentence = f"No total failure in {n} concurrent jobs; {detectable:.0%} would show."
         return Finding(
-            "fast_path", verdict, self.statistic, LIMIT, self.alone.n, n_legacy, None, sentence
+            "fast_path", verdict, self.statistic, LIMIT, n, n_legacy, detectable, sentence
         )
 
     def to_json(self) -> Json:

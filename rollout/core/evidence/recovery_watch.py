@@ -70,20 +70,21 @@ class RecoveryWatch:
 
     def finding(self) -> Finding:
         """Say what the test says now."""
-        n, k = self.slow.n, self.slow.k
+        n, k, limit = self.slow.n, self.slow.k, 1.0 / REVERT_ALPHA
+        detectable = PROCESS.detectable(n, SLOW_SHARE_MAX, limit)
         if self.failed:
             verdict = Verdict.REGRESS
             sentence = "A job was lost, or the concurrent path did not recover at all."
         elif self.latched:
             verdict = Verdict.REGRESS
             sentence = f"{k} of {n} recoveries took over {SLOW_FACTOR:g} legacy medians."
-        elif n == 0:
-            verdict, sentence = Verdict.INSUFFICIENT, "No recovery was seen in this step."
+        elif detectable is None:
+            verdict = Verdict.INSUFFICIENT
+            sentence = f"{n} recoveries would not have been an alarm even if all were slow."
         else:
             verdict = Verdict.PASS
             sentence = f"{k} of {n} recoveries were slow, which is no alarm."
-        limit = 1.0 / REVERT_ALPHA
-        return Finding("recovery_watch", verdict, self.statistic, limit, n, 0, None, sentence)
+        return Finding("recovery_watch", verdict, self.statistic, limit, n, 0, detectable, sentence)
 
     def to_json(self) -> Json:
         """Give a plain object."""

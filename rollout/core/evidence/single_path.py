@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from math import isclose, log
 
 from rollout.core.evidence.counts import check_count
+from rollout.core.evidence.detectable import smallest
 from rollout.core.evidence.errors import BadProcess, BadRate
 from rollout.core.evidence.process import WEALTH_MAX, grow
-from rollout.core.evidence.restarts import NO_STAKE, Restarts
+from rollout.core.evidence.restarts import NO_STAKE, SCOPE_STAKE, Restarts
 from rollout.core.evidence.stored import Json, read_count, read_numbers, read_object
 
 RATES = ((0.3, 0.34), (0.6, 0.33), (0.95, 0.33))
@@ -104,6 +105,29 @@ class SinglePathProcess:
         return sum(
             weight * held for (_, weight), held in zip(self.rates, state.wealth, strict=True)
         )
+
+    def detectable(self, n: int, cap: float, limit: float) -> float | None:
+        """Find the smallest rate that n jobs would have shown, on average, to be over the cap.
+
+        Args:
+            n: Jobs scored since the step began.
+            cap: As in `observe`.
+            limit: The statistic that reverts.
+
+        Returns:
+            A rate in cap..1; None when not even n hits would have reached the limit.
+        """
+        needed = log(limit / SCOPE_STAKE)
+
+        def seen(rate: float) -> bool:
+            return any(
+                log(weight) + n * (rate * log(bet / cap) + (1 - rate) * log((1 - bet) / (1 - cap)))
+                >= needed
+                for bet, weight in self.rates
+                if bet > cap
+            )
+
+        return smallest(seen, cap, 1.0)
 
     def from_json(self, payload: Json) -> SinglePathState:
         """Read a state back; raises BadState when it was stored by other rates."""

@@ -45,7 +45,8 @@ def test_common_outage_does_not_revert() -> None:
         state = state.observe(Counts(6, 6, 6, 6), 10.0, 0.005)
     assert state.statistic >= LIMIT
     assert not state.latched
-    assert "legacy seems to fail with it" in state.finding().sentence
+    assert state.finding(0.005).verdict is Verdict.INSUFFICIENT
+    assert "legacy seems to fail with it" in state.finding(0.005).sentence
 
 
 def test_legacy_without_jobs_does_not_revert() -> None:
@@ -105,11 +106,14 @@ def test_cap_follows_legacy() -> None:
 
 
 def test_no_jobs_is_insufficient() -> None:
-    """Without a scored job of the concurrent path there is no PASS."""
-    assert begin().finding().verdict is Verdict.INSUFFICIENT
-    silent = begin().observe(Counts(0, 0, 50, 0), 10.0, 0.005)
-    assert silent.finding().verdict is Verdict.INSUFFICIENT
-    assert silent.observe(Counts(1, 0, 5, 0), 10.0, 0.005).finding().verdict is Verdict.PASS
+    """Without enough jobs of the concurrent path to show a total failure there is no PASS."""
+    for tick in (Counts(0, 0, 0, 0), Counts(0, 0, 50, 0), Counts(4, 0, 50, 0)):
+        found = begin().observe(tick, 10.0, 0.005).finding(0.005)
+        assert (found.verdict, found.detectable) == (Verdict.INSUFFICIENT, None)
+    enough = begin().observe(Counts(12, 0, 50, 0), 10.0, 0.005)
+    assert enough.finding(0.005).verdict is Verdict.PASS
+    # A legacy path that fails everywhere leaves no rate to bet on.
+    assert enough.finding(1.0).verdict is Verdict.INSUFFICIENT
 
 
 def test_single_path_refuses_what_cannot_be() -> None:

@@ -103,7 +103,7 @@ def test_slow_recoveries_revert() -> None:
     watch = RecoveryWatch.fresh().change_scope()
     assert watch.finding().verdict is Verdict.INSUFFICIENT
     watch = watch.observe(1, int(is_slow(31.0, 10.0)), 3600.0)
-    assert watch.finding().verdict is Verdict.PASS
+    assert watch.finding().verdict is Verdict.INSUFFICIENT
     for _ in range(3):
         watch = watch.observe(1, 1, 3600.0)
     assert watch.finding().verdict is Verdict.REGRESS
