@@ -44,7 +44,9 @@ def main() -> int:
 
 def _one(order: Order, folder: Path, sums: Sums) -> bool:
     """Run one seed and say what came of it; True when it broke a promise."""
-    print(f"seed {order.seed}: {order.jobs} jobs, {order.faults} faults, {order.ledger}", flush=True)
+    print(
+        f"seed {order.seed}: {order.jobs} jobs, {order.faults} faults, {order.ledger}", flush=True
+    )
     result = run(order, folder)
     found = check(result.evidence)
     sums.add(result, found)

@@ -103,9 +103,11 @@ def _make(path: JobPath, what: str, seconds: float, job: Job) -> str:
     return str(path)
 
 
-@signals.worker_ready.connect
 def _ready(**kwargs: Any) -> None:
     history.write("worker ready")
+
+
+signals.worker_ready.connect(_ready, weak=False)
 
 
 _PAGES_MAX = 4_294_967_294

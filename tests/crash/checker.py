@@ -13,28 +13,16 @@ answered before anybody asked to lift the kill. So a paused process cannot cause
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
-from tests.crash.evidence import Evidence, Row, wall_ns
+from tests.crash.evidence import Evidence, Row
 from tests.crash.history import Event
+from tests.crash.kill_rules import FOREVER, kills
+from tests.crash.violation import Violation
 
 _STEP_NS_MAX = 5_000_000
 """Half a run apart, the two clocks may differ by this much; slewing stays far below."""
-_WAY_NS = 1_000_000
-"""Way lines are cut to the millisecond."""
-_FOREVER = 2**63
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """One broken promise. `excused` is a loss that the README says is not promised away."""
-
-    kind: str
-    job: str
-    said: str
-    excused: bool = False
-
 
 KINDS = (
     "lost",
@@ -111,98 +99,12 @@ def commits(evidence: Evidence) -> Iterator[Violation]:
         if effects > 1 or ways > 1 or len(attempts[job]) > 1:
             said = f"{effects} effects, {ways} in its way, attempts {sorted(attempts[job])}"
             yield Violation("committed twice", job, said)
-        elif row is not None and row.name in evidence.with_effect:
-            if (row.state == "committed") != (effects == 1):
-                yield Violation("effect missing", job, f"{row.state} with {effects} effects")
+        elif row is not None and row.name in evidence.with_effect and not _fits(row, effects):
+            yield Violation("effect missing", job, f"{row.state} with {effects} effects")
 
 
-# Kills ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """One kill on one sub-pipeline: from when it held, and until when at the least."""
-
-    name: str
-    fence: int
-    held_from: int
-    held_until: int
-
-
-def kills_of(events: list[Event]) -> list[Kill]:
-    """Kills that were acknowledged (or whose fence was), with the time they surely held."""
-    found = []
-    asked: dict[str, int] = {}
-    acknowledged = {e["kill_id"]: e for e in events if e["what"] == "kill acknowledged"}
-    for event in events:
-        if event["what"] == "kill asked":
-            asked[event["who"]] = event["t"]
-        if event["what"] != "fenced":
-            continue
-        answer = acknowledged.get(event["kill_id"])
-        blocked = answer is not None and answer["complete"]
-        for name, fence in event["fences"].items():
-            lifted = _lifted(events, name, asked.get(event["who"], event["t"]))
-            # Without the store's latch only the fence was promised, not that no job starts.
-            until = lifted if blocked else event["t"]
-            found.append(Kill(name, fence, event["t"], until))
-    return found
-
-
-def _lifted(events: list[Event], name: str, since: int) -> int:
-    """When the first rearm was asked that was not over before the kill was asked."""
-    open_: dict[tuple[str, str | None], int] = {}
-    for event in events:
-        key = (event["who"], event.get("name"))
-        if event["what"] == "rearm asked" and event["name"] in (None, name):
-            open_[key] = event["t"]
-        elif event["what"] == "rearm ended" and key in open_:
-            asked = open_.pop(key)
-            if event["t"] > since and not event["refused"]:
-                return min([asked, *open_.values()])
-    return min(open_.values(), default=_FOREVER)
-
-
-def kills(evidence: Evidence, offset: int) -> Iterator[Violation]:
-    """After an acknowledged kill nothing starts concurrently and nothing older commits."""
-    by_name: defaultdict[str, list[Kill]] = defaultdict(list)
-    for kill in kills_of(evidence.events):
-        by_name[kill.name].append(kill)
-    granted = set()
-    for event in evidence.events:
-        if event["what"] != "claimed" or event["path"] != "concurrent":
-            continue
-        granted.add((event["job"], event["attempt"]))
-        for kill in by_name[event["name"]]:
-            began = event["t0"] > kill.held_from or event["fence"] == kill.fence
-            if began and event["t"] < kill.held_until:
-                yield Violation("start after kill", event["job"], f"fence {kill.fence}")
-                break
-    for row in evidence.rows.values():
-        yield from _row_against_kills(row, by_name[row.name], granted, offset)
-
-
-def _row_against_kills(
-    row: Row, kills: list[Kill], granted: set[tuple[str, int]], offset: int
-) -> Iterator[Violation]:
-    """Judge by the ledger's own times: starts no process lived to tell of, and commits."""
-    for line in row.way:
-        if line["what"] != "started" or line.get("path") != "concurrent":
-            continue
-        at = wall_ns(line["at"]) - offset
-        told = (row.job_id, line["attempt"]) in granted
-        for kill in kills:
-            # When it was answered is unknown here, so only a kill that was never lifted counts.
-            if not told and at > kill.held_from + _WAY_NS and kill.held_until == _FOREVER:
-                yield Violation("start after kill", row.job_id, "in its way only")
-                break
-    if row.state != "committed" or row.path != "concurrent" or row.finished_at is None:
-        return
-    for kill in kills:
-        late = row.finished_at - offset > kill.held_from + _WAY_NS
-        if row.fence_revision < kill.fence and late:
-            yield Violation("commit after fence", row.job_id, f"fence {kill.fence}")
-            return
+def _fits(row: Row, effects: int) -> bool:
+    return effects == int(row.state == "committed")
 
 
 # Scope, store, rest --------------------------------------------------------------------------
@@ -242,7 +144,7 @@ def outages(evidence: Evidence) -> Iterator[Violation]:
         elif event["what"] == "store back" and event["worker"] in gone:
             windows[event["worker"]].append((gone.pop(event["worker"]), event["t"]))
     for worker, since in gone.items():
-        windows[worker].append((since, _FOREVER))
+        windows[worker].append((since, FOREVER))
     for event in evidence.events:
         if event["what"] != "claimed" or event["path"] != "concurrent":
             continue
@@ -270,7 +172,7 @@ def rest(evidence: Evidence, offset: int) -> Iterator[Violation]:
     if open_:
         times.append(max(ended, times[-1]))
     limit_ns = int(evidence.rest_s * 1e9)
-    for before, after in zip(times, times[1:], strict=False):
+    for before, after in pairwise(times):
         if after - before > limit_ns:
             still = [row.job_id for row in evidence.rows.values() if row.finished_at is None]
             said = f"nothing finished for {(after - before) / 1e9:.0f} s with everything up"

@@ -85,7 +85,6 @@ def collect(plant: "Plant") -> Evidence:
             Change(row.name, row.event, json.loads(row.before), json.loads(row.after))
             for row in logged
         ]
-        scopes = dict(
-            connection.execute(text("SELECT name, scope_bp FROM sub_pipeline")).tuples().all()
-        )
+        found = connection.execute(text("SELECT name, scope_bp FROM sub_pipeline"))
+        scopes = {str(name): int(scope_bp) for name, scope_bp in found}
     return Evidence(read_all(plant.histories), rows, effects, changes, REST_S, scopes)

@@ -4,13 +4,15 @@ import json
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.crash.checker import Violation, wall_offset
+from tests.crash.checker import wall_offset
 from tests.crash.evidence import wall_ns
 from tests.crash.run import Result
+from tests.crash.violation import Violation
 
 _AFTER_NS = 6_000_000_000
 """A job is affected by a fault when it is moved or refused until this long after its end."""
@@ -110,7 +112,8 @@ class Sums:
         ended = {e["n"]: e["t"] for e in evidence.events if e["what"] == "fault ended"}
         self.faults += len(begun)
         for number, event in begun.items():
-            since, until = event["t"], ended.get(number, event["t"])
+            since = int(event["t"])
+            until = int(ended.get(number, since))
             one = self.by_fault.setdefault(event["kind"], KindSum())
             near = [m for m in moved if since <= m[0] <= until + _AFTER_NS]
             doubles = [r for r in refused if since <= r[0] <= until + _AFTER_NS]
@@ -151,7 +154,7 @@ def longest_still_s(finished: list[int], since: int, until: int) -> float:
     """Longest pause between two finished jobs that overlaps a time span, in seconds."""
     first = max(0, bisect_left(finished, since) - 1)
     times = finished[first : bisect_right(finished, until) + 1]
-    return max((b - a for a, b in zip(times, times[1:], strict=False)), default=0) / 1e9
+    return max((b - a for a, b in pairwise(times)), default=0) / 1e9
 
 
 def table(report: dict[str, Any]) -> str:

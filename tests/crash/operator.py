@@ -12,7 +12,7 @@ from rollout.core.stages import Event
 from tests.crash.app import NAMES, history, runtime
 
 _CALM_BP = 8000
-_PAUSE_S = (0.3, 1.6)
+_PAUSE_S = (0.4, 2.4)
 
 
 class Operator:
@@ -26,14 +26,14 @@ class Operator:
         """Do one thing to one sub-pipeline."""
         name = self._rng.choices(NAMES, (3, 1))[0]
         dice = self._rng.random()
-        if dice < 0.22:
+        if dice < 0.15:
             self._kill(name if self._rng.random() < 0.8 else None)
             time.sleep(self._rng.uniform(0.1, 1.0))
-        elif dice < 0.40:
+        elif dice < 0.30:
             self._change(name, Event.DOUBLE)
-        elif dice < 0.50:
+        elif dice < 0.36:
             self._change(name, Event.REVERT)
-        elif dice < 0.58:
+        elif dice < 0.46:
             self._change(name, Event.SCOPE, self._rng.choice((0, 200, 3000, 9500)))
         else:
             self._open(name)

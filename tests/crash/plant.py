@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 from sqlalchemy import text
 
 from rollout.adapters.sql.migrate import migrate
@@ -69,7 +71,10 @@ class Plant:
         self.postgres = Postgres(self.folder, self.ports["ledger"])
         self.settings = self._settings(linked=False)
         self.runtime: WatchedRuntime = watched_runtime(self.settings, self.history)
-        self._broker = Redis(port=self.ports["broker"], socket_timeout=1, protocol=2)
+        # No repeats: the driver must not wait for a broker that it has killed itself.
+        self._broker = Redis(
+            port=self.ports["broker"], socket_timeout=1, protocol=2, retry=Retry(NoBackoff(), 0)
+        )
         self._proxy: subprocess.Popen[bytes] | None = None
 
     @property
@@ -178,7 +183,8 @@ class Plant:
                 sys.executable, "-m", "celery", "-A", "tests.crash.app", "worker",
                 "--queues", ",".join(f"{one}.{path}" for one in NAMES),
                 "--hostname", f"{name}@crash", "--pool", pool, "--concurrency", str(concurrency),
-                "--prefetch-multiplier", "1", "--loglevel", "WARNING",
+                # More than in production: a killed worker takes more messages along.
+                "--prefetch-multiplier", "4", "--loglevel", "WARNING",
                 "--without-gossip", "--without-mingle", "--without-heartbeat",
             ]  # fmt: skip
         elif name in CONTROLLERS:
@@ -207,7 +213,7 @@ class Plant:
             lengths: list[Any] = [self._broker.llen(f"{name}.{path}") for name in NAMES]
         except RedisError:
             return None
-        return sum(lengths)
+        return int(sum(lengths))
 
     def close(self) -> None:
         """Kill everything."""

@@ -14,7 +14,7 @@ from typing import Any
 from tests.crash.app import history, notes, parts
 from tests.crash.history import read_file
 
-_BATCH = (10, 60)
+_BATCH = (5, 40)
 
 
 def draw_job(rng: random.Random) -> dict[str, Any]:

@@ -18,7 +18,8 @@ REST_S = 30.0
 """With everything up, this long without one finished job and the rest counts as stuck."""
 _PULSELESS_S = 10.0
 """A worker whose queue is not empty and that writes nothing for this long is started again."""
-_OPEN_MAX = 1500
+_OPEN_MAX = 300
+"""Producers pause above this: jobs that queue for long are all recalled by the next kill."""
 _FAULTS_AT_ONCE = 4
 _RATE_PER_S = 200.0
 
@@ -105,8 +106,7 @@ class Driver:
         moved_at, before = time.monotonic(), (-1, -1)
         while time.monotonic() < deadline:
             self._turn()
-            self._look(force=True)
-            if self.open_jobs == 0:
+            if self.open_jobs == 0 and self._looked_at > moved_at:
                 break
             if (self.open_jobs, self.all_jobs) != before:
                 before, moved_at = (self.open_jobs, self.all_jobs), time.monotonic()
