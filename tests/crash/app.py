@@ -90,7 +90,8 @@ def _make(path: JobPath, what: str, seconds: float, job: Job) -> str:
     history.write("started", job=job.job_id, path=path, attempt=job.attempt)
     concurrent = path is JobPath.CONCURRENT
     if seconds:
-        time.sleep(seconds)
+        # Legacy does not wait: it is the narrow place of a plant that sends everything there.
+        time.sleep(seconds if concurrent else min(seconds, 0.005))
     match what:
         case "fails" if concurrent:
             raise ValueError("the concurrent path is broken")

@@ -194,9 +194,9 @@ KINDS = (
 )
 
 
-def deck(plant: Plant, count: int, rng: random.Random) -> list[Kind]:
-    """Draw faults so that every kind comes once before any comes twice."""
-    possible = [kind for kind in KINDS if kind.targets(plant)]
+def deck(plant: Plant, count: int, rng: random.Random, only: frozenset[str]) -> list[Kind]:
+    """Draw faults so that every kind comes once before any comes twice; empty `only` is all."""
+    possible = [kind for kind in KINDS if kind.targets(plant) and (not only or kind.name in only)]
     drawn: list[Kind] = []
     while len(drawn) < count:
         drawn += rng.sample(possible, len(possible))

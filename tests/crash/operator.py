@@ -12,7 +12,7 @@ from rollout.core.stages import Event
 from tests.crash.app import NAMES, history, runtime
 
 _CALM_BP = 8000
-_PAUSE_S = (0.4, 2.4)
+_PAUSE_S = (0.5, 3.5)
 
 
 class Operator:

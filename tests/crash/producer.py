@@ -22,8 +22,8 @@ def draw_job(rng: random.Random) -> dict[str, Any]:
     dice = rng.random()
     what = "ok" if dice < 0.96 else "fails" if dice < 0.99 else "fails on both"
     seconds = 0.0 if rng.random() < 0.6 else round(rng.uniform(0, 0.005), 4)
-    if rng.random() < 0.01:
-        seconds = 0.2  # long enough to be caught by a kill or a stop while it runs
+    if rng.random() < 0.15:  # long enough to be caught by a kill or a stop while it runs
+        seconds = round(rng.uniform(0.02, 0.15), 3)
     return {"part": rng.randrange(100_000), "what": what, "seconds": seconds}
 
 

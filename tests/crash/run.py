@@ -34,6 +34,7 @@ class Order:
     ledger: str
     deadline_s: float
     without: str | None = None
+    only: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -61,6 +62,8 @@ class Driver:
     _pulseless_s: dict[str, float] = field(default_factory=dict)
     _finished_producers: set[str] = field(default_factory=set)
     _looked_at: float = 0.0
+    _counts: tuple[int, int] = (-1, -1)
+    _moved_at: float = 0.0
     open_jobs: int = 0
     all_jobs: int = 0
 
@@ -72,20 +75,26 @@ class Driver:
         """Run to the end; False when the deadline came first."""
         order, plant = self.order, self.plant
         deadline = time.monotonic() + order.deadline_s
-        kinds = deck(plant, order.faults, self._rng)
+        kinds = deck(plant, order.faults, self._rng, order.only)
         due = sorted(self._rng.uniform(0.03, 0.92) * order.jobs for _ in kinds)
         for name in OPERATORS:
             plant.start_role(name, str(order.seed), str(order.deadline_s))
         for name in PRODUCERS:
             self._start_producer(name)
         while len(self._finished_producers) < len(PRODUCERS) or kinds or self._faults.under_way:
-            if time.monotonic() > deadline:
+            if time.monotonic() > min(deadline, self._stalled_at()):
                 break
             self._turn()
             ready = kinds and self.all_jobs >= due[order.faults - len(kinds)]
             if ready and self._faults.under_way < _FAULTS_AT_ONCE:
                 self._begin_one(kinds)
         return self._rest(deadline)
+
+    def _stalled_at(self) -> float:
+        """When to give up on a run in which nothing has moved although no fault is under way."""
+        if (self.open_jobs, self.all_jobs) != self._counts or self._faults.under_way:
+            self._counts, self._moved_at = (self.open_jobs, self.all_jobs), time.monotonic()
+        return self._moved_at + REST_S
 
     def _begin_one(self, kinds: list[Kind]) -> None:
         """Begin the next fault that can be; one whose targets are all hurt waits its turn."""
