@@ -148,13 +148,12 @@ def outages(evidence: Evidence) -> Iterator[Violation]:
     for event in evidence.events:
         if event["what"] != "claimed" or event["path"] != "concurrent":
             continue
-        if event["asked"] is None:
+        asked = event["t0"] if event["asked"] is None else event["asked"]
+        spans = (*windows[None], *windows[event["who"]])
+        if any(since < asked and event["t0"] < until for since, until in spans):
+            yield Violation("start without store", event["job"], "started while it was gone")
+        elif event["asked"] is None:
             yield Violation("start without store", event["job"], "nobody was asked")
-            continue
-        for since, until in (*windows[None], *windows[event["who"]]):
-            if since < event["asked"] and event["t0"] < until:
-                yield Violation("start without store", event["job"], "asked while it was gone")
-                break
 
 
 def rest(evidence: Evidence, offset: int) -> Iterator[Violation]:

@@ -29,8 +29,8 @@ OPERATORS = ("operator1", "operator2")
 CONTROLLERS = ("controller1", "controller2")
 WORKERS = {
     "legacy": ("legacy", "prefork", 2),
-    "forked": ("concurrent", "prefork", 2),
-    "threaded": ("concurrent", "threads", 4),
+    "forked": ("concurrent", "prefork", 3),
+    "threaded": ("concurrent", "threads", 8),
 }
 PREFORK = ("legacy", "forked")
 

@@ -17,17 +17,17 @@ from tests.crash.history import read_file
 _BATCH = (5, 40)
 
 
-def draw_job(rng: random.Random) -> dict[str, Any]:
+def draw_job(rng: random.Random, long_share: float) -> dict[str, Any]:
     """One job's arguments: mostly no work at all, some of a few milliseconds, few that fail."""
     dice = rng.random()
     what = "ok" if dice < 0.96 else "fails" if dice < 0.99 else "fails on both"
     seconds = 0.0 if rng.random() < 0.6 else round(rng.uniform(0, 0.005), 4)
-    if rng.random() < 0.15:  # long enough to be caught by a kill or a stop while it runs
-        seconds = round(rng.uniform(0.02, 0.15), 3)
+    if rng.random() < long_share:  # to be caught by a kill or a stop while it runs
+        seconds = round(rng.uniform(0.1, 0.5), 3)
     return {"part": rng.randrange(100_000), "what": what, "seconds": seconds}
 
 
-def main(who: str, seed: int, share: int, per_s: float) -> None:
+def main(who: str, seed: int, share: int, per_s: float, long_share: float) -> None:
     """Submit `share` jobs."""
     folder = Path(os.environ["CRASH_HISTORY"])
     flags = Path(os.environ["CRASH_FLAGS"])
@@ -45,7 +45,7 @@ def main(who: str, seed: int, share: int, per_s: float) -> None:
             time.sleep(0.1)
             continue
         began = time.monotonic()
-        done += (count := _submit(rng, share - done))
+        done += (count := _submit(rng, share - done, long_share))
         time.sleep(max(0.0, max(count, 1) / per_s - (time.monotonic() - began)))
 
 
@@ -63,14 +63,14 @@ def _submit_poison(flag: Path) -> None:
         history.write("submitted", name="parts", jobs=[result.id], poison=what)
 
 
-def _submit(rng: random.Random, left: int) -> int:
+def _submit(rng: random.Random, left: int, long_share: float) -> int:
     pipeline, name = (parts, "parts") if rng.random() < 0.85 else (notes, "notes")
     try:
         if rng.random() < 0.5:
-            jobs = [draw_job(rng) for _ in range(min(left, rng.randint(*_BATCH)))]
+            jobs = [draw_job(rng, long_share) for _ in range(min(left, rng.randint(*_BATCH)))]
             ids = [result.id for result in pipeline.submit_many(jobs)]
         else:
-            ids = [pipeline.delay(**draw_job(rng)).id]
+            ids = [pipeline.delay(**draw_job(rng, long_share)).id]
     except Exception as error:  # told of it: nothing was submitted, and the producer goes on
         history.write("submit failed", why=f"{type(error).__name__}: {error}"[:300])
         return 0
@@ -79,5 +79,5 @@ def _submit(rng: random.Random, left: int) -> int:
 
 
 if __name__ == "__main__":
-    who, seed, share, per_s = sys.argv[1:]
-    main(who, int(seed), int(share), float(per_s))
+    who, seed, share, per_s, long_share = sys.argv[1:]
+    main(who, int(seed), int(share), float(per_s), float(long_share))

@@ -35,6 +35,7 @@ class Order:
     deadline_s: float
     without: str | None = None
     only: frozenset[str] = frozenset()
+    long_share: float = 0.1
 
 
 @dataclass(slots=True)
@@ -165,8 +166,9 @@ class Driver:
                     )  # fmt: skip
 
     def _start_producer(self, name: str) -> None:
-        share = self.order.jobs // len(PRODUCERS)
-        self.plant.start_role(name, str(self.order.seed), str(share), str(_RATE_PER_S))
+        order, share = self.order, self.order.jobs // len(PRODUCERS)
+        figures = (order.seed, share, _RATE_PER_S, order.long_share)
+        self.plant.start_role(name, *(str(one) for one in figures))
 
     def _look_after(self) -> None:
         """Start again what has died; what is under a fault is the fault's to start."""
