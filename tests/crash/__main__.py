@@ -16,8 +16,8 @@ from tests.crash.run import Order, run
 from tests.crash.unguarded import GUARDS
 
 SHORT_SEEDS = "1-2"
-_SHORT_JOBS = 2500
-_SHORT_FAULTS = 20
+_SHORT_JOBS = 1200
+_SHORT_FAULTS = 19
 
 
 def main() -> int:

@@ -15,6 +15,9 @@ from sqlalchemy import create_engine, text
 
 from tests.crash.plant import CONTROLLERS, PREFORK, PRODUCERS, WORKERS, Plant
 
+_REST_S = 1.5
+"""What has recovered is left alone this long, so that stale attempts get to their commit."""
+
 Recovery = Callable[[], None]
 
 
@@ -225,6 +228,7 @@ class Faults:
         self._plant = plant
         self._rng = rng
         self._active: list[Active] = []
+        self._rests: dict[str, float] = {}
         self.begun = 0
 
     def hurt(self) -> set[str]:
@@ -233,8 +237,9 @@ class Faults:
 
     def begin(self, kind: Kind) -> bool:
         """Begin a fault; False when everything it could hit is hurt already."""
-        hurt = self.hurt()
-        free = [one for one in kind.targets(self._plant) if not hurt & set(one.split())]
+        now = time.monotonic()
+        busy = self.hurt() | {name for name, until in self._rests.items() if now < until}
+        free = [one for one in kind.targets(self._plant) if not busy & set(one.split())]
         if not free:
             return False
         target = self._rng.choice(free)
@@ -251,6 +256,8 @@ class Faults:
             if all_of_them or time.monotonic() >= fault.until:
                 fault.recover()
                 self._active.remove(fault)
+                rested = time.monotonic() + _REST_S
+                self._rests.update(dict.fromkeys(fault.target.split(), rested))
                 self._plant.history.write("fault ended", n=fault.number, kind=fault.kind.name)
 
     @property
