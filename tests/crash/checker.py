@@ -24,6 +24,9 @@ from tests.crash.violation import Violation
 _STEP_NS_MAX = 5_000_000
 """Half a run apart, the two clocks may differ by this much; slewing stays far below."""
 
+UNFILED = "submitted while the ledger was away, and its message was lost"
+"""A loss that no row can mend; told apart because its cause is another, not because it may be."""
+
 KINDS = (
     "lost",
     "two outcomes",
@@ -75,7 +78,7 @@ def outcomes(evidence: Evidence) -> Iterator[Violation]:
     for job in submitted:
         row = evidence.rows.get(job)
         if row is None and job in unfiled:
-            yield Violation("lost", job, "ledger away at submission, message lost", excused=True)
+            yield Violation("lost", job, UNFILED)
         elif row is None:
             yield Violation("lost", job, "submitted, and the ledger does not know it")
     for row in evidence.rows.values():

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.crash.checker import KINDS, check
+from tests.crash.checker import KINDS, UNFILED, check
 from tests.crash.evidence import Change, Evidence, Row
 from tests.crash.history import Event
 
@@ -123,14 +123,14 @@ def test_submitted_job_without_row_is_lost() -> None:
 
 
 def test_unfiled_job_without_row_is_named_apart() -> None:
-    """A job submitted while the ledger was away and then lost by the broker is excused."""
+    """A job submitted while the ledger was away and then lost by the broker is lost, too."""
     found = check(
         with_events(
             at(3, "producer1", "unfiled", jobs=["c"]),
             at(3, "producer1", "submitted", name="parts", jobs=["c"]),
         )
     )
-    assert [(one.kind, one.excused) for one in found] == [("lost", True)]
+    assert [(one.kind, one.said) for one in found] == [("lost", UNFILED)]
 
 
 def test_unfinished_job_is_lost() -> None:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One broken promise. `excused` is a loss that the README says is not promised away."""
+    """One broken promise."""
 
     kind: str
     job: str
     said: str
-    excused: bool = False
