@@ -28,7 +28,7 @@ def main() -> int:
     for seed in _seeds(given.seeds):
         ledger = given.ledger or ("postgresql", "sqlite")[seed % 2]
         deadline_s = given.deadline or 90 + given.jobs / 20 + 5 * given.faults
-        only = frozenset(given.only.split(",")) if given.only else frozenset()
+        only = frozenset(given.only.split(";")) if given.only else frozenset()
         order = Order(
             seed, given.jobs, given.faults, ledger, deadline_s, given.without, only, given.long
         )
@@ -73,7 +73,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--ledger", choices=("sqlite", "postgresql"), help="else by the seed")
     parser.add_argument("--deadline", type=float, help="seconds for each run")
     parser.add_argument("--without", choices=GUARDS, help="take a guard out; the run has to fail")
-    parser.add_argument("--only", help="kinds of fault, as the table names them, with commas")
+    parser.add_argument("--only", help="kinds of fault, as the table names them, with semicolons")
     parser.add_argument("--long", type=float, default=0.1, help="share of jobs of 0.1-0.5 s")
     parser.add_argument("--keep", action="store_true", help="keep good runs' folders, too")
     parser.add_argument("--first", action="store_true", help="end after the first failing run")

@@ -24,8 +24,8 @@ from tests.crash.violation import Violation
 _STEP_NS_MAX = 5_000_000
 """Half a run apart, the two clocks may differ by this much; slewing stays far below."""
 
-UNFILED = "submitted while the ledger was away, and its message was lost"
-"""A loss that no row can mend; told apart because its cause is another, not because it may be."""
+UNFILED = "submitted while the ledger was away, and never recorded"
+"""Its message was lost, or it ran unrecorded; told apart for its cause, and a loss all the same."""
 
 KINDS = (
     "lost",
