@@ -37,6 +37,7 @@ class Newcomer:
             **os.environ,
             "PATH": f"{bin_folder}:{os.environ['PATH']}",
             "ROLLOUT_METRICS_PORT": "0",
+            "PYTHONUNBUFFERED": "1",
         }
         self.running: list[subprocess.Popen[bytes]] = []
 
