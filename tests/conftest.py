@@ -4,8 +4,9 @@ import socket
 import sqlite3
 import warnings
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -79,6 +80,18 @@ def black_hole() -> Iterator[int]:
         listener.bind(("127.0.0.1", 0))
         listener.listen(64)
         yield listener.getsockname()[1]
+
+
+@contextmanager
+def postgresql_folder() -> Iterator[Path]:
+    """A folder for a server that runs as another user when we are root.
+
+    Not below pytest's own: each pytest that starts takes the rights to that away from others, also
+    from the server of one that runs.
+    """
+    with TemporaryDirectory(prefix="rollout-postgresql-", ignore_cleanup_errors=True) as above:
+        Path(above).chmod(0o755)
+        yield Path(above) / "data"
 
 
 class Postgresql:
@@ -157,11 +170,12 @@ class Postgresql:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgresql]:
+def postgresql() -> Iterator[Postgresql]:
     """A real PostgreSQL, started once."""
-    server = Postgresql(tmp_path_factory.mktemp("postgresql") / "data")
-    yield server
-    server.stop()
+    with postgresql_folder() as folder:
+        server = Postgresql(folder)
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")

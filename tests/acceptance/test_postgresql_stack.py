@@ -14,6 +14,7 @@ from rollout.core.decision import JobPath
 from rollout.settings import as_variables
 from rollout.worker.commands import worker_spec
 from tests.acceptance.conftest import Plant, free_port, shop_settings
+from tests.conftest import postgresql_folder
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
@@ -45,21 +46,22 @@ class Stack:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Valkey, PostgreSQL, legacy worker, two concurrent workers, controller."""
     folder = tmp_path_factory.mktemp("stack")
-    server = get_server(folder / "pgdata", cleanup_mode="delete")
     control = ValkeyServer(port=free_port())
     control.start()
-    url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
-    settings = shop_settings(url, f"redis://127.0.0.1:{control.port}/0", legacy_concurrency=2)
-    plant = Plant(settings, folder / "state", control)
-    try:
-        plant.start()
-        _start_second_concurrent_worker(plant)
-        yield Stack(plant, server)
-    finally:
-        plant.machine.stop()
-        plant.shop.app.close()
-        control.stop()
-        server.cleanup()
+    with postgresql_folder() as data:
+        server = get_server(data, cleanup_mode="delete")
+        url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        settings = shop_settings(url, f"redis://127.0.0.1:{control.port}/0", legacy_concurrency=2)
+        plant = Plant(settings, folder / "state", control)
+        try:
+            plant.start()
+            _start_second_concurrent_worker(plant)
+            yield Stack(plant, server)
+        finally:
+            plant.machine.stop()
+            plant.shop.app.close()
+            control.stop()
+            server.cleanup()
 
 
 def _start_second_concurrent_worker(plant: Plant) -> None:

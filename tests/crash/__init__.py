@@ -1,0 +1,21 @@
+"""The crash harness: real processes, real servers, seeded faults, and a checker over the history.
+
+python -m tests.crash                            the short run of a few fixed seeds
+python -m tests.crash --seeds 1-20 --jobs 10000 --faults 50
+
+__main__.py   arguments, runs of many seeds, exit code
+run.py        one seed: start the plant, hurt it while jobs flow, wait, collect
+plant.py      the processes of one run and who looks after them
+servers.py    Valkey and PostgreSQL from their wheels
+proxy.py      the link between one worker and its servers, in a process of its own
+faults.py     what can be done to a plant, each with its recovery
+app.py        the Celery app under test, which tells the history what it does
+watched.py    ledger and control store that tell the history what they answered
+unguarded.py  the same program with one guard taken out, which a run has to notice
+producer.py   submits jobs until its share is submitted
+operator.py   double, revert, kill, rearm
+history.py    one append-only file per process
+checker.py    what must never be in a history
+evidence.py   what the checker reads, collected from files and stores
+figures.py    the table of faults and reports/crash.json
+"""

@@ -1,0 +1,129 @@
+"""The Celery app under test: tiny jobs that tell the history what they do.
+
+Read by workers, controllers, producers and operators alike. `CRASH_*` variables say who the
+process is and which faults it may be asked to suffer.
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from celery import Celery, signals
+from sqlalchemy import Connection, Engine, event, text
+
+from rollout.core.decision import JobPath
+from rollout.pipeline import SubPipeline
+from rollout.ports import Job
+from rollout.settings import read_settings
+from tests.crash import unguarded
+from tests.crash.history import History
+from tests.crash.watched import watched_runtime
+
+EFFECT_TABLE = (
+    # No unique key on purpose: an effect applied twice has to be visible, not prevented.
+    "CREATE TABLE effect (job_id VARCHAR(191), attempt INTEGER, path VARCHAR(12))"
+)
+NAMES = ("parts", "notes")
+
+history = History(
+    Path(os.environ.get("CRASH_HISTORY", ".")), os.environ.get("CRASH_ROLE", "unnamed")
+)
+_flags = Path(os.environ.get("CRASH_FLAGS", "."))
+settings = read_settings()
+runtime = watched_runtime(settings, history)
+app = Celery("crash", broker=settings.broker())
+app.conf.update(
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    broker_connection_retry_on_startup=True,
+    worker_hijack_root_logger=False,
+    broker_transport_options={
+        # Far shorter than in production, so that what a dead worker held comes back in seconds.
+        "visibility_timeout": 6,
+        "unacked_restore_interval": 2,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 4,
+        "socket_connect_timeout": 2,
+        "socket_keepalive": True,
+        "health_check_interval": 3,
+    },
+)
+parts = SubPipeline(
+    "parts", app=app, effects="commit", key="part", task_name="crash.make", runtime=runtime,
+    ignore_result=True,
+)  # fmt: skip
+notes = SubPipeline(
+    "notes", app=app, effects="none", key="part", task_name="crash.note", runtime=runtime,
+    ignore_result=True,
+)  # fmt: skip
+
+
+@parts.legacy
+def make_one_by_one(part: int, what: str = "ok", seconds: float = 0, job: Any = None) -> str:
+    """The legacy path."""
+    return _make(JobPath.LEGACY, what, seconds, job)
+
+
+@parts.concurrent
+def make_overlapped(part: int, what: str = "ok", seconds: float = 0, job: Any = None) -> str:
+    """The concurrent path."""
+    return _make(JobPath.CONCURRENT, what, seconds, job)
+
+
+notes.legacy(make_one_by_one)
+notes.concurrent(make_overlapped)
+
+
+@parts.commit
+def write(value: str, job: Job) -> str:
+    """The commit hook: one row per application, through the ledger's own transaction."""
+    history.write("applied", job=job.job_id, attempt=job.attempt)
+    job.connection.execute(
+        text("INSERT INTO effect VALUES (:job_id, :attempt, :path)"),
+        {"job_id": job.job_id, "attempt": job.attempt, "path": str(job.path)},
+    )
+    return value
+
+
+def _make(path: JobPath, what: str, seconds: float, job: Job) -> str:
+    history.write("started", job=job.job_id, path=path, attempt=job.attempt)
+    concurrent = path is JobPath.CONCURRENT
+    if seconds:
+        # Legacy does not wait: it is the narrow place of a plant that sends everything there.
+        time.sleep(seconds if concurrent else min(seconds, 0.005))
+    match what:
+        case "fails" if concurrent:
+            raise ValueError("the concurrent path is broken")
+        case "fails on both":
+            raise ValueError(f"the input is broken on {path}")
+        case "poison":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "dies" if concurrent:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return str(path)
+
+
+def _ready(**kwargs: Any) -> None:
+    history.write("worker ready")
+
+
+signals.worker_ready.connect(_ready, weak=False)
+
+
+_PAGES_MAX = 4_294_967_294
+
+
+@event.listens_for(Engine, "begin")
+def _fill_the_disk(connection: Connection) -> None:
+    """While the flag file exists SQLite may not grow: every new page is 'disk is full'."""
+    if connection.dialect.name != "sqlite":
+        return
+    full = (_flags / "ledger_full").exists()
+    if full or connection.info.get("crash_full"):
+        pages = 1 if full else _PAGES_MAX  # SQLite takes 1 as: no more than there are
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+        connection.info["crash_full"] = full
+
+
+unguarded.take_out(os.environ.get("CRASH_WITHOUT"))

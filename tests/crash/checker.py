@@ -1,0 +1,182 @@
+"""What must never be in a history: a pure function from evidence to violations.
+
+Two clocks. All processes share CLOCK_MONOTONIC, so events are compared by it. The ledger writes
+wall-clock times; every event carries both clocks, so the median of their difference turns a
+ledger time into the shared one (`wall_offset`), and a clock that was stepped during the run is a
+violation of its own, because then the rules that need ledger times could not be trusted.
+
+All rules err to the same side: a claim or commit is held against the program only when it began
+(the time is taken before the transaction) after the promise was given and, for claims, was
+answered before anybody asked to lift the kill. So a paused process cannot cause a false alarm.
+"""
+
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+from statistics import median
+
+from tests.crash.evidence import Evidence, Row
+from tests.crash.history import Event
+from tests.crash.kill_rules import FOREVER, kills
+from tests.crash.violation import Violation
+
+_STEP_NS_MAX = 5_000_000
+"""Half a run apart, the two clocks may differ by this much; slewing stays far below."""
+
+UNFILED = "submitted while the ledger was away, and never recorded"
+"""Its message was lost, or it ran unrecorded; told apart for its cause, and a loss all the same."""
+
+KINDS = (
+    "lost",
+    "two outcomes",
+    "committed twice",
+    "effect missing",
+    "start after kill",
+    "commit after fence",
+    "scope grew",
+    "start without store",
+    "stuck",
+    "clock stepped",
+)
+
+
+def check(evidence: Evidence) -> list[Violation]:
+    """Find everything that must not be; an empty list is a good run."""
+    offset, stepped = wall_offset(evidence.events)
+    found = [Violation("clock stepped", "", "wall clock moved against the shared one")] * stepped
+    found += outcomes(evidence)
+    found += commits(evidence)
+    found += kills(evidence, offset)
+    found += scopes(evidence)
+    found += outages(evidence)
+    found += rest(evidence, offset)
+    return found
+
+
+def wall_offset(events: list[Event]) -> tuple[int, bool]:
+    """Wall clock minus shared clock in ns, and whether it was stepped in between."""
+    gaps = [int(event["w"]) - int(event["t"]) for event in events]
+    if not gaps:
+        return 0, False
+    half = max(1, len(gaps) // 2)
+    stepped = abs(median(gaps[:half]) - median(gaps[-half:])) > _STEP_NS_MAX
+    return int(median(gaps)), stepped
+
+
+# Jobs ----------------------------------------------------------------------------------------
+
+
+def outcomes(evidence: Evidence) -> Iterator[Violation]:
+    """Every submitted job has exactly one outcome; so has every row, submitted or not."""
+    unfiled = {
+        job for event in evidence.events if event["what"] == "unfiled" for job in event["jobs"]
+    }
+    submitted = [
+        job for event in evidence.events if event["what"] == "submitted" for job in event["jobs"]
+    ]
+    for job in submitted:
+        row = evidence.rows.get(job)
+        if row is None and job in unfiled:
+            yield Violation("lost", job, UNFILED)
+        elif row is None:
+            yield Violation("lost", job, "submitted, and the ledger does not know it")
+    for row in evidence.rows.values():
+        ends = [line["what"] for line in row.way if line["what"] in ("committed", "failed")]
+        if row.state not in ("committed", "failed"):
+            yield Violation("lost", row.job_id, f"ended the run {row.state} on {row.path}")
+        elif ends != [row.state] and Counter(ends)["committed"] < 2:
+            yield Violation("two outcomes", row.job_id, f"{row.state}, but its way says {ends}")
+
+
+def commits(evidence: Evidence) -> Iterator[Violation]:
+    """No job commits twice, by its effects, its way or the histories of the processes."""
+    attempts: defaultdict[str, set[int]] = defaultdict(set)
+    for event in evidence.events:
+        if event["what"] == "committed":
+            attempts[event["job"]].add(event["attempt"])
+    for job in evidence.rows.keys() | evidence.effects.keys():
+        row = evidence.rows.get(job)
+        effects = evidence.effects.get(job, 0)
+        ways = 0 if row is None else sum(line["what"] == "committed" for line in row.way)
+        if effects > 1 or ways > 1 or len(attempts[job]) > 1:
+            said = f"{effects} effects, {ways} in its way, attempts {sorted(attempts[job])}"
+            yield Violation("committed twice", job, said)
+        elif row is not None and row.name in evidence.with_effect and not _fits(row, effects):
+            yield Violation("effect missing", job, f"{row.state} with {effects} effects")
+
+
+def _fits(row: Row, effects: int) -> bool:
+    return effects == int(row.state == "committed")
+
+
+# Scope, store, rest --------------------------------------------------------------------------
+
+
+def scopes(evidence: Evidence) -> Iterator[Violation]:
+    """A scope is what the last logged transition made it, wherever and whenever it is seen."""
+    at: dict[str, dict[int, int]] = defaultdict(dict)
+    last: dict[str, int] = {}
+    for change in evidence.changes:
+        before, after = change.before["scope_bp"], change.after["scope_bp"]
+        if before != last.get(change.name, 0):
+            said = f"{last.get(change.name, 0)} became {before} before {change.event!r}"
+            yield Violation("scope grew", change.name, said)
+        at[change.name][change.after["revision"]] = last[change.name] = after
+    seen = {
+        (e["name"], e["revision"], e["scope_bp"])
+        for e in evidence.events
+        if e["what"] == "scope seen"
+    }
+    for name, revision, scope_bp in seen:
+        if scope_bp > at[name].get(revision, 0):
+            said = f"scope {scope_bp} seen at revision {revision}, not in the log"
+            yield Violation("scope grew", name, said)
+    for name, scope_bp in evidence.scopes.items():
+        if scope_bp > last.get(name, 0):
+            yield Violation("scope grew", name, f"the row ends at {scope_bp}, not in the log")
+
+
+def outages(evidence: Evidence) -> Iterator[Violation]:
+    """No concurrent start without the control store's word, given while it could be asked."""
+    windows: defaultdict[str | None, list[tuple[int, int]]] = defaultdict(list)
+    gone: dict[str | None, int] = {}
+    for event in evidence.events:
+        if event["what"] == "store gone":
+            gone[event["worker"]] = event["t"]
+        elif event["what"] == "store back" and event["worker"] in gone:
+            windows[event["worker"]].append((gone.pop(event["worker"]), event["t"]))
+    for worker, since in gone.items():
+        windows[worker].append((since, FOREVER))
+    for event in evidence.events:
+        if event["what"] != "claimed" or event["path"] != "concurrent":
+            continue
+        asked = event["t0"] if event["asked"] is None else event["asked"]
+        spans = (*windows[None], *windows[event["who"]])
+        if any(since < asked and event["t0"] < until for since, until in spans):
+            yield Violation("start without store", event["job"], "started while it was gone")
+        elif event["asked"] is None:
+            yield Violation("start without store", event["job"], "nobody was asked")
+
+
+def rest(evidence: Evidence, offset: int) -> Iterator[Violation]:
+    """With everything up, jobs go on finishing until none is open."""
+    up = next((event["t"] for event in evidence.events if event["what"] == "all up"), None)
+    ended = next((event["t"] for event in evidence.events if event["what"] == "ended"), None)
+    if up is None or ended is None:
+        yield Violation("stuck", "", "the run did not come to its end")
+        return
+    finished = sorted(
+        row.finished_at - offset for row in evidence.rows.values() if row.finished_at is not None
+    )
+    times = [up, *finished[bisect_right(finished, up) :]]
+    open_ = any(row.finished_at is None for row in evidence.rows.values())
+    if open_:
+        times.append(max(ended, times[-1]))
+    limit_ns = int(evidence.rest_s * 1e9)
+    for before, after in pairwise(times):
+        if after - before > limit_ns:
+            still = [row.job_id for row in evidence.rows.values() if row.finished_at is None]
+            said = f"nothing finished for {(after - before) / 1e9:.0f} s with everything up"
+            yield Violation("stuck", (still or [""])[0], said)
+            return

@@ -1,0 +1,101 @@
+"""A person with the switch: double, scope, revert, kill, rearm at random moments, until stopped.
+
+Two of these run at once, so that their actions meet.
+"""
+
+import random
+import sys
+import time
+
+from rollout.core.errors import IllegalTransition, RolloutError
+from rollout.core.stages import Event
+from tests.crash.app import NAMES, history, runtime
+
+_CALM_BP = 8000
+_PAUSE_S = (0.5, 3.5)
+
+
+class Operator:
+    """One person; `rng` draws what is done and when."""
+
+    def __init__(self, who: str, rng: random.Random) -> None:
+        self._who = who
+        self._rng = rng
+
+    def act(self) -> None:
+        """Do one thing to one sub-pipeline."""
+        name = self._rng.choices(NAMES, (3, 1))[0]
+        dice = self._rng.random()
+        if dice < 0.15:
+            self._kill(name if self._rng.random() < 0.8 else None)
+            time.sleep(self._rng.uniform(0.1, 1.0))
+        elif dice < 0.30:
+            self._change(name, Event.DOUBLE)
+        elif dice < 0.36:
+            self._change(name, Event.REVERT)
+        elif dice < 0.46:
+            self._change(name, Event.SCOPE, self._rng.choice((0, 200, 3000, 9500)))
+        else:
+            self._open(name)
+
+    def _open(self, name: str) -> None:
+        """Have most jobs on the concurrent path again, so that there is something to hurt."""
+        self._rearm(None)
+        self._rearm(name)
+        self._change(name, Event.START)
+        self._change(name, Event.SCOPE, _CALM_BP)
+
+    def _kill(self, name: str | None) -> None:
+        history.write("kill asked", name=name)
+        report = runtime.changes.kill(name, self._who, "drawn by the seed")
+        history.write(
+            "kill acknowledged", name=name, names=report.names, kill_id=report.kill.kill_id,
+            complete=report.complete, sent_back=report.queued_sent_back,
+            abandoned=report.running_abandoned,
+        )  # fmt: skip
+
+    def _rearm(self, name: str | None) -> None:
+        history.write("rearm asked", name=name)
+        try:
+            runtime.changes.rearm(name, self._who, "drawn by the seed")
+        except IllegalTransition as error:  # certain: nothing was lifted
+            history.write("rearm ended", name=name, refused=True, why=str(error)[:200])
+        except RolloutError as error:  # the answer is lost, the rearm may be in force
+            history.write("rearm ended", name=name, refused=False, why=str(error)[:200])
+        else:
+            history.write("rearm ended", name=name, refused=False)
+
+    def _change(self, name: str, event: Event, scope_bp: int | None = None) -> None:
+        history.write("change asked", name=name, event=event, scope_bp=scope_bp)
+        try:
+            done = runtime.changes.change(name, event, self._who, "drawn", scope_bp=scope_bp)
+        except RolloutError as error:
+            history.write("change refused", name=name, event=event, why=str(error)[:200])
+        else:
+            history.write(
+                "changed", name=name, event=event, revision=done.state.revision,
+                scope_bp=done.state.scope_bp,
+            )  # fmt: skip
+
+    def open_all(self) -> None:
+        """Begin with open scopes."""
+        for name in NAMES:
+            self._open(name)
+
+
+def main(who: str, seed: int, seconds_max: float) -> None:
+    """Act until stopped, or for `seconds_max` at most."""
+    rng = random.Random(f"{seed} {who}")
+    operator = Operator(who, rng)
+    operator.open_all()
+    deadline = time.monotonic() + seconds_max
+    while time.monotonic() < deadline:
+        try:
+            operator.act()
+        except RolloutError as error:  # a server is away: the person tries something later
+            history.write("operator failed", why=str(error)[:300])
+        time.sleep(rng.uniform(*_PAUSE_S))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))

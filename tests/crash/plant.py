@@ -1,0 +1,222 @@
+"""The processes of one run: servers, links, workers, controllers, producers, operators."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from sqlalchemy import text
+
+from rollout.adapters.sql.migrate import migrate
+from rollout.core.effects import Effects
+from rollout.settings import Settings, as_variables, read_settings
+from tests.crash.app import EFFECT_TABLE, NAMES
+from tests.crash.children import Children
+from tests.crash.history import History
+from tests.crash.servers import Postgres, forget, free_port, valkey_command, wait_for_port
+from tests.crash.watched import WatchedRuntime, watched_runtime
+
+ROOT = Path(__file__).parents[2]
+PRODUCERS = ("producer1", "producer2")
+OPERATORS = ("operator1", "operator2")
+CONTROLLERS = ("controller1", "controller2")
+WORKERS = {
+    "legacy": ("legacy", "prefork", 2),
+    "forked": ("concurrent", "prefork", 3),
+    "threaded": ("concurrent", "threads", 8),
+}
+PREFORK = ("legacy", "forked")
+
+
+@dataclass
+class Plant:
+    """One run's machine.
+
+    Args:
+        seed: Names the run.
+        folder: State, logs and histories.
+        ledger: "sqlite" or "postgresql".
+        linked: The worker whose connections pass through the proxy.
+        without: Guard that is taken out everywhere, to see whether the run notices.
+    """
+
+    seed: int
+    folder: Path
+    ledger: str
+    linked: str
+    without: str | None = None
+    ports: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # PostgreSQL runs as another user and has to pass through.
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o711)
+        self.flags = self.folder / "flags"
+        self.histories = self.folder / "history"
+        self.flags.mkdir()
+        self.histories.mkdir()
+        self.children = Children(self.folder / "logs")
+        self.history = History(self.histories, "driver")
+        for name in ("broker", "control", "ledger"):
+            self.ports[name] = free_port()
+            self.ports[f"{name} link"] = free_port()
+        self.links = ("broker", "control", *(("ledger",) if self.is_postgresql else ()))
+        self.postgres = Postgres(self.folder, self.ports["ledger"])
+        self.settings = self._settings(linked=False)
+        self.runtime: WatchedRuntime = watched_runtime(self.settings, self.history)
+        # No repeats: the driver must not wait for a broker that it has killed itself.
+        self._broker = Redis(
+            port=self.ports["broker"], socket_timeout=1, protocol=2, retry=Retry(NoBackoff(), 0)
+        )
+        self._proxy: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether the ledger is a server."""
+        return self.ledger == "postgresql"
+
+    def _settings(self, *, linked: bool) -> Settings:
+        port = {
+            name: self.ports[f"{name} link" if linked else name]
+            for name in ("broker", "control", "ledger")
+        }
+        sqlite = f"sqlite:///{self.folder}/ledger.db"
+        return read_settings(
+            app="tests.crash.app",
+            broker_url=f"redis://127.0.0.1:{port['broker']}/0",
+            control_url=f"redis://127.0.0.1:{port['control']}/0",
+            ledger_url=self.postgres.url(port["ledger"]) if self.is_postgresql else sqlite,
+            tick_s=0.3,
+            supervision_s=5,
+            snapshot_s=0.2,
+            silent_after_s=4,
+            lost_after_s=4,
+            connect_timeout_ms=500,
+            read_timeout_ms=500,
+            metrics_port=0,
+        )
+
+    def _env(self, role: str) -> dict[str, str]:
+        return {
+            **os.environ,
+            **as_variables(self._settings(linked=role == self.linked)),
+            "PYTHONPATH": str(ROOT),
+            "CRASH_ROLE": role,
+            "CRASH_HISTORY": str(self.histories),
+            "CRASH_FLAGS": str(self.flags),
+            "CRASH_WITHOUT": self.without or "",
+        }
+
+    # Starting ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start servers, links, workers and controllers, and wait until the workers consume."""
+        self.start_server("broker")
+        self.start_server("control")
+        if self.is_postgresql:
+            self.postgres.create()
+            self.start_server("ledger")
+        migrate(self.runtime.database)
+        with self.runtime.database.write() as connection:
+            connection.execute(text(EFFECT_TABLE))
+        effects = {"parts": Effects.COMMIT, "notes": Effects.NONE}
+        for name in NAMES:
+            self.runtime.submit.ensure(name, effects[name], 500)
+        self._start_proxy()
+        for name in (*WORKERS, *CONTROLLERS):
+            self.start_role(name)
+        deadline = time.monotonic() + 60
+        while not all(self.has_started(name) for name in WORKERS):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"workers did not start, see {self.folder / 'logs'}")
+            time.sleep(0.1)
+
+    def start_server(self, name: str, *, empty: bool = False) -> None:
+        """Start broker, control store or PostgreSQL."""
+        env = dict(os.environ)
+        if name == "ledger":
+            user = self.postgres.user
+            self.children.start(
+                name, self.postgres.command(), env, user=user, group=user, cwd=self.folder
+            )
+            self.postgres.wait()
+            return
+        data = self.folder / name
+        if empty:
+            forget(data)
+        self.children.start(name, valkey_command(self.ports[name], data), env)
+        wait_for_port(self.ports[name])
+
+    def _start_proxy(self) -> None:
+        links = [
+            f"{name}:{self.ports[f'{name} link']}:{self.ports[name]}"
+            for name in ("broker", "control", "ledger")
+        ]
+        self._proxy = self.children.start(
+            "proxy", [sys.executable, "-m", "tests.crash.proxy", *links], self._env("proxy"),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        for name in ("broker", "control", "ledger"):
+            wait_for_port(self.ports[f"{name} link"])
+
+    def turn_link(self, name: str, mode: str) -> None:
+        """Cut, slow, hole or open a link; in force when this returns."""
+        assert self._proxy is not None, "the plant is started first"
+        assert self._proxy.stdin is not None, "it was opened with a pipe"
+        assert self._proxy.stdout is not None, "it was opened with a pipe"
+        self._proxy.stdin.write(f"{name} {mode}\n".encode())
+        self._proxy.stdin.flush()
+        self._proxy.stdout.readline()
+
+    def start_role(self, name: str, *arguments: str) -> None:
+        """Start a worker, controller, producer or operator."""
+        if name in WORKERS:
+            path, pool, concurrency = WORKERS[name]
+            command = [
+                sys.executable, "-m", "celery", "-A", "tests.crash.app", "worker",
+                "--queues", ",".join(f"{one}.{path}" for one in NAMES),
+                "--hostname", f"{name}@crash", "--pool", pool, "--concurrency", str(concurrency),
+                # More than in production: a killed worker takes more messages along.
+                "--prefetch-multiplier", "4", "--loglevel", "WARNING",
+                "--without-gossip", "--without-mingle", "--without-heartbeat",
+            ]  # fmt: skip
+        elif name in CONTROLLERS:
+            command = [sys.executable, "-m", "rollout", "controller", "-A", "tests.crash.app"]
+        else:
+            module = "producer" if name in PRODUCERS else "operator"
+            command = [sys.executable, "-m", f"tests.crash.{module}", name, *arguments]
+        self.children.start(name, command, self._env(name), cwd=ROOT)
+
+    # Looking -------------------------------------------------------------------------------
+
+    def has_started(self, name: str) -> bool:
+        """Whether a worker has said that it consumes."""
+        return any(
+            "worker ready" in path.read_text(encoding="utf-8")[:2000]
+            for path in self.histories.glob(f"{name}-*.jsonl")
+        )
+
+    def written(self, name: str) -> int:
+        """Bytes of history that a worker's processes have written: its pulse."""
+        return sum(path.stat().st_size for path in self.histories.glob(f"{name}-*.jsonl"))
+
+    def queued(self, path: str) -> int | None:
+        """Messages waiting on one path; None when the broker does not answer."""
+        try:
+            lengths: list[Any] = [self._broker.llen(f"{name}.{path}") for name in NAMES]
+        except RedisError:
+            return None
+        return int(sum(lengths))
+
+    def close(self) -> None:
+        """Kill everything."""
+        self.children.end()
+        self._broker.close()
+        self.runtime.close()

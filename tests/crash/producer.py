@@ -1,0 +1,83 @@
+"""A producer process: submits jobs at its rate until its share is submitted, whatever happens.
+
+Started again after a `kill -9` it reads its own history and goes on where it was, as a producer
+does that keeps its place in a table. What it could not submit it was told of, and tries again.
+"""
+
+import os
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.crash.app import history, notes, parts
+from tests.crash.history import read_file
+
+_BATCH = (5, 40)
+
+
+def draw_job(rng: random.Random, long_share: float) -> dict[str, Any]:
+    """One job's arguments: mostly no work at all, some of a few milliseconds, few that fail."""
+    dice = rng.random()
+    what = "ok" if dice < 0.96 else "fails" if dice < 0.99 else "fails on both"
+    seconds = 0.0 if rng.random() < 0.6 else round(rng.uniform(0, 0.005), 4)
+    if rng.random() < long_share:  # to be caught by a kill or a stop while it runs
+        seconds = round(rng.uniform(0.1, 0.5), 3)
+    return {"part": rng.randrange(100_000), "what": what, "seconds": seconds}
+
+
+def main(who: str, seed: int, share: int, per_s: float, long_share: float) -> None:
+    """Submit `share` jobs."""
+    folder = Path(os.environ["CRASH_HISTORY"])
+    flags = Path(os.environ["CRASH_FLAGS"])
+    done = 0
+    for path in folder.glob(f"{who}-*.jsonl"):
+        done += sum(
+            len(one["jobs"])
+            for one in read_file(path)
+            if one["what"] == "submitted" and "poison" not in one
+        )
+    rng = random.Random(f"{seed} {who} {done}")
+    while done < share:
+        _submit_poison(flags / f"poison-{who}")
+        if (flags / "pause").exists():  # back-pressure: the driver sees too many open jobs
+            time.sleep(0.1)
+            continue
+        began = time.monotonic()
+        done += (count := _submit(rng, share - done, long_share))
+        time.sleep(max(0.0, max(count, 1) / per_s - (time.monotonic() - began)))
+
+
+def _submit_poison(flag: Path) -> None:
+    """Submit the job that the driver asks for, beyond the share."""
+    if not flag.exists():
+        return
+    what = flag.read_text()
+    flag.unlink()
+    try:
+        result = parts.delay(part=1, what=what, seconds=0.0)
+    except Exception as error:  # told of it: nothing was submitted
+        history.write("submit failed", why=str(error)[:300])
+    else:
+        history.write("submitted", name="parts", jobs=[result.id], poison=what)
+
+
+def _submit(rng: random.Random, left: int, long_share: float) -> int:
+    pipeline, name = (parts, "parts") if rng.random() < 0.85 else (notes, "notes")
+    try:
+        if rng.random() < 0.5:
+            jobs = [draw_job(rng, long_share) for _ in range(min(left, rng.randint(*_BATCH)))]
+            ids = [result.id for result in pipeline.submit_many(jobs)]
+        else:
+            ids = [pipeline.delay(**draw_job(rng, long_share)).id]
+    except Exception as error:  # told of it: nothing was submitted, and the producer goes on
+        history.write("submit failed", why=f"{type(error).__name__}: {error}"[:300])
+        return 0
+    history.write("submitted", name=name, jobs=ids)
+    return len(ids)
+
+
+if __name__ == "__main__":
+    who, seed, share, per_s, long_share = sys.argv[1:]
+    main(who, int(seed), int(share), float(per_s), float(long_share))

@@ -1,0 +1,233 @@
+"""One seed: start the plant, hurt it while jobs flow, let it come to rest, collect."""
+
+import random
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from rollout.core.errors import LedgerUnreachable
+from tests.crash.evidence import Evidence, collect
+from tests.crash.faults import Faults, Kind, deck
+from tests.crash.plant import OPERATORS, PRODUCERS, WORKERS, Plant
+
+log = structlog.get_logger("crash")
+
+REST_S = 30.0
+"""With everything up, this long without one finished job and the rest counts as stuck."""
+_PULSELESS_S = 10.0
+"""A worker whose queue is not empty and that writes nothing for this long is started again."""
+_OPEN_MAX = 300
+"""Producers pause above this: jobs that queue for long are all recalled by the next kill."""
+_FAULTS_AT_ONCE = 4
+_RATE_PER_S = 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one run is to do; the seed draws everything else."""
+
+    seed: int
+    jobs: int
+    faults: int
+    ledger: str
+    deadline_s: float
+    without: str | None = None
+    only: frozenset[str] = frozenset()
+    long_share: float = 0.1
+
+
+@dataclass(slots=True)
+class Result:
+    """What one run gave the checker, and what the driver itself saw."""
+
+    order: Order
+    evidence: Evidence
+    seconds: float
+    died_by_itself: int
+    consumed_nothing: int
+    came_to_rest: bool
+
+
+@dataclass
+class Driver:
+    """Drives one plant through one order."""
+
+    order: Order
+    plant: Plant
+    died_by_itself: int = 0
+    consumed_nothing: int = 0
+    _restart_at: dict[str, float] = field(default_factory=dict)
+    _pulse: dict[str, int] = field(default_factory=dict)
+    _pulseless_s: dict[str, float] = field(default_factory=dict)
+    _finished_producers: set[str] = field(default_factory=set)
+    _looked_at: float = 0.0
+    _counts: tuple[int, int] = (-1, -1)
+    _moved_at: float = 0.0
+    open_jobs: int = 0
+    all_jobs: int = 0
+
+    def __post_init__(self) -> None:
+        self._rng = random.Random(self.order.seed)
+        self._faults = Faults(self.plant, self._rng)
+
+    def drive(self) -> bool:
+        """Run to the end; False when the deadline came first."""
+        order, plant = self.order, self.plant
+        deadline = time.monotonic() + order.deadline_s
+        kinds = deck(plant, order.faults, self._rng, order.only)
+        due = sorted(self._rng.uniform(0.03, 0.92) * order.jobs for _ in kinds)
+        for name in OPERATORS:
+            plant.start_role(name, str(order.seed), str(order.deadline_s))
+        for name in PRODUCERS:
+            self._start_producer(name)
+        while len(self._finished_producers) < len(PRODUCERS) or kinds or self._faults.under_way:
+            if time.monotonic() > min(deadline, self._stalled_at()):
+                break
+            self._turn()
+            ready = kinds and self.all_jobs >= due[order.faults - len(kinds)]
+            if ready and self._faults.under_way < _FAULTS_AT_ONCE:
+                self._begin_one(kinds)
+        return self._rest(deadline)
+
+    def _stalled_at(self) -> float:
+        """When to give up on a run in which nothing has moved although no fault is under way."""
+        if (self.open_jobs, self.all_jobs) != self._counts or self._faults.under_way:
+            self._counts, self._moved_at = (self.open_jobs, self.all_jobs), time.monotonic()
+        return self._moved_at + REST_S
+
+    def _begin_one(self, kinds: list[Kind]) -> None:
+        """Begin the next fault that can be; one whose targets are all hurt waits its turn."""
+        for kind in list(kinds):
+            if self._faults.begin(kind):
+                kinds.remove(kind)
+                return
+
+    def _rest(self, deadline: float) -> bool:
+        """End all faults and wait until no job is open, or nothing moves for too long."""
+        self._faults.end_due(all_of_them=True)
+        for name in OPERATORS:
+            self.plant.children.kill(name)
+        for name in list(self._restart_at):
+            self._restart_at[name] = 0.0
+        self._turn()
+        self.plant.history.write("all up")
+        moved_at, before = time.monotonic(), (-1, -1)
+        while time.monotonic() < deadline:
+            self._turn()
+            if self.open_jobs == 0 and self._looked_at > moved_at:
+                break
+            if (self.open_jobs, self.all_jobs) != before:
+                before, moved_at = (self.open_jobs, self.all_jobs), time.monotonic()
+            if time.monotonic() - moved_at > REST_S + 2:
+                break
+        time.sleep(1.0)  # leftovers of finished jobs may still try something
+        self._look(force=True)
+        self.plant.history.write("ended", open=self.open_jobs)
+        return time.monotonic() < deadline
+
+    # One turn of the loop ----------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        self._faults.end_due()
+        self._look_after()
+        self._look()
+        time.sleep(0.05)
+
+    def _look(self, *, force: bool = False) -> None:
+        """Count jobs, hold producers back, note what scope is seen, feel the workers' pulse."""
+        passed = time.monotonic() - self._looked_at
+        if passed < 0.4 and not force:
+            return
+        self._looked_at = time.monotonic()
+        try:
+            with self.plant.runtime.database.read() as connection:
+                count = connection.exec_driver_sql
+                self.open_jobs = count(
+                    "SELECT count(*) FROM job WHERE state IN ('accepted', 'started')"
+                ).scalar_one()
+                self.all_jobs = count("SELECT count(*) FROM job").scalar_one()
+            self._note_scopes()
+        except LedgerUnreachable:
+            return
+        flag = self.plant.flags / "pause"
+        flag.touch() if self.open_jobs > _OPEN_MAX else flag.unlink(missing_ok=True)
+        self._feel_pulse(min(passed, 1.0))
+
+    def _note_scopes(self) -> None:
+        for state in self.plant.runtime.ledger.controls():
+            seen = self.plant.runtime.control.read(state.name).state
+            for place, one in (("ledger", state), ("store", seen)):
+                if one is not None:
+                    self.plant.history.write(
+                        "scope seen", name=one.name, place=place, revision=one.revision,
+                        scope_bp=one.scope_bp,
+                    )  # fmt: skip
+
+    def _start_producer(self, name: str) -> None:
+        order, share = self.order, self.order.jobs // len(PRODUCERS)
+        figures = (order.seed, share, _RATE_PER_S, order.long_share)
+        self.plant.start_role(name, *(str(one) for one in figures))
+
+    def _look_after(self) -> None:
+        """Start again what has died; what is under a fault is the fault's to start."""
+        now, hurt = time.monotonic(), self._faults.hurt()
+        for name in (*WORKERS, *PRODUCERS):
+            if name in self._finished_producers or name in hurt:
+                continue
+            if name in self._restart_at:
+                if now >= self._restart_at[name]:
+                    del self._restart_at[name]
+                    self._start_again(name)
+            elif (code := self.plant.children.exit_code(name)) is not None:
+                if name in PRODUCERS and code == 0:
+                    self._finished_producers.add(name)
+                    continue
+                self._restart_at[name] = now + self._rng.uniform(0.2, 1.0)
+                self.plant.history.write("process died", name=name, code=code)
+                # -9 is a poison job or a hook of ours; anything else nobody asked for.
+                self.died_by_itself += code != -9 and name in WORKERS
+
+    def _start_again(self, name: str) -> None:
+        self._pulseless_s[name] = 0.0
+        self._start_producer(name) if name in PRODUCERS else self.plant.start_role(name)
+
+    def _feel_pulse(self, passed_s: float) -> None:
+        """Start a worker again that lives and consumes nothing though there is something."""
+        hurt = self._faults.hurt()
+        waiting = {path: self.plant.queued(path) for path in ("legacy", "concurrent")}
+        for name, (path, _, _) in WORKERS.items():
+            written = self.plant.written(name)
+            excused = (
+                bool(hurt & {name, "ledger", "broker", "control"})
+                or (name == self.plant.linked and any(one.endswith("-link") for one in hurt))
+                or name in self._restart_at
+            )
+            if written != self._pulse.get(name) or not waiting[path]:
+                self._pulse[name], self._pulseless_s[name] = written, 0.0
+            elif not excused:
+                self._pulseless_s[name] = self._pulseless_s.get(name, 0.0) + passed_s
+            if self._pulseless_s.get(name, 0.0) > _PULSELESS_S:
+                self.consumed_nothing += 1
+                self.plant.history.write("consumed nothing", name=name, waiting=waiting[path])
+                self.plant.children.kill(name)
+                self._start_again(name)
+
+
+def run(order: Order, folder: Path) -> Result:
+    """Run one seed in a folder; no process of it is left."""
+    linked = random.Random(f"linked {order.seed}").choice(list(WORKERS))
+    began = time.monotonic()
+    plant = Plant(order.seed, folder, order.ledger, linked, order.without)
+    try:
+        plant.start()
+        driver = Driver(order, plant)
+        rested = driver.drive()
+        evidence = collect(plant)
+    finally:
+        plant.close()
+    return Result(
+        order, evidence, time.monotonic() - began, driver.died_by_itself,
+        driver.consumed_nothing, rested,
+    )  # fmt: skip

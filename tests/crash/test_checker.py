@@ -1,0 +1,266 @@
+"""The checker catches every kind of violation, and a good history has none."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.crash.checker import KINDS, UNFILED, check
+from tests.crash.evidence import Change, Evidence, Row
+from tests.crash.history import Event
+
+WALL = 1_760_000_000_000_000_000
+S = 1_000_000_000
+
+
+def at(seconds: float, who: str, what: str, **facts: Any) -> Event:
+    """One event this many seconds into the run."""
+    t = int(seconds * S)
+    return {"t": t, "w": t + WALL, "who": who, "what": what, **facts}
+
+
+def iso(seconds: float) -> str:
+    """The same moment as a way line has it."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp((WALL + int(seconds * S)) / 1e9, UTC).isoformat(
+        timespec="milliseconds"
+    )
+
+
+def claimed(seconds: float, job: str, attempt: int, fence: int, **facts: Any) -> Event:
+    """A concurrent claim that took a millisecond and asked the store just before."""
+    t0 = int((seconds - 0.001) * S)
+    return at(
+        seconds, "forked", "claimed", job=job, name="parts", attempt=attempt, fence=fence,
+        **{"path": "concurrent", "t0": t0, "asked": t0 - S // 1000, **facts},
+    )  # fmt: skip
+
+
+def row(job: str, seconds: float, path: str = "concurrent", **facts: Any) -> Row:
+    """A job that was claimed and committed once."""
+    way = (
+        {"at": iso(seconds - 0.1), "what": "accepted"},
+        {"at": iso(seconds - 0.01), "what": "started", "path": path, "attempt": 1},
+        {"at": iso(seconds), "what": "committed", "path": path, "attempt": 1},
+    )
+    finished = WALL + int(seconds * S)
+    base = Row(job, "parts", "committed", path, 1, 0, finished, way)
+    return replace(base, **facts)
+
+
+def change(event: str, revision: int, before: int, after: int) -> Change:
+    """A logged transition of `parts`."""
+    return Change("parts", event, {"scope_bp": before}, {"scope_bp": after, "revision": revision})
+
+
+def good() -> Evidence:
+    """One job on each path, a kill, a rearm, an outage of the control store, and rest."""
+    events = [
+        at(1, "producer1", "submitted", name="parts", jobs=["a", "b"]),
+        claimed(2, "a", 1, 0),
+        at(2.1, "forked", "committed", job="a", attempt=1, path="concurrent"),
+        at(5, "operator1", "kill asked", name="parts"),
+        at(5.1, "operator1", "fenced", kill_id="k", fences={"parts": 4}),
+        at(
+            5.2, "operator1", "kill acknowledged", name="parts", names=["parts"], kill_id="k",
+            complete=True,
+        ),
+        at(6, "legacy", "committed", job="b", attempt=1, path="legacy"),
+        at(7, "operator2", "rearm asked", name="parts"),
+        at(7.1, "operator2", "rearm ended", name="parts", refused=False),
+        at(8, "driver", "store gone", worker=None),
+        at(9, "driver", "store back", worker=None),
+        at(9.1, "driver", "scope seen", name="parts", place="ledger", revision=3, scope_bp=8000),
+        at(10, "driver", "all up"),
+        at(11, "driver", "ended", open=0),
+    ]  # fmt: skip
+    return Evidence(
+        events=events,
+        rows={"a": row("a", 2.1), "b": row("b", 6, "legacy")},
+        effects={"a": 1, "b": 1},
+        changes=[
+            change("start", 2, 0, 100),
+            change("scope", 3, 100, 8000),
+            change("kill", 4, 8000, 8000),
+            change("rearm", 5, 8000, 8000),
+        ],
+        scopes={"parts": 8000},
+    )
+
+
+def kinds(evidence: Evidence) -> list[str]:
+    """What the checker finds, each kind once, in the order of KINDS."""
+    found = {one.kind for one in check(evidence)}
+    return [kind for kind in KINDS if kind in found]
+
+
+def with_events(*events: Event) -> Evidence:
+    """The good history and these events, in order of time."""
+    whole = sorted([*good().events, *events], key=lambda event: int(event["t"]))
+    return replace(good(), events=whole)
+
+
+def with_row(changed: Row, effects: int = 1) -> Evidence:
+    """The good history with one row changed or added."""
+    base = good()
+    return replace(
+        base,
+        rows={**base.rows, changed.job_id: changed},
+        effects={**base.effects, changed.job_id: effects},
+    )
+
+
+def test_good_history_has_no_violation() -> None:
+    """Nothing is found where nothing is wrong."""
+    assert check(good()) == []
+
+
+def test_submitted_job_without_row_is_lost() -> None:
+    """A job that the ledger does not know is lost."""
+    late = at(3, "producer1", "submitted", name="parts", jobs=["c"])
+    assert kinds(with_events(late)) == ["lost"]
+
+
+def test_unfiled_job_without_row_is_named_apart() -> None:
+    """A job submitted while the ledger was away and then lost by the broker is lost, too."""
+    found = check(
+        with_events(
+            at(3, "producer1", "unfiled", jobs=["c"]),
+            at(3, "producer1", "submitted", name="parts", jobs=["c"]),
+        )
+    )
+    assert [(one.kind, one.said) for one in found] == [("lost", UNFILED)]
+
+
+def test_unfinished_job_is_lost() -> None:
+    """A row that ends the run unfinished has no outcome."""
+    open_ = row("b", 6, "legacy", state="accepted", finished_at=None, way=good().rows["b"].way[:1])
+    assert kinds(with_row(open_, effects=0)) == ["lost"]
+
+
+def test_job_that_failed_and_committed_has_two_outcomes() -> None:
+    """An outcome is final."""
+    way = (*good().rows["b"].way, {"at": iso(6.5), "what": "failed"})
+    assert kinds(with_row(row("b", 6, "legacy", way=way))) == ["two outcomes"]
+
+
+def test_effect_applied_twice_is_a_second_commit() -> None:
+    """Two rows of the commit hook, though ledger and histories know of one."""
+    assert kinds(with_row(row("b", 6, "legacy"), effects=2)) == ["committed twice"]
+
+
+def test_way_with_two_commits() -> None:
+    """The ledger's own record has two."""
+    way = (*good().rows["b"].way, good().rows["b"].way[-1])
+    assert kinds(with_row(row("b", 6, "legacy", way=way))) == ["committed twice"]
+
+
+def test_two_attempts_that_were_told_they_committed() -> None:
+    """Two processes claim the commit, though one effect is left."""
+    second = at(6.2, "forked", "committed", job="b", attempt=2, path="concurrent")
+    assert kinds(with_events(second)) == ["committed twice"]
+
+
+def test_commit_without_its_effect() -> None:
+    """A job that says committed and whose hook's row is not there."""
+    assert kinds(with_row(row("b", 6, "legacy"), effects=0)) == ["effect missing"]
+
+
+def test_claim_granted_while_killed() -> None:
+    """A claim asked and answered between the fence and the rearm."""
+    assert kinds(with_events(claimed(6, "b", 1, 0))) == ["start after kill"]
+
+
+def test_claim_with_the_fence_of_the_kill_before_its_rearm() -> None:
+    """The claim's fence shows that it came after the kill, whatever the clocks say."""
+    assert kinds(with_events(claimed(6, "b", 1, 4, t0=4 * S))) == ["start after kill"]
+
+
+def test_claim_while_a_rearm_is_under_way_is_no_violation() -> None:
+    """From the moment that a rearm is asked for, a start may be granted."""
+    assert kinds(with_events(claimed(7.05, "b", 1, 4))) == []
+
+
+def test_kill_overtaken_by_a_rearm_promises_nothing() -> None:
+    """A rearm asked before the fence and ended after it may have lifted this very kill."""
+    overtaken = with_events(
+        at(4.9, "operator2", "rearm asked", name=None),
+        at(5.3, "operator2", "rearm ended", name=None, refused=False),
+        claimed(6, "b", 1, 4),
+    )
+    assert kinds(overtaken) == []
+
+
+def test_start_that_only_the_way_tells_of() -> None:
+    """The process that was granted it died before it could say so; the kill is never lifted."""
+    base = with_row(row("b", 6))
+    events = [event for event in base.events if not event["what"].startswith("rearm")]
+    found = kinds(replace(base, events=events))
+    assert found == ["start after kill", "commit after fence"]
+
+
+def test_commit_of_an_older_attempt_after_the_fence() -> None:
+    """It was claimed before the kill and committed after it, rearmed or not."""
+    for seconds in (6, 9.5):
+        assert kinds(with_row(row("a", seconds))) == ["commit after fence"]
+
+
+def test_commit_of_a_newer_attempt_after_the_rearm() -> None:
+    """An attempt claimed under the new fence may commit."""
+    assert kinds(with_row(row("a", 9.5, fence_revision=4))) == []
+
+
+def test_scope_that_grew_without_a_transition() -> None:
+    """A scope seen that the log does not explain; a row at its end; a hole in the log."""
+    seen = at(9.2, "driver", "scope seen", name="parts", place="store", revision=3, scope_bp=9000)
+    assert kinds(with_events(seen)) == ["scope grew"]
+    assert kinds(replace(good(), scopes={"parts": 9000})) == ["scope grew"]
+    hole = [one for one in good().changes if one.event != "start"]
+    assert kinds(replace(good(), changes=hole)) == ["scope grew"]
+
+
+def test_start_while_the_store_was_gone() -> None:
+    """The gate asked a store that could not answer, and the job started all the same."""
+    assert kinds(with_events(claimed(8.5, "b", 1, 4))) == ["start without store"]
+
+
+def test_start_that_asked_nobody() -> None:
+    """The gate was passed by."""
+    assert kinds(with_events(claimed(9.5, "b", 1, 4, asked=None))) == ["start without store"]
+
+
+def test_cut_link_counts_for_its_worker_only() -> None:
+    """Another worker's link is no concern of this one."""
+    window = (
+        at(3, "driver", "store gone", worker="threaded"),
+        at(4, "driver", "store back", worker="threaded"),
+    )
+    assert kinds(with_events(*window, claimed(3.5, "a", 1, 0))) == []
+    mine = {**claimed(3.5, "a", 1, 0), "who": "threaded"}
+    assert kinds(with_events(*window, mine)) == ["start without store"]
+
+
+@pytest.mark.parametrize("last_s", [50.0, 45.0])
+def test_job_that_waits_with_nothing_in_its_way(last_s: float) -> None:
+    """Nothing finishes for longer than the limit while everything is up."""
+    base = with_row(row("b", last_s, "legacy"))
+    events = [event for event in base.events if event["what"] != "ended"]
+    events.append(at(60, "driver", "ended", open=0))
+    assert kinds(replace(base, events=events)) == ["stuck"]
+
+
+def test_stepped_clock_is_told() -> None:
+    """The wall clock jumped in the middle, so the ledger's times cannot be trusted."""
+    events = [
+        {**event, "w": event["w"] + (S if event["t"] > 6 * S else 0)} for event in good().events
+    ]
+    assert "clock stepped" in kinds(replace(good(), events=events))
+
+
+def test_every_kind_is_planted() -> None:
+    """Each kind that the checker knows has a test above that plants it."""
+    from pathlib import Path
+
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert [kind for kind in KINDS if f'"{kind}"' not in text] == []

@@ -1,0 +1,52 @@
+"""The program with one guard taken out; a harness that does not notice is worth nothing."""
+
+from dataclasses import replace
+from typing import Any
+
+GUARDS = ("fence", "attempt", "outbox", "gate")
+
+
+def take_out(guard: str | None) -> None:
+    """Take one guard out of this process; None leaves all in place."""
+    if not guard:
+        return
+    assert guard in GUARDS, f"expected one of {GUARDS}, got {guard!r}"
+    {"fence": _no_fence, "attempt": _no_attempt, "outbox": _no_outbox, "gate": _no_gate}[guard]()
+
+
+def _no_fence() -> None:
+    """Commits ignore the kill and the fence revision."""
+    from rollout.adapters.sql import job_rows
+    from rollout.core.claims import judge_commit
+
+    def judge(record: Any, claim: Any, control: Any, effects: Any) -> Any:
+        open_ = replace(control, killed=False, fence_revision=claim.fence_revision)
+        return judge_commit(record, claim, open_, effects)
+
+    job_rows.judge_commit = judge  # type: ignore[attr-defined]  # a re-export, patched on purpose
+
+
+def _no_attempt() -> None:
+    """Commits count whoever holds the job by now."""
+    from rollout.adapters.sql import job_rows
+    from rollout.core.claims import JobState, judge_commit
+
+    def judge(record: Any, claim: Any, control: Any, effects: Any) -> Any:
+        mine = replace(record, attempt=claim.attempt, state=JobState.STARTED)
+        return judge_commit(mine, claim, control, effects)
+
+    job_rows.judge_commit = judge  # type: ignore[attr-defined]  # a re-export, patched on purpose
+
+
+def _no_outbox() -> None:
+    """The controller never sends a job again."""
+    from rollout.service.tick import Tick
+
+    Tick._sweep = lambda self, state, report: None  # type: ignore[method-assign]
+
+
+def _no_gate() -> None:
+    """A concurrent start asks nobody."""
+    from rollout.service.attempt import Attempts
+
+    Attempts.gate = lambda self, name, key: None  # type: ignore[method-assign]

@@ -1,0 +1,153 @@
+"""Ledger and control store that tell the history what they were asked and what they answered.
+
+They change nothing: each method calls the real one and appends a line. The asking time is kept
+beside the answering time, because what a kill promises begins between the two.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rollout.adapters.redis_store import RedisControlStore
+from rollout.adapters.sql.ledger import SqlLedger
+from rollout.core.claims import Claim, Refusal
+from rollout.core.decision import JobPath, Reason
+from rollout.core.effects import Effects
+from rollout.core.errors import LedgerUnreachable
+from rollout.core.routing import Reading
+from rollout.core.stages import ControlState
+from rollout.ports import Committed, ConnectionSource, ControlStore, Filing, Kill, Refused
+from rollout.wiring import Runtime
+from tests.crash.history import History
+
+_asked = threading.local()
+"""When this thread last asked the control store, until the claim that follows uses it up."""
+
+
+class WatchedStore(RedisControlStore):
+    """Remembers when the gate asked."""
+
+    def read(self, name: str) -> Reading:
+        """Read, and note the time for the claim that follows in this thread."""
+        _asked.at = time.monotonic_ns()
+        return super().read(name)
+
+
+class WatchedLedger(SqlLedger):
+    """Tells the history of claims, commits, failures and fences."""
+
+    history: History
+
+    def claim(
+        self,
+        name: str,
+        job_id: str,
+        delivered: JobPath,
+        effects: Effects,
+        worker: str,
+        now: datetime,
+        silent_after: timedelta,
+    ) -> Claim | Refused:
+        """Claim, and say what was granted or refused."""
+        t0 = time.monotonic_ns()
+        answer = super().claim(name, job_id, delivered, effects, worker, now, silent_after)
+        if isinstance(answer, Refused):
+            self.history.write("claim refused", job=job_id, why=answer.refusal)
+            return answer
+        asked, _asked.at = getattr(_asked, "at", None), None
+        self.history.write(
+            "claimed", job=job_id, name=name, path=delivered, attempt=answer.attempt,
+            fence=answer.fence_revision, t0=t0, asked=asked,
+        )  # fmt: skip
+        return answer
+
+    def commit(
+        self,
+        claim: Claim,
+        effects: Effects,
+        write: Callable[[ConnectionSource], str],
+        now: datetime,
+    ) -> Committed | Refusal:
+        """Commit, and say what became of it."""
+        answer = super().commit(claim, effects, write, now)
+        if isinstance(answer, Refusal):
+            self.history.write(
+                "commit refused", job=claim.job_id, attempt=claim.attempt, why=answer
+            )
+        else:
+            self.history.write(
+                "committed", job=claim.job_id, attempt=claim.attempt, path=claim.path
+            )
+        return answer
+
+    def fail(
+        self, job_id: str, attempt: int | None, reason: Reason | None, error: str, now: datetime
+    ) -> bool:
+        """Fail, and say so when it counted."""
+        held = super().fail(job_id, attempt, reason, error, now)
+        if held:
+            self.history.write("failed", job=job_id, attempt=attempt)
+        return held
+
+    def file(self, filings: Sequence[Filing]) -> None:
+        """File; a producer told to die here dies between the row and the message."""
+        try:
+            super().file(filings)
+        except LedgerUnreachable:
+            self.history.write("unfiled", jobs=[filing.job_id for filing in filings])
+            raise
+        _die_if_told()
+
+    def kill(self, kill: Kill) -> list[ControlState]:
+        """Fence, and say when it held: from here on no older concurrent attempt may commit."""
+        states = super().kill(kill)
+        self.history.write(
+            "fenced",
+            kill_id=kill.kill_id,
+            fences={state.name: state.fence_revision for state in states if state.name != "*"},
+        )
+        return states
+
+
+def _die_if_told() -> None:
+    flag = Path(os.environ.get("CRASH_FLAGS", ".")) / f"die-{os.environ.get('CRASH_ROLE')}"
+    if flag.exists():
+        flag.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class WatchedRuntime(Runtime):
+    """The runtime with watched adapters; everything else is the product's."""
+
+    history: History
+
+    @cached_property
+    def ledger(self) -> SqlLedger:
+        """The watched ledger."""
+        ledger = WatchedLedger(self.database)
+        ledger.history = self.history
+        return ledger
+
+    @cached_property
+    def control(self) -> ControlStore:
+        """The watched control store."""
+        settings = self.settings
+        return WatchedStore(
+            settings.control(self.app_broker_url),
+            settings.key_prefix,
+            settings.connect_timeout_ms / 1000,
+            settings.read_timeout_ms / 1000,
+        )
+
+
+def watched_runtime(settings: Any, history: History) -> WatchedRuntime:
+    """Build the runtime of one process."""
+    runtime = WatchedRuntime(settings)
+    runtime.history = history
+    return runtime
