@@ -96,7 +96,7 @@ def test_every_command_of_the_readme_works(newcomer: Newcomer) -> None:
         if command.startswith("rollout up"):
             newcomer.start(command, "ready")
         elif command.startswith("celery"):
-            newcomer.start(command.replace("@%h", "-pilot@%h"), "[tasks]")
+            newcomer.start(command.replace("@%h", "-pilot@%h"), "[queues]")
         elif command.startswith("rollout controller"):
             newcomer.start(command, "controller started")
         else:
