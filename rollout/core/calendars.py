@@ -77,7 +77,7 @@ class Freeze(BaseModel):
 
     begin: LocalTime = Field(description="First local time that is frozen, without an offset.")
     end: LocalTime = Field(description="First local time that is free again.")
-    why: str = Field("", description="What people are told.")
+    why: str = Field(default="", description="What people are told.")
 
     @model_validator(mode="after")
     def _fits(self) -> Freeze:
@@ -104,8 +104,8 @@ class Quiet(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     days: tuple[Weekday, ...] = Field(description="Days it comes on: mon, tue .. sun.")
-    begin: WallTime = Field("00:00", description="First minute that is quiet, HH:MM.")
-    end: WallTime = Field("24:00", description="First free minute; 24:00 is midnight.")
+    begin: WallTime = Field(default="00:00", description="First minute that is quiet, HH:MM.")
+    end: WallTime = Field(default="24:00", description="First free minute; 24:00 is midnight.")
 
     @model_validator(mode="after")
     def _fits(self) -> Quiet:

@@ -93,69 +93,86 @@ class Policy(BaseModel):
     model_config = _FROZEN
 
     automatic: bool = Field(
-        True, strict=True, description="False: the controller judges and says, a person acts."
+        default=True,
+        strict=True,
+        description="False: the controller judges and says, a person acts.",
     )
     ladder_bp: tuple[Share, ...] = Field(
-        (100, 200, 400, 800, 1600, 3200, 6400, 9500),
+        default=(100, 200, 400, 800, 1600, 3200, 6400, 9500),
         description="Scopes of the steps in basis points, each larger than the one before.",
     )
-    bake_days: Number = Field(7.0, description="Least days at a step.")
+    bake_days: Number = Field(default=7.0, description="Least days at a step.")
     day_s: Time = Field(
-        86_400.0, description="Seconds a policy day lasts; a smaller one compresses a rehearsal."
+        default=86_400.0,
+        description="Seconds a policy day lasts; a smaller one compresses a rehearsal.",
     )
-    looks_max: Positive = Field(4, description="Looks at a step; then a person decides.")
-    jobs_min: Count = Field(0, description="Concurrent jobs a step must have seen.")
+    looks_max: Positive = Field(default=4, description="Looks at a step; then a person decides.")
+    jobs_min: Count = Field(default=0, description="Concurrent jobs a step must have seen.")
     drills_min: Count = Field(
-        6,
+        default=6,
         le=PAIRS_COUNTED_MAX,
         description="Comparable drill pairs a step needs; 0: recovery is not judged.",
     )
-    drills_max_age_days: Time = Field(28.0, description="Older drill pairs do not count.")
+    drills_max_age_days: Time = Field(default=28.0, description="Older drill pairs do not count.")
     alpha_error: Chance = Field(
-        0.003, description="Chance of a false revert on the error rate, in 28 days."
+        default=0.003,
+        description="Chance of a false revert on the error rate, in 28 days.",
     )
-    alpha_cycle: Chance = Field(0.003, description="The same on the cycle time.")
-    alpha_recovery: Chance = Field(0.003, description="The same on the recovery time.")
+    alpha_cycle: Chance = Field(default=0.003, description="The same on the cycle time.")
+    alpha_recovery: Chance = Field(default=0.003, description="The same on the recovery time.")
     alpha_promote: Chance = Field(
-        0.05, description="Chance that a path on the margin passes a metric, all looks together."
+        default=0.05,
+        description="Chance that a path on the margin passes a metric, all looks together.",
     )
     revert_margin_ratio: Ratio = Field(
-        1.10, description="Concurrent over legacy failure rate that is no regression yet."
+        default=1.10,
+        description="Concurrent over legacy failure rate that is no regression yet.",
     )
     revert_margin_absolute: Absolute = Field(
-        0.0005, description="Added to that: a share of jobs, 0..1."
+        default=0.0005,
+        description="Added to that: a share of jobs, 0..1.",
     )
     margins: tuple[StepMargins, ...] = Field(
-        DEFAULT_MARGINS, description="What a step may be worse by and still be promoted."
+        default=DEFAULT_MARGINS,
+        description="What a step may be worse by and still be promoted.",
     )
     revert_to: Literal["legacy", "previous_step"] = Field(
-        "legacy", description="Where a revert goes; `legacy` stays until a person starts again."
+        default="legacy",
+        description="Where a revert goes; `legacy` stays until a person starts again.",
     )
     cooldown_days: Number = Field(
-        1.0, description="Days from a revert to the previous step to the next advance."
+        default=1.0,
+        description="Days from a revert to the previous step to the next advance.",
     )
     holdback_bp: Share | None = Field(
-        None, description="Share kept on legacy, in basis points; without it as declared in code."
+        default=None,
+        description="Share kept on legacy, in basis points; without it as declared in code.",
     )
-    scope_bp_max: Share = Field(BP_ALL, description="Largest scope, in basis points.")
+    scope_bp_max: Share = Field(default=BP_ALL, description="Largest scope, in basis points.")
     shadow_pairs_min: Count = Field(
-        0, description="Compared shadow pairs before the first step; 0: not asked."
+        default=0,
+        description="Compared shadow pairs before the first step; 0: not asked.",
     )
     legacy_success_age_s_max: Time = Field(
-        3600.0, description="Legacy is ready when its last success is not older than this."
+        default=3600.0,
+        description="Legacy is ready when its last success is not older than this.",
     )
     legacy_headroom_min: Number = Field(
-        1.0, description="Legacy is ready when it can carry this many times all arriving jobs."
+        default=1.0,
+        description="Legacy is ready when it can carry this many times all arriving jobs.",
     )
     resource: Name | None = Field(
-        None, description="What it shares: one change at a time among those that name the same."
+        default=None,
+        description="What it shares: one change at a time among those that name the same.",
     )
-    zone: Name = Field("UTC", description="IANA time zone of the calendars.")
+    zone: Name = Field(default="UTC", description="IANA time zone of the calendars.")
     freezes: tuple[Freeze, ...] = Field(
-        (), description="Spans of local time without an advance; reverts are never held."
+        default=(),
+        description="Spans of local time without an advance; reverts are never held.",
     )
     quiet: tuple[Quiet, ...] = Field(
-        (FRIDAY_AFTERNOON,), description="Times of each week without an advance; never a revert."
+        default=(FRIDAY_AFTERNOON,),
+        description="Times of each week without an advance; never a revert.",
     )
 
     @field_validator("ladder_bp")
@@ -220,9 +237,10 @@ class Fleet(BaseModel):
 
     model_config = _FROZEN
 
-    splits_max: Positive | None = Field(None, description="Sub-pipelines on trial at once.")
+    splits_max: Positive | None = Field(default=None, description="Sub-pipelines on trial at once.")
     advances_per_day_max: Positive | None = Field(
-        None, description="Advances in one policy day, all sub-pipelines together."
+        default=None,
+        description="Advances in one policy day, all sub-pipelines together.",
     )
 
 
@@ -235,7 +253,7 @@ class Cohort(BaseModel):
     members: tuple[Name, ...] = Field(
         min_length=1, description="Sub-pipelines in the order in which they enter."
     )
-    period_days: Time = Field(7.0, description="Days between two doublings of the cohort.")
+    period_days: Time = Field(default=7.0, description="Days between two doublings of the cohort.")
 
     @field_validator("members")
     @classmethod
@@ -251,12 +269,12 @@ class Policies(BaseModel):
 
     model_config = _FROZEN
 
-    default: Policy = Field(Policy(), description="In force where nothing else is.")
+    default: Policy = Field(default=Policy(), description="In force where nothing else is.")
     sub_pipelines: dict[str, Policy] = Field(
         default_factory=dict, description="By name; only the fields that were set count."
     )
-    fleet: Fleet = Field(Fleet(), description="Limits over all of them.")
-    cohorts: tuple[Cohort, ...] = Field((), description="Similar sub-pipelines.")
+    fleet: Fleet = Field(default=Fleet(), description="Limits over all of them.")
+    cohorts: tuple[Cohort, ...] = Field(default=(), description="Similar sub-pipelines.")
 
     def of(self, name: str) -> Policy:
         """The policy in force for one sub-pipeline; an unknown name gets the default."""
