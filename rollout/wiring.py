@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from os import getpid
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rollout.adapters.celery.queues import KombuQueues
 from rollout.adapters.clock import SystemClock
@@ -23,6 +23,9 @@ from rollout.service.router import Router
 from rollout.service.submit import Submit
 from rollout.service.tick import Tick, TickLimits
 from rollout.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from rollout.core.policy import Policies
 
 
 @dataclass
@@ -71,6 +74,13 @@ class Runtime:
     def queues(self) -> Queues:
         """The broker."""
         return KombuQueues(self.settings.broker(self.app_broker_url))
+
+    @cached_property
+    def policies(self) -> "Policies":
+        """What the controller may do by itself, from `rollout.toml`; raises WrongPolicy."""
+        from rollout.policies import read_policies
+
+        return read_policies()
 
     @cached_property
     def submit(self) -> Submit:

@@ -18,13 +18,15 @@ JOBS_A_WEEK_MAX = 10_000_000
 """Where the search for enough traffic gives up."""
 
 
-def failures_allowed(n_concurrent: int, n_legacy: int, rate: float, margin: Margin) -> int:
+def failures_allowed(
+    n_concurrent: int, n_legacy: int, rate: float, margin: Margin, z_limit: float = Z_LIMIT
+) -> int:
     """Give the largest number of concurrent failures that still passes; -1 when none does."""
     k_legacy = round(rate * n_legacy)
 
     def passes(k: int) -> bool:
         z = score(Counts(n_concurrent, k, n_legacy, k_legacy), margin)
-        return z is not None and z <= Z_LIMIT
+        return z is not None and z <= z_limit
 
     low, high = -1, n_concurrent
     while low < high:
