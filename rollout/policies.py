@@ -156,13 +156,11 @@ def _field_at(model: type[BaseModel], loc: Sequence[int | str]) -> tuple[type[Ba
 
 def _unknown(table: str, key: str, unknown: str, value: Any, owner: type[BaseModel]) -> WrongPolicy:
     known = [name for name in owner.model_fields if (owner, name) != (Cohort, "name")]
-    what = f"{key} has" if key else "has"
+    hint = "`rollout policy show` lists all" if owner is Policy else f"it has {', '.join(known)}"
     guess = _guess(unknown, known)
-    if isinstance(value, Mapping) and owner is Policy and table == "policy" and not guess:
+    if isinstance(value, Mapping) and table == "policy" and not key and not guess:
         guess = f", did you mean [policy.{SUB_PIPELINE}.{unknown}]?"
-    return WrongPolicy(
-        table, f"{what} no key {unknown!r}{guess}", f"it may hold {', '.join(known)}"
-    )
+    return WrongPolicy(table, f"{key} has no key {unknown!r}{guess}".lstrip(), hint)
 
 
 def _guess(unknown: str, known: Iterable[str]) -> str:

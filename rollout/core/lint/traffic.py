@@ -151,7 +151,7 @@ def _weak_steps(
     todo = f"leave it out: ladder_bp = {list(ladder)}; or pool similar sub-pipelines"
     if first is not found[0]:
         todo = (
-            f"begin at {percent(first.scope_bp)}, which passes {first.chance:.0%} of the time:"
+            f"begin at {percent(first.scope_bp)}, which passes in {first.chance:.0%} of cases:"
             f" ladder_bp = {list(ladder)}; or pool similar sub-pipelines"
         )
     for step in found:
@@ -179,12 +179,13 @@ def _nothing(policy: Policy, arriving: Traffic, found: tuple[StepProof, ...]) ->
 
 
 def _numbers(policy: Policy, arriving: Traffic, step: StepProof) -> str:
-    often = f"{step.chance:.0%} of the time" if step.chance >= 0.005 else "practically never"
+    often = f"in {step.chance:.0%} of cases" if step.chance >= 0.005 else "practically never"
     enough = jobs_enough(policy, step.scope_bp, arriving.error_rate)
-    needed = "no number is enough" if enough is None else f"{enough:,} are needed to pass at once"
+    needed = "no number is enough" if enough is None else f"{enough:,} show it at once"
     return (
-        f"{step.jobs_per_look:,} concurrent jobs a look pass the error margin by look"
-        f" {policy.looks_max} {often} when {arriving.error_rate:.2%} of legacy's fail; {needed}"
+        f"{step.jobs_per_look:,} concurrent jobs a look show {often} by look {policy.looks_max}"
+        f" that a healthy path is within the error margin, when {arriving.error_rate:.2%} of"
+        f" legacy's fail; {needed}"
     )
 
 
