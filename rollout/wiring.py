@@ -23,7 +23,8 @@ from rollout.service.router import Router
 from rollout.service.submit import Submit
 from rollout.settings import Settings, read_settings
 
-if TYPE_CHECKING:  # scipy comes with them, and no job needs it
+if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
+    from rollout.core.policy import Policies
     from rollout.service.pilots import Pilots
     from rollout.service.situations import Situations
     from rollout.service.tick import Tick
@@ -75,6 +76,13 @@ class Runtime:
     def queues(self) -> Queues:
         """The broker."""
         return KombuQueues(self.settings.broker(self.app_broker_url))
+
+    @cached_property
+    def policies(self) -> "Policies":
+        """What the controller may do by itself, from `rollout.toml`; raises WrongPolicy."""
+        from rollout.policies import read_policies
+
+        return read_policies()
 
     @cached_property
     def submit(self) -> Submit:

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from rollout.core.decision import JobPath
 from rollout.core.evidence.counts import Counts
+from rollout.core.evidence.drill_pair import DrillPair
 from rollout.core.evidence.errors import BadDuration
 from rollout.core.evidence.promotion import overdispersion
-from rollout.core.evidence.drill_pair import DrillPair
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.situation import Shadowed, Situation, Totals, WayBack
 from rollout.core.pilot.trial import Trial

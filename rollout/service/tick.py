@@ -1,8 +1,9 @@
 """One turn of the controller: reconcile kills, project, beat, recall, sweep, fold, judge, prune.
 
-One controller leads; a standby only waits for the lease. Each step is safe to repeat and safe to lose, so a controller that dies anywhere in it is made
-good by the next tick, its own or a second controller's. The heartbeat follows the projection: it
-says that the control state was read from the ledger and written to the store just now.
+One controller leads; a standby only waits for the lease. Each step is safe to repeat and safe to
+lose, so a controller that dies anywhere in it is made good by the next tick, its own or a second
+controller's. The heartbeat follows the projection: it says that the control state was read from the
+ledger and written to the store just now.
 """
 
 from contextlib import suppress
@@ -128,8 +129,8 @@ class Tick:
                 break
         report.open_counts = self._ledger.open_counts()
         report.pilots = self._pilots.turn(report.states, report.open_counts, report.at)
-        for error in report.pilots.errors:
-            self._note(report, error)
+        for said in report.pilots.errors:
+            self._note(report, said)
         report.pruned = self._ledger.prune(report.at - self._limits.keep, _PRUNE_BATCH)
 
     # Kills -------------------------------------------------------------------------------

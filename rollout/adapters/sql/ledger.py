@@ -1,5 +1,6 @@
 """The ledger on one database: control rows, jobs, the controller's view of them, trials."""
 
+from rollout.adapters.sql.arrival_rows import ArrivalRows
 from rollout.adapters.sql.control_rows import ControlRows
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_rows import JobRows
@@ -7,8 +8,8 @@ from rollout.adapters.sql.pilot_rows import PilotRows
 from rollout.adapters.sql.sweep_rows import SweepRows
 
 
-class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows):
-    """`ports.Ledger` and `ports.Trials` on SQLite or PostgreSQL.
+class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows):
+    """`ports.Ledger`, `ports.Trials` and `ports.Arrivals` on SQLite or PostgreSQL.
 
     Args:
         database: Connections; shared with nobody else.
@@ -19,6 +20,7 @@ class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows):
         JobRows.__init__(self, database)
         SweepRows.__init__(self, database)
         PilotRows.__init__(self, database)
+        ArrivalRows.__init__(self, database)
         self.database = database
 
     def close(self) -> None:
