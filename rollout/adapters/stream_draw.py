@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 
+from rollout.core.decision import JobPath
 from rollout.core.evidence.buckets import DURATION_S_MAX
 from rollout.core.job_stream import (
     SECOND_US,
@@ -16,11 +17,20 @@ from rollout.core.job_stream import (
     positions_of,
     us_of,
 )
+from rollout.ports import Recovery
 
 JOBS_MAX = 50_000_000
 """About 3 GB of columns; more is a typing slip."""
 
 DAY_S = 86_400.0
+
+DRILL_S = 60.0
+"""Seconds in which legacy heals in a synthetic drill, about."""
+
+DRILL_SIGMA = 0.1
+"""Spread of their logarithm: drills of one fault resemble each other."""
+
+DRILL_CAP_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,45 @@ def draw_stream(name: str, drawing: Drawing, begin: datetime, days: float) -> Jo
         rng.random(jobs) < drawing.error_rate,
         rng.random(jobs) < drawing.error_rate,
     )
+
+
+def draw_drills(
+    name: str, per_week: float, ratio: float, start: datetime, days: float, day_s: float, seed: int
+) -> list[Recovery]:
+    """Draw drills: the same fault on both paths, evenly spread, the first at the start.
+
+    Args:
+        name: Sub-pipeline.
+        per_week: Pairs in seven of the policy's days; 0 for none.
+        ratio: Recovery time of the concurrent path over legacy's.
+        start: When the trial starts.
+        days: Policy days that it lasts.
+        day_s: Seconds of such a day.
+        seed: The same seed draws the same drills.
+
+    Returns:
+        Both halves of each pair, oldest first.
+    """
+    rng = np.random.default_rng([seed, 1])
+    drawn = []
+    for number in range(int(np.ceil(per_week * days / 7))):
+        onset = start + timedelta(seconds=number * 7 * day_s / per_week)
+        for path, factor in ((JobPath.LEGACY, 1.0), (JobPath.CONCURRENT, ratio)):
+            seconds = DRILL_S * factor * float(np.exp(DRILL_SIGMA * rng.standard_normal()))
+            drawn.append(
+                Recovery(
+                    name,
+                    onset + timedelta(seconds=seconds * day_s / DAY_S),
+                    "drill",
+                    path,
+                    "synthetic",
+                    onset,
+                    seconds,
+                    DRILL_CAP_S,
+                    pair_id=f"synthetic-{number}",
+                )
+            )
+    return sorted(drawn, key=lambda one: one.at)
 
 
 def _durations(rng: np.random.Generator, drawing: Drawing, jobs: int) -> Whole:

@@ -7,6 +7,7 @@ from typer.core import TyperGroup
 
 from rollout import __version__
 from rollout.cli import (
+    backtest_command,
     control_commands,
     doctor,
     history_view,
@@ -14,6 +15,7 @@ from rollout.cli import (
     kill_command,
     policy_commands,
     run_commands,
+    simulate_command,
     status_command,
 )
 from rollout.cli.exit_codes import code_of, table
@@ -80,6 +82,8 @@ for commands in (
     history_view,
     job_commands,
     policy_commands,
+    simulate_command,
+    backtest_command,
     doctor,
     run_commands,
 ):

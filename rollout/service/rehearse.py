@@ -74,6 +74,7 @@ class Plan:
         worse_at: When a regression begins; None for never.
         drills: Recoveries that become known as their time comes, oldest first.
         tick_s: Seconds between calm ticks on a day of 24 h.
+        wider_s: Seconds of a window between them.
         watched_s: Seconds after `worse_at` with small steps, on a day of 24 h.
     """
 
@@ -85,6 +86,7 @@ class Plan:
     worse_at: datetime | None = None
     drills: Sequence[Recovery] = ()
     tick_s: float = TICK_S
+    wider_s: float = WIDER_S
     watched_s: float = WATCHED_S
 
 
@@ -169,7 +171,7 @@ def rehearse(
 def _ticks(ledger: Rehearsable, plan: Plan, policy: Policy) -> Iterator[datetime]:
     """The times of the ticks; the start and the regression's begin are among them."""
     pace = policy.day_s / 86_400.0
-    calm, wider = plan.tick_s * pace, timedelta(seconds=WIDER_S * pace)
+    calm, wider = plan.tick_s * pace, timedelta(seconds=plan.wider_s * pace)
     small = window_s(policy)
     marks = sorted(at for at in (plan.start, plan.worse_at, plan.end) if at is not None)
     now = plan.begin

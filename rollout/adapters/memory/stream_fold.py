@@ -66,5 +66,3 @@ def hours_gained(
 
 def _per(hours: Whole, which: Flags) -> Whole:
     return np.bincount(hours[which], minlength=int(hours.max()) + 1)
-
-

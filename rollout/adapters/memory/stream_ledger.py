@@ -21,6 +21,7 @@ from rollout.adapters.memory import stream_fold, stream_windows
 from rollout.adapters.memory.stream_jobs import StreamJobs
 from rollout.core.decision import JobPath
 from rollout.core.errors import LeaseLost, UnknownDecision, UnknownSubPipeline
+from rollout.core.exposed import Exposed
 from rollout.core.job_stream import JobStream, time_of, us_of
 from rollout.core.pilot.fold import Sum
 from rollout.core.pilot.profile import LegacyProfile
@@ -60,7 +61,9 @@ class StreamLedger:
         self.jobs = StreamJobs(stream)
         self.wider = wider
         self.log: list[TransitionRecord] = []
-        self.state = ControlState(stream.name, holdback_bp=holdback_bp, salt=stream.name, revision=1)
+        self.state = ControlState(
+            stream.name, holdback_bp=holdback_bp, salt=stream.name, revision=1
+        )
         self._now_us = 0
         self._trial: Trial | None = None
         self._profile = LegacyProfile()
@@ -92,6 +95,17 @@ class StreamLedger:
         record = TransitionRecord(after.name, at, event, actor, why, self.state, after)
         self.log.append(record)
         self.state = after
+
+    def exposed(self, since: datetime, until: datetime) -> Exposed:
+        """Count the concurrent jobs admitted from `since` on, as they stood at `until`."""
+        rows, until_us = self.jobs.columns, us_of(until)
+        which = slice(self.jobs.before(us_of(since)), self.jobs.before(until_us))
+        mine = rows.concurrent[which]
+        moved = rows.moved_us[which]
+        failed = mine & (moved >= 0) & (moved <= until_us)
+        seen = failed | (mine & (rows.finish_us[which] <= until_us))
+        counted = [int(np.count_nonzero(one)) for one in (seen, failed, mine & ~seen)]
+        return Exposed(*counted)
 
     # Of the ledger ------------------------------------------------------------------------
 
@@ -159,7 +173,8 @@ class StreamLedger:
             "began_at": one.began_at,
             "scored_to": one.scored_to,
         }
-        return [TrialRow(columns, one.payload())]
+        payload: Any = one.payload()  # an object: JSON's types have no name for that
+        return [TrialRow(columns, payload)]
 
     def profiles(self) -> dict[str, LegacyProfile]:
         """Read what legacy showed."""

@@ -66,9 +66,9 @@ class Histogram:
 
     def __post_init__(self) -> None:
         for index, count in self.jobs.items():
-            if type(index) is int and type(count) is int and 0 <= index <= BUCKET_MAX:
-                if 0 <= count <= JOBS_MAX:  # the common case; a fold asks for hundreds of these
-                    continue
+            whole = type(index) is int and type(count) is int
+            if whole and 0 <= index <= BUCKET_MAX and 0 <= count <= JOBS_MAX:
+                continue  # nearly always, and a fold asks for hundreds of them
             check_count("bucket", index, BUCKET_MAX)
             check_count("jobs in a bucket", count)
 
