@@ -198,7 +198,7 @@ def test_the_next_free_moment_is_free(
 
 def test_calendars_without_a_free_moment_have_none() -> None:
     """A week that is quiet throughout, and a freeze of many years, end the search."""
-    always, now = Quiet(days=WEEKDAYS), at("2026-11-24T10:00")
+    always, now = Quiet.model_validate({"days": WEEKDAYS}), at("2026-11-24T10:00")
     assert free_from(ZoneInfo("UTC"), (), (always,), now) is None
     decades = Freeze(begin=wall("2020-01-01"), end=wall("2050-01-01"))
     assert free_from(ZoneInfo("UTC"), (decades,), (), now) is None

@@ -49,7 +49,7 @@ def _unknown(policies: Policies, known: Collection[str] | None) -> Iterator[Poli
             yield PolicyFinding(
                 Level.WARNING,
                 "unknown_name",
-                f"The ledger holds no sub-pipeline named {name!r}{_guess(name, known)}",
+                f"The ledger holds no sub-pipeline named {name!r}{_guess(name, known) or '.'}",
                 "correct the name; or submit its first job, which declares it",
                 name,
             )
