@@ -660,8 +660,8 @@ class Trials(Protocol):
         """Record how long a path took to heal."""
         ...
 
-    def recoveries(self, name: str, since: datetime) -> list[Recovery]:
-        """Read recoveries that ended since then, oldest first."""
+    def recoveries(self, name: str | None, since: datetime) -> list[Recovery]:
+        """Read recoveries that ended at or after `since`, oldest first; None: of all names."""
         ...
 
 

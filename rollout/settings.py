@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     )
     metrics_port: int = Field(9464, ge=0, le=65_535, description="Port of /metrics; 0 is any free.")
     metrics_host: str = Field("127.0.0.1", description="Address that /metrics listens on.")
+    notify_urls: tuple[str, ...] = Field(
+        (), description="Apprise URLs told of each decision that changes something."
+    )
     legacy_concurrency: int = Field(1, ge=1, description="Processes of the legacy worker of `up`.")
     concurrent_concurrency: int = Field(
         2, ge=1, description="Processes of the concurrent worker of `up`."

@@ -401,13 +401,12 @@ class PilotRows:
                 )
             )
 
-    def recoveries(self, name: str, since: datetime) -> list[Recovery]:
-        """Read recoveries that ended since then, oldest first."""
-        query = (
-            select(recovery)
-            .where(recovery.c.name == name, recovery.c.at >= since)
-            .order_by(recovery.c.at, recovery.c.id)
-        )
+    def recoveries(self, name: str | None, since: datetime) -> list[Recovery]:
+        """Read recoveries that ended at or after `since`, oldest first; None: of all names."""
+        query = select(recovery).where(recovery.c.at >= since)
+        query = query.order_by(recovery.c.at, recovery.c.id)
+        if name is not None:
+            query = query.where(recovery.c.name == name)
         with self._db.read() as connection:
             return [_recovery_of(row) for row in connection.execute(query).mappings()]
 
