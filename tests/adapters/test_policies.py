@@ -186,7 +186,8 @@ def test_where_a_value_comes_from() -> None:
          " 2026-12-20T00:00:00; it says: First local time that is frozen, without an offset."),
         ("[[policy.freezes]]\nbegin = 2026-12-20T00:00:00Z\nend = 2026-12-21T00:00:00",
          "rollout.toml [policy] freezes[0]: begin is local time of the policy's zone and has no"
-         " offset; leave it out, got begin = 2026-12-20T00:00:00+00:00, end = 2026-12-21T00:00:00;"),
+         " offset; leave it out, got begin = 2026-12-20T00:00:00+00:00, end ="
+         " 2026-12-21T00:00:00;"),
         ("[[policy.margins]]\nscope_bp_max = 400",
          "rollout.toml [policy] margins[0].error_ratio is missing; it says: Concurrent over legacy"
          " failure rate."),

@@ -55,11 +55,15 @@ def test_a_cohort_on_one_resource_cannot_double() -> None:
     """One change at a time is no doubling."""
     cohort = Cohort(name="small", members=("a", "b"))
     policies = Policies(default=Policy(resource="db"), cohorts=(cohort,))
-    assert found(policies, "a", "b")["cohort_shares"].level is Level.WARNING
-    free = Policies(cohorts=(cohort,), sub_pipelines={"a": Policy(resource="x"), "b": Policy()})
-    assert "cohort_shares" in found(free, "a", "b")
-    apart = {"a": Policy(resource="x"), "b": Policy(resource="y")}
-    assert "cohort_shares" not in found(Policies(cohorts=(cohort,), sub_pipelines=apart), "a", "b")
+    finding = found(policies, "a", "b")["cohort_shares"]
+    assert finding.level is Level.WARNING
+    assert "a, b of cohort 'small' share the resource 'db'" in finding.sentence
+    for apart in (
+        {"a": Policy(resource="x")},
+        {"a": Policy(resource="x"), "b": Policy(resource="y")},
+    ):
+        alone = Policies(cohorts=(cohort,), sub_pipelines=apart)
+        assert "cohort_shares" not in found(alone, "a", "b")
 
 
 def test_a_cohort_larger_than_the_fleet_allows() -> None:
