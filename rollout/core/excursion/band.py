@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log
+from math import exp, log, sqrt
 from statistics import median
 
 from rollout.core.evidence.stored import Json, read_numbers
@@ -61,7 +61,10 @@ class Band:
                 f" normal is at most {self.error_rate_max:.1%}."
             )
         if sample.p95_s is not None and sample.p95_s > self.p95_s_max:
-            return f"The p95 cycle time was {_s(sample.p95_s)}, normal is at most {_s(self.p95_s_max)}."
+            return (
+                f"The p95 cycle time was {_s(sample.p95_s)},"
+                f" normal is at most {_s(self.p95_s_max)}."
+            )
         if sample.oldest_s > self.oldest_s_max:
             return (
                 f"The oldest open job was {_s(sample.oldest_s)} old,"
@@ -137,7 +140,7 @@ def _error_rate_max(samples: Sequence[PathSample]) -> float:
     usual = max(together, median(rate for rate, *_ in rates))
     spread = NORMAL * median(abs(rate - usual) for rate, *_ in rates)
     chance = median(usual * (1 - usual) / jobs for *_, jobs in rates)
-    beyond = max(0.0, spread**2 - chance) ** 0.5  # Laney, Quality Engineering 2002
+    beyond = sqrt(max(0.0, spread * spread - chance))  # Laney, Quality Engineering 2002
     return min(1.0, usual + max(ERROR_ROOM, usual, SPREADS * beyond))
 
 

@@ -68,6 +68,10 @@ class Baseline:
         return cls(kept, stride, passed, band_from(kept))
 
 
+NOTHING_KNOWN = Baseline()
+"""The baseline of a new watch, and after an incident that was given up on."""
+
+
 def _stored(sample: PathSample) -> Json:
     at_us = (sample.at - _EPOCH) // _MICROSECOND
     return [at_us, sample.jobs, sample.failed, sample.p95_s, sample.oldest_s]

@@ -15,7 +15,7 @@ from rollout.core.evidence.stored import (
     read_object,
 )
 from rollout.core.excursion.band import Band
-from rollout.core.excursion.baseline import Baseline
+from rollout.core.excursion.baseline import NOTHING_KNOWN, Baseline
 from rollout.core.excursion.incident import Excursion, read_time, read_time_or_none
 from rollout.core.excursion.sample import BadTime, PathSample
 
@@ -90,7 +90,7 @@ class Watch:
     """
 
     at: datetime | None = None
-    baseline: Baseline = Baseline()
+    baseline: Baseline = NOTHING_KNOWN
     recent: tuple[Seen, ...] = ()
     inside: int = 0
     inside_since: datetime | None = None
@@ -196,7 +196,7 @@ def _while_it_lasts(
             return _end(watch, replace(excursion, recovered_at=since), "It was back inside after")
     if sample.at - excursion.onset_at >= rules.cap:
         given_up = replace(excursion, gave_up_at=sample.at)
-        watch = replace(watch, baseline=Baseline())
+        watch = replace(watch, baseline=NOTHING_KNOWN)
         return _end(watch, given_up, "It had not recovered at the cap, after")
     return watch, None
 
