@@ -719,5 +719,16 @@ class Samples(Protocol):
 
         A job that commits after this was asked, with an end before `until` (its worker's clock),
         is in no window. So let `until` lie some seconds back, and `since` be the last `until`.
+
+        Reads the jobs of all names that finished in the window; for many names ask for all.
+        """
+        ...
+
+    def samples_of_all(
+        self, since: datetime, until: datetime
+    ) -> Mapping[str, Mapping[JobPath, "PathSample"]]:
+        """Say the same of every sub-pipeline, at the cost of one.
+
+        A name that is missing had no job: `PathSample.idle(until)` on both paths.
         """
         ...

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from math import ceil
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import BigInteger, Connection, case, func, or_, select, text, type_coerce, union_all
+from sqlalchemy import BigInteger, Connection, case, func, select, text, type_coerce, union_all
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.tables import job
@@ -23,6 +23,7 @@ _PATHS = {str(one): one for one in JobPath}
 _STATES = {str(one): one for one in JobState}
 _TOOK_US = type_coerce(job.c.finished_at, BigInteger) - type_coerce(job.c.accepted_at, BigInteger)
 _COLUMNS = (
+    job.c.name,
     job.c.assigned_path,
     job.c.path,
     job.c.state,
@@ -36,7 +37,8 @@ _COUNTS = (
     # Its failure was counted when it failed; how long a person took to try again is no cycle time.
     func.coalesce(job.c.moved_reason, "") != Reason.RETRIED_BY_HAND,
 )
-_DUE_AT = case((job.c.not_before > job.c.accepted_at, job.c.not_before), else_=job.c.accepted_at)
+_Key: TypeAlias = tuple[str, JobPath]
+_due_at = case((job.c.not_before > job.c.accepted_at, job.c.not_before), else_=job.c.accepted_at)
 
 
 class SampleRows:
@@ -46,17 +48,38 @@ class SampleRows:
         self._db = database
 
     def samples(self, name: str, since: datetime, until: datetime) -> dict[JobPath, PathSample]:
-        """Say what each path did after `since` and up to `until`, by assigned path."""
+        """Say what both paths did after `since` and up to `until`, by assigned path."""
+        found = self._read(since, until, name)
+        idle = dict.fromkeys(JobPath, PathSample.idle(until))
+        return found.get(name, idle)
+
+    def samples_of_all(
+        self, since: datetime, until: datetime
+    ) -> dict[str, dict[JobPath, PathSample]]:
+        """Say the same of every sub-pipeline that had a job, at the cost of one."""
+        return self._read(since, until, None)
+
+    def _read(
+        self, since: datetime, until: datetime, name: str | None
+    ) -> dict[str, dict[JobPath, PathSample]]:
         with self._db.read() as connection:
-            finished = _finished(connection, name, since, until)
-            due_at = _oldest_due(connection, name, until)
-        return {path: _sample(until, finished[path], due_at.get(path)) for path in JobPath}
+            finished = _finished(connection, since, until, name)
+            due_at = _oldest_due(connection, until, name)
+        return {
+            each: {
+                path: _sample(until, finished.get((each, path), ()), due_at.get((each, path)))
+                for path in JobPath
+            }
+            for each in sorted({one for one, _ in (*finished, *due_at)})
+        }
 
 
 def _finished(
-    connection: Connection, name: str, since: datetime, until: datetime
-) -> dict[JobPath, list[tuple[bool, float]]]:
-    """Whether each finished job failed, and its cycle time in seconds, by assigned path."""
+    connection: Connection, since: datetime, until: datetime, name: str | None
+) -> dict[_Key, list[tuple[bool, float]]]:
+    """Whether each finished job failed, and its cycle time in seconds."""
+    # `name || ''` keeps the planner from looking through all jobs of that name that ever were.
+    named = () if name is None else (job.c.name + "" == name,)
     # One query per state, with the condition of its index as a literal: a planner does not see
     # through a parameter that the index holds these rows.
     rows = connection.execute(
@@ -66,19 +89,20 @@ def _finished(
                     text(f"state = '{state}'"),
                     job.c.finished_at > since,
                     job.c.finished_at <= until,
-                    job.c.name == name,
+                    *named,
                     *_COUNTS,
                 )
                 for state in (JobState.COMMITTED, JobState.FAILED)
             )
         )
     )
-    found: defaultdict[JobPath, list[tuple[bool, float]]] = defaultdict(list)
+    found: defaultdict[_Key, list[tuple[bool, float]]] = defaultdict(list)
     for row in rows:
         outcome = _outcome(row)
         if outcome in (Outcome.GOOD, Outcome.FAILED):
             took_s = min(row.took_us / 1e6, DURATION_S_MAX)
-            found[_PATHS[row.assigned_path]].append((outcome is Outcome.FAILED, took_s))
+            key = (row.name, _PATHS[row.assigned_path])
+            found[key].append((outcome is Outcome.FAILED, took_s))
     return found
 
 
@@ -93,20 +117,19 @@ def _outcome(row: Any) -> Outcome:
     )
 
 
-def _oldest_due(connection: Connection, name: str, until: datetime) -> dict[JobPath, datetime]:
+def _oldest_due(connection: Connection, until: datetime, name: str | None) -> dict[_Key, datetime]:
     """Since when the oldest open job of each path could run."""
     query = (
-        select(job.c.assigned_path, func.min(_DUE_AT))
+        select(job.c.name, job.c.assigned_path, func.min(_due_at))
         .where(
             text("state IN ('accepted', 'started')"),
-            job.c.name == name,
-            job.c.accepted_at <= until,
-            or_(job.c.not_before.is_(None), job.c.not_before <= until),
+            _due_at <= until,
+            *(() if name is None else (job.c.name == name,)),
             *_COUNTS,
         )
-        .group_by(job.c.assigned_path)
+        .group_by(job.c.name, job.c.assigned_path)
     )
-    return {_PATHS[path]: due_at for path, due_at in connection.execute(query)}
+    return {(each, _PATHS[path]): due_at for each, path, due_at in connection.execute(query)}
 
 
 def _sample(

@@ -18,7 +18,7 @@ USUAL = PathSample(NOW, jobs=20, failed=0, p95_s=2.0, oldest_s=1.0)
 SLOW = replace(USUAL, p95_s=20.0)
 FAILING = replace(USUAL, failed=20)
 STUCK = replace(USUAL, jobs=0, p95_s=None, oldest_s=600.0)
-EMPTY = replace(USUAL, jobs=0, p95_s=None, oldest_s=0.0)
+EMPTY = PathSample.idle(NOW)
 WAITING = replace(USUAL, jobs=0, p95_s=None, oldest_s=1.0)
 
 
