@@ -5,11 +5,12 @@ from rollout.adapters.sql.control_rows import ControlRows
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_rows import JobRows
 from rollout.adapters.sql.pilot_rows import PilotRows
+from rollout.adapters.sql.sample_rows import SampleRows
 from rollout.adapters.sql.sweep_rows import SweepRows
 
 
-class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows):
-    """`ports.Ledger`, `ports.Trials` and `ports.Arrivals` on SQLite or PostgreSQL.
+class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows, SampleRows):
+    """`ports.Ledger`, `ports.Trials`, `ports.Arrivals` and `ports.Samples` on SQLite or PostgreSQL.
 
     Args:
         database: Connections; shared with nobody else.
@@ -21,6 +22,7 @@ class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows):
         SweepRows.__init__(self, database)
         PilotRows.__init__(self, database)
         ArrivalRows.__init__(self, database)
+        SampleRows.__init__(self, database)
         self.database = database
 
     def close(self) -> None:
