@@ -91,10 +91,6 @@ class FaultPlan:
     memory_mb: int = 0
     stub_url: str = ""
 
-    def aims_at(self, path: JobPath, now: datetime) -> bool:
-        """Say whether jobs of this path may be hurt now."""
-        return path in self.paths and now < self.until
-
     def chooses(self, job_id: str, node: str) -> bool:
         """Say whether this job on this worker is one that may be hurt; the same for each try."""
         if self.worker not in (None, ONE_WORKER, node):

@@ -58,7 +58,7 @@ class RouteTable:
         revision = state.revision if state else -1
         closed = why_closed(reading)
         # A start on legacy asks the store only when this says that a drill is aimed at it.
-        drilled = reading.plan is not None and JobPath.LEGACY in reading.plan.paths
+        drilled = plan_on(reading, JobPath.LEGACY) is not None
         self._outside = Decision(JobPath.LEGACY, closed or Reason.OUT_OF_SCOPE, revision, drilled)
         self._inside = Decision(JobPath.CONCURRENT, Reason.IN_SCOPE, revision)
         self._prefix = (state.salt.encode() if state else b"") + _SEPARATOR
@@ -91,9 +91,14 @@ def why_closed(reading: Reading) -> Reason | None:
 
 def plan_in_force(reading: Reading, path: JobPath, now: datetime) -> FaultPlan | None:
     """Give the drill's fault that jobs of this path may meet now; a kill ends every drill."""
+    plan = plan_on(reading, path)
+    return plan if plan is not None and now < plan.until else None
+
+
+def plan_on(reading: Reading, path: JobPath) -> FaultPlan | None:
+    """Give the fault planted on a path, without a look at the time; none while killed."""
     plan = reading.plan
-    if plan is None or not plan.aims_at(path, now):
+    if plan is None or path not in plan.paths:
         return None
-    if reading.killed or reading.killed_all or (reading.state and reading.state.killed):
-        return None
-    return plan
+    killed = reading.killed or reading.killed_all or (reading.state and reading.state.killed)
+    return None if killed else plan
