@@ -13,6 +13,7 @@ from rollout.cli import (
     history_view,
     job_commands,
     kill_command,
+    policy_commands,
     run_commands,
     status_command,
 )
@@ -79,6 +80,7 @@ for commands in (
     kill_command,
     history_view,
     job_commands,
+    policy_commands,
     doctor,
     drill_commands,
     run_commands,

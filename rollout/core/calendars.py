@@ -121,11 +121,16 @@ class Quiet(BaseModel):
             self.begin <= f"{local:%H:%M}" < self.end
         )
 
+    @property
+    def minutes(self) -> tuple[int, int]:
+        """First quiet and first free minute of the day, 0..1440."""
+        begin, end = (60 * int(text[:2]) + int(text[3:]) for text in (self.begin, self.end))
+        return begin, end
+
     def ends(self, local: datetime, zone: tzinfo) -> datetime:
         """The instant at which the quiet time that covers `local` is over, in UTC."""
         midnight = datetime.combine(local.date(), time())
-        hours, minutes = (int(part) for part in self.end.split(":"))
-        return max(instants(midnight + timedelta(hours=hours, minutes=minutes), zone))
+        return max(instants(midnight + timedelta(minutes=self.minutes[1]), zone))
 
     def __str__(self) -> str:
         """The days and the span, as people say them."""

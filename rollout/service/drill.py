@@ -4,7 +4,7 @@ Every guard of a drill lives here, so that CLI, demo and schedule cannot differ.
 refused before anything was started; once begun it ends by its deadline, whatever happens.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -42,7 +42,15 @@ LEDGER = "*ledger"
 
 
 class DrillingLedger(Ledger, DrillLedger, Protocol):
-    """The whole ledger."""
+    """The ledger, as far as drills need it."""
+
+    def add_recovery(self, recovery: Recovery) -> None:
+        """Keep a result."""
+        ...
+
+    def builds(self) -> Mapping[str, tuple[str | None, str | None]]:
+        """Builds of the paths of each sub-pipeline, legacy first."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +248,7 @@ class Drills:
     def _keep(self, drill: Drill, scores: tuple[Score, ...], pair_id: str | None) -> DrillReport:
         for score in scores:
             if score.measured:
-                self._ledger.record_recovery(self._recovery(drill, score, pair_id))
+                self._ledger.add_recovery(self._recovery(drill, score, pair_id))
         return DrillReport(drill, scores, pair_id)
 
     def _recovery(self, drill: Drill, score: Score, pair_id: str | None) -> Recovery:
@@ -258,7 +266,7 @@ class Drills:
             recovered_at=score.recovered_at,
             seconds=score.recovery_s,
             cap_s=drill.deadline_s,
-            version=self._ledger.builds(drill.sub_pipeline).get(score.path),
+            version=self._ledger.builds().get(drill.sub_pipeline, (None, None))[1],
             jobs_hurt=score.jobs_hurt,
             jobs_lost=score.jobs_lost,
         )

@@ -12,8 +12,8 @@ from rollout.adapters.sql.control_rows import effects_of
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.drill_tables import drill_event
 from rollout.adapters.sql.job_rows import record_of
-from rollout.adapters.sql.pilot_tables import drill_span, recovery
-from rollout.adapters.sql.tables import job, sub_pipeline
+from rollout.adapters.sql.pilot_tables import drill_span
+from rollout.adapters.sql.tables import job
 from rollout.core.claims import JobRecord, JobState
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
@@ -21,12 +21,11 @@ from rollout.core.errors import UnknownSubPipeline
 from rollout.core.excursion import PathSample
 from rollout.core.fault import Fault
 from rollout.core.way import step
-from rollout.ports import DrillEvent, Recovery
+from rollout.ports import DrillEvent
 
 LOCK_NAP_S = 0.05
 _FIRST, _LAST = "declared", "ended"
 _RECORDED = tuple(column for column in job.c if column.name != "envelope")
-_RESULT = tuple(column for column in recovery.c if column.name != "id")
 
 
 class DrillRows:
@@ -77,15 +76,6 @@ class DrillRows:
         if name not in found:
             raise UnknownSubPipeline(name, [])
         return found[name]
-
-    def builds(self, name: str) -> Mapping[JobPath, str]:
-        """The builds of its paths, where they are known."""
-        columns = (sub_pipeline.c.legacy_build, sub_pipeline.c.concurrent_build)
-        query = select(*columns).where(sub_pipeline.c.name == name)
-        with self._db.read() as connection:
-            row = connection.execute(query).first()
-        found = zip(JobPath, row or (None, None), strict=True)
-        return {path: build for path, build in found if build is not None}
 
     def drilled_jobs(self, drill_id: str) -> list[JobRecord]:
         """Read the jobs that a drill hurt, with their ways, without their envelopes."""
@@ -140,23 +130,6 @@ class DrillRows:
                 .where(drill_span.c.drill_id == drill_id, drill_span.c.ended_at > ended_at)
                 .values(ended_at=ended_at)
             )
-
-    def record_recovery(self, result: Recovery) -> None:
-        """Keep a result."""
-        values = {column.name: getattr(result, column.name) for column in _RESULT}
-        with self._db.write() as connection:
-            connection.execute(insert(recovery).values(values))
-
-    def recoveries(self, name: str, since: datetime) -> list[Recovery]:
-        """Read results, oldest first."""
-        query = (
-            select(*_RESULT)
-            .where(recovery.c.name == name, recovery.c.at >= since)
-            .order_by(recovery.c.at, recovery.c.id)
-        )
-        with self._db.read() as connection:
-            rows = connection.execute(query).mappings()
-            return [Recovery(**{**row, "path": JobPath(row["path"])}) for row in rows]
 
     # The journal -------------------------------------------------------------------------
 

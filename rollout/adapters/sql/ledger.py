@@ -1,14 +1,16 @@
-"""The ledger on one database: control rows, jobs and the controller's view of them."""
+"""The ledger on one database: control rows, jobs, the controller's view of them, trials."""
 
+from rollout.adapters.sql.arrival_rows import ArrivalRows
 from rollout.adapters.sql.control_rows import ControlRows
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.drill_rows import DrillRows
 from rollout.adapters.sql.job_rows import JobRows
+from rollout.adapters.sql.pilot_rows import PilotRows
 from rollout.adapters.sql.sweep_rows import SweepRows
 
 
-class SqlLedger(ControlRows, JobRows, SweepRows, DrillRows):
-    """`ports.Ledger` on SQLite or PostgreSQL.
+class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows, DrillRows):
+    """`ports.Ledger`, `Trials`, `Arrivals` and `DrillLedger` on SQLite or PostgreSQL.
 
     Args:
         database: Connections; shared with nobody else.
@@ -18,6 +20,8 @@ class SqlLedger(ControlRows, JobRows, SweepRows, DrillRows):
         ControlRows.__init__(self, database)
         JobRows.__init__(self, database)
         SweepRows.__init__(self, database)
+        PilotRows.__init__(self, database)
+        ArrivalRows.__init__(self, database)
         DrillRows.__init__(self, database)
         self.database = database
 

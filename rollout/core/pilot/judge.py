@@ -9,6 +9,7 @@ Source: evidence method, sections 2 to 6; decision 0012.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -173,15 +174,21 @@ def _climb(
     if next_bp is None and state.scope_bp < state.scope_bp_max:
         said = f"at its cap of {limit} bp; the policy lets it grow no further"
         return _still(seen, Action.HOLD, said, findings, ())
-    waiting = _not_yet(policy, seen)
+    holds = not_yet(policy, seen)
+    waiting = tuple(one.sentence for one in holds)
     due_at = seen.began_at + timedelta(seconds=policy.day_s * seen.look_at_day)
-    if waiting or seen.looks >= policy.looks_max:
-        person = seen.looks >= policy.looks_max
-        if person:
-            waiting = (*waiting, f"{seen.looks} looks at this step are used up; decide yourself.")
+    if holds:
         free_at = next_free(policy, max(due_at, seen.now))
         return _still(
-            seen, Action.HOLD, waiting[0], findings, waiting, next_bp, free_at, person=person
+            seen,
+            Action.HOLD,
+            waiting[0],
+            findings,
+            waiting,
+            next_bp,
+            free_at,
+            person=seen.looks >= policy.looks_max,
+            kinds=tuple(one.kind for one in holds),
         )
     answer = decide(
         int(days_in_step(policy, seen)),
@@ -271,39 +278,52 @@ def _revert(
     )
 
 
-def _not_yet(policy: Policy, seen: Situation, *, drills: bool = True) -> tuple[str, ...]:
-    """What holds an advance without looking at any outcome."""
-    state, reasons = seen.state, []
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One thing that holds an advance and is known without looking at any outcome."""
+
+    kind: str
+    sentence: str
+
+
+def not_yet(policy: Policy, seen: Situation, *, drills: bool = True) -> tuple[Hold, ...]:
+    """Say what holds an advance without looking at any outcome; it costs no look.
+
+    Args:
+        policy: The policy in force.
+        seen: Totals are asked for their numbers of jobs only.
+        drills: False before the first step, which needs none.
+    """
+    state, holds = seen.state, []
     if state.frozen:
-        reasons.append(f"Frozen by a person; `rollout unfreeze {state.name}` lifts it.")
-    days = days_in_step(policy, seen)
-    if days < max(policy.bake_days, seen.look_at_day):
-        wanted = max(policy.bake_days, seen.look_at_day)
-        reasons.append(f"{days:.3g} of {wanted:g} days at this step.")
+        said = f"Frozen by a person; `rollout unfreeze {state.name}` lifts it."
+        holds.append(Hold("frozen", said))
+    if seen.looks >= policy.looks_max:
+        said = f"{seen.looks} looks at this step are used up; a person decides."
+        holds.append(Hold("looks", said))
+    days, wanted = days_in_step(policy, seen), max(policy.bake_days, seen.look_at_day)
+    if days < wanted:
+        holds.append(Hold("bake", f"{days:.3g} of {wanted:.3g} days at this step."))
     if (held := blocked_by(policy, seen.now)) is not None:
-        reasons.append(f"The calendar holds it: {held}.")
+        holds.append(Hold("calendar", f"The calendar holds it: {held}."))
     if seen.cooldown_until is not None and seen.now < seen.cooldown_until:
-        reasons.append(f"Cooling down after a revert until {seen.cooldown_until:%Y-%m-%d %H:%M}.")
+        until = f"{seen.cooldown_until:%Y-%m-%d %H:%M}"
+        holds.append(Hold("cooldown", f"Cooling down after a revert until {until} UTC."))
     if seen.held is not None:
-        reasons.append(seen.held)
+        holds.append(Hold("fleet", seen.held))
     jobs = seen.totals.failures.n_concurrent
     if jobs < policy.jobs_min:
-        reasons.append(f"{jobs} concurrent jobs at this step, the policy asks for more: "
-                       f"{policy.jobs_min}.")  # fmt: skip
-    if drills and policy.drills_min:
-        reasons += _drills_missing(policy, seen)
-    reasons += not_ready(seen.way_back, state, policy)
-    return tuple(reasons)
-
-
-def _drills_missing(policy: Policy, seen: Situation) -> list[str]:
-    used = [pair for pair in seen.pairs if not pair.both_censored]
-    if len(used) < policy.drills_min:
-        return [
-            f"Drill overdue: {len(used)} of {policy.drills_min} comparable drill pairs; "
-            f"`rollout drill run` makes one."
-        ]
-    return []
+        said = f"{jobs} concurrent jobs at this step, the policy asks for {policy.jobs_min}."
+        holds.append(Hold("jobs_min", said))
+    comparable = sum(not pair.both_censored for pair in seen.pairs)
+    if drills and comparable < policy.drills_min:
+        said = (
+            f"Drill overdue: {comparable} of {policy.drills_min} comparable drill pairs; "
+            "`rollout drill run` makes one."
+        )
+        holds.append(Hold("drills", said))
+    holds += [Hold("way_back", said) for said in not_ready(seen.way_back, state, policy)]
+    return tuple(holds)
 
 
 def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
@@ -317,12 +337,20 @@ def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
     reasons = [one.sentence for one in shadowed.findings if one.verdict in broken]
     if shadowed.pairs < policy.shadow_pairs_min:
         reasons.append(f"{shadowed.pairs} of {policy.shadow_pairs_min} shadow pairs were compared.")
-    reasons += _not_yet(policy, seen, drills=False)
+    holds = not_yet(policy, seen, drills=False)
+    reasons += [one.sentence for one in holds]
     if reasons or not policy.automatic:
         said = reasons[0] if reasons else "shadow is proven; the policy is not automatic"
         person = not reasons
         return _still(
-            seen, Action.HOLD, said, shadowed.findings, tuple(reasons), first, person=person
+            seen,
+            Action.HOLD,
+            said,
+            shadowed.findings,
+            tuple(reasons),
+            first,
+            person=person,
+            kinds=("shadow", *(one.kind for one in holds)),
         )
     said = f"{shadowed.pairs} shadow pairs show no harm: the first step, {first} bp"
     window = f"{seen.step}/start"
@@ -363,6 +391,11 @@ def _split(seen: Situation) -> Finding:
     return sample_ratio.finding(n_concurrent, n_legacy, share)
 
 
+def hold_window(step: int, kinds: Iterable[str]) -> str:
+    """The window of a hold: the same decision while the same things hold it."""
+    return f"{step}/hold/{'+'.join(dict.fromkeys(kinds))}".rstrip("/")
+
+
 def _still(
     seen: Situation,
     action: Action,
@@ -373,9 +406,10 @@ def _still(
     next_at: datetime | None = None,
     *,
     person: bool = False,
+    kinds: tuple[str, ...] = (),
 ) -> Judgement:
-    """Change nothing."""
-    window = f"{seen.step}/{action}"
+    """Change nothing. A hold is the same decision while the same things hold it."""
+    window = hold_window(seen.step, kinds) if action is Action.HOLD else f"{seen.step}/{action}"
     return Judgement(
         action, None, None, False, person, window, findings, reasons, said, next_bp, next_at
     )

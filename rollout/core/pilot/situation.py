@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from rollout.core.evidence.counts import NO_COUNTS, Counts
-from rollout.core.evidence.recovery import DrillPair
+from rollout.core.evidence.drill_pair import DrillPair
 from rollout.core.evidence.stored import Json
 from rollout.core.evidence.verdict import Finding, Verdict
-from rollout.core.pilot.step import Guard, StepEvidence
+from rollout.core.pilot.step import StepEvidence, guard_of
 from rollout.core.policy import Policy
 from rollout.core.stages import ControlState, Stage
 
@@ -146,14 +146,6 @@ class Situation:
         }
 
 
-def guard_of(policy: Policy) -> Guard:
-    """The strictness that a policy asks of the revert tests."""
-    from rollout.core.evidence.betting import Margin
-
-    margin = Margin(policy.revert_margin_ratio, policy.revert_margin_absolute)
-    return Guard(margin, policy.alpha_error, policy.alpha_cycle, policy.alpha_recovery)
-
-
 def situation_from_json(payload: Mapping[str, Any], policy: Policy) -> Situation:
     """Read what `Situation.to_json` gave.
 
@@ -161,6 +153,7 @@ def situation_from_json(payload: Mapping[str, Any], policy: Policy) -> Situation
         BadState, BadCounts: It is not what this release stores.
     """
     totals, shadowed = payload["totals"], payload["shadowed"]
+    phi_failures, phi_median, phi_tail = totals["phi"]
     state = {**payload["state"], "stage": Stage(payload["state"]["stage"])}
     return Situation(
         now=datetime.fromisoformat(payload["now"]),
@@ -175,7 +168,9 @@ def situation_from_json(payload: Mapping[str, Any], policy: Policy) -> Situation
             Counts.from_json(totals["failures"]),
             Counts.from_json(totals["median"]),
             Counts.from_json(totals["tail"]),
-            *totals["phi"],
+            phi_failures,
+            phi_median,
+            phi_tail,
             totals["both_failed"],
             totals["unjudged"],
         ),
