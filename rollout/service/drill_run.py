@@ -215,7 +215,10 @@ class DrillRun:
             return False  # then its expiry ends it
 
     def _end_fault_when_due(self, now: datetime) -> None:
-        if len(self._jobs) >= self._drill.jobs_max:
+        # A hurt job looks whether the plan is still there before the fault strikes, or while it
+        # lasts: so the plan stays until all of them are done with it.
+        full = len(self._jobs) >= self._drill.jobs_max
+        if full and all(one.state.finished for one in self._jobs):
             self._end_fault("it has hurt as many jobs as it may")
         elif now >= self._fault_until:
             self._end_fault("its duration is over")
