@@ -139,20 +139,21 @@ def _seconds(since: datetime | None, until: datetime | None) -> float | None:
 
 def struck_at(record: JobRecord) -> datetime | None:
     """When a drill hurt this job, by its way."""
-    return _first(record, {"drilled"})
+    for line in read_way(record.way):
+        if line["what"] == "drilled":
+            return datetime.fromisoformat(line["at"])
+    return None
 
 
 def failed_at(record: JobRecord) -> datetime | None:
     """When the job first failed or moved after it was hurt; None while it only waits."""
-    struck = struck_at(record)
-    return None if struck is None else _first(record, {"handed to legacy", "failed"}, struck)
-
-
-def _first(record: JobRecord, whats: set[str], since: datetime | None = None) -> datetime | None:
-    for line in read_way(record.way):
-        at = datetime.fromisoformat(line["at"])
-        if line["what"] in whats and (since is None or at >= since):
-            return at
+    lines = read_way(record.way)
+    struck = [at for at, line in enumerate(lines) if line["what"] == "drilled"]
+    for line in lines[struck[0] + 1 :] if struck else []:
+        # Behind a cut line nobody could note that the job moved; its next start shows it.
+        elsewhere = line["what"] == "started" and line["path"] != record.assigned_path
+        if line["what"] in ("handed to legacy", "failed") or elsewhere:
+            return datetime.fromisoformat(line["at"])
     return None
 
 
