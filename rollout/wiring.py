@@ -17,7 +17,8 @@ from rollout.adapters.redis_store import RedisControlStore
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.core.errors import WrongSettings
-from rollout.ports import Clock, ControlStore, DrillEvent, DrillPlans, Queues
+from rollout.drill_ports import DrillEvent, DrillPlans
+from rollout.ports import Clock, ControlStore, Queues
 from rollout.service.attempt import Attempts
 from rollout.service.change import Changes
 from rollout.service.router import Router

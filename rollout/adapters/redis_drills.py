@@ -50,7 +50,7 @@ return 0
 
 
 class RedisDrillPlans(ABC):
-    """`ports.DrillPlans`, the part of `RedisControlStore` that drills use."""
+    """`drill_ports.DrillPlans`, the part of `RedisControlStore` that drills use."""
 
     _redis: Any
     _prefix: str

@@ -71,7 +71,7 @@ def open_client(url: str, connect_timeout_s: float, read_timeout_s: float) -> "R
 
 
 class RedisControlStore(RedisDrillPlans):
-    """`ports.ControlStore` and `ports.DrillPlans` on a Redis or Valkey server.
+    """`ports.ControlStore` and `drill_ports.DrillPlans` on a Redis or Valkey server.
 
     Args:
         url: `redis://host:port/db`, also `rediss://` and `unix://`.

@@ -15,7 +15,7 @@ from rollout.cli.session import opened
 
 if TYPE_CHECKING:
     from rollout.core.drill import Drill
-    from rollout.ports import DrillEvent
+    from rollout.drill_ports import DrillEvent
     from rollout.wiring import Runtime
 
 drill_app = typer.Typer(

@@ -9,7 +9,7 @@ from rollout.cli.output import listing
 
 if TYPE_CHECKING:
     from rollout.core.drill_score import Score
-    from rollout.ports import DrillEvent
+    from rollout.drill_ports import DrillEvent
 
 _LONG = frozenset({"bands", "drill_id", "jobs", "worker"})
 

@@ -23,15 +23,14 @@ from rollout.core.effects import Effects
 from rollout.core.errors import JobFailed, LedgerUnreachable, UnknownJob
 from rollout.core.fault import Fault, FaultPlan
 from rollout.core.routing import Reading, RouteTable, plan_in_force
+from rollout.drill_ports import DrillPlans, JobMarker
 from rollout.ports import (
     Clock,
     Committed,
     ConnectionSource,
     ControlStore,
-    DrillPlans,
     Filing,
     Job,
-    JobMarker,
     Ledger,
     Refused,
 )

@@ -17,15 +17,8 @@ from rollout.core.drill_score import Score
 from rollout.core.fault import Fault
 from rollout.core.routing import why_closed
 from rollout.core.stages import BP_ALL
-from rollout.ports import (
-    Clock,
-    ControlStore,
-    DrillEvent,
-    DrillLedger,
-    DrillPlans,
-    Ledger,
-    Recovery,
-)
+from rollout.drill_ports import DrillEvent, DrillLedger, DrillPlans
+from rollout.ports import Clock, ControlStore, Ledger, Recovery
 from rollout.service.drill_faults import PlantedFault, Stub
 from rollout.service.drill_journal import Journal
 from rollout.service.drill_run import DrillRun, Injector

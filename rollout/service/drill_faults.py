@@ -7,7 +7,8 @@ from rollout.core.decision import JobPath
 from rollout.core.drill import Drill
 from rollout.core.drill_errors import DrillRefused
 from rollout.core.fault import Fault, FaultPlan
-from rollout.ports import Clock, DrillPlans
+from rollout.drill_ports import DrillPlans
+from rollout.ports import Clock
 
 Stub = Callable[[], tuple[str, Callable[[], None]]]
 """Starts a server that answers errors; gives its URL and what stops it."""

@@ -8,7 +8,8 @@ from typing import Any
 import structlog
 
 from rollout.core.errors import LedgerUnreachable
-from rollout.ports import Clock, DrillEvent, DrillLedger
+from rollout.drill_ports import DrillEvent, DrillLedger
+from rollout.ports import Clock
 
 log = structlog.get_logger("rollout.drill")
 

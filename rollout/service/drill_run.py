@@ -21,7 +21,8 @@ from rollout.core.healing import Healing
 from rollout.core.routing import Reading
 from rollout.core.stages import Stage
 from rollout.core.way import read_way
-from rollout.ports import Clock, ControlStore, DrillLedger
+from rollout.drill_ports import DrillLedger
+from rollout.ports import Clock, ControlStore
 from rollout.service.drill_journal import Journal
 from rollout.service.drill_steady import Normal
 

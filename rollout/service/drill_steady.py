@@ -8,7 +8,7 @@ from rollout.core.decision import JobPath
 from rollout.core.drill import Drill
 from rollout.core.drill_errors import DrillRefused
 from rollout.core.excursion import Band, PathSample, band_from
-from rollout.ports import DrillLedger
+from rollout.drill_ports import DrillLedger
 
 RATE_HINT = "drills need traffic: wait, use longer windows, or fewer windows_with_jobs_min"
 

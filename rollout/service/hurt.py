@@ -20,7 +20,8 @@ from rollout.core.effects import Effects
 from rollout.core.errors import ControlStoreUnreachable, LedgerUnreachable
 from rollout.core.fault import Fault, FaultPlan
 from rollout.core.routing import plan_in_force
-from rollout.ports import Clock, ControlStore, DrillPlans, Job, JobMarker
+from rollout.drill_ports import DrillPlans, JobMarker
+from rollout.ports import Clock, ControlStore, Job
 
 log = structlog.get_logger("rollout")
 

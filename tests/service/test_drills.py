@@ -15,8 +15,8 @@ from rollout.core.drill_score import Result, Score
 from rollout.core.errors import ControlStoreUnreachable, UnknownSubPipeline
 from rollout.core.fault import Fault, FaultPlan
 from rollout.core.stages import Event
+from rollout.drill_ports import DrillEvent
 from rollout.pipeline import SubPipeline
-from rollout.ports import DrillEvent
 from rollout.service.drill import LEDGER, DrillReport
 from tests.builders import NAME, NOW
 from tests.service.conftest import World

@@ -13,7 +13,7 @@ from rollout.ports import Kill
 
 @dataclass
 class MemoryControlStore(MemoryDrillPlans):
-    """`ports.ControlStore` and `ports.DrillPlans` for one process.
+    """`ports.ControlStore` and `drill_ports.DrillPlans` for one process.
 
     Args:
         clock: Tells when a heartbeat is forgotten.

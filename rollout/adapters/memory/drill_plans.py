@@ -10,7 +10,7 @@ from rollout.ports import Clock
 
 @dataclass
 class MemoryDrillPlans(ABC):
-    """`ports.DrillPlans`, the part of `MemoryControlStore` that drills use."""
+    """`drill_ports.DrillPlans`, the part of `MemoryControlStore` that drills use."""
 
     clock: Clock
     reachable: bool = True

@@ -6,11 +6,12 @@ from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.drill_rows import DrillRows
 from rollout.adapters.sql.job_rows import JobRows
 from rollout.adapters.sql.pilot_rows import PilotRows
+from rollout.adapters.sql.sample_rows import SampleRows
 from rollout.adapters.sql.sweep_rows import SweepRows
 
 
-class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows, DrillRows):
-    """`ports.Ledger`, `Trials`, `Arrivals` and `DrillLedger` on SQLite or PostgreSQL.
+class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows, SampleRows, DrillRows):
+    """`ports.Ledger`, its other roles, and `drill_ports.DrillLedger` on either database.
 
     Args:
         database: Connections; shared with nobody else.
@@ -22,6 +23,7 @@ class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows, DrillRo
         SweepRows.__init__(self, database)
         PilotRows.__init__(self, database)
         ArrivalRows.__init__(self, database)
+        SampleRows.__init__(self, database)
         DrillRows.__init__(self, database)
         self.database = database
 

@@ -323,7 +323,7 @@ class PilotRows:
             .limit(limit)
             .subquery()
         )
-        groups = select(func.count().label("jobs")).group_by(newest.c.key).subquery()
+        groups = select(newest.c.key, func.count().label("jobs")).group_by(newest.c.key).subquery()
         query = select(
             func.coalesce(func.sum(groups.c.jobs), 0),
             func.count(),

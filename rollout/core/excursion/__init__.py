@@ -14,7 +14,7 @@ What can go wrong: a window that cannot be (NaN, a negative time, a clock that w
 raises an `EvidenceError` and leaves the watch as it was. A path with hardly any jobs has no band,
 and no incident is seen on it.
 
-`ports` imports this package, so it must load nothing heavy.
+The ledger imports this package, and workers the ledger, so it must load nothing heavy.
 """
 
 from rollout.core.excursion.band import Band, band_from

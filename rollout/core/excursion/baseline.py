@@ -1,10 +1,11 @@
 """The windows that a band is drawn from: at most 48, however long the watch runs.
 
 At first every normal window is kept. When there is no room for more, every second one is dropped
-and from then on only every second, fourth ... 32nd window is kept, the oldest going first: with
-windows of a minute the band rests on the last day, and a new level takes half a day to become
-usual. What it rests on depends on the windows alone, so a watch that was stored and read back
-goes on exactly as it would have.
+and the pause between two kept ones doubles, until they lie a 48th of the memory apart; from then
+on the oldest goes for each new one. So the band comes to rest on the last seven days, nights and
+weekends included, whatever the length of a window, and a new level takes half a week to become
+usual. What is kept depends on the windows alone: a watch that was stored and read back goes on
+exactly as it would have.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from rollout.core.evidence.errors import BadState
-from rollout.core.evidence.stored import Json, read_count, read_list, read_number, read_object
+from rollout.core.evidence.stored import (
+    Json,
+    read_count,
+    read_flag,
+    read_list,
+    read_number,
+    read_object,
+)
 from rollout.core.excursion.band import Band, band_from
 from rollout.core.excursion.sample import PathSample
 
 SLOTS = 48
 """Windows kept; about 3 KB as JSON."""
-
-STRIDE_MAX = 32
-"""At last one window in so many is kept."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -29,43 +34,59 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Normal windows, oldest first, and the band they give (None while they are too few)."""
+    """Normal windows, oldest first, and the band they give.
+
+    Attributes:
+        kept: At most 48 windows.
+        pause: The next window to keep ends no sooner after the last one.
+        band: What they say is normal; None while they are too few or span too little.
+    """
 
     kept: tuple[PathSample, ...] = ()
-    stride: int = 1
-    passed: int = 0
+    pause: timedelta = timedelta(0)
     band: Band | None = None
 
-    def learn(self, sample: PathSample) -> Baseline:
-        """Take in a window that was normal."""
-        if self.passed + 1 < self.stride:
-            return Baseline(self.kept, self.stride, self.passed + 1, self.band)
-        kept, stride = (*self.kept, sample), self.stride
-        if len(kept) > SLOTS and stride < STRIDE_MAX:
-            kept, stride = kept[::2], stride * 2
-        return Baseline(kept[-SLOTS:], stride, 0, band_from(kept[-SLOTS:]))
+    def learn(self, sample: PathSample, settle: timedelta, memory: timedelta) -> Baseline:
+        """Take in a window that was normal.
+
+        Args:
+            sample: It ends after all windows before it.
+            settle: There is no band before the windows span this much time.
+            memory: The time that the band comes to rest on.
+        """
+        if self.kept and sample.at - self.kept[-1].at < self.pause:
+            return self
+        kept, pause = (*self.kept, sample), self.pause
+        if len(kept) > SLOTS and pause < memory / SLOTS:
+            pause = min(2 * (kept[-1].at - kept[0].at) / SLOTS, memory / SLOTS)
+            kept = kept[::2]
+        kept = kept[-SLOTS:]
+        settled = self.band is not None or kept[-1].at - kept[0].at >= settle
+        return Baseline(kept, pause, band_from(kept) if settled else None)
 
     def to_json(self) -> Json:
         """Give a plain object."""
         return {
             "kept": [_stored(sample) for sample in self.kept],
-            "stride": self.stride,
-            "passed": self.passed,
+            "pause_us": self.pause // _MICROSECOND,
+            "settled": self.band is not None,
         }
 
     @classmethod
     def from_json(cls, payload: Json) -> Baseline:
-        """Read what `to_json` gave; raises BadState."""
-        stored = read_object(payload, ["kept", "stride", "passed"])
+        """Read what `to_json` gave; raises EvidenceError."""
+        stored = read_object(payload, ["kept", "pause_us", "settled"])
         kept = tuple(_sample(item) for item in read_list(stored["kept"]))
-        stride, passed = read_count(stored["stride"]), read_count(stored["passed"])
-        if len(kept) > SLOTS or not 1 <= stride <= STRIDE_MAX or passed >= stride:
+        if len(kept) > SLOTS:
             raise BadState(
-                f"a baseline keeps {SLOTS} windows, one in 1..{STRIDE_MAX}",
-                (len(kept), stride, passed),
-                "start this watch afresh",
+                f"a baseline keeps {SLOTS} windows at most", len(kept), "start this watch afresh"
             )
-        return cls(kept, stride, passed, band_from(kept))
+        pause = _MICROSECOND * read_count(stored["pause_us"])
+        return cls(kept, pause, band_from(kept) if read_flag(stored["settled"]) else None)
+
+
+NOTHING_KNOWN = Baseline()
+"""The baseline of a new watch, and after an incident that was given up on."""
 
 
 def _stored(sample: PathSample) -> Json:
@@ -76,7 +97,7 @@ def _stored(sample: PathSample) -> Json:
 def _sample(payload: Json) -> PathSample:
     at_us, jobs, failed, p95_s, oldest_s = read_list(payload, 5)
     return PathSample(
-        _EPOCH + timedelta(microseconds=read_count(at_us)),
+        _EPOCH + _MICROSECOND * read_count(at_us),
         read_count(jobs),
         read_count(failed),
         None if p95_s is None else read_number(p95_s),

@@ -43,6 +43,11 @@ class PathSample:
     p95_s: float | None
     oldest_s: float
 
+    @classmethod
+    def idle(cls, at: datetime) -> PathSample:
+        """Give the window in which nothing finished and at whose end nothing is open."""
+        return cls(at, 0, 0, None, 0.0)
+
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:
             raise BadTime("a window must end at an aware time", self.at, "pass the clock's time")

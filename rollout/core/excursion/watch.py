@@ -15,7 +15,7 @@ from rollout.core.evidence.stored import (
     read_object,
 )
 from rollout.core.excursion.band import Band
-from rollout.core.excursion.baseline import Baseline
+from rollout.core.excursion.baseline import NOTHING_KNOWN, Baseline
 from rollout.core.excursion.incident import Excursion, read_time, read_time_or_none
 from rollout.core.excursion.sample import BadTime, PathSample
 
@@ -31,15 +31,21 @@ class Rules:
         of_last: ... among the last so many that say something, are an incident.
         inside_min: So many windows in a row inside end it.
         cap: An incident that lasts this long is given up on, and its level learnt as normal.
+        settle: So long a new watch only learns: a path that was never seen by night or by day has
+            no band.
+        memory: The time whose windows say what is normal.
 
     Raises:
-        BadProcess: A number outside 1..100, more windows outside than looked at, or no cap.
+        BadProcess: A number outside 1..100, more windows outside than looked at, no cap, or a
+            memory that is not twice as long as the settling.
     """
 
     outside_min: int = 3
     of_last: int = 5
     inside_min: int = 5
     cap: timedelta = timedelta(days=1)
+    settle: timedelta = timedelta(days=1)
+    memory: timedelta = timedelta(days=7)
 
     def __post_init__(self) -> None:
         if not 1 <= self.outside_min <= self.of_last <= 100 or not 1 <= self.inside_min <= 100:
@@ -50,6 +56,12 @@ class Rules:
             )
         if self.cap <= timedelta(0):
             raise BadProcess("the cap must be positive", self.cap, "use a day")
+        if not timedelta(0) <= 2 * self.settle <= self.memory or not self.memory:
+            raise BadProcess(
+                "the memory must be positive and at least twice as long as the settling",
+                (self.settle, self.memory),
+                "settle for a day and remember seven",
+            )
 
 
 RULES = Rules()
@@ -90,7 +102,7 @@ class Watch:
     """
 
     at: datetime | None = None
-    baseline: Baseline = Baseline()
+    baseline: Baseline = NOTHING_KNOWN
     recent: tuple[Seen, ...] = ()
     inside: int = 0
     inside_since: datetime | None = None
@@ -175,7 +187,7 @@ def _while_normal(
         begun = Excursion(outside[0], sample.at, None, None, why)
         return replace(watch, excursion=begun), begun
     if not outside and sample.jobs > 0:
-        watch = replace(watch, baseline=watch.baseline.learn(sample))
+        watch = replace(watch, baseline=watch.baseline.learn(sample, rules.settle, rules.memory))
     return watch, None
 
 
@@ -196,7 +208,7 @@ def _while_it_lasts(
             return _end(watch, replace(excursion, recovered_at=since), "It was back inside after")
     if sample.at - excursion.onset_at >= rules.cap:
         given_up = replace(excursion, gave_up_at=sample.at)
-        watch = replace(watch, baseline=Baseline())
+        watch = replace(watch, baseline=NOTHING_KNOWN)
         return _end(watch, given_up, "It had not recovered at the cap, after")
     return watch, None
 
