@@ -272,11 +272,12 @@ class SubPipeline:
         if not self.submit.file(self.name, self.effects, self.holdback_bp, [filing]):
             decision = UNFILED
         job = Job(job_id, self.name, key, decision.path, 0, args, kwargs)
-        return self._run_here(job, filing)
+        return self._run_here(job, filing, decision.drilled)
 
-    def _run_here(self, job: Job, filing: Filing) -> Any:
+    def _run_here(self, job: Job, filing: Filing, drilled: bool) -> Any:
         worker = f"in process {self._process}"
-        outcome = self._own_attempts.run(self, Delivery(job, worker, lambda: filing))
+        delivery = Delivery(job, worker, lambda: filing, drilled)
+        outcome = self._own_attempts.run(self, delivery)
         if isinstance(outcome, ToLegacy):
             legacy = Job(job.job_id, job.name, job.key, JobPath.LEGACY, 0, job.args, job.kwargs)
             outcome = self._own_attempts.run(self, Delivery(legacy, worker, lambda: filing))
