@@ -1,13 +1,14 @@
-"""The ledger on one database: control rows, jobs and the controller's view of them."""
+"""The ledger on one database: control rows, jobs, the controller's view of them, trials."""
 
 from rollout.adapters.sql.control_rows import ControlRows
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_rows import JobRows
+from rollout.adapters.sql.pilot_rows import PilotRows
 from rollout.adapters.sql.sweep_rows import SweepRows
 
 
-class SqlLedger(ControlRows, JobRows, SweepRows):
-    """`ports.Ledger` on SQLite or PostgreSQL.
+class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows):
+    """`ports.Ledger` and `ports.Trials` on SQLite or PostgreSQL.
 
     Args:
         database: Connections; shared with nobody else.
@@ -17,6 +18,7 @@ class SqlLedger(ControlRows, JobRows, SweepRows):
         ControlRows.__init__(self, database)
         JobRows.__init__(self, database)
         SweepRows.__init__(self, database)
+        PilotRows.__init__(self, database)
         self.database = database
 
     def close(self) -> None:
