@@ -4,11 +4,12 @@ from rollout.adapters.sql.control_rows import ControlRows
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_rows import JobRows
 from rollout.adapters.sql.pilot_rows import PilotRows
+from rollout.adapters.sql.shadow_rows import ShadowRows
 from rollout.adapters.sql.sweep_rows import SweepRows
 
 
-class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows):
-    """`ports.Ledger` and `ports.Trials` on SQLite or PostgreSQL.
+class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows, ShadowRows):
+    """`ports.Ledger`, `ports.Trials` and `ports.Shadows` on SQLite or PostgreSQL.
 
     Args:
         database: Connections; shared with nobody else.
@@ -19,6 +20,7 @@ class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows):
         JobRows.__init__(self, database)
         SweepRows.__init__(self, database)
         PilotRows.__init__(self, database)
+        ShadowRows.__init__(self, database)
         self.database = database
 
     def close(self) -> None:

@@ -174,8 +174,8 @@ class Outputs:
             return Verdict.INSUFFICIENT, f"{counted}: too few to have shown a difference."
         noise = f"; noise: {self._named(tuple(f.name for f in self.noise[:5]))}"
         return Verdict.PASS, (
-            f"{counted}: no difference beyond noise; one in {detectable:.1%} of the shadows "
-            f"would have shown{noise if self.noise else ''}."
+            f"{counted}: no difference beyond noise; one in {detectable:.1%} of the shadows or "
+            f"more would have shown{noise if self.noise else ''}."
         )
 
     def _named(self, names: Collection[str]) -> str:
