@@ -30,7 +30,7 @@ class MemoryShadowBudget:
         # A rate above one a second may come in a burst of one second's worth.
         slack = max(0.0, 1.0 - 1.0 / rate_per_s)
         free_at = max(self._free_at.get(name, 0.0), at)
-        if free_at - at > slack + 1e-9:
+        if free_at - at > slack + 1e-6:
             return Shed.RATE
         self._free_at[name] = free_at + 1.0 / rate_per_s
         self._taken[day] += 1
