@@ -124,6 +124,7 @@ def test_runs_that_are_never_heard_of_again_are_settled(ledger: SqlLedger) -> No
 def test_everything_begins_afresh_with_a_trial(ledger: SqlLedger) -> None:
     """Stage shadow begins: evidence, counts, groups and runs of the trial before are gone."""
     declared(ledger)
+    ledger.change(NAME, Event.REVERT, "ada", "", NOW)
     differs(ledger, "before")
     begin(ledger, "under way")
     ledger.change(NAME, Event.SHADOW, "ada", "", NOW)
@@ -142,6 +143,7 @@ def test_everything_begins_afresh_when_a_trial_starts_without_shadow(ledger: Sql
     """From legacy straight into the first step, as after a revert."""
     declared(ledger)
     differs(ledger, "before")
+    ledger.change(NAME, Event.REVERT, "ada", "", NOW)
     ledger.change(NAME, Event.START, "ada", "", NOW)
     assert ledger.shadow_account(NAME).counts == {}
 

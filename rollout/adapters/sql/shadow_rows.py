@@ -66,8 +66,9 @@ class ShadowRows:
                     began_at=begun.at,
                 )
                 .on_conflict_do_nothing(index_elements=["run_id"])
+                .returning(shadow_run.c.run_id)
             )
-            if not added.rowcount:
+            if added.first() is None:
                 return False
             self._add(connection, begun.name, {f"shed:{why}": runs for why, runs in shed.items()})
         return True
