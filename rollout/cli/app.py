@@ -10,6 +10,7 @@ from rollout.cli import (
     backtest_command,
     control_commands,
     doctor,
+    drill_commands,
     history_view,
     job_commands,
     kill_command,
@@ -85,6 +86,7 @@ for commands in (
     simulate_command,
     backtest_command,
     doctor,
+    drill_commands,
     run_commands,
 ):
     commands.register(app)
