@@ -15,7 +15,8 @@ from typing import Protocol
 from rollout.core.pilot.trial import window_s
 from rollout.core.policy import Policies, Policy
 from rollout.core.stages import ControlState, Event, Stage
-from rollout.ports import DecisionRecord, OpenCount, Recovery, TransitionRecord, Trials
+from rollout.ports import DecisionRecord, OpenCount, Recovery, TransitionRecord
+from rollout.service.incidents import WatchLedger, incidents_of
 from rollout.service.pilots import Pilots
 from rollout.service.situations import Situations
 
@@ -32,7 +33,7 @@ not seen by then takes so long that minutes do not matter."""
 FOLD_BATCH = 100_000
 
 
-class Rehearsable(Trials, Protocol):
+class Rehearsable(WatchLedger, Protocol):
     """A ledger whose jobs come by themselves as time is let pass."""
 
     wider: timedelta
@@ -147,6 +148,7 @@ def rehearse(
         plan.policies,
         project=_nothing_to_project,
         notify=_nobody_to_tell,
+        incidents=incidents_of(ledger, plan.policies.default),
         owner="rehearsal",
         ttl=plan.end - plan.begin + timedelta(days=1),
     )

@@ -21,6 +21,7 @@ from rollout.adapters.memory import stream_fold, stream_windows
 from rollout.adapters.memory.stream_jobs import StreamJobs
 from rollout.core.decision import JobPath
 from rollout.core.errors import LeaseLost, UnknownDecision, UnknownSubPipeline
+from rollout.core.excursion import PathSample, Watch
 from rollout.core.exposed import Exposed
 from rollout.core.job_stream import JobStream, time_of, us_of
 from rollout.core.pilot.fold import Sum
@@ -44,7 +45,7 @@ _TOKEN = 1
 
 
 class StreamLedger:
-    """`ports.Trials` over a stream; call `admit` before anything that asks about a new time.
+    """`ports.Trials` and `Samples` over a stream; call `admit` before asking about a new time.
 
     Args:
         stream: The jobs.
@@ -71,6 +72,7 @@ class StreamLedger:
         self._decisions: list[DecisionRecord] = []
         self._decided: set[str] = set()
         self._recoveries: list[Recovery] = []
+        self._watches: dict[tuple[str, JobPath], Watch] = {}
         self._builds: dict[JobPath, str] = {}
 
     # What the stream's driver does --------------------------------------------------------
@@ -281,6 +283,32 @@ class StreamLedger:
         return self._decisions[decision_id - 1]
 
     # Recoveries ---------------------------------------------------------------------------
+
+    def watches(self) -> dict[tuple[str, JobPath], Watch]:
+        """Read what is known of each path's normal state and incidents."""
+        return dict(self._watches)
+
+    def save_watches(
+        self,
+        token: int,
+        watches: Mapping[tuple[str, JobPath], Watch],
+        recoveries: Sequence[Recovery],
+    ) -> None:
+        """Write watches and the incidents that have ended."""
+        self._watches |= watches
+        for one in recoveries:
+            self.add_recovery(one)
+
+    def samples(self, name: str, since: datetime, until: datetime) -> dict[JobPath, PathSample]:
+        """Say what both paths did after `since` and up to `until`, by assigned path."""
+        self._must_be(name)
+        return stream_windows.samples(self.jobs, since, until, self._now_us)
+
+    def samples_of_all(
+        self, since: datetime, until: datetime
+    ) -> dict[str, dict[JobPath, PathSample]]:
+        """Say the same of the one sub-pipeline."""
+        return {self.state.name: self.samples(self.state.name, since, until)}
 
     def add_recovery(self, recovery: Recovery) -> None:
         """Record how long a path took to heal."""
