@@ -37,7 +37,11 @@ class Rehearsable(WatchLedger, Protocol):
     """A ledger whose jobs come by themselves as time is let pass."""
 
     wider: timedelta
-    log: list[TransitionRecord]
+
+    @property
+    def log(self) -> list[TransitionRecord]:
+        """All changes of the control state, oldest first."""
+        ...
 
     def admit(self, now: datetime) -> None:
         """Let time pass."""
