@@ -23,7 +23,7 @@ from rollout.core.evidence.counts import NO_COUNTS, Counts
 from rollout.core.evidence.errors import EvidenceError
 from rollout.core.evidence.recovery_watch import is_slow
 from rollout.core.pilot.fleet import Member, entries, held_by_fleet
-from rollout.core.pilot.judge import Action, Judgement, hold_window, judge, not_yet
+from rollout.core.pilot.judge import Action, Judgement, hold_window, judge, next_step_bp, not_yet
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.situation import Situation
 from rollout.core.pilot.step import StepEvidence, Window
@@ -298,8 +298,9 @@ class Pilots:
         around = replace(around, held=held_by_fleet(name, members, self._policies, now))
         counted = bool(policy.jobs_min)
         seen = self._situations.gather(trial, state, policy, around, now, totals=counted)
-        held = [one.kind for one in not_yet(policy, seen)]
-        if held and not worse and hold_window(trial.step, held) == trial.said:
+        in_shadow = state.stage is Stage.SHADOW
+        held = [one.kind for one in not_yet(policy, seen, in_shadow=in_shadow)]
+        if held and not in_shadow and not worse and hold_window(trial.step, held) == trial.said:
             return
         if trial.on_trial and not counted:
             seen = self._situations.gather(trial, state, policy, around, now)
@@ -444,7 +445,10 @@ class Pilots:
                     trial, state, policy, Around(profile), now, totals=False
                 )
                 event = Event.SHADOW if policy.shadow_pairs_min else Event.START
-                first = None if event is Event.SHADOW else policy.steps_bp(state.holdback_bp)[0]
+                first = next_step_bp(policy, 0, state.holdback_bp)
+                if first is None:
+                    continue  # cap and holdback leave no step; `rollout policy check` says so
+                first = None if event is Event.SHADOW else first
                 made = Judgement(
                     Action.ADVANCE,
                     event,

@@ -286,13 +286,13 @@ class Hold:
     sentence: str
 
 
-def not_yet(policy: Policy, seen: Situation, *, drills: bool = True) -> tuple[Hold, ...]:
+def not_yet(policy: Policy, seen: Situation, *, in_shadow: bool = False) -> tuple[Hold, ...]:
     """Say what holds an advance without looking at any outcome; it costs no look.
 
     Args:
         policy: The policy in force.
         seen: Totals are asked for their numbers of jobs only.
-        drills: False before the first step, which needs none.
+        in_shadow: Before the first step there are no concurrent jobs and no drills to ask for.
     """
     state, holds = seen.state, []
     if state.frozen:
@@ -312,11 +312,11 @@ def not_yet(policy: Policy, seen: Situation, *, drills: bool = True) -> tuple[Ho
     if seen.held is not None:
         holds.append(Hold("fleet", seen.held))
     jobs = seen.totals.failures.n_concurrent
-    if jobs < policy.jobs_min:
+    if not in_shadow and jobs < policy.jobs_min:
         said = f"{jobs} concurrent jobs at this step, the policy asks for {policy.jobs_min}."
         holds.append(Hold("jobs_min", said))
     comparable = sum(not pair.both_censored for pair in seen.pairs)
-    if drills and comparable < policy.drills_min:
+    if not in_shadow and comparable < policy.drills_min:
         said = (
             f"Drill overdue: {comparable} of {policy.drills_min} comparable drill pairs; "
             "`rollout drill run` makes one."
@@ -333,11 +333,10 @@ def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
     if not policy.shadow_pairs_min or first is None:
         said = f"in shadow; `rollout start {seen.state.name}` begins the first step"
         return _still(seen, Action.HOLD, said, shadowed.findings, ())
-    broken = (Verdict.REGRESS, Verdict.ERROR)
-    reasons = [one.sentence for one in shadowed.findings if one.verdict in broken]
+    reasons = [one.sentence for one in shadowed.findings if _holds_in_shadow(one)]
     if shadowed.pairs < policy.shadow_pairs_min:
         reasons.append(f"{shadowed.pairs} of {policy.shadow_pairs_min} shadow pairs were compared.")
-    holds = not_yet(policy, seen, drills=False)
+    holds = not_yet(policy, seen, in_shadow=True)
     reasons += [one.sentence for one in holds]
     if reasons or not policy.automatic:
         said = reasons[0] if reasons else "shadow is proven; the policy is not automatic"
@@ -367,6 +366,16 @@ def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
         first,
         None,
     )
+
+
+def _holds_in_shadow(found: Finding) -> bool:
+    """Whether a finding of the shadow keeps the first step from beginning.
+
+    Times that cannot be compared (the shadow's worker runs on a slower machine, say) prove nothing
+    and hold nothing: the first step measures its own. Outputs that cannot be compared hold.
+    """
+    unclear = found.verdict is Verdict.ERROR and found.metric != "shadow_time"
+    return found.verdict is Verdict.REGRESS or unclear
 
 
 def _split(seen: Situation) -> Finding:
