@@ -4,6 +4,7 @@ import socket
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from os import getpid
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
     from rollout.service.pilots import Pilots
     from rollout.service.situations import Situations
     from rollout.service.tick import Tick
+    from rollout.service.why import Explanations
 
 
 @dataclass
@@ -141,9 +143,22 @@ class Runtime:
             self.changes.project,
             Notifier(self.settings.notify_urls),
             self._owner,
-            # Over before the heartbeat is, so that a standby beats in time and no job is sent to
-            # legacy by a change of leaders.
-            self.settings.supervision * 0.6,
+            self._lease,
+        )
+
+    @property
+    def _lease(self) -> timedelta:
+        # Over before the heartbeat is, so that a standby beats in time and no job is sent to
+        # legacy by a change of leaders.
+        return self.settings.supervision * 0.6
+
+    @cached_property
+    def explanations(self) -> "Explanations":
+        """Why each sub-pipeline stands where it stands."""
+        from rollout.service.why import Explanations
+
+        return Explanations(
+            self.ledger, self.ledger, self.situations, self.policies, self.clock, self._lease
         )
 
     def attempts(
