@@ -9,8 +9,40 @@ from typing import Any
 
 from rollout.core.errors import UnreadableDecision
 from rollout.core.evidence.errors import EvidenceError
+from rollout.core.evidence.verdict import Finding
 from rollout.core.pilot.inputs import decide_again
+from rollout.core.pilot.situation import Situation, finding_from_json, situation_from_json
+from rollout.core.policy import Policy
 from rollout.ports import DecisionRecord
+
+_UNREADABLE = (EvidenceError, KeyError, ValueError, TypeError, AttributeError)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a past decision was made on; `seen` is None where no situation was judged."""
+
+    seen: Situation | None
+    findings: tuple[Finding, ...]
+    reasons: tuple[str, ...]
+
+
+def evidence_of(record: DecisionRecord) -> Evidence:
+    """Read what a decision was made on, and what was found.
+
+    Raises:
+        UnreadableDecision: Its inputs or its answer are not what this release stores.
+    """
+    try:
+        answer, inputs = json.loads(record.answer), json.loads(record.inputs)
+        seen = None
+        if "situation" in inputs:
+            policy = Policy.model_validate(inputs["policy"])
+            seen = situation_from_json(inputs["situation"], policy)
+        findings = tuple(finding_from_json(one) for one in answer.get("findings", ()))
+        return Evidence(seen, findings, tuple(answer.get("reasons", ())))
+    except _UNREADABLE as error:
+        raise UnreadableDecision(record.decision_id, error) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +79,7 @@ def replay(record: DecisionRecord) -> Replay:
     try:
         stored = json.loads(record.answer)
         again = json.loads(json.dumps(decide_again(record.inputs)))
-    except (EvidenceError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise UnreadableDecision(record.decision_id, error) from error
     differences = list(_differences("", stored, again))
     for column in ("window", "action", "sentence"):

@@ -157,7 +157,8 @@ def _told(
     if at is not None:
         said = f"next step {step} at the present rate {when(at, now)}"
     elif not_before is not None:
-        said = f"next step {step} not before {when(not_before, now)}, and it takes more than time"
+        more = ", ".join(one.what for one in needs if one.at is None)
+        said = f"next step {step} not before {when(not_before, now)}, and more than time: {more}"
     else:
         said = f"next step {step}: no time can be told"
     return Outlook(to_bp, tuple(needs), not_before, at, said)
@@ -214,7 +215,7 @@ def _unproven(policy: Policy, seen: Situation, made: Judgement) -> list[Need]:
         if found.metric == "recovery":
             if found.value is None and len(seen.pairs) < policy.drills_min:
                 continue  # the drills hold says it
-            needs.append(Need("recovery", _sentence("recovery", found.sentence)))
+            needs.append(Need("recovery", found.sentence))
         elif found.metric in PROOFS:
             needs.append(_of_score(policy, seen, found))
         elif found.metric == "sample_ratio":
@@ -222,7 +223,7 @@ def _unproven(policy: Policy, seen: Situation, made: Judgement) -> list[Need]:
     for metric, statistic in seen.evidence.harm.items():
         # As `promote.decide` asks, so that NaN is told as well.
         if not statistic < HARM_MAX:
-            said = f"{metric} leans towards harm: {statistic:.3g}, it must fall under {HARM_MAX:g}."
+            said = f"Leans towards harm: {statistic:.3g}, it must fall under {HARM_MAX:g}."
             needs.append(Need(metric, said))
     return needs
 
@@ -231,14 +232,14 @@ def _of_score(policy: Policy, seen: Situation, found: Finding) -> Need:
     """How many jobs more let a score pass: z grows with the root of their number."""
     z, metric = found.value, found.metric
     if z is None:
-        return Need(metric, _sentence(metric, found.sentence))
+        return Need(metric, found.sentence)
     limit = f"z {z:.2f}, {found.limit:.2f} needed"
     factor = _FACTOR_MAX if z >= 0 else (found.limit / z) ** 2
     if factor >= _FACTOR_MAX:
-        said = f"{metric}: {NOT_AT_PRESENT_RATES}, the observed rate is not under its margin"
+        said = f"{NOT_AT_PRESENT_RATES}: the observed rate is not under its margin"
         return Need(metric, f"{said} ({limit}).")
     more = max(1, ceil(found.n_concurrent * (factor - 1.0)))
-    return _at_rate(policy, seen, metric, f"{metric}: {limit}.", found.n_concurrent, more)
+    return _at_rate(policy, seen, metric, f"{limit}.", found.n_concurrent, more)
 
 
 def _at_rate(policy: Policy, seen: Situation, what: str, said: str, have: int, more: int) -> Need:
@@ -253,10 +254,6 @@ def _at_rate(policy: Policy, seen: Situation, what: str, said: str, have: int, m
         return Need(what, f"{said[:-1]}; {NOT_AT_PRESENT_RATES}.", None, more)
     told = f"about {more} more concurrent jobs, {wait_days:.2g} days at {have / days:.3g} a day"
     return Need(what, f"{said[:-1]}; {told}.", at, more)
-
-
-def _sentence(metric: str, said: str) -> str:
-    return f"{metric}: {said}"
 
 
 def _text(value: datetime | None) -> str | None:
