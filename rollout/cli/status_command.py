@@ -81,10 +81,14 @@ def _watch(runtime: "Runtime", name: str | None, as_json: bool) -> None:
                     show(render(found))
             console.file.flush()
             runtime.clock.sleep(WATCH_S)
-    with Live(_screen(runtime, name), console=console, auto_refresh=False, screen=True) as live:
+    live = Live(_screen(runtime, name), console=console, auto_refresh=False, screen=True)
+    try:  # and not `with`: ctrl-C within its beginning would leave the screen as it is
+        live.start(refresh=True)
         while True:
             runtime.clock.sleep(WATCH_S)
             live.update(_screen(runtime, name), refresh=True)
+    finally:
+        live.stop()
 
 
 def _screen(runtime: "Runtime", name: str | None) -> RenderableType:
