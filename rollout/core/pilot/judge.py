@@ -304,7 +304,7 @@ def not_yet(policy: Policy, seen: Situation, *, drills: bool = True) -> tuple[Ho
         holds.append(Hold(HoldKind.LOOKS, said))
     days, wanted = days_in_step(policy, seen), max(policy.bake_days, seen.look_at_day)
     if days < wanted:
-        holds.append(Hold(HoldKind.BAKE, f"{days:.3g} of {wanted:.3g} days at this step."))
+        holds.append(Hold(HoldKind.BAKE, f"{round(days, 3):g} of {round(wanted, 3):g} days at this step."))
     if (held := blocked_by(policy, seen.now)) is not None:
         holds.append(Hold(HoldKind.CALENDAR, f"The calendar holds it: {held}."))
     if seen.cooldown_until is not None and seen.now < seen.cooldown_until:
