@@ -297,8 +297,9 @@ class Pilots:
         around = replace(around, held=held_by_fleet(name, members, self._policies, now))
         counted = bool(policy.jobs_min)
         seen = self._situations.gather(trial, state, policy, around, now, totals=counted)
-        held = [one.kind for one in not_yet(policy, seen)]
-        if held and not worse and hold_window(trial.step, held) == trial.said:
+        in_shadow = state.stage is Stage.SHADOW
+        held = [one.kind for one in not_yet(policy, seen, in_shadow=in_shadow)]
+        if held and not in_shadow and not worse and hold_window(trial.step, held) == trial.said:
             return
         if trial.on_trial and not counted:
             seen = self._situations.gather(trial, state, policy, around, now)
@@ -450,6 +451,8 @@ class Pilots:
                     trial, state, policy, Around(profile), now, totals=False
                 )
                 made = enter(policy, seen, cohort, said)
+                if made is None:
+                    continue
                 entry = Entry.of(cohort, members, self._policies)
                 self._act(token, policy, trial, seen, made, report, entry)
 

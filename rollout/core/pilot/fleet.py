@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rollout.core.pilot.judge import Action, Judgement
+from rollout.core.pilot.judge import Action, Judgement, next_step_bp
 from rollout.core.pilot.situation import Situation
 from rollout.core.pilot.trial import Trial
 from rollout.core.policy import Cohort, Policies, Policy
@@ -131,10 +131,17 @@ def entries(
     return free[: max(0, room)], said
 
 
-def enter(policy: Policy, seen: Situation, cohort: Cohort, said: str) -> Judgement:
-    """What follows for a member that `entries` let in: shadow when the policy asks for it."""
+def enter(policy: Policy, seen: Situation, cohort: Cohort, said: str) -> Judgement | None:
+    """What follows for a member that `entries` let in: shadow when the policy asks for it.
+
+    Returns:
+        None when cap and holdback leave no step; `rollout policy check` says so.
+    """
     event = Event.SHADOW if policy.shadow_pairs_min else Event.START
-    first = None if event is Event.SHADOW else policy.steps_bp(seen.state.holdback_bp)[0]
+    first = next_step_bp(policy, 0, seen.state.holdback_bp)
+    if first is None:
+        return None
+    first = None if event is Event.SHADOW else first
     return Judgement(
         Action.ADVANCE,
         event,

@@ -287,13 +287,13 @@ class Hold:
     sentence: str
 
 
-def not_yet(policy: Policy, seen: Situation, *, drills: bool = True) -> tuple[Hold, ...]:
+def not_yet(policy: Policy, seen: Situation, *, in_shadow: bool = False) -> tuple[Hold, ...]:
     """Say what holds an advance without looking at any outcome; it costs no look.
 
     Args:
         policy: The policy in force.
         seen: Totals are asked for their numbers of jobs only.
-        drills: False before the first step, which needs none.
+        in_shadow: Before the first step there are no concurrent jobs and no drills to ask for.
     """
     state, holds = seen.state, []
     if state.frozen:
@@ -304,7 +304,8 @@ def not_yet(policy: Policy, seen: Situation, *, drills: bool = True) -> tuple[Ho
         holds.append(Hold(HoldKind.LOOKS, said))
     days, wanted = days_in_step(policy, seen), max(policy.bake_days, seen.look_at_day)
     if days < wanted:
-        holds.append(Hold(HoldKind.BAKE, f"{round(days, 3):g} of {round(wanted, 3):g} days at this step."))
+        said = f"{round(days, 3):g} of {round(wanted, 3):g} days at this step."
+        holds.append(Hold(HoldKind.BAKE, said))
     if (held := blocked_by(policy, seen.now)) is not None:
         holds.append(Hold(HoldKind.CALENDAR, f"The calendar holds it: {held}."))
     if seen.cooldown_until is not None and seen.now < seen.cooldown_until:
@@ -313,11 +314,11 @@ def not_yet(policy: Policy, seen: Situation, *, drills: bool = True) -> tuple[Ho
     if seen.held is not None:
         holds.append(Hold(HoldKind.FLEET, seen.held))
     jobs = seen.totals.failures.n_concurrent
-    if jobs < policy.jobs_min:
+    if not in_shadow and jobs < policy.jobs_min:
         said = f"{jobs} concurrent jobs at this step, the policy asks for {policy.jobs_min}."
         holds.append(Hold(HoldKind.JOBS_MIN, said))
     comparable = sum(not pair.both_censored for pair in seen.pairs)
-    if drills and comparable < policy.drills_min:
+    if not in_shadow and comparable < policy.drills_min:
         said = (
             f"Drill overdue: {comparable} of {policy.drills_min} comparable drill pairs; "
             "`rollout drill run` makes one."
@@ -338,7 +339,7 @@ def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
     reasons = [one.sentence for one in shadowed.findings if one.verdict in broken]
     if shadowed.pairs < policy.shadow_pairs_min:
         reasons.append(f"{shadowed.pairs} of {policy.shadow_pairs_min} shadow pairs were compared.")
-    holds = not_yet(policy, seen, drills=False)
+    holds = not_yet(policy, seen, in_shadow=True)
     reasons += [one.sentence for one in holds]
     if reasons or not policy.automatic:
         said = reasons[0] if reasons else "shadow is proven; the policy is not automatic"

@@ -118,7 +118,7 @@ def _by_hand(said: str) -> Outlook:
 def _from_shadow(policy: Policy, seen: Situation, made: Judgement) -> Outlook:
     if not policy.shadow_pairs_min or made.next_bp is None:
         return _by_hand(made.sentence)
-    held = not_yet(policy, seen, drills=False)
+    held = not_yet(policy, seen, in_shadow=True)
     needs = [_of_hold(policy, seen, one) for one in held]
     sentences = {one.sentence for one in held}
     needs += [Need("shadow", one) for one in made.reasons if one not in sentences]
