@@ -16,6 +16,7 @@ from rollout.cli import (
     policy_commands,
     run_commands,
     status_command,
+    why_commands,
 )
 from rollout.cli.exit_codes import code_of, table
 from rollout.cli.output import say, show_error
@@ -76,6 +77,7 @@ def options(
 
 for commands in (
     status_command,
+    why_commands,
     control_commands,
     kill_command,
     history_view,
