@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
     from rollout.service.shadow_publish import ShadowPublisher
     from rollout.service.situations import Situations
     from rollout.service.tick import Tick
+    from rollout.service.why import Explanations
 
 
 @dataclass
@@ -171,9 +172,22 @@ class Runtime:
             Notifier(self.settings.notify_urls),
             incidents_of(self.ledger, self.policies.default),
             self._owner,
-            # Over before the heartbeat is, so that a standby beats in time and no job is sent to
-            # legacy by a change of leaders.
-            self.settings.supervision * 0.6,
+            self._lease,
+        )
+
+    @property
+    def _lease(self) -> timedelta:
+        # Over before the heartbeat is, so that a standby beats in time and no job is sent to
+        # legacy by a change of leaders.
+        return self.settings.supervision * 0.6
+
+    @cached_property
+    def explanations(self) -> "Explanations":
+        """Why each sub-pipeline stands where it stands."""
+        from rollout.service.why import Explanations
+
+        return Explanations(
+            self.ledger, self.ledger, self.situations, self.policies, self.clock, self._lease
         )
 
     def attempts(

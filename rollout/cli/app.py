@@ -18,6 +18,7 @@ from rollout.cli import (
     run_commands,
     simulate_command,
     status_command,
+    why_commands,
 )
 from rollout.cli.exit_codes import code_of, table
 from rollout.cli.output import say, show_error
@@ -78,6 +79,7 @@ def options(
 
 for commands in (
     status_command,
+    why_commands,
     control_commands,
     kill_command,
     history_view,
