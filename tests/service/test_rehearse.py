@@ -129,3 +129,14 @@ def test_nothing_is_decided_before_the_start() -> None:
     before = ledger.exposed(START - timedelta(days=1), START)
     assert before == (0, 0, 0)
     assert ledger.exposed(START, START + timedelta(days=0.5)).seen > 0
+
+
+def test_the_one_judge_leads_until_it_stops() -> None:
+    """A rehearsal has a leader as a controller has, and nobody who waits."""
+    ledger = equal_paths(1, 2_000)
+    assert ledger.leader() is None
+    assert ledger.take_lease("rehearsal", START, timedelta(hours=1)) == 1
+    assert ledger.leader() == ("rehearsal", START + timedelta(hours=1))
+    assert ledger.standbys(START) == []
+    ledger.drop_lease(1)
+    assert ledger.leader() == ("", datetime(1970, 1, 1, tzinfo=UTC))
