@@ -59,6 +59,17 @@ def test_without_drills_it_holds_at_the_first_step() -> None:
     assert {one.action for one in done.decisions} == {"hold"}
 
 
+def test_drills_count_from_the_day_they_ran() -> None:
+    """Drills of the second week are not known in the first: its look finds none."""
+    late = draw_drills("pilot", 6, 0.8, START + timedelta(days=8), 7, DAY_S, 1)
+    done = rehearse(equal_paths(7.5, 5_000), calm(7.5, late))
+    assert any(
+        "Drill overdue: 0 of 6" in one.answer
+        for one in done.decisions
+        if one.at - START >= timedelta(days=7)
+    )
+
+
 def test_late_ticks_skip_no_step() -> None:
     """A controller that is away for five days at a time takes the ladder one step at a time."""
     done = rehearse(equal_paths(30), calm(30, eight_weeks_of_drills(), tick_s=5 * DAY_S))
