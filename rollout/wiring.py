@@ -161,21 +161,16 @@ class Runtime:
     def pilots(self) -> "Pilots":
         """The controller's judgement."""
         from rollout.adapters.notify import Notifier
-        from rollout.core.excursion import Rules
-        from rollout.service.incidents import Incidents
+        from rollout.service.incidents import incidents_of
         from rollout.service.pilots import Pilots
 
-        # The watch over incidents keeps the default policy's days, as a rehearsal compresses them.
-        day = timedelta(seconds=self.policies.default.day_s)
-        window = max(day / 1440, timedelta(seconds=1))
-        incidents = Incidents(self.ledger, window, Rules(cap=day, settle=day, memory=7 * day))
         return Pilots(
             self.ledger,
             self.situations,
             self.policies,
             self.changes.project,
             Notifier(self.settings.notify_urls),
-            incidents,
+            incidents_of(self.ledger, self.policies.default),
             self._owner,
             self._lease,
         )

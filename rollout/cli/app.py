@@ -7,6 +7,7 @@ from typer.core import TyperGroup
 
 from rollout import __version__
 from rollout.cli import (
+    backtest_command,
     control_commands,
     doctor,
     drill_commands,
@@ -15,6 +16,7 @@ from rollout.cli import (
     kill_command,
     policy_commands,
     run_commands,
+    simulate_command,
     status_command,
     why_commands,
 )
@@ -83,6 +85,8 @@ for commands in (
     history_view,
     job_commands,
     policy_commands,
+    simulate_command,
+    backtest_command,
     doctor,
     drill_commands,
     run_commands,

@@ -335,8 +335,7 @@ def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
     if not policy.shadow_pairs_min or first is None:
         said = f"in shadow; `rollout start {seen.state.name}` begins the first step"
         return _still(seen, Action.HOLD, said, shadowed.findings, ())
-    broken = (Verdict.REGRESS, Verdict.ERROR)
-    reasons = [one.sentence for one in shadowed.findings if one.verdict in broken]
+    reasons = [one.sentence for one in shadowed.findings if _holds_in_shadow(one)]
     if shadowed.pairs < policy.shadow_pairs_min:
         reasons.append(f"{shadowed.pairs} of {policy.shadow_pairs_min} shadow pairs were compared.")
     holds = not_yet(policy, seen, in_shadow=True)
@@ -369,6 +368,16 @@ def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
         first,
         None,
     )
+
+
+def _holds_in_shadow(found: Finding) -> bool:
+    """Whether a finding of the shadow keeps the first step from beginning.
+
+    Times that cannot be compared (the shadow's worker runs on a slower machine, say) prove nothing
+    and hold nothing: the first step measures its own. Outputs that cannot be compared hold.
+    """
+    unclear = found.verdict is Verdict.ERROR and found.metric != "shadow_time"
+    return found.verdict is Verdict.REGRESS or unclear
 
 
 def _shadow_kinds(reasons: list[str], holds: tuple[Hold, ...]) -> tuple[HoldKind, ...]:
