@@ -12,6 +12,8 @@ from typing import Any
 from rollout.adapters.celery.queues import KombuQueues
 from rollout.adapters.clock import SystemClock
 from rollout.adapters.memory.control_store import MemoryControlStore
+from rollout.adapters.memory.ledger import MemoryLedger
+from rollout.adapters.memory.queues import MemoryQueues
 from rollout.adapters.redis_store import RedisControlStore
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger
@@ -50,9 +52,18 @@ class Runtime:
         return Database(url)
 
     @cached_property
-    def ledger(self) -> SqlLedger:
-        """The truth."""
-        return SqlLedger(self.database)
+    def ledger(self) -> SqlLedger | MemoryLedger:
+        """The truth.
+
+        Raises:
+            WrongSettings: It would be in memory, and jobs run in other processes.
+        """
+        if not self.settings.ledger_in_memory:
+            return SqlLedger(self.database)
+        broker = self.settings.broker_url or self.app_broker_url
+        if broker is not None and not broker.startswith("memory:"):
+            raise ledger_in_memory("jobs that a broker carries to other processes")
+        return MemoryLedger()
 
     @cached_property
     def control(self) -> ControlStore:
@@ -69,7 +80,9 @@ class Runtime:
 
     @cached_property
     def queues(self) -> Queues:
-        """The broker."""
+        """The broker. `memory:` is our own, `memory://` that of kombu, which Celery can use."""
+        if self.settings.broker_url == "memory:":
+            return MemoryQueues()
         return KombuQueues(self.settings.broker(self.app_broker_url))
 
     @cached_property
@@ -111,6 +124,14 @@ class Runtime:
             built: Any = self.__dict__.get(part)
             if built is not None:
                 built.close()
+
+
+def ledger_in_memory(what: str) -> WrongSettings:
+    """The error of a ledger in memory where several processes have to share one."""
+    return WrongSettings(
+        f"the ledger is 'memory:', which no other process sees; {what} need a database",
+        "set ROLLOUT_LEDGER_URL to sqlite:///file or postgresql+psycopg://...",
+    )
 
 
 def build(*, app_broker_url: str | None = None, **settings: Any) -> Runtime:
