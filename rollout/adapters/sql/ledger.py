@@ -1,13 +1,15 @@
-"""The ledger on one database: control rows, jobs and the controller's view of them."""
+"""The ledger on one database: control rows, jobs, the controller's view of them, trials."""
 
+from rollout.adapters.sql.arrival_rows import ArrivalRows
 from rollout.adapters.sql.control_rows import ControlRows
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_rows import JobRows
+from rollout.adapters.sql.pilot_rows import PilotRows
 from rollout.adapters.sql.sweep_rows import SweepRows
 
 
-class SqlLedger(ControlRows, JobRows, SweepRows):
-    """`ports.Ledger` on SQLite or PostgreSQL.
+class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows):
+    """`ports.Ledger`, `ports.Trials` and `ports.Arrivals` on SQLite or PostgreSQL.
 
     Args:
         database: Connections; shared with nobody else.
@@ -17,6 +19,8 @@ class SqlLedger(ControlRows, JobRows, SweepRows):
         ControlRows.__init__(self, database)
         JobRows.__init__(self, database)
         SweepRows.__init__(self, database)
+        PilotRows.__init__(self, database)
+        ArrivalRows.__init__(self, database)
         self.database = database
 
     def close(self) -> None:
