@@ -73,7 +73,7 @@ class ControlRows:
         with self._rows as rows:
             before = rows.known(name)
             after = apply(before, event, scope_bp=scope_bp, seen_revision=seen_revision)
-            _record(rows, before, after, event, actor, reason, now)
+            record_change(rows, before, after, event, actor, reason, now)
         return after
 
     def kill(self, kill: Kill) -> list[ControlState]:
@@ -124,7 +124,7 @@ def _kill_one(rows: Rows, before: ControlState, kill: Kill) -> ControlState:
     if kill.kill_id in (before.kill_id, before.lifted_kill_id):
         return before  # delivered again, or a late copy of one that was lifted
     after = apply(before, Event.KILL, kill_id=kill.kill_id)
-    _record(rows, before, after, Event.KILL, kill.actor, kill.reason, kill.at)
+    record_change(rows, before, after, Event.KILL, kill.actor, kill.reason, kill.at)
     return after
 
 
@@ -137,11 +137,11 @@ def _rearm_one(
     seen_revision: int | None = None,
 ) -> ControlState:
     after = apply(before, Event.REARM, seen_revision=seen_revision)
-    _record(rows, before, after, Event.REARM, actor, reason, now)
+    record_change(rows, before, after, Event.REARM, actor, reason, now)
     return after
 
 
-def _record(
+def record_change(
     rows: Rows,
     before: ControlState,
     after: ControlState,
@@ -150,6 +150,7 @@ def _record(
     reason: str,
     now: datetime,
 ) -> None:
+    """Write a control state and its line in the log."""
     if before.name == ALL:
         rows.latch = after
     else:

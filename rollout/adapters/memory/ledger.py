@@ -6,19 +6,23 @@ or PostgreSQL.
 """
 
 from rollout.adapters.memory.control_rows import ControlRows
+from rollout.adapters.memory.evidence_rows import EvidenceRows
 from rollout.adapters.memory.job_rows import JobRows
+from rollout.adapters.memory.pilot_rows import PilotRows
 from rollout.adapters.memory.rows import Rows
 from rollout.adapters.memory.sweep_rows import SweepRows
 
 
-class MemoryLedger(ControlRows, JobRows, SweepRows):
-    """`ports.Ledger` for the threads of one process."""
+class MemoryLedger(ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows):
+    """`ports.Ledger`, `ports.Trials` and `ports.Arrivals` for the threads of one process."""
 
     def __init__(self) -> None:
         rows = Rows()
         ControlRows.__init__(self, rows)
         JobRows.__init__(self, rows)
         SweepRows.__init__(self, rows)
+        PilotRows.__init__(self, rows)
+        EvidenceRows.__init__(self, rows)
 
     @property
     def reachable(self) -> bool:

@@ -1,24 +1,37 @@
 """What a ledger in memory holds, and the lock that makes each call one transaction."""
 
 import heapq
+from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from rollout.core.claims import JobRecord, JobState
+from rollout.core.decision import JobPath
 from rollout.core.effects import Effects
 from rollout.core.errors import LedgerUnreachable, UnknownSubPipeline
+from rollout.core.pilot.fold import HourKey, Sum
+from rollout.core.pilot.profile import LegacyProfile
+from rollout.core.pilot.trial import Trial
 from rollout.core.stages import ALL, ControlState
-from rollout.ports import TransitionRecord
+from rollout.ports import DecisionRecord, Recovery, TransitionRecord
 
 OutcomeKey = tuple[str, str, str, str, str]
 """Name, assigned path, path, outcome, reason."""
 
 CycleKey = tuple[str, str, float]
 """Name, assigned path, upper bound of the bucket in seconds."""
+
+
+class Lease(NamedTuple):
+    """Who leads, and until when; the token fences what an old leader still writes."""
+
+    owner: str
+    token: int
+    until: datetime
 
 
 class Rows:
@@ -43,12 +56,21 @@ class Rows:
         self.outcomes: Counter[OutcomeKey] = Counter()
         self.cycles: dict[CycleKey, tuple[int, float]] = {}
         self.messages: list[Mapping[str, Any]] = []
+        self.lease: Lease | None = None
+        self.builds: dict[tuple[str, JobPath], str] = {}
+        self.trials: dict[str, Trial] = {}
+        self.profiles: dict[str, LegacyProfile] = {}
+        self.hours: dict[HourKey, Sum] = {}
+        self.decisions: list[DecisionRecord] = []
+        self.decided: set[tuple[str, str]] = set()
+        self.recoveries: list[Recovery] = []
         # What the controller asks for depends on what is open and not on history, as the
         # indexes of the SQL ledger do.
         self._open: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._failed: dict[str, None] = {}
         self._unfolded: dict[str, None] = {}
         self._folded: list[tuple[datetime, str]] = []
+        self._admitted: defaultdict[str, list[tuple[datetime, str]]] = defaultdict(list)
         self._lock = Lock()
 
     def __enter__(self) -> Self:
@@ -80,6 +102,8 @@ class Rows:
     def put(self, record: JobRecord) -> None:
         """Write a job's row that begins, changes or finishes."""
         job_id = record.job_id
+        if job_id not in self.jobs:
+            insort(self._admitted[record.name], (record.accepted_at, job_id))
         self.jobs[job_id] = record
         if not record.state.finished:
             self._open[record.name][job_id] = None
@@ -124,6 +148,17 @@ class Rows:
         """Delete the oldest committed jobs that are in the tallies; how many."""
         gone = 0
         while gone < limit and self._folded and self._folded[0][0] < finished_before:
-            del self.jobs[heapq.heappop(self._folded)[1]]
+            record = self.jobs.pop(heapq.heappop(self._folded)[1])
+            admitted = self._admitted[record.name]
+            del admitted[bisect_left(admitted, (record.accepted_at, record.job_id))]
             gone += 1
         return gone
+
+    def admitted_from(self, name: str, at: datetime) -> list[JobRecord]:
+        """Jobs of one sub-pipeline that were admitted at or after a time, oldest first."""
+        admitted = self._admitted[name]
+        return [self.jobs[job_id] for _, job_id in admitted[bisect_left(admitted, (at, "")) :]]
+
+    def newest(self, name: str, limit: int) -> list[JobRecord]:
+        """The jobs of one sub-pipeline that were admitted last."""
+        return [self.jobs[job_id] for _, job_id in self._admitted[name][-limit:]]

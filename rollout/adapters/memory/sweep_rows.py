@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from rollout.adapters.memory.evidence_rows import fold_into_trials
 from rollout.adapters.memory.job_rows import failed, moved, outcome_of
 from rollout.adapters.memory.rows import Rows
 from rollout.core.claims import DEATHS_MAX, JobRecord, JobState
@@ -90,9 +91,11 @@ class SweepRows:
             return dict(Counter(job.name for job in rows.failed_jobs()))
 
     def fold(self, limit: int) -> int:
-        """Count newly finished jobs into the tallies, each once."""
+        """Count newly finished jobs into tallies, totals and profiles, each once."""
         with self._rows as rows:
             chosen = rows.unfolded_jobs()[:limit]
+            if chosen:
+                fold_into_trials(rows, chosen)
             for job in chosen:
                 rows.outcomes[outcome_of(job)] += 1
                 if job.state is JobState.COMMITTED and job.finished_at is not None:
