@@ -5,10 +5,12 @@ nothing new could happen then. Every fault is mended within the episode or at it
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
-from rollout.core.decision import Reason
+from rollout.core.decision import JobPath, Reason
 from rollout.core.stages import BP_ALL, Event, Stage
+from rollout.ports import Recovery
 from tests.simulation.process import PORTS, Process
 from tests.simulation.producer import Kind
 from tests.simulation.world import World
@@ -40,8 +42,11 @@ class Chaos:
         world.queues.seen.clear()  # copies come within days; see `keep_days` in docs
         for _ in range(1 + round(2 * (_JOBS_MEAN - 1) * chance.random())):
             self._at(self._submit)
-        for _ in range(chance.choice((1, 1, 2, 3))):
+        automatic = world.policies.default.automatic
+        for _ in range(chance.choice((0, 0, 1) if automatic else (1, 1, 2, 3))):
             self._at(self._command)
+        if automatic:
+            self._at(self._drill)
         for _ in range(chance.randrange(_FAULTS_MAX + 1)):
             self._at(chance.choice(self._faults))
 
@@ -82,6 +87,8 @@ class Chaos:
             return world.person(lambda one: one.change(name, Event.UNFREEZE, None, seen=True))
         if sensible and state.stage in (Stage.LEGACY, Stage.SHADOW):
             return world.person(lambda one: one.change(name, Event.START, None, seen=True))
+        if sensible and world.policies.default.automatic:
+            return world.person(lambda one: one.retry_failed(name))  # the controller does the rest
         if sensible and state.scope_bp < 5_000:
             bp = state.scope_bp_max
             return world.person(lambda one: one.change(name, Event.SCOPE, bp, seen=True))
@@ -109,6 +116,17 @@ class Chaos:
         scope_bp = chance.choice(_SCOPES_BP) if event is Event.SCOPE else None
         seen = chance.random() < 0.5
         return world.person(lambda one: one.change(name, event, scope_bp, seen=seen))
+
+    def _drill(self) -> None:
+        """Most weeks somebody breaks both paths on purpose, and both heal alike."""
+        chance, world = self._chance, self._world
+        if chance.random() < 0.2:
+            return
+        at, pair, seconds = world.store.clock.now(), f"{chance.random()}", chance.uniform(5, 50)
+        for kind in world.kinds:
+            for path in JobPath:
+                healed = Recovery(kind.name, at, "drill", path, "worker killed", at, seconds, 600.0)
+                world.ledger.add_recovery(replace(healed, pair_id=f"{kind.name} {pair}"))
 
     # Faults --------------------------------------------------------------------------------
 
@@ -194,10 +212,8 @@ class Chaos:
             self._later(self._minutes(40), lambda one=message: self._world.queues.again(one))  # type: ignore[misc]  # bound now
 
     def _delay(self) -> None:
-        """Messages vanish from their queue and come back long after."""
-        for message in self._world.queues.take_out():
-            self._tell("delayed", job=message.job_id)
-            self._later(self._minutes(60), lambda one=message: self._world.queues.again(one))  # type: ignore[misc]  # bound now
+        self._tell("messages delayed")
+        self._world.delay_waiting(lambda: self._minutes(60))
 
     def _skew(self) -> None:
         process = self._someone()

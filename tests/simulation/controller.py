@@ -3,23 +3,35 @@
 from collections.abc import Callable
 
 from rollout.core.errors import RolloutError
+from rollout.core.policy import Policies
 from rollout.core.stages import Event
 from rollout.service.change import Changes
+from rollout.service.pilots import Pilots
+from rollout.service.situations import Situations
 from rollout.service.tick import Tick
-from tests.simulation.limits import LIMITS, TICK_S
+from tests.simulation.limits import LEASE, LIMITS, TICK_S
 from tests.simulation.process import Process
 from tests.simulation.watched import Tell
 
 
 class Controller:
-    """One controller process."""
+    """One controller process; `owner` names this run of it in the lease, as its pid would."""
 
-    def __init__(self, process: Process, tell: Tell) -> None:
+    def __init__(self, process: Process, tell: Tell, policies: Policies, owner: str) -> None:
         self.process = process
         self._tell = tell
         ledger, store, broker = process.ledger, process.store, process.broker
         changes = Changes(ledger, store, broker, process.clock)
-        self._tick = Tick(ledger, store, broker, changes, process.clock, LIMITS, process.who)
+        pilots = Pilots(
+            process.trials,
+            Situations(process.trials),
+            policies,
+            changes.project,
+            lambda name, action, said: tell("notified", name=name, action=action),
+            owner,
+            LEASE,
+        )
+        self._tick = Tick(ledger, store, broker, changes, process.clock, LIMITS, owner, pilots)
         process.spawn(self._loop)
 
     def _loop(self) -> None:

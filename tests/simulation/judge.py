@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from rollout.core.claims import JobState
 from rollout.core.decision import JobPath
 from rollout.core.effects import Effects
+from rollout.core.policy import Policies
 from rollout.core.routing import Reading, position
 from rollout.core.stages import BP_ALL, TRANSITIONS, ControlState, Event, Stage
+from tests.simulation.bulk import Bulk
 from tests.simulation.history import Happening
 from tests.simulation.producer import Kind
+from tests.simulation.trial_rules import TrialRules
+from tests.simulation.violation import Violation
 
 _TABLE = {row.event: row for row in TRANSITIONS}
 _GROWS = {Event.START, Event.SCOPE, Event.DOUBLE}
@@ -36,21 +40,13 @@ KINDS = (
     "store went back",
     "stuck",
     "not converged",
+    "decided twice",
+    "advanced too soon",
+    "step skipped",
+    "advanced unproven",
+    "reverted for nothing",
+    "not reverted",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """One broken promise."""
-
-    kind: str
-    subject: str
-    said: str
-    event: Happening
-
-    def __str__(self) -> str:
-        """One line, with the event at which it showed."""
-        return f"{self.kind}: {self.subject} {self.said}\n  {self.event}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +63,9 @@ class Outcome:
 class Judge:
     """Reads a history event by event."""
 
-    def __init__(self, kinds: list[Kind]) -> None:
+    def __init__(self, kinds: list[Kind], policies: Policies, bulk: Bulk) -> None:
         self.found: list[Violation] = []
+        self._trials = TrialRules(policies, bulk, self._say)
         self._effects = {kind.name: kind.effects for kind in kinds}
         self._states: dict[str, ControlState] = {}
         self._logged: dict[tuple[str, int], ControlState] = {}
@@ -101,6 +98,7 @@ class Judge:
             "kill acknowledged": self._on_acknowledged,
             "wiped": lambda event: self._seen_in_store.clear(),
             "observed": self._on_observed,
+            "decided": lambda event: self._trials.on_decided(event, self._states),
             "settled": self._on_settled,
         }
 
@@ -142,6 +140,7 @@ class Judge:
             self._say(event, "grew while held", name, f"{record.event} while killed or frozen")
         if record.event is Event.KILL:
             self._kills[name] += 1
+        self._trials.on_changed(event, before, after)
         self._states[name] = self._logged[(name, after.revision)] = after
 
     def _on_fenced(self, event: Happening) -> None:
@@ -252,6 +251,7 @@ class Judge:
             self._judge_outcome(event, job, outcome)
         for name, state in facts["states"].items():
             self._judge_rest(event, state, facts["readings"][name], facts["all_killed"])
+            self._trials.on_rest(event, state)
 
     def _judge_outcome(self, event: Happening, job: str, outcome: Outcome | None) -> None:
         if outcome is None:

@@ -10,6 +10,7 @@ LOST_AFTER = timedelta(seconds=600)
 SILENT_AFTER = timedelta(seconds=600)
 RENEW_S = SILENT_AFTER.total_seconds() / 3
 SUPERVISION = timedelta(seconds=900)
+LEASE = SUPERVISION * 0.6
 KEEP = timedelta(days=10)
 VISIBILITY_S = 2_400.0
 WEEK_S = 604_800.0

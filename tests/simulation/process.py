@@ -15,7 +15,7 @@ from rollout.adapters.memory.queues import MemoryMessage
 from rollout.core.decision import JobPath, Reason
 from rollout.core.errors import BrokerUnreachable, ControlStoreUnreachable, LedgerUnreachable
 from rollout.core.routing import Reading
-from rollout.ports import ControlStore, Ledger
+from rollout.ports import ControlStore, Ledger, Trials
 from tests.hand_clock import START
 from tests.simulation.scheduler import Actor, Scheduler
 from tests.simulation.watched import WatchedQueues
@@ -97,6 +97,7 @@ class Process:
         self._turbulence = turbulence
         self._actors: list[Actor] = []
         self.ledger = cast(Ledger, self._line("ledger", servers["ledger"]))
+        self.trials = cast(Trials, self.ledger)
         self.store = cast(ControlStore, self._line("store", servers["store"]))
         self.broker = cast(WatchedQueues, self._line("broker", servers["broker"]))
 

@@ -8,12 +8,13 @@ from random import Random
 import structlog
 
 from rollout.core.effects import Effects
+from rollout.core.policy import Fleet, Policies, Policy
 from tests.simulation.chaos import EPISODE_S, Chaos
 from tests.simulation.history import Happening
-from tests.simulation.judge import Violation
 from tests.simulation.limits import WEEK_S
 from tests.simulation.producer import Kind
-from tests.simulation.world import World
+from tests.simulation.violation import Violation
+from tests.simulation.world import BY_HAND, World
 
 
 @dataclass
@@ -47,9 +48,22 @@ def kinds_of(chance: Random) -> list[Kind]:
     return [Kind(name, chance.choice(weighted), chance.choice((0, 500))) for name in names]
 
 
+def policies_of(chance: Random) -> Policies:
+    """In every fourth run the controller acts by itself, on a shorter ladder than the default."""
+    if chance.random() < 0.75:
+        return BY_HAND
+    policy = Policy(
+        ladder_bp=(100, 500, 2_500, 5_000, 9_500),
+        drills_min=chance.choice((0, 2)),
+        revert_to=chance.choice(("legacy", "previous_step")),
+    )
+    return Policies(default=policy, fleet=Fleet(advances_per_day_max=chance.choice((None, 1))))
+
+
 def run(seed: int, weeks: int, *, keep: bool = False) -> Result:
     """Simulate so many weeks, or until the first violation."""
-    world = World(seed, kinds_of(Random(-seed)), keep=keep)
+    drawn = Random(f"world {seed}")
+    world = World(seed, kinds_of(drawn), policies_of(drawn), keep=keep)
     chaos = Chaos(world)
     events = 0
     counts: dict[str, int] = {}

@@ -5,7 +5,7 @@ of the acts.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,8 @@ from rollout.adapters.memory.queues import MemoryMessage, MemoryQueues
 from rollout.core.claims import Claim, Refusal
 from rollout.core.decision import JobPath
 from rollout.core.effects import Effects
+from rollout.core.pilot.profile import LegacyProfile
+from rollout.core.pilot.trial import Trial
 from rollout.core.routing import Reading, why_closed
 from rollout.core.stages import ControlState, Event
 from rollout.ports import (
@@ -23,20 +25,32 @@ from rollout.ports import (
     Committed,
     ConnectionSource,
     Handed,
+    HourRow,
+    KeySpread,
     Kill,
+    NewDecision,
+    OpenSlow,
     Refused,
+    WindowRow,
 )
+from tests.simulation.bulk import Bulk
 
 Tell = Callable[..., None]
 """Adds a line to the history: `tell(what, **facts)`."""
 
 
 class WatchedLedger(MemoryLedger):
-    """The ledger; claims, commits and changes are told."""
+    """The ledger; claims, commits, changes and decisions are told.
 
-    def __init__(self, tell: Tell) -> None:
+    The evidence of trials is that of the bulk of all jobs (`bulk.py`); those that are simulated one
+    by one are too few to be judged.
+    """
+
+    def __init__(self, tell: Tell, bulk: Bulk, clock: Clock) -> None:
         super().__init__()
         self._tell = tell
+        self._bulk = bulk
+        self._clock = clock
         self._told: Counter[str] = Counter()
 
     def claim(
@@ -115,6 +129,44 @@ class WatchedLedger(MemoryLedger):
         states = super().rearm(name, actor, reason, now, seen_revision=seen_revision)
         self._tell_changes(states)
         return states
+
+    # Trials --------------------------------------------------------------------------------
+
+    def decide(self, token: int, decision: NewDecision, trial: Trial) -> ControlState | None:
+        """Decide, and tell."""
+        state = super().decide(token, decision, trial)
+        if state is not None:
+            self._tell(
+                "decided", name=decision.name, window=decision.window, action=decision.action,
+                event=decision.event, said=decision.sentence, answer=decision.answer,
+            )  # fmt: skip
+            self._tell_changes([state])
+        return state
+
+    def windows(self, now: datetime, limit: int) -> list[WindowRow]:
+        """The bulk's windows."""
+        with self._rows as rows:
+            watched = [trial for trial in rows.trials.values() if trial.on_trial]
+        return self._bulk.windows(watched, now)
+
+    def hours(self, name: str, step: int) -> list[HourRow]:
+        """The bulk's totals."""
+        with self._rows as rows:
+            trial = rows.trials[name]
+        return self._bulk.hours(trial, self._clock.now()) if trial.step == step else []
+
+    def open_slow(self, trial: Trial, now: datetime) -> list[OpenSlow]:
+        """Nothing of the bulk is ever unfinished."""
+        return []
+
+    def key_spread(self, name: str, limit: int) -> KeySpread:
+        """Each job of the bulk has a key of its own."""
+        return KeySpread(limit, limit, 1.0)
+
+    def pass_time(self, now: datetime, days_s: Mapping[str, float]) -> dict[str, LegacyProfile]:
+        """Let time pass over the bulk's profile of legacy."""
+        held = super().pass_time(now, days_s)
+        return {name: self._bulk.profile(one, now) for name, one in held.items()}
 
     def _tell_changes(self, states: Sequence[ControlState]) -> None:
         """Tell the lines of the log that are new."""

@@ -8,6 +8,8 @@ from rollout.adapters.memory.queues import MemoryMessage
 from rollout.core.claims import JobRecord, JobState
 from rollout.core.decision import JobPath
 from rollout.core.errors import UnknownJob
+from rollout.core.policy import Policies, Policy
+from tests.simulation.bulk import Bulk
 from tests.simulation.controller import Controller, Operator
 from tests.simulation.history import History
 from tests.simulation.judge import Judge, Outcome
@@ -20,6 +22,9 @@ from tests.simulation.worker import Quality, Worker
 
 _KEYS_OBSERVED = 4
 
+BY_HAND = Policies(default=Policy(automatic=False, drills_min=0))
+"""The controller judges and says; people act."""
+
 
 class World:
     """Everything of one run.
@@ -27,30 +32,40 @@ class World:
     Args:
         seed: Decides everything that chance decides.
         kinds: The declared sub-pipelines.
+        policies: What the controller may do by itself.
         keep: Keep the whole history, to print it.
         calm: No latencies and no lost answers: a test chooses the interleaving by itself.
     """
 
     def __init__(
-        self, seed: int, kinds: list[Kind], *, keep: bool = False, calm: bool = False
+        self,
+        seed: int,
+        kinds: list[Kind],
+        policies: Policies = BY_HAND,
+        *,
+        keep: bool = False,
+        calm: bool = False,
     ) -> None:
         self.chance = Random(seed)
         self.kinds = kinds
         self.scheduler = Scheduler()
         self.history = History(keep=keep)
-        self.judge = Judge(kinds)
+        self.policies = policies
+        self.bulk = Bulk(seed, flows=policies.default.automatic)
+        self.judge = Judge(kinds, policies, self.bulk)
         self.quality = Quality()
         self.away: set[str] = set()
-        self.ledger = WatchedLedger(self.tell)
-        self.store = WatchedStore(SkewedClock(self.scheduler), self.tell)
+        clock = SkewedClock(self.scheduler)
+        self.ledger = WatchedLedger(self.tell, self.bulk, clock)
+        self.store = WatchedStore(clock, self.tell)
         self.queues = WatchedQueues(self.tell)
         self.queues.on_send = self._notice
         self.workers: dict[str, Worker] = {}
         self.controllers: dict[str, Controller] = {}
-        self.jobs = 0
+        self.jobs = self.late = 0
         self._turbulence = Turbulence(self.chance, calm=calm)
         self._touched: list[str] = []
-        self._people = 0
+        self._people = self._controllers = 0
         for kind in kinds:
             self.ledger.ensure(kind.name, kind.effects, kind.holdback_bp, self.store.clock.now())
         self.producer = Producer(self.process("producer"), self.tell)
@@ -96,7 +111,10 @@ class World:
     def start_controller(self, who: str) -> None:
         """Start a controller unless it runs."""
         if who not in self.controllers or not self.controllers[who].process.alive:
-            self.controllers[who] = Controller(self.process(who), self.tell)
+            self._controllers += 1
+            owner = f"{who}:{self._controllers}"
+            process = self.process(who)
+            self.controllers[who] = Controller(process, self.tell, self.policies, owner)
 
     def submit(self, kind: Kind, key: str) -> None:
         """Let the producer submit a job; its id is returned by nobody, the history has it."""
@@ -127,6 +145,17 @@ class World:
         held = set(self.ledger_jobs())
         for message in self.queues.take_out(held):
             self.tell("message lost", job=message.job_id)
+
+    def delay_waiting(self, delay_s: Callable[[], float]) -> None:
+        """What waits in the broker vanishes from it, and comes back late."""
+        for message in self.queues.take_out():
+            self.tell("delayed", job=message.job_id)
+            self.late += 1
+            self.scheduler.spawn("broker", lambda one=message: self._arrive(one), delay_s())  # type: ignore[misc]  # bound now
+
+    def _arrive(self, message: MemoryMessage) -> None:
+        self.late -= 1
+        self.queues.again(message)
 
     def ledger_jobs(self) -> list[str]:
         """Ids of the unfinished jobs that the ledger holds."""
@@ -171,7 +200,7 @@ class World:
         self._touched.clear()
 
     def _busy(self) -> bool:
-        return bool(self.ledger_jobs()) or not self.queues.empty()
+        return bool(self.late or self.ledger_jobs()) or not self.queues.empty()
 
     def _observe(self) -> None:
         """Ask the producer's router where some keys would go now."""
