@@ -34,9 +34,11 @@ class Weather(StrEnum):
 
 
 _CHANCES = (*[Weather.GOOD] * 7, Weather.BAD, Weather.NONE, Weather.FEW)
-_JOBS = {Weather.GOOD: 100_000, Weather.BAD: 100_000, Weather.NONE: 0, Weather.FEW: 8}
+_JOBS = {Weather.GOOD: 300_000, Weather.BAD: 300_000, Weather.NONE: 0, Weather.FEW: 8}
 _FAILS_LEGACY = 0.02
 _FAILS = {Weather.GOOD: 0.02, Weather.BAD: 0.5, Weather.NONE: 0.0, Weather.FEW: 0.0}
+_SLOW = {JobPath.LEGACY: (0.5, 0.05), JobPath.CONCURRENT: (0.45, 0.04)}
+"""Shares beyond legacy's median and tail; the concurrent path's thresholds lie a margin higher."""
 _SETTLE_S = 60.0
 _HOURS = 3
 
@@ -75,7 +77,7 @@ class Bulk:
                 span = (end - begin) / _HOURS
                 at = begin + part * span
                 for path, jobs, failed in self._counts(trial, at, at + span, weather):
-                    slow, slowest = jobs // 2, jobs // 20
+                    slow, slowest = (round(jobs * share) for share in _SLOW[path])
                     rows.append(HourRow(first + part, path, jobs, failed, 0, 0, slow, slowest))
         return rows
 

@@ -46,7 +46,8 @@ class Chaos:
         for _ in range(chance.choice((0, 0, 1) if automatic else (1, 1, 2, 3))):
             self._at(self._command)
         if automatic:
-            self._at(self._drill)
+            for _ in range(3):
+                self._at(self._drill)
         for _ in range(chance.randrange(_FAULTS_MAX + 1)):
             self._at(chance.choice(self._faults))
 
@@ -118,9 +119,9 @@ class Chaos:
         return world.person(lambda one: one.change(name, event, scope_bp, seen=seen))
 
     def _drill(self) -> None:
-        """Most weeks somebody breaks both paths on purpose, and both heal alike."""
+        """Now and then somebody breaks both paths on purpose, and both heal alike."""
         chance, world = self._chance, self._world
-        if chance.random() < 0.2:
+        if chance.random() < 0.3:
             return
         at, pair, seconds = world.store.clock.now(), f"{chance.random()}", chance.uniform(5, 50)
         for kind in world.kinds:

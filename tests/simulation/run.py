@@ -54,7 +54,7 @@ def policies_of(chance: Random) -> Policies:
         return BY_HAND
     policy = Policy(
         ladder_bp=(100, 500, 2_500, 5_000, 9_500),
-        drills_min=chance.choice((0, 2)),
+        drills_min=chance.choice((0, 6)),
         revert_to=chance.choice(("legacy", "previous_step")),
     )
     return Policies(default=policy, fleet=Fleet(advances_per_day_max=chance.choice((None, 1))))

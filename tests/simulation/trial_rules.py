@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from rollout.core.evidence.verdict import Verdict
 from rollout.core.policy import Policies
 from rollout.core.stages import BP_ALL, ControlState, Stage
 from tests.simulation.bulk import Bulk, Weather
@@ -85,7 +86,7 @@ class TrialRules:
             self._say(event, "advanced unproven", name, f"weeks were {seen}")
         proofs = [one for one in answer["findings"] if one["metric"] in _PROOFS]
         wanted = _PROOFS if policy.drills_min else _PROOFS - {"recovery"}
-        passed = {one["metric"] for one in proofs if one["verdict"] == "PASS"}
+        passed = {one["metric"] for one in proofs if one["verdict"] == Verdict.PASS.value}
         if passed != wanted:
             self._say(event, "advanced unproven", name, f"{sorted(passed)} passed")
 
