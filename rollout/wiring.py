@@ -2,12 +2,14 @@
 
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from os import getpid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rollout.adapters.celery.queues import KombuQueues
 from rollout.adapters.clock import SystemClock
@@ -18,6 +20,7 @@ from rollout.adapters.redis_store import RedisControlStore
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.core.errors import WrongSettings
+from rollout.drill_ports import DrillEvent, DrillPlans
 from rollout.ports import Clock, ControlStore, Queues
 from rollout.service.attempt import Attempts
 from rollout.service.change import Changes
@@ -27,6 +30,7 @@ from rollout.settings import Settings, read_settings
 
 if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
     from rollout.core.policy import Policies
+    from rollout.service.drill import Drills
     from rollout.service.pilots import Pilots
     from rollout.service.situations import Situations
     from rollout.service.tick import Tick
@@ -83,6 +87,11 @@ class Runtime:
             self.settings.read_timeout_ms / 1000,
         )
 
+    @property
+    def plans(self) -> DrillPlans:
+        """The control store's drills: every store that is built above keeps them."""
+        return cast(DrillPlans, self.control)
+
     @cached_property
     def queues(self) -> Queues:
         """The broker. `memory:` is our own, `memory://` that of kombu, which Celery can use."""
@@ -107,6 +116,15 @@ class Runtime:
     def changes(self) -> Changes:
         """What people and the controller do."""
         return Changes(self.ledger, self.control, self.queues, self.clock)
+
+    def drills(self, say: "Callable[[DrillEvent], None] | None") -> "Drills":
+        """Runs drills; `say` is told each line of their journals. Workers never load them."""
+        from rollout.adapters.stub import failing_stub
+        from rollout.service.drill import Drills
+
+        return Drills(
+            self.ledger, self.control, self.plans, self.clock, failing_stub, say or _say_nothing
+        )
 
     @cached_property
     def tick(self) -> "Tick":
@@ -145,14 +163,21 @@ class Runtime:
     def pilots(self) -> "Pilots":
         """The controller's judgement."""
         from rollout.adapters.notify import Notifier
+        from rollout.core.excursion import Rules
+        from rollout.service.incidents import Incidents
         from rollout.service.pilots import Pilots
 
+        # The watch over incidents keeps the default policy's days, as a rehearsal compresses them.
+        day = timedelta(seconds=self.policies.default.day_s)
+        window = max(day / 1440, timedelta(seconds=1))
+        incidents = Incidents(self.ledger, window, Rules(cap=day, settle=day, memory=7 * day))
         return Pilots(
             self.ledger,
             self.situations,
             self.policies,
             self.changes.project,
             Notifier(self.settings.notify_urls),
+            incidents,
             self._owner,
             # Over before the heartbeat is, so that a standby beats in time and no job is sent to
             # legacy by a change of leaders.
@@ -166,7 +191,13 @@ class Runtime:
     ) -> Attempts:
         """Runs deliveries; `passes` and `forgets` are the queue engine's own exceptions."""
         return Attempts(
-            self.control, self.ledger, self.clock, self.settings.silent_after, passes, forgets
+            self.control,
+            self.ledger,
+            self.clock,
+            self.settings.silent_after,
+            passes,
+            forgets,
+            self.plans,
         )
 
     def close(self) -> None:
@@ -183,6 +214,10 @@ def ledger_in_memory(what: str) -> WrongSettings:
         f"the ledger is 'memory:', which no other process sees; {what} need a database",
         "set ROLLOUT_LEDGER_URL to sqlite:///file or postgresql+psycopg://...",
     )
+
+
+def _say_nothing(event: DrillEvent) -> None:
+    """Keep a journal to the ledger."""
 
 
 def build(*, app_broker_url: str | None = None, **settings: Any) -> Runtime:

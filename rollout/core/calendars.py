@@ -117,9 +117,9 @@ class Quiet(BaseModel):
 
     def covers(self, local: datetime) -> bool:
         """Whether the wall clock shows a quiet time."""
-        return WEEKDAYS[local.weekday()] in self.days and (
-            self.begin <= f"{local:%H:%M}" < self.end
-        )
+        begin, end = self.minutes
+        shown = 60 * local.hour + local.minute
+        return begin <= shown < end and WEEKDAYS[local.weekday()] in self.days
 
     @property
     def minutes(self) -> tuple[int, int]:

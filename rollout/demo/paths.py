@@ -9,7 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
 from typing import Any
+from urllib.request import urlopen
 
+from rollout import downstream
 from rollout.demo.preparation import raw_file, reference_file, staging_folder
 from rollout.demo.record import Record, read_records
 from rollout.demo.reference import SqlReference, in_memory
@@ -62,8 +64,10 @@ def load_record_by_record(
         CorruptInput: the raw file is damaged.
         InputMissing: the folder has no such file.
         UnknownFault: the fault is none that the demo knows.
+        urllib.error.URLError: a drill plays a reference service that fails.
     """
     _read_fault(fault)
+    _ask_reference_service()
     with (
         closing(SqlReference(reference_file(folder))) as reference,
         staging(staging_folder(folder)) as staged,
@@ -90,6 +94,7 @@ def load_overlapped(
         ForcedCrash: `fault` is "crash"; raised after the first batch went to staging.
     """
     forced, seconds = _read_fault(fault)
+    _ask_reference_service()
     reference = in_memory(reference_file(folder))
     records = read_records(raw_file(folder, day, origin), day, origin)
     with (
@@ -111,6 +116,14 @@ def load_overlapped(
         if writing is not None:
             writing.result()
         return staged.rows()
+
+
+def _ask_reference_service() -> None:
+    """Ask the service behind the reference tables for news; the demo has one in drills only."""
+    url = downstream("")
+    if url:
+        with urlopen(url, timeout=5) as answer:
+            answer.read()
 
 
 def _next_batch(records: Iterator[Record]) -> list[Record]:

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 
 from rollout.core.errors import RolloutError
+from rollout.core.excursion import Rules
 from rollout.core.policy import Policies
 from rollout.core.stages import Event
 from rollout.service.change import Changes
+from rollout.service.incidents import Incidents
 from rollout.service.pilots import Pilots
 from rollout.service.situations import Situations
 from rollout.service.tick import Tick
-from tests.simulation.limits import LEASE, LIMITS, TICK_S
+from tests.simulation.limits import LEASE, LIMITS, TICK_S, WATCH
 from tests.simulation.process import Process
 from tests.simulation.watched import Tell
 
@@ -28,6 +30,7 @@ class Controller:
             policies,
             changes.project,
             lambda name, action, said: tell("notified", name=name, action=action),
+            Incidents(process.watching, WATCH, Rules()),
             owner,
             LEASE,
         )

@@ -16,6 +16,7 @@ from rollout.core.decision import JobPath, Reason
 from rollout.core.errors import BrokerUnreachable, ControlStoreUnreachable, LedgerUnreachable
 from rollout.core.routing import Reading
 from rollout.ports import ControlStore, Ledger, Trials
+from rollout.service.incidents import WatchLedger
 from tests.hand_clock import START
 from tests.simulation.scheduler import Actor, Scheduler
 from tests.simulation.watched import WatchedQueues
@@ -98,6 +99,7 @@ class Process:
         self._actors: list[Actor] = []
         self.ledger = cast(Ledger, self._line("ledger", servers["ledger"]))
         self.trials = cast(Trials, self.ledger)
+        self.watching = cast(WatchLedger, self.ledger)
         self.store = cast(ControlStore, self._line("store", servers["store"]))
         self.broker = cast(WatchedQueues, self._line("broker", servers["broker"]))
 

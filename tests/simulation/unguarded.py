@@ -13,7 +13,7 @@ from rollout.core.claims import Claim, JobRecord, JobState, Refusal, judge_claim
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.stages import ControlState
-from rollout.service.attempt import Attempts
+from rollout.service import attempt
 from rollout.service.tick import Tick
 
 
@@ -76,7 +76,7 @@ def _nothing(*given: object, **named: object) -> None:
 GUARDS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "fence": (job_rows, "judge_commit", _no_fence),
     "attempt": (job_rows, "judge_commit", _no_attempt),
-    "gate": (Attempts, "gate", _nothing),
+    "gate": (attempt, "_why_not", _nothing),
     "kill check": (job_rows, "judge_claim", _no_kill_check),
     "single mover": (job_rows.JobRows, "hand_over", _many_movers),
     "outbox": (Tick, "_sweep", _nothing),

@@ -16,6 +16,7 @@ from rollout.adapters.memory.queues import MemoryMessage, MemoryQueues
 from rollout.core.claims import Claim, Refusal
 from rollout.core.decision import JobPath
 from rollout.core.effects import Effects
+from rollout.core.excursion import PathSample
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.trial import Trial
 from rollout.core.routing import Reading, why_closed
@@ -158,6 +159,12 @@ class WatchedLedger(MemoryLedger):
     def open_slow(self, trial: Trial, now: datetime) -> list[OpenSlow]:
         """Nothing of the bulk is ever unfinished."""
         return []
+
+    def samples_of_all(
+        self, since: datetime, until: datetime
+    ) -> dict[str, dict[JobPath, PathSample]]:
+        """The bulk has no incidents; what drills show is recorded by whoever plays them."""
+        return {}
 
     def key_spread(self, name: str, limit: int) -> KeySpread:
         """Each job of the bulk has a key of its own."""

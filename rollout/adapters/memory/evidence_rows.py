@@ -74,7 +74,8 @@ class EvidenceRows:
                     job.accepted_at >= trial.began_at
                     and job.revision >= trial.step_revision
                     and job.reason in DRAWN
-                    and _outcome(job) in _JUDGED
+                    and not _in_drill(rows, job)
+                    and outcome_so_far(job) in _JUDGED
                 ):
                     median, tail = shifts[job.assigned_path]
                     age_us = (now - job.accepted_at) // _MICROSECOND
@@ -119,7 +120,11 @@ class EvidenceRows:
 def fold_into_trials(rows: Rows, jobs: Sequence[JobRecord]) -> None:
     """Add finished jobs to totals and profiles, in the transaction that marks them folded."""
     frames = {job.name: _frame(rows.trials[job.name]) for job in jobs if job.name in rows.trials}
-    folded = fold_finished(map(_finished, jobs), frames, {})
+    spans = {
+        name: [(span.began_at, span.ended_at) for span in spans]
+        for name, spans in rows.spans.items()
+    }
+    folded = fold_finished(map(_finished, jobs), frames, spans)
     for name, finished in folded.profiles.items():
         rows.profiles[name] = rows.profiles.get(name, LegacyProfile()).add(finished)
     for key, gained in folded.hours.items():
@@ -152,14 +157,15 @@ def _finished(job: JobRecord) -> Finished:
         job.revision,
         job.fallback_reason,
         job.moved_reason,
-        None,
+        job.drill,
         job.accepted_at,
         job.started_at,
         job.finished_at,
     )
 
 
-def _outcome(job: JobRecord) -> Outcome:
+def outcome_so_far(job: JobRecord) -> Outcome:
+    """What a job says of its path by now."""
     backwards = job.finished_at is not None and job.finished_at < job.accepted_at
     return outcome_of(
         job.assigned_path,
@@ -168,6 +174,12 @@ def _outcome(job: JobRecord) -> Outcome:
         job.fallback_reason,
         job.moved_reason,
         backwards=backwards,
+    )
+
+
+def _in_drill(rows: Rows, job: JobRecord) -> bool:
+    return job.drill is not None or any(
+        span.began_at <= job.accepted_at <= span.ended_at for span in rows.spans[job.name]
     )
 
 
@@ -184,7 +196,8 @@ def _windows_of(rows: Rows, trial: Trial, now: datetime) -> Iterable[WindowRow]:
         at = _microseconds(job.accepted_at)
         if at >= ripe:
             break
-        if job.revision >= trial.step_revision and job.reason in DRAWN:
+        belongs = job.revision >= trial.step_revision and job.reason in DRAWN
+        if belongs and not _in_drill(rows, job):
             groups[(at // length, job.assigned_path)].append(job)
     for (number, path), jobs in groups.items():
         yield _window(trial, path, number * length, length, jobs, now)
@@ -198,7 +211,7 @@ def _window(
     jobs: Sequence[JobRecord],
     now: datetime,
 ) -> WindowRow:
-    outcomes = [_outcome(job) for job in jobs]
+    outcomes = [outcome_so_far(job) for job in jobs]
     counted = Counter(outcomes)
     slow = [0, 0]
     edges = trial.edges_us()

@@ -6,15 +6,17 @@ or PostgreSQL.
 """
 
 from rollout.adapters.memory.control_rows import ControlRows
+from rollout.adapters.memory.drill_rows import DrillRows
 from rollout.adapters.memory.evidence_rows import EvidenceRows
 from rollout.adapters.memory.job_rows import JobRows
 from rollout.adapters.memory.pilot_rows import PilotRows
 from rollout.adapters.memory.rows import Rows
+from rollout.adapters.memory.sample_rows import SampleRows
 from rollout.adapters.memory.sweep_rows import SweepRows
 
 
-class MemoryLedger(ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows):
-    """`ports.Ledger`, `ports.Trials` and `ports.Arrivals` for the threads of one process."""
+class MemoryLedger(ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, SampleRows, DrillRows):
+    """`ports.Ledger`, its other roles, and `drill_ports.DrillLedger` for one process's threads."""
 
     def __init__(self) -> None:
         rows = Rows()
@@ -23,6 +25,8 @@ class MemoryLedger(ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows):
         SweepRows.__init__(self, rows)
         PilotRows.__init__(self, rows)
         EvidenceRows.__init__(self, rows)
+        SampleRows.__init__(self, rows)
+        DrillRows.__init__(self, rows)
 
     @property
     def reachable(self) -> bool:

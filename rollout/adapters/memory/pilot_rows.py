@@ -10,6 +10,7 @@ from rollout.adapters.memory.rows import Lease, Rows
 from rollout.core.claims import JobState
 from rollout.core.decision import JobPath
 from rollout.core.errors import LeaseLost, UnknownDecision
+from rollout.core.excursion import Watch
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.trial import Trial
 from rollout.core.stages import ControlState, apply
@@ -158,6 +159,23 @@ class PilotRows:
             return rows.decisions[decision_id - 1]
 
     # Recoveries --------------------------------------------------------------------------
+
+    def watches(self) -> dict[tuple[str, JobPath], Watch]:
+        """Read what is known of each path."""
+        with self._rows as rows:
+            return dict(rows.watches)
+
+    def save_watches(
+        self,
+        token: int,
+        watches: Mapping[tuple[str, JobPath], Watch],
+        recoveries: Sequence[Recovery],
+    ) -> None:
+        """Write watches and the incidents that have ended, in one transaction."""
+        with self._rows as rows:
+            _must_lead(rows, token)
+            rows.watches |= watches
+            rows.recoveries += recoveries
 
     def add_recovery(self, recovery: Recovery) -> None:
         """Record how long a path took to heal."""

@@ -13,10 +13,12 @@ from rollout.core.claims import JobRecord, JobState
 from rollout.core.decision import JobPath
 from rollout.core.effects import Effects
 from rollout.core.errors import LedgerUnreachable, UnknownSubPipeline
+from rollout.core.excursion import Watch
 from rollout.core.pilot.fold import HourKey, Sum
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.trial import Trial
 from rollout.core.stages import ALL, ControlState
+from rollout.drill_ports import DrillEvent
 from rollout.ports import DecisionRecord, Recovery, TransitionRecord
 
 OutcomeKey = tuple[str, str, str, str, str]
@@ -32,6 +34,14 @@ class Lease(NamedTuple):
     owner: str
     token: int
     until: datetime
+
+
+class Span(NamedTuple):
+    """When a drill hurt a sub-pipeline: jobs admitted then are judged by nobody."""
+
+    drill_id: str
+    began_at: datetime
+    ended_at: datetime
 
 
 class Rows:
@@ -64,6 +74,9 @@ class Rows:
         self.decisions: list[DecisionRecord] = []
         self.decided: set[tuple[str, str]] = set()
         self.recoveries: list[Recovery] = []
+        self.watches: dict[tuple[str, JobPath], Watch] = {}
+        self.spans: defaultdict[str, list[Span]] = defaultdict(list)
+        self.journal: list[DrillEvent] = []
         # What the controller asks for depends on what is open and not on history, as the
         # indexes of the SQL ledger do.
         self._open: defaultdict[str, dict[str, None]] = defaultdict(dict)
@@ -108,7 +121,7 @@ class Rows:
         if not record.state.finished:
             self._open[record.name][job_id] = None
             return
-        del self._open[record.name][job_id]
+        self._open[record.name].pop(job_id, None)
         self._unfolded[job_id] = None
         if record.state is JobState.FAILED:
             self._failed[job_id] = None
