@@ -6,6 +6,7 @@ nothing new could happen then. Every fault is mended within the episode or at it
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from random import Random
 
 from rollout.core.decision import JobPath, Reason
@@ -16,7 +17,7 @@ from tests.simulation.producer import Kind
 from tests.simulation.world import World
 
 EPISODE_S = 1_500.0
-_JOBS_MEAN = 8
+_BURSTS_MEAN = 5
 _FAULTS_MAX = 3
 _SCOPES_BP = (0, 100, 5_000, 9_500, BP_ALL)
 
@@ -32,7 +33,8 @@ class Chaos:
             self._pause_somebody, self._pause_somebody, self._kill_controller,
             self._second_controller, self._kill_producer, self._cut_one, self._cut_one,
             self._cut_all, self._cut_all, self._wipe_store, self._lose_messages, self._duplicate,
-            self._duplicate, self._delay, self._skew, self._concurrent_breaks,
+            self._duplicate, self._delay, self._skew, self._concurrent_breaks, self._slow_one,
+            self._slow_one, self._slow_one,
         ]  # fmt: skip
 
     def plan(self) -> None:
@@ -40,7 +42,7 @@ class Chaos:
         chance, world = self._chance, self._world
         world.quality.concurrent_fails = 0.08
         world.queues.seen.clear()  # copies come within days; see `keep_days` in docs
-        for _ in range(1 + round(2 * (_JOBS_MEAN - 1) * chance.random())):
+        for _ in range(1 + round(2 * (_BURSTS_MEAN - 1) * chance.random())):
             self._at(self._submit)
         automatic = world.policies.default.automatic
         for _ in range(chance.choice((0, 0, 1) if automatic else (1, 1, 2, 3))):
@@ -66,7 +68,9 @@ class Chaos:
         return self._chance.choice(self._world.kinds)
 
     def _submit(self) -> None:
-        self._world.submit(self._kind(), f"k{self._chance.randrange(1_000)}")
+        """One job, or a few at once."""
+        for _ in range(self._chance.choice((1, 1, 3))):
+            self._world.submit(self._kind(), f"k{self._chance.randrange(1_000)}")
 
     def _command(self) -> None:
         """One person's command, or two at once; now and then the person's machine dies in it."""
@@ -121,7 +125,9 @@ class Chaos:
     def _drill(self) -> None:
         """Now and then somebody breaks both paths on purpose, and both heal alike."""
         chance, world = self._chance, self._world
-        if chance.random() < 0.3:
+        since = world.store.clock.now() - timedelta(days=28)
+        enough = len(world.ledger.recoveries(None, since)) >= 14 * len(world.kinds)
+        if chance.random() < 0.3 or enough:  # more pairs cost time and show nothing new
             return
         at, pair, seconds = world.store.clock.now(), f"{chance.random()}", chance.uniform(5, 50)
         for kind in world.kinds:
@@ -192,6 +198,11 @@ class Chaos:
         self._tell("cut off", process=process.who, port=port)
         process.cut.add(port)
         self._later(self._minutes(60), lambda: process.cut.discard(port))
+
+    def _slow_one(self) -> None:
+        process = self._someone()
+        process.slow_s = self._minutes(3)
+        self._tell("line slow", process=process.who, seconds=round(process.slow_s))
 
     def _cut_all(self) -> None:
         port = self._chance.choice(PORTS)

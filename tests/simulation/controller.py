@@ -21,6 +21,7 @@ class Controller:
 
     def __init__(self, process: Process, tell: Tell, policies: Policies, owner: str) -> None:
         self.process = process
+        self.owner = owner
         self._tell = tell
         ledger, store, broker = process.ledger, process.store, process.broker
         changes = Changes(ledger, store, broker, process.clock)

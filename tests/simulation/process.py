@@ -37,12 +37,12 @@ class Turbulence:
         self._draw = chance.random
         self._calm = calm
 
-    def before_s(self) -> float:
+    def before_s(self, slow_s: float) -> float:
         """Seconds on the way to a server; now and then long enough for everything to change."""
         if self._calm:
             return 0.0
         drawn = self._draw()
-        return 0.01 * drawn if drawn < 0.97 else (drawn - 0.97) * 2_000
+        return (0.01 + slow_s) * drawn if drawn < 0.97 else (drawn - 0.97) * 2_000
 
     def answer_is_slow(self) -> bool:
         """Whether others run between the call and its answer."""
@@ -74,6 +74,7 @@ class Process:
 
     Attributes:
         cut: Ports that this process cannot reach.
+        slow_s: Seconds that each of its calls may take.
         away: Ports that nobody can reach; one set for all processes.
         hold_at: Stop the next actor that is about to make this call (`ledger.commit`, say) and
             put it into `held`, for a test that chooses the interleaving itself.
@@ -91,6 +92,7 @@ class Process:
         self.scheduler = scheduler
         self.clock = SkewedClock(scheduler)
         self.cut: set[str] = set()
+        self.slow_s = 0.0
         self.hold_at: str | None = None
         self.held: list[Actor] = []
         self.alive = True
@@ -144,7 +146,7 @@ class Process:
 
     def before(self, call: str) -> None:
         """Give way before a call."""
-        self.scheduler.pause(self._turbulence.before_s())
+        self.scheduler.pause(self._turbulence.before_s(self.slow_s))
         if self.hold_at == call:
             self.hold_at = None
             actor = self.scheduler.current
@@ -155,7 +157,7 @@ class Process:
     def after(self) -> None:
         """Give way, now and then, before the answer."""
         if self._turbulence.answer_is_slow():
-            self.scheduler.pause(self._turbulence.before_s())
+            self.scheduler.pause(self._turbulence.before_s(self.slow_s))
 
 
 class _Line:

@@ -49,8 +49,8 @@ def kinds_of(chance: Random) -> list[Kind]:
 
 
 def policies_of(chance: Random) -> Policies:
-    """In every fourth run the controller acts by itself, on a shorter ladder than the default."""
-    if chance.random() < 0.75:
+    """In every fifth run the controller acts by itself, on a shorter ladder than the default."""
+    if chance.random() < 0.8:
         return BY_HAND
     policy = Policy(
         ladder_bp=(100, 500, 2_500, 5_000, 9_500),

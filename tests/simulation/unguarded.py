@@ -12,6 +12,8 @@ from rollout.adapters.memory.control_store import MemoryControlStore
 from rollout.core.claims import Claim, JobRecord, JobState, Refusal, judge_claim, judge_commit
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
+from rollout.core.evidence.promote import Answer
+from rollout.core.pilot import judge as pilot_judge
 from rollout.core.stages import ControlState
 from rollout.service import attempt
 from rollout.service.tick import Tick
@@ -69,6 +71,16 @@ def _project_backwards(self: MemoryControlStore, state: ControlState) -> bool:
     return True
 
 
+def _always(*given: object, **named: object) -> Answer:
+    """Every look promotes."""
+    return Answer(promote=True, person=False, reasons=())
+
+
+def _long_enough(*given: object) -> float:
+    """Every step has lasted a thousand days."""
+    return 1_000.0
+
+
 def _nothing(*given: object, **named: object) -> None:
     """Do nothing."""
 
@@ -81,6 +93,8 @@ GUARDS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "single mover": (job_rows.JobRows, "hand_over", _many_movers),
     "outbox": (Tick, "_sweep", _nothing),
     "forward only": (MemoryControlStore, "project", _project_backwards),
+    "proofs": (pilot_judge, "decide", _always),
+    "bake time": (pilot_judge, "days_in_step", _long_enough),
 }
 """Where each guard stands, and what takes its place."""
 

@@ -74,6 +74,7 @@ class Worker:
         self._chance = chance
         self._quality = quality
         self._hand: deque[MemoryMessage] = deque()
+        self._unacknowledged: dict[MemoryMessage, None] = {}
         self._idle: Actor | None = None
         self._pid = 0
         clock = process.clock
@@ -107,6 +108,7 @@ class Worker:
                     if message is None:
                         break
                     self._hand.append(message)
+                    self._unacknowledged[message] = None
         except BrokerUnreachable:
             self.process.scheduler.pause(20)
             return
@@ -165,12 +167,14 @@ class Worker:
             self.process.broker.acknowledge(message)
         except BrokerUnreachable:
             self._restore_later(message)
+        self._unacknowledged.pop(message, None)
 
     def _give_back(self, message: MemoryMessage) -> None:
         try:
             self.process.broker.give_back(message)
         except BrokerUnreachable:
             self._restore_later(message)
+        self._unacknowledged.pop(message, None)
 
     def _restore_later(self, message: MemoryMessage) -> None:
         """Let the broker deliver again what nobody has acknowledged in time."""
@@ -278,9 +282,8 @@ class Worker:
 
     def die(self) -> None:
         """SIGKILL of the whole worker; the broker delivers again what it held, in its own time."""
-        for message in (self.running, *self._hand):
-            if message is not None:
-                self._restore_later(message)
+        for message in self._unacknowledged:
+            self._restore_later(message)
         self.process.kill()
 
 

@@ -176,7 +176,7 @@ class World:
             process.hold_at = None
             process.let_go()
             process.go_on()
-            process.clock.skew_s = 0.0
+            process.clock.skew_s = process.slow_s = 0.0
         self.start_all()
 
     def settle(self) -> None:
@@ -200,7 +200,11 @@ class World:
         self._touched.clear()
 
     def _busy(self) -> bool:
-        return bool(self.late or self.ledger_jobs()) or not self.queues.empty()
+        if self.late or self.ledger_jobs() or not self.queues.empty():
+            return True
+        leader = self.ledger.leader()  # a dead one's lease has to run out first
+        living = [one.owner for one in self.controllers.values() if one.process.alive]
+        return leader is None or leader[0] not in living
 
     def _observe(self) -> None:
         """Ask the producer's router where some keys would go now."""
