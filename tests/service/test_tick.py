@@ -234,6 +234,46 @@ def test_an_outage_of_the_ledger_is_not_taken_for_dead_workers(world: World) -> 
     assert tick.turn().resent_silent == 1
 
 
+def test_a_stepped_clock_is_not_taken_for_dead_workers(world: World) -> None:
+    """By a clock that is ahead every running job looks silent; it has until it renews again."""
+    world.declare()
+    tick = world.runtime.tick
+    tick.turn()
+    world.ledger.file([filing()])
+    silent_after = timedelta(seconds=30)
+    world.ledger.claim(NAME, "job-1", C, Effects.COMMIT, "w", world.clock.now(), silent_after)
+    world.clock.advance(31)
+    world.ledger.renew(["job-1"], world.clock.now())
+    world.clock.step(3600)
+    assert tick.turn().resent_silent == 0
+    world.clock.advance(29)
+    assert tick.turn().resent_silent == 0
+    world.clock.advance(2)
+    assert tick.turn().resent_silent == 1
+
+
+@pytest.mark.parametrize("state", [JobState.ACCEPTED, JobState.STARTED])
+def test_a_job_dated_by_a_clock_ahead_is_found_when_it_is_lost(
+    world: World, state: JobState
+) -> None:
+    """Its producer or worker was an hour ahead; nobody waits until the others get there."""
+    world.declare()
+    tick = world.runtime.tick
+    tick.turn()
+    ahead = world.clock.now() + timedelta(hours=1)
+    world.ledger.file([filing(at=ahead)])
+    if state is JobState.STARTED:
+        world.ledger.claim(NAME, "job-1", C, Effects.COMMIT, "w", ahead, timedelta(seconds=30))
+    assert tick.turn().errors == []
+    world.clock.advance(29)
+    report = tick.turn()
+    assert (report.resent_lost, report.resent_silent) == (0, 0)
+    world.clock.advance(2)
+    report = tick.turn()
+    assert report.resent_lost + report.resent_silent == 1
+    assert world.queues.sent == ["job-1"]
+
+
 def test_a_job_whose_resending_failed_is_sent_by_a_later_turn(world: World) -> None:
     """Between the ledger's move and the broker's answer nothing is lost."""
     world.declare()
