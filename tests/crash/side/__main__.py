@@ -23,7 +23,7 @@ def main() -> int:
         for mode in MODES:
             folder = Path(tempfile.mkdtemp(prefix=f"side-{mode}-{pool}-"))
             order = Order(mode, pool, given.jobs, given.seed)
-            counted = Case(order, folder / "case").run()
+            counted = Case(order, folder).run()
             rows.append({"way": MODES[mode], "mode": mode, "pool": pool, **asdict(counted)})
             print(rows[-1], flush=True)
             if not given.keep:

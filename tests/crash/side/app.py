@@ -7,10 +7,11 @@ ledger's own transaction. `SIDE_MODE` says which.
 import os
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import psycopg
-from celery import Celery
+from celery import Celery, signals
 from sqlalchemy import text
 
 from rollout.pipeline import SubPipeline
@@ -41,6 +42,13 @@ if mode != "celery":
         },
     )
 _local = threading.local()
+
+
+def _ready(sender: Any, **kwargs: Any) -> None:
+    (Path(os.environ["SIDE_FOLDER"]) / f"ready-{sender.hostname}").touch()
+
+
+signals.worker_ready.connect(_ready, weak=False)
 
 
 def _insert(number: int) -> None:

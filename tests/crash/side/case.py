@@ -24,6 +24,7 @@ from rollout.wiring import Runtime
 from tests.crash.children import Children
 from tests.crash.servers import Postgres, forget, free_port, valkey_command, wait_for_port
 from tests.crash.side.app import DONE_TABLE
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 WORKERS = ("first", "second")
@@ -91,7 +92,7 @@ class Case:
         self._order = order
         self._rng = random.Random(f"targets {order.seed}")
         self._folder = folder
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o711)  # PostgreSQL runs as another user and has to pass through
         self._children = Children(folder / "logs")
         self._broker_port = free_port()
@@ -145,11 +146,15 @@ class Case:
         runtime.close()
         for name in WORKERS:
             self._start_worker(name)
-        output = (self._folder / "submitted").open("wb")
+        wait_until(self._all_ready, f"the workers consume, else see {self._folder}", 60)
+        told = self._folder / "submitted"
+        told.touch()
         self._python(
-            "producer", "-m", "tests.crash.side.producer", str(self._order.jobs), stdout=output
+            "producer", "-m", "tests.crash.side.producer", str(self._order.jobs), str(told)
         )
-        output.close()
+
+    def _all_ready(self) -> bool:
+        return all((self._folder / f"ready-{name}@side").exists() for name in WORKERS)
 
     def _start_broker(self, *, empty: bool) -> None:
         data = self._folder / "broker"
@@ -175,6 +180,7 @@ class Case:
             **as_variables(self._settings),
             "PYTHONPATH": str(ROOT),
             "SIDE_MODE": self._order.mode,
+            "SIDE_FOLDER": str(self._folder),
             "SIDE_DATABASE": self._postgres.url().replace("+psycopg", ""),
         }
         self._children.start(name, [sys.executable, *arguments], env, cwd=ROOT, **options)
