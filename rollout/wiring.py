@@ -70,7 +70,7 @@ class Runtime:
     @cached_property
     def queues(self) -> Queues:
         """The broker."""
-        return KombuQueues(self.settings.broker(self.app_broker_url))
+        return KombuQueues(self.settings.broker(self.app_broker_url), self.clock)
 
     @cached_property
     def submit(self) -> Submit:

@@ -42,6 +42,8 @@ app.conf.update(
         "visibility_timeout": 6,
         "unacked_restore_interval": 2,
         "unacked_restore_throttle": 1,
+        # kombu's lock around this; left behind by a killed process it stops all of it so long.
+        "unacked_mutex_expire": 8,
         "socket_timeout": 4,
         "socket_connect_timeout": 2,
         "socket_keepalive": True,

@@ -97,6 +97,9 @@ class Plant:
         self._broker = Redis(
             port=self.ports["broker"], socket_timeout=1, protocol=2, retry=Retry(NoBackoff(), 0)
         )
+        self._read_until: dict[str, int] = {}
+        self._unfiled: set[str] = set()
+        self._ran: set[str] = set()
         self._proxy: subprocess.Popen[bytes] | None = None
 
     @property
@@ -115,7 +118,7 @@ class Plant:
             broker_url=f"redis://127.0.0.1:{port['broker']}/0",
             control_url=f"redis://127.0.0.1:{port['control']}/0",
             ledger_url=self.postgres.url(port["ledger"]) if self.is_postgresql else sqlite,
-            tick_s=0.3,
+            tick_s=0.6,
             supervision_s=5,
             snapshot_s=0.2,
             silent_after_s=4,
@@ -246,16 +249,22 @@ class Plant:
 
     def unfiled(self) -> set[str]:
         """Jobs whose producer found the ledger away, and that no row and no run speaks of yet."""
-        told: dict[str, set[str]] = {"unfiled": set(), "ran unclaimed": set()}
         for path in self.histories.glob("*.jsonl"):
             with path.open(encoding="utf-8") as lines:
-                for line in lines:
-                    for what in told:
-                        if f'"what":"{what}"' in line:
-                            event = json.loads(line)
-                            told[what].update(event.get("jobs") or [event["job"]])
-        left = told["unfiled"] - told["ran unclaimed"]
-        return {job_id for job_id in left if not self._has_row(job_id)}
+                lines.seek(self._read_until.get(path.name, 0))
+                self._take_in(lines.readlines())
+                self._read_until[path.name] = lines.tell()
+        self._unfiled = {job_id for job_id in self._unfiled if not self._has_row(job_id)}
+        return self._unfiled
+
+    def _take_in(self, lines: list[str]) -> None:
+        """Remember what was submitted unfiled; what then ran to its end needs no row."""
+        for line in lines:
+            if '"what":"unfiled"' in line:
+                self._unfiled.update(json.loads(line)["jobs"])
+            elif '"what":"ran unclaimed"' in line:
+                self._ran.add(json.loads(line)["job"])
+        self._unfiled -= self._ran
 
     def _has_row(self, job_id: str) -> bool:
         try:

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from rollout.adapters.celery.queues import KombuQueues
 from rollout.adapters.redis_store import RedisControlStore
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.tables import to_microseconds
@@ -23,10 +24,13 @@ from rollout.core.effects import Effects
 from rollout.core.errors import LedgerUnreachable
 from rollout.core.routing import Reading
 from rollout.core.stages import ControlState
-from rollout.ports import Committed, ConnectionSource, ControlStore, Filing, Kill, Refused
+from rollout.ports import Committed, ConnectionSource, ControlStore, Filing, Kill, Queues, Refused
 from rollout.wiring import Runtime
 from tests.crash.history import History
 from tests.crash.jumping_clock import JumpingClock
+
+HANDS_S = 12.0
+"""Twice the run's visibility timeout: a broker that works gives a dead worker's messages back."""
 
 _asked = threading.local()
 """When this thread last asked the control store, until the claim that follows uses it up."""
@@ -147,6 +151,11 @@ class WatchedRuntime(Runtime):
         ledger = WatchedLedger(self.database)
         ledger.history = self.history
         return ledger
+
+    @cached_property
+    def queues(self) -> Queues:
+        """The broker, with a limit on fetched messages that fits the run's short times."""
+        return KombuQueues(self.settings.broker(), self.clock, hands_s=HANDS_S)
 
     @cached_property
     def control(self) -> ControlStore:

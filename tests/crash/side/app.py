@@ -39,6 +39,7 @@ if mode != "celery":
             "visibility_timeout": VISIBILITY_S,
             "unacked_restore_interval": 2,
             "unacked_restore_throttle": 1,
+            "unacked_mutex_expire": 8,
         },
     )
 _local = threading.local()
