@@ -1,7 +1,7 @@
 """The controller's side of the broker, on a real Valkey: what counts as in a worker's hands."""
 
+from contextlib import closing
 from datetime import timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -13,17 +13,6 @@ from rollout.core.decision import JobPath
 from tests.hand_clock import HandClock
 
 
-def fetch(url: str, name: str, job_id: str, options: dict[str, Any] | None = None) -> Connection:
-    """Publish one message and take it as a worker does that never says anything more."""
-    connection = Connection(url, transport_options=options or {})
-    channel = connection.default_channel
-    queue = f"{name}.legacy"
-    connection.Producer(channel).publish({}, routing_key=queue, headers={"id": job_id})
-    channel.queue_declare(queue)
-    channel.basic_get(queue)
-    return connection
-
-
 @pytest.mark.parametrize(("minutes", "spared"), [(1, True), (11, False)])
 def test_a_message_fetched_long_ago_is_in_nobodys_hands(
     valkey_url: str, minutes: int, spared: bool
@@ -31,21 +20,21 @@ def test_a_message_fetched_long_ago_is_in_nobodys_hands(
     """Its worker may be dead, and the broker gives it back after an hour only."""
     clock = HandClock()
     name, job_id = f"shop-{uuid4().hex}", uuid4().hex
-    connection = fetch(valkey_url, name, job_id)
-    store = Redis.from_url(valkey_url, decode_responses=True)
-    try:
-        (tag,) = (tag for tag, text in store.hgetall("unacked").items() if job_id.encode() in text)
-        taken = clock.now() - timedelta(minutes=minutes)
-        store.zadd("unacked_index", {tag: taken.timestamp()})
-        held = KombuQueues(valkey_url, clock).held(name).by_workers
-        assert held is not None
-        assert (job_id in held) is spared
-        assert 60 < HANDS_S < 660
-    finally:
-        store.hdel("unacked", tag)
-        store.zrem("unacked_index", tag)
-        store.close()
-        connection.release()
+    with Connection(valkey_url) as connection, closing(Redis.from_url(valkey_url)) as store:
+        channel = connection.default_channel
+        connection.Producer(channel).publish(
+            {}, routing_key=f"{name}.legacy", headers={"id": job_id}
+        )
+        message = channel.basic_get(f"{name}.legacy")  # as a worker fetches it
+        try:
+            taken = clock.now() - timedelta(minutes=minutes)
+            store.zadd("unacked_index", {message.delivery_tag: taken.timestamp()})
+            held = KombuQueues(valkey_url, clock).held(name).by_workers
+            assert held is not None
+            assert (job_id in held) is spared
+            assert 60 < HANDS_S < 660
+        finally:
+            message.ack()
 
 
 def test_the_apps_transport_options_name_the_keys(valkey_url: str) -> None:
@@ -53,14 +42,10 @@ def test_the_apps_transport_options_name_the_keys(valkey_url: str) -> None:
     clock = HandClock()
     options = {"global_keyprefix": f"{uuid4().hex}:"}
     name = f"shop-{uuid4().hex}"
-    connection = Connection(valkey_url, transport_options=options)
     queue = f"{name}.{JobPath.LEGACY}"
-    try:
-        connection.default_channel.queue_declare(queue)
+    with Connection(valkey_url, transport_options=options) as connection:
         connection.Producer().publish({}, routing_key=queue, headers={"id": "job-1"})
         held = KombuQueues(valkey_url, clock, options).held(name)
         assert held.next_up[JobPath.LEGACY] == "job-1"
         assert KombuQueues(valkey_url, clock).held(name).next_up[JobPath.LEGACY] is None
-    finally:
-        connection.default_channel.queue_delete(queue)
-        connection.release()
+        connection.default_channel.queue_purge(queue)
