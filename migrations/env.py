@@ -3,6 +3,7 @@
 from alembic import context
 from sqlalchemy import create_engine
 
+from rollout.adapters.sql import pilot_tables  # noqa: F401  # its tables join the metadata
 from rollout.adapters.sql.tables import metadata
 
 

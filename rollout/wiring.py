@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from os import getpid
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rollout.adapters.celery.queues import KombuQueues
 from rollout.adapters.clock import SystemClock
@@ -21,8 +21,13 @@ from rollout.service.attempt import Attempts
 from rollout.service.change import Changes
 from rollout.service.router import Router
 from rollout.service.submit import Submit
-from rollout.service.tick import Tick, TickLimits
 from rollout.settings import Settings, read_settings
+
+if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
+    from rollout.core.policy import Policies
+    from rollout.service.pilots import Pilots
+    from rollout.service.situations import Situations
+    from rollout.service.tick import Tick
 
 
 @dataclass
@@ -73,6 +78,13 @@ class Runtime:
         return KombuQueues(self.settings.broker(self.app_broker_url), self.clock)
 
     @cached_property
+    def policies(self) -> "Policies":
+        """What the controller may do by itself, from `rollout.toml`; raises WrongPolicy."""
+        from rollout.policies import read_policies
+
+        return read_policies()
+
+    @cached_property
     def submit(self) -> Submit:
         """Routes and files new jobs."""
         router = Router(self.control, self.clock, self.settings.snapshot_s)
@@ -84,16 +96,55 @@ class Runtime:
         return Changes(self.ledger, self.control, self.queues, self.clock)
 
     @cached_property
-    def tick(self) -> Tick:
+    def tick(self) -> "Tick":
         """The controller's turn."""
+        from rollout.service.tick import Tick, TickLimits
+
         limits = TickLimits(
             self.settings.lost_after,
             self.settings.silent_after,
             self.settings.supervision,
             self.settings.keep,
         )
-        owner = f"{socket.gethostname()}:{getpid()}"
-        return Tick(self.ledger, self.control, self.queues, self.changes, self.clock, limits, owner)
+        return Tick(
+            self.ledger,
+            self.control,
+            self.queues,
+            self.changes,
+            self.clock,
+            limits,
+            self._owner,
+            self.pilots,
+        )
+
+    @cached_property
+    def _owner(self) -> str:
+        return f"{socket.gethostname()}:{getpid()}"
+
+    @cached_property
+    def situations(self) -> "Situations":
+        """Gathers what a decision is made on."""
+        from rollout.service.situations import Situations
+
+        return Situations(self.ledger)
+
+    @cached_property
+    def pilots(self) -> "Pilots":
+        """The controller's judgement."""
+        from rollout.adapters.notify import Notifier
+        from rollout.service.pilots import Pilots
+
+        return Pilots(
+            self.ledger,
+            self.situations,
+            self.policies,
+            self.changes.project,
+            Notifier(self.settings.notify_urls),
+            self._owner,
+            # Over before the heartbeat is, so that a standby beats in time and no job is sent to
+            # legacy by a change of leaders.
+            self.settings.supervision * 0.6,
+        )
 
     def attempts(
         self,

@@ -12,6 +12,7 @@ from rollout.cli import (
     history_view,
     job_commands,
     kill_command,
+    policy_commands,
     run_commands,
     status_command,
 )
@@ -78,6 +79,7 @@ for commands in (
     kill_command,
     history_view,
     job_commands,
+    policy_commands,
     doctor,
     run_commands,
 ):

@@ -51,6 +51,26 @@ class UnknownSubPipeline(RolloutError):
         super().__init__(f"no sub-pipeline named {name!r}{guess}", "`rollout status` lists all")
 
 
+class UnknownDecision(RolloutError):
+    """A decision id that the ledger does not hold."""
+
+    def __init__(self, decision_id: int) -> None:
+        self.decision_id = decision_id
+        super().__init__(
+            f"no decision {decision_id} in this ledger", "`rollout history NAME` lists decisions"
+        )
+
+
+class LeaseLost(RolloutError):
+    """Another controller leads; what this one meant to write was not written."""
+
+    def __init__(self, token: int) -> None:
+        self.token = token
+        super().__init__(
+            f"leadership {token} has ended", "another controller leads; this one stands by"
+        )
+
+
 class UnknownJob(RolloutError):
     """A job id that the ledger does not hold."""
 

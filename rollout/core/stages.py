@@ -175,7 +175,7 @@ def apply(
     Args:
         state: Current state.
         event: What happens.
-        scope_bp: New scope in basis points; for SCOPE only.
+        scope_bp: New scope in basis points, for SCOPE; the first step, for START.
         kill_id: Name of this kill; for KILL only.
         seen_revision: Revision the actor decided on; None skips the comparison.
 
@@ -209,7 +209,10 @@ def _scope_after(state: ControlState, event: Event, scope_bp: int | None) -> int
                 raise ScopeOutOfRange(scope_bp, state.scope_bp_max)
             return scope_bp
         case Event.START:
-            return min(FIRST_STEP_BP, state.scope_bp_max)
+            if scope_bp is not None and not 0 < scope_bp <= BP_ALL:
+                raise ScopeOutOfRange(scope_bp)
+            first = FIRST_STEP_BP if scope_bp is None else scope_bp
+            return min(first, state.scope_bp_max)
         case Event.DOUBLE:
             if state.scope_bp >= state.scope_bp_max:
                 raise IllegalTransition(

@@ -101,7 +101,7 @@ class ControlRows:
         with self._db.write() as connection:
             before = self._known(connection, name, locked=True)
             after = apply(before, event, scope_bp=scope_bp, seen_revision=seen_revision)
-            _record(connection, before, after, event, actor, reason, now)
+            record_change(connection, before, after, event, actor, reason, now)
         return after
 
     def kill(self, kill: Kill) -> list[ControlState]:
@@ -128,7 +128,7 @@ class ControlRows:
         if kill.kill_id in (before.kill_id, before.lifted_kill_id):
             return before  # delivered again, or a late copy of one that was lifted
         after = apply(before, Event.KILL, kill_id=kill.kill_id)
-        _record(connection, before, after, Event.KILL, kill.actor, kill.reason, kill.at)
+        record_change(connection, before, after, Event.KILL, kill.actor, kill.reason, kill.at)
         return after
 
     def _fence(self, connection: Connection, name: str | None) -> list[str]:
@@ -189,7 +189,7 @@ class ControlRows:
     ) -> ControlState:
         before = self._known(connection, name, locked=True, latch=True)
         after = apply(before, Event.REARM, seen_revision=seen_revision)
-        _record(connection, before, after, Event.REARM, actor, reason, now)
+        record_change(connection, before, after, Event.REARM, actor, reason, now)
         return after
 
     def transitions(self, name: str, limit: int) -> list[TransitionRecord]:
@@ -204,6 +204,10 @@ class ControlRows:
                 .limit(limit)
             ).mappings()
             return [_transition_of(row) for row in rows]
+
+    def read_locked(self, connection: Connection, name: str) -> ControlState:
+        """Read one row and lock it until the transaction ends. Raises UnknownSubPipeline."""
+        return self._known(connection, name, locked=True)
 
     def _known(
         self, connection: Connection, name: str, *, locked: bool = False, latch: bool = False
@@ -262,7 +266,7 @@ def _ensure_latch(connection: Connection, now: datetime) -> ControlState:
     return latch
 
 
-def _record(
+def record_change(
     connection: Connection,
     before: ControlState,
     after: ControlState,
@@ -271,6 +275,7 @@ def _record(
     reason: str,
     now: datetime,
 ) -> None:
+    """Write a control state and its line in the log."""
     connection.execute(
         update(sub_pipeline)
         .where(sub_pipeline.c.name == before.name)

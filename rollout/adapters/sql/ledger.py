@@ -1,14 +1,17 @@
-"""The ledger on one database: control rows, jobs and the controller's view of them."""
+"""The ledger on one database: control rows, jobs, the controller's view of them, trials."""
 
 from rollout.adapters.sql.ahead_rows import AheadRows
+from rollout.adapters.sql.arrival_rows import ArrivalRows
 from rollout.adapters.sql.control_rows import ControlRows
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_rows import JobRows
+from rollout.adapters.sql.pilot_rows import PilotRows
+from rollout.adapters.sql.sample_rows import SampleRows
 from rollout.adapters.sql.sweep_rows import SweepRows
 
 
-class SqlLedger(ControlRows, JobRows, SweepRows, AheadRows):
-    """`ports.Ledger` on SQLite or PostgreSQL.
+class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows, SampleRows, AheadRows):
+    """`ports.Ledger`, `ports.Trials`, `ports.Arrivals` and `ports.Samples` on SQLite or PostgreSQL.
 
     Args:
         database: Connections; shared with nobody else.
@@ -19,6 +22,9 @@ class SqlLedger(ControlRows, JobRows, SweepRows, AheadRows):
         JobRows.__init__(self, database)
         SweepRows.__init__(self, database)
         AheadRows.__init__(self, database)
+        PilotRows.__init__(self, database)
+        ArrivalRows.__init__(self, database)
+        SampleRows.__init__(self, database)
         self.database = database
 
     def close(self) -> None:

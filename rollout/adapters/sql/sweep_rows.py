@@ -23,6 +23,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from rollout.adapters.sql.control_rows import effects_of
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_rows import failed, moved
+from rollout.adapters.sql.pilot_fold import FOLDED_COLUMNS, fold_into_trials
 from rollout.adapters.sql.tables import cycle_tally, job, kept_message, tally
 from rollout.core.claims import DEATHS_MAX, JobState
 from rollout.core.cycle import bucket_of
@@ -149,7 +150,7 @@ class SweepRows:
             return {name: jobs for name, jobs in connection.execute(query)}
 
     def fold(self, limit: int) -> int:
-        """Count newly finished jobs into the tallies, each once."""
+        """Count newly finished jobs into tallies, totals and profiles, each once."""
         chosen = (
             select(job.c.job_id).where(_UNFOLDED).limit(limit).with_for_update(skip_locked=True)
         )
@@ -169,9 +170,11 @@ class SweepRows:
                     _WHY,
                     job.c.accepted_at,
                     job.c.finished_at,
+                    *FOLDED_COLUMNS,
                 )
             ).all()
             self._count(connection, rows)
+            fold_into_trials(connection, self._insert, rows)
             return len(rows)
 
     def _count(self, connection: Connection, rows: Iterable[Any]) -> None:

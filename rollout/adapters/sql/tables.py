@@ -66,6 +66,8 @@ sub_pipeline = Table(
     Column("kill_id", String(64)),
     Column("lifted_kill_id", String(64)),
     Column("changed_at", UtcTime, nullable=False),
+    Column("legacy_build", String(100)),
+    Column("concurrent_build", String(100)),
 )
 """One control row per sub-pipeline; the row '*' is the latch of `kill --all`."""
 
@@ -109,10 +111,13 @@ job = Table(
     Column("result", Text),
     Column("worker", String(200)),
     Column("folded", Boolean, nullable=False),
+    Column("drill", String(64)),
     Column("way", Text, nullable=False),
     Column("envelope", Text, nullable=False),
     # The controller's work depends on what is open and not on history: unfinished and unfolded
-    # rows have indexes of their own. The last two serve `prune` and `jobs --failed`.
+    # rows have indexes of their own. The last two serve `prune` and `jobs --failed`. What was
+    # admitted in a window is judged once, when it is old enough.
+    Index("job_admitted", "name", "accepted_at"),
     Index(
         "job_open",
         "name",

@@ -8,7 +8,7 @@ Source: evidence method, section 4; Shekhar & Ramdas (arXiv 2112.09162).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rollout.core.evidence.betting import Bet, Family, Margin
 from rollout.core.evidence.counts import Counts, check_count
@@ -41,28 +41,30 @@ class CycleTime:
     median: BettingState
     tail: BettingState
     latched: bool = False
+    alpha: float = REVERT_ALPHA
 
     @classmethod
-    def fresh(cls) -> CycleTime:
+    def fresh(cls, alpha: float = REVERT_ALPHA) -> CycleTime:
         """Begin a window; call `change_scope` when its first step begins."""
-        return cls(MEDIAN.fresh(), TAIL.fresh())
+        return cls(MEDIAN.fresh(), TAIL.fresh(), False, alpha)
 
     def change_scope(self) -> CycleTime:
         """Begin a step: only jobs admitted from now on count."""
-        return CycleTime(self.median.change_scope(), self.tail.change_scope(), self.latched)
+        return replace(self, median=self.median.change_scope(), tail=self.tail.change_scope())
 
     @property
     def statistic(self) -> float:
         """The evidence of harm, >= 0: the mean of the two tests, which keeps one alpha."""
         return (MEDIAN.statistic(self.median) + TAIL.statistic(self.tail)) / 2
 
-    def observe(self, median: Counts, tail: Counts, tick_s: float) -> CycleTime:
+    def observe(self, median: Counts, tail: Counts, tick_s: float, pace: float = 1.0) -> CycleTime:
         """Take in one tick.
 
         Args:
             median: Jobs and those slower than the median threshold, concurrent jobs shifted.
             tail: The same jobs, and those slower than the 95th percentile.
             tick_s: Seconds since the last tick.
+            pace: As in `BettingProcess.observe`.
 
         Raises:
             BadCounts: The two do not count the same jobs, or more are beyond the tail than
@@ -74,14 +76,12 @@ class CycleTime:
         same = (median.n_concurrent, median.n_legacy) == (tail.n_concurrent, tail.n_legacy)
         if not same:
             raise BadCounts("median and tail must count the same jobs", tail, "count once for both")
-        after = CycleTime(
-            MEDIAN.observe(self.median, median, tick_s),
-            TAIL.observe(self.tail, tail, tick_s),
-            self.latched,
+        after = replace(
+            self,
+            median=MEDIAN.observe(self.median, median, tick_s, pace),
+            tail=TAIL.observe(self.tail, tail, tick_s, pace),
         )
-        return CycleTime(
-            after.median, after.tail, self.latched or after.statistic >= 1.0 / REVERT_ALPHA
-        )
+        return replace(after, latched=self.latched or after.statistic >= 1.0 / self.alpha)
 
     def finding(self) -> Finding:
         """Say what the test says now; `detectable` is a share of jobs beyond legacy's median."""
@@ -106,7 +106,7 @@ class CycleTime:
             "cycle_time",
             verdict,
             self.statistic,
-            1.0 / REVERT_ALPHA,
+            1.0 / self.alpha,
             scored.n_concurrent,
             scored.n_legacy,
             detectable,
@@ -122,11 +122,12 @@ class CycleTime:
         }
 
     @classmethod
-    def from_json(cls, payload: Json) -> CycleTime:
+    def from_json(cls, payload: Json, alpha: float = REVERT_ALPHA) -> CycleTime:
         """Read what `to_json` gave; raises BadState."""
         stored = read_object(payload, ["median", "tail", "latched"])
         return cls(
             MEDIAN.from_json(stored["median"]),
             TAIL.from_json(stored["tail"]),
             read_flag(stored["latched"]),
+            alpha,
         )

@@ -54,12 +54,12 @@ class ErrorRate:
         """The evidence of harm, >= 0."""
         return self.process.statistic(self.betting)
 
-    def observe(self, tick: Counts, tick_s: float) -> ErrorRate:
+    def observe(self, tick: Counts, tick_s: float, pace: float = 1.0) -> ErrorRate:
         """Take in one tick of jobs and failures; see `BettingProcess.observe`.
 
         Once at the limit the answer stays REGRESS: later good jobs do not undo a revert.
         """
-        betting = self.process.observe(self.betting, tick, tick_s)
+        betting = self.process.observe(self.betting, tick, tick_s, pace)
         reached = self.process.statistic(betting) >= self.process.limit
         return ErrorRate(betting, self.latched or reached, self.process)
 

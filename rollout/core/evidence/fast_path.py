@@ -96,19 +96,22 @@ class FastPath:
             return 1.0
         return CORROBORATION.statistic(self.corroboration)
 
-    def observe(self, tick: Counts, tick_s: float, rate_legacy: float | None) -> FastPath:
+    def observe(
+        self, tick: Counts, tick_s: float, rate_legacy: float | None, pace: float = 1.0
+    ) -> FastPath:
         """Take in one tick.
 
         Args:
             tick: Jobs admitted and failed in one window, both paths.
             tick_s: Seconds since the last tick.
             rate_legacy: Legacy failures over jobs in the seven days before this tick.
+            pace: As in `BettingProcess.observe`.
 
         Raises:
             EvidenceError: The input cannot be; the state is unchanged.
         """
         cap = cap_from(rate_legacy)
-        alone = ALONE.observe(self.alone, tick.n_concurrent, tick.k_concurrent, tick_s, cap)
+        alone = ALONE.observe(self.alone, tick.n_concurrent, tick.k_concurrent, tick_s, cap, pace)
         corroboration = self.corroboration
         if corroboration is not None:
             corroboration = CORROBORATION.observe(corroboration, tick, tick_s)

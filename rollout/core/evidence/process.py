@@ -100,13 +100,16 @@ class BettingProcess:
         """Begin a window. A restarting test owns nothing until `change_scope` or a tick."""
         return BettingState((0.0 if self.restarting else 1.0,) * len(self.bets))
 
-    def observe(self, state: BettingState, tick: Counts, tick_s: float) -> BettingState:
+    def observe(
+        self, state: BettingState, tick: Counts, tick_s: float, pace: float = 1.0
+    ) -> BettingState:
         """Take in one tick.
 
         Args:
             state: What is remembered so far.
             tick: Jobs admitted in one window, now old enough to be scored.
             tick_s: Seconds since the last tick, 0..28 days.
+            pace: How many seconds of the policy's calendar a second is; over 1 in a rehearsal.
 
         Returns:
             The next state; wealth moves only when a block closes.
@@ -114,7 +117,7 @@ class BettingProcess:
         Raises:
             EvidenceError: The input cannot be; the state is unchanged.
         """
-        restarts = state.restarts.tick(tick_s) if self.restarting else state.restarts
+        restarts = state.restarts.tick(tick_s * pace) if self.restarting else state.restarts
         builder, block = state.block.add(tick, tick_s)
         if block is None:
             return replace(state, block=builder, restarts=restarts)

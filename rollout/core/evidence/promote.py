@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rollout.core.evidence.promotion import LOOKS_MAX
@@ -39,6 +39,10 @@ def decide(
     proofs: Mapping[str, Finding],
     harm: Mapping[str, float],
     sample_ratio: Finding,
+    *,
+    days_min: int = FULL_DAYS_MIN,
+    looks_max: int = LOOKS_MAX,
+    needed: Sequence[str] = PROOFS,
 ) -> Answer:
     """Say whether a step may be promoted.
 
@@ -48,17 +52,20 @@ def decide(
         proofs: The weekly findings by metric; one that is missing holds.
         harm: The statistic of every revert test by metric; empty means none is running, holds.
         sample_ratio: The check of the split.
+        days_min: Whole days a step needs.
+        looks_max: Looks a step gets.
+        needed: The proofs by metric, when a policy asks for others.
 
     Returns:
         Promote only when every condition holds; otherwise each one that does not.
     """
     reasons = []
-    if full_days < FULL_DAYS_MIN:
-        reasons.append(f"{full_days} full days in this step, {FULL_DAYS_MIN} are needed.")
-    person = looks > LOOKS_MAX
+    if full_days < days_min:
+        reasons.append(f"{full_days} full days in this step, {days_min} are needed.")
+    person = looks > looks_max
     if person:
-        reasons.append(f"{LOOKS_MAX} looks at this step are used up; a person has to decide.")
-    for metric in PROOFS:
+        reasons.append(f"{looks_max} looks at this step are used up; a person has to decide.")
+    for metric in needed:
         found = proofs.get(metric)
         if found is None:
             reasons.append(f"{metric} was not measured.")

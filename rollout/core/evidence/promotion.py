@@ -110,23 +110,25 @@ def detectable(counts: Counts, margin: Margin, phi: float = 1.0) -> float | None
     return smallest(seen, margin.limit(p_legacy), 1.0)
 
 
-def finding(metric: str, counts: Counts, margin: Margin, phi: float = 1.0) -> Finding:
+def finding(
+    metric: str, counts: Counts, margin: Margin, phi: float = 1.0, z_limit: float = Z_LIMIT
+) -> Finding:
     """Score one metric of a step: PASS when proven within the margin, else INSUFFICIENT."""
     z = score(counts, margin, phi)
     jobs = f"{counts.n_concurrent} concurrent and {counts.n_legacy} legacy jobs"
     if z is None:
         verdict, sentence = Verdict.INSUFFICIENT, f"{jobs} leave nothing to compare."
-    elif z <= Z_LIMIT:
+    elif z <= z_limit:
         verdict = Verdict.PASS
         sentence = f"{jobs} show the concurrent path within its margin (z {z:.2f})."
     else:
         verdict = Verdict.INSUFFICIENT
-        sentence = f"{jobs} do not show it within its margin: z {z:.2f}, {Z_LIMIT:.2f} needed."
+        sentence = f"{jobs} do not show it within its margin: z {z:.2f}, {z_limit:.2f} needed."
     return Finding(
         metric,
         verdict,
         z,
-        Z_LIMIT,
+        z_limit,
         counts.n_concurrent,
         counts.n_legacy,
         detectable(counts, margin, phi),

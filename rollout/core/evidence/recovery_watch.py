@@ -5,7 +5,7 @@ Source: Shin, Ramdas & Rinaldo 2024, e-detectors; evidence method, section 6.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 from rollout.core.evidence.errors import BadDuration
@@ -43,34 +43,37 @@ class RecoveryWatch:
     slow: SinglePathState
     failed: bool = False
     latched: bool = False
+    alpha: float = REVERT_ALPHA
 
     @classmethod
-    def fresh(cls) -> RecoveryWatch:
+    def fresh(cls, alpha: float = REVERT_ALPHA) -> RecoveryWatch:
         """Begin a window; call `change_scope` when its first step begins."""
-        return cls(PROCESS.fresh())
+        return cls(PROCESS.fresh(), alpha=alpha)
 
     def change_scope(self) -> RecoveryWatch:
         """Begin a step."""
-        return RecoveryWatch(self.slow.change_scope(), self.failed, self.latched)
+        return replace(self, slow=self.slow.change_scope())
 
     @property
     def statistic(self) -> float:
         """The evidence of slow recoveries, >= 0."""
         return PROCESS.statistic(self.slow)
 
-    def observe(self, recoveries: int, slow: int, tick_s: float) -> RecoveryWatch:
+    def observe(
+        self, recoveries: int, slow: int, tick_s: float, pace: float = 1.0
+    ) -> RecoveryWatch:
         """Take in the recoveries of one tick, most often none; raises EvidenceError."""
-        after = PROCESS.observe(self.slow, recoveries, slow, tick_s, SLOW_SHARE_MAX)
-        reached = PROCESS.statistic(after) >= 1.0 / REVERT_ALPHA
-        return RecoveryWatch(after, self.failed, self.latched or reached)
+        after = PROCESS.observe(self.slow, recoveries, slow, tick_s, SLOW_SHARE_MAX, pace)
+        reached = PROCESS.statistic(after) >= 1.0 / self.alpha
+        return replace(self, slow=after, latched=self.latched or reached)
 
     def fail(self) -> RecoveryWatch:
         """Say that a job was lost, or the path had not recovered at the hard cap: revert."""
-        return RecoveryWatch(self.slow, True, True)
+        return replace(self, failed=True, latched=True)
 
     def finding(self) -> Finding:
         """Say what the test says now."""
-        n, k, limit = self.slow.n, self.slow.k, 1.0 / REVERT_ALPHA
+        n, k, limit = self.slow.n, self.slow.k, 1.0 / self.alpha
         detectable = PROCESS.detectable(n, SLOW_SHARE_MAX, limit)
         if self.failed:
             verdict = Verdict.REGRESS
@@ -91,11 +94,12 @@ class RecoveryWatch:
         return {"slow": self.slow.to_json(), "failed": self.failed, "latched": self.latched}
 
     @classmethod
-    def from_json(cls, payload: Json) -> RecoveryWatch:
+    def from_json(cls, payload: Json, alpha: float = REVERT_ALPHA) -> RecoveryWatch:
         """Read what `to_json` gave; raises BadState."""
         stored = read_object(payload, ["slow", "failed", "latched"])
         return cls(
             PROCESS.from_json(stored["slow"]),
             read_flag(stored["failed"]),
             read_flag(stored["latched"]),
+            alpha,
         )

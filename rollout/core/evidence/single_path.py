@@ -76,7 +76,13 @@ class SinglePathProcess:
         return SinglePathState((0.0,) * len(self.rates))
 
     def observe(
-        self, state: SinglePathState, n: int, k: int, tick_s: float, cap: float
+        self,
+        state: SinglePathState,
+        n: int,
+        k: int,
+        tick_s: float,
+        cap: float,
+        pace: float = 1.0,
     ) -> SinglePathState:
         """Take in one tick of the concurrent path.
 
@@ -86,6 +92,7 @@ class SinglePathProcess:
             k: Those of them that hit, 0..n.
             tick_s: Seconds since the last tick, 0..28 days.
             cap: Largest rate that is no alarm, in (0, 1); known before the tick began.
+            pace: As in `BettingProcess.observe`.
 
         Raises:
             EvidenceError: The input cannot be; the state is unchanged.
@@ -93,7 +100,7 @@ class SinglePathProcess:
         check_count("k", k, check_count("n", n))
         if not 0.0 < cap < 1.0:
             raise BadRate("cap must lie in (0, 1)", cap, "use the rate of the last seven days")
-        restarts = state.restarts.tick(tick_s)
+        restarts = state.restarts.tick(tick_s * pace)
         if n == 0:
             return SinglePathState(state.wealth, restarts, state.n, state.k)
         logs = [log_likelihood(rate, cap, n, k) for rate, _ in self.rates]

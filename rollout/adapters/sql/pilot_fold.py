@@ -1,0 +1,117 @@
+"""Finished jobs into the totals of their trial's step and into legacy's profile, in SQL."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from rollout.adapters.sql.pilot_rows import read_profiles, write_profiles
+from rollout.adapters.sql.pilot_tables import drill_span, evidence_hour, pilot
+from rollout.adapters.sql.tables import job
+from rollout.core.claims import JobState
+from rollout.core.decision import JobPath, Reason
+from rollout.core.evidence.thresholds import Thresholds
+from rollout.core.pilot.fold import Finished, Frame, HourKey, Sum, fold_finished
+from rollout.core.pilot.profile import LegacyProfile
+
+FOLDED_COLUMNS = (
+    job.c.reason,
+    job.c.revision,
+    job.c.fallback_reason,
+    job.c.moved_reason,
+    job.c.drill,
+    job.c.started_at,
+)
+"""Columns of a finished job that its fold needs beside those of the tallies."""
+
+_PATHS = {str(one): one for one in JobPath}
+_STATES = {str(one): one for one in JobState}
+_REASONS: dict[str | None, Reason | None] = {None: None, **{str(one): one for one in Reason}}
+_HOUR_SUMS = ("jobs", "failed", "both_failed", "unjudged", "slow_median", "slow_tail")
+
+
+def fold_into_trials(connection: Connection, insert_into: Any, rows: Sequence[Any]) -> None:
+    """Add finished jobs to totals and profiles, in the transaction that marks them folded."""
+    names = sorted({row.name for row in rows})
+    profiles = read_profiles(connection, names)
+    jobs = [_finished(row) for row in rows]
+    folded = fold_finished(jobs, _frames(connection, names), _spans(connection, names))
+    added = {
+        name: profiles.get(name, LegacyProfile()).add(finished)
+        for name, finished in folded.profiles.items()
+    }
+    write_profiles(connection, insert_into, added)
+    _add_hours(connection, insert_into, folded.hours)
+
+
+def _finished(row: Any) -> Finished:
+    reason = _REASONS[row.reason]
+    assert reason is not None, "a job has the reason of its submission"
+    return Finished(
+        row.name,
+        _PATHS[row.assigned_path],
+        _PATHS[row.path],
+        _STATES[row.state],
+        reason,
+        row.revision,
+        _REASONS[row.fallback_reason],
+        _REASONS[row.moved_reason],
+        row.drill,
+        row.accepted_at,
+        row.started_at,
+        row.finished_at,
+    )
+
+
+def _frames(connection: Connection, names: Sequence[str]) -> dict[str, Frame]:
+    query = select(pilot).where(pilot.c.name.in_(names), pilot.c.on_trial == 1)
+    frames = {}
+    for row in connection.execute(query):
+        payload = json.loads(row.payload)
+        found = payload["thresholds"]
+        frames[row.name] = Frame(
+            row.step,
+            row.step_revision,
+            row.began_at,
+            payload["hour_s"],
+            payload["shifts"][0],
+            payload["shifts"][1],
+            None if found is None else Thresholds(*found),
+            True,
+        )
+    return frames
+
+
+def _spans(
+    connection: Connection, names: Sequence[str]
+) -> dict[str, list[tuple[datetime, datetime | None]]]:
+    spans: defaultdict[str, list[tuple[datetime, datetime | None]]] = defaultdict(list)
+    for row in connection.execute(select(drill_span).where(drill_span.c.name.in_(names))):
+        spans[row.name].append((row.began_at, row.ended_at))
+    return spans
+
+
+def _add_hours(connection: Connection, insert_into: Any, hours: dict[HourKey, Sum]) -> None:
+    """Add to the totals, in one order so that two folders cannot wait for each other's rows."""
+    keys = ("name", "step", "hour", "path")
+    for key, total in _in_order(hours.items()):
+        added = insert_into(evidence_hour).values(
+            **dict(zip(keys, key, strict=True)),
+            **{column: getattr(total, column) for column in _HOUR_SUMS},
+        )
+        connection.execute(
+            added.on_conflict_do_update(
+                index_elements=keys,
+                set_={
+                    column: evidence_hour.c[column] + added.excluded[column]
+                    for column in _HOUR_SUMS
+                },
+            )
+        )
+
+
+def _in_order(hours: Iterable[tuple[HourKey, Sum]]) -> list[tuple[HourKey, Sum]]:
+    return sorted(hours, key=lambda item: item[0])

@@ -1,0 +1,500 @@
+"""The controller's trials on a database: lease, windows, totals, decisions, recoveries."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    and_,
+    case,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from rollout.adapters.sql.control_rows import ControlRows, record_change
+from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.pilot_tables import (
+    decision,
+    drill_span,
+    evidence_hour,
+    lease,
+    legacy_profile,
+    pilot,
+    recovery,
+)
+from rollout.adapters.sql.tables import from_microseconds, job, sub_pipeline, to_microseconds
+from rollout.core.claims import JobState
+from rollout.core.decision import JobPath, Reason
+from rollout.core.errors import LeaseLost, UnknownDecision
+from rollout.core.pilot.outcome import DRAWN, TELLS_NOTHING, Outcome
+from rollout.core.pilot.profile import LegacyProfile
+from rollout.core.pilot.trial import Trial, edge_us
+from rollout.core.stages import ControlState, apply
+from rollout.ports import (
+    DecisionRecord,
+    HourRow,
+    KeySpread,
+    NewDecision,
+    OpenSlow,
+    Recovery,
+    TrialRow,
+    WindowRow,
+)
+
+_LEADER = "controller"
+_COLUMNS = ("name", "version", "step", "step_revision", "began_at", "scored_to")
+_KEPT = or_(job.c.state == JobState.FAILED, job.c.moved_reason == Reason.RETRIED_BY_HAND)
+
+OUTCOME = case(
+    (job.c.finished_at < job.c.accepted_at, Outcome.UNJUDGED),
+    (
+        job.c.assigned_path == JobPath.LEGACY,
+        case((_KEPT, Outcome.FAILED), else_=Outcome.GOOD),
+    ),
+    (
+        job.c.fallback_reason.is_not(None),
+        case((_KEPT, Outcome.BOTH_FAILED), else_=Outcome.FAILED),
+    ),
+    (job.c.moved_reason.in_(sorted(TELLS_NOTHING)), Outcome.UNJUDGED),
+    (
+        job.c.state == JobState.FAILED,
+        case((job.c.path == JobPath.CONCURRENT, Outcome.FAILED), else_=Outcome.BOTH_FAILED),
+    ),
+    (job.c.moved_reason == Reason.RETRIED_BY_HAND, Outcome.UNJUDGED),
+    else_=Outcome.GOOD,
+)
+"""`core.pilot.outcome.outcome_of` in SQL; a contract test compares the two."""
+
+_IN_DRILL = or_(
+    job.c.drill.is_not(None),
+    exists().where(
+        drill_span.c.name == job.c.name,
+        drill_span.c.began_at <= job.c.accepted_at,
+        or_(drill_span.c.ended_at.is_(None), drill_span.c.ended_at >= job.c.accepted_at),
+    ),
+)
+_JUDGED = OUTCOME.in_([Outcome.GOOD, Outcome.FAILED])
+_DRAWN = job.c.reason.in_(sorted(DRAWN))
+
+
+class PilotRows:
+    """The part of the ledger that remembers trials."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
+
+    # Leadership --------------------------------------------------------------------------
+
+    def take_lease(self, owner: str, now: datetime, ttl: timedelta) -> int | None:
+        """Lead, or go on leading, for `ttl`; None for a standby."""
+        with self._db.write() as connection:
+            held = connection.execute(
+                select(lease).where(lease.c.name == _LEADER).with_for_update()
+            ).first()
+            if held is None:
+                added = self._insert(lease).values(
+                    name=_LEADER, owner=owner, token=1, until=now + ttl
+                )
+                done = connection.execute(added.on_conflict_do_nothing())
+                return 1 if done.rowcount == 1 else None
+            if held.owner != owner and held.until > now:
+                return None
+            token: int = held.token if held.owner == owner else held.token + 1
+            connection.execute(
+                update(lease)
+                .where(lease.c.name == _LEADER)
+                .values(owner=owner, token=token, until=now + ttl)
+            )
+            return token
+
+    def drop_lease(self, token: int) -> None:
+        """Stop leading, so that a standby need not wait."""
+        with self._db.write() as connection:
+            connection.execute(
+                update(lease)
+                .where(lease.c.name == _LEADER, lease.c.token == token)
+                .values(until=from_microseconds(0), owner="")
+            )
+
+    def leader(self) -> tuple[str, datetime] | None:
+        """Who leads and until when; None when nobody ever did."""
+        with self._db.read() as connection:
+            row = connection.execute(select(lease).where(lease.c.name == _LEADER)).first()
+        return None if row is None else (row.owner, row.until)
+
+    def _must_lead(self, connection: Connection, token: int) -> None:
+        query = select(lease.c.token).where(lease.c.name == _LEADER).with_for_update(read=True)
+        if connection.execute(query).scalar_one_or_none() != token:
+            raise LeaseLost(token)
+
+    # Builds ------------------------------------------------------------------------------
+
+    def announce(self, name: str, path: JobPath, build: str) -> None:
+        """Say which build of a path the workers run now."""
+        column = "legacy_build" if path is JobPath.LEGACY else "concurrent_build"
+        with self._db.read() as connection:
+            query = select(sub_pipeline.c[column]).where(sub_pipeline.c.name == name)
+            known = connection.execute(query).scalar_one_or_none()
+        if known != build:
+            with self._db.write() as connection:
+                connection.execute(
+                    update(sub_pipeline)
+                    .where(sub_pipeline.c.name == name)
+                    .values({column: build[:100]})
+                )
+
+    def builds(self) -> dict[str, tuple[str | None, str | None]]:
+        """Builds of the legacy and the concurrent path, by sub-pipeline."""
+        columns = (
+            sub_pipeline.c.name,
+            sub_pipeline.c.legacy_build,
+            sub_pipeline.c.concurrent_build,
+        )
+        with self._db.read() as connection:
+            return {name: (old, new) for name, old, new in connection.execute(select(*columns))}
+
+    # Evidence ----------------------------------------------------------------------------
+
+    def trial_rows(self) -> list[TrialRow]:
+        """Read every trial."""
+        with self._db.read() as connection:
+            return [
+                TrialRow({key: row[key] for key in _COLUMNS}, json.loads(row["payload"]))
+                for row in connection.execute(select(pilot)).mappings()
+            ]
+
+    def profiles(self) -> dict[str, LegacyProfile]:
+        """Read what legacy showed, by sub-pipeline."""
+        with self._db.read() as connection:
+            return read_profiles(connection, None)
+
+    def pass_time(self, now: datetime, days_s: Mapping[str, float]) -> dict[str, LegacyProfile]:
+        """Close days and spans that are over, and note what runs on legacy."""
+        running = (
+            select(job.c.name, func.count())
+            .where(job.c.state == JobState.STARTED, job.c.path == JobPath.LEGACY)
+            .group_by(job.c.name)
+        )
+        with self._db.write() as connection:
+            held = read_profiles(connection, None)
+            now_running = {name: jobs for name, jobs in connection.execute(running)}
+            after = {
+                name: held.get(name, LegacyProfile()).pass_time(
+                    now, day_s, now_running.get(name, 0)
+                )
+                for name, day_s in days_s.items()
+            }
+            changed = {name: one for name, one in after.items() if one != held.get(name)}
+            write_profiles(connection, self._insert, changed)
+            return after
+
+    def windows(self, now: datetime, limit: int) -> list[WindowRow]:
+        """Read windows of admission that are old enough and not yet in a trial, oldest first."""
+        at = type_coerce(job.c.accepted_at, BigInteger)
+        length = pilot.c.window_us
+        number = (at // length).label("number")
+        ripe = ((to_microseconds(now) - pilot.c.settle_us) // length) * length
+        taken = func.coalesce(type_coerce(job.c.finished_at, BigInteger), to_microseconds(now)) - at
+        legacy = job.c.assigned_path == JobPath.LEGACY
+        median = case((legacy, pilot.c.median_us), else_=pilot.c.median_shifted_us)
+        tail = case((legacy, pilot.c.tail_us), else_=pilot.c.tail_shifted_us)
+        query = (
+            select(
+                job.c.name,
+                number,
+                length.label("length"),
+                job.c.assigned_path,
+                func.count().label("admitted"),
+                *_sums(taken, median, tail),
+            )
+            .join(pilot, pilot.c.name == job.c.name)
+            .where(
+                pilot.c.on_trial == 1,
+                job.c.accepted_at >= pilot.c.scored_to,
+                at < ripe,
+                job.c.revision >= pilot.c.step_revision,
+                _DRAWN,
+                ~_IN_DRILL,
+            )
+            .group_by(job.c.name, number, length, job.c.assigned_path)
+            .order_by(number, job.c.name)
+            .limit(limit)
+        )
+        with self._db.read() as connection:
+            return [_window_of(row) for row in connection.execute(query)]
+
+    def save_trials(self, token: int, trials: Sequence[Trial]) -> None:
+        """Write trials and raise their versions, in one transaction."""
+        if not trials:
+            return
+        with self._db.write() as connection:
+            self._must_lead(connection, token)
+            for trial in trials:
+                self._save(connection, token, trial)
+
+    def _save(self, connection: Connection, token: int, trial: Trial) -> None:
+        values = _row_of(trial)
+        if trial.version == 0:
+            added = self._insert(pilot).values(**values, version=1)
+            done = connection.execute(added.on_conflict_do_nothing(index_elements=["name"]))
+        else:
+            done = connection.execute(
+                update(pilot)
+                .where(pilot.c.name == trial.name, pilot.c.version == trial.version)
+                .values(**values, version=trial.version + 1)
+            )
+        if done.rowcount != 1:
+            raise LeaseLost(token)
+
+    def hours(self, name: str, step: int) -> list[HourRow]:
+        """Read the totals of a step."""
+        query = (
+            select(evidence_hour)
+            .where(evidence_hour.c.name == name, evidence_hour.c.step == step)
+            .order_by(evidence_hour.c.hour, evidence_hour.c.path)
+        )
+        with self._db.read() as connection:
+            return [
+                HourRow(
+                    row.hour,
+                    JobPath(row.path),
+                    row.jobs,
+                    row.failed,
+                    row.both_failed,
+                    row.unjudged,
+                    row.slow_median,
+                    row.slow_tail,
+                )
+                for row in connection.execute(query)
+            ]
+
+    def open_slow(self, trial: Trial, now: datetime) -> list[OpenSlow]:
+        """Count unfinished jobs of the trial's step that are slow already, as its totals do."""
+        if trial.thresholds is None:
+            return []
+        age = to_microseconds(now) - type_coerce(job.c.accepted_at, BigInteger)
+        legacy = job.c.assigned_path == JobPath.LEGACY
+        found, shifts = trial.thresholds, (trial.median_shift, trial.tail_shift)
+        median = case(
+            (legacy, literal(edge_us(found.median))), else_=edge_us(found.median + shifts[0])
+        )
+        tail = case((legacy, literal(edge_us(found.tail))), else_=edge_us(found.tail + shifts[1]))
+        query = (
+            select(
+                job.c.assigned_path,
+                func.sum(case((age > median, 1), else_=0)),
+                func.sum(case((age > tail, 1), else_=0)),
+            )
+            .where(
+                job.c.name == trial.name,
+                job.c.state.in_([JobState.ACCEPTED, JobState.STARTED]),
+                job.c.accepted_at >= trial.began_at,
+                job.c.revision >= trial.step_revision,
+                _DRAWN,
+                ~_IN_DRILL,
+                _JUDGED,
+            )
+            .group_by(job.c.assigned_path)
+        )
+        with self._db.read() as connection:
+            return [
+                OpenSlow(JobPath(path), int(slow), int(slowest))
+                for path, slow, slowest in connection.execute(query)
+            ]
+
+    def key_spread(self, name: str, limit: int) -> KeySpread:
+        """Measure how the newest `limit` jobs spread over keys."""
+        newest = (
+            select(job.c.key)
+            .where(job.c.name == name)
+            .order_by(job.c.accepted_at.desc())
+            .limit(limit)
+            .subquery()
+        )
+        groups = select(newest.c.key, func.count().label("jobs")).group_by(newest.c.key).subquery()
+        query = select(
+            func.coalesce(func.sum(groups.c.jobs), 0),
+            func.count(),
+            func.coalesce(func.sum(groups.c.jobs * groups.c.jobs), 0),
+        )
+        with self._db.read() as connection:
+            jobs, keys, squares = connection.execute(query).one()
+        return KeySpread(int(jobs), keys, float(squares) / float(jobs) if jobs else 1.0)
+
+    def routed_since(self, name: str, since: datetime) -> dict[JobPath, int]:
+        """Count jobs admitted since then by the path that routing chose."""
+        query = (
+            select(job.c.assigned_path, func.count())
+            .where(job.c.name == name, job.c.accepted_at > since)
+            .group_by(job.c.assigned_path)
+        )
+        with self._db.read() as connection:
+            return {JobPath(path): jobs for path, jobs in connection.execute(query)}
+
+    # Decisions ---------------------------------------------------------------------------
+
+    def decide(self, token: int, made: NewDecision, trial: Trial) -> ControlState | None:
+        """Record a decision, carry out its event and write the trial, in one transaction."""
+        with self._db.write() as connection:
+            self._must_lead(connection, token)
+            before = ControlRows(self._db).read_locked(connection, made.name)
+            added = self._insert(decision).values(
+                name=made.name,
+                at=made.at,
+                window=made.window,
+                action=made.action,
+                sentence=made.sentence,
+                revision=before.revision,
+                inputs=made.inputs,
+                answer=made.answer,
+            )
+            done = connection.execute(
+                added.on_conflict_do_nothing(index_elements=["name", "window"])
+            )
+            if done.rowcount != 1:
+                return None
+            self._save(connection, token, trial)
+            if made.event is None:
+                return before
+            after = apply(before, made.event, scope_bp=made.to_bp, seen_revision=made.seen_revision)
+            record_change(
+                connection, before, after, made.event, "controller", made.sentence, made.at
+            )
+            return after
+
+    def decisions(self, name: str | None, limit: int) -> list[DecisionRecord]:
+        """Read the log of decisions, newest first."""
+        query = select(decision).order_by(decision.c.id.desc()).limit(limit)
+        if name is not None:
+            query = query.where(decision.c.name == name)
+        with self._db.read() as connection:
+            return [_decision_of(row) for row in connection.execute(query)]
+
+    def decision(self, decision_id: int) -> DecisionRecord:
+        """Read one decision. Raises UnknownDecision."""
+        with self._db.read() as connection:
+            row = connection.execute(select(decision).where(decision.c.id == decision_id)).first()
+        if row is None:
+            raise UnknownDecision(decision_id)
+        return _decision_of(row)
+
+    # Recoveries --------------------------------------------------------------------------
+
+    def add_recovery(self, healed: Recovery) -> None:
+        """Record how long a path took to heal."""
+        with self._db.write() as connection:
+            connection.execute(
+                insert(recovery).values(
+                    **{key: getattr(healed, key) for key in Recovery.__dataclass_fields__}
+                )
+            )
+
+    def recoveries(self, name: str | None, since: datetime) -> list[Recovery]:
+        """Read recoveries that ended at or after `since`, oldest first; None: of all names."""
+        query = select(recovery).where(recovery.c.at >= since)
+        query = query.order_by(recovery.c.at, recovery.c.id)
+        if name is not None:
+            query = query.where(recovery.c.name == name)
+        with self._db.read() as connection:
+            return [_recovery_of(row) for row in connection.execute(query).mappings()]
+
+
+def _sums(taken: Any, median: Any, tail: Any) -> list[Any]:
+    def count(condition: Any, label: str) -> Any:
+        return func.sum(case((condition, 1), else_=0)).label(label)
+
+    return [
+        count(_JUDGED, "jobs"),
+        count(OUTCOME == Outcome.FAILED, "failed"),
+        count(OUTCOME == Outcome.BOTH_FAILED, "both_failed"),
+        count(OUTCOME == Outcome.UNJUDGED, "unjudged"),
+        count(and_(_JUDGED, taken > median), "slow_median"),
+        count(and_(_JUDGED, taken > tail), "slow_tail"),
+    ]
+
+
+def _window_of(row: Any) -> WindowRow:
+    begin = row.number * row.length
+    return WindowRow(
+        row.name,
+        JobPath(row.assigned_path),
+        from_microseconds(begin),
+        from_microseconds(begin + row.length),
+        *(int(value) for value in row[4:]),
+    )
+
+
+def _row_of(trial: Trial) -> dict[str, Any]:
+    edges = trial.edges_us() or (None, None, None, None)
+    return {
+        "name": trial.name,
+        "step": trial.step,
+        "on_trial": int(trial.on_trial),
+        "step_revision": trial.step_revision,
+        "began_at": trial.began_at,
+        "scored_to": trial.scored_to,
+        "window_us": round(trial.window_s * 1_000_000),
+        "settle_us": round(trial.settle_s() * 1_000_000),
+        "median_us": edges[0],
+        "tail_us": edges[1],
+        "median_shifted_us": edges[2],
+        "tail_shifted_us": edges[3],
+        "payload": json.dumps(trial.payload(), separators=(",", ":")),
+    }
+
+
+def _decision_of(row: Any) -> DecisionRecord:
+    return DecisionRecord(
+        row.id,
+        row.name,
+        row.at,
+        row.window,
+        row.action,
+        row.sentence,
+        row.revision,
+        row.inputs,
+        row.answer,
+    )
+
+
+def _recovery_of(row: Mapping[Any, Any]) -> Recovery:
+    values: dict[str, Any] = {key: row[key] for key in Recovery.__dataclass_fields__}
+    return Recovery(**{**values, "path": JobPath(values["path"])})
+
+
+def read_profiles(connection: Connection, names: Sequence[str] | None) -> dict[str, LegacyProfile]:
+    """Read profiles, locked until the transaction ends; `names` None is all of them."""
+    query = select(legacy_profile).order_by(legacy_profile.c.name).with_for_update()
+    if names is not None:
+        query = query.where(legacy_profile.c.name.in_(list(names)))
+    return {
+        row.name: LegacyProfile.from_json(json.loads(row.payload))
+        for row in connection.execute(query)
+    }
+
+
+def write_profiles(
+    connection: Connection, insert_into: Any, profiles: Mapping[str, LegacyProfile]
+) -> None:
+    """Write profiles, in one order so that two writers cannot wait for each other."""
+    for name, one in sorted(profiles.items()):
+        added = insert_into(legacy_profile).values(
+            name=name, payload=json.dumps(one.to_json(), separators=(",", ":"))
+        )
+        connection.execute(
+            added.on_conflict_do_update(
+                index_elements=["name"], set_={"payload": added.excluded.payload}
+            )
+        )

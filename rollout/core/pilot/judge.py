@@ -1,0 +1,415 @@
+"""What follows from a situation: hold, advance, graduate or revert.
+
+Precedence: kill > revert > hold > advance. What can be known without looking at outcomes (time,
+calendar, drills there at all, readiness, a freeze) is asked first and costs no look; only when
+all of it holds and a look is due are the proofs looked at, at most `looks_max` times a step.
+
+Source: evidence method, sections 2 to 6; decision 0012.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from statistics import NormalDist
+
+from rollout.core.evidence import promotion, recovery, sample_ratio
+from rollout.core.evidence.betting import Margin
+from rollout.core.evidence.promote import decide
+from rollout.core.evidence.stored import Json
+from rollout.core.evidence.verdict import Finding, Verdict
+from rollout.core.pilot.readiness import not_ready
+from rollout.core.pilot.situation import Situation
+from rollout.core.policy import Policy, blocked_by, next_free
+from rollout.core.stages import Event, Stage
+
+PROOFS = ("error_rate_step", "cycle_median", "cycle_tail", "recovery")
+"""The findings that an advance needs, by metric."""
+
+
+class Action(StrEnum):
+    """What the controller does."""
+
+    NONE = "none"
+    """The sub-pipeline is not on trial."""
+    HOLD = "hold"
+    """The scope stays."""
+    ADVANCE = "advance"
+    """The scope grows to the next step."""
+    GRADUATE = "graduate"
+    """The trial ends well."""
+    REVERT = "revert"
+    """The scope is taken back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What follows, and why.
+
+    Attributes:
+        action: What to do.
+        event: The event of the stage table that does it; None changes nothing.
+        to_bp: Scope after it; None keeps it.
+        look: Whether the proofs were looked at, which uses up a look.
+        person: Whether a person has to decide.
+        window: Names the decision: the same window is decided once.
+        findings: Every verdict with its numbers.
+        reasons: One sentence for each thing that holds, or that reverts.
+        sentence: The whole in one line.
+        next_bp: Scope of the next step; None when there is none.
+        next_at: Earliest time at which it can be taken; None when only events can tell.
+    """
+
+    action: Action
+    event: Event | None
+    to_bp: int | None
+    look: bool
+    person: bool
+    window: str
+    findings: tuple[Finding, ...]
+    reasons: tuple[str, ...]
+    sentence: str
+    next_bp: int | None
+    next_at: datetime | None
+
+    def to_json(self) -> Json:
+        """Give a plain object."""
+        return {
+            "action": str(self.action),
+            "event": None if self.event is None else str(self.event),
+            "to_bp": self.to_bp,
+            "look": self.look,
+            "person": self.person,
+            "window": self.window,
+            "findings": [one.to_json() for one in self.findings],
+            "reasons": list(self.reasons),
+            "sentence": self.sentence,
+            "next_bp": self.next_bp,
+            "next_at": None if self.next_at is None else self.next_at.isoformat(),
+        }
+
+
+def judge(policy: Policy, seen: Situation) -> Judgement:
+    """Say what follows from a situation.
+
+    Pure: the same policy and situation give the same answer.
+
+    Args:
+        policy: The policy in force.
+        seen: Everything known at one moment.
+
+    Returns:
+        The action with all verdicts; a missing or broken measurement holds.
+    """
+    state = seen.state
+    if state.stage is Stage.LEGACY:
+        return _still(seen, Action.NONE, "every job runs on legacy", (), ())
+    if state.killed:
+        said = f"killed: nothing runs on the concurrent path until `rollout rearm {state.name}`"
+        return _still(seen, Action.HOLD, said, (), ())
+    if state.stage is Stage.SHADOW:
+        return _after_shadow(policy, seen)
+    guards = seen.evidence.findings(seen.rate_legacy)
+    worse = tuple(one for one in guards if one.verdict is Verdict.REGRESS)
+    split = _split(seen)
+    if worse:
+        return _revert(policy, seen, (*guards, split), tuple(one.sentence for one in worse))
+    if state.stage is Stage.GRADUATED:
+        said = "graduated: watched, and reverted if it gets worse"
+        return _still(seen, Action.HOLD, said, (*guards, split), ())
+    return _climb(policy, seen, guards, split)
+
+
+def next_step_bp(policy: Policy, scope_bp: int, holdback_bp: int) -> int | None:
+    """The next step above a scope; None at the top."""
+    return next((one for one in policy.steps_bp(holdback_bp) if one > scope_bp), None)
+
+
+def previous_step_bp(policy: Policy, scope_bp: int, holdback_bp: int) -> int | None:
+    """The step below a scope; None at the first one."""
+    lower = [one for one in policy.steps_bp(holdback_bp) if one < scope_bp]
+    return lower[-1] if lower else None
+
+
+def days_in_step(policy: Policy, seen: Situation) -> float:
+    """Policy days since the step began; a clock that went backwards gives 0."""
+    return max(0.0, (seen.now - seen.began_at).total_seconds() / policy.day_s)
+
+
+def proofs(policy: Policy, seen: Situation) -> dict[str, Finding]:
+    """The findings that an advance needs, from the totals of the step and its drills."""
+    margins, totals = policy.margins_at(max(1, seen.state.scope_bp)), seen.totals
+    limit = NormalDist().inv_cdf(policy.alpha_promote / policy.looks_max)
+    found = {
+        "error_rate_step": promotion.finding(
+            "error_rate_step",
+            totals.failures,
+            margins.margin.error,
+            max(1.0, totals.phi_failures),
+            limit,
+        )
+    }
+    for metric, counts, phi in (
+        ("cycle_median", totals.median, totals.phi_median),
+        ("cycle_tail", totals.tail, totals.phi_tail),
+    ):
+        found[metric] = promotion.finding(metric, counts, Margin(), max(1.0, phi), limit)
+    found["recovery"] = recovery.finding(seen.pairs, margins.recovery_ratio)
+    return found
+
+
+def _climb(
+    policy: Policy, seen: Situation, guards: tuple[Finding, ...], split: Finding
+) -> Judgement:
+    """Hold or advance in stage split."""
+    state = seen.state
+    proven = proofs(policy, seen)
+    if policy.drills_min == 0:
+        del proven["recovery"]
+    findings = (*guards, split, *proven.values())
+    limit = min(policy.scope_limit_bp(state.holdback_bp), state.scope_bp_max)
+    next_bp = next_step_bp(policy, state.scope_bp, state.holdback_bp)
+    if next_bp is None and state.scope_bp < state.scope_bp_max:
+        said = f"at its cap of {limit} bp; the policy lets it grow no further"
+        return _still(seen, Action.HOLD, said, findings, ())
+    holds = not_yet(policy, seen)
+    waiting = tuple(one.sentence for one in holds)
+    due_at = seen.began_at + timedelta(seconds=policy.day_s * seen.look_at_day)
+    if holds:
+        free_at = next_free(policy, max(due_at, seen.now))
+        return _still(
+            seen,
+            Action.HOLD,
+            waiting[0],
+            findings,
+            waiting,
+            next_bp,
+            free_at,
+            person=seen.looks >= policy.looks_max,
+            kinds=tuple(one.kind for one in holds),
+        )
+    answer = decide(
+        int(days_in_step(policy, seen)),
+        seen.looks + 1,
+        proven,
+        seen.evidence.harm,
+        split,
+        days_min=int(policy.bake_days),
+        looks_max=policy.looks_max,
+        needed=tuple(one for one in PROOFS if one in proven),
+    )
+    window = f"{seen.step}/look/{seen.looks + 1}"
+    if not answer.promote:
+        again = timedelta(seconds=policy.day_s * max(policy.bake_days, 1.0))
+        return Judgement(
+            Action.HOLD,
+            None,
+            None,
+            True,
+            seen.looks + 1 >= policy.looks_max,
+            window,
+            findings,
+            answer.reasons,
+            f"not proven at look {seen.looks + 1} of {policy.looks_max}: {answer.reasons[0]}",
+            next_bp,
+            next_free(policy, seen.now + again),
+        )
+    return _grow(policy, seen, window, findings, next_bp)
+
+
+def _grow(
+    policy: Policy,
+    seen: Situation,
+    window: str,
+    findings: tuple[Finding, ...],
+    next_bp: int | None,
+) -> Judgement:
+    if next_bp is None:
+        action, event, said = Action.GRADUATE, Event.GRADUATE, "the last step is proven: graduate"
+    else:
+        action = Action.ADVANCE
+        doubled = min(2 * seen.state.scope_bp, seen.state.scope_bp_max)
+        event = Event.DOUBLE if next_bp == doubled else Event.SCOPE
+        said = f"every proof passed: from {seen.state.scope_bp} to {next_bp} bp"
+    if not policy.automatic:
+        said = f"{said}; the policy is not automatic, so a person acts"
+        return Judgement(
+            Action.HOLD, None, None, False, True, window, findings, (said,), said, next_bp, None
+        )
+    return Judgement(action, event, next_bp, True, False, window, findings, (), said, next_bp, None)
+
+
+def _revert(
+    policy: Policy, seen: Situation, findings: tuple[Finding, ...], reasons: tuple[str, ...]
+) -> Judgement:
+    state, window = seen.state, f"{seen.step}/revert"
+    below = previous_step_bp(policy, state.scope_bp, state.holdback_bp)
+    if not policy.automatic:
+        said = f"it should be reverted, and the policy is not automatic: {reasons[0]}"
+        return _still(seen, Action.HOLD, said, findings, reasons, person=True)
+    if policy.revert_to == "previous_step" and below is not None:
+        return Judgement(
+            Action.REVERT,
+            Event.SCOPE,
+            below,
+            False,
+            False,
+            window,
+            findings,
+            reasons,
+            f"back to {below} bp: {reasons[0]}",
+            None,
+            None,
+        )
+    return Judgement(
+        Action.REVERT,
+        Event.REVERT,
+        0,
+        False,
+        False,
+        window,
+        findings,
+        reasons,
+        f"back to legacy: {reasons[0]}",
+        None,
+        None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One thing that holds an advance and is known without looking at any outcome."""
+
+    kind: str
+    sentence: str
+
+
+def not_yet(policy: Policy, seen: Situation, *, drills: bool = True) -> tuple[Hold, ...]:
+    """Say what holds an advance without looking at any outcome; it costs no look.
+
+    Args:
+        policy: The policy in force.
+        seen: Totals are asked for their numbers of jobs only.
+        drills: False before the first step, which needs none.
+    """
+    state, holds = seen.state, []
+    if state.frozen:
+        said = f"Frozen by a person; `rollout unfreeze {state.name}` lifts it."
+        holds.append(Hold("frozen", said))
+    if seen.looks >= policy.looks_max:
+        said = f"{seen.looks} looks at this step are used up; a person decides."
+        holds.append(Hold("looks", said))
+    days, wanted = days_in_step(policy, seen), max(policy.bake_days, seen.look_at_day)
+    if days < wanted:
+        holds.append(Hold("bake", f"{days:.3g} of {wanted:.3g} days at this step."))
+    if (held := blocked_by(policy, seen.now)) is not None:
+        holds.append(Hold("calendar", f"The calendar holds it: {held}."))
+    if seen.cooldown_until is not None and seen.now < seen.cooldown_until:
+        until = f"{seen.cooldown_until:%Y-%m-%d %H:%M}"
+        holds.append(Hold("cooldown", f"Cooling down after a revert until {until} UTC."))
+    if seen.held is not None:
+        holds.append(Hold("fleet", seen.held))
+    jobs = seen.totals.failures.n_concurrent
+    if jobs < policy.jobs_min:
+        said = f"{jobs} concurrent jobs at this step, the policy asks for {policy.jobs_min}."
+        holds.append(Hold("jobs_min", said))
+    comparable = sum(not pair.both_censored for pair in seen.pairs)
+    if drills and comparable < policy.drills_min:
+        said = (
+            f"Drill overdue: {comparable} of {policy.drills_min} comparable drill pairs; "
+            "`rollout drill run` makes one."
+        )
+        holds.append(Hold("drills", said))
+    holds += [Hold("way_back", said) for said in not_ready(seen.way_back, state, policy)]
+    return tuple(holds)
+
+
+def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
+    """Hold in shadow until its pairs are there and none of its findings is worse."""
+    shadowed = seen.shadowed
+    first = next_step_bp(policy, 0, seen.state.holdback_bp)
+    if not policy.shadow_pairs_min or first is None:
+        said = f"in shadow; `rollout start {seen.state.name}` begins the first step"
+        return _still(seen, Action.HOLD, said, shadowed.findings, ())
+    broken = (Verdict.REGRESS, Verdict.ERROR)
+    reasons = [one.sentence for one in shadowed.findings if one.verdict in broken]
+    if shadowed.pairs < policy.shadow_pairs_min:
+        reasons.append(f"{shadowed.pairs} of {policy.shadow_pairs_min} shadow pairs were compared.")
+    holds = not_yet(policy, seen, drills=False)
+    reasons += [one.sentence for one in holds]
+    if reasons or not policy.automatic:
+        said = reasons[0] if reasons else "shadow is proven; the policy is not automatic"
+        person = not reasons
+        return _still(
+            seen,
+            Action.HOLD,
+            said,
+            shadowed.findings,
+            tuple(reasons),
+            first,
+            person=person,
+            kinds=("shadow", *(one.kind for one in holds)),
+        )
+    said = f"{shadowed.pairs} shadow pairs show no harm: the first step, {first} bp"
+    window = f"{seen.step}/start"
+    return Judgement(
+        Action.ADVANCE,
+        Event.START,
+        first,
+        False,
+        False,
+        window,
+        shadowed.findings,
+        (),
+        said,
+        first,
+        None,
+    )
+
+
+def _split(seen: Situation) -> Finding:
+    """Check the split; jobs that share a routing key count for as few as they are worth."""
+    share = seen.state.scope_bp / 10_000
+    effect = max(1.0, seen.design_effect)
+    n_concurrent = round(seen.evidence.admitted_concurrent / effect)
+    n_legacy = round(seen.evidence.admitted_legacy / effect)
+    if not 0.0 < share < 1.0:
+        said = "One path has every job, so there is no split to check."
+        limit = sample_ratio.LIMIT
+        return Finding(
+            "sample_ratio",
+            Verdict.INSUFFICIENT,
+            None,
+            limit,
+            n_concurrent,
+            n_legacy,
+            None,
+            said,
+        )
+    return sample_ratio.finding(n_concurrent, n_legacy, share)
+
+
+def hold_window(step: int, kinds: Iterable[str]) -> str:
+    """The window of a hold: the same decision while the same things hold it."""
+    return f"{step}/hold/{'+'.join(dict.fromkeys(kinds))}".rstrip("/")
+
+
+def _still(
+    seen: Situation,
+    action: Action,
+    said: str,
+    findings: tuple[Finding, ...],
+    reasons: tuple[str, ...],
+    next_bp: int | None = None,
+    next_at: datetime | None = None,
+    *,
+    person: bool = False,
+    kinds: tuple[str, ...] = (),
+) -> Judgement:
+    """Change nothing. A hold is the same decision while the same things hold it."""
+    window = hold_window(seen.step, kinds) if action is Action.HOLD else f"{seen.step}/{action}"
+    return Judgement(
+        action, None, None, False, person, window, findings, reasons, said, next_bp, next_at
+    )
