@@ -118,7 +118,7 @@ class Plant:
             broker_url=f"redis://127.0.0.1:{port['broker']}/0",
             control_url=f"redis://127.0.0.1:{port['control']}/0",
             ledger_url=self.postgres.url(port["ledger"]) if self.is_postgresql else sqlite,
-            tick_s=0.6,
+            tick_s=1,
             supervision_s=5,
             snapshot_s=0.2,
             silent_after_s=4,

@@ -107,9 +107,13 @@ class PilotRows:
                 added = self._insert(lease).values(
                     name=_LEADER, owner=owner, token=1, until=now + ttl
                 )
-                done = connection.execute(added.on_conflict_do_nothing())
-                return 1 if done.rowcount == 1 else None
-            if held.owner != owner and held.until > now:
+                # Its rowcount would not do: psycopg's is -1 for what SQLAlchemy made of this.
+                first = added.on_conflict_do_nothing().returning(lease.c.token)
+                token_or_none: int | None = connection.execute(first).scalar_one_or_none()
+                return token_or_none
+            # A lease that ends later than any clock in step would have said was written by a
+            # clock that was ahead: nobody waits for it, or nothing would be swept until then.
+            if held.owner != owner and now < held.until <= now + 2 * ttl:
                 return None
             token: int = held.token if held.owner == owner else held.token + 1
             connection.execute(
