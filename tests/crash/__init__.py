@@ -23,5 +23,6 @@ checker.py    what must never be in a history
 kill_rules.py what must never be after an acknowledged kill
 times.py      from a process's own clock to the one that all share
 evidence.py   what the checker reads, collected from files and stores
+side_by_side/ the same faults on bare Celery and behind rollout
 figures.py    the table of faults and reports/crash.json
 """

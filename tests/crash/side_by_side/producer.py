@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.crash.side.app import job
+from tests.crash.side_by_side.app import job
 
 _BURST = 50
 _BURST_PAUSE_S = 0.7

@@ -23,7 +23,7 @@ from rollout.settings import Settings, as_variables, read_settings
 from rollout.wiring import Runtime
 from tests.crash.children import Children
 from tests.crash.servers import Postgres, forget, free_port, valkey_command, wait_for_port
-from tests.crash.side.app import DONE_TABLE
+from tests.crash.side_by_side.app import DONE_TABLE
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -102,7 +102,7 @@ class Case:
 
     def _make_settings(self) -> Settings:
         return read_settings(
-            app="tests.crash.side.app",
+            app="tests.crash.side_by_side.app",
             broker_url=f"redis://127.0.0.1:{self._broker_port}/0",
             ledger_url=self._postgres.url(),
             silent_after_s=5,
@@ -140,7 +140,9 @@ class Case:
             connection.execute(text(DONE_TABLE))
         if self._order.mode == "rollout":
             runtime.submit.ensure("side", Effects.COMMIT, 500)
-            self._python("controller", "-m", "rollout", "controller", "-A", "tests.crash.side.app")
+            self._python(
+                "controller", "-m", "rollout", "controller", "-A", "tests.crash.side_by_side.app"
+            )
             runtime.changes.change("side", Event.START, "side", "begins")
             runtime.changes.change("side", Event.SCOPE, "side", "half", scope_bp=5000)
         runtime.close()
@@ -150,7 +152,7 @@ class Case:
         told = self._folder / "submitted"
         told.touch()
         self._python(
-            "producer", "-m", "tests.crash.side.producer", str(self._order.jobs), str(told)
+            "producer", "-m", "tests.crash.side_by_side.producer", str(self._order.jobs), str(told)
         )
 
     def _all_ready(self) -> bool:
@@ -168,7 +170,7 @@ class Case:
         queues = {"first": "side.legacy", "second": "side.concurrent"}
         bare = self._order.mode != "rollout"
         self._python(
-            name, "-m", "celery", "-A", "tests.crash.side.app", "worker",
+            name, "-m", "celery", "-A", "tests.crash.side_by_side.app", "worker",
             "--queues", "celery" if bare else queues[name], "--hostname", f"{name}@side",
             "--pool", self._order.pool, "--concurrency", _CONCURRENCY, "--loglevel", "WARNING",
             "--without-gossip", "--without-mingle",

@@ -1,4 +1,4 @@
-"""`python -m tests.crash.side`: the side-by-side table, in one run, as JSON and Markdown."""
+"""`python -m tests.crash.side_by_side`: the side-by-side table, in one run, as JSON and Markdown."""
 
 import argparse
 import json
@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.crash.side.app import MODES
-from tests.crash.side.case import Case, Order
+from tests.crash.side_by_side.app import MODES
+from tests.crash.side_by_side.case import Case, Order
 
 _HEAD = ("way", "pool", "submitted", "lost", "left waiting", "done twice")
 
@@ -48,7 +48,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.crash.side", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.crash.side_by_side", description=__doc__)
     parser.add_argument("--jobs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", action="store_true", help="keep the folders with the logs")
