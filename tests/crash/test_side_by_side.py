@@ -6,8 +6,9 @@ from tests.crash.side_by_side.case import Count, Order, count, faults_of
 
 def test_a_job_is_done_waits_or_is_lost() -> None:
     """A job with a message left is not lost yet; one done twice is done."""
-    assert count({1, 2, 3, 4}, [1, 2, 2], held={3}) == Count(
-        submitted=4, done=2, lost=1, waiting=1, done_twice=1
+    counted = count({1, 2, 3, 4, 5}, [1, 2, 2], held={3}, forgotten={1, 5})
+    assert counted == Count(
+        submitted=5, done=2, lost=2, lost_with_memory=1, waiting=1, done_twice=1
     )
 
 
@@ -24,11 +25,7 @@ def test_the_same_faults_hit_every_way_of_running_the_jobs() -> None:
 def test_the_table_is_markdown() -> None:
     """One row for each way and pool."""
     row = {
-        "way": "bare",
-        "pool": "prefork",
-        "submitted": 9,
-        "lost": 2,
-        "waiting": 1,
-        "done_twice": 3,
-    }
-    assert markdown([row]).splitlines()[-1] == "| bare | prefork | 9 | 2 | 1 | 3 |"
+        "way": "bare", "pool": "prefork", "submitted": 9, "lost": 5, "lost_with_memory": 3,
+        "waiting": 1, "done_twice": 4,
+    }  # fmt: skip
+    assert markdown([row]).splitlines()[-1] == "| bare | prefork | 9 | 3 | 2 | 1 | 4 |"

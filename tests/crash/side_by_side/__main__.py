@@ -1,4 +1,4 @@
-"""`python -m tests.crash.side_by_side`: the side-by-side table, in one run, as JSON and Markdown."""
+"""`python -m tests.crash.side_by_side`: the table, in one run, as JSON and Markdown."""
 
 import argparse
 import json
@@ -12,7 +12,10 @@ from typing import Any
 from tests.crash.side_by_side.app import MODES
 from tests.crash.side_by_side.case import Case, Order
 
-_HEAD = ("way", "pool", "submitted", "lost", "left waiting", "done twice")
+_HEAD = (
+    "way", "pool", "submitted", "lost with the broker's memory", "lost otherwise", "left waiting",
+    "done twice",
+)  # fmt: skip
 
 
 def main() -> int:
@@ -40,9 +43,13 @@ def main() -> int:
 
 def markdown(rows: list[dict[str, Any]]) -> str:
     """The table as the README has it."""
-    lines = [f"| {' | '.join(_HEAD)} |", "|---|---|---:|---:|---:|---:|"]
+    lines = [f"| {' | '.join(_HEAD)} |", "|---|---|" + "---:|" * (len(_HEAD) - 2)]
     for row in rows:
-        figures = (row["submitted"], row["lost"], row["waiting"], row["done_twice"])
+        with_memory = row["lost_with_memory"]
+        figures = (
+            row["submitted"], with_memory, row["lost"] - with_memory, row["waiting"],
+            row["done_twice"],
+        )  # fmt: skip
         lines.append(f"| {row['way']} | {row['pool']} | {' | '.join(map(str, figures))} |")
     return "\n".join(lines)
 

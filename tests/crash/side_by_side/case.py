@@ -28,6 +28,7 @@ from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 WORKERS = ("first", "second")
+_APP = "tests.crash.side_by_side.app"
 _CONCURRENCY = "2"
 _STILL_S = 25.0
 """Without one job done for this long, with everything up, what is missing does not come."""
@@ -50,26 +51,31 @@ class Order:
 class Count:
     """What became of the jobs whose submission returned.
 
-    `waiting` are not done, and a message of theirs is left with the broker as taken by a worker
-    that is dead: it is delivered again after the visibility timeout (an hour by default). `lost`
-    are in no queue and in no hands.
+    `lost` are in no queue and in no hands; `lost_with_memory` of them were not done when the broker
+    lost its memory. `waiting` are not done, and a message of theirs is left with the broker as taken by a worker
+    that is dead: it is delivered again after the visibility timeout (an hour by default).
     """
 
     submitted: int
     done: int
     lost: int
+    lost_with_memory: int
     waiting: int
     done_twice: int
 
 
-def count(submitted: set[int], done: Iterable[int], held: set[int]) -> Count:
-    """Count; `done` has a job as often as it was done, `held` what the broker still has."""
+def count(submitted: set[int], done: Iterable[int], held: set[int], forgotten: set[int]) -> Count:
+    """Count; `done` has a job as often as it was done, `held` what the broker still has.
+
+    `forgotten` are the jobs that were open when the broker lost its memory.
+    """
     times = Counter(done)
     missing = submitted - times.keys()
     return Count(
         submitted=len(submitted),
         done=len(times),
         lost=len(missing - held),
+        lost_with_memory=len((missing - held) & forgotten),
         waiting=len(missing & held),
         done_twice=sum(number > 1 for number in times.values()),
     )
@@ -99,10 +105,11 @@ class Case:
         self._postgres = Postgres(folder, free_port())
         self._broker = Redis(port=self._broker_port, socket_timeout=1, protocol=2)
         self._settings = self._make_settings()
+        self._forgotten: set[int] = set()
 
     def _make_settings(self) -> Settings:
         return read_settings(
-            app="tests.crash.side_by_side.app",
+            app=_APP,
             broker_url=f"redis://127.0.0.1:{self._broker_port}/0",
             ledger_url=self._postgres.url(),
             silent_after_s=5,
@@ -140,9 +147,7 @@ class Case:
             connection.execute(text(DONE_TABLE))
         if self._order.mode == "rollout":
             runtime.submit.ensure("side", Effects.COMMIT, 500)
-            self._python(
-                "controller", "-m", "rollout", "controller", "-A", "tests.crash.side_by_side.app"
-            )
+            self._python("controller", "-m", "rollout", "controller", "-A", _APP)
             runtime.changes.change("side", Event.START, "side", "begins")
             runtime.changes.change("side", Event.SCOPE, "side", "half", scope_bp=5000)
         runtime.close()
@@ -170,7 +175,7 @@ class Case:
         queues = {"first": "side.legacy", "second": "side.concurrent"}
         bare = self._order.mode != "rollout"
         self._python(
-            name, "-m", "celery", "-A", "tests.crash.side_by_side.app", "worker",
+            name, "-m", "celery", "-A", _APP, "worker",
             "--queues", "celery" if bare else queues[name], "--hostname", f"{name}@side",
             "--pool", self._order.pool, "--concurrency", _CONCURRENCY, "--loglevel", "WARNING",
             "--without-gossip", "--without-mingle",
@@ -207,6 +212,8 @@ class Case:
             self._children.kill(target)  # and is started again as by any supervisor
         else:
             self._children.kill("broker")
+            if kind.endswith("no file"):
+                self._forgotten = self._submitted() - set(self._done())
             time.sleep(_DOWN_S)
             self._start_broker(empty=kind.endswith("no file"))
 
@@ -247,7 +254,7 @@ class Case:
         return {_number_of(json.loads(value)) for value in values}
 
     def _count(self) -> Count:
-        return count(self._submitted(), self._done(), self._held())
+        return count(self._submitted(), self._done(), self._held(), self._forgotten)
 
 
 def _number_of(message: object) -> int:
