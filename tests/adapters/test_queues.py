@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -10,6 +11,8 @@ from redis import Redis
 
 from rollout.adapters.celery.queues import HANDS_S, KombuQueues
 from rollout.core.decision import JobPath
+from rollout.settings import read_settings
+from rollout.wiring import Runtime
 from tests.hand_clock import HandClock
 
 
@@ -37,15 +40,22 @@ def test_a_message_fetched_long_ago_is_in_nobodys_hands(
             message.ack()
 
 
-def test_the_apps_transport_options_name_the_keys(valkey_url: str) -> None:
+@pytest.mark.parametrize("of_the_app", [True, False])
+def test_the_transport_options_name_the_keys(
+    valkey_url: str, no_settings: Path, of_the_app: bool
+) -> None:
     """An app with a key prefix has its queues there; looking elsewhere would find nothing."""
-    clock = HandClock()
     options = {"global_keyprefix": f"{uuid4().hex}:"}
+    bare = Runtime(read_settings(broker_url=valkey_url))
+    runtime = (
+        Runtime(bare.settings, app_broker_options=options)
+        if of_the_app
+        else Runtime(read_settings(broker_url=valkey_url, broker_transport_options=options))
+    )
     name = f"shop-{uuid4().hex}"
     queue = f"{name}.{JobPath.LEGACY}"
     with Connection(valkey_url, transport_options=options) as connection:
         connection.Producer().publish({}, routing_key=queue, headers={"id": "job-1"})
-        held = KombuQueues(valkey_url, clock, options).held(name)
-        assert held.next_up[JobPath.LEGACY] == "job-1"
-        assert KombuQueues(valkey_url, clock).held(name).next_up[JobPath.LEGACY] is None
+        assert runtime.queues.held(name).next_up[JobPath.LEGACY] == "job-1"
+        assert bare.queues.held(name).next_up[JobPath.LEGACY] is None
         connection.default_channel.queue_purge(queue)

@@ -52,8 +52,8 @@ class Count:
     """What became of the jobs whose submission returned.
 
     `lost` are in no queue and in no hands; `lost_with_memory` of them were not done when the broker
-    lost its memory. `waiting` are not done, and a message of theirs is left with the broker as taken by a worker
-    that is dead: it is delivered again after the visibility timeout (an hour by default).
+    lost its memory. `waiting` are not done either, but the broker has a message of theirs as taken
+    by a worker that is dead: it comes again after the visibility timeout, an hour by default.
     """
 
     submitted: int
