@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rollout.core.errors import WrongSettings
-from rollout.settings import Settings, environment, read_settings, user_name
+from rollout.settings import Settings, as_variables, environment, read_settings, user_name
 
 
 @pytest.fixture(autouse=True)
@@ -62,11 +62,9 @@ def test_values_reach_a_child_process_unchanged(monkeypatch: pytest.MonkeyPatch)
 
 def test_transport_options_may_be_json_text(folder: Path) -> None:
     """The file that `up` writes has no tables; text that is no JSON is refused."""
-    (folder / "rollout.toml").write_text(
-        'broker_transport_options = \'{"global_keyprefix": "a"}\'\n'
-    )
-    assert read_settings().broker_transport_options == {"global_keyprefix": "a"}
-    (folder / "rollout.toml").write_text("broker_transport_options = 'a'\n")
+    write(folder / "rollout.toml", "broker_transport_options = '{\"priority_steps\": [0]}'\n")
+    assert read_settings().broker_transport_options == {"priority_steps": [0]}
+    write(folder / "rollout.toml", "broker_transport_options = 'a'\n")
     with pytest.raises(WrongSettings, match="broker_transport_options"):
         read_settings()
 

@@ -18,7 +18,7 @@ REST_S = 30.0
 """With everything up, this long without one finished job and the rest counts as stuck."""
 _PULSELESS_S = 10.0
 """A worker whose queue is not empty and that writes nothing for this long is started again."""
-_OPEN_MAX = 500
+_OPEN_MAX = 300
 """Producers pause above this: jobs that queue for long are all recalled by the next kill."""
 _FAULTS_AT_ONCE = 4
 _RATE_PER_S = 200.0

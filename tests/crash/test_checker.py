@@ -252,7 +252,7 @@ def test_cut_link_counts_for_its_worker_only() -> None:
     assert kinds(with_events(*window, mine)) == ["start without store"]
 
 
-@pytest.mark.parametrize("others", [0, 20])
+@pytest.mark.parametrize("others", [0, 20])  # at 0.2 s for each
 def test_job_that_waits_with_nothing_in_its_way(others: int) -> None:
     """It finishes late though everything is up, whether the others go on or not."""
     base = with_row(row("b", 45, "legacy"))
@@ -267,6 +267,16 @@ def test_job_that_waits_with_nothing_in_its_way(others: int) -> None:
     )
     assert kinds(evidence) == ["stuck"]
     assert [one.job for one in check(evidence)] == ["b"]
+
+
+def test_job_behind_a_long_queue_is_not_stuck() -> None:
+    """A queue that is worked off without a pause is what stands in its way."""
+    base = with_row(row("b", 45, "legacy"))
+    busy = {f"c{number}": row(f"c{number}", 11 + number / 10, "legacy") for number in range(300)}
+    events = [event for event in base.events if event["what"] != "ended"]
+    events.append(at(60, "driver", "ended", open=0))
+    rows, effects = {**base.rows, **busy}, {**base.effects, **dict.fromkeys(busy, 1)}
+    assert kinds(replace(base, events=events, rows=rows, effects=effects)) == []
 
 
 def test_job_that_is_still_open_long_after_all_is_up() -> None:
