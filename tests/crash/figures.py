@@ -192,6 +192,21 @@ def table(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def markdown(report: dict[str, Any]) -> str:
+    """The table by kind of fault, as the docs have it."""
+    lines = [
+        "| fault | times | still, median s | still, worst s | jobs moved | refused |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, row in report["by_fault"].items():
+        cells = (
+            row["count"], row["still_s_median"], row["still_s_max"], row["fallbacks"],
+            row["duplicates_refused"],
+        )  # fmt: skip
+        lines.append(f"| {name} | {' | '.join(str(cell) for cell in cells)} |")
+    return "\n".join(lines)
+
+
 def save(sums: Sums, path: Path) -> dict[str, Any]:
     """Write the report, and beside it the sums that `--resume` goes on from; gives the report."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -200,6 +215,7 @@ def save(sums: Sums, path: Path) -> dict[str, Any]:
         new = file.with_suffix(".new")
         new.write_text(json.dumps(content, indent=2) + "\n")
         new.rename(file)  # a series that is interrupted leaves whole files
+    path.with_suffix(".md").write_text(markdown(report) + "\n")
     return report
 
 
