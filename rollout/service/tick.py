@@ -233,8 +233,10 @@ class Tick:
     def _lost(self, name: str, now: datetime, report: TickReport) -> list[Lost]:
         """Say which accepted jobs no queue holds, without taking a long queue for a lost one.
 
-        A queue hands out its oldest message first. So a job sent before the message that is next
-        up, and not in a worker's hands, is in no queue any more.
+        A queue hands out its oldest message first. So a job sent well before the message that is
+        next up, and not in a worker's hands, is in no queue any more. Well before, because a job is
+        dated when its row is written: many senders at once, and a kill that moves a whole queue,
+        publish in another order than they date.
         """
         sent_before = now - self._limits.lost_after
         waiting = [Lost(name, path, sent_before) for path in JobPath]
@@ -257,7 +259,8 @@ class Tick:
         if next_up is not None:
             # A foreign message says nothing about ours; what workers hold is still spared.
             with suppress(UnknownJob):
-                sent_before = min(sent_before, self._ledger.job(next_up).sent_at)
+                next_sent = self._ledger.job(next_up).sent_at
+                sent_before = min(sent_before, next_sent - self._limits.lost_after)
         return replace(lost, sent_before=sent_before, spared=held.by_workers or frozenset())
 
     def _note(self, report: TickReport, error: str | None) -> None:

@@ -51,6 +51,8 @@ class Sums:
     seconds: float = 0.0
     fallbacks: int = 0
     refused: int = 0
+    resent: int = 0
+    resent_needlessly: int = 0
     kills: int = 0
     kill_s_max: float = 0.0
     unfiled: int = 0
@@ -110,6 +112,10 @@ class Sums:
         ]
         ends = (times.finished(row) for row in evidence.rows.values())
         finished = sorted(end for end in ends if end is not None)
+        lost = {job for _, job, reason in moved if reason == "lost_message"}
+        self.resent += len(lost)
+        # The message that was given up turned up after all, and the ledger refused one of the two.
+        self.resent_needlessly += len(lost & {job for _, job in refused})
         self.fallbacks += len(moved)
         self.refused += len(refused)
         begun = {e["n"]: e for e in evidence.events if e["what"] == "fault begun"}
@@ -152,6 +158,8 @@ class Sums:
             "rows": self.rows,
             "fallbacks": self.fallbacks,
             "duplicates_refused": self.refused,
+            "resent_as_lost": self.resent,
+            "resent_needlessly": self.resent_needlessly,
             "submitted_unfiled": self.unfiled,
             "ran_unrecorded": self.unrecorded,
             "kept_failed": dict(self.kept),
@@ -185,7 +193,8 @@ def table(report: dict[str, Any]) -> str:
     keys = (
         "jobs", "faults", "seconds", "jobs_per_s", "lost", "lost_unfiled", "committed_twice",
         "starts_after_kill", "commits_after_fence", "kills", "kill_s_max", "fallbacks",
-        "duplicates_refused", "submitted_unfiled", "ran_unrecorded", "kept_failed",
+        "duplicates_refused", "resent_as_lost", "resent_needlessly", "submitted_unfiled",
+        "ran_unrecorded", "kept_failed",
         "workers_died_by_themselves", "workers_consumed_nothing",
     )  # fmt: skip
     lines += [f"{key:<28}{report[key]}" for key in keys]
