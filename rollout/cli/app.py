@@ -13,6 +13,7 @@ from rollout.cli import (
     job_commands,
     kill_command,
     run_commands,
+    shadow_commands,
     status_command,
 )
 from rollout.cli.exit_codes import code_of, table
@@ -76,6 +77,7 @@ for commands in (
     status_command,
     control_commands,
     kill_command,
+    shadow_commands,
     history_view,
     job_commands,
     doctor,
