@@ -5,16 +5,18 @@ them shows. The commit hook is never called, nothing is recorded, and no queue i
 """
 
 import os
+import select
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from copy import deepcopy
 from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from typing import Any
 
 from rollout.adapters.celery.install import pipelines_of
+from rollout.adapters.envelope import from_json, to_json
 from rollout.core.decision import JobPath
 from rollout.core.determinism import ALONE, CONDITIONS, LOAD, AuditRun, Runs
 from rollout.core.errors import NotShadowable, UnknownSubPipeline
@@ -22,7 +24,8 @@ from rollout.pipeline import SubPipeline
 from rollout.ports import Job
 from rollout.wiring import load_app
 
-READY = "ready"
+READY = "[]"
+"""The first line of a process: it has imported the app."""
 START_S = 120.0
 """Longest wait for a process to import the app."""
 
@@ -124,14 +127,16 @@ class _Crew:
 
 
 class _Hand:
-    """One process and the line to it."""
+    """One interpreter of its own, and the line to it: a line of JSON each way."""
 
     def __init__(self, given: Input) -> None:
-        context = get_context("spawn")
-        self._line, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, given), daemon=True)
-        self._process.start()
-        theirs.close()  # so that its end is noticed here
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "rollout.worker.audit", given.module, given.name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self._unread = b""
+        self._given = given
         self._ready = False
 
     def wait_until_ready(self) -> None:
@@ -142,21 +147,37 @@ class _Hand:
 
     def begin(self, path: JobPath, runs: int) -> None:
         """Tell it to run a path."""
+        assert self._process.stdin is not None, "it was opened with one"
+        order = to_json(
+            self._given.name,
+            "the arguments",
+            [str(path), runs, list(self._given.args), dict(self._given.kwargs)],
+        )
         with suppress(OSError):  # it is gone, which the first answer tells
-            self._line.send((path, runs))
+            self._process.stdin.write(order.encode() + b"\n")
+            self._process.stdin.flush()
 
     def receive(self, limit_s: float) -> Any:
         """What it says next; a text when it says nothing or is gone."""
-        try:
-            return self._line.recv() if self._line.poll(limit_s) else f"no result in {limit_s:g} s"
-        except (EOFError, OSError):
-            return "the path killed its process"
+        assert self._process.stdout is not None, "it was opened with one"
+        line = self._process.stdout.fileno()
+        deadline = time.monotonic() + limit_s
+        while b"\n" not in self._unread:
+            readable, _, _ = select.select([line], [], [], max(0.0, deadline - time.monotonic()))
+            if not readable:
+                return f"no result in {limit_s:g} s"
+            said = os.read(line, 65_536)
+            if not said:
+                return "the path killed its process"
+            self._unread += said
+        first, _, self._unread = self._unread.partition(b"\n")
+        return from_json(first.decode())
 
     def close(self) -> None:
         """End it: it has said all, or hangs."""
         self._process.kill()
-        self._process.join()
-        self._line.close()
+        with self._process:  # closes both lines and waits
+            pass
 
 
 def _run_of(pipeline: SubPipeline, said: Any) -> AuditRun:
@@ -168,21 +189,24 @@ def _run_of(pipeline: SubPipeline, said: Any) -> AuditRun:
     return AuditRun(pipeline.read(text), seconds=seconds)
 
 
-def _work(theirs: Connection, given: Input) -> None:
-    """Run paths in a process of its own; what they print stays out of the report."""
-    os.dup2(2, 1)
-    pipeline = declared(given.module, given.name)
-    theirs.send(READY)
-    while True:
-        path, runs = theirs.recv()
-        for _ in range(runs):
-            theirs.send(_run_once(pipeline, given, path))
+def main(module: str, name: str) -> None:
+    """Run paths as told on stdin, in a process of its own; what they print goes to stderr."""
+    with os.fdopen(os.dup(1), "w") as line:
+        os.dup2(2, 1)
+        pipeline = declared(module, name)
+        print(READY, file=line, flush=True)
+        for order in sys.stdin:
+            path, runs, args, kwargs = from_json(order)
+            for _ in range(runs):
+                said = _run_once(pipeline, JobPath(path), args, kwargs)
+                print(to_json(name, "a result", said), file=line, flush=True)
 
 
-def _run_once(pipeline: SubPipeline, given: Input, path: JobPath) -> tuple[str, str | None, float]:
+def _run_once(
+    pipeline: SubPipeline, path: JobPath, args: list[Any], kwargs: dict[str, Any]
+) -> tuple[str, str | None, float]:
     # Each run gets arguments of its own: a path may change them in place.
-    args, kwargs = deepcopy(given.args), deepcopy(dict(given.kwargs))
-    job = Job("audit", given.name, "", path, 0, args, kwargs)
+    job = Job("audit", pipeline.name, "", path, 0, tuple(deepcopy(args)), deepcopy(kwargs))
     began = time.perf_counter()
     try:
         value = pipeline.call(path, job)
@@ -190,3 +214,7 @@ def _run_once(pipeline: SubPipeline, given: Input, path: JobPath) -> tuple[str, 
         return pipeline.to_text(value), None, seconds
     except (Exception, SystemExit) as error:
         return "", f"{type(error).__name__}: {error}"[:300], time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])
