@@ -1,5 +1,7 @@
 """What an audit says of runs on one input."""
 
+from collections.abc import Sequence
+
 from rollout.core.compare import Comparison
 from rollout.core.decision import JobPath
 from rollout.core.determinism import ALONE, LOAD, AuditRun, Runs, audit
@@ -7,7 +9,7 @@ from rollout.core.determinism import ALONE, LOAD, AuditRun, Runs, audit
 L, C = JobPath.LEGACY, JobPath.CONCURRENT
 
 
-def runs(**values: list[object]) -> Runs:
+def runs(**values: Sequence[object]) -> Runs:
     """Runs by path and condition; what is left out gave the same each time."""
     keys = {
         "legacy_alone": (L, ALONE), "legacy_load": (L, LOAD),
@@ -70,6 +72,6 @@ def test_the_declared_leniency_holds() -> None:
     """Ignored fields may vary; a compare function names no fields and is left out."""
     varying = [{"total": 1, "at": number} for number in range(3)]
     lenient = Comparison(ignore=("at",), function=lambda legacy, concurrent: False)
-    same: list[object] = [{"total": 1, "at": 9}] * 3
-    given = runs(legacy_alone=list(varying), legacy_load=same, concurrent_alone=same)
+    same = [{"total": 1, "at": 9}] * 3
+    given = runs(legacy_alone=varying, legacy_load=same, concurrent_alone=same)
     assert audit(lenient, given).paths[0].steady
