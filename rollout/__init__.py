@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rollout.core.stages import Stage
     from rollout.pipeline import SubPipeline
     from rollout.ports import Job
+    from rollout.service.hurt import downstream
     from rollout.wiring import Runtime, build
 
 __version__ = "0.1.0"
@@ -29,6 +30,7 @@ _HOME = {
     "Stage": "rollout.core.stages",
     "SubPipeline": "rollout.pipeline",
     "build": "rollout.wiring",
+    "downstream": "rollout.service.hurt",
 }
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "Stage",
     "SubPipeline",
     "build",
+    "downstream",
 ]
 
 

@@ -17,6 +17,7 @@ from rollout.core.routing import Reading
 from rollout.core.stages import ControlState, Event
 
 if TYPE_CHECKING:  # the way of a job never needs them
+    from rollout.core.excursion import PathSample, Watch
     from rollout.core.pilot.profile import LegacyProfile
     from rollout.core.pilot.trial import Trial
 
@@ -657,12 +658,96 @@ class Trials(Protocol):
         """Read one decision. Raises UnknownDecision."""
         ...
 
+    def watches(self) -> "Mapping[tuple[str, JobPath], Watch]":
+        """Read what is known of each path's normal state and incidents."""
+        ...
+
+    def save_watches(
+        self,
+        token: int,
+        watches: "Mapping[tuple[str, JobPath], Watch]",
+        recoveries: Sequence[Recovery],
+    ) -> None:
+        """Write watches and the incidents that have ended, in one transaction.
+
+        Raises LeaseLost when another controller leads; then nothing is written.
+        """
+        ...
+
     def add_recovery(self, recovery: Recovery) -> None:
         """Record how long a path took to heal."""
         ...
 
-    def recoveries(self, name: str, since: datetime) -> list[Recovery]:
-        """Read recoveries that ended since then, oldest first."""
+    def recoveries(self, name: str | None, since: datetime) -> list[Recovery]:
+        """Read recoveries that ended at or after `since`, oldest first; None: of all names."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Finished jobs of one sub-pipeline in a span that ends now.
+
+    `legacy_jobs` are those that routing assigned to legacy, `legacy_failed` those of them that
+    failed for good. `first_at` is when the first of all of them finished.
+    """
+
+    name: str
+    jobs: int
+    legacy_jobs: int
+    legacy_failed: int
+    first_at: datetime
+
+    def and_also(self, other: "Arrived") -> "Arrived":
+        """Both counts together."""
+        return Arrived(
+            self.name,
+            self.jobs + other.jobs,
+            self.legacy_jobs + other.legacy_jobs,
+            self.legacy_failed + other.legacy_failed,
+            min(self.first_at, other.first_at),
+        )
+
+
+class Arrivals(Protocol):
+    """What a person asks the ledger before a trial: how much comes, and what was declared."""
+
+    def arrivals(self, since: datetime) -> list[Arrived]:
+        """Count the jobs of each sub-pipeline that have finished since then, by name."""
+        ...
+
+    def declared_effects(self) -> Mapping[str, Effects]:
+        """Effects of every declared sub-pipeline, by name."""
+        ...
+
+
+class Samples(Protocol):
+    """What the watch for incidents asks the ledger, once a window and sub-pipeline."""
+
+    def samples(
+        self, name: str, since: datetime, until: datetime
+    ) -> Mapping[JobPath, "PathSample"]:
+        """Say what both paths did after `since` and up to `until`, by assigned path.
+
+        A job that fell back is a failure of the concurrent path, with its whole cycle time. Left
+        out are jobs that say nothing about a path (`core.pilot.outcome`), jobs that failed on both
+        paths, jobs of a drill, jobs tried again by hand, and jobs that bypass routing. Failed jobs
+        have a cycle time too. Open is what is due and unfinished when this is asked; a retry that
+        waits is as old as its due time.
+
+        A job that commits after this was asked, with an end before `until` (its worker's clock),
+        is in no window. So let `until` lie some seconds back, and `since` be the last `until`.
+
+        Reads the jobs of all names that finished in the window; for many names ask for all.
+        """
+        ...
+
+    def samples_of_all(
+        self, since: datetime, until: datetime
+    ) -> Mapping[str, Mapping[JobPath, "PathSample"]]:
+        """Say the same of every sub-pipeline, at the cost of one.
+
+        A name that is missing had no job: `PathSample.idle(until)` on both paths.
+        """
         ...
 
 

@@ -5,6 +5,7 @@ The only module that reads the environment.
 
 import os
 import re
+import tomllib
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -23,6 +25,8 @@ from rollout.core.errors import WrongSettings
 CONFIG_FILE = "rollout.toml"
 STATE_FOLDER = ".rollout"
 RUN_FILE = "run.toml"
+POLICY_TABLES = ("policy", "fleet", "cohort")
+"""Tables of `rollout.toml` that hold no settings; `rollout/policies.py` says what they may hold."""
 DEFAULT_REDIS = "redis://localhost:6379/0"
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -69,6 +73,9 @@ class Settings(BaseSettings):
     )
     metrics_port: int = Field(9464, ge=0, le=65_535, description="Port of /metrics; 0 is any free.")
     metrics_host: str = Field("127.0.0.1", description="Address that /metrics listens on.")
+    notify_urls: tuple[str, ...] = Field(
+        (), description="Apprise URLs told of each decision that changes something."
+    )
     legacy_concurrency: int = Field(1, ge=1, description="Processes of the legacy worker of `up`.")
     concurrent_concurrency: int = Field(
         2, ge=1, description="Processes of the concurrent worker of `up`."
@@ -121,7 +128,7 @@ class Settings(BaseSettings):
         return (
             init_settings,
             env_settings,
-            TomlConfigSettingsSource(settings_cls, Path(CONFIG_FILE)),
+            InitSettingsSource(settings_cls, _file_values(of_policies=False)),
             TomlConfigSettingsSource(settings_cls, Path(STATE_FOLDER) / RUN_FILE),
         )
 
@@ -159,6 +166,24 @@ def _speaks_redis(url: str) -> bool:
     return url.split(":", 1)[0] in ("redis", "rediss", "valkey", "unix", "redis+socket", "memory")
 
 
+def _file_values(*, of_policies: bool) -> dict[str, Any]:
+    path = Path(CONFIG_FILE)
+    values = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {name: value for name, value in values.items() if (name in POLICY_TABLES) is of_policies}
+
+
+def read_policy_tables() -> dict[str, Any]:
+    """The tables of `rollout.toml` that hold policies, as TOML has them.
+
+    Raises:
+        WrongSettings: The file is not TOML.
+    """
+    try:
+        return _file_values(of_policies=True)
+    except ValueError as error:
+        raise _not_toml(error) from None
+
+
 def read_settings(**given: Any) -> Settings:
     """Read all sources.
 
@@ -180,9 +205,11 @@ def read_settings(**given: Any) -> Settings:
             f"correct ROLLOUT_{where.upper()} or {CONFIG_FILE}",
         ) from None
     except ValueError as error:  # a file that is not TOML
-        raise WrongSettings(
-            f"{CONFIG_FILE} must be TOML, got: {error}", "correct or remove it"
-        ) from None
+        raise _not_toml(error) from None
+
+
+def _not_toml(error: ValueError) -> WrongSettings:
+    return WrongSettings(f"{CONFIG_FILE} must be TOML, got: {error}", "correct or remove it")
 
 
 _KNOWN = {*Settings.model_fields, "actor"}
@@ -199,7 +226,7 @@ def _refuse_unknown_variables() -> None:
 
 
 def _unknown(name: str, source: str) -> WrongSettings:
-    close = get_close_matches(name, Settings.model_fields, n=1)
+    close = get_close_matches(name, [*Settings.model_fields, *POLICY_TABLES], n=1)
     guess = f", did you mean {close[0]!r}?" if close else ""
     return WrongSettings(
         f"no setting named {name!r} (in {source}){guess}",

@@ -2,13 +2,14 @@
 
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from os import getpid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rollout.adapters.celery.queues import KombuQueues
 from rollout.adapters.clock import SystemClock
@@ -19,17 +20,22 @@ from rollout.adapters.redis_store import RedisControlStore
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.core.errors import WrongSettings
+from rollout.drill_ports import DrillEvent, DrillPlans
 from rollout.ports import Clock, ControlStore, Queues, ShadowBudget, ShadowQueue
 from rollout.service.attempt import Attempts
 from rollout.service.change import Changes
 from rollout.service.router import Router
 from rollout.service.submit import Submit
-from rollout.service.tick import Tick, TickLimits
 from rollout.settings import Settings, read_settings
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
+    from rollout.core.policy import Policies
+    from rollout.service.drill import Drills
+    from rollout.service.pilots import Pilots
     from rollout.service.shadow import ShadowRuns
     from rollout.service.shadow_publish import ShadowPublisher
+    from rollout.service.situations import Situations
+    from rollout.service.tick import Tick
 
 
 @dataclass
@@ -74,10 +80,22 @@ class Runtime:
             self.settings.read_timeout_ms / 1000,
         )
 
+    @property
+    def plans(self) -> DrillPlans:
+        """The control store's drills: every store that is built above keeps them."""
+        return cast(DrillPlans, self.control)
+
     @cached_property
     def queues(self) -> Queues:
         """The broker."""
         return KombuQueues(self.settings.broker(self.app_broker_url))
+
+    @cached_property
+    def policies(self) -> "Policies":
+        """What the controller may do by itself, from `rollout.toml`; raises WrongPolicy."""
+        from rollout.policies import read_policies
+
+        return read_policies()
 
     @cached_property
     def submit(self) -> Submit:
@@ -90,17 +108,78 @@ class Runtime:
         """What people and the controller do."""
         return Changes(self.ledger, self.control, self.queues, self.clock)
 
+    def drills(self, say: "Callable[[DrillEvent], None] | None") -> "Drills":
+        """Runs drills; `say` is told each line of their journals. Workers never load them."""
+        from rollout.adapters.stub import failing_stub
+        from rollout.service.drill import Drills
+
+        return Drills(
+            self.ledger, self.control, self.plans, self.clock, failing_stub, say or _say_nothing
+        )
+
     @cached_property
-    def tick(self) -> Tick:
+    def tick(self) -> "Tick":
         """The controller's turn."""
+        from rollout.service.tick import Tick, TickLimits
+
         limits = TickLimits(
             self.settings.lost_after,
             self.settings.silent_after,
             self.settings.supervision,
             self.settings.keep,
         )
-        owner = f"{socket.gethostname()}:{getpid()}"
-        return Tick(self.ledger, self.control, self.queues, self.changes, self.clock, limits, owner)
+        return Tick(
+            self.ledger,
+            self.control,
+            self.queues,
+            self.changes,
+            self.clock,
+            limits,
+            self._owner,
+            self.pilots,
+        )
+
+    @cached_property
+    def _owner(self) -> str:
+        return f"{socket.gethostname()}:{getpid()}"
+
+    @cached_property
+    def situations(self) -> "Situations":
+        """Gathers what a decision is made on."""
+        from rollout.core.pilot.situation import Shadowed
+        from rollout.service.shadow import shadow_findings
+        from rollout.service.situations import Situations
+
+        def shadowed(name: str) -> Shadowed:
+            found = shadow_findings(self.ledger, name)
+            return Shadowed(found.pairs, found.errors, (found.outputs, found.time))
+
+        return Situations(self.ledger, shadowed)
+
+    @cached_property
+    def pilots(self) -> "Pilots":
+        """The controller's judgement."""
+        from rollout.adapters.notify import Notifier
+        from rollout.core.excursion import Rules
+        from rollout.service.incidents import Incidents
+        from rollout.service.pilots import Pilots
+
+        # The watch over incidents keeps the default policy's days, as a rehearsal compresses them.
+        day = timedelta(seconds=self.policies.default.day_s)
+        window = max(day / 1440, timedelta(seconds=1))
+        incidents = Incidents(self.ledger, window, Rules(cap=day, settle=day, memory=7 * day))
+        return Pilots(
+            self.ledger,
+            self.situations,
+            self.policies,
+            self.changes.project,
+            Notifier(self.settings.notify_urls),
+            incidents,
+            self._owner,
+            # Over before the heartbeat is, so that a standby beats in time and no job is sent to
+            # legacy by a change of leaders.
+            self.settings.supervision * 0.6,
+        )
 
     def attempts(
         self,
@@ -109,7 +188,13 @@ class Runtime:
     ) -> Attempts:
         """Runs deliveries; `passes` and `forgets` are the queue engine's own exceptions."""
         return Attempts(
-            self.control, self.ledger, self.clock, self.settings.silent_after, passes, forgets
+            self.control,
+            self.ledger,
+            self.clock,
+            self.settings.silent_after,
+            passes,
+            forgets,
+            self.plans,
         )
 
     @cached_property
@@ -164,6 +249,10 @@ class Runtime:
             built: Any = self.__dict__.get(part)
             if built is not None:
                 built.close()
+
+
+def _say_nothing(event: DrillEvent) -> None:
+    """Keep a journal to the ledger."""
 
 
 def build(*, app_broker_url: str | None = None, **settings: Any) -> Runtime:

@@ -9,9 +9,11 @@ from rollout import __version__
 from rollout.cli import (
     control_commands,
     doctor,
+    drill_commands,
     history_view,
     job_commands,
     kill_command,
+    policy_commands,
     run_commands,
     shadow_commands,
     status_command,
@@ -80,7 +82,9 @@ for commands in (
     shadow_commands,
     history_view,
     job_commands,
+    policy_commands,
     doctor,
+    drill_commands,
     run_commands,
 ):
     commands.register(app)

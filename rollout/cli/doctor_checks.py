@@ -130,12 +130,22 @@ def _declared(runtime: "Runtime") -> Finding:
     return Finding("sub-pipelines", Level.MISSING, found, "start `rollout controller`")
 
 
+def _policies(runtime: "Runtime") -> Finding:
+    policies = runtime.policies
+    own = ", ".join(policies.sub_pipelines)
+    if not own and not policies.default.model_fields_set:
+        return Finding("policies", Level.OK, "defaults; `rollout policy show` lists them")
+    found = f"read from the policy tables{f'; {own} with one of their own' if own else ''}"
+    return Finding("policies", Level.OK, f"{found}; `rollout policy check` looks into them")
+
+
 _CHECKS: tuple[tuple[str, Check], ...] = (
     ("ledger", _ledger),
     ("control store", _store),
     ("broker", _broker),
     ("controller", _supervision),
     ("sub-pipelines", _declared),
+    ("policies", _policies),
 )
 
 

@@ -24,7 +24,7 @@ class ExitCode(IntEnum):
     UNANSWERED = 4
     """A server that is needed did not answer."""
     FOUND = 5
-    """`doctor` found something."""
+    """`doctor` or `policy check` found something."""
 
 
 MEANINGS = {
@@ -33,7 +33,7 @@ MEANINGS = {
     ExitCode.USAGE: "wrong options or arguments",
     ExitCode.PARTLY: "partly done; the output says what is missing and what closes the gap",
     ExitCode.UNANSWERED: "a server did not answer or has no tables, nothing was changed",
-    ExitCode.FOUND: "doctor found something to do",
+    ExitCode.FOUND: "doctor or policy check found something to do",
 }
 
 

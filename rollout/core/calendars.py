@@ -117,15 +117,20 @@ class Quiet(BaseModel):
 
     def covers(self, local: datetime) -> bool:
         """Whether the wall clock shows a quiet time."""
-        return WEEKDAYS[local.weekday()] in self.days and (
-            self.begin <= f"{local:%H:%M}" < self.end
-        )
+        begin, end = self.minutes
+        shown = 60 * local.hour + local.minute
+        return begin <= shown < end and WEEKDAYS[local.weekday()] in self.days
+
+    @property
+    def minutes(self) -> tuple[int, int]:
+        """First quiet and first free minute of the day, 0..1440."""
+        begin, end = (60 * int(text[:2]) + int(text[3:]) for text in (self.begin, self.end))
+        return begin, end
 
     def ends(self, local: datetime, zone: tzinfo) -> datetime:
         """The instant at which the quiet time that covers `local` is over, in UTC."""
         midnight = datetime.combine(local.date(), time())
-        hours, minutes = (int(part) for part in self.end.split(":"))
-        return max(instants(midnight + timedelta(hours=hours, minutes=minutes), zone))
+        return max(instants(midnight + timedelta(minutes=self.minutes[1]), zone))
 
     def __str__(self) -> str:
         """The days and the span, as people say them."""
@@ -181,7 +186,6 @@ def blocked(
     """
     if now.tzinfo is None:
         raise NaiveTime(now)
-    now = now.astimezone(UTC)  # two times of one zone would be compared by their wall clocks
     spans = ((*freeze.span(zone), freeze.why) for freeze in freezes)
     frozen = [(end, why) for begin, end, why in spans if begin <= now < end]
     if frozen:

@@ -5,6 +5,7 @@ should that fail, from the controller's next tick. Kill is the exception in its 
 in the store comes first, because it is the faster half, and the fence in the ledger second.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
@@ -95,7 +96,7 @@ class Changes:
             scope_bp=scope_bp,
             seen_revision=seen_revision,
         )
-        return Changed(state, self._project([state]))
+        return Changed(state, self.project([state]))
 
     def kill(self, name: str | None, actor: str, reason: str) -> KillReport:
         """Send everything to legacy now; see promise 3 in the README.
@@ -115,7 +116,7 @@ class Changes:
             self._lift_mistaken(kill)
             raise
         names = tuple(state.name for state in states if state.name != "*")
-        self._project(states)
+        self.project(states)
         queued, running, unsafe, broker_error = self._send_back(names, kill)
         return KillReport(
             kill=kill,
@@ -215,7 +216,7 @@ class Changes:
         )
         changed = []
         for state in states:
-            said = self._project([state])
+            said = self.project([state])
             try:
                 latch = None if state.name == "*" else state.name
                 self._control.unlatch(latch, state.lifted_kill_id)
@@ -225,7 +226,8 @@ class Changes:
                 changed.append(Changed(state, said))
         return changed
 
-    def _project(self, states: list[ControlState]) -> str | None:
+    def project(self, states: Sequence[ControlState]) -> str | None:
+        """Copy changed states to the control store; an error is mended by the next tick."""
         try:
             for state in states:
                 if state.name != "*":

@@ -1,8 +1,9 @@
-"""One turn of the controller: reconcile kills, project, beat, recall, sweep, fold, prune.
+"""One turn of the controller: reconcile kills, project, beat, recall, sweep, fold, judge, prune.
 
-Each step is safe to repeat and safe to lose, so a controller that dies anywhere in it is made
-good by the next tick, its own or a second controller's. The heartbeat follows the projection: it
-says that the control state was read from the ledger and written to the store just now.
+One controller leads; a standby only waits for the lease. Each step is safe to repeat and safe to
+lose, so a controller that dies anywhere in it is made good by the next tick, its own or a second
+controller's. The heartbeat follows the projection: it says that the control state was read from the
+ledger and written to the store just now.
 """
 
 from contextlib import suppress
@@ -21,6 +22,7 @@ from rollout.core.errors import (
 from rollout.core.stages import ControlState, Event, Stage
 from rollout.ports import Clock, ControlStore, Held, Kill, Ledger, Lost, OpenCount, Queues
 from rollout.service.change import Changes
+from rollout.service.pilots import Pilots, PilotsReport
 
 log = structlog.get_logger("rollout")
 
@@ -35,6 +37,8 @@ class TickReport:
     """What a tick saw and did; an error names the part that did not answer."""
 
     at: datetime
+    leads: bool = False
+    pilots: PilotsReport = field(default_factory=PilotsReport)
     states: list[ControlState] = field(default_factory=list)
     open_counts: list[OpenCount] = field(default_factory=list)
     unaccounted: dict[str, int] = field(default_factory=dict)
@@ -74,7 +78,9 @@ class Tick:
         clock: Clock,
         limits: TickLimits,
         owner: str,
+        pilots: Pilots,
     ) -> None:
+        self._pilots = pilots
         self._ledger = ledger
         self._control = control
         self._queues = queues
@@ -94,7 +100,16 @@ class Tick:
             self._here_since = self._clock.monotonic()
         return report
 
+    def stop(self) -> None:
+        """Stop leading; a standby takes over at its next turn."""
+        with suppress(LedgerUnreachable):  # then the lease runs out by itself
+            self._pilots.stop()
+
     def _ledger_steps(self, report: TickReport) -> None:
+        report.leads = self._pilots.lead(report.at)
+        if not report.leads:
+            report.states = self._ledger.controls()
+            return
         try:
             self._reconcile_kills()
             report.states = self._ledger.controls()
@@ -112,8 +127,11 @@ class Tick:
             report.folded += folded
             if folded < _FOLD_BATCH:
                 break
-        report.pruned = self._ledger.prune(report.at - self._limits.keep, _PRUNE_BATCH)
         report.open_counts = self._ledger.open_counts()
+        report.pilots = self._pilots.turn(report.states, report.open_counts, report.at)
+        for said in report.pilots.errors:
+            self._note(report, said)
+        report.pruned = self._ledger.prune(report.at - self._limits.keep, _PRUNE_BATCH)
 
     # Kills -------------------------------------------------------------------------------
 

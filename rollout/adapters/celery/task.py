@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
+from billiard import current_process
 from celery import Task, states
 from celery.exceptions import Ignore, Reject, Retry
 from kombu.exceptions import OperationalError
@@ -16,6 +17,7 @@ from rollout.adapters.celery.marks import (
     HEADER,
     Marks,
     current_job,
+    is_drilled,
     path_of,
     queue_of,
     read_marks,
@@ -90,7 +92,13 @@ class SubPipelineTask(Task):
         job = self.job_of(request)
         if job is None:
             return self._route_late(request)
-        delivery = Delivery(job, self.worker_of(request), lambda: self._filing(request, job))
+        delivery = Delivery(
+            job,
+            self.worker_of(request),
+            lambda: self._filing(request, job),
+            is_drilled(request.headers),
+            is_pool_child(),
+        )
         began = time.monotonic()
         try:
             outcome = self.pipeline.attempts.run(_Runnable(self), delivery)
@@ -270,6 +278,11 @@ class SubPipelineTask(Task):
             time_limit=None,
             soft_time_limit=None,
         ).apply_async()
+
+
+def is_pool_child() -> bool:
+    """Whether this process is one of a prefork pool's children, which the pool replaces."""
+    return bool(current_process().name != "MainProcess")
 
 
 class _Runnable:

@@ -1,15 +1,20 @@
 """The ledger on one database: control rows, jobs, the controller's view of them, trials."""
 
+from rollout.adapters.sql.arrival_rows import ArrivalRows
 from rollout.adapters.sql.control_rows import ControlRows
 from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.drill_rows import DrillRows
 from rollout.adapters.sql.job_rows import JobRows
 from rollout.adapters.sql.pilot_rows import PilotRows
+from rollout.adapters.sql.sample_rows import SampleRows
 from rollout.adapters.sql.shadow_rows import ShadowRows
 from rollout.adapters.sql.sweep_rows import SweepRows
 
 
-class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows, ShadowRows):
-    """`ports.Ledger`, `ports.Trials` and `ports.Shadows` on SQLite or PostgreSQL.
+class SqlLedger(
+    ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows, SampleRows, DrillRows, ShadowRows
+):
+    """`ports.Ledger`, its other roles, and `drill_ports.DrillLedger` on either database.
 
     Args:
         database: Connections; shared with nobody else.
@@ -20,6 +25,9 @@ class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows, ShadowRows):
         JobRows.__init__(self, database)
         SweepRows.__init__(self, database)
         PilotRows.__init__(self, database)
+        ArrivalRows.__init__(self, database)
+        SampleRows.__init__(self, database)
+        DrillRows.__init__(self, database)
         ShadowRows.__init__(self, database)
         self.database = database
 

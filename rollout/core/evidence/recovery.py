@@ -9,7 +9,6 @@ Source: Fisher's sign-flip test, as in `scipy.stats.permutation_test`; evidence 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import exp, isfinite, log
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from scipy.stats import permutation_test
 
 from rollout.core.evidence.detectable import smallest
+from rollout.core.evidence.drill_pair import DrillPair
 from rollout.core.evidence.errors import BadDuration, BadRate
 from rollout.core.evidence.verdict import Finding, Verdict
 
@@ -33,33 +33,6 @@ PAIRS_EXACT_MAX = 13
 
 RATIO_MAX = 100.0
 """Ratios of recovery times are looked for up to this."""
-
-
-@dataclass(frozen=True, slots=True)
-class DrillPair:
-    """One fault on both paths; recovery times in seconds, cut at the cap.
-
-    Raises:
-        BadDuration: A time is not in (0, cap_s], or the cap is not positive.
-    """
-
-    concurrent_s: float
-    legacy_s: float
-    cap_s: float
-
-    def __post_init__(self) -> None:
-        times = (self.concurrent_s, self.legacy_s)
-        if not isfinite(self.cap_s) or not all(0.0 < time <= self.cap_s for time in times):
-            raise BadDuration(
-                "recovery times must lie in (0, cap_s]",
-                (self.concurrent_s, self.legacy_s, self.cap_s),
-                "use the cap for a path that had not recovered by then",
-            )
-
-    @property
-    def both_censored(self) -> bool:
-        """Whether neither path recovered in time, so that the pair compares nothing."""
-        return self.concurrent_s >= self.cap_s and self.legacy_s >= self.cap_s
 
 
 def sign_flip(differences: Sequence[float]) -> float:

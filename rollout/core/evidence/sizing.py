@@ -17,14 +17,19 @@ from rollout.core.evidence.promotion import LOOKS_MAX, Z_LIMIT, score
 JOBS_A_WEEK_MAX = 10_000_000
 """Where the search for enough traffic gives up."""
 
+RATE_MIN = 1e-15
+"""A smaller rate is none: ten million jobs do not show it, and scipy's binomial overflows on it."""
 
-def failures_allowed(n_concurrent: int, n_legacy: int, rate: float, margin: Margin) -> int:
+
+def failures_allowed(
+    n_concurrent: int, n_legacy: int, rate: float, margin: Margin, z_limit: float = Z_LIMIT
+) -> int:
     """Give the largest number of concurrent failures that still passes; -1 when none does."""
     k_legacy = round(rate * n_legacy)
 
     def passes(k: int) -> bool:
         z = score(Counts(n_concurrent, k, n_legacy, k_legacy), margin)
-        return z is not None and z <= Z_LIMIT
+        return z is not None and z <= z_limit
 
     low, high = -1, n_concurrent
     while low < high:
@@ -37,7 +42,12 @@ def failures_allowed(n_concurrent: int, n_legacy: int, rate: float, margin: Marg
 
 
 def pass_chance(
-    concurrent_per_week: int, legacy_per_week: int, rate: float, margin: Margin, weeks: int
+    concurrent_per_week: int,
+    legacy_per_week: int,
+    rate: float,
+    margin: Margin,
+    weeks: int,
+    z_limit: float = Z_LIMIT,
 ) -> float:
     """Give the chance that equal paths pass the error gate at one of the first weekly looks.
 
@@ -50,6 +60,7 @@ def pass_chance(
         rate: Failure rate of both paths, 0..1.
         margin: The margin of the step.
         weeks: Looks, 1..4.
+        z_limit: Score that passes a look.
 
     Returns:
         In 0..1.
@@ -62,6 +73,8 @@ def pass_chance(
         raise BadRate("a rate in 0..1 and 1..4 weeks are needed", (rate, weeks), "check both")
     check_count("jobs a week", concurrent_per_week - 1, JOBS_A_WEEK_MAX)
     check_count("jobs a week", legacy_per_week - 1)
+    if rate < RATE_MIN:
+        rate = 0.0
     # Beyond this many failures a week the chance is far below rounding error.
     k_max = int(binom.ppf(1 - 1e-12, concurrent_per_week, rate)) + 1
     week = binom.pmf(np.arange(k_max + 1), concurrent_per_week, rate)
@@ -69,13 +82,18 @@ def pass_chance(
     for look in range(1, weeks + 1):
         not_passed = np.convolve(not_passed, week)
         n_concurrent, n_legacy = look * concurrent_per_week, look * legacy_per_week
-        allowed = failures_allowed(n_concurrent, n_legacy, rate, margin)
+        allowed = failures_allowed(n_concurrent, n_legacy, rate, margin, z_limit)
         not_passed[: allowed + 1] = 0.0
     return min(1.0, max(0.0, 1.0 - float(not_passed.sum())))
 
 
 def jobs_needed(
-    rate: float, margin: Margin, share: float, weeks: int = 1, chance: float = 0.95
+    rate: float,
+    margin: Margin,
+    share: float,
+    weeks: int = 1,
+    chance: float = 0.95,
+    z_limit: float = Z_LIMIT,
 ) -> int | None:
     """Find how many concurrent jobs a week let equal paths pass with this chance.
 
@@ -85,6 +103,7 @@ def jobs_needed(
         share: Share of jobs on the concurrent path, in (0, 1).
         weeks: Looks allowed, 1..4.
         chance: Wanted chance to pass, in (0, 1).
+        z_limit: Score that passes a look.
 
     Returns:
         Jobs a week, to within 1 %; None when ten million are not enough.
@@ -97,7 +116,7 @@ def jobs_needed(
 
     def enough(jobs: int) -> bool:
         legacy = max(1, round(jobs * (1 - share) / share))
-        return pass_chance(jobs, legacy, rate, margin, weeks) >= chance
+        return pass_chance(jobs, legacy, rate, margin, weeks, z_limit) >= chance
 
     high = 16
     while not enough(high):

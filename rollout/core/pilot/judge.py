@@ -9,6 +9,7 @@ Source: evidence method, sections 2 to 6; decision 0012.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -176,11 +177,7 @@ def _climb(
     holds = not_yet(policy, seen)
     waiting = tuple(one.sentence for one in holds)
     due_at = seen.began_at + timedelta(seconds=policy.day_s * seen.look_at_day)
-    if waiting or seen.looks >= policy.looks_max:
-        person = seen.looks >= policy.looks_max
-        if person:
-            waiting = (f"{seen.looks} looks at this step are used up; a person decides.", *waiting)
-            holds = (Hold("looks", waiting[0]), *holds)
+    if holds:
         free_at = next_free(policy, max(due_at, seen.now))
         return _still(
             seen,
@@ -190,7 +187,7 @@ def _climb(
             waiting,
             next_bp,
             free_at,
-            person=person,
+            person=seen.looks >= policy.looks_max,
             kinds=tuple(one.kind for one in holds),
         )
     answer = decide(
@@ -301,6 +298,9 @@ def not_yet(policy: Policy, seen: Situation, *, drills: bool = True) -> tuple[Ho
     if state.frozen:
         said = f"Frozen by a person; `rollout unfreeze {state.name}` lifts it."
         holds.append(Hold("frozen", said))
+    if seen.looks >= policy.looks_max:
+        said = f"{seen.looks} looks at this step are used up; a person decides."
+        holds.append(Hold("looks", said))
     days, wanted = days_in_step(policy, seen), max(policy.bake_days, seen.look_at_day)
     if days < wanted:
         holds.append(Hold("bake", f"{days:.3g} of {wanted:.3g} days at this step."))
@@ -391,6 +391,11 @@ def _split(seen: Situation) -> Finding:
     return sample_ratio.finding(n_concurrent, n_legacy, share)
 
 
+def hold_window(step: int, kinds: Iterable[str]) -> str:
+    """The window of a hold: the same decision while the same things hold it."""
+    return f"{step}/hold/{'+'.join(dict.fromkeys(kinds))}".rstrip("/")
+
+
 def _still(
     seen: Situation,
     action: Action,
@@ -404,7 +409,7 @@ def _still(
     kinds: tuple[str, ...] = (),
 ) -> Judgement:
     """Change nothing. A hold is the same decision while the same things hold it."""
-    window = f"{seen.step}/{action}/{'+'.join(dict.fromkeys(kinds))}".rstrip("/")
+    window = hold_window(seen.step, kinds) if action is Action.HOLD else f"{seen.step}/{action}"
     return Judgement(
         action, None, None, False, person, window, findings, reasons, said, next_bp, next_at
     )

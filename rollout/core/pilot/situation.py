@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from rollout.core.evidence.betting import Margin
 from rollout.core.evidence.counts import NO_COUNTS, Counts
-from rollout.core.evidence.recovery import DrillPair
+from rollout.core.evidence.drill_pair import DrillPair
 from rollout.core.evidence.stored import Json
 from rollout.core.evidence.verdict import Finding, Verdict
-from rollout.core.pilot.step import Guard, StepEvidence
+from rollout.core.pilot.step import StepEvidence, guard_of
 from rollout.core.policy import Policy
 from rollout.core.stages import ControlState, Stage
 
@@ -145,12 +144,6 @@ class Situation:
             "held": self.held,
             "cooldown_until": _text(self.cooldown_until),
         }
-
-
-def guard_of(policy: Policy) -> Guard:
-    """The strictness that a policy asks of the revert tests."""
-    margin = Margin(policy.revert_margin_ratio, policy.revert_margin_absolute)
-    return Guard(margin, policy.alpha_error, policy.alpha_cycle, policy.alpha_recovery)
 
 
 def situation_from_json(payload: Mapping[str, Any], policy: Policy) -> Situation:

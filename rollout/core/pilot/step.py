@@ -18,6 +18,7 @@ from rollout.core.evidence.process import BettingProcess
 from rollout.core.evidence.recovery_watch import RecoveryWatch
 from rollout.core.evidence.stored import Json, read_count, read_object
 from rollout.core.evidence.verdict import Finding
+from rollout.core.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,12 @@ class Guard:
     def error_process(self) -> BettingProcess:
         """The error test of this guard."""
         return _error_process(self.margin, self.alpha_error)
+
+
+def guard_of(policy: Policy) -> Guard:
+    """The strictness that a policy asks of the revert tests."""
+    margin = Margin(policy.revert_margin_ratio, policy.revert_margin_absolute)
+    return Guard(margin, policy.alpha_error, policy.alpha_cycle, policy.alpha_recovery)
 
 
 @lru_cache(maxsize=64)

@@ -15,8 +15,7 @@ from typing import Any
 from rollout.core.evidence.buckets import bucket_edge_s
 from rollout.core.evidence.stored import Json
 from rollout.core.evidence.thresholds import REVERT_SHIFT, Thresholds
-from rollout.core.pilot.situation import guard_of
-from rollout.core.pilot.step import NO_JOBS, StepEvidence, Window
+from rollout.core.pilot.step import NO_JOBS, StepEvidence, Window, guard_of
 from rollout.core.policy import Policy
 from rollout.core.stages import ControlState, Stage
 
@@ -74,7 +73,10 @@ class Trial:
         cooldown_until: No advance before.
         design_effect: See `Situation`.
         reverted_at: When the last revert was made and is not yet confirmed by routing.
-        said: Last sentence that was recorded, so that a hold is not recorded each tick.
+        recovered_to: Recoveries up to here are in the evidence.
+        acted: What the controller last did: advance, graduate or revert; empty for nothing yet.
+        acted_at: When.
+        said: Window of the last hold that was recorded, so that one is not recorded each tick.
     """
 
     name: str
@@ -95,6 +97,9 @@ class Trial:
     cooldown_until: datetime | None = None
     design_effect: float = 1.0
     reverted_at: datetime | None = None
+    recovered_to: datetime | None = None
+    acted: str = ""
+    acted_at: datetime | None = None
     said: str = ""
 
     @property
@@ -164,6 +169,9 @@ class Trial:
             "cooldown_until": _text(self.cooldown_until),
             "design_effect": self.design_effect,
             "reverted_at": _text(self.reverted_at),
+            "recovered_to": _text(self.recovered_to),
+            "acted": self.acted,
+            "acted_at": _text(self.acted_at),
             "said": self.said,
         }
 
@@ -292,6 +300,9 @@ def trial_from(columns: Mapping[str, Any], payload: Mapping[str, Any], policy: P
         cooldown_until=_time(payload["cooldown_until"]),
         design_effect=payload["design_effect"],
         reverted_at=_time(payload["reverted_at"]),
+        recovered_to=_time(payload["recovered_to"]),
+        acted=payload["acted"],
+        acted_at=_time(payload["acted_at"]),
         said=payload["said"],
     )
 

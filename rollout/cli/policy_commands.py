@@ -1,0 +1,86 @@
+"""`policy check` and `policy show`: what may happen by itself, and whether that makes sense."""
+
+from typing import Annotated
+
+import typer
+
+from rollout.cli.exit_codes import ExitCode
+from rollout.cli.options import AnyName, AsJson
+from rollout.cli.policy_view import report, shown
+from rollout.cli.session import opened
+
+OrDefault = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[NAME]", help="The sub-pipeline; without it the default.", show_default=False
+    ),
+]
+JobsPerWeek = Annotated[
+    float | None,
+    typer.Option(
+        min=0, help="Jobs a week, instead of what the ledger has seen.", show_default=False
+    ),
+]
+ErrorRate = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Share of legacy's jobs that fail, 0..1, instead of what the ledger has seen.",
+        show_default=False,
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    policy = typer.Typer(
+        help="Show and check what may happen by itself.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    for command in (check, show):
+        policy.command()(command)
+    app.add_typer(policy, name="policy")
+
+
+def check(
+    ctx: typer.Context,
+    name: AnyName = None,
+    jobs_per_week: JobsPerWeek = None,
+    error_rate: ErrorRate = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look for contradictions and for steps that can never be proved."""
+    from rollout.policies import parse_policies
+    from rollout.service.policy_check import (
+        Assumed,
+        Checked,
+        Known,
+        check_policies,
+        read_known,
+    )
+    from rollout.settings import read_policy_tables
+
+    policies, wrong = parse_policies(read_policy_tables())
+    checked = Checked((), {}, Known())
+    if not wrong:
+        assumed = Assumed(jobs_per_week, error_rate)
+        with opened(ctx, servers="") as runtime:
+            now = runtime.clock.now()
+            # A person who has said it all may have no ledger: a policy is checked in CI, too.
+            known = Known() if assumed.complete else read_known(runtime.ledger, now)
+            checked = check_policies(policies, known, name, assumed, now)
+    if not report(checked, wrong, as_json):
+        raise typer.Exit(ExitCode.FOUND)
+
+
+def show(ctx: typer.Context, name: OrDefault = None, as_json: AsJson = False) -> None:
+    """Show the policy in force, and where each value comes from."""
+    from rollout.service.policy_check import read_known, require_name
+
+    with opened(ctx, servers="") as runtime:
+        now = runtime.clock.now()
+        known = read_known(runtime.ledger, now, traffic=False)
+        require_name(runtime.policies, known, name)
+        shown(runtime.policies, known, name, now, as_json)

@@ -1,0 +1,184 @@
+"""Reads the policies from the tables of `rollout.toml` and says what is wrong in them.
+
+`[policy]` is the default of all, `[policy.sub_pipeline.NAME]` what one differs by, `[fleet]` the
+limits of all together, `[cohort.NAME]` similar sub-pipelines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, time
+from difflib import get_close_matches
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from rollout.core.errors import WrongSettings
+from rollout.core.policy import Cohort, Fleet, Policies, Policy
+from rollout.settings import CONFIG_FILE, read_policy_tables
+
+SUB_PIPELINE = "sub_pipeline"
+"""The key of `[policy]` under which single sub-pipelines stand."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class WrongPolicy(WrongSettings):
+    """A line of a policy that cannot be right; names the table, the key and what came."""
+
+    def __init__(self, table: str, what: str, hint: str) -> None:
+        self.table = table
+        self.what = what
+        super().__init__(f"{CONFIG_FILE} [{table}] {what}", hint)
+
+    def beside(self, others: int) -> WrongPolicy:
+        """The same error, saying how many other lines are wrong."""
+        more = f"; `rollout policy check` lists {others} more" if others else ""
+        return WrongPolicy(self.table, self.what, self.hint.rstrip(".") + more)
+
+
+def read_policies() -> Policies:
+    """Read the policies in force from `rollout.toml`; without the file or its tables, defaults.
+
+    Raises:
+        WrongSettings: The file is not TOML.
+        WrongPolicy: A line in it is wrong; the first of them, with the number of the others.
+    """
+    policies, wrong = parse_policies(read_policy_tables())
+    if wrong:
+        raise wrong[0].beside(len(wrong) - 1)
+    return policies
+
+
+def parse_policies(tables: Mapping[str, Any]) -> tuple[Policies, list[WrongPolicy]]:
+    """Build the policies and collect every wrong line.
+
+    Args:
+        tables: `policy`, `fleet` and `cohort` as TOML has them; each may be missing.
+
+    Returns:
+        The policies, with defaults wherever a table was wrong, and one error for each wrong line:
+        use the policies only when there is none.
+    """
+    wrong: list[WrongPolicy] = []
+    default = dict(_table("policy", tables.get("policy", {}), wrong))
+    own = _table(f"policy.{SUB_PIPELINE}", default.pop(SUB_PIPELINE, {}), wrong)
+    cohorts = _table("cohort", tables.get("cohort", {}), wrong)
+    return (
+        Policies(
+            default=_read("policy", Policy, default, wrong) or Policy(),
+            sub_pipelines={
+                name: _read(f"policy.{SUB_PIPELINE}.{name}", Policy, values, wrong) or Policy()
+                for name, values in own.items()
+            },
+            fleet=_read("fleet", Fleet, tables.get("fleet", {}), wrong) or Fleet(),
+            cohorts=tuple(
+                cohort
+                for name, values in cohorts.items()
+                if (cohort := _cohort(name, values, wrong)) is not None
+            ),
+        ),
+        wrong,
+    )
+
+
+def source_of(policies: Policies, name: str | None, field: str) -> str:
+    """Where the value in force of one field comes from: a table of the file, or the default."""
+    own = policies.sub_pipelines.get(name or "")
+    if own is not None and field in own.model_fields_set:
+        return f"[policy.{SUB_PIPELINE}.{name}]"
+    return "[policy]" if field in policies.default.model_fields_set else "default"
+
+
+def _cohort(name: str, values: Any, wrong: list[WrongPolicy]) -> Cohort | None:
+    table = f"cohort.{name}"
+    values = dict(_table(table, values, wrong))
+    if "name" in values:
+        wrong.append(_unknown(table, "", "name", values["name"], Cohort))
+        return None
+    return _read(table, Cohort, {**values, "name": name}, wrong)
+
+
+def _table(name: str, values: Any, wrong: list[WrongPolicy]) -> Mapping[str, Any]:
+    """The values of a table, or an error and none."""
+    if isinstance(values, Mapping):
+        return values
+    hint = "write [policy], [policy.sub_pipeline.NAME], [fleet] or [cohort.NAME]"
+    wrong.append(WrongPolicy(name, f"must be a table, got {_shown(values)}", hint))
+    return {}
+
+
+def _read(table: str, model: type[Model], values: Any, wrong: list[WrongPolicy]) -> Model | None:
+    values = _table(table, values, wrong)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        wrong += [_explained(table, model, one) for one in error.errors()]
+        return None
+
+
+def _explained(table: str, model: type[BaseModel], error: ErrorDetails) -> WrongPolicy:
+    loc = error["loc"]
+    owner, hint = _field_at(model, loc)
+    if error["type"] == "extra_forbidden":
+        return _unknown(table, _key(loc[:-1]), str(loc[-1]), error["input"], owner)
+    if error["type"] == "missing":
+        return WrongPolicy(table, f"{_key(loc)} is missing", hint)
+    said = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "too_short":
+        said = "Input should be a list of at least one"
+    said = f"{_key(loc)}: {said}" if loc else said
+    said = said.replace(": Input should be ", " must be ")
+    came = _shown(error["input"])
+    if came not in said:
+        said = f"{said}, got {came}"
+    if error["type"] == "literal_error":
+        said += _guess(str(error["input"]), re.findall(r"'(\w+)'", error["msg"]))
+    return WrongPolicy(table, said, hint)
+
+
+def _field_at(model: type[BaseModel], loc: Sequence[int | str]) -> tuple[type[BaseModel], str]:
+    """The model that the last name of a place belongs to, and what people have to know of it."""
+    hint = f"correct it in {CONFIG_FILE}"
+    for part in loc:
+        if not isinstance(part, str) or part not in model.model_fields:
+            continue
+        field = model.model_fields[part]
+        hint = f"it says: {field.description}"
+        if isinstance(field.default, bool | int | float | str):
+            hint += f" The default is {field.default!r}."
+        inner = [one for one in get_args(field.annotation) if isinstance(one, type)]
+        model = next((one for one in inner if issubclass(one, BaseModel)), model)
+    return model, hint
+
+
+def _unknown(table: str, key: str, unknown: str, value: Any, owner: type[BaseModel]) -> WrongPolicy:
+    known = [name for name in owner.model_fields if (owner, name) != (Cohort, "name")]
+    hint = "`rollout policy show` lists all" if owner is Policy else f"it has {', '.join(known)}"
+    at_the_top = table == "policy" and not key
+    guess = _guess(unknown, [*known, SUB_PIPELINE] if at_the_top else known)
+    if at_the_top and isinstance(value, Mapping) and not guess:
+        guess = f", did you mean [policy.{SUB_PIPELINE}.{unknown}]?"
+    return WrongPolicy(table, f"{key} has no key {unknown!r}{guess}".lstrip(), hint)
+
+
+def _guess(unknown: str, known: Iterable[str]) -> str:
+    close = get_close_matches(unknown, list(known), n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def _key(loc: Sequence[int | str]) -> str:
+    """A place inside a table: `quiet[0].days`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+    return text.removeprefix(".")
+
+
+def _shown(value: Any) -> str:
+    """A value as a message can carry it."""
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} = {_shown(one)}" for key, one in value.items())
+    return f"{value!r:.80}"

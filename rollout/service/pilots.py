@@ -1,0 +1,542 @@
+"""The controller's judgement: fold, judge, act, record; one leader, one decision per window.
+
+Who is authoritative: the ledger. What is remembered here between ticks is a copy, dropped with
+the leadership. A decision is one transaction (evidence, decision, new control state, its line in
+the log); the projection and the notification follow it, and the next tick makes good what they
+missed. A tick may come late or twice: windows are taken in once by `scored_to`, decisions once by
+their window's name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from rollout.core.decision import JobPath
+from rollout.core.errors import IllegalTransition, LeaseLost, StaleRevision
+from rollout.core.evidence.counts import NO_COUNTS, Counts
+from rollout.core.evidence.errors import EvidenceError
+from rollout.core.evidence.recovery_watch import is_slow
+from rollout.core.pilot.fleet import Member, entries, held_by_fleet
+from rollout.core.pilot.judge import Action, Judgement, hold_window, judge, not_yet
+from rollout.core.pilot.profile import LegacyProfile
+from rollout.core.pilot.situation import Situation
+from rollout.core.pilot.step import StepEvidence, Window
+from rollout.core.pilot.trial import (
+    Trial,
+    after_look,
+    begin,
+    cool_down,
+    follow,
+    trial_from,
+)
+from rollout.core.policy import Policies, Policy
+from rollout.core.stages import ControlState, Event, Stage, apply
+from rollout.ports import NewDecision, OpenCount, Recovery, TrialRow, Trials, WindowRow
+from rollout.service.incidents import COMMON, IncidentReport, Incidents
+from rollout.service.situations import Around, Situations, backlogs
+
+log = structlog.get_logger("rollout")
+
+WINDOWS_A_TICK = 20_000
+"""Rows of windows taken in at once; what is left comes with the next tick."""
+
+SPREAD_JOBS = 10_000
+"""Newest jobs whose keys are looked at, once in an hour of the policy's day."""
+
+CONFIRM_AFTER_S = 5.0
+"""After a revert, jobs admitted later than this must all have been routed to legacy."""
+
+_RECOVERIES_BACK = timedelta(days=28)
+"""Recoveries of legacy this far back give the median that a slow one is held against."""
+
+Notify = Callable[[str, str, str], None]
+"""Takes sub-pipeline, action and sentence of a decision; must not raise."""
+
+
+@dataclass(slots=True)
+class PilotsReport:
+    """What a tick's judgement did."""
+
+    windows: int = 0
+    decisions: list[tuple[str, Judgement]] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
+    profiles: Mapping[str, LegacyProfile] = field(default_factory=dict)
+    unconfirmed: list[str] = field(default_factory=list)
+    incidents: IncidentReport = field(default_factory=IncidentReport)
+    errors: list[str] = field(default_factory=list)
+
+
+class Pilots:
+    """Watches every sub-pipeline and decides for those on trial.
+
+    Args:
+        trials: The ledger.
+        situations: Gathers what a decision is made on.
+        policies: In force.
+        project: Copies changed control states to the store at once.
+        notify: Told of each decision that changed something.
+        incidents: Watches both paths and times how they heal.
+        owner: Names this controller in the lease.
+        ttl: Without a tick for this long another controller may lead.
+    """
+
+    def __init__(
+        self,
+        trials: Trials,
+        situations: Situations,
+        policies: Policies,
+        project: Callable[[Sequence[ControlState]], str | None],
+        notify: Notify,
+        incidents: Incidents,
+        owner: str,
+        ttl: timedelta,
+    ) -> None:
+        self._incidents = incidents
+        self._ledger = trials
+        self._situations = situations
+        self._policies = policies
+        self._project = project
+        self._notify = notify
+        self._owner = owner
+        self._ttl = ttl
+        self._token: int | None = None
+        self._held: dict[str, Trial] = {}
+        self._look_again: dict[str, datetime] = {}
+        self._spread_at: dict[str, datetime] = {}
+        self._unread: dict[str, int] = {}
+        self._recoveries_since: datetime | None = None
+
+    def lead(self, now: datetime) -> bool:
+        """Lead, or go on leading; False for a standby."""
+        token = self._ledger.take_lease(self._owner, now, self._ttl)
+        if token != self._token:
+            self._forget()
+            log.info("leads" if token is not None else "stands by", owner=self._owner, token=token)
+        self._token = token
+        return token is not None
+
+    def stop(self) -> None:
+        """Stop leading, so that a standby need not wait."""
+        if self._token is not None:
+            self._ledger.drop_lease(self._token)
+            self._token = None
+
+    def turn(
+        self, states: Sequence[ControlState], open_counts: Sequence[OpenCount], now: datetime
+    ) -> PilotsReport:
+        """Take in what is new and decide. Call it while leading.
+
+        Raises:
+            LedgerUnreachable: What was not written comes again with the next turn.
+        """
+        report = PilotsReport()
+        if self._token is None:
+            return report
+        try:
+            self._turn(self._token, states, open_counts, now, report)
+        except LeaseLost as error:
+            self._forget()
+            report.errors.append(str(error))
+        report.trials = list(self._held.values())
+        return report
+
+    def _turn(
+        self,
+        token: int,
+        states: Sequence[ControlState],
+        open_counts: Sequence[OpenCount],
+        now: datetime,
+        report: PilotsReport,
+    ) -> None:
+        by_name = {state.name: state for state in states}
+        if not self._held:
+            self._remember(self._ledger.trial_rows(), report)
+        days = {name: self._policies.of(name).day_s for name in by_name}
+        report.profiles = self._ledger.pass_time(now, days)
+        self._follow_all(token, by_name, report, now)
+        report.incidents = self._incidents.turn(token, sorted(by_name), now)
+        report.errors += report.incidents.errors
+        self._take_in(token, now, report)
+        waiting = backlogs([(one.name, one.path, one.state, one.jobs) for one in open_counts])
+        members = self._members(by_name)
+        for name, state in by_name.items():
+            around = Around(report.profiles.get(name, LegacyProfile()), waiting.get(name, 0))
+            decided = len(report.decisions)
+            self._consider(token, state, around, members, now, report)
+            if len(report.decisions) > decided:  # two never advance on the same reading
+                members = self._members(by_name)
+        self._grow_cohorts(token, by_name, members, now, report)
+
+    def _forget(self) -> None:
+        self._held.clear()
+        self._look_again.clear()
+        self._recoveries_since = None
+        self._incidents.forget()
+
+    def _remember(self, rows: Sequence[TrialRow], report: PilotsReport) -> None:
+        """Read the trials back; one that this release cannot read begins afresh."""
+        for row in rows:
+            name = row.columns["name"]
+            try:
+                self._held[name] = trial_from(row.columns, row.payload, self._policies.of(name))
+            except (EvidenceError, KeyError, ValueError, TypeError) as error:
+                report.errors.append(f"the trial of {name!r} begins afresh: {error}")
+                self._unread[name] = row.columns["version"]
+
+    # Evidence ----------------------------------------------------------------------------
+
+    def _follow_all(
+        self,
+        token: int,
+        states: Mapping[str, ControlState],
+        report: PilotsReport,
+        now: datetime,
+    ) -> None:
+        """Begin a step where scope, stage, build or fence have changed, whoever changed them."""
+        builds = self._ledger.builds()
+        changed = []
+        for name, state in states.items():
+            policy = self._policies.of(name)
+            profile = report.profiles.get(name, LegacyProfile())
+            built = builds.get(name, (None, None))
+            trial = self._held.get(name)
+            if trial is None:
+                after = begin(state, built, policy, profile.thresholds, now)
+                after = replace(after, version=self._unread.pop(name, 0))
+            else:
+                after = follow(trial, state, built, policy, profile.thresholds, now)
+                if profile.thresholds is not None and after.thresholds != profile.thresholds:
+                    after = replace(after, thresholds=profile.thresholds)
+            if after != trial:
+                changed.append(after)
+        self._save(token, changed)
+
+    def _take_in(self, token: int, now: datetime, report: PilotsReport) -> None:
+        """Take in the windows that are old enough, and recoveries of the concurrent path."""
+        rows = self._ledger.windows(now, WINDOWS_A_TICK)
+        if len(rows) == WINDOWS_A_TICK:
+            rows = _whole_windows(rows)
+        by_name: defaultdict[str, list[WindowRow]] = defaultdict(list)
+        for row in rows:
+            by_name[row.name].append(row)
+        changed = []
+        for name, mine in by_name.items():
+            trial = self._held.get(name)
+            if trial is None:
+                continue
+            profile = report.profiles.get(name, LegacyProfile())
+            pace = 86_400.0 / self._policies.of(name).day_s
+            for begin_at, end_at, window in _windows_of(mine, trial.thresholds is not None):
+                try:
+                    trial = trial.observe(window, begin_at, end_at, profile.failure_rate, pace)
+                except EvidenceError as error:
+                    report.errors.append(f"{name}: {error}")
+                    trial = replace(trial, scored_to=max(trial.scored_to, end_at))
+                report.windows += 1
+            changed.append(trial)
+        changed += self._take_in_recoveries(now, {one.name: one for one in changed})
+        self._save(token, list({one.name: one for one in changed}.values()))
+
+    def _take_in_recoveries(self, now: datetime, fresh: Mapping[str, Trial]) -> list[Trial]:
+        """Tell the recovery watch how concurrent paths healed since the last tick."""
+        watched = {
+            name: fresh.get(name, held) for name, held in self._held.items() if held.on_trial
+        }
+        if not watched:
+            return []
+        since = self._recoveries_since or min(_recovered_to(one) for one in watched.values())
+        changed: dict[str, Trial] = {}
+        for one in self._ledger.recoveries(None, since):
+            self._recoveries_since = one.at
+            trial = changed.get(one.name) or watched.get(one.name)
+            if trial is None or one.path is not JobPath.CONCURRENT:
+                continue
+            if one.at > _recovered_to(trial):
+                healed = self._ledger.recoveries(one.name, now - _RECOVERIES_BACK)
+                evidence = _with_recovery(trial, one, healed)
+                changed[one.name] = replace(trial, evidence=evidence, recovered_to=one.at)
+        return list(changed.values())
+
+    def _save(self, token: int, trials: Sequence[Trial]) -> None:
+        if trials:
+            self._ledger.save_trials(token, trials)
+            for trial in trials:
+                self._held[trial.name] = replace(trial, version=trial.version + 1)
+
+    # Decisions ---------------------------------------------------------------------------
+
+    def _consider(
+        self,
+        token: int,
+        state: ControlState,
+        around: Around,
+        members: Mapping[str, Member],
+        now: datetime,
+        report: PilotsReport,
+    ) -> None:
+        """Judge one sub-pipeline, if anything can have changed."""
+        name = state.name
+        trial, policy = self._held.get(name), self._policies.of(name)
+        if trial is None:
+            return
+        trial = self._confirm_revert(token, trial, now, report)
+        if state.stage is Stage.LEGACY or state.killed:
+            return
+        worse = _latched(trial)
+        if not worse and now < self._look_again.get(name, now):
+            return
+        self._look_again[name] = now + timedelta(seconds=trial.window_s)
+        if not worse and state.stage is Stage.GRADUATED and trial.said:
+            return
+        trial = self._measure_spread(trial, now)
+        around = replace(around, held=held_by_fleet(name, members, self._policies, now))
+        counted = bool(policy.jobs_min)
+        seen = self._situations.gather(trial, state, policy, around, now, totals=counted)
+        held = [one.kind for one in not_yet(policy, seen)]
+        if held and not worse and hold_window(trial.step, held) == trial.said:
+            return
+        if trial.on_trial and not counted:
+            seen = self._situations.gather(trial, state, policy, around, now)
+        made = judge(policy, seen)
+        if made.event is not None or made.look or made.window != trial.said:
+            self._act(token, policy, trial, seen, made, report)
+
+    def _act(
+        self,
+        token: int,
+        policy: Policy,
+        trial: Trial,
+        seen: Situation,
+        made: Judgement,
+        report: PilotsReport,
+    ) -> None:
+        """Record what was judged and carry it out."""
+        state, after = seen.state, trial
+        if made.event is not None:
+            try:
+                changed = apply(
+                    state, made.event, scope_bp=made.to_bp, seen_revision=state.revision
+                )
+            except IllegalTransition as error:
+                report.errors.append(str(error))
+                return
+            after = follow(
+                trial, changed, trial.identity.builds, policy, trial.thresholds, seen.now
+            )
+            after = replace(after, acted=str(made.action), acted_at=seen.now)
+            if made.action is Action.REVERT:
+                after = cool_down(after, policy, seen.now)
+        elif made.look:
+            after = after_look(trial, policy, seen.now)
+        else:
+            after = replace(trial, said=made.window)
+        if self._record(token, policy, seen, made, after, report):
+            report.decisions.append((trial.name, made))
+
+    def _record(
+        self,
+        token: int,
+        policy: Policy,
+        seen: Situation,
+        made: Judgement,
+        after: Trial,
+        report: PilotsReport,
+    ) -> bool:
+        inputs = {"policy": policy.model_dump(mode="json"), "situation": seen.to_json()}
+        decision = NewDecision(
+            name=seen.state.name,
+            at=seen.now,
+            window=made.window,
+            action=str(made.action),
+            sentence=made.sentence,
+            inputs=json.dumps(inputs, separators=(",", ":")),
+            answer=json.dumps(made.to_json(), separators=(",", ":")),
+            event=made.event,
+            to_bp=made.to_bp,
+            seen_revision=seen.state.revision,
+        )
+        try:
+            state = self._ledger.decide(token, decision, after)
+        except (StaleRevision, IllegalTransition) as error:
+            report.errors.append(str(error))  # somebody changed it just now; judged anew next tick
+            return False
+        if state is None:  # decided before: only what is remembered is brought up to date
+            self._save(token, [after])
+            return False
+        self._held[after.name] = replace(after, version=after.version + 1)
+        log.info("decided", name=after.name, action=str(made.action), why=made.sentence)
+        if made.event is not None:
+            not_projected = self._project([state])
+            if not_projected is not None:
+                report.errors.append(not_projected)
+        if made.event is not None or made.person:
+            self._notify(after.name, str(made.action), made.sentence)
+        return True
+
+    def _confirm_revert(
+        self, token: int, trial: Trial, now: datetime, report: PilotsReport
+    ) -> Trial:
+        """Hold a revert against what routing does since: a decision is not yet an effect."""
+        if trial.reverted_at is None or trial.on_trial:
+            return trial
+        since = trial.reverted_at + timedelta(seconds=CONFIRM_AFTER_S)
+        if now < since:
+            return trial
+        routed = self._ledger.routed_since(trial.name, since)
+        if routed.get(JobPath.CONCURRENT, 0):
+            report.unconfirmed.append(trial.name)
+            return trial
+        if not routed:
+            return trial
+        jobs = sum(routed.values())
+        said = f"routing confirms the revert: 0 of {jobs} jobs admitted since went concurrent"
+        confirmed = replace(trial, reverted_at=None)
+        window = f"{trial.step}/confirmed"
+        made = NewDecision(
+            trial.name, now, window, "confirm", said, "{}", "{}", None, None, trial.step_revision
+        )
+        if self._ledger.decide(token, made, confirmed) is None:
+            self._save(token, [confirmed])
+        else:
+            self._held[trial.name] = replace(confirmed, version=confirmed.version + 1)
+        log.info("revert confirmed", name=trial.name, jobs=jobs)
+        return self._held[trial.name]
+
+    def _measure_spread(self, trial: Trial, now: datetime) -> Trial:
+        """Look once an hour at how the jobs spread over routing keys."""
+        if not trial.on_trial or now < self._spread_at.get(trial.name, now):
+            return trial
+        self._spread_at[trial.name] = now + timedelta(seconds=max(trial.hour_s, trial.window_s))
+        spread = self._ledger.key_spread(trial.name, SPREAD_JOBS)
+        measured = replace(trial, design_effect=max(1.0, spread.design_effect))
+        self._held[trial.name] = measured
+        return measured
+
+    # The fleet ---------------------------------------------------------------------------
+
+    def _members(self, states: Mapping[str, ControlState]) -> dict[str, Member]:
+        """What the sub-pipelines have to know of each other."""
+        return {name: _member(state, self._held.get(name)) for name, state in states.items()}
+
+    def _grow_cohorts(
+        self,
+        token: int,
+        states: Mapping[str, ControlState],
+        members: Mapping[str, Member],
+        now: datetime,
+        report: PilotsReport,
+    ) -> None:
+        """Let the next members of a cohort enter, when its first has proved itself."""
+        for cohort in self._policies.cohorts:
+            names, said = entries(cohort, members, self._policies, now)
+            for name in names:
+                state, policy, trial = states[name], self._policies.of(name), self._held.get(name)
+                if trial is None or not policy.automatic:
+                    continue
+                profile = report.profiles.get(name, LegacyProfile())
+                seen = self._situations.gather(
+                    trial, state, policy, Around(profile), now, totals=False
+                )
+                event = Event.SHADOW if policy.shadow_pairs_min else Event.START
+                first = None if event is Event.SHADOW else policy.steps_bp(state.holdback_bp)[0]
+                made = Judgement(
+                    Action.ADVANCE,
+                    event,
+                    first,
+                    False,
+                    False,
+                    f"{trial.step}/enter",
+                    (),
+                    (),
+                    f"enters with its cohort {cohort.name!r}: {said}",
+                    first,
+                    None,
+                )
+                self._act(token, policy, trial, seen, made, report)
+
+
+def _latched(trial: Trial) -> bool:
+    """Whether a revert test has reached its limit."""
+    one = trial.evidence
+    return (
+        one.errors.latched or one.fast.latched or one.cycle.latched or one.recovery.latched
+    ) and trial.on_trial
+
+
+def _windows_of(
+    rows: Sequence[WindowRow], thresholds: bool
+) -> list[tuple[datetime, datetime, Window]]:
+    """Put both paths of each window together, oldest first."""
+    by_begin: defaultdict[datetime, dict[JobPath, WindowRow]] = defaultdict(dict)
+    for row in rows:
+        by_begin[row.begin][row.path] = row
+    windows = []
+    for begin_at in sorted(by_begin):
+        both = by_begin[begin_at]
+        new, old = both.get(JobPath.CONCURRENT), both.get(JobPath.LEGACY)
+        window = Window(
+            _counts(new, old, lambda row: row.failed),
+            _counts(new, old, lambda row: row.slow_median) if thresholds else None,
+            _counts(new, old, lambda row: row.slow_tail) if thresholds else None,
+            new.admitted if new else 0,
+            old.admitted if old else 0,
+            new.both_failed if new else 0,
+            (new.unjudged if new else 0) + (old.unjudged if old else 0),
+        )
+        windows.append((begin_at, next(iter(both.values())).end, window))
+    return windows
+
+
+def _counts(
+    new: WindowRow | None, old: WindowRow | None, hits: Callable[[WindowRow], int]
+) -> Counts:
+    counts = NO_COUNTS
+    if new is not None:
+        counts += Counts(new.jobs, hits(new), 0, 0)
+    if old is not None:
+        counts += Counts(0, 0, old.jobs, hits(old))
+    return counts
+
+
+def _whole_windows(rows: list[WindowRow]) -> list[WindowRow]:
+    """Leave out the newest window of a bounded read: its other path may be beyond the bound."""
+    newest = max(row.begin for row in rows)
+    return [row for row in rows if row.begin < newest] or rows
+
+
+def _with_recovery(trial: Trial, one: Recovery, healed: Sequence[Recovery]) -> StepEvidence:
+    """Judge one recovery of the concurrent path against legacy's median.
+
+    What both paths had at once was the world's fault, and says nothing.
+    """
+    if one.fault.startswith(COMMON):
+        return trial.evidence
+    if one.jobs_lost or one.seconds >= one.cap_s:
+        return trial.evidence.not_recovered()
+    legacy = sorted(other.seconds for other in healed if other.path is JobPath.LEGACY)
+    if not legacy or legacy[len(legacy) // 2] <= 0:
+        return trial.evidence
+    return trial.evidence.recovered(is_slow(one.seconds, legacy[len(legacy) // 2]))
+
+
+def _recovered_to(trial: Trial) -> datetime:
+    return trial.recovered_to or trial.began_at
+
+
+def _member(state: ControlState, trial: Trial | None) -> Member:
+    if trial is None:
+        return Member(state)
+    graduated = state.stage is Stage.GRADUATED
+    return Member(
+        state,
+        trial.began_at,
+        trial.acted_at if trial.acted == Action.ADVANCE else None,
+        trial.acted == Action.REVERT and state.stage is Stage.LEGACY,
+        trial.began_at if graduated else None,
+    )

@@ -1,0 +1,183 @@
+"""Gathers what a decision is made on; `why`, the controller and `replay` see the same value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rollout.core.decision import JobPath
+from rollout.core.evidence.counts import Counts
+from rollout.core.evidence.drill_pair import DrillPair
+from rollout.core.evidence.errors import BadDuration
+from rollout.core.evidence.promotion import overdispersion
+from rollout.core.pilot.profile import LegacyProfile
+from rollout.core.pilot.situation import Shadowed, Situation, Totals, WayBack
+from rollout.core.pilot.trial import Trial
+from rollout.core.policy import Policy
+from rollout.core.stages import ControlState, Stage
+from rollout.ports import HourRow, OpenSlow, Recovery, Trials
+
+ShadowSource = Callable[[str], Shadowed]
+
+
+def no_shadow(name: str) -> Shadowed:
+    """What shadow runs showed where none are run."""
+    return Shadowed()
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What is known beside the trial: legacy's profile, its waiting jobs, and the fleet's word."""
+
+    profile: LegacyProfile
+    backlog: int = 0
+    held: str | None = None
+
+
+class Situations:
+    """Reads the ledger and puts situations together."""
+
+    def __init__(self, trials: Trials, shadow: ShadowSource = no_shadow) -> None:
+        self._trials = trials
+        self._shadow = shadow
+
+    def gather(
+        self,
+        trial: Trial,
+        state: ControlState,
+        policy: Policy,
+        around: Around,
+        now: datetime,
+        *,
+        totals: bool = True,
+    ) -> Situation:
+        """Put the situation of one sub-pipeline together.
+
+        Args:
+            trial: What the controller remembers.
+            state: Control state that the trial follows.
+            policy: The policy in force.
+            around: What is known beside it.
+            now: Aware time.
+            totals: False leaves out the totals of the step, which cost most.
+        """
+        since = now - timedelta(seconds=policy.drills_max_age_days * policy.day_s)
+        healed = self._trials.recoveries(trial.name, since) if policy.drills_min else []
+        drills = [one for one in healed if one.kind == "drill" and _same_build(one, trial)]
+        return Situation(
+            now=now,
+            state=state,
+            step=trial.step,
+            began_at=trial.began_at,
+            looks=trial.looks,
+            look_at_day=trial.look_at_day,
+            evidence=trial.evidence,
+            rate_legacy=around.profile.failure_rate,
+            totals=self._totals(trial, now) if totals else Totals(),
+            thresholds_known=trial.thresholds is not None,
+            design_effect=trial.design_effect,
+            pairs=pairs_of(drills),
+            last_drill_at=drills[-1].at if drills else None,
+            way_back=way_back(around, now),
+            shadowed=self._shadow(trial.name) if state.stage is Stage.SHADOW else Shadowed(),
+            held=around.held,
+            cooldown_until=trial.cooldown_until,
+        )
+
+    def _totals(self, trial: Trial, now: datetime) -> Totals:
+        hours = self._trials.hours(trial.name, trial.step)
+        return totals_of(hours, self._trials.open_slow(trial, now))
+
+
+def _same_build(one: Recovery, trial: Trial) -> bool:
+    return one.version in (None, trial.identity.concurrent_build)
+
+
+def totals_of(hours: Sequence[HourRow], slow: Sequence[OpenSlow]) -> Totals:
+    """Add the hours of a step up; unfinished jobs that are slow already count as slow.
+
+    A job that failed on both paths counts against the concurrent path here (see `Totals`).
+    """
+    failures, medians, tails = _by_hour(hours)
+    median, tail = _sum(medians), _sum(tails)
+    for one in slow:
+        median = median + _one_sided(one.path, one.slow_median, one.slow_median)
+        tail = tail + _one_sided(one.path, one.slow_median, one.slow_tail)
+    return Totals(
+        _sum(failures),
+        median,
+        tail,
+        overdispersion(failures),
+        overdispersion(medians),
+        overdispersion(tails),
+        sum(hour.both_failed for hour in hours),
+        sum(hour.unjudged for hour in hours),
+    )
+
+
+def _by_hour(hours: Sequence[HourRow]) -> tuple[list[Counts], list[Counts], list[Counts]]:
+    """Give the counts of each hour: failures, slow at the median, slow at the tail."""
+    failures: dict[int, Counts] = {}
+    medians: dict[int, Counts] = {}
+    tails: dict[int, Counts] = {}
+    for one in hours:
+        jobs, failed = one.jobs + one.both_failed, one.failed + one.both_failed
+        nothing = Counts(0, 0, 0, 0)
+        failures[one.hour] = failures.get(one.hour, nothing) + _one_sided(one.path, jobs, failed)
+        medians[one.hour] = medians.get(one.hour, nothing) + _one_sided(
+            one.path, one.jobs, one.slow_median
+        )
+        tails[one.hour] = tails.get(one.hour, nothing) + _one_sided(
+            one.path, one.jobs, one.slow_tail
+        )
+    return list(failures.values()), list(medians.values()), list(tails.values())
+
+
+def _one_sided(path: JobPath, jobs: int, hits: int) -> Counts:
+    if path is JobPath.CONCURRENT:
+        return Counts(jobs, hits, 0, 0)
+    return Counts(0, 0, jobs, hits)
+
+
+def _sum(counts: Sequence[Counts]) -> Counts:
+    return sum(counts, Counts(0, 0, 0, 0))
+
+
+def pairs_of(drills: Sequence[Recovery]) -> tuple[DrillPair, ...]:
+    """Match the two halves of each drill; a half without the other compares nothing."""
+    halves: dict[str, dict[JobPath, Recovery]] = {}
+    for one in drills:
+        if one.pair_id is not None:
+            halves.setdefault(one.pair_id, {})[one.path] = one
+    pairs = []
+    for both in halves.values():
+        if len(both) == len(JobPath):
+            new, old = both[JobPath.CONCURRENT], both[JobPath.LEGACY]
+            cap_s = max(new.cap_s, old.cap_s)
+            try:
+                pairs.append(DrillPair(min(new.seconds, cap_s), min(old.seconds, cap_s), cap_s))
+            except BadDuration:
+                continue  # a time of 0 or under was never measured; the pair compares nothing
+    return tuple(pairs)
+
+
+def way_back(around: Around, now: datetime) -> WayBack:
+    """What legacy showed, as the readiness check takes it."""
+    profile = around.profile
+    age = profile.success_age(now)
+    return WayBack(
+        None if age is None else age.total_seconds(),
+        profile.capacity_per_s,
+        profile.finish_per_s,
+        around.backlog,
+    )
+
+
+def backlogs(counts: Sequence[tuple[str, JobPath, str, int]]) -> Mapping[str, int]:
+    """Jobs that wait on legacy, by sub-pipeline."""
+    waiting: dict[str, int] = {}
+    for name, path, state, jobs in counts:
+        if path is JobPath.LEGACY and state == "accepted":
+            waiting[name] = waiting.get(name, 0) + jobs
+    return waiting
