@@ -2,7 +2,7 @@
 
 Jobs of 20 ms go one after the other through a real legacy worker, in blocks that take turns: stage
 legacy, so that nothing is copied, and stage shadow, with a shadow worker whose path is healthy,
-hangs, fails or kills its process. The cycle time is the ledger's, submission to commit; the latency
+hangs, fails or kills its process, or does each in turn. The cycle time is the ledger's, submission to commit; the latency
 is the caller's, submission to result. Printed are the ratios of their medians, on against off.
 """
 
@@ -26,7 +26,8 @@ from rollout.wiring import Runtime
 
 REPORT = Path("reports/bench_shadow.json")
 RATIO_MAX = 1.02
-FAULTS = ("none", "hang", "fail", "kill")
+FAULTS = ("none", "hang", "fail", "kill", "mixed")
+MIXED = ("hang", "fail", "kill")
 NAME = "shadowed"
 SWITCH_S = 1.2
 """After a change of stage: the worker looks at it once a second."""
@@ -58,7 +59,8 @@ def block(pipeline: Any, runtime: Runtime, fault: str, jobs: int) -> list[tuple[
     taken = []
     for number in range(jobs):
         began = time.perf_counter()
-        result = pipeline.delay(number=number, fault=fault)
+        struck = MIXED[number % len(MIXED)] if fault == "mixed" else fault
+        result = pipeline.delay(number=number, fault=struck)
         result.get(timeout=60, interval=0.001)
         latency = time.perf_counter() - began
         record = runtime.ledger.job(result.id)
@@ -79,7 +81,7 @@ def measure(pipeline: Any, runtime: Runtime, fault: str, rounds: int, jobs: int)
                 event = Event.SHADOW if on else Event.REVERT
                 runtime.changes.change(NAME, event, "bench", "turn")
                 time.sleep(SWITCH_S)
-                block(pipeline, runtime, fault, 3)
+                block(pipeline, runtime, fault, 2)
             part = block(pipeline, runtime, fault, jobs)
             taken[on] += part
             turns[on].append(median(one[0] for one in part))
