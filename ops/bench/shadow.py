@@ -2,8 +2,9 @@
 
 Jobs of 20 ms go one after the other through a real legacy worker, in blocks that take turns: stage
 legacy, so that nothing is copied, and stage shadow, with a shadow worker whose path is healthy,
-hangs, fails or kills its process, or does each in turn. The cycle time is the ledger's, submission to commit; the latency
-is the caller's, submission to result. Printed are the ratios of their medians, on against off.
+hangs, fails or kills its process, or does each in turn. The cycle time is the ledger's, submission
+to commit; the latency is the caller's, submission to result. Printed are the ratios of their
+medians, on against off.
 """
 
 import argparse
