@@ -187,7 +187,13 @@ class Runtime:
         from rollout.service.why import Explanations
 
         return Explanations(
-            self.ledger, self.ledger, self.situations, self.policies, self.clock, self._lease
+            self.ledger,
+            self.ledger,
+            self.ledger,
+            self.situations,
+            self.policies,
+            self.clock,
+            self._lease,
         )
 
     def attempts(
