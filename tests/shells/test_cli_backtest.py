@@ -17,7 +17,10 @@ from tests.shells.conftest import House
 
 BEGIN = datetime(2026, 1, 5, 9, tzinfo=UTC)
 DAY_S = 3600.0
-POLICY = "[policy]\nday_s = 3600.0\ndrills_min = 0\nquiet = []\nbake_days = 1\nladder_bp = [2000, 4000, 9500]\n"
+POLICY = (
+    "[policy]\nday_s = 3600.0\ndrills_min = 0\nquiet = []\nbake_days = 1\n"
+    "ladder_bp = [2000, 4000, 9500]\n"
+)
 
 
 @pytest.fixture
