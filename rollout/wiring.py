@@ -256,6 +256,13 @@ class Runtime:
             self.settings.read_timeout_ms / 1000,
         )
 
+    @cached_property
+    def shadow_queue(self) -> ShadowQueue:
+        """The broker's shadow queues, for looking."""
+        from rollout.adapters.celery.shadow_queue import KombuShadowQueue
+
+        return KombuShadowQueue.of_url(self.settings.broker(self.app_broker_url))
+
     def shadow_publisher(self, queue: ShadowQueue) -> "ShadowPublisher":
         """Sends copies of legacy jobs, in a legacy worker."""
         from rollout.service.shadow_publish import ShadowLimits, ShadowPublisher
@@ -289,7 +296,7 @@ class Runtime:
 
     def close(self) -> None:
         """Close the connections of this process; what was never used is not built for it."""
-        for part in ("database", "control", "shadow_budget"):
+        for part in ("database", "control", "shadow_budget", "shadow_queue"):
             built: Any = self.__dict__.get(part)
             if built is not None:
                 built.close()
