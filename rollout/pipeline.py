@@ -17,13 +17,14 @@ from rollout.core.decision import JobPath
 from rollout.core.effects import Effects, read_effects
 from rollout.core.errors import DeclarationError, JobFailed, KeyMissing, KeyUnusable
 from rollout.core.stages import BP_ALL, HOLDBACK_BP
-from rollout.ports import Clock, Filing, Job, Ledger
+from rollout.ports import Clock, Filing, Job, Ledger, Trials
 from rollout.service.attempt import Attempts, Delivery, Done, Failed, ToLegacy, Wait
 from rollout.service.submit import UNFILED, Submit
 from rollout.wiring import Runtime, build
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,89}")
 _KEY_TYPES = (str, int, UUID)
+_VERSION_MAX = 100
 
 _STARS: dict[Any, str] = {
     inspect.Parameter.VAR_POSITIONAL: "*",
@@ -80,6 +81,7 @@ class SubPipeline:
         self._key = key
         self._given_runtime = runtime
         self._paths: dict[JobPath, Function] = {}
+        self.builds: dict[JobPath, str] = {}
         self._hook: Function | None = None
         self._task: Any = None
         if app is not None:
@@ -102,13 +104,19 @@ class SubPipeline:
 
     # Declaring -------------------------------------------------------------------------------
 
-    def legacy(self, function: Function) -> Function:
-        """Declare the legacy path: what runs today."""
-        return self._declare(JobPath.LEGACY, function)
+    def legacy(self, function: Function | None = None, *, version: str | None = None) -> Any:
+        """Declare the legacy path: what runs today; `version` as in `concurrent`."""
+        return self._declared_as(JobPath.LEGACY, function, version)
 
-    def concurrent(self, function: Function) -> Function:
-        """Declare the concurrent path: what is on trial."""
-        return self._declare(JobPath.CONCURRENT, function)
+    def concurrent(self, function: Function | None = None, *, version: str | None = None) -> Any:
+        """Declare the concurrent path: what is on trial.
+
+        Args:
+            function: The path; `@concurrent` and `@concurrent(version="7")` both work.
+            version: Names this build of it. When workers with another one start, the evidence of
+                the step begins anew: it was about something else.
+        """
+        return self._declared_as(JobPath.CONCURRENT, function, version)
 
     def commit(self, function: Function) -> Function:
         """Declare the commit hook `(value, job)`: the only place that touches the world."""
@@ -124,6 +132,19 @@ class SubPipeline:
             )
         self._hook = function
         return function
+
+    def _declared_as(self, path: JobPath, function: Function | None, version: str | None) -> Any:
+        if version is not None:
+            if not isinstance(version, str) or not 0 < len(version) <= _VERSION_MAX:
+                raise DeclarationError(
+                    f"version of {self.name!r} must be text of 1..{_VERSION_MAX} characters, "
+                    f"got {version!r}",
+                    "a commit or a release number does",
+                )
+            self.builds[path] = version
+        if function is None:
+            return lambda given: self._declare(path, given)
+        return self._declare(path, function)
 
     def _declare(self, path: JobPath, function: Function) -> Function:
         self._plain(function)
@@ -336,6 +357,11 @@ class SubPipeline:
     @property
     def ledger(self) -> Ledger:
         """The ledger."""
+        return self.runtime.ledger
+
+    @property
+    def trials(self) -> Trials:
+        """The ledger, as far as builds are announced to it."""
         return self.runtime.ledger
 
     @property

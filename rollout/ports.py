@@ -17,7 +17,7 @@ from rollout.core.routing import Reading
 from rollout.core.stages import ControlState, Event
 
 if TYPE_CHECKING:  # the way of a job never needs them
-    from rollout.core.excursion import PathSample
+    from rollout.core.excursion import PathSample, Watch
     from rollout.core.pilot.profile import LegacyProfile
     from rollout.core.pilot.trial import Trial
 
@@ -655,6 +655,22 @@ class Trials(Protocol):
 
     def decision(self, decision_id: int) -> DecisionRecord:
         """Read one decision. Raises UnknownDecision."""
+        ...
+
+    def watches(self) -> "Mapping[tuple[str, JobPath], Watch]":
+        """Read what is known of each path's normal state and incidents."""
+        ...
+
+    def save_watches(
+        self,
+        token: int,
+        watches: "Mapping[tuple[str, JobPath], Watch]",
+        recoveries: Sequence[Recovery],
+    ) -> None:
+        """Write watches and the incidents that have ended, in one transaction.
+
+        Raises LeaseLost when another controller leads; then nothing is written.
+        """
         ...
 
     def add_recovery(self, recovery: Recovery) -> None:

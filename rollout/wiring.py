@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from os import getpid
 from pathlib import Path
@@ -149,14 +150,21 @@ class Runtime:
     def pilots(self) -> "Pilots":
         """The controller's judgement."""
         from rollout.adapters.notify import Notifier
+        from rollout.core.excursion import Rules
+        from rollout.service.incidents import Incidents
         from rollout.service.pilots import Pilots
 
+        # The watch over incidents keeps the default policy's days, as a rehearsal compresses them.
+        day = timedelta(seconds=self.policies.default.day_s)
+        window = max(day / 1440, timedelta(seconds=1))
+        incidents = Incidents(self.ledger, window, Rules(cap=day, settle=day, memory=7 * day))
         return Pilots(
             self.ledger,
             self.situations,
             self.policies,
             self.changes.project,
             Notifier(self.settings.notify_urls),
+            incidents,
             self._owner,
             # Over before the heartbeat is, so that a standby beats in time and no job is sent to
             # legacy by a change of leaders.

@@ -1,4 +1,4 @@
-"""Jobs by the thousand for the controller's tests: straight into the ledger, on a hand-set clock."""
+"""Jobs by the thousand for the controller's tests, straight into the ledger."""
 
 import random
 from collections.abc import Callable

@@ -33,7 +33,7 @@ def decided(world: World, action: str) -> list[DecisionRecord]:
 
 
 def test_equal_paths_climb_one_step_a_week(world: World) -> None:
-    """A path that is no worse: after seven full days, not before, the scope grows to the next step, by a recorded look."""
+    """No worse: after seven full days, not before, the scope grows, by a recorded look."""
     stream = begin(world)
     stream.slow_concurrent = 0.9  # so that a week of these few jobs is enough to show it
     stream.days(6.5)
