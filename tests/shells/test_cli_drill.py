@@ -50,7 +50,9 @@ BAD = {
     "too many jobs": (("jobs = 3 }", "jobs = 9 }"), "must be 1..5 (its blast radius), got 9"),
     "two targets": (("jobs = 3 }", "jobs = 3, share = 1 }"), "must be a share, a number of jobs"),
     "no TOML": (("name =", "name"), "is not TOML"),
-    "wrong abort": (("deadline_s = 60", "deadline_s = 60\nabort = { failed_share_max = 7 }"), "0..1"),
+    "wrong abort": (
+        ("deadline_s = 60", "deadline_s = 60\nabort = { failed_share_max = 7 }"), "0..1"
+    ),
 }  # fmt: skip
 
 
