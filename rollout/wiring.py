@@ -110,7 +110,13 @@ class Runtime:
         from rollout.service.drill import Drills
 
         return Drills(
-            self.ledger, self.control, self.plans, self.clock, failing_stub, say or _say_nothing
+            self.ledger,
+            self.control,
+            self.plans,
+            self.changes,
+            self.clock,
+            failing_stub,
+            say or _say_nothing,
         )
 
     @cached_property

@@ -1,7 +1,7 @@
 """What came of one drill on one path: the figures of its journal's last line."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -26,6 +26,8 @@ class Result(StrEnum):
     """The fault met no job, so nothing was measured."""
     ABORTED = "aborted"
     """The drill was broken off, and its fault with it; nothing was measured."""
+    DONE = "done"
+    """The kill switch was thrown, timed and lifted; it is no recovery to compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Score:
         jobs_lost: Hurt jobs without an outcome at the end; must be 0.
         jobs_kept: Hurt jobs that failed for good and are kept for a person.
         effects_twice: Hurt jobs that were committed more than once; must be 0.
+        more: Figures that only this kind of drill has.
     """
 
     drill_id: str
@@ -57,6 +60,7 @@ class Score:
     jobs_lost: int = 0
     jobs_kept: int = 0
     effects_twice: int = 0
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def measured(self) -> bool:

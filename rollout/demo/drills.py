@@ -51,7 +51,7 @@ DEADLINE_S = 600.0
 
 def the_drills() -> list[Drill]:
     """One drill per fault; short, because the machine has others to do."""
-    given: dict[Fault, dict[str, Any]] = {
+    given: dict[Fault | Exercise, dict[str, Any]] = {
         Fault.RAISE: {},
         Fault.DELAY: {"fault_s": 2.0},
         Fault.HANG: {"duration_s": 5.0, "target": Target(jobs=2)},
@@ -62,8 +62,10 @@ def the_drills() -> list[Drill]:
         Fault.LEDGER_CUT: {"target": Target(worker="one")},
         Fault.LOCK: {"fault_s": 2.0, "target": Target(jobs=1)},
         Fault.DOWNSTREAM: {},
+        Fault.WAY_BACK: {"paths": (JobPath.CONCURRENT,)},
+        Exercise.KILL_SWITCH: {"paths": (JobPath.CONCURRENT,), "blast_radius_jobs": 20},
     }
-    assert set(given) == set(Fault), "every fault has its drill"
+    assert set(given) == {*Fault, Exercise.KILL_SWITCH}, "every fault has its drill"
     return [
         Drill(
             **{
@@ -190,7 +192,7 @@ class Ground:
 def main(arguments: Sequence[str] = ()) -> int:
     """Run the drills. Returns the exit code: 0 when no job was lost and none done twice."""
     parser = argparse.ArgumentParser(prog="drills")
-    words = [str(fault) for fault in (*Fault, Exercise.KILL_SWITCH, Exercise.WAY_BACK)]
+    words = [str(fault) for fault in (*Fault, Exercise.KILL_SWITCH)]
     parser.add_argument("--fault", action="append", choices=words)
     parser.add_argument("--report", type=Path, default=Path("reports/drills.json"))
     parser.add_argument("--folder", type=Path, default=Path(".rollout/drills"))

@@ -11,16 +11,19 @@ from typing import Protocol
 from uuid import uuid4
 
 from rollout.core.decision import JobPath
-from rollout.core.drill import Drill
+from rollout.core.drill import Drill, Exercise
 from rollout.core.drill_errors import DrillRefused
 from rollout.core.drill_score import Score
+from rollout.core.errors import RolloutError
 from rollout.core.fault import Fault
 from rollout.core.routing import why_closed
 from rollout.core.stages import BP_ALL
 from rollout.drill_ports import DrillEvent, DrillLedger, DrillPlans
 from rollout.ports import Clock, ControlStore, Ledger, Recovery
+from rollout.service.change import Changes
 from rollout.service.drill_faults import PlantedFault, Stub
 from rollout.service.drill_journal import Journal
+from rollout.service.drill_kill import KillDrill
 from rollout.service.drill_run import DrillRun, Injector
 from rollout.service.drill_steady import (
     Normal,
@@ -74,6 +77,7 @@ class Drills:
         ledger: DrillingLedger,
         control: ControlStore,
         plans: DrillPlans,
+        changes: Changes,
         clock: Clock,
         stub: Stub,
         say: Callable[[DrillEvent], None] = lambda event: None,
@@ -82,6 +86,7 @@ class Drills:
         self._ledger = ledger
         self._control = control
         self._plans = plans
+        self._changes = changes
         self._clock = clock
         self._stub = stub
         self._say = say
@@ -101,7 +106,8 @@ class Drills:
         try:
             normal = learn(self._ledger, drill, self._clock.now())
             for path in drill.paths:
-                must_reach(drill, normal, path)
+                if drill.fault is not Exercise.KILL_SWITCH:
+                    must_reach(drill, normal, path)
             if len(drill.paths) == 1:
                 score = self._leg(drill, drill.paths[0], normal, None, actor)
                 return self._keep(drill, (score,), None)
@@ -178,6 +184,7 @@ class Drills:
     def _leg(
         self, drill: Drill, path: JobPath, normal: Normal, pair_id: str | None, actor: str
     ) -> Score:
+        """Run it on one path; what could not begin is in the journal as refused."""
         drill_id = uuid4().hex
         journal = Journal(self._ledger, self._clock, drill_id, drill.sub_pipeline, self._say)
         journal.write(
@@ -188,22 +195,44 @@ class Drills:
             bands={str(one): band.to_json() for one, band in normal.bands.items()},
             jobs_per_s=round(normal.rates[path], 4),
         )
-        injector = self._injectors(drill) or PlantedFault(
-            drill, self._plans, self._clock, self._stub
-        )
-        run = DrillRun(
+        try:
+            return self._runner(drill, drill_id, path, normal, journal, actor).run()
+        except RolloutError as error:
+            journal.write("ended", result="refused", sentence=str(error))
+            raise
+
+    def _runner(
+        self,
+        drill: Drill,
+        drill_id: str,
+        path: JobPath,
+        normal: Normal,
+        journal: Journal,
+        actor: str,
+    ) -> DrillRun | KillDrill:
+        if drill.fault is Exercise.KILL_SWITCH:
+            return KillDrill(
+                drill,
+                drill_id,
+                self._changes,
+                self._ledger,
+                self._ledger,
+                self._clock,
+                journal,
+                actor,
+            )
+        return DrillRun(
             drill,
             drill_id,
             path,
             normal,
-            injector,
+            self._injectors(drill) or PlantedFault(drill, self._plans, self._clock, self._stub),
             self._ledger,
             self._control,
             self._clock,
             journal,
             lambda: self._open_jobs(drill.sub_pipeline),
         )
-        return run.run()
 
     def _open_jobs(self, name: str) -> int:
         return sum(count.jobs for count in self._ledger.open_counts() if count.name == name)

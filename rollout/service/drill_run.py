@@ -15,7 +15,7 @@ from rollout.core.claims import JobRecord
 from rollout.core.decision import JobPath
 from rollout.core.drill import Drill
 from rollout.core.drill_score import Result, Score, last_finished, score_of, struck_at
-from rollout.core.errors import ControlStoreUnreachable, LedgerUnreachable
+from rollout.core.errors import ControlStoreUnreachable, LedgerUnreachable, RolloutError
 from rollout.core.excursion import PathSample
 from rollout.core.healing import Healing
 from rollout.core.routing import Reading
@@ -95,7 +95,7 @@ class DrillRun:
         try:
             self._journal.write("fault on", fault=str(drill.fault), until=_iso(self._fault_until))
             self._on = True
-            self._injector.on(self._id, self._path, self._fault_until)
+            self._begin_fault()
             recovered_at = self._watch()
         except KeyboardInterrupt:
             self._aborted = "a person interrupted it"
@@ -105,6 +105,14 @@ class DrillRun:
         finally:
             self._end_fault("the drill is over")
         return self._close(recovered_at)
+
+    def _begin_fault(self) -> None:
+        try:
+            self._injector.on(self._id, self._path, self._fault_until)
+        except RolloutError:
+            self._on = False
+            self._ledger.end_span(self._id, self._clock.now())
+            raise
 
     # Watching ------------------------------------------------------------------------------
 

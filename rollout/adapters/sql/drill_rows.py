@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import RowMapping, func, insert, or_, select, text, union_all, update
@@ -19,7 +19,6 @@ from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.errors import UnknownSubPipeline
 from rollout.core.excursion import PathSample
-from rollout.core.fault import Fault
 from rollout.core.way import step
 from rollout.drill_ports import DrillEvent
 
@@ -45,7 +44,7 @@ class DrillRows:
 
     # What a worker does ------------------------------------------------------------------
 
-    def mark_drilled(self, job_id: str, drill_id: str, fault: Fault, now: datetime) -> bool:
+    def mark_drilled(self, job_id: str, drill_id: str, fault: str, now: datetime) -> bool:
         """Note that a drill hurts this job; False when it is not filed, or was hurt before."""
         line = step(now, "drilled", drill=drill_id, fault=fault)
         with self._db.write() as connection:
@@ -89,6 +88,16 @@ class DrillRows:
     def drilled_jobs(self, drill_id: str) -> list[JobRecord]:
         """Read the jobs that a drill hurt, with their ways, without their envelopes."""
         query = select(*_RECORDED).where(job.c.drill == drill_id).order_by(job.c.accepted_at)
+        with self._db.read() as connection:
+            return [record_of(row) for row in connection.execute(query).mappings()]
+
+    def jobs_since(self, name: str, since: datetime) -> list[JobRecord]:
+        """Read the jobs admitted since an hour before then, without their envelopes."""
+        query = (
+            select(*_RECORDED)
+            .where(job.c.name == name, job.c.accepted_at >= since - timedelta(hours=1))
+            .order_by(job.c.accepted_at)
+        )
         with self._db.read() as connection:
             return [record_of(row) for row in connection.execute(query).mappings()]
 
