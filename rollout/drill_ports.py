@@ -84,6 +84,12 @@ class DrillLedger(JobMarker, Protocol):
         """Read the jobs that a drill hurt, with their ways, without their envelopes."""
         ...
 
+    def mark_victims(
+        self, name: str, path: JobPath, drill_id: str, since: datetime, now: datetime
+    ) -> int:
+        """Mark jobs that a path has failed since then, and that no worker marked; how many."""
+        ...
+
     def jobs_since(self, name: str, since: datetime) -> list[JobRecord]:
         """Read the jobs admitted since an hour before then, without their envelopes."""
         ...

@@ -3,7 +3,7 @@
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -14,7 +14,10 @@ from rollout.cli.output import listing, say, show, show_json
 from rollout.cli.session import opened
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rollout.core.drill import Drill
+    from rollout.core.gameday import GameDay
     from rollout.drill_ports import DrillEvent
     from rollout.wiring import Runtime
 
@@ -39,31 +42,53 @@ def run(
     ctx: typer.Context,
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="Drill in TOML or YAML.", show_default=False),
+        typer.Argument(
+            metavar="FILE",
+            help="Drill or game day in TOML or YAML, or a Chaos Toolkit experiment in JSON.",
+            show_default=False,
+        ),
     ],
     pair: Annotated[
         bool, typer.Option("--pair", help="On both paths, one after the other, in random order.")
     ] = False,
+    report: Annotated[
+        Path, typer.Option(help="Folder that the report of a game day is written to.")
+    ] = Path("reports/gameday"),
     actor: Actor = "",
     as_json: AsJson = False,
 ) -> None:
-    """Run a drill; ctrl-C ends it and takes its fault away."""
+    """Run a drill or a game day; ctrl-C ends it and takes its fault away."""
     from rollout.adapters.drill_file import read_file
-    from rollout.core.drill import read_drill
+    from rollout.core.gameday import is_game_day, read_game_day
 
-    drill = read_drill(read_file(file), f"drill {file.name}")
+    values = read_file(file)
     _end_on_sigterm()
+    if is_game_day(values):
+        day = read_game_day(values, f"game day {file.name}")
+        with opened(ctx) as runtime:
+            _play(runtime, day, report, who(actor))
+        return
+    drill = _read_one(values, file)
     with opened(ctx) as runtime:
         _run_one(runtime, _both(drill) if pair else drill, who(actor), as_json)
 
 
+def _read_one(values: "Mapping[str, Any]", file: Path) -> "Drill":
+    if file.suffix == ".json":
+        from rollout.adapters.chaos_toolkit import read_experiment
+
+        return read_experiment(values, f"experiment {file.name}")
+    from rollout.core.drill import read_drill
+
+    return read_drill(values, f"drill {file.name}")
+
+
 def _run_one(runtime: "Runtime", drill: "Drill", actor: str, as_json: bool) -> None:
-    drills = runtime.drills(None if as_json else lambda event: say(event_line(event)))
+    drills = runtime.drills(None if as_json else _tell)
     try:
         report = drills.run(drill, coin(), actor)
     except KeyboardInterrupt:
-        say("interrupted; the fault is off")
-        raise typer.Exit(ExitCode.PARTLY) from None
+        _interrupted()
     if as_json:
         show_json({"pair_id": report.pair_id, "scores": [one.facts() for one in report.scores]})
     else:
@@ -72,6 +97,30 @@ def _run_one(runtime: "Runtime", drill: "Drill", actor: str, as_json: bool) -> N
             say(f"{score.path}: {score.sentence}")
     if not report.clean:
         raise typer.Exit(ExitCode.FOUND)
+
+
+def _play(runtime: "Runtime", day: "GameDay", folder: Path, actor: str) -> None:
+    from rollout.service.gameday import play
+
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        report = play(day, runtime.drills(_tell), runtime.ledger, runtime.clock, coin, actor)
+    except KeyboardInterrupt:
+        _interrupted()
+    for name, content in report.files.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    say(f"report      {folder / 'gameday.md'} and {folder / 'gameday.html'}")
+    if not report.clean:
+        raise typer.Exit(ExitCode.FOUND)
+
+
+def _tell(event: "DrillEvent") -> None:
+    say(event_line(event))
+
+
+def _interrupted() -> NoReturn:
+    say("interrupted; the fault is off")
+    raise typer.Exit(ExitCode.PARTLY) from None
 
 
 def _both(drill: "Drill") -> "Drill":

@@ -124,12 +124,17 @@ class Drill:
         return {name: value for name, value in asdict(self).items() if name != "experiment"}
 
 
-def read_drill(values: Mapping[str, Any], where: str = "the drill") -> Drill:
+def read_drill(
+    values: Mapping[str, Any],
+    where: str = "the drill",
+    experiment: Mapping[str, Any] | None = None,
+) -> Drill:
     """Read a declaration.
 
     Args:
         values: As TOML or YAML gives it.
         where: What to call it in errors.
+        experiment: The Chaos Toolkit experiment that is its fault.
 
     Raises:
         BadDrill: A value is missing, unknown or cannot be; says which, and what to write.
@@ -147,7 +152,7 @@ def read_drill(values: Mapping[str, Any], where: str = "the drill") -> Drill:
     for name in ("name", "sub_pipeline"):
         if not isinstance(given[name], str) or not given[name].strip():
             raise BadDrill(f"{name!r} of {where} must be text, got {given[name]!r}", "name it")
-    return Drill(**given)
+    return Drill(**given, experiment=experiment)
 
 
 _WHY = {

@@ -15,6 +15,10 @@ SECONDS_MIN = 0.001
 """A recovery takes some time: the recovery test compares logarithms."""
 
 
+FROM_OUTSIDE = "from outside"
+"""Fault of a mark that was made after a job had failed under an experiment."""
+
+
 class Result(StrEnum):
     """How a drill ended, one sentence each."""
 
@@ -128,7 +132,7 @@ def _result(
 ) -> tuple[Result, str]:
     if aborted is not None:
         return Result.ABORTED, f"Broken off: {aborted}."
-    if not jobs:
+    if not jobs and recovered_at is None:
         return Result.NOBODY_HURT, "The fault met no job that it could hurt."
     if recovered_at is not None:
         return Result.HEALED, f"Jobs hurt: {len(jobs)}; all have an outcome, the path is healed."
@@ -153,6 +157,8 @@ def failed_at(record: JobRecord) -> datetime | None:
     """When the job first failed or moved after it was hurt; None while it only waits."""
     lines = read_way(record.way)
     struck = [at for at, line in enumerate(lines) if line["what"] == "drilled"]
+    if struck and lines[struck[0]].get("fault") == FROM_OUTSIDE:
+        struck = [0]  # it was marked because it had failed
     for line in lines[struck[0] + 1 :] if struck else []:
         # Behind a cut line nobody could note that the job moved; its next start shows it.
         elsewhere = line["what"] == "started" and line["path"] != record.assigned_path

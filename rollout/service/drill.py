@@ -133,34 +133,8 @@ class Drills:
     # Guards --------------------------------------------------------------------------------
 
     def _may(self, drill: Drill, path: JobPath) -> None:
-        """Raise DrillRefused, with everything that does not need the traffic."""
-        name = drill.sub_pipeline
-        state = self._ledger.control(name)
-        reading = self._control.read(name)
-        if state.killed or reading.killed or reading.killed_all:
-            raise DrillRefused(name, "it is killed", f"rearm {name!r} first")
-        if state.frozen:
-            raise DrillRefused(name, "it is frozen", f"unfreeze {name!r} first")
-        if isinstance(drill.fault, Fault) and not drill.fault.repeats_no_effect:
-            effects = self._ledger.effects(name)
-            if not effects.repeatable:
-                raise DrillRefused(
-                    name,
-                    f"its effects are 'unsafe' and {str(drill.fault)!r} would repeat them",
-                    "only 'delay' and 'store_cut' leave an unsafe job's effects alone",
-                )
-        if path is JobPath.CONCURRENT:
-            closed = why_closed(reading)
-            if closed is not None or state.scope_bp == 0:
-                raise DrillRefused(
-                    name,
-                    f"no job runs on the concurrent path ({closed or 'its scope is 0'})",
-                    f"`rollout status {name}` shows its stage; drill the legacy path, or start it",
-                )
-        elif state.scope_bp == BP_ALL:
-            raise DrillRefused(
-                name, "no job is routed to legacy", "keep a holdback, or drill the other path"
-            )
+        fault = drill.fault if isinstance(drill.fault, Fault) else None
+        may_plant(self._ledger, self._control, drill.sub_pipeline, path, fault)
 
     def _reserve(self, drill: Drill, owner: str) -> list[str]:
         """Have the sub-pipeline, and what else it takes, for the length of the drill."""
@@ -291,6 +265,41 @@ class Drills:
             version=self._ledger.builds().get(drill.sub_pipeline, (None, None))[1],
             jobs_hurt=score.jobs_hurt,
             jobs_lost=score.jobs_lost,
+        )
+
+
+def may_plant(
+    ledger: DrillingLedger, control: ControlStore, name: str, path: JobPath, fault: Fault | None
+) -> None:
+    """Check everything that does not need the traffic.
+
+    Raises:
+        DrillRefused, UnknownSubPipeline: It may not be drilled now.
+    """
+    state = ledger.control(name)
+    reading = control.read(name)
+    if state.killed or reading.killed or reading.killed_all:
+        raise DrillRefused(name, "it is killed", f"rearm {name!r} first")
+    if state.frozen:
+        raise DrillRefused(name, "it is frozen", f"unfreeze {name!r} first")
+    repeats = fault is not None and not fault.repeats_no_effect
+    if repeats and not ledger.effects(name).repeatable:
+        raise DrillRefused(
+            name,
+            f"its effects are 'unsafe' and {str(fault)!r} would repeat them",
+            "only 'delay', 'store_cut' and 'way_back' leave an unsafe job's effects alone",
+        )
+    if path is JobPath.CONCURRENT:
+        closed = why_closed(reading)
+        if closed is not None or state.scope_bp == 0:
+            raise DrillRefused(
+                name,
+                f"no job runs on the concurrent path ({closed or 'its scope is 0'})",
+                f"`rollout status {name}` shows its stage; drill the legacy path, or start it",
+            )
+    elif state.scope_bp == BP_ALL:
+        raise DrillRefused(
+            name, "no job is routed to legacy", "keep a holdback, or drill the other path"
         )
 
 
