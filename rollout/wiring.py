@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, cast
 from rollout.adapters.celery.queues import KombuQueues
 from rollout.adapters.clock import SystemClock
 from rollout.adapters.memory.control_store import MemoryControlStore
+from rollout.adapters.memory.shadow_budget import MemoryShadowBudget
+from rollout.adapters.redis_shadow import RedisShadowBudget
 from rollout.adapters.redis_store import RedisControlStore
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.core.errors import WrongSettings
 from rollout.drill_ports import DrillEvent, DrillPlans
-from rollout.ports import Clock, ControlStore, Queues
+from rollout.ports import Clock, ControlStore, Queues, ShadowBudget, ShadowQueue
 from rollout.service.attempt import Attempts
 from rollout.service.change import Changes
 from rollout.service.router import Router
@@ -32,6 +34,8 @@ if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
     from rollout.service.drill import Drills
     from rollout.service.drill_run import Injector
     from rollout.service.pilots import Pilots
+    from rollout.service.shadow import ShadowRuns
+    from rollout.service.shadow_publish import ShadowPublisher
     from rollout.service.situations import Situations
     from rollout.service.tick import Tick
 
@@ -157,9 +161,15 @@ class Runtime:
     @cached_property
     def situations(self) -> "Situations":
         """Gathers what a decision is made on."""
+        from rollout.core.pilot.situation import Shadowed
+        from rollout.service.shadow import shadow_findings
         from rollout.service.situations import Situations
 
-        return Situations(self.ledger)
+        def shadowed(name: str) -> Shadowed:
+            found = shadow_findings(self.ledger, name)
+            return Shadowed(found.pairs, found.errors, (found.outputs, found.time))
+
+        return Situations(self.ledger, shadowed)
 
     @cached_property
     def pilots(self) -> "Pilots":
@@ -202,9 +212,48 @@ class Runtime:
             self.plans,
         )
 
+    @cached_property
+    def shadow_budget(self) -> ShadowBudget:
+        """Counts shadow copies over all workers."""
+        url = self.settings.control(self.app_broker_url)
+        if url.startswith("memory:"):
+            return MemoryShadowBudget(self.clock)
+        return RedisShadowBudget(
+            url,
+            self.settings.key_prefix,
+            self.settings.connect_timeout_ms / 1000,
+            self.settings.read_timeout_ms / 1000,
+        )
+
+    def shadow_publisher(self, queue: ShadowQueue) -> "ShadowPublisher":
+        """Sends copies of legacy jobs, in a legacy worker."""
+        from rollout.service.shadow_publish import ShadowLimits, ShadowPublisher
+
+        given = self.settings
+        limits = ShadowLimits(
+            shadow_bp=given.shadow_bp,
+            split_bp=given.shadow_split_bp,
+            again_bp=given.shadow_again_bp,
+            rate_per_s=given.shadow_rate,
+            per_day=given.shadow_daily_max,
+            backlog_max=given.shadow_backlog_max,
+            limit_s=given.shadow_limit_s,
+        )
+        return ShadowPublisher(self.control, self.shadow_budget, queue, self.clock, limits)
+
+    @cached_property
+    def shadow_runs(self) -> "ShadowRuns":
+        """Runs shadows, in a shadow worker."""
+        from rollout.service.shadow import ShadowRuns
+
+        limit = timedelta(seconds=self.settings.shadow_limit_s)
+        return ShadowRuns(
+            self.control, self.ledger, self.ledger, self.clock, self.settings.keep, limit
+        )
+
     def close(self) -> None:
         """Close the connections of this process; what was never used is not built for it."""
-        for part in ("database", "control"):
+        for part in ("database", "control", "shadow_budget"):
             built: Any = self.__dict__.get(part)
             if built is not None:
                 built.close()
