@@ -15,9 +15,9 @@ from typing import Any
 from uuid import uuid4
 
 from rollout.core.decision import JobPath
-from rollout.core.drill import Drill, read_drill
+from rollout.core.drill_errors import DrillRefused
 from rollout.core.excursion import Band, PathSample
-from rollout.core.fault import Fault
+from rollout.core.fault import Fault, FaultPlan
 from rollout.wiring import Runtime, build
 
 __all__ = [
@@ -108,7 +108,6 @@ def plant_fault(
     Raises:
         RolloutError: It cannot be planted; nothing was changed.
     """
-    from rollout.core.fault import FaultPlan
     from rollout.service.drill import may_plant
 
     with _opened() as runtime:
@@ -116,8 +115,6 @@ def plant_fault(
         until = runtime.clock.now() + timedelta(seconds=duration_s)
         plan = FaultPlan(uuid4().hex, name, (JobPath(path),), Fault(fault), until, jobs_max, **more)
         if not runtime.plans.plant(plan, timedelta(seconds=duration_s)):
-            from rollout.core.drill_errors import DrillRefused
-
             raise DrillRefused(name, "a fault is planted here", "`rollout drill stop` ends it")
         return plan.drill_id
 
@@ -150,50 +147,7 @@ def hypothesis(name: str, window_s: float = 10.0, windows_before: int = 20) -> d
     Raises:
         DrillRefused: Too little traffic to say what is normal, or it is not steady now.
     """
-    from rollout.service.drill_steady import learn
+    from rollout.service.drill_hypothesis import hypothesis as made
 
     with _opened() as runtime:
-        drill = _any_drill(name, window_s, windows_before)
-        normal = learn(runtime.ledger, drill, runtime.clock.now())
-    return {
-        "title": f"{name} is in its steady state",
-        "probes": [
-            {
-                "type": "probe",
-                "name": f"{name}: {path} is inside its band",
-                "tolerance": True,
-                "provider": {
-                    "type": "python",
-                    "module": __name__,
-                    "func": "path_is_inside",
-                    "arguments": {
-                        "name": name,
-                        "path": str(path),
-                        "window_s": window_s,
-                        "error_rate_max": band.error_rate_max,
-                        "p95_s_max": band.p95_s_max,
-                        "oldest_s_max": band.oldest_s_max,
-                    },
-                },
-            }
-            for path, band in normal.bands.items()
-        ],
-    }
-
-
-def _any_drill(name: str, window_s: float, windows_before: int) -> Drill:
-    """A drill that is never run: its windows say what is normal."""
-    return read_drill(
-        {
-            "name": "hypothesis",
-            "sub_pipeline": name,
-            "path": "both",
-            "fault": "raise",
-            "duration_s": window_s,
-            "blast_radius_jobs": 1,
-            "deadline_s": 10 * window_s,
-            "window_s": window_s,
-            "windows_before": windows_before,
-            "windows_with_jobs_min": min(6, windows_before),
-        }
-    )
+        return made(runtime.ledger, runtime.clock, name, window_s, windows_before)

@@ -9,7 +9,7 @@ import typer
 
 from rollout.cli.drill_view import event_line, event_values, journal_table, list_rows, score_table
 from rollout.cli.exit_codes import ExitCode
-from rollout.cli.options import Actor, AnyName, AsJson, Limit, OneOrAll, who
+from rollout.cli.options import Actor, AnyName, AsJson, Limit, Name, OneOrAll, who
 from rollout.cli.output import listing, say, show, show_json
 from rollout.cli.session import opened
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rollout.core.drill import Drill
     from rollout.core.gameday import GameDay
     from rollout.drill_ports import DrillEvent
+    from rollout.service.drill_schedule import Schedule
     from rollout.wiring import Runtime
 
 drill_app = typer.Typer(
@@ -32,7 +33,7 @@ DrillId = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
-    for command in (run, stop, show_one, journal):
+    for command in (run, stop, show_one, journal, schedule, hypothesis):
         drill_app.command("show" if command is show_one else command.__name__)(command)
     drill_app.command("list")(list_all)
     app.add_typer(drill_app)
@@ -147,6 +148,75 @@ def _end_on_sigterm() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, on_signal)
+
+
+def schedule(
+    ctx: typer.Context,
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Drills to choose from.", show_default=False),
+    ],
+    jitter_s: Annotated[
+        float, typer.Option(min=0, help="Longest random wait before a drill, in seconds.")
+    ] = 600.0,
+    look_s: Annotated[float, typer.Option(min=0.1, help="Pause between two looks.")] = 60.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once and say what was found.")] = False,
+) -> None:
+    """Run overdue drills as pairs, when the policy's calendars allow it; ctrl-C ends it."""
+    from secrets import randbelow
+
+    from rollout.adapters.drill_file import read_file
+    from rollout.service.drill_schedule import Schedule
+
+    declared = [_both(_read_one(read_file(file), file)) for file in files]
+    _end_on_sigterm()
+    with opened(ctx) as runtime:
+        made = Schedule(
+            declared,
+            runtime.drills(_tell),
+            runtime.ledger,
+            runtime.clock,
+            runtime.policies.of,
+            lambda: randbelow(1_000_000) / 1_000_000,
+            coin,
+            jitter_s,
+        )
+        try:
+            _look_again_and_again(made, runtime, look_s, once)
+        except KeyboardInterrupt:
+            _interrupted()
+
+
+def _look_again_and_again(made: "Schedule", runtime: "Runtime", look_s: float, once: bool) -> None:
+    from rollout.core.errors import ControlStoreUnreachable, LedgerUnreachable
+
+    last = ""
+    while True:
+        try:
+            found = made.look()
+        except (LedgerUnreachable, ControlStoreUnreachable) as error:
+            if once:
+                raise
+            found = str(error)
+        text = found if isinstance(found, str) else f"ran {found.drill.name!r}"
+        if text != last:
+            say(text)
+            last = text
+        if once:
+            return
+        runtime.clock.sleep(look_s)
+
+
+def hypothesis(
+    ctx: typer.Context,
+    name: Name,
+    window_s: Annotated[float, typer.Option(min=0.1, help="Seconds of one window.")] = 10.0,
+) -> None:
+    """Print the steady state of NAME, as it is now, as a Chaos Toolkit hypothesis."""
+    from rollout.service.drill_hypothesis import hypothesis as made
+
+    with opened(ctx, servers="") as runtime:
+        show_json(made(runtime.ledger, runtime.clock, name, window_s))
 
 
 def stop(ctx: typer.Context, name: OneOrAll = None) -> None:
