@@ -42,7 +42,10 @@ class DrillPlans(Protocol):
         ...
 
     def reserve(self, resource: str, owner: str, ttl: timedelta) -> str | None:
-        """Have a resource for one drill, for at most `ttl`; the owner that has it already."""
+        """Have a resource for one drill, for `ttl` from now on; another owner that has it.
+
+        The owner itself renews it so.
+        """
         ...
 
     def release(self, resource: str, owner: str) -> None:
