@@ -51,11 +51,12 @@ class Lease:
 
     def sleep(self, seconds: float) -> None:
         """Wait, and renew in between."""
-        until = self._clock.monotonic() + seconds
-        while (rest := until - self._clock.monotonic()) > 0:
+        while seconds > 0:
             if self._clock.monotonic() - self._renewed >= RENEW_S:
                 self._renew()
-            self._clock.sleep(min(rest, RENEW_S))
+            part = min(seconds, RENEW_S)
+            self._clock.sleep(part)
+            seconds -= part
 
     def _renew(self) -> None:
         self._renewed = self._clock.monotonic()
