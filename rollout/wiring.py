@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
     from rollout.service.shadow_publish import ShadowPublisher
     from rollout.service.situations import Situations
     from rollout.service.tick import Tick
+    from rollout.service.why import Explanations
 
 
 @dataclass
@@ -175,25 +176,33 @@ class Runtime:
     def pilots(self) -> "Pilots":
         """The controller's judgement."""
         from rollout.adapters.notify import Notifier
-        from rollout.core.excursion import Rules
-        from rollout.service.incidents import Incidents
+        from rollout.service.incidents import incidents_of
         from rollout.service.pilots import Pilots
 
-        # The watch over incidents keeps the default policy's days, as a rehearsal compresses them.
-        day = timedelta(seconds=self.policies.default.day_s)
-        window = max(day / 1440, timedelta(seconds=1))
-        incidents = Incidents(self.ledger, window, Rules(cap=day, settle=day, memory=7 * day))
         return Pilots(
             self.ledger,
             self.situations,
             self.policies,
             self.changes.project,
             Notifier(self.settings.notify_urls),
-            incidents,
+            incidents_of(self.ledger, self.policies.default),
             self._owner,
-            # Over before the heartbeat is, so that a standby beats in time and no job is sent to
-            # legacy by a change of leaders.
-            self.settings.supervision * 0.6,
+            self._lease,
+        )
+
+    @property
+    def _lease(self) -> timedelta:
+        # Over before the heartbeat is, so that a standby beats in time and no job is sent to
+        # legacy by a change of leaders.
+        return self.settings.supervision * 0.6
+
+    @cached_property
+    def explanations(self) -> "Explanations":
+        """Why each sub-pipeline stands where it stands."""
+        from rollout.service.why import Explanations
+
+        return Explanations(
+            self.ledger, self.ledger, self.situations, self.policies, self.clock, self._lease
         )
 
     def attempts(

@@ -61,6 +61,20 @@ class UnknownDecision(RolloutError):
         )
 
 
+class UnreadableDecision(RolloutError):
+    """A decision whose stored inputs this release cannot read; nothing can be recomputed."""
+
+    def __init__(self, decision_id: int, cause: Exception) -> None:
+        self.decision_id = decision_id
+        self.cause = cause
+        super().__init__(
+            f"decision {decision_id} must hold inputs and answer as this release stores them, "
+            f"got: {type(cause).__name__}: {cause}",
+            f"`rollout decision {decision_id}` shows what is stored; replay it with the release "
+            "that made it",
+        )
+
+
 class LeaseLost(RolloutError):
     """Another controller leads; what this one meant to write was not written."""
 

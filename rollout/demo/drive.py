@@ -33,10 +33,10 @@ from rollout.pipeline import SubPipeline
 from rollout.settings import CONFIG_FILE, Settings, read_settings
 from rollout.worker.machine import Machine
 
-RATE_PER_S = 20.0
+RATE_PER_S = 12.0
 FINISH_PER_S = 80.0
 """When the script is over, the rest flows as fast as two cores take it."""
-DEADLINE_S = 480.0
+DEADLINE_S = 540.0
 
 
 def drive(folder: Path, report_file: Path) -> int:

@@ -13,13 +13,13 @@ TOML = f"""\
 day_s = {DAY_S:.4f}
 ladder_bp = {list(LADDER_BP)}
 quiet = []
-jobs_min = 60
-drills_min = 6
+jobs_min = 50
+drills_min = 8
 drills_max_age_days = 365.0
 shadow_pairs_min = {SHADOW_PAIRS}
 legacy_headroom_min = 0.5
 margins = [
-  {{ scope_bp_max = 10000, error_ratio = 1.5, error_absolute = 0.08, median_shift = 25, \
+  {{ scope_bp_max = 10000, error_ratio = 1.5, error_absolute = 0.12, median_shift = 25, \
 tail_shift = 60, recovery_ratio = 3.0 }},
 ]
 """

@@ -30,7 +30,7 @@ from rollout.worker.machine import Machine
 ACTOR = "demo"
 LEARN_S = 14.0
 """Legacy alone: its day of cycle times, and one whole span of what it can carry."""
-PAIRS = 6
+PAIRS = 8
 DRILL = Drill(
     name="a few jobs raise",
     sub_pipeline=NAME,
@@ -38,8 +38,8 @@ DRILL = Drill(
     fault=Fault.RAISE,
     duration_s=1.0,
     blast_radius_jobs=4,
-    deadline_s=20.0,
-    window_s=0.5,
+    deadline_s=30.0,
+    window_s=1.0,
     windows_before=12,
     windows_with_jobs_min=6,
     windows_inside=2,
@@ -124,7 +124,7 @@ class Acts:
         return any(group.runs >= 3 and "rows" in group.signature for group in groups)
 
     def _drill(self) -> None:
-        """Six paired drills: the same fault on both paths, in an order drawn by chance."""
+        """Paired drills: the same fault on both paths, in an order drawn by chance."""
         pairs, refused = 0, ""
         while pairs < PAIRS:
             self._look_after(f"{PAIRS} drills ({refused})")

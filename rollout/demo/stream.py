@@ -60,7 +60,7 @@ class Stream:
         """Whether every part is submitted. Raises what the thread met."""
         if self._error is not None:
             raise self._error
-        return not self._thread.is_alive()
+        return self._thread.ident is not None and not self._thread.is_alive()
 
     def submit(self, day: str, origin: str, part: int | None, fault: str | None = None) -> None:
         """Submit one job beside the stream's own."""

@@ -13,7 +13,6 @@ from math import exp, isfinite, log
 from typing import Any
 
 import numpy as np
-from scipy.stats import permutation_test
 
 from rollout.core.evidence.detectable import smallest
 from rollout.core.evidence.drill_pair import DrillPair
@@ -53,6 +52,8 @@ def sign_flip(differences: Sequence[float]) -> float:
             list(differences),
             "leave out pairs that were not measured",
         )
+    from scipy.stats import permutation_test  # a second to load, and most questions need none
+
     if len(differences) == 1:  # scipy needs two samples; one pair has two flips
         return 0.5 if differences[0] < 0 else 1.0
 
