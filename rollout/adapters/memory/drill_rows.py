@@ -11,7 +11,6 @@ from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.errors import UnknownSubPipeline
 from rollout.core.excursion import PathSample
-from rollout.core.fault import Fault
 from rollout.core.way import step
 from rollout.drill_ports import DrillEvent
 
@@ -27,7 +26,7 @@ class DrillRows:
 
     # What a worker does ------------------------------------------------------------------
 
-    def mark_drilled(self, job_id: str, drill_id: str, fault: Fault, now: datetime) -> bool:
+    def mark_drilled(self, job_id: str, drill_id: str, fault: str, now: datetime) -> bool:
         """Note that a drill hurts this job; False when it is not filed, or was hurt before."""
         with self._rows as rows:
             record = rows.jobs.get(job_id)
