@@ -103,6 +103,13 @@ def test_the_oldest_open_job_has_its_age(ledger: SqlLedger) -> None:
     assert [sample.oldest_s for sample in seen(ledger)] == [60.0, 10.0]
 
 
+def test_a_job_that_is_not_due_is_not_open(ledger: SqlLedger) -> None:
+    """It is to start later, or came after the window's end."""
+    declared(ledger)
+    ledger.file([filing("later", at=at(1), not_before=at(90)), filing("after", L, at=at(70))])
+    assert seen(ledger) == [PathSample.idle(END)] * 2
+
+
 def test_what_says_nothing_about_a_path_is_left_out(ledger: SqlLedger) -> None:
     """Moved by a kill, failed on both, a drill's, tried by hand, routed by nobody, clock back."""
     declared(ledger)
