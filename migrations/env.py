@@ -3,7 +3,11 @@
 from alembic import context
 from sqlalchemy import create_engine
 
-from rollout.adapters.sql import pilot_tables  # noqa: F401  # its tables join the metadata
+from rollout.adapters.sql import (  # noqa: F401  # their tables join the metadata
+    drill_tables,
+    pilot_tables,
+    shadow_tables,
+)
 from rollout.adapters.sql.tables import metadata
 
 

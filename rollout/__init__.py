@@ -8,16 +8,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rollout.core.compare import Comparison
     from rollout.core.decision import Decision, JobPath, Reason
     from rollout.core.errors import RolloutError
     from rollout.core.stages import Stage
     from rollout.pipeline import SubPipeline
     from rollout.ports import Job
+    from rollout.service.hurt import downstream
     from rollout.wiring import Runtime, build
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Comparison": "rollout.core.compare",
     "Decision": "rollout.core.decision",
     "Job": "rollout.ports",
     "JobPath": "rollout.core.decision",
@@ -27,9 +30,11 @@ _HOME = {
     "Stage": "rollout.core.stages",
     "SubPipeline": "rollout.pipeline",
     "build": "rollout.wiring",
+    "downstream": "rollout.service.hurt",
 }
 
 __all__ = [
+    "Comparison",
     "Decision",
     "Job",
     "JobPath",
@@ -39,6 +44,7 @@ __all__ = [
     "Stage",
     "SubPipeline",
     "build",
+    "downstream",
 ]
 
 

@@ -157,8 +157,9 @@ def _field_at(model: type[BaseModel], loc: Sequence[int | str]) -> tuple[type[Ba
 def _unknown(table: str, key: str, unknown: str, value: Any, owner: type[BaseModel]) -> WrongPolicy:
     known = [name for name in owner.model_fields if (owner, name) != (Cohort, "name")]
     hint = "`rollout policy show` lists all" if owner is Policy else f"it has {', '.join(known)}"
-    guess = _guess(unknown, known)
-    if isinstance(value, Mapping) and table == "policy" and not key and not guess:
+    at_the_top = table == "policy" and not key
+    guess = _guess(unknown, [*known, SUB_PIPELINE] if at_the_top else known)
+    if at_the_top and isinstance(value, Mapping) and not guess:
         guess = f", did you mean [policy.{SUB_PIPELINE}.{unknown}]?"
     return WrongPolicy(table, f"{key} has no key {unknown!r}{guess}".lstrip(), hint)
 
@@ -178,4 +179,6 @@ def _shown(value: Any) -> str:
     """A value as a message can carry it."""
     if isinstance(value, date | time):
         return value.isoformat()
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} = {_shown(one)}" for key, one in value.items())
     return f"{value!r:.80}"

@@ -2,21 +2,26 @@
 
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from os import getpid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rollout.adapters.celery.queues import KombuQueues
 from rollout.adapters.clock import SystemClock
 from rollout.adapters.memory.control_store import MemoryControlStore
+from rollout.adapters.memory.shadow_budget import MemoryShadowBudget
+from rollout.adapters.redis_shadow import RedisShadowBudget
 from rollout.adapters.redis_store import RedisControlStore
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.core.errors import WrongSettings
-from rollout.ports import Clock, ControlStore, Queues
+from rollout.drill_ports import DrillEvent, DrillPlans
+from rollout.ports import Clock, ControlStore, Queues, ShadowBudget, ShadowQueue
 from rollout.service.attempt import Attempts
 from rollout.service.change import Changes
 from rollout.service.router import Router
@@ -25,7 +30,10 @@ from rollout.settings import Settings, read_settings
 
 if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
     from rollout.core.policy import Policies
+    from rollout.service.drill import Drills
     from rollout.service.pilots import Pilots
+    from rollout.service.shadow import ShadowRuns
+    from rollout.service.shadow_publish import ShadowPublisher
     from rollout.service.situations import Situations
     from rollout.service.tick import Tick
 
@@ -72,6 +80,11 @@ class Runtime:
             self.settings.read_timeout_ms / 1000,
         )
 
+    @property
+    def plans(self) -> DrillPlans:
+        """The control store's drills: every store that is built above keeps them."""
+        return cast(DrillPlans, self.control)
+
     @cached_property
     def queues(self) -> Queues:
         """The broker."""
@@ -94,6 +107,15 @@ class Runtime:
     def changes(self) -> Changes:
         """What people and the controller do."""
         return Changes(self.ledger, self.control, self.queues, self.clock)
+
+    def drills(self, say: "Callable[[DrillEvent], None] | None") -> "Drills":
+        """Runs drills; `say` is told each line of their journals. Workers never load them."""
+        from rollout.adapters.stub import failing_stub
+        from rollout.service.drill import Drills
+
+        return Drills(
+            self.ledger, self.control, self.plans, self.clock, failing_stub, say or _say_nothing
+        )
 
     @cached_property
     def tick(self) -> "Tick":
@@ -124,22 +146,35 @@ class Runtime:
     @cached_property
     def situations(self) -> "Situations":
         """Gathers what a decision is made on."""
+        from rollout.core.pilot.situation import Shadowed
+        from rollout.service.shadow import shadow_findings
         from rollout.service.situations import Situations
 
-        return Situations(self.ledger)
+        def shadowed(name: str) -> Shadowed:
+            found = shadow_findings(self.ledger, name)
+            return Shadowed(found.pairs, found.errors, (found.outputs, found.time))
+
+        return Situations(self.ledger, shadowed)
 
     @cached_property
     def pilots(self) -> "Pilots":
         """The controller's judgement."""
         from rollout.adapters.notify import Notifier
+        from rollout.core.excursion import Rules
+        from rollout.service.incidents import Incidents
         from rollout.service.pilots import Pilots
 
+        # The watch over incidents keeps the default policy's days, as a rehearsal compresses them.
+        day = timedelta(seconds=self.policies.default.day_s)
+        window = max(day / 1440, timedelta(seconds=1))
+        incidents = Incidents(self.ledger, window, Rules(cap=day, settle=day, memory=7 * day))
         return Pilots(
             self.ledger,
             self.situations,
             self.policies,
             self.changes.project,
             Notifier(self.settings.notify_urls),
+            incidents,
             self._owner,
             # Over before the heartbeat is, so that a standby beats in time and no job is sent to
             # legacy by a change of leaders.
@@ -153,15 +188,64 @@ class Runtime:
     ) -> Attempts:
         """Runs deliveries; `passes` and `forgets` are the queue engine's own exceptions."""
         return Attempts(
-            self.control, self.ledger, self.clock, self.settings.silent_after, passes, forgets
+            self.control,
+            self.ledger,
+            self.clock,
+            self.settings.silent_after,
+            passes,
+            forgets,
+            self.plans,
+        )
+
+    @cached_property
+    def shadow_budget(self) -> ShadowBudget:
+        """Counts shadow copies over all workers."""
+        url = self.settings.control(self.app_broker_url)
+        if url.startswith("memory:"):
+            return MemoryShadowBudget(self.clock)
+        return RedisShadowBudget(
+            url,
+            self.settings.key_prefix,
+            self.settings.connect_timeout_ms / 1000,
+            self.settings.read_timeout_ms / 1000,
+        )
+
+    def shadow_publisher(self, queue: ShadowQueue) -> "ShadowPublisher":
+        """Sends copies of legacy jobs, in a legacy worker."""
+        from rollout.service.shadow_publish import ShadowLimits, ShadowPublisher
+
+        given = self.settings
+        limits = ShadowLimits(
+            shadow_bp=given.shadow_bp,
+            split_bp=given.shadow_split_bp,
+            again_bp=given.shadow_again_bp,
+            rate_per_s=given.shadow_rate,
+            per_day=given.shadow_daily_max,
+            backlog_max=given.shadow_backlog_max,
+            limit_s=given.shadow_limit_s,
+        )
+        return ShadowPublisher(self.control, self.shadow_budget, queue, self.clock, limits)
+
+    @cached_property
+    def shadow_runs(self) -> "ShadowRuns":
+        """Runs shadows, in a shadow worker."""
+        from rollout.service.shadow import ShadowRuns
+
+        limit = timedelta(seconds=self.settings.shadow_limit_s)
+        return ShadowRuns(
+            self.control, self.ledger, self.ledger, self.clock, self.settings.keep, limit
         )
 
     def close(self) -> None:
         """Close the connections of this process; what was never used is not built for it."""
-        for part in ("database", "control"):
+        for part in ("database", "control", "shadow_budget"):
             built: Any = self.__dict__.get(part)
             if built is not None:
                 built.close()
+
+
+def _say_nothing(event: DrillEvent) -> None:
+    """Keep a journal to the ledger."""
 
 
 def build(*, app_broker_url: str | None = None, **settings: Any) -> Runtime:

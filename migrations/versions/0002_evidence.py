@@ -46,6 +46,12 @@ def _create_pilot() -> None:
         sa.Column("payload", sa.Text, nullable=False),
     )
     op.create_table(
+        "path_watch",
+        sa.Column("name", sa.String(100), primary_key=True),
+        sa.Column("path", sa.String(12), primary_key=True),
+        sa.Column("payload", sa.Text, nullable=False),
+    )
+    op.create_table(
         "evidence_hour",
         sa.Column("name", sa.String(100), primary_key=True),
         sa.Column("step", sa.Integer, primary_key=True),
@@ -138,6 +144,7 @@ def downgrade() -> None:
         "lease",
         "decision",
         "evidence_hour",
+        "path_watch",
         "legacy_profile",
         "pilot",
     ):

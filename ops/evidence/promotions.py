@@ -11,10 +11,10 @@ from rollout.core.evidence import sample_ratio
 from rollout.core.evidence.betting import Margin
 from rollout.core.evidence.buckets import GROWTH
 from rollout.core.evidence.counts import Counts
+from rollout.core.evidence.drill_pair import DrillPair
 from rollout.core.evidence.margins import StepMargin, margin_for
 from rollout.core.evidence.promote import PROOFS, decide
 from rollout.core.evidence.promotion import LOOKS_MAX, Z_LIMIT, overdispersion, score
-from rollout.core.evidence.recovery import DrillPair
 from rollout.core.evidence.recovery import finding as recovery_finding
 from rollout.core.evidence.verdict import Finding, Verdict
 

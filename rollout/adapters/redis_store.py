@@ -5,6 +5,7 @@ Keys, under a prefix (`rollout:` by default):
     control:<name>   JSON of the control state, written only over an older revision
     kill:<name>      JSON of the latched kill; `kill` alone is `kill --all`
     supervision      owner of the last heartbeat; expires when no controller lives
+    drill:<name>     a drill's planted fault; expires by itself (see `redis_drills.py`)
 
 Kill latches have keys of their own, so that a projection that was under way when the kill came
 cannot undo it. The client is opened at first use and redis-py gives each forked process its own
@@ -23,8 +24,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from rollout.adapters.redis_drills import RedisDrillPlans
 from rollout.core.decision import Reason
 from rollout.core.errors import ControlStoreUnreachable, WrongSettings
+from rollout.core.fault import read_plan
 from rollout.core.routing import Reading
 from rollout.core.stages import BP_ALL, ControlState, Stage
 from rollout.ports import Kill
@@ -55,7 +58,7 @@ _FIELDS = tuple(field.name for field in fields(ControlState))
 def open_client(url: str, connect_timeout_s: float, read_timeout_s: float) -> "Redis":
     """Open a client that never waits longer than its two timeouts and never repeats a command."""
     return Redis.from_url(
-        url,
+        _as_redis_py(url),
         socket_connect_timeout=connect_timeout_s,
         socket_timeout=read_timeout_s,
         retry=Retry(NoBackoff(), 0),
@@ -67,8 +70,8 @@ def open_client(url: str, connect_timeout_s: float, read_timeout_s: float) -> "R
     )
 
 
-class RedisControlStore:
-    """`ports.ControlStore` on a Redis or Valkey server.
+class RedisControlStore(RedisDrillPlans):
+    """`ports.ControlStore` and `drill_ports.DrillPlans` on a Redis or Valkey server.
 
     Args:
         url: `redis://host:port/db`, also `rediss://` and `unix://`.
@@ -91,7 +94,7 @@ class RedisControlStore:
     ) -> None:
         self._url = url
         self._prefix = prefix
-        make = client or (lambda: open_client(_as_redis_py(url), connect_timeout_s, read_timeout_s))
+        make = client or (lambda: open_client(url, connect_timeout_s, read_timeout_s))
         try:
             self._redis: Any = make()
         except ValueError as error:
@@ -102,6 +105,7 @@ class RedisControlStore:
             ) from error
         self._forward = self._redis.register_script(_FORWARD)
         self._unlatch = self._redis.register_script(_UNLATCH)
+        self._register_drill_scripts()
         self._parsed: dict[str, _Parsed] = {}
 
     @property
@@ -123,15 +127,16 @@ class RedisControlStore:
         return f"{self._prefix}supervision"
 
     def read(self, name: str) -> Reading:
-        """Read state, both kill latches and supervision in one round trip; never raises."""
+        """Read state, kill latches, supervision and drill in one round trip; never raises."""
         keys = [
             self._control_key(name),
             self._kill_key(name),
             self._kill_key(None),
             self._supervision_key,
+            self._plan_key(name),
         ]
         try:
-            text, killed, killed_all, supervised = self._redis.mget(keys)
+            text, killed, killed_all, supervised, plan = self._redis.mget(keys)
         except (RedisError, OSError, UnicodeError):
             return Reading(None, doubt=Reason.UNREACHABLE)
         state, doubt = self._state(name, text)
@@ -141,6 +146,7 @@ class RedisControlStore:
             killed_all=killed_all is not None,
             supervised=supervised is not None,
             doubt=doubt,
+            plan=None if plan is None else read_plan(name, plan),
         )
 
     def _state(self, name: str, text: str | None) -> tuple[ControlState | None, Reason | None]:
@@ -201,7 +207,7 @@ class RedisControlStore:
     def may_forget(self) -> str | None:
         """Name the eviction policy that may drop a kill latch; None when there is none.
 
-        Policies that spare keys without expiry are safe: only the heartbeat has one.
+        Policies that spare keys without expiry are safe: only heartbeat and drills have one.
         """
         memory = self._ask(lambda: self._redis.info("memory"))
         policy = str(memory.get("maxmemory_policy", ""))

@@ -9,6 +9,7 @@ from rollout import __version__
 from rollout.cli import (
     control_commands,
     doctor,
+    drill_commands,
     history_view,
     job_commands,
     kill_command,
@@ -81,6 +82,7 @@ for commands in (
     job_commands,
     policy_commands,
     doctor,
+    drill_commands,
     run_commands,
 ):
     commands.register(app)

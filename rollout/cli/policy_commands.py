@@ -51,7 +51,7 @@ def check(
     error_rate: ErrorRate = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look for contradictions, steps out of reach, steps the traffic cannot prove."""
+    """Look for contradictions and for steps that can never be proved."""
     from rollout.policies import parse_policies
     from rollout.service.policy_check import (
         Assumed,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rollout.service.policy_check import Checked, Known
 
 _STYLES = {"error": "bold red", "warning": "yellow", "advice": "cyan"}
+_WORDS = {"advice": ("piece of advice", "pieces of advice")}
 
 
 def report(checked: "Checked", wrong: Sequence[RolloutError], as_json: bool) -> bool:
@@ -57,12 +58,12 @@ def _print(finding: dict[str, str | None]) -> None:
 
 def _sum(findings: Sequence[dict[str, str | None]]) -> str:
     """How many of each level: "1 error, 2 warnings"."""
-    counts = {level: sum(one["level"] == level for one in findings) for level in _STYLES}
-    counted = [
-        f"{count} {level}" if count == 1 or level == "advice" else f"{count} {level}s"
-        for level, count in counts.items()
-        if count
-    ]
+    counted = []
+    for level in _STYLES:
+        count = sum(finding["level"] == level for finding in findings)
+        one, more = _WORDS.get(level, (level, f"{level}s"))
+        if count:
+            counted.append(f"{count} {one if count == 1 else more}")
     return ", ".join(counted) or "nothing found"
 
 
@@ -77,6 +78,7 @@ def shown(
     values = policy.model_dump(mode="json")
     sources = {field: source_of(policies, name, field) for field in values}
     declared = known.holdback_bp(name)
+    is_declared = name is not None and name in (known.states or ())
     steps = policy.steps_bp(declared)
     cohort = None if name is None else policies.cohort_of(name)
     held, free = blocked_by(policy, now), next_free(policy, now)
@@ -98,13 +100,13 @@ def shown(
     say(f"policy of {name or 'every sub-pipeline without one of its own'}", "bold")
     show(
         listing(
-            ("", "value", "from"),
-            ((field, _value(policy, field), sources[field]) for field in values),
-            1,
+            ("", "from", "value"),
+            ((field, sources[field], _value(policy, field)) for field in values),
+            2,
         )
     )
     say("")
-    show(facts(_meaning(policy, name, steps, declared, held, free)))
+    show(facts(_meaning(policy, is_declared, steps, declared, held, free)))
     for line in _together(policies, cohort):
         say(line)
     if known.unanswered is not None:
@@ -121,7 +123,11 @@ def _value(policy: "Policy", field: str) -> str:
             for row in value
         )
     if field == "freezes":
-        lines = [f"{one.begin} to {one.end}{': ' + one.why if one.why else ''}" for one in value]
+        lines = [
+            f"{one.begin:%Y-%m-%d %H:%M} to {one.end:%Y-%m-%d %H:%M}"
+            f"{': ' + one.why if one.why else ''}"
+            for one in value
+        ]
         return "\n".join(lines) or "-"
     if field == "quiet":
         return "\n".join(str(one) for one in value) or "-"
@@ -134,7 +140,7 @@ def _value(policy: "Policy", field: str) -> str:
 
 def _meaning(
     policy: "Policy",
-    name: str | None,
+    is_declared: bool,
     steps: tuple[int, ...],
     declared: int,
     held: str | None,
@@ -142,7 +148,7 @@ def _meaning(
 ) -> list[tuple[str, str]]:
     kept = percent(declared if policy.holdback_bp is None else policy.holdback_bp)
     if policy.holdback_bp is None:
-        kept += ", as declared" if name else ", unless the code declares another"
+        kept += ", as declared" if is_declared else ", unless the code declares another"
     rows = [
         ("steps", ", ".join(percent(step) for step in steps) or "none"),
         ("holdback", kept),

@@ -117,9 +117,9 @@ class Quiet(BaseModel):
 
     def covers(self, local: datetime) -> bool:
         """Whether the wall clock shows a quiet time."""
-        return WEEKDAYS[local.weekday()] in self.days and (
-            self.begin <= f"{local:%H:%M}" < self.end
-        )
+        begin, end = self.minutes
+        shown = 60 * local.hour + local.minute
+        return begin <= shown < end and WEEKDAYS[local.weekday()] in self.days
 
     @property
     def minutes(self) -> tuple[int, int]:
@@ -186,7 +186,6 @@ def blocked(
     """
     if now.tzinfo is None:
         raise NaiveTime(now)
-    now = now.astimezone(UTC)  # two times of one zone would be compared by their wall clocks
     spans = ((*freeze.span(zone), freeze.why) for freeze in freezes)
     frozen = [(end, why) for begin, end, why in spans if begin <= now < end]
     if frozen:

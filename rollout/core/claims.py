@@ -35,7 +35,8 @@ class JobRecord:
     """One job as the ledger holds it; times are aware UTC.
 
     `assigned_path` is where routing sent the job and never changes; `path` is where it stands
-    now. `attempt` counts claims, `deaths` the claims that ended without a word.
+    now. `attempt` counts claims, `deaths` the claims that ended without a word. `drill` names the
+    drill that hurt the job.
     """
 
     job_id: str
@@ -60,6 +61,7 @@ class JobRecord:
     error: str | None
     result: str | None
     worker: str | None
+    drill: str | None = None
     way: str = ""
     envelope: str = ""
 

@@ -50,6 +50,8 @@ class Reason(StrEnum):
     """A kill came while the job ran; its commit was refused and legacy runs it."""
     LOST_MESSAGE = "lost_message"
     """The ledger had the job but no queue did; it was sent again to legacy."""
+    DRILL = "drill"
+    """A drill broke the run on legacy on purpose; legacy runs the job again."""
     RETRIED_BY_HAND = "retried_by_hand"
     """A person sent a kept failure again, to legacy."""
 
@@ -60,8 +62,12 @@ FALLBACK_REASONS = frozenset({Reason.FAILED, Reason.TIME_LIMIT, Reason.WORKER_LO
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Path, reason and the revision of the control state it was made on (-1: none was read)."""
+    """Path, reason and the revision of the control state it was made on (-1: none was read).
+
+    `drilled` says that a drill is aimed at this path, so that the start asks for its plan.
+    """
 
     path: JobPath
     reason: Reason
     revision: int
+    drilled: bool = False

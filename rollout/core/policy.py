@@ -142,7 +142,7 @@ class Policy(BaseModel):
     )
     cooldown_days: Number = Field(
         default=1.0,
-        description="Days from a revert to the previous step to the next advance.",
+        description="Days after a revert in which nothing advances.",
     )
     holdback_bp: Share | None = Field(
         default=None,

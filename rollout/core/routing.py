@@ -6,10 +6,12 @@ concurrent path, and the holdback is the top end of the same range.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from xxhash import xxh3_64_intdigest
 
 from rollout.core.decision import Decision, JobPath, Reason
+from rollout.core.fault import FaultPlan
 from rollout.core.stages import BP_ALL, ControlState, Stage
 
 _RANGE = 2**64
@@ -31,7 +33,8 @@ class Reading:
     """What one look at the control store gave for one sub-pipeline.
 
     `state` is None where the store holds nothing (UNKNOWN), something unreadable (UNREADABLE)
-    or did not answer (UNREACHABLE); `doubt` then names which.
+    or did not answer (UNREACHABLE); `doubt` then names which. `plan` is the fault that a drill
+    has planted, whether in force or not: `plan_in_force` says so.
     """
 
     state: ControlState | None
@@ -39,6 +42,7 @@ class Reading:
     killed_all: bool = False
     supervised: bool = False
     doubt: Reason | None = None
+    plan: FaultPlan | None = None
 
 
 class RouteTable:
@@ -53,7 +57,9 @@ class RouteTable:
         state = reading.state
         revision = state.revision if state else -1
         closed = why_closed(reading)
-        self._outside = Decision(JobPath.LEGACY, closed or Reason.OUT_OF_SCOPE, revision)
+        # A start on legacy asks the store only when this says that a drill is aimed at it.
+        drilled = plan_on(reading, JobPath.LEGACY) is not None
+        self._outside = Decision(JobPath.LEGACY, closed or Reason.OUT_OF_SCOPE, revision, drilled)
         self._inside = Decision(JobPath.CONCURRENT, Reason.IN_SCOPE, revision)
         self._prefix = (state.salt.encode() if state else b"") + _SEPARATOR
         open_bp = min(state.scope_bp, state.scope_bp_max) if state and not closed else 0
@@ -81,3 +87,18 @@ def why_closed(reading: Reading) -> Reason | None:
     if reading.state.stage in (Stage.LEGACY, Stage.SHADOW):
         return Reason.STAGE
     return None
+
+
+def plan_in_force(reading: Reading, path: JobPath, now: datetime) -> FaultPlan | None:
+    """Give the drill's fault that jobs of this path may meet now; a kill ends every drill."""
+    plan = plan_on(reading, path)
+    return plan if plan is not None and now < plan.until else None
+
+
+def plan_on(reading: Reading, path: JobPath) -> FaultPlan | None:
+    """Give the fault planted on a path, without a look at the time; none while killed."""
+    plan = reading.plan
+    if plan is None or path not in plan.paths:
+        return None
+    killed = reading.killed or reading.killed_all or (reading.state and reading.state.killed)
+    return None if killed else plan

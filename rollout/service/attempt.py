@@ -10,9 +10,10 @@ caller hands in a delivery and carries out the outcome; it decides nothing.
 """
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import structlog
 
@@ -20,7 +21,9 @@ from rollout.core.claims import DEATHS_MAX, Claim, JobRecord, JobState, Refusal
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.errors import JobFailed, LedgerUnreachable, UnknownJob
-from rollout.core.routing import RouteTable
+from rollout.core.fault import Fault, FaultPlan
+from rollout.core.routing import Reading, RouteTable, plan_in_force
+from rollout.drill_ports import DrillPlans, JobMarker
 from rollout.ports import (
     Clock,
     Committed,
@@ -62,19 +65,39 @@ class Paths(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A job as a queue (or `run`) delivers it. `filing` files it when the ledger lacks it."""
+    """A job as a queue (or `run`) delivers it.
+
+    Attributes:
+        filing: Files it when the ledger lacks it.
+        drilled: It was sent while a drill was aimed at legacy, so that a start there asks.
+        expendable: This process may be killed by a drill: it is one child of a pool.
+    """
 
     job: Job
     worker: str
     filing: Callable[[], Filing]
+    drilled: bool = False
+    expendable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PathRun:
+    """What a path returned, and how many seconds it took."""
+
+    value: Any
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The job has its outcome; `duplicate` when this delivery was not the one that made it."""
+    """The job has its outcome; `duplicate` when this delivery was not the one that made it.
+
+    `ran` is the run that this delivery committed, unless the job had fallen back before.
+    """
 
     value: Any
     duplicate: bool = False
+    ran: PathRun | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +146,7 @@ class Attempts:
         silent_after: A started job not heard of for this long may be claimed again.
         passes: Exceptions that belong to the queue engine (a retry, say) and are raised through.
         forgets: Those among them by which a path tells the queue engine to forget the job.
+        plans: The control store's drills; None runs none.
     """
 
     def __init__(
@@ -133,8 +157,10 @@ class Attempts:
         silent_after: timedelta,
         passes: tuple[type[BaseException], ...] = (),
         forgets: tuple[type[BaseException], ...] = (),
+        plans: DrillPlans | None = None,
     ) -> None:
         self._control = control
+        self._plans = plans
         self._ledger = ledger
         self._clock = clock
         self._silent_after = silent_after
@@ -143,16 +169,58 @@ class Attempts:
 
     def gate(self, name: str, key: str) -> Reason | None:
         """Ask the control store whether a concurrent start may go on; a reason means no."""
-        decision = RouteTable(self._control.read(name)).decide(key)
-        return None if decision.path is JobPath.CONCURRENT else decision.reason
+        return _why_not(self._control.read(name), key)
 
     def run(self, paths: Paths, delivery: Delivery) -> Outcome:
         """Take one delivery as far as it goes. Raises only what `passes` names."""
-        job = delivery.job
+        job, reading = delivery.job, None
         if job.path is JobPath.CONCURRENT:
-            reason = self.gate(job.name, job.key)
+            reading = self._control.read(job.name)
+            reason = _why_not(reading, job.key)
             if reason is not None:
                 return self._turn_away(job, reason)
+        elif delivery.drilled:
+            reading = self._control.read(job.name)
+        if reading is not None and reading.plan is not None:
+            plan = plan_in_force(reading, job.path, self._clock.now())
+            if plan is not None:
+                return self._drilled(paths, delivery, plan)
+        return self._start(paths, delivery)
+
+    def _drilled(self, paths: Paths, delivery: Delivery, plan: FaultPlan) -> Outcome:
+        """Take a delivery its way with a drill's fault in it, when it is one of the chosen."""
+        from rollout.service.hurt import CutLedger, Hurting, HurtPaths
+
+        if self._plans is None:
+            return self._start(paths, delivery)
+        hurting = Hurting(
+            plan,
+            delivery.job,
+            delivery.worker,
+            delivery.expendable,
+            self._control,
+            self._plans,
+            cast(JobMarker, self._ledger),
+            self._clock,
+        )
+        if not hurting.concerns(paths.effects):
+            return self._start(paths, delivery)
+        if not plan.fault.before_claim:
+            return self._start(HurtPaths(paths, hurting), delivery)
+        if plan.fault is Fault.STORE_CUT:
+            # Legacy asks nobody, so it would not notice.
+            if delivery.job.path is JobPath.CONCURRENT and hurting.strike():
+                return self._turn_away(delivery.job, Reason.UNREACHABLE)
+            return self._start(paths, delivery)
+        if not hurting.strike():
+            return self._start(paths, delivery)
+        behind = copy(self)
+        behind._ledger = cast(Ledger, CutLedger(self._ledger, hurting))
+        return behind._start(paths, delivery)
+
+    def _start(self, paths: Paths, delivery: Delivery) -> Outcome:
+        """Claim the job and run its path, or say what becomes of it instead."""
+        job = delivery.job
         try:
             claim = self._claim(paths, delivery)
         except LedgerUnreachable as error:
@@ -182,6 +250,8 @@ class Attempts:
         if not paths.effects.repeatable:
             return self._keep(job, record, Refusal.UNSAFE_REPEAT)
         if reason is Reason.TIME_LIMIT and record.path is JobPath.LEGACY:
+            if record.drill is not None and record.moved_reason is not Reason.DRILL:
+                return self._hand_over(job, record.attempt, Reason.DRILL, None)
             # Legacy's own limit is legacy's failure, as it was without rollout.
             return self._keep(job, record, Refusal.TIME_LIMIT)
         if record.deaths + 1 >= DEATHS_MAX:
@@ -247,6 +317,7 @@ class Attempts:
         return Failed(JobFailed(job.job_id, said)) if kept else Dropped(Refusal.STALE)
 
     def _claimed(self, paths: Paths, job: Job, claim: Claim) -> Outcome:
+        began = self._clock.monotonic()
         try:
             value = paths.call(claim.path, job)
         except self._forgets as gone:
@@ -257,9 +328,11 @@ class Attempts:
             raise
         except (Exception, SystemExit) as error:
             return self._path_failed(paths, job, claim, error)
-        return self._commit(paths, job, claim, value)
+        return self._commit(paths, job, claim, PathRun(value, self._clock.monotonic() - began))
 
-    def _commit(self, paths: Paths, job: Job, claim: Claim, value: Any) -> Outcome:
+    def _commit(self, paths: Paths, job: Job, claim: Claim, ran: PathRun) -> Outcome:
+        value = ran.value
+
         def write(connect: ConnectionSource) -> str:
             return paths.write(value, replace(job, _connect=connect))
 
@@ -276,7 +349,8 @@ class Attempts:
             except (Exception, SystemExit) as error:
                 return self._path_failed(paths, job, claim, error)
             if isinstance(done, Committed):
-                return Done(paths.read(done.result))
+                result = paths.read(done.result)
+                return Done(result, ran=None if claim.fell_back else ran)
             if done is Refusal.KILLED:
                 return self._hand_over(job, claim.attempt, Reason.FENCED, None)
             return Dropped(done)
@@ -298,6 +372,9 @@ class Attempts:
             slow = type(error).__name__ == "SoftTimeLimitExceeded"
             reason = Reason.TIME_LIMIT if slow else Reason.FAILED
             return self._hand_over(job, claim.attempt, reason, said)
+        if getattr(paths, "hurt", False):
+            # A drill may cost a job time, never its outcome: legacy runs it again.
+            return self._hand_over(job, claim.attempt, Reason.DRILL, said)
         held = self._record_failure(job, claim, said)
         return Failed(error) if held else Dropped(Refusal.STALE)
 
@@ -353,6 +430,12 @@ class Attempts:
             raise
         except (Exception, SystemExit) as failure:
             return Failed(failure)
+
+
+def _why_not(reading: Reading, key: str) -> Reason | None:
+    """Why a concurrent start may not go on; None lets it."""
+    decision = RouteTable(reading).decide(key)
+    return None if decision.path is JobPath.CONCURRENT else decision.reason
 
 
 def _outcome_of(paths: Paths, record: JobRecord) -> Outcome:

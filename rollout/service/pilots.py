@@ -38,6 +38,7 @@ from rollout.core.pilot.trial import (
 from rollout.core.policy import Policies, Policy
 from rollout.core.stages import ControlState, Event, Stage, apply
 from rollout.ports import NewDecision, OpenCount, Recovery, TrialRow, Trials, WindowRow
+from rollout.service.incidents import COMMON, IncidentReport, Incidents
 from rollout.service.situations import Around, Situations, backlogs
 
 log = structlog.get_logger("rollout")
@@ -67,6 +68,7 @@ class PilotsReport:
     trials: list[Trial] = field(default_factory=list)
     profiles: Mapping[str, LegacyProfile] = field(default_factory=dict)
     unconfirmed: list[str] = field(default_factory=list)
+    incidents: IncidentReport = field(default_factory=IncidentReport)
     errors: list[str] = field(default_factory=list)
 
 
@@ -79,6 +81,7 @@ class Pilots:
         policies: In force.
         project: Copies changed control states to the store at once.
         notify: Told of each decision that changed something.
+        incidents: Watches both paths and times how they heal.
         owner: Names this controller in the lease.
         ttl: Without a tick for this long another controller may lead.
     """
@@ -90,9 +93,11 @@ class Pilots:
         policies: Policies,
         project: Callable[[Sequence[ControlState]], str | None],
         notify: Notify,
+        incidents: Incidents,
         owner: str,
         ttl: timedelta,
     ) -> None:
+        self._incidents = incidents
         self._ledger = trials
         self._situations = situations
         self._policies = policies
@@ -155,6 +160,8 @@ class Pilots:
         days = {name: self._policies.of(name).day_s for name in by_name}
         report.profiles = self._ledger.pass_time(now, days)
         self._follow_all(token, by_name, report, now)
+        report.incidents = self._incidents.turn(token, sorted(by_name), now)
+        report.errors += report.incidents.errors
         self._take_in(token, now, report)
         waiting = backlogs([(one.name, one.path, one.state, one.jobs) for one in open_counts])
         members = self._members(by_name)
@@ -170,6 +177,7 @@ class Pilots:
         self._held.clear()
         self._look_again.clear()
         self._recoveries_since = None
+        self._incidents.forget()
 
     def _remember(self, rows: Sequence[TrialRow], report: PilotsReport) -> None:
         """Read the trials back; one that this release cannot read begins afresh."""
@@ -503,7 +511,12 @@ def _whole_windows(rows: list[WindowRow]) -> list[WindowRow]:
 
 
 def _with_recovery(trial: Trial, one: Recovery, healed: Sequence[Recovery]) -> StepEvidence:
-    """Judge one recovery of the concurrent path against legacy's median."""
+    """Judge one recovery of the concurrent path against legacy's median.
+
+    What both paths had at once was the world's fault, and says nothing.
+    """
+    if one.fault.startswith(COMMON):
+        return trial.evidence
     if one.jobs_lost or one.seconds >= one.cap_s:
         return trial.evidence.not_recovered()
     legacy = sorted(other.seconds for other in healed if other.path is JobPath.LEGACY)

@@ -32,6 +32,14 @@ TEXTS: list[tuple[RolloutError, str]] = [
         "`rollout jobs --failed` lists the kept ones",
     ),
     (
+        errors.UnknownDecision(7),
+        "no decision 7 in this ledger; `rollout history NAME` lists decisions",
+    ),
+    (
+        errors.LeaseLost(3),
+        "leadership 3 has ended; another controller leads; this one stands by",
+    ),
+    (
         errors.StaleRevision("invoices", 41, 40),
         "'invoices' is at revision 41, this change was made on 40; read it again and retry",
     ),

@@ -118,9 +118,9 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 
 
-def filled(text: str) -> str:
+def filled(text: str, tables: dict[str, Callable[[], str]] = TABLES) -> str:
     """The document with every table made anew."""
-    for name, make in TABLES.items():
+    for name, make in tables.items():
         begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
         assert text.count(begin) == text.count(end) == 1, f"{name} must be in the document once"
         before, _, rest = text.partition(begin)

@@ -9,10 +9,21 @@ from rollout.cli.app import app
 from rollout.cli.exit_codes import MEANINGS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
-COMMANDS: dict[str, list[str]] = {
-    name: [option for parameter in command.params for option in parameter.opts]
-    for name, command in vars(typer.main.get_command(app))["commands"].items()
-}
+
+
+def commands(group: object, above: str = "") -> dict[str, list[str]]:
+    """Options of every command by its name; a command of a group is named with the group."""
+    found: dict[str, list[str]] = {}
+    for name, command in vars(group)["commands"].items():
+        if "commands" in vars(command):
+            found |= commands(command, f"{above}{name} ")
+        else:
+            options = [option for parameter in command.params for option in parameter.opts]
+            found[f"{above}{name}"] = options
+    return found
+
+
+COMMANDS = commands(typer.main.get_command(app))
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rollout.core.policy import Policy
 from rollout.core.stages import ControlState
 from rollout.settings import Settings
 from tests.docs.tables import ROOT
@@ -48,8 +49,9 @@ def test_metrics_and_alerts_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=of)
 def test_settings_exist(page: Path) -> None:
-    """Each name with a unit is a setting or a part of the control state."""
-    known = set(Settings.model_fields) | {field.name for field in fields(ControlState)}
+    """Each name with a unit is a setting, a key of a policy or a part of the control state."""
+    known = set(Settings.model_fields) | set(Policy.model_fields)
+    known |= {field.name for field in fields(ControlState)}
     for name in re.findall(r"`([a-z_]+_(?:s|ms|bp|port|host|url))`", page.read_text()):
         assert name in known, name
 

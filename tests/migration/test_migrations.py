@@ -12,10 +12,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
+from rollout.adapters.sql import pilot_tables  # noqa: F401  # its tables join the metadata
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.migrate import current, downgrade, migrate, newest
-from rollout.adapters.sql import pilot_tables  # noqa: F401  # its tables join the metadata
 from rollout.adapters.sql.tables import metadata
 from rollout.core.effects import Effects
 from tests.builders import NAME, NOW

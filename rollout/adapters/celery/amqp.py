@@ -116,7 +116,12 @@ class Prepared:
         """What the message carries; an unfiled job goes to legacy."""
         decision = self.decision if filed or self.opted_out else UNFILED
         return Marks(
-            self.filing.key, decision.path, decision.reason, decision.revision, handed=handed
+            self.filing.key,
+            decision.path,
+            decision.reason,
+            decision.revision,
+            handed,
+            decision.drilled,
         )
 
 

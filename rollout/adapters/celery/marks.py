@@ -18,7 +18,7 @@ class Marks:
     """The routing key and the decision a message was sent on.
 
     `handed` marks a message that the ledger already knows to be on its way: it passes the door
-    unchanged.
+    unchanged. `drilled` marks a message sent while a drill is aimed at its path.
     """
 
     key: str
@@ -26,18 +26,20 @@ class Marks:
     reason: str
     revision: int
     handed: bool = False
+    drilled: bool = False
 
     def header(self) -> dict[str, Any]:
-        """The header's value, plain JSON."""
-        return {name: getattr(self, name) for name in _FIELDS}
+        """The header's value, plain JSON; `drilled` only when there is a drill."""
+        header = {name: getattr(self, name) for name in _FIELDS}
+        return {**header, "drilled": True} if self.drilled else header
 
     @property
     def decision(self) -> Decision:
         """The decision as an object."""
-        return Decision(JobPath(self.path), Reason(self.reason), self.revision)
+        return Decision(JobPath(self.path), Reason(self.reason), self.revision, self.drilled)
 
 
-_FIELDS = tuple(field.name for field in fields(Marks))
+_FIELDS = tuple(field.name for field in fields(Marks) if field.name != "drilled")
 """The values are flat, so `dataclasses.asdict` would only copy them with care, at ten times the
 cost."""
 
@@ -53,6 +55,12 @@ def read_marks(headers: Any) -> Marks | None:
         return marks
     except (TypeError, ValueError):
         return None
+
+
+def is_drilled(headers: Any) -> bool:
+    """Whether a message was sent while a drill was aimed at its path."""
+    found = headers.get(HEADER) if isinstance(headers, dict) else None
+    return isinstance(found, dict) and found.get("drilled") is True
 
 
 def queue_of(name: str, path: JobPath) -> str:

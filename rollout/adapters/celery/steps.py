@@ -1,6 +1,6 @@
 """Rollout in a worker's main process: claims are renewed, foreign messages are kept."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -11,9 +11,9 @@ from kombu.utils.encoding import safe_repr
 from rollout.adapters.celery.guard import guard_restarts
 from rollout.adapters.celery.marks import path_of
 from rollout.core.claims import JobState
-from rollout.core.decision import Reason
+from rollout.core.decision import JobPath, Reason
 from rollout.core.errors import LedgerUnreachable, UnknownJob
-from rollout.ports import Clock, Ledger
+from rollout.ports import Clock, Ledger, Trials
 from rollout.service.attempt import Attempts, Paths, ToLegacy
 
 log = structlog.get_logger("rollout")
@@ -30,6 +30,8 @@ class Worked(Paths, Protocol):
         """The attempt service of this process."""
         ...
 
+    builds: Mapping[JobPath, str]
+
     @property
     def stop_after_s(self) -> float:
         """Seconds a stopping worker gives its running jobs."""
@@ -38,6 +40,11 @@ class Worked(Paths, Protocol):
     @property
     def ledger(self) -> Ledger:
         """The ledger of this process."""
+        ...
+
+    @property
+    def trials(self) -> Trials:
+        """The ledger, as far as builds are announced to it."""
         ...
 
     @property
@@ -74,6 +81,7 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
             pause_s = min(pipeline.silent_after_s for pipeline in pipelines.values()) / 3
             guard_restarts()
             self._timer = consumer.timer.call_repeatedly(pause_s, lambda: renew(pipelines))
+            announce(pipelines, list(consumer.app.amqp.queues.consume_from))
             self._keep_refused(consumer)
 
         def stop(self, consumer: Any) -> None:
@@ -114,6 +122,21 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
             consumer.on_decode_error = kept_decode_error
 
     return RolloutStep
+
+
+def announce(pipelines: Mapping[str, Worked], queues: Sequence[str]) -> None:
+    """Say which builds this worker runs, of the paths whose queues it consumes."""
+    for pipeline in pipelines.values():
+        for path, build in pipeline.builds.items():
+            if not any(path_of(pipeline.name, queue) is path for queue in queues):
+                continue
+            try:
+                now = pipeline.clock.now()
+                pipeline.ledger.ensure(pipeline.name, pipeline.effects, pipeline.holdback_bp, now)
+                pipeline.trials.announce(pipeline.name, path, build)
+            except LedgerUnreachable as error:
+                # The next worker to start says it; until then both builds are one step.
+                log.error("build not announced", name=pipeline.name, build=build, why=str(error))
 
 
 def renew(pipelines: Mapping[str, Worked]) -> None:

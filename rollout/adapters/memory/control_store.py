@@ -3,28 +3,30 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from rollout.adapters.memory.drill_plans import MemoryDrillPlans
 from rollout.core.decision import Reason
 from rollout.core.errors import ControlStoreUnreachable
 from rollout.core.routing import Reading
 from rollout.core.stages import ControlState
-from rollout.ports import Clock, Kill
+from rollout.ports import Kill
 
 
 @dataclass
-class MemoryControlStore:
-    """`ports.ControlStore` for one process.
+class MemoryControlStore(MemoryDrillPlans):
+    """`ports.ControlStore` and `drill_ports.DrillPlans` for one process.
 
     Args:
         clock: Tells when a heartbeat is forgotten.
         reachable: Set to False to play a store that does not answer.
     """
 
-    clock: Clock
-    reachable: bool = True
     url: str = "memory://"
     _states: dict[str, ControlState] = field(default_factory=dict)
     _kills: dict[str | None, Kill] = field(default_factory=dict)
     _supervised_until: datetime | None = None
+
+    def _is_killed(self, name: str) -> bool:
+        return name in self._kills or None in self._kills
 
     def read(self, name: str) -> Reading:
         """Read state, both kill latches and supervision; never raises."""
@@ -38,6 +40,7 @@ class MemoryControlStore:
             killed_all=None in self._kills,
             supervised=until is not None and self.clock.now() < until,
             doubt=None if state else Reason.UNKNOWN,
+            plan=self._plan_now(name),
         )
 
     def project(self, state: ControlState) -> bool:

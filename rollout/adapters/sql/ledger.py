@@ -3,14 +3,18 @@
 from rollout.adapters.sql.arrival_rows import ArrivalRows
 from rollout.adapters.sql.control_rows import ControlRows
 from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.drill_rows import DrillRows
 from rollout.adapters.sql.job_rows import JobRows
 from rollout.adapters.sql.pilot_rows import PilotRows
 from rollout.adapters.sql.sample_rows import SampleRows
+from rollout.adapters.sql.shadow_rows import ShadowRows
 from rollout.adapters.sql.sweep_rows import SweepRows
 
 
-class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows, SampleRows):
-    """`ports.Ledger`, `ports.Trials`, `ports.Arrivals` and `ports.Samples` on SQLite or PostgreSQL.
+class SqlLedger(
+    ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows, SampleRows, DrillRows, ShadowRows
+):
+    """`ports.Ledger`, its other roles, and `drill_ports.DrillLedger` on either database.
 
     Args:
         database: Connections; shared with nobody else.
@@ -23,6 +27,8 @@ class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows, SampleR
         PilotRows.__init__(self, database)
         ArrivalRows.__init__(self, database)
         SampleRows.__init__(self, database)
+        DrillRows.__init__(self, database)
+        ShadowRows.__init__(self, database)
         self.database = database
 
     def close(self) -> None:

@@ -30,6 +30,7 @@ from rollout.adapters.sql.pilot_tables import (
     evidence_hour,
     lease,
     legacy_profile,
+    path_watch,
     pilot,
     recovery,
 )
@@ -37,6 +38,8 @@ from rollout.adapters.sql.tables import from_microseconds, job, sub_pipeline, to
 from rollout.core.claims import JobState
 from rollout.core.decision import JobPath, Reason
 from rollout.core.errors import LeaseLost, UnknownDecision
+from rollout.core.evidence.errors import EvidenceError
+from rollout.core.excursion import Watch
 from rollout.core.pilot.outcome import DRAWN, TELLS_NOTHING, Outcome
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.trial import Trial, edge_us
@@ -107,8 +110,8 @@ class PilotRows:
                 added = self._insert(lease).values(
                     name=_LEADER, owner=owner, token=1, until=now + ttl
                 )
-                done = connection.execute(added.on_conflict_do_nothing())
-                return 1 if done.rowcount == 1 else None
+                added = added.on_conflict_do_nothing().returning(lease.c.token)
+                return connection.execute(added).scalar_one_or_none()
             if held.owner != owner and held.until > now:
                 return None
             token: int = held.token if held.owner == owner else held.token + 1
@@ -248,14 +251,15 @@ class PilotRows:
         values = _row_of(trial)
         if trial.version == 0:
             added = self._insert(pilot).values(**values, version=1)
-            done = connection.execute(added.on_conflict_do_nothing(index_elements=["name"]))
+            written = added.on_conflict_do_nothing(index_elements=["name"])
         else:
-            done = connection.execute(
+            written = (
                 update(pilot)
                 .where(pilot.c.name == trial.name, pilot.c.version == trial.version)
                 .values(**values, version=trial.version + 1)
             )
-        if done.rowcount != 1:
+        # What a statement returns says on every driver whether it wrote; a row count does not.
+        if connection.execute(written.returning(pilot.c.name)).first() is None:
             raise LeaseLost(token)
 
     def hours(self, name: str, step: int) -> list[HourRow]:
@@ -323,7 +327,7 @@ class PilotRows:
             .limit(limit)
             .subquery()
         )
-        groups = select(func.count().label("jobs")).group_by(newest.c.key).subquery()
+        groups = select(newest.c.key, func.count().label("jobs")).group_by(newest.c.key).subquery()
         query = select(
             func.coalesce(func.sum(groups.c.jobs), 0),
             func.count(),
@@ -360,10 +364,8 @@ class PilotRows:
                 inputs=made.inputs,
                 answer=made.answer,
             )
-            done = connection.execute(
-                added.on_conflict_do_nothing(index_elements=["name", "window"])
-            )
-            if done.rowcount != 1:
+            new = added.on_conflict_do_nothing(index_elements=["name", "window"])
+            if connection.execute(new.returning(decision.c.id)).first() is None:
                 return None
             self._save(connection, token, trial)
             if made.event is None:
@@ -392,14 +394,39 @@ class PilotRows:
 
     # Recoveries --------------------------------------------------------------------------
 
+    def watches(self) -> dict[tuple[str, JobPath], Watch]:
+        """Read what is known of each path; one that this release cannot read begins afresh."""
+        with self._db.read() as connection:
+            return {
+                (row.name, JobPath(row.path)): _watch_of(row)
+                for row in connection.execute(select(path_watch))
+            }
+
+    def save_watches(
+        self,
+        token: int,
+        watches: Mapping[tuple[str, JobPath], Watch],
+        recoveries: Sequence[Recovery],
+    ) -> None:
+        """Write watches and the incidents that have ended, in one transaction."""
+        keys = ("name", "path")
+        with self._db.write() as connection:
+            self._must_lead(connection, token)
+            for (name, path), watch in sorted(watches.items()):
+                payload = json.dumps(watch.to_json(), separators=(",", ":"))
+                added = self._insert(path_watch).values(name=name, path=path, payload=payload)
+                connection.execute(
+                    added.on_conflict_do_update(
+                        index_elements=keys, set_={"payload": added.excluded.payload}
+                    )
+                )
+            for healed in recoveries:
+                connection.execute(insert(recovery).values(**_values_of(healed)))
+
     def add_recovery(self, healed: Recovery) -> None:
         """Record how long a path took to heal."""
         with self._db.write() as connection:
-            connection.execute(
-                insert(recovery).values(
-                    **{key: getattr(healed, key) for key in Recovery.__dataclass_fields__}
-                )
-            )
+            connection.execute(insert(recovery).values(**_values_of(healed)))
 
     def recoveries(self, name: str | None, since: datetime) -> list[Recovery]:
         """Read recoveries that ended at or after `since`, oldest first; None: of all names."""
@@ -467,6 +494,17 @@ def _decision_of(row: Any) -> DecisionRecord:
         row.inputs,
         row.answer,
     )
+
+
+def _watch_of(row: Any) -> Watch:
+    try:
+        return Watch.from_json(json.loads(row.payload))
+    except (EvidenceError, ValueError, KeyError):
+        return Watch()
+
+
+def _values_of(healed: Recovery) -> dict[str, Any]:
+    return {key: getattr(healed, key) for key in Recovery.__dataclass_fields__}
 
 
 def _recovery_of(row: Mapping[Any, Any]) -> Recovery:

@@ -48,6 +48,15 @@ evidence_hour = Table(
 )
 """Finished jobs of a step by the hour of their admission, counted once each by the fold."""
 
+path_watch = Table(
+    "path_watch",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("path", String(12), primary_key=True),
+    Column("payload", Text, nullable=False),
+)
+"""What is normal for a path, and the incident that lasts on it."""
+
 decision = Table(
     "decision",
     metadata,

@@ -145,6 +145,12 @@ job = Table(
         sqlite_where=text("state = 'failed'"),
         postgresql_where=text("state = 'failed'"),
     ),
+    Index(
+        "job_drilled",
+        "drill",
+        sqlite_where=text("drill IS NOT NULL"),
+        postgresql_where=text("drill IS NOT NULL"),
+    ),
 )
 """One row per job; `way` is its history, one JSON object a line, only ever appended to."""
 

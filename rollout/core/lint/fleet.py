@@ -49,7 +49,7 @@ def _unknown(policies: Policies, known: Collection[str] | None) -> Iterator[Poli
             yield PolicyFinding(
                 Level.WARNING,
                 "unknown_name",
-                f"The ledger holds no sub-pipeline named {name!r}{_guess(name, known)}",
+                f"The ledger holds no sub-pipeline named {name!r}{_guess(name, known) or '.'}",
                 "correct the name; or submit its first job, which declares it",
                 name,
             )
@@ -89,16 +89,16 @@ def _shared(policies: Policies, known: Collection[str]) -> Iterator[PolicyFindin
                 sharing[0],
             )
     for cohort in policies.cohorts:
-        resources = {policies.of(name).resource for name in cohort.members} - {None}
-        if len(cohort.members) > 1 and len(resources) == 1:
-            (resource,) = resources
-            yield PolicyFinding(
-                Level.WARNING,
-                "cohort_shares",
-                f"The members of cohort {cohort.name!r} share the resource {resource!r}: they"
-                " change one at a time, so the cohort hardly doubles.",
-                "leave out resource, or the cohort",
-            )
+        for resource, sharing in users.items():
+            together = [name for name in cohort.members if name in sharing]
+            if len(together) > 1:
+                yield PolicyFinding(
+                    Level.WARNING,
+                    "cohort_shares",
+                    f"{', '.join(together)} of cohort {cohort.name!r} share the resource"
+                    f" {resource!r}: they change one at a time, so the cohort hardly doubles.",
+                    "leave out the resource, or the cohort",
+                )
 
 
 def _limits(policies: Policies) -> Iterator[PolicyFinding]:

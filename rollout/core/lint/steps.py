@@ -7,7 +7,6 @@ from datetime import datetime
 from itertools import pairwise
 
 from rollout.core.lint.finding import Level, PolicyFinding, Subject, percent
-from rollout.core.policy import Policy, StepMargins
 from rollout.core.stages import BP_ALL
 
 DAY_S = 86_400.0
@@ -125,12 +124,7 @@ def margins(subject: Subject, now: datetime) -> Iterator[PolicyFinding]:
                 f" to {percent(lower.scope_bp_max)} and {getattr(higher, part):g} above it.",
                 "let each row be as strict as the one before, or stricter",
             )
-    steps = subject.steps_bp
-    if steps:
-        yield from _revert_margin(policy, policy.margins_at(steps[-1]), steps[-1])
-
-
-def _revert_margin(policy: Policy, top: StepMargins, scope_bp: int) -> Iterator[PolicyFinding]:
+    top = policy.margins[-1]
     if (
         top.error_ratio > policy.revert_margin_ratio
         or top.error_absolute > policy.revert_margin_absolute
@@ -138,8 +132,9 @@ def _revert_margin(policy: Policy, top: StepMargins, scope_bp: int) -> Iterator[
         yield PolicyFinding(
             Level.WARNING,
             "passes_then_reverts",
-            f"At {percent(scope_bp)} a path passes up to {top.error_ratio:g} x legacy +"
-            f" {top.error_absolute:g} and is reverted from {policy.revert_margin_ratio:g} x legacy"
-            f" + {policy.revert_margin_absolute:g}: between them it is promoted, then reverted.",
-            "let the last row of margins be at most the revert margin",
+            f"The last row of margins passes up to {top.error_ratio:g} x legacy +"
+            f" {top.error_absolute:g}, and a revert comes from {policy.revert_margin_ratio:g} x"
+            f" legacy + {policy.revert_margin_absolute:g}: between them a path is promoted, then"
+            " reverted.",
+            "let the last row be at most the revert margin",
         )

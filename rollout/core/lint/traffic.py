@@ -31,7 +31,7 @@ CHANCE_HOPELESS = 0.05
 FAILURES_EXACT_MAX = 5_000
 """Beyond so many failures a look the exact sum over looks is slow; one look is exact enough."""
 
-JOBS_MAX = 10_000_000
+JOBS_MAX = 1_000_000
 """More jobs a look than this prove nothing further."""
 
 GAPS = 3.0

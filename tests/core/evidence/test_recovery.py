@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rollout.core.evidence.drill_pair import DrillPair
 from rollout.core.evidence.errors import BadDuration, BadRate
-from rollout.core.evidence.recovery import DrillPair, finding, sign_flip
+from rollout.core.evidence.recovery import finding, sign_flip
 from rollout.core.evidence.recovery_watch import RecoveryWatch, is_slow
 from rollout.core.evidence.verdict import Verdict
 from tests.core.evidence.vectors import VECTORS

@@ -1,0 +1,206 @@
+"""Drills in the ledger: marks on jobs, spans, results, the journal."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import RowMapping, func, insert, or_, select, text, union_all, update
+
+from rollout.adapters.sql.control_rows import effects_of
+from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.drill_tables import drill_event
+from rollout.adapters.sql.job_rows import record_of
+from rollout.adapters.sql.pilot_tables import drill_span
+from rollout.adapters.sql.tables import job
+from rollout.core.claims import JobRecord, JobState
+from rollout.core.decision import JobPath, Reason
+from rollout.core.effects import Effects
+from rollout.core.errors import UnknownSubPipeline
+from rollout.core.excursion import PathSample
+from rollout.core.fault import Fault
+from rollout.core.way import step
+from rollout.drill_ports import DrillEvent
+
+LOCK_NAP_S = 0.05
+_WEIGHED = (
+    job.c.assigned_path,
+    job.c.state,
+    job.c.fallback_reason,
+    job.c.moved_reason,
+    job.c.drill,
+    job.c.accepted_at,
+    job.c.finished_at,
+)
+_FIRST, _LAST = "declared", "ended"
+_RECORDED = tuple(column for column in job.c if column.name != "envelope")
+
+
+class DrillRows:
+    """`drill_ports.DrillLedger`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    # What a worker does ------------------------------------------------------------------
+
+    def mark_drilled(self, job_id: str, drill_id: str, fault: Fault, now: datetime) -> bool:
+        """Note that a drill hurts this job; False when it is not filed, or was hurt before."""
+        line = step(now, "drilled", drill=drill_id, fault=fault)
+        with self._db.write() as connection:
+            done = connection.execute(
+                update(job)
+                .where(job.c.job_id == job_id, job.c.drill.is_(None))
+                .values(drill=drill_id, way=job.c.way + line)
+            )
+            return done.rowcount == 1
+
+    def hold_lock(self, seconds: float, goes_on: Callable[[], bool]) -> None:
+        """Keep every other writer out for so long, or until `goes_on` says no.
+
+        On SQLite that is the single writer's lock; on PostgreSQL a lock of the table of jobs,
+        which the server ends by itself when this process falls silent. It leaves the fence and
+        the control rows alone, so a kill is never kept waiting by it; on SQLite a kill sets its
+        latch in the store first, which `goes_on` sees.
+        """
+        deadline = time.monotonic() + seconds
+        with self._db.write() as connection:
+            if self._db.is_postgresql:
+                limit_ms = int(seconds * 1000) + 1000
+                connection.execute(text("SET LOCAL lock_timeout = '1s'"))
+                connection.execute(
+                    text(f"SET LOCAL idle_in_transaction_session_timeout = {limit_ms}")
+                )
+                connection.execute(text("LOCK TABLE job IN EXCLUSIVE MODE"))
+            while time.monotonic() < deadline and goes_on():
+                time.sleep(LOCK_NAP_S)
+
+    # What the runner asks ----------------------------------------------------------------
+
+    def effects(self, name: str) -> Effects:
+        """What a sub-pipeline's paths do to the world. Raises UnknownSubPipeline."""
+        with self._db.read() as connection:
+            found = effects_of(connection, [name])
+        if name not in found:
+            raise UnknownSubPipeline(name, [])
+        return found[name]
+
+    def drilled_jobs(self, drill_id: str) -> list[JobRecord]:
+        """Read the jobs that a drill hurt, with their ways, without their envelopes."""
+        query = select(*_RECORDED).where(job.c.drill == drill_id).order_by(job.c.accepted_at)
+        with self._db.read() as connection:
+            return [record_of(row) for row in connection.execute(query).mappings()]
+
+    def window(self, name: str, since: datetime, until: datetime) -> Mapping[JobPath, PathSample]:
+        """Say what each path did in a window; see `core.excursion.PathSample`.
+
+        Unlike `samples`, jobs of drills are in it: they are what a drill looks at.
+        """
+        # One query per state, with the condition of its index as a literal; `name || ''` keeps
+        # the planner from looking through all jobs of that name that ever were.
+        finished = union_all(
+            *(
+                select(*_WEIGHED).where(
+                    text(f"state = '{state}'"),
+                    job.c.finished_at > since,
+                    job.c.finished_at <= until,
+                    job.c.name + "" == name,
+                )
+                for state in (JobState.COMMITTED, JobState.FAILED)
+            )
+        )
+        oldest = (
+            select(job.c.assigned_path, func.min(job.c.accepted_at))
+            .where(
+                job.c.name == name,
+                text("state IN ('accepted', 'started')"),
+                or_(job.c.not_before.is_(None), job.c.not_before <= until),
+            )
+            .group_by(job.c.assigned_path)
+        )
+        with self._db.read() as connection:
+            rows = connection.execute(finished).all()
+            waiting: dict[str, Any] = {path: at for path, at in connection.execute(oldest)}
+        return {path: _sample(path, rows, waiting.get(path), until) for path in JobPath}
+
+    def begin_span(self, name: str, drill_id: str, began_at: datetime, ends_at: datetime) -> None:
+        """Note that jobs admitted from now on, at the latest to `ends_at`, are nobody's sample.
+
+        The end is noted beforehand: a runner that dies must not take all later jobs along.
+        """
+        values = {"name": name, "drill_id": drill_id, "began_at": began_at, "ended_at": ends_at}
+        with self._db.write() as connection:
+            connection.execute(insert(drill_span).values(values))
+
+    def end_span(self, drill_id: str, ended_at: datetime) -> None:
+        """Note when that ended."""
+        with self._db.write() as connection:
+            connection.execute(
+                update(drill_span)
+                .where(drill_span.c.drill_id == drill_id, drill_span.c.ended_at > ended_at)
+                .values(ended_at=ended_at)
+            )
+
+    # The journal -------------------------------------------------------------------------
+
+    def append_drill(self, events: Sequence[DrillEvent]) -> None:
+        """Append to the journal of drills; nothing in it is ever changed."""
+        rows = [
+            {
+                "drill_id": event.drill_id,
+                "name": event.name,
+                "at": event.at,
+                "what": event.what,
+                "facts": json.dumps(dict(event.facts)),
+            }
+            for event in events
+        ]
+        if rows:
+            with self._db.write() as connection:
+                connection.execute(insert(drill_event), rows)
+
+    def drill_events(self, drill_id: str) -> list[DrillEvent]:
+        """Read one drill's journal, oldest first."""
+        query = select(drill_event).where(drill_event.c.drill_id == drill_id)
+        with self._db.read() as connection:
+            rows = connection.execute(query.order_by(drill_event.c.id)).mappings()
+            return [_event_of(row) for row in rows]
+
+    def drills(self, name: str | None, limit: int) -> list[DrillEvent]:
+        """Read the first and the last line of each drill, newest drill first."""
+        begun = select(drill_event.c.drill_id).where(drill_event.c.what == _FIRST)
+        if name is not None:
+            begun = begun.where(drill_event.c.name == name)
+        begun = begun.order_by(drill_event.c.id.desc()).limit(limit)
+        with self._db.read() as connection:
+            ids = list(connection.execute(begun).scalars())
+            query = select(drill_event).where(
+                drill_event.c.drill_id.in_(ids), drill_event.c.what.in_([_FIRST, _LAST])
+            )
+            rows = connection.execute(query.order_by(drill_event.c.id)).mappings()
+            found = [_event_of(row) for row in rows]
+        return sorted(found, key=lambda event: ids.index(event.drill_id))
+
+
+def _sample(
+    path: JobPath, rows: Sequence[Any], oldest: datetime | None, at: datetime
+) -> PathSample:
+    mine = [row for row in rows if row.assigned_path == path]
+    failed = sum(map(_has_failed, mine))
+    times = sorted(max(0.0, (row.finished_at - row.accepted_at).total_seconds()) for row in mine)
+    p95 = times[max(0, -(-95 * len(times) // 100) - 1)] if times else None
+    age_s = 0.0 if oldest is None else max(0.0, (at - oldest).total_seconds())
+    return PathSample(at, len(mine), failed, p95, age_s)
+
+
+def _has_failed(row: Any) -> bool:
+    """Whether a path failed this job; a run that a drill broke on legacy counts, too."""
+    broken = row.drill is not None and row.moved_reason in (Reason.DRILL, Reason.WORKER_LOST)
+    return row.state == JobState.FAILED or row.fallback_reason is not None or broken
+
+
+def _event_of(row: RowMapping) -> DrillEvent:
+    return DrillEvent(
+        row["drill_id"], row["name"], row["at"], row["what"], json.loads(row["facts"])
+    )

@@ -1,0 +1,84 @@
+"""How drills look: for people and for scripts."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from rollout.cli.output import listing
+
+if TYPE_CHECKING:
+    from rollout.core.drill_score import Score
+    from rollout.drill_ports import DrillEvent
+
+_LONG = frozenset({"bands", "drill_id", "jobs", "worker"})
+
+
+def event_line(event: "DrillEvent") -> str:
+    """One line of a journal, as it is written."""
+    return f"{event.at:%H:%M:%S.%f}"[:-3] + f"  {event.what:<24}{_facts(event)}".rstrip()
+
+
+def _facts(event: "DrillEvent") -> str:
+    if event.what in ("declared", "ended"):
+        shown: dict[str, Any] = {
+            key: event.facts.get(key)
+            for key in ("fault", "path", "result", "detection_s", "recovery_s", "jobs_hurt")
+        }
+    else:
+        shown = {key: value for key, value in event.facts.items() if key not in _LONG}
+    return "  ".join(f"{key}={value}" for key, value in shown.items() if value is not None)
+
+
+def event_values(event: "DrillEvent") -> dict[str, Any]:
+    """What scripts read about a line."""
+    return {
+        "drill_id": event.drill_id,
+        "name": event.name,
+        "at": event.at,
+        "what": event.what,
+        "facts": dict(event.facts),
+    }
+
+
+def journal_table(events: "Sequence[DrillEvent]") -> Table:
+    """A whole journal."""
+    began = events[0].at
+    rows = [
+        (f"{(event.at - began).total_seconds():9.3f}", event.what, _facts(event))
+        for event in sorted(events, key=lambda event: event.at)
+    ]
+    return listing(("s", "what", "facts"), rows, whole=2)
+
+
+def score_table(scores: "Sequence[Score]") -> Table:
+    """The figures of one drill, a row per path."""
+    columns = ("path", "result", "detection s", "recovery s", "hurt", "lost", "twice")
+    rows = [
+        (
+            score.path, score.result, score.detection_s, seconds(score.recovery_s),
+            score.jobs_hurt, score.jobs_lost, score.effects_twice,
+        )
+        for score in scores
+    ]  # fmt: skip
+    return listing(columns, rows, whole=2)
+
+
+def seconds(value: float | None) -> str:
+    """A time with a tenth of its precision."""
+    return "" if value is None else f"{value:.3f}"
+
+
+def list_rows(events: "Sequence[DrillEvent]") -> list[tuple[object, ...]]:
+    """A row per drill from its first and last lines."""
+    ended = {event.drill_id: event.facts for event in events if event.what == "ended"}
+    return [
+        (
+            f"{event.at:%Y-%m-%d %H:%M:%S}", event.drill_id[:12], event.name,
+            event.facts["path"], event.facts["fault"],
+            ended.get(event.drill_id, {}).get("result", "not ended"),
+            seconds(ended.get(event.drill_id, {}).get("recovery_s")),
+        )
+        for event in events
+        if event.what == "declared"
+    ]  # fmt: skip

@@ -1,0 +1,269 @@
+"""Drills: may it run, run it on one path or back to back on both, keep what came of it.
+
+Every guard of a drill lives here, so that CLI, demo and schedule cannot differ. A drill is
+refused before anything was started; once begun it ends by its deadline, whatever happens.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+from uuid import uuid4
+
+from rollout.core.decision import JobPath
+from rollout.core.drill import Drill
+from rollout.core.drill_errors import DrillRefused
+from rollout.core.drill_score import Score
+from rollout.core.fault import Fault
+from rollout.core.routing import why_closed
+from rollout.core.stages import BP_ALL
+from rollout.drill_ports import DrillEvent, DrillLedger, DrillPlans
+from rollout.ports import Clock, ControlStore, Ledger, Recovery
+from rollout.service.drill_faults import PlantedFault, Stub
+from rollout.service.drill_journal import Journal
+from rollout.service.drill_run import DrillRun, Injector
+from rollout.service.drill_steady import (
+    Normal,
+    learn,
+    must_be_steady,
+    must_reach,
+    windows_before,
+)
+
+LEDGER = "*ledger"
+"""The resource that a lock takes from everybody; no sub-pipeline may be called so."""
+
+
+class DrillingLedger(Ledger, DrillLedger, Protocol):
+    """The ledger, as far as drills need it."""
+
+    def add_recovery(self, recovery: Recovery) -> None:
+        """Keep a result."""
+        ...
+
+    def builds(self) -> Mapping[str, tuple[str | None, str | None]]:
+        """Builds of the paths of each sub-pipeline, legacy first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DrillReport:
+    """What came of a drill; `pair_id` when both paths were measured and can be compared."""
+
+    drill: Drill
+    scores: tuple[Score, ...]
+    pair_id: str | None
+
+    @property
+    def clean(self) -> bool:
+        """Whether no job was lost and no effect happened twice."""
+        return not any(score.jobs_lost or score.effects_twice for score in self.scores)
+
+
+class Drills:
+    """Use cases of drills.
+
+    Args:
+        stub: Starts a server that answers errors, for `downstream` faults.
+        say: Told each line of a journal as it is written.
+        injectors: Makes what breaks things for drills whose fault is no planted one.
+    """
+
+    def __init__(
+        self,
+        ledger: DrillingLedger,
+        control: ControlStore,
+        plans: DrillPlans,
+        clock: Clock,
+        stub: Stub,
+        say: Callable[[DrillEvent], None] = lambda event: None,
+        injectors: Callable[[Drill], Injector | None] = lambda drill: None,
+    ) -> None:
+        self._ledger = ledger
+        self._control = control
+        self._plans = plans
+        self._clock = clock
+        self._stub = stub
+        self._say = say
+        self._injectors = injectors
+
+    def run(self, drill: Drill, first: JobPath, actor: str = "") -> DrillReport:
+        """Run a drill on its path, or on both, beginning with `first` (drawn by the caller).
+
+        Raises:
+            DrillRefused, UnknownSubPipeline: It may not run now; nothing was started.
+            LedgerUnreachable, ControlStoreUnreachable: Nothing was started.
+        """
+        for path in drill.paths:
+            self._may(drill, path)
+        owner = uuid4().hex
+        held = self._reserve(drill, owner)
+        try:
+            normal = learn(self._ledger, drill, self._clock.now())
+            for path in drill.paths:
+                must_reach(drill, normal, path)
+            if len(drill.paths) == 1:
+                score = self._leg(drill, drill.paths[0], normal, None, actor)
+                return self._keep(drill, (score,), None)
+            return self._pair(drill, first, normal, actor)
+        finally:
+            for resource in held:
+                self._plans.release(resource, owner)
+
+    def stop(self, name: str | None) -> list[str]:
+        """Take the planted fault off one sub-pipeline, or all; its drill sees that and ends.
+
+        Returns:
+            Names of the sub-pipelines that had one.
+
+        Raises:
+            UnknownSubPipeline, LedgerUnreachable, ControlStoreUnreachable.
+        """
+        names = [state.name for state in self._ledger.controls()]
+        if name is not None:
+            names = [self._ledger.control(name).name]
+        return [one for one in names if self._plans.unplant(one, None)]
+
+    # Guards --------------------------------------------------------------------------------
+
+    def _may(self, drill: Drill, path: JobPath) -> None:
+        """Raise DrillRefused, with everything that does not need the traffic."""
+        name = drill.sub_pipeline
+        state = self._ledger.control(name)
+        reading = self._control.read(name)
+        if state.killed or reading.killed or reading.killed_all:
+            raise DrillRefused(name, "it is killed", f"rearm {name!r} first")
+        if state.frozen:
+            raise DrillRefused(name, "it is frozen", f"unfreeze {name!r} first")
+        if isinstance(drill.fault, Fault) and not drill.fault.repeats_no_effect:
+            effects = self._ledger.effects(name)
+            if not effects.repeatable:
+                raise DrillRefused(
+                    name,
+                    f"its effects are 'unsafe' and {str(drill.fault)!r} would repeat them",
+                    "only 'delay' and 'store_cut' leave an unsafe job's effects alone",
+                )
+        if path is JobPath.CONCURRENT:
+            closed = why_closed(reading)
+            if closed is not None or state.scope_bp == 0:
+                raise DrillRefused(
+                    name,
+                    f"no job runs on the concurrent path ({closed or 'its scope is 0'})",
+                    f"`rollout status {name}` shows its stage; drill the legacy path, or start it",
+                )
+        elif state.scope_bp == BP_ALL:
+            raise DrillRefused(
+                name, "no job is routed to legacy", "keep a holdback, or drill the other path"
+            )
+
+    def _reserve(self, drill: Drill, owner: str) -> list[str]:
+        """Have the sub-pipeline, and what else it takes, for the length of the drill."""
+        ttl = timedelta(seconds=(drill.deadline_s + 60) * 2 * len(drill.paths))
+        held: list[str] = []
+        for resource in _resources(drill):
+            holder = self._plans.reserve(resource, owner, ttl)
+            if holder is not None:
+                for one in held:
+                    self._plans.release(one, owner)
+                raise DrillRefused(
+                    drill.sub_pipeline,
+                    f"another drill ({holder[:12]}) has {resource.strip('*')!r}",
+                    "wait for its end, `rollout drill list` shows it",
+                )
+            held.append(resource)
+        return held
+
+    # Running -------------------------------------------------------------------------------
+
+    def _leg(
+        self, drill: Drill, path: JobPath, normal: Normal, pair_id: str | None, actor: str
+    ) -> Score:
+        drill_id = uuid4().hex
+        journal = Journal(self._ledger, self._clock, drill_id, drill.sub_pipeline, self._say)
+        journal.write(
+            "declared", **drill.on(path).facts(), path=str(path), pair_id=pair_id, actor=actor
+        )
+        journal.write(
+            "steady",
+            bands={str(one): band.to_json() for one, band in normal.bands.items()},
+            jobs_per_s=round(normal.rates[path], 4),
+        )
+        injector = self._injectors(drill) or PlantedFault(
+            drill, self._plans, self._clock, self._stub
+        )
+        run = DrillRun(
+            drill,
+            drill_id,
+            path,
+            normal,
+            injector,
+            self._ledger,
+            self._control,
+            self._clock,
+            journal,
+            lambda: self._open_jobs(drill.sub_pipeline),
+        )
+        return run.run()
+
+    def _open_jobs(self, name: str) -> int:
+        return sum(count.jobs for count in self._ledger.open_counts() if count.name == name)
+
+    def _pair(self, drill: Drill, first: JobPath, normal: Normal, actor: str) -> DrillReport:
+        """The same fault on both paths, one after the other, each from the same steady state."""
+        pair_id = uuid4().hex
+        order = sorted(drill.paths, key=lambda path: path is not first)
+        scores = [self._leg(drill, order[0], normal, pair_id, actor)]
+        self._come_to_rest(drill, normal)
+        self._may(drill, order[1])
+        scores.append(self._leg(drill, order[1], normal, pair_id, actor))
+        comparable = all(score.measured for score in scores)
+        return self._keep(drill, tuple(scores), pair_id if comparable else None)
+
+    def _come_to_rest(self, drill: Drill, normal: Normal) -> None:
+        """Wait for the steady state between two halves, at most as long as a drill may take.
+
+        Raises:
+            DrillRefused: It did not come; the first half is in the journal, no pair is kept.
+        """
+        deadline = self._clock.now() + timedelta(seconds=drill.deadline_s)
+        while True:
+            self._clock.sleep(drill.window_s)
+            now = self._clock.now()
+            windows = windows_before(self._ledger, drill, now, drill.windows_inside)
+            try:
+                must_be_steady(drill, normal, windows)
+            except DrillRefused:
+                if now >= deadline:
+                    raise
+            else:
+                return
+
+    def _keep(self, drill: Drill, scores: tuple[Score, ...], pair_id: str | None) -> DrillReport:
+        for score in scores:
+            if score.measured:
+                self._ledger.add_recovery(self._recovery(drill, score, pair_id))
+        return DrillReport(drill, scores, pair_id)
+
+    def _recovery(self, drill: Drill, score: Score, pair_id: str | None) -> Recovery:
+        assert score.onset_at is not None, "a measured drill has hurt a job"
+        assert score.recovery_s is not None, "and has a time, if only the cap"
+        return Recovery(
+            name=drill.sub_pipeline,
+            at=self._clock.now(),
+            kind="drill",
+            pair_id=pair_id,
+            path=score.path,
+            fault=str(drill.fault),
+            onset_at=score.onset_at,
+            detected_at=score.detected_at,
+            recovered_at=score.recovered_at,
+            seconds=score.recovery_s,
+            cap_s=drill.deadline_s,
+            version=self._ledger.builds().get(drill.sub_pipeline, (None, None))[1],
+            jobs_hurt=score.jobs_hurt,
+            jobs_lost=score.jobs_lost,
+        )
+
+
+def _resources(drill: Drill) -> list[str]:
+    return [drill.sub_pipeline, LEDGER] if drill.fault is Fault.LOCK else [drill.sub_pipeline]

@@ -1,0 +1,47 @@
+"""What a person asks the ledger before a trial, on SQLite and PostgreSQL."""
+
+from datetime import timedelta
+
+from rollout.adapters.sql.ledger import SqlLedger
+from rollout.core.decision import Reason
+from rollout.core.effects import Effects
+from rollout.ports import Arrived
+from tests.builders import NAME, NOW, filing
+from tests.contract.ledger_acts import C, L, commit, declared, started
+
+DAY = timedelta(days=1)
+
+
+def test_finished_jobs_are_counted_by_name_and_assigned_path(ledger: SqlLedger) -> None:
+    """Failures count for legacy only where routing sent the job there; open jobs do not count."""
+    declared(ledger)
+    declared(ledger, name="orders")
+    for number in range(3):
+        commit(ledger, started(ledger, f"legacy-{number}", L), now=NOW + number * DAY)
+    commit(ledger, started(ledger, "concurrent", C), now=NOW + DAY)
+    commit(ledger, started(ledger, "other", L, name="orders"), now=NOW)
+    for job_id, path in (("failed-legacy", L), ("failed-concurrent", C)):
+        started(ledger, job_id, path)
+        ledger.fail(job_id, None, Reason.FAILED, "ValueError: no", NOW + DAY)
+    ledger.file([filing("waiting", L)])
+    started(ledger, "running", C)
+    assert ledger.arrivals(NOW) == [
+        Arrived(NAME, 6, 4, 1, NOW),
+        Arrived("orders", 1, 1, 0, NOW),
+    ]
+
+
+def test_older_jobs_are_left_out(ledger: SqlLedger) -> None:
+    """Only what has finished since then is this week's traffic."""
+    declared(ledger)
+    for number in range(4):
+        commit(ledger, started(ledger, f"job-{number}", L), now=NOW + number * DAY)
+    assert ledger.arrivals(NOW + 2 * DAY) == [Arrived(NAME, 2, 2, 0, NOW + 2 * DAY)]
+    assert ledger.arrivals(NOW + 4 * DAY) == []
+
+
+def test_declared_effects(ledger: SqlLedger) -> None:
+    """Each sub-pipeline's own; the latch of all is none."""
+    declared(ledger, Effects.UNSAFE)
+    declared(ledger, Effects.NONE, name="orders")
+    assert ledger.declared_effects() == {NAME: Effects.UNSAFE, "orders": Effects.NONE}
