@@ -6,6 +6,7 @@ from sqlalchemy import create_engine
 from rollout.adapters.sql import (  # noqa: F401  # their tables join the metadata
     drill_tables,
     pilot_tables,
+    shadow_tables,
 )
 from rollout.adapters.sql.tables import metadata
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rollout.core.compare import Comparison
     from rollout.core.decision import Decision, JobPath, Reason
     from rollout.core.errors import RolloutError
     from rollout.core.stages import Stage
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Comparison": "rollout.core.compare",
     "Decision": "rollout.core.decision",
     "Job": "rollout.ports",
     "JobPath": "rollout.core.decision",
@@ -32,6 +34,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Comparison",
     "Decision",
     "Job",
     "JobPath",

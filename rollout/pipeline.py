@@ -8,11 +8,13 @@ Declaring connects to nothing and reads no setting; both happen at the first sub
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from rollout.adapters.envelope import from_json, seal, to_json
+from rollout.adapters.envelope import from_json, seal, to_json, unseal_arguments
+from rollout.core.compare import Comparison
 from rollout.core.decision import JobPath
 from rollout.core.effects import Effects, read_effects
 from rollout.core.errors import DeclarationError, JobFailed, KeyMissing, KeyUnusable
@@ -21,6 +23,10 @@ from rollout.ports import Clock, Filing, Job, Ledger, Trials
 from rollout.service.attempt import Attempts, Delivery, Done, Failed, ToLegacy, Wait
 from rollout.service.submit import UNFILED, Submit
 from rollout.wiring import Runtime, build
+
+if TYPE_CHECKING:
+    from rollout.service.shadow import ShadowRuns
+    from rollout.service.shadow_publish import ShadowPublisher
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,89}")
 _KEY_TYPES = (str, int, UUID)
@@ -45,6 +51,7 @@ class SubPipeline:
             job's arguments; or None to route each job by its own id.
         task_name: Name of the Celery task; an existing name is adopted.
         holdback_bp: Share kept on legacy even at the top, in basis points.
+        compare: How a shadow's result is compared with legacy's; by default exactly.
         runtime: Services to use; by default they are built from the settings.
         task_options: Options of the Celery task, such as `autoretry_for`.
 
@@ -61,6 +68,7 @@ class SubPipeline:
         key: str | Function | None = None,
         task_name: str | None = None,
         holdback_bp: int = HOLDBACK_BP,
+        compare: Comparison | None = None,
         runtime: Runtime | None = None,
         **task_options: Any,
     ) -> None:
@@ -78,6 +86,7 @@ class SubPipeline:
         self.app = app
         self.effects: Effects = read_effects(name, effects)
         self.holdback_bp = holdback_bp
+        self.comparison = compare or Comparison()
         self._key = key
         self._given_runtime = runtime
         self._paths: dict[JobPath, Function] = {}
@@ -145,6 +154,16 @@ class SubPipeline:
         if function is None:
             return lambda given: self._declare(path, given)
         return self._declare(path, function)
+
+    def compare(self, function: Function) -> Function:
+        """Declare what says whether `(legacy, concurrent)` results of a shadow are equal."""
+        self._plain(function)
+        if self.comparison.function is not None:
+            raise DeclarationError(
+                f"{self.name!r} has two compare functions", "keep one function under @compare"
+            )
+        self.comparison = replace(self.comparison, function=function)
+        return function
 
     def _declare(self, path: JobPath, function: Function) -> Function:
         self._plain(function)
@@ -342,6 +361,14 @@ class SubPipeline:
         """Read a result back."""
         return from_json(result)
 
+    def to_text(self, value: Any) -> str:
+        """Write a path's value as JSON text, for a shadow to be compared with."""
+        return to_json(self.name, "the value of a path", value)
+
+    def input_of(self, envelope: str) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+        """Read the arguments of a job's envelope."""
+        return unseal_arguments(envelope)
+
     @cached_property
     def runtime(self) -> Runtime:
         """The services, built from the settings when they are first needed."""
@@ -390,6 +417,23 @@ class SubPipeline:
         from rollout.adapters.celery.task import FORGETS, PASSES
 
         return self.runtime.attempts(PASSES, FORGETS)
+
+    @cached_property
+    def shadow_publisher(self) -> "ShadowPublisher":
+        """Sends copies of this process's legacy jobs."""
+        from rollout.adapters.celery.shadow_queue import KombuShadowQueue
+
+        return self.runtime.shadow_publisher(KombuShadowQueue.of_app(self.app, self._task.name))
+
+    @property
+    def shadow_runs(self) -> "ShadowRuns":
+        """Runs shadows in this process."""
+        return self.runtime.shadow_runs
+
+    @property
+    def shadow_memory_mb(self) -> int:
+        """Memory that a shadow may take on top of its process; 0 is any."""
+        return self.runtime.settings.shadow_memory_mb
 
     @cached_property
     def _own_attempts(self) -> Attempts:

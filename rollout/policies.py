@@ -7,9 +7,11 @@ limits of all together, `[cohort.NAME]` similar sub-pipelines.
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, time
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -28,10 +30,10 @@ Model = TypeVar("Model", bound=BaseModel)
 class WrongPolicy(WrongSettings):
     """A line of a policy that cannot be right; names the table, the key and what came."""
 
-    def __init__(self, table: str, what: str, hint: str) -> None:
+    def __init__(self, table: str, what: str, hint: str, file: str = CONFIG_FILE) -> None:
         self.table = table
         self.what = what
-        super().__init__(f"{CONFIG_FILE} [{table}] {what}", hint)
+        super().__init__(f"{file} [{table}] {what}", hint)
 
     def beside(self, others: int) -> WrongPolicy:
         """The same error, saying how many other lines are wrong."""
@@ -50,6 +52,33 @@ def read_policies() -> Policies:
     if wrong:
         raise wrong[0].beside(len(wrong) - 1)
     return policies
+
+
+def read_policies_of(file: Path) -> Policies:
+    """Read policies from another file of the same form.
+
+    Raises:
+        WrongSettings: The file cannot be read, or is not TOML.
+        WrongPolicy: A line in it is wrong; the first of them, with the number of the others.
+    """
+    try:
+        with file.open("rb") as opened:
+            tables = tomllib.load(opened)
+    except (OSError, ValueError) as error:
+        hint = "give a TOML file with tables like [policy]"
+        raise WrongSettings(f"{file} cannot be read: {error}", hint) from None
+    policies, wrong = parse_policies(tables)
+    if wrong:
+        first = wrong[0]
+        raise WrongPolicy(first.table, first.what, first.hint, str(file))
+    return policies
+
+
+def tables_of(policies: Policies, name: str) -> list[str]:
+    """The tables that say something about one sub-pipeline; empty for defaults alone."""
+    own = policies.sub_pipelines.get(name)
+    tables = ["[policy]"] if policies.default.model_fields_set else []
+    return [*tables, *([f"[policy.{SUB_PIPELINE}.{name}]"] if own is not None else [])]
 
 
 def parse_policies(tables: Mapping[str, Any]) -> tuple[Policies, list[WrongPolicy]]:

@@ -85,6 +85,28 @@ class Settings(BaseSettings):
         "prefork", description="Celery pool of the concurrent worker of `up`."
     )
 
+    shadow_concurrency: int = Field(
+        0, ge=0, description="Processes of the shadow worker of `up`; 0 starts none."
+    )
+    shadow_bp: int = Field(
+        10_000, ge=0, le=10_000, description="Share of legacy jobs copied in stage shadow, in bp."
+    )
+    shadow_split_bp: int = Field(
+        500, ge=0, le=10_000, description="Share of legacy jobs copied in stage split, in bp."
+    )
+    shadow_again_bp: int = Field(
+        2_500, ge=0, le=10_000, description="Share of copies that run legacy again, for the noise."
+    )
+    shadow_rate: Seconds = Field(2, description="Most copies a second, over all workers.")
+    shadow_daily_max: int = Field(20_000, ge=0, description="Most copies a day (UTC).")
+    shadow_backlog_max: int = Field(
+        100, ge=0, description="No copy is sent while so many wait in the shadow queue."
+    )
+    shadow_limit_s: Seconds = Field(300, description="A shadow that runs longer is killed.")
+    shadow_memory_mb: int = Field(
+        2_048, ge=0, description="Memory a shadow may take on top of its process; 0 is any."
+    )
+
     @model_validator(mode="after")
     def _times_fit(self) -> Self:
         if self.supervision_s < 2 * self.tick_s:

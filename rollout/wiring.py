@@ -16,12 +16,14 @@ from rollout.adapters.clock import SystemClock
 from rollout.adapters.memory.control_store import MemoryControlStore
 from rollout.adapters.memory.ledger import MemoryLedger
 from rollout.adapters.memory.queues import MemoryQueues
+from rollout.adapters.memory.shadow_budget import MemoryShadowBudget
+from rollout.adapters.redis_shadow import RedisShadowBudget
 from rollout.adapters.redis_store import RedisControlStore
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.core.errors import WrongSettings
 from rollout.drill_ports import DrillEvent, DrillPlans
-from rollout.ports import Clock, ControlStore, Queues
+from rollout.ports import Clock, ControlStore, Queues, ShadowBudget, ShadowQueue
 from rollout.service.attempt import Attempts
 from rollout.service.change import Changes
 from rollout.service.router import Router
@@ -32,8 +34,11 @@ if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
     from rollout.core.policy import Policies
     from rollout.service.drill import Drills
     from rollout.service.pilots import Pilots
+    from rollout.service.shadow import ShadowRuns
+    from rollout.service.shadow_publish import ShadowPublisher
     from rollout.service.situations import Situations
     from rollout.service.tick import Tick
+    from rollout.service.why import Explanations
 
 
 @dataclass
@@ -73,6 +78,17 @@ class Runtime:
         if broker is not None and not broker.startswith("memory:"):
             raise ledger_in_memory("jobs that a broker carries to other processes")
         return MemoryLedger()
+
+    @property
+    def database_ledger(self) -> SqlLedger:
+        """The ledger, for what only a database keeps: shadows, drills, who leads.
+
+        Raises:
+            WrongSettings: It is in memory.
+        """
+        if isinstance(self.ledger, MemoryLedger):
+            raise ledger_in_memory("shadows, drills and the controller's leadership")
+        return self.ledger
 
     @cached_property
     def control(self) -> ControlStore:
@@ -155,33 +171,56 @@ class Runtime:
     @cached_property
     def situations(self) -> "Situations":
         """Gathers what a decision is made on."""
+        from rollout.core.pilot.situation import Shadowed
+        from rollout.service.shadow import shadow_findings
         from rollout.service.situations import Situations
 
-        return Situations(self.ledger)
+        if isinstance(self.ledger, MemoryLedger):  # one process runs no shadows
+            return Situations(self.ledger)
+
+        def shadowed(name: str) -> Shadowed:
+            found = shadow_findings(self.database_ledger, name)
+            return Shadowed(found.pairs, found.errors, (found.outputs, found.time))
+
+        return Situations(self.ledger, shadowed)
 
     @cached_property
     def pilots(self) -> "Pilots":
         """The controller's judgement."""
         from rollout.adapters.notify import Notifier
-        from rollout.core.excursion import Rules
-        from rollout.service.incidents import Incidents
+        from rollout.service.incidents import incidents_of
         from rollout.service.pilots import Pilots
 
-        # The watch over incidents keeps the default policy's days, as a rehearsal compresses them.
-        day = timedelta(seconds=self.policies.default.day_s)
-        window = max(day / 1440, timedelta(seconds=1))
-        incidents = Incidents(self.ledger, window, Rules(cap=day, settle=day, memory=7 * day))
         return Pilots(
             self.ledger,
             self.situations,
             self.policies,
             self.changes.project,
             Notifier(self.settings.notify_urls),
-            incidents,
+            incidents_of(self.ledger, self.policies.default),
             self._owner,
-            # Over before the heartbeat is, so that a standby beats in time and no job is sent to
-            # legacy by a change of leaders.
-            self.settings.supervision * 0.6,
+            self._lease,
+        )
+
+    @property
+    def _lease(self) -> timedelta:
+        # Over before the heartbeat is, so that a standby beats in time and no job is sent to
+        # legacy by a change of leaders.
+        return self.settings.supervision * 0.6
+
+    @cached_property
+    def explanations(self) -> "Explanations":
+        """Why each sub-pipeline stands where it stands."""
+        from rollout.service.why import Explanations
+
+        return Explanations(
+            self.ledger,
+            self.ledger,
+            self.database_ledger,
+            self.situations,
+            self.policies,
+            self.clock,
+            self._lease,
         )
 
     def attempts(
@@ -200,9 +239,53 @@ class Runtime:
             self.plans,
         )
 
+    @cached_property
+    def shadow_budget(self) -> ShadowBudget:
+        """Counts shadow copies over all workers."""
+        url = self.settings.control(self.app_broker_url)
+        if url.startswith("memory:"):
+            return MemoryShadowBudget(self.clock)
+        return RedisShadowBudget(
+            url,
+            self.settings.key_prefix,
+            self.settings.connect_timeout_ms / 1000,
+            self.settings.read_timeout_ms / 1000,
+        )
+
+    def shadow_publisher(self, queue: ShadowQueue) -> "ShadowPublisher":
+        """Sends copies of legacy jobs, in a legacy worker."""
+        from rollout.service.shadow_publish import ShadowLimits, ShadowPublisher
+
+        given = self.settings
+        limits = ShadowLimits(
+            shadow_bp=given.shadow_bp,
+            split_bp=given.shadow_split_bp,
+            again_bp=given.shadow_again_bp,
+            rate_per_s=given.shadow_rate,
+            per_day=given.shadow_daily_max,
+            backlog_max=given.shadow_backlog_max,
+            limit_s=given.shadow_limit_s,
+        )
+        return ShadowPublisher(self.control, self.shadow_budget, queue, self.clock, limits)
+
+    @cached_property
+    def shadow_runs(self) -> "ShadowRuns":
+        """Runs shadows, in a shadow worker."""
+        from rollout.service.shadow import ShadowRuns
+
+        limit = timedelta(seconds=self.settings.shadow_limit_s)
+        return ShadowRuns(
+            self.control,
+            self.ledger,
+            self.database_ledger,
+            self.clock,
+            self.settings.keep,
+            limit,
+        )
+
     def close(self) -> None:
         """Close the connections of this process; what was never used is not built for it."""
-        for part in ("database", "control"):
+        for part in ("database", "control", "shadow_budget"):
             built: Any = self.__dict__.get(part)
             if built is not None:
                 built.close()

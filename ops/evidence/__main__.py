@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from ops.evidence import censoring, cost, delays, false_alarms, peers, promotions
+from ops.evidence import censoring, cost, delays, false_alarms, peers, promotions, shadows
 from ops.evidence.row import HEADING, Row, write
 
 
@@ -30,6 +30,7 @@ def full() -> dict[str, Callable[[], list[Row]]]:
         "P3": lambda: [promotions.hold_row()],
         "C1": lambda: [censoring.row(1000)],
         "K1": lambda: [cost.row(1_000_000)],
+        "S1 S2 S3": shadows.rows,
     }
 
 
@@ -41,6 +42,7 @@ def quick() -> dict[str, Callable[[], list[Row]]]:
         "P3": lambda: [promotions.hold_row()],
         "C1": lambda: [censoring.row(200)],
         "K1": lambda: [cost.row(20_000)],
+        "S1": lambda: [shadows.time_row(300)],
     }
 
 

@@ -46,3 +46,13 @@ def seal(
     if size_bytes > size_bytes_max:
         raise PayloadTooLarge(name, size_bytes, size_bytes_max)
     return text
+
+
+def unseal_arguments(envelope: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Read the arguments of an envelope.
+
+    Raises:
+        ValueError, KeyError, TypeError: It is empty, or none that `seal` wrote.
+    """
+    args, kwargs, *_ = from_json(envelope)["body"]
+    return tuple(args), dict(kwargs)

@@ -17,6 +17,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from rollout.adapters.prometheus_pilots import TrialsExport
 from rollout.core.cycle import BUCKETS_S
 from rollout.core.decision import JobPath
 from rollout.core.stages import BP_ALL, Stage
@@ -36,6 +37,7 @@ class Exporter(Collector):
         self._cycles: Sequence[CycleTally] = ()
         self._resent: defaultdict[str, int] = defaultdict(int)
         self._window: deque[dict[tuple[str, str], int]] = deque(maxlen=_WINDOW_TICKS)
+        self._trials = TrialsExport()
         self._server: Any = None
         self.registry = CollectorRegistry()
         self.registry.register(self)
@@ -58,6 +60,7 @@ class Exporter(Collector):
         cycles: Sequence[CycleTally] | None = None,
     ) -> None:
         """Take over the figures of a tick; tallies that could not be read keep their last value."""
+        self._trials.tick(report)
         self._report = report
         self._resent["lost_message"] += report.resent_lost
         self._resent["worker_silent"] += report.resent_silent
@@ -74,6 +77,7 @@ class Exporter(Collector):
         yield from self._of_stage(self._report)
         yield from self._of_open_jobs(self._report)
         yield from self._of_finished_jobs()
+        yield from self._trials.collect(self._report)
 
     def _of_tick(self, report: TickReport) -> Iterator[Metric]:
         yield _gauge(

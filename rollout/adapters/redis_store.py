@@ -58,7 +58,7 @@ _FIELDS = tuple(field.name for field in fields(ControlState))
 def open_client(url: str, connect_timeout_s: float, read_timeout_s: float) -> "Redis":
     """Open a client that never waits longer than its two timeouts and never repeats a command."""
     return Redis.from_url(
-        url,
+        _as_redis_py(url),
         socket_connect_timeout=connect_timeout_s,
         socket_timeout=read_timeout_s,
         retry=Retry(NoBackoff(), 0),
@@ -94,7 +94,7 @@ class RedisControlStore(RedisDrillPlans):
     ) -> None:
         self._url = url
         self._prefix = prefix
-        make = client or (lambda: open_client(_as_redis_py(url), connect_timeout_s, read_timeout_s))
+        make = client or (lambda: open_client(url, connect_timeout_s, read_timeout_s))
         try:
             self._redis: Any = make()
         except ValueError as error:

@@ -7,6 +7,7 @@ from typer.core import TyperGroup
 
 from rollout import __version__
 from rollout.cli import (
+    backtest_command,
     control_commands,
     doctor,
     drill_commands,
@@ -15,7 +16,9 @@ from rollout.cli import (
     kill_command,
     policy_commands,
     run_commands,
+    simulate_command,
     status_command,
+    why_commands,
 )
 from rollout.cli.exit_codes import code_of, table
 from rollout.cli.output import say, show_error
@@ -76,11 +79,14 @@ def options(
 
 for commands in (
     status_command,
+    why_commands,
     control_commands,
     kill_command,
     history_view,
     job_commands,
     policy_commands,
+    simulate_command,
+    backtest_command,
     doctor,
     drill_commands,
     run_commands,

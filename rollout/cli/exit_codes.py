@@ -24,7 +24,7 @@ class ExitCode(IntEnum):
     UNANSWERED = 4
     """A server that is needed did not answer."""
     FOUND = 5
-    """`doctor` or `policy check` found something."""
+    """`doctor` or `policy check` found something, or a replay disagrees."""
 
 
 MEANINGS = {
@@ -33,7 +33,7 @@ MEANINGS = {
     ExitCode.USAGE: "wrong options or arguments",
     ExitCode.PARTLY: "partly done; the output says what is missing and what closes the gap",
     ExitCode.UNANSWERED: "a server did not answer or has no tables, nothing was changed",
-    ExitCode.FOUND: "doctor or policy check found something to do",
+    ExitCode.FOUND: "doctor or policy check found something to do, or a replay disagrees",
 }
 
 

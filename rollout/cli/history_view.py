@@ -1,6 +1,7 @@
-"""`history`: who changed what, when and why."""
+"""`history`: who changed what, what the controller decided, when and why."""
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -8,10 +9,16 @@ import typer
 from rollout.cli.options import AsJson, Limit, Name
 from rollout.cli.output import listing, percent, say, show, show_json
 from rollout.cli.session import opened
+from rollout.cli.why_view import summary
 from rollout.core.stages import ControlState
 
 if TYPE_CHECKING:
-    from rollout.ports import TransitionRecord
+    from collections.abc import Sequence
+
+    from rollout.ports import DecisionRecord, TransitionRecord
+
+_CONTROLLER = "controller"
+"""The actor of changes that carry a decision out."""
 
 
 def register(app: typer.Typer) -> None:
@@ -20,15 +27,43 @@ def register(app: typer.Typer) -> None:
 
 
 def history(ctx: typer.Context, name: Name, limit: Limit = 20, as_json: AsJson = False) -> None:
-    """Show the changes of a sub-pipeline, newest first."""
+    """Show changes and decisions of a sub-pipeline, newest first."""
     with opened(ctx, servers="") as runtime:
         records = runtime.ledger.transitions(name, limit)
+        decided = runtime.ledger.decisions(name, limit)
     if as_json:
-        show_json({"name": name, "transitions": [values_of(record) for record in records]})
-    elif not records:
+        show_json(
+            {
+                "name": name,
+                "transitions": [values_of(record) for record in records],
+                "decisions": [summary(one) for one in decided],
+            }
+        )
+    elif not records and not decided:
         say(f"{name}: declared and never changed; `rollout start {name}` begins")
     else:
-        show(listing(("UTC", "rev", "event", "now", "by", "why"), map(_row, records), whole=3))
+        head = ("UTC", "rev", "event", "now", "by", "id", "why")
+        show(listing(head, timeline(records, decided)[:limit], whole=3))
+        if decided:
+            say("`rollout decision ID` shows the evidence of a decision")
+
+
+def timeline(
+    records: "Sequence[TransitionRecord]", decided: "Sequence[DecisionRecord]"
+) -> list[tuple[object, ...]]:
+    """Changes and decisions in one table, newest first; a decision that changed is one line."""
+    ids = {(one.at, one.sentence): one.decision_id for one in decided}
+    changes = [
+        (one.at, one.after.revision, _change(one, ids.get((one.at, one.reason)))) for one in records
+    ]
+    carried_out = {(one.at, one.reason) for one in records if one.actor == _CONTROLLER}
+    holds = [
+        (one.at, one.revision, _decision(one))
+        for one in decided
+        if (one.at, one.sentence) not in carried_out
+    ]
+    rows: list[tuple[datetime, int, tuple[object, ...]]] = [*changes, *holds]
+    return [row for _, _, row in sorted(rows, key=lambda one: one[:2], reverse=True)]
 
 
 def values_of(record: "TransitionRecord") -> dict[str, Any]:
@@ -43,7 +78,7 @@ def values_of(record: "TransitionRecord") -> dict[str, Any]:
     }
 
 
-def _row(record: "TransitionRecord") -> tuple[object, ...]:
+def _change(record: "TransitionRecord", decision_id: int | None) -> tuple[object, ...]:
     after = record.after
     return (
         f"{record.at:%Y-%m-%d %H:%M:%S}",
@@ -51,7 +86,22 @@ def _row(record: "TransitionRecord") -> tuple[object, ...]:
         record.event,
         _now(after),
         record.actor,
+        decision_id if record.actor == _CONTROLLER else None,
         record.reason,
+    )
+
+
+def _decision(record: "DecisionRecord") -> tuple[object, ...]:
+    """A decision that changed nothing."""
+    at = f"{record.at:%Y-%m-%d %H:%M:%S}"
+    return (
+        at,
+        record.revision,
+        record.action,
+        "",
+        _CONTROLLER,
+        record.decision_id,
+        record.sentence,
     )
 
 

@@ -10,7 +10,12 @@ from rollout.cli.options import AnyName, AsJson
 from rollout.cli.output import at_text, plain, show, show_error, show_json, stdout
 from rollout.cli.session import opened
 from rollout.cli.status_view import Found, as_values, render
-from rollout.core.errors import ControlStoreUnreachable, LedgerUnreachable, RolloutError
+from rollout.core.errors import (
+    ControlStoreUnreachable,
+    LedgerUnreachable,
+    RolloutError,
+    WrongSettings,
+)
 
 if TYPE_CHECKING:
     from rollout.wiring import Runtime
@@ -48,10 +53,14 @@ def _read(runtime: "Runtime", name: str | None) -> Found:
     from rollout.service.status import read_status
 
     statuses = read_status(runtime.ledger, runtime.control, runtime.clock, name)
-    last = [runtime.ledger.transitions(one.state.name, 1) for one in statuses]
-    return [
-        (one, records[0] if records else None) for one, records in zip(statuses, last, strict=True)
-    ]
+    last = {one.state.name: runtime.ledger.transitions(one.state.name, 1) for one in statuses}
+    changes = {one: records[0] for one, records in last.items() if records}
+    try:
+        explanations = runtime.explanations
+    except WrongSettings as error:  # a policy that cannot be read hides no fact
+        return Found(statuses, changes, unjudged=error.problem)
+    pending = {one.state.name: one for one in explanations.pending(name)}
+    return Found(statuses, changes, pending, explanations.leader())
 
 
 def _watch(runtime: "Runtime", name: str | None, as_json: bool) -> None:
@@ -72,10 +81,14 @@ def _watch(runtime: "Runtime", name: str | None, as_json: bool) -> None:
                     show(render(found))
             console.file.flush()
             runtime.clock.sleep(WATCH_S)
-    with Live(_screen(runtime, name), console=console, auto_refresh=False, screen=True) as live:
+    live = Live(_screen(runtime, name), console=console, auto_refresh=False, screen=True)
+    try:  # and not `with`: ctrl-C within its beginning would leave the screen as it is
+        live.start(refresh=True)
         while True:
             runtime.clock.sleep(WATCH_S)
             live.update(_screen(runtime, name), refresh=True)
+    finally:
+        live.stop()
 
 
 def _screen(runtime: "Runtime", name: str | None) -> RenderableType:

@@ -1,21 +1,38 @@
 """How a sub-pipeline's status looks: for people and for scripts."""
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from rollout.cli.output import at_text, facts, percent, plain
+from rollout.cli.why_view import judgement_line, leader_line, leader_values, values_of
 from rollout.core.claims import JobState
 from rollout.core.decision import JobPath, Reason
 from rollout.core.stages import ControlState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from rollout.ports import TransitionRecord
     from rollout.service.status import Status
+    from rollout.service.why import Leader, Pending
 
-Found = list[tuple["Status", "TransitionRecord | None"]]
-"""Each sub-pipeline's status and its last change."""
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is to show: each sub-pipeline's status, its last change, what is pending.
+
+    `unjudged` says why nobody can tell what is pending, such as a policy that cannot be read.
+    """
+
+    statuses: "Sequence[Status]"
+    changes: "Mapping[str, TransitionRecord]"
+    pending: "Mapping[str, Pending]" = field(default_factory=dict)
+    leader: "Leader | None" = None
+    unjudged: str = ""
+
 
 NOTHING_DECLARED = """\
 no sub-pipeline is declared in this ledger yet. Declare one:
@@ -36,11 +53,13 @@ WHY_CLOSED = {
 
 
 def render(found: Found) -> RenderableType:
-    if not found:
+    if not found.statuses:
         return Text(NOTHING_DECLARED)
     parts: list[RenderableType] = []
-    for one, last in found:
-        parts += [_title(one.state), facts(_lines(one, last)), Text("")]
+    for one in found.statuses:
+        parts += [_title(one.state), facts(_lines(one, found)), Text("")]
+    if found.leader is not None:
+        return Group(*parts, Text(f"leader: {plain(leader_line(found.leader))}"))
     return Group(*parts[:-1])
 
 
@@ -57,8 +76,8 @@ def _title(state: ControlState) -> Text:
     return title.append(f", revision {state.revision}")
 
 
-def _lines(one: "Status", last: "TransitionRecord | None") -> list[tuple[str, str]]:
-    state = one.state
+def _lines(one: "Status", found: Found) -> list[tuple[str, str]]:
+    state, last = one.state, found.changes.get(one.state.name)
     observed = "nothing yet" if one.observed_bp is None else percent(one.observed_bp)
     rows = [
         (
@@ -71,10 +90,22 @@ def _lines(one: "Status", last: "TransitionRecord | None") -> list[tuple[str, st
     rows += [(str(path), _jobs(one, path)) for path in JobPath]
     rows.append(("failed", f"{one.kept} kept" + _look(one)))
     rows.append(("fallbacks", f"{one.fallbacks} taken over by legacy"))
+    pending = found.pending.get(state.name)
+    if pending is None:
+        rows.append(("judgement", f"unknown: {found.unjudged}"))
+    else:
+        rows += [("judgement", judgement_line(pending)), ("way back", _way_back(pending))]
     if last is not None:
         why = f": {last.reason}" if last.reason else ""
         rows.append(("last change", f"{last.event} by {last.actor}, {at_text(last.at)}{why}"))
     return rows
+
+
+def _way_back(pending: "Pending") -> str:
+    reasons = pending.not_ready
+    if pending.seen is None:
+        return "unknown: no controller has looked at it yet"
+    return f"NOT READY: {reasons[0]}" if reasons else f"ready: {pending.way_back}"
 
 
 def _gate(one: "Status") -> str:
@@ -101,10 +132,14 @@ def _look(one: "Status") -> str:
 
 
 def as_values(found: Found) -> dict[str, Any]:
-    return {"sub_pipelines": [_values(one, last) for one, last in found]}
+    return {
+        "sub_pipelines": [_values(one, found) for one in found.statuses],
+        "leader": None if found.leader is None else leader_values(found.leader),
+    }
 
 
-def _values(one: "Status", last: "TransitionRecord | None") -> dict[str, Any]:
+def _values(one: "Status", found: Found) -> dict[str, Any]:
+    last, pending = found.changes.get(one.state.name), found.pending.get(one.state.name)
     state, gate = one.state, one.gate
     return {
         "name": state.name,
@@ -131,6 +166,7 @@ def _values(one: "Status", last: "TransitionRecord | None") -> dict[str, Any]:
         "committed": {path: one.committed(path) for path in JobPath},
         "failed_kept": one.kept,
         "fallbacks": one.fallbacks,
+        "judgement": {"unseen": found.unjudged} if pending is None else values_of(pending),
         "last_change": last
         and {
             "at": last.at,

@@ -186,7 +186,6 @@ def blocked(
     """
     if now.tzinfo is None:
         raise NaiveTime(now)
-    now = now.astimezone(UTC)  # two times of one zone would be compared by their wall clocks
     spans = ((*freeze.span(zone), freeze.why) for freeze in freezes)
     frozen = [(end, why) for begin, end, why in spans if begin <= now < end]
     if frozen:

@@ -61,6 +61,20 @@ class UnknownDecision(RolloutError):
         )
 
 
+class UnreadableDecision(RolloutError):
+    """A decision whose stored inputs this release cannot read; nothing can be recomputed."""
+
+    def __init__(self, decision_id: int, cause: Exception) -> None:
+        self.decision_id = decision_id
+        self.cause = cause
+        super().__init__(
+            f"decision {decision_id} must hold inputs and answer as this release stores them, "
+            f"got: {type(cause).__name__}: {cause}",
+            f"`rollout decision {decision_id}` shows what is stored; replay it with the release "
+            "that made it",
+        )
+
+
 class LeaseLost(RolloutError):
     """Another controller leads; what this one meant to write was not written."""
 
@@ -256,3 +270,26 @@ class StaleAttempt(RolloutError):
 
 class WrongSettings(RolloutError):
     """Settings that cannot be right; the program did not start."""
+
+
+class MalformedCopy(RolloutError):
+    """A message on a shadow queue that is no shadow copy; it is counted and dropped."""
+
+    def __init__(self, cause: Exception) -> None:
+        self.cause = cause
+        super().__init__(
+            f"a shadow copy must carry a job id, a path, seconds and a result, got: {cause}",
+            "let nothing but rollout's legacy workers of the same release publish to it",
+        )
+
+
+class NotShadowable(RolloutError):
+    """Shadow runs, or an audit, of paths that touch the world; nothing was started."""
+
+    def __init__(self, name: str, effects: str) -> None:
+        self.name = name
+        self.effects = effects
+        super().__init__(
+            f"paths of {name!r} may not run beside the real job: its effects are {effects!r}",
+            'only effects "none" and "commit" allow it; touch the world in a commit hook',
+        )

@@ -1,20 +1,48 @@
 """The demo's Celery app, as a platform team would write it."""
 
+from datetime import UTC
 from typing import Any
 
 from celery import Celery
 
+from rollout.adapters.clock import SystemClock
 from rollout.demo.flights import load_overlapped, load_record_by_record, write
 from rollout.pipeline import SubPipeline
+from rollout.ports import Job
 from rollout.settings import Settings, read_settings
 from rollout.wiring import Runtime
 
 NAME = "flights-load"
+_CLOCK = SystemClock()
 
 
-def flight_key(day: str, origin: str, **rest: Any) -> str:
-    """One airport's day always takes the same path."""
-    return f"{origin}/{day}"
+def flight_key(day: str, origin: str, part: int | None = None, **rest: Any) -> str:
+    """A part of an airport's day always takes the same path."""
+    return f"{origin}/{day}/{part}"
+
+
+def stamped(rows: list[list[Any]]) -> dict[str, Any]:
+    """What a path gives: the rows, and when they were loaded, which no two runs agree on."""
+    return {"loaded_at": _CLOCK.now().astimezone(UTC).isoformat(), "rows": rows}
+
+
+def one_by_one(
+    folder: str, day: str, origin: str, fault: str | None = None, part: int | None = None
+) -> dict[str, Any]:
+    """The legacy path."""
+    return stamped(load_record_by_record(folder, day, origin, fault, part))
+
+
+def overlapped(
+    folder: str, day: str, origin: str, fault: str | None = None, part: int | None = None
+) -> dict[str, Any]:
+    """The concurrent path."""
+    return stamped(load_overlapped(folder, day, origin, fault, part))
+
+
+def load(value: dict[str, Any], job: Job) -> int:
+    """The commit hook: the rows, in the ledger's own transaction."""
+    return write(value["rows"], job)
 
 
 def declare(settings: Settings) -> tuple[Celery, SubPipeline]:
@@ -23,9 +51,9 @@ def declare(settings: Settings) -> tuple[Celery, SubPipeline]:
     flights = SubPipeline(
         NAME, app=made, effects="commit", key=flight_key, runtime=Runtime(settings)
     )
-    flights.legacy(load_record_by_record)
-    flights.concurrent(load_overlapped)
-    flights.commit(write)
+    flights.legacy(one_by_one)
+    flights.concurrent(overlapped)
+    flights.commit(load)
     return made, flights
 
 

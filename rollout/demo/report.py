@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +14,7 @@ from rollout.core.claims import JobRecord, JobState
 from rollout.core.decision import JobPath
 from rollout.core.way import read_way
 from rollout.demo.comparison import Comparison
-from rollout.ports import TransitionRecord
+from rollout.ports import DecisionRecord, MismatchGroup, Recovery, TransitionRecord
 from rollout.service.change import KillReport
 
 
@@ -29,6 +29,10 @@ class Facts:
     killed_until: datetime | None
     comparison: Comparison
     transitions: list[TransitionRecord]
+    decisions: list[DecisionRecord]
+    groups: list[MismatchGroup]
+    exposed: dict[str, int]
+    recoveries: list[Recovery]
 
 
 def make_report(facts: Facts, seconds: float) -> dict[str, Any]:
@@ -55,6 +59,21 @@ def make_report(facts: Facts, seconds: float) -> dict[str, Any]:
             for change in reversed(facts.transitions)
             if change.after.scope_bp != change.before.scope_bp
         ],
+        "decisions": [_decision(one) for one in facts.decisions],
+        "graduated": any(one.action == "graduate" for one in facts.decisions),
+        "exposed_until_revert": facts.exposed,
+        "shadow_groups": [
+            {"runs": one.runs, "path": str(one.path), "what": one.signature, "example": one.example}
+            for one in facts.groups
+        ],
+        "recovery_s": {
+            str(path): [
+                round(one.seconds, 2)
+                for one in facts.recoveries
+                if one.kind == "drill" and one.path is path
+            ]
+            for path in JobPath
+        },
         "seconds": round(seconds, 1),
     }
     report["wrong"] = _wrong(report)
@@ -73,11 +92,41 @@ def _wrong(report: dict[str, Any]) -> list[str]:
         "a concurrent commit after the kill returned": kill["commits_after"] == 0,
         "the kill did only half": kill["starts_blocked_ms"] is not None
         and kill["commits_fenced_ms"] is not None,
-        "a broken job did not fall back": report["fallbacks"] >= 9,
+        "a broken job did not fall back": report["fallbacks"] >= 4,
+        "the planted bug was not found in the shadow": any(
+            "rows" in one["what"] for one in report["shadow_groups"]
+        ),
+        "the trial did not graduate": report["graduated"],
+        "the slow-down or the failure was not reverted": _made(report, "revert") == 2,
+        "a revert was not confirmed by routing": _made(report, "confirm") >= 2,
+        "no step held for want of jobs or drills": any(
+            "jobs_min" in one["window"] or "drills" in one["window"] for one in report["decisions"]
+        ),
+        "a drill lacks its pair": len(report["recovery_s"][JobPath.LEGACY])
+        == len(report["recovery_s"][JobPath.CONCURRENT])
+        >= 6,
         "the concurrent path made nothing": report["committed_concurrent"] > 0,
         "the warehouse differs from the reference load": report["warehouse_matches"],
     }
     return [what for what, right in checks.items() if not right]
+
+
+def _made(report: dict[str, Any], action: str) -> int:
+    return sum(one["action"] == action for one in report["decisions"])
+
+
+def _decision(one: DecisionRecord) -> dict[str, Any]:
+    """One decision with the numbers it was made on."""
+    answer = json.loads(one.answer)
+    return {
+        "id": one.decision_id,
+        "at": one.at.isoformat(),
+        "action": one.action,
+        "window": one.window,
+        "sentence": one.sentence,
+        "to_bp": answer.get("to_bp"),
+        "findings": answer.get("findings", []),
+    }
 
 
 def _kill(facts: Facts) -> dict[str, Any]:
@@ -147,6 +196,21 @@ def _middle(times: list[float]) -> dict[str, float | int | None]:
     return {"jobs": len(times), "p50": round(cuts[9], 3), "p95": round(cuts[18], 3)}
 
 
+def _median(times: list[float]) -> float | None:
+    return round(median(times), 1) if times else None
+
+
+def _decisions(report: dict[str, Any]) -> Table:
+    """The controller's decisions, with the verdicts that made them."""
+    table = Table(title="what the controller decided", title_justify="left")
+    for column in ("UTC", "decision", "to", "why"):
+        table.add_column(column, overflow="fold")
+    for one in report["decisions"]:
+        to = "" if one["to_bp"] is None else f"{one['to_bp'] / 100:g} %"
+        table.add_row(one["at"][11:19], one["action"], to, one["sentence"])
+    return table
+
+
 def write_report(report: dict[str, Any], file: Path) -> None:
     """Write the report as JSON."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -180,10 +244,17 @@ def show(report: dict[str, Any], console: Console, file: Path) -> None:
         "kill: starts, commits after it returned",
         f"{kill['starts_after']}, {kill['commits_after']}",
     )
+    for what, exposed in report["exposed_until_revert"].items():
+        table.add_row(f"{what}: concurrent jobs until the revert", str(exposed))
+    for path, times in report["recovery_s"].items():
+        table.add_row(f"healed after drills, {path}", f"{_median(times)} s of {len(times)}")
+    for group in report["shadow_groups"]:
+        table.add_row(f"shadow: {group['what']}", f"{group['runs']} mismatches")
     table.add_row("warehouse rows", str(report["warehouse_rows"]))
     table.add_row("same as a sequential load", "yes" if report["warehouse_matches"] else "NO")
     table.add_row("seconds", str(report["seconds"]))
     console.print(table)
+    console.print(_decisions(report))
     console.print(f"report      {file}", highlight=False)
     for what in report["wrong"]:
         console.print(f"wrong       {what}", style="bold red", highlight=False)

@@ -81,11 +81,23 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class PathRun:
+    """What a path returned, and how many seconds it took."""
+
+    value: Any
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
-    """The job has its outcome; `duplicate` when this delivery was not the one that made it."""
+    """The job has its outcome; `duplicate` when this delivery was not the one that made it.
+
+    `ran` is the run that this delivery committed, unless the job had fallen back before.
+    """
 
     value: Any
     duplicate: bool = False
+    ran: PathRun | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +317,7 @@ class Attempts:
         return Failed(JobFailed(job.job_id, said)) if kept else Dropped(Refusal.STALE)
 
     def _claimed(self, paths: Paths, job: Job, claim: Claim) -> Outcome:
+        began = self._clock.monotonic()
         try:
             value = paths.call(claim.path, job)
         except self._forgets as gone:
@@ -315,9 +328,11 @@ class Attempts:
             raise
         except (Exception, SystemExit) as error:
             return self._path_failed(paths, job, claim, error)
-        return self._commit(paths, job, claim, value)
+        return self._commit(paths, job, claim, PathRun(value, self._clock.monotonic() - began))
 
-    def _commit(self, paths: Paths, job: Job, claim: Claim, value: Any) -> Outcome:
+    def _commit(self, paths: Paths, job: Job, claim: Claim, ran: PathRun) -> Outcome:
+        value = ran.value
+
         def write(connect: ConnectionSource) -> str:
             return paths.write(value, replace(job, _connect=connect))
 
@@ -334,7 +349,8 @@ class Attempts:
             except (Exception, SystemExit) as error:
                 return self._path_failed(paths, job, claim, error)
             if isinstance(done, Committed):
-                return Done(paths.read(done.result))
+                result = paths.read(done.result)
+                return Done(result, ran=None if claim.fell_back else ran)
             if done is Refusal.KILLED:
                 return self._hand_over(job, claim.attempt, Reason.FENCED, None)
             return Dropped(done)

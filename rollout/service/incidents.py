@@ -17,6 +17,7 @@ import structlog
 from rollout.core.decision import JobPath
 from rollout.core.evidence.errors import EvidenceError
 from rollout.core.excursion import Excursion, PathSample, Rules, Watch, observe
+from rollout.core.policy import Policy
 from rollout.ports import Recovery, Samples, Trials
 
 log = structlog.get_logger("rollout")
@@ -113,6 +114,16 @@ class Incidents:
         else:
             ended.append((*key, incident))
             log.info("incident over", name=key[0], path=str(key[1]), why=incident.sentence)
+
+
+def incidents_of(ledger: WatchLedger, default: Policy) -> Incidents:
+    """Watch with windows of a minute and a week's memory, in days of the default policy.
+
+    A rehearsal compresses the days, and with them these.
+    """
+    day = timedelta(seconds=default.day_s)
+    window = max(day / 1440, timedelta(seconds=1))
+    return Incidents(ledger, window, Rules(cap=day, settle=day, memory=7 * day))
 
 
 def _recovery(

@@ -9,7 +9,6 @@ their window's name.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,8 +21,11 @@ from rollout.core.errors import IllegalTransition, LeaseLost, StaleRevision
 from rollout.core.evidence.counts import NO_COUNTS, Counts
 from rollout.core.evidence.errors import EvidenceError
 from rollout.core.evidence.recovery_watch import is_slow
-from rollout.core.pilot.fleet import Member, entries, held_by_fleet
-from rollout.core.pilot.judge import Action, Judgement, hold_window, judge, not_yet
+from rollout.core.pilot.confirmation import Confirmation, confirm_from
+from rollout.core.pilot.fleet import Member, enter, entries, held_by_fleet, member_of
+from rollout.core.pilot.holds import hold_window
+from rollout.core.pilot.inputs import Entry, answer_text, inputs_of
+from rollout.core.pilot.judge import Action, Judgement, judge, not_yet
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.situation import Situation
 from rollout.core.pilot.step import StepEvidence, Window
@@ -36,7 +38,7 @@ from rollout.core.pilot.trial import (
     trial_from,
 )
 from rollout.core.policy import Policies, Policy
-from rollout.core.stages import ControlState, Event, Stage, apply
+from rollout.core.stages import ControlState, Stage, apply
 from rollout.ports import NewDecision, OpenCount, Recovery, TrialRow, Trials, WindowRow
 from rollout.service.incidents import COMMON, IncidentReport, Incidents
 from rollout.service.situations import Around, Situations, backlogs
@@ -48,9 +50,6 @@ WINDOWS_A_TICK = 20_000
 
 SPREAD_JOBS = 10_000
 """Newest jobs whose keys are looked at, once in an hour of the policy's day."""
-
-CONFIRM_AFTER_S = 5.0
-"""After a revert, jobs admitted later than this must all have been routed to legacy."""
 
 _RECOVERIES_BACK = timedelta(days=28)
 """Recoveries of legacy this far back give the median that a slow one is held against."""
@@ -298,8 +297,9 @@ class Pilots:
         around = replace(around, held=held_by_fleet(name, members, self._policies, now))
         counted = bool(policy.jobs_min)
         seen = self._situations.gather(trial, state, policy, around, now, totals=counted)
-        held = [one.kind for one in not_yet(policy, seen)]
-        if held and not worse and hold_window(trial.step, held) == trial.said:
+        in_shadow = state.stage is Stage.SHADOW
+        held = [one.kind for one in not_yet(policy, seen, in_shadow=in_shadow)]
+        if held and not in_shadow and not worse and hold_window(trial.step, held) == trial.said:
             return
         if trial.on_trial and not counted:
             seen = self._situations.gather(trial, state, policy, around, now)
@@ -315,6 +315,7 @@ class Pilots:
         seen: Situation,
         made: Judgement,
         report: PilotsReport,
+        entry: Entry | None = None,
     ) -> None:
         """Record what was judged and carry it out."""
         state, after = seen.state, trial
@@ -336,27 +337,26 @@ class Pilots:
             after = after_look(trial, policy, seen.now)
         else:
             after = replace(trial, said=made.window)
-        if self._record(token, policy, seen, made, after, report):
+        if self._record(token, inputs_of(policy, seen, entry), seen, made, after, report):
             report.decisions.append((trial.name, made))
 
     def _record(
         self,
         token: int,
-        policy: Policy,
+        inputs: str,
         seen: Situation,
         made: Judgement,
         after: Trial,
         report: PilotsReport,
     ) -> bool:
-        inputs = {"policy": policy.model_dump(mode="json"), "situation": seen.to_json()}
         decision = NewDecision(
             name=seen.state.name,
             at=seen.now,
             window=made.window,
             action=str(made.action),
             sentence=made.sentence,
-            inputs=json.dumps(inputs, separators=(",", ":")),
-            answer=json.dumps(made.to_json(), separators=(",", ":")),
+            inputs=inputs,
+            answer=answer_text(made.to_json()),
             event=made.event,
             to_bp=made.to_bp,
             seen_revision=seen.state.revision,
@@ -385,27 +385,34 @@ class Pilots:
         """Hold a revert against what routing does since: a decision is not yet an effect."""
         if trial.reverted_at is None or trial.on_trial:
             return trial
-        since = trial.reverted_at + timedelta(seconds=CONFIRM_AFTER_S)
+        since = confirm_from(trial.reverted_at)
         if now < since:
             return trial
         routed = self._ledger.routed_since(trial.name, since)
-        if routed.get(JobPath.CONCURRENT, 0):
+        seen = Confirmation(trial.step, since, dict(routed))
+        if seen.contradicted:
             report.unconfirmed.append(trial.name)
+        answer = seen.answer()
+        if answer is None:
             return trial
-        if not routed:
-            return trial
-        jobs = sum(routed.values())
-        said = f"routing confirms the revert: 0 of {jobs} jobs admitted since went concurrent"
         confirmed = replace(trial, reverted_at=None)
-        window = f"{trial.step}/confirmed"
         made = NewDecision(
-            trial.name, now, window, "confirm", said, "{}", "{}", None, None, trial.step_revision
+            name=trial.name,
+            at=now,
+            window=answer["window"],
+            action=answer["action"],
+            sentence=answer["sentence"],
+            inputs=seen.inputs(),
+            answer=answer_text(answer),
+            event=None,
+            to_bp=None,
+            seen_revision=trial.step_revision,
         )
         if self._ledger.decide(token, made, confirmed) is None:
             self._save(token, [confirmed])
         else:
             self._held[trial.name] = replace(confirmed, version=confirmed.version + 1)
-        log.info("revert confirmed", name=trial.name, jobs=jobs)
+        log.info("revert confirmed", name=trial.name, why=made.sentence)
         return self._held[trial.name]
 
     def _measure_spread(self, trial: Trial, now: datetime) -> Trial:
@@ -422,7 +429,7 @@ class Pilots:
 
     def _members(self, states: Mapping[str, ControlState]) -> dict[str, Member]:
         """What the sub-pipelines have to know of each other."""
-        return {name: _member(state, self._held.get(name)) for name, state in states.items()}
+        return {name: member_of(state, self._held.get(name)) for name, state in states.items()}
 
     def _grow_cohorts(
         self,
@@ -443,22 +450,11 @@ class Pilots:
                 seen = self._situations.gather(
                     trial, state, policy, Around(profile), now, totals=False
                 )
-                event = Event.SHADOW if policy.shadow_pairs_min else Event.START
-                first = None if event is Event.SHADOW else policy.steps_bp(state.holdback_bp)[0]
-                made = Judgement(
-                    Action.ADVANCE,
-                    event,
-                    first,
-                    False,
-                    False,
-                    f"{trial.step}/enter",
-                    (),
-                    (),
-                    f"enters with its cohort {cohort.name!r}: {said}",
-                    first,
-                    None,
-                )
-                self._act(token, policy, trial, seen, made, report)
+                made = enter(policy, seen, cohort, said)
+                if made is None:
+                    continue
+                entry = Entry.of(cohort, members, self._policies)
+                self._act(token, policy, trial, seen, made, report, entry)
 
 
 def _latched(trial: Trial) -> bool:
@@ -527,16 +523,3 @@ def _with_recovery(trial: Trial, one: Recovery, healed: Sequence[Recovery]) -> S
 
 def _recovered_to(trial: Trial) -> datetime:
     return trial.recovered_to or trial.began_at
-
-
-def _member(state: ControlState, trial: Trial | None) -> Member:
-    if trial is None:
-        return Member(state)
-    graduated = state.stage is Stage.GRADUATED
-    return Member(
-        state,
-        trial.began_at,
-        trial.acted_at if trial.acted == Action.ADVANCE else None,
-        trial.acted == Action.REVERT and state.stage is Stage.LEGACY,
-        trial.began_at if graduated else None,
-    )

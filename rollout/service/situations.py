@@ -15,7 +15,7 @@ from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.situation import Shadowed, Situation, Totals, WayBack
 from rollout.core.pilot.trial import Trial
 from rollout.core.policy import Policy
-from rollout.core.stages import ControlState
+from rollout.core.stages import ControlState, Stage
 from rollout.ports import HourRow, OpenSlow, Recovery, Trials
 
 ShadowSource = Callable[[str], Shadowed]
@@ -80,7 +80,7 @@ class Situations:
             pairs=pairs_of(drills),
             last_drill_at=drills[-1].at if drills else None,
             way_back=way_back(around, now),
-            shadowed=self._shadow(trial.name),
+            shadowed=self._shadow(trial.name) if state.stage is Stage.SHADOW else Shadowed(),
             held=around.held,
             cooldown_until=trial.cooldown_until,
         )

@@ -3,6 +3,7 @@
 import sys
 
 from rollout.adapters.celery.marks import queue_of
+from rollout.adapters.celery.shadow_queue import shadow_queue_of
 from rollout.core.decision import JobPath
 from rollout.settings import Settings
 from rollout.worker.processes import Spec
@@ -27,6 +28,24 @@ def worker_spec(app: str, names: list[str], path: JobPath, settings: Settings) -
         "--without-gossip", "--without-mingle",
     )  # fmt: skip
     return Spec(str(path), command)
+
+
+def shadow_spec(app: str, names: list[str], settings: Settings) -> Spec:
+    """A plain Celery worker on the shadow queues of these sub-pipelines.
+
+    Always prefork: a shadow that hangs or blows up is one child, which the pool replaces.
+    """
+    command = (
+        sys.executable, "-m", "celery", "-A", app, "worker",
+        "--queues", ",".join(shadow_queue_of(name) for name in names),
+        "--hostname", "shadow@%h",
+        "--pool", "prefork",
+        "--concurrency", str(settings.shadow_concurrency),
+        "--prefetch-multiplier", "1",
+        "--loglevel", "INFO",
+        "--without-gossip", "--without-mingle",
+    )  # fmt: skip
+    return Spec("shadow", command)
 
 
 def controller_spec(app: str) -> Spec:

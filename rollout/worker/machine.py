@@ -11,12 +11,13 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from rollout.adapters.celery.install import pipelines_of
+from rollout.adapters.celery.shadow_queue import shadow_queue_of
 from rollout.adapters.sql.migrate import migrate
 from rollout.core.decision import JobPath
 from rollout.core.errors import DeclarationError, WrongSettings
 from rollout.settings import RUN_FILE, Settings, as_variables
 from rollout.wiring import Runtime, load_app
-from rollout.worker.commands import controller_spec, valkey_spec, worker_spec
+from rollout.worker.commands import controller_spec, shadow_spec, valkey_spec, worker_spec
 from rollout.worker.processes import Processes
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -85,6 +86,12 @@ class Machine:
             spec = worker_spec(self.module, names, path, self._settings)
             self.processes.start(replace(spec, variables=variables))
             queues = ", ".join(f"{name}.{path}" for name in names)
+            self._say(f"worker      {queues} (pid {self.processes.pid(spec.name)})")
+        shadowable = [one.name for one in self.pipelines if one.effects.shadowable]
+        if self._settings.shadow_concurrency and shadowable:
+            spec = shadow_spec(self.module, shadowable, self._settings)
+            self.processes.start(replace(spec, variables=variables))
+            queues = ", ".join(shadow_queue_of(name) for name in shadowable)
             self._say(f"worker      {queues} (pid {self.processes.pid(spec.name)})")
         self.processes.start(replace(controller_spec(self.module), variables=variables))
         self._say(

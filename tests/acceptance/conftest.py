@@ -29,10 +29,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def shop_settings(ledger_url: str, control_url: str, **more: Any) -> Settings:
+def shop_settings(
+    ledger_url: str, control_url: str, module: str = "tests.acceptance.shop", **more: Any
+) -> Settings:
     """Settings that notice lost workers within seconds, so that tests need not wait."""
     return read_settings(
-        app="tests.acceptance.shop",
+        app=module,
         broker_url=f"redis://127.0.0.1:{free_port()}/0",
         control_url=control_url,
         ledger_url=ledger_url,

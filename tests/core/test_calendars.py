@@ -153,6 +153,25 @@ def test_friday_afternoon_is_quiet_by_default() -> None:
     assert blocked_by(policy, midnight) is None
 
 
+@pytest.mark.parametrize(
+    ("now", "free"),
+    [
+        # 02:30 comes twice: the second one ends it, also when asked in the second hour.
+        ("2026-10-25T00:10", "2026-10-25T01:30"),
+        ("2026-10-25T01:10", "2026-10-25T01:30"),
+        # 02:30 is skipped: by the offset before the change.
+        ("2026-03-29T00:30", "2026-03-29T01:30"),
+    ],
+)
+def test_a_quiet_time_ends_after_a_change_of_clocks(now: str, free: str) -> None:
+    """The end is never before the moment that asks, or the next free one would never be found."""
+    quiet = Quiet(days=("sun",), end="02:30")
+    held = blocked(ZoneInfo("Europe/Berlin"), (), (quiet,), at(now))
+    assert held is not None
+    assert held[0] == at(free)
+    assert free_from(ZoneInfo("Europe/Berlin"), (), (quiet,), at(now)) == at(free)
+
+
 @given(
     zones,
     near_a_change,

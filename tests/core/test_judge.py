@@ -10,7 +10,7 @@ import pytest
 
 from rollout.core.evidence.counts import Counts
 from rollout.core.evidence.drill_pair import DrillPair
-from rollout.core.evidence.verdict import Verdict
+from rollout.core.evidence.verdict import Finding, Verdict
 from rollout.core.pilot.judge import Action, Judgement, judge
 from rollout.core.pilot.situation import (
     Shadowed,
@@ -271,9 +271,28 @@ def test_the_cap_is_never_overshot() -> None:
 
 def test_shadow_waits_for_its_pairs() -> None:
     """With enough pairs and no harm the first step begins; before that it holds."""
-    policy = Policy(shadow_pairs_min=20)
+    policy = Policy(shadow_pairs_min=20, jobs_min=60)  # jobs of a step are asked for at a step
     state = split(0, stage=Stage.SHADOW)
     few = ready(state=state, shadowed=Shadowed(pairs=19))
     held(few, "19 of 20 shadow pairs", policy)
     made = decided(ready(state=state, shadowed=Shadowed(pairs=20)), policy)
     assert (made.event, made.to_bp) == (Event.START, 100)
+
+
+@pytest.mark.parametrize(
+    ("metric", "verdict", "holds"),
+    [
+        ("shadow_output", Verdict.REGRESS, True),
+        ("shadow_output", Verdict.ERROR, True),
+        ("shadow_output", Verdict.INSUFFICIENT, False),
+        ("shadow_time", Verdict.REGRESS, True),
+        ("shadow_time", Verdict.ERROR, False),
+    ],
+)
+def test_what_a_shadow_showed_can_hold(metric: str, verdict: Verdict, holds: bool) -> None:
+    """Other outputs or slower ones hold; times that cannot be compared do not."""
+    found = Finding(metric, verdict, 1.0, 1.0, 20, 20, None, "said the shadow")
+    shadowed = Shadowed(pairs=20, findings=(found,))
+    seen = ready(state=split(0, stage=Stage.SHADOW), shadowed=shadowed)
+    made = decided(seen, Policy(shadow_pairs_min=20))
+    assert (made.action is Action.HOLD) is holds

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,18 @@ from prometheus_client.parser import text_string_to_metric_families
 from rollout.adapters.prometheus import Exporter
 from rollout.core.claims import JobState
 from rollout.core.decision import FALLBACK_REASONS, JobPath, Reason
+from rollout.core.evidence.verdict import Verdict
+from rollout.core.pilot.holds import NEED_A_PERSON, HoldKind, hold_window
+from rollout.core.pilot.judge import Action
+from rollout.core.pilot.profile import LegacyProfile
+from rollout.core.pilot.trial import begin
+from rollout.core.policy import Policy
 from rollout.core.stages import ControlState
 from rollout.ports import CycleTally, OpenCount, Tally
+from rollout.service.pilots import PilotsReport
 from rollout.service.tick import TickReport
 from rollout.settings import Settings
+from tests.builders import split
 from tests.ops.test_compose import ROOT, read_yaml
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -26,11 +35,24 @@ FUNCTIONS = {
 LABELS_OF_PROMETHEUS = {"job", "le"}
 
 
+def judged() -> PilotsReport:
+    """One sub-pipeline on trial, with a profile of legacy."""
+    state = split(3200)
+    profile = LegacyProfile(
+        peak_per_s=1.0, finish_per_s=0.5, success_at=NOW.timestamp(), mean_run_s=1.0
+    )
+    trial = begin(state, (None, None), Policy(), None, NOW)
+    trial = replace(trial, said=hold_window(1, (HoldKind.BAKE, HoldKind.DRILLS)))
+    return PilotsReport(trials=[trial], profiles={state.name: profile})
+
+
 def exported() -> dict[str, set[str]]:
     """Each sample that the exporter gives, with its labels."""
     exporter = Exporter()
     report = TickReport(
         at=NOW,
+        leads=True,
+        pilots=judged(),
         states=[ControlState("invoices")],
         open_counts=[OpenCount("invoices", JobPath.LEGACY, JobState.ACCEPTED, 1, NOW)],
         unaccounted={"invoices": 0},
@@ -112,6 +134,10 @@ def test_matched_values_exist() -> None:
         "outcome": {str(state) for state in JobState if state.finished},
         "path": {str(path) for path in JobPath},
         "assigned_path": {str(path) for path in JobPath},
+        "kind": {str(kind) for kind in HoldKind},
+        "verdict": {verdict.value for verdict in Verdict},
+        "action": {str(action) for action in Action},
+        "metric": {"sample_ratio"},
     }
     for expression in expressions():
         for label, values in re.findall(r"(\w+)=~?\"([^\"$]*)\"", expression):
@@ -124,6 +150,14 @@ def test_fallbacks_are_those_of_the_core() -> None:
     matched = re.search(r'reason=~"([^"]*)"', rule["expr"])
     assert matched is not None
     assert set(matched[1].split("|")) == {str(reason) for reason in FALLBACK_REASONS}
+
+
+def test_the_alert_for_a_person_names_the_holds_that_need_one() -> None:
+    """The holds that end only by a person's decision are those of the core."""
+    rule = next(rule for rule in rules() if rule["alert"] == "RolloutPersonNeeded")
+    matched = re.search(r'kind=~"([^"]*)"', rule["expr"])
+    assert matched is not None
+    assert set(matched[1].split("|")) == set(NEED_A_PERSON)
 
 
 def test_the_supervision_alert_follows_its_setting() -> None:

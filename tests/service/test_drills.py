@@ -87,7 +87,8 @@ def whats(world: World) -> list[str]:
 
 def at(world: World, seconds: float, act: Callable[[], Any], traffic: Traffic) -> None:
     """Do something once, so many seconds from now, while jobs go on."""
-    due, done = world.clock.now() + timedelta(seconds=seconds), []
+    due = world.clock.now() + timedelta(seconds=seconds)
+    done: list[datetime] = []
 
     def when(now: datetime) -> None:
         if now >= due and not done:

@@ -30,6 +30,7 @@ KEYS = {
     "committed",
     "failed_kept",
     "fallbacks",
+    "judgement",
     "last_change",
 }
 

@@ -8,6 +8,8 @@ from celery.utils.imports import symbol_by_name
 
 from rollout.adapters.celery.amqp import routed_amqp
 from rollout.adapters.celery.marks import current_job
+from rollout.adapters.celery.shadow import ShadowTask
+from rollout.adapters.celery.shadow_queue import shadow_task_of
 from rollout.adapters.celery.steps import worker_step
 from rollout.adapters.celery.task import Declared, SubPipelineTask
 from rollout.core.errors import DeclarationError
@@ -54,7 +56,15 @@ def install(app: Any, pipeline: Declared, task_name: str, options: dict[str, Any
     options = {"shared": False, **options}
     task = app.task(run, base=SubPipelineTask, name=task_name, pipeline=pipeline, **options)
     pipelines_of(app)[task_name] = pipeline
+    _install_shadow(app, pipeline, task_name)
     return task
+
+
+def _install_shadow(app: Any, pipeline: Declared, task_name: str) -> None:
+    """Register the task of shadows: no option of the real one, such as a retry, is theirs."""
+    name = "shadow_of_" + pipeline.name.replace("-", "_")
+    made = type(name, (ShadowTask,), {"name": shadow_task_of(task_name), "pipeline": pipeline})
+    app.register_task(made())
 
 
 def _open_door(app: Any) -> None:

@@ -33,25 +33,34 @@ from rollout.service.attempt import (
     Dropped,
     Failed,
     Outcome,
+    PathRun,
     Paths,
     ToLegacy,
     Wait,
 )
+from rollout.service.shadow_publish import Copied, Ran, ShadowPublisher
 
 log = structlog.get_logger("rollout")
 
 FORGETS: tuple[type[BaseException], ...] = (Ignore, Reject)
 PASSES: tuple[type[BaseException], ...] = (*FORGETS, Retry)
+COPY_S_MAX = 2.0
+"""No copy is sent when the job's time limit is nearer than this."""
 LEDGER_WAIT_S = 1.0
 """Pause before a job that needs the ledger goes back to its queue, so that it does not spin."""
 
 
-class Declared(Routed, Paths, Protocol):
+class Declared(Routed, Paths, Copied, Protocol):
     """The declared sub-pipeline, as far as the task needs it."""
 
     @property
     def attempts(self) -> Attempts:
         """The attempt service of this process."""
+        ...
+
+    @property
+    def shadow_publisher(self) -> ShadowPublisher:
+        """Sends copies of this process's legacy jobs."""
         ...
 
     def run_job(self, job_id: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -90,11 +99,45 @@ class SubPipelineTask(Task):
             is_drilled(request.headers),
             is_pool_child(),
         )
+        began = time.monotonic()
         try:
             outcome = self.pipeline.attempts.run(_Runnable(self), delivery)
         except FORGETS as gone:
             raise Ignore from gone  # its outcome is recorded
+        request.rollout_ran = self._to_copy(request, job, outcome), began
         return self.carry_out(request, outcome)
+
+    # A copy of it --------------------------------------------------------------------------
+
+    def _to_copy(self, request: Any, job: Job, outcome: Outcome) -> PathRun | None:
+        """The run that a copy may be made of: committed on legacy, as routing chose."""
+        queue = (request.delivery_info or {}).get("routing_key")
+        on_legacy = queue == queue_of(self.pipeline.name, JobPath.LEGACY)
+        if not on_legacy or not isinstance(outcome, Done) or not self.pipeline.effects.shadowable:
+            return None
+        return outcome.ran
+
+    def after_return(
+        self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any
+    ) -> None:
+        """Offer the job for a shadow: its result is stored by now, and its links are sent."""
+        if status != states.SUCCESS:
+            return
+        ran, began = getattr(self.request, "rollout_ran", (None, 0.0))
+        if ran is None:
+            return
+        self.pipeline.shadow_publisher.offer(
+            self.pipeline,
+            Ran(task_id, ran.value, ran.seconds),
+            lambda: self._is_near_limit(began),
+        )
+
+    def _is_near_limit(self, began: float) -> bool:
+        """Whether the job's own time limit could strike while a copy is sent."""
+        limits = self.request.timelimit or (None, None)
+        given = [*limits, self.time_limit, self.soft_time_limit]
+        spent_s = time.monotonic() - began
+        return any(limit is not None and spent_s + COPY_S_MAX > limit for limit in given)
 
     # What came -----------------------------------------------------------------------------
 

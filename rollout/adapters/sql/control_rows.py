@@ -13,7 +13,7 @@ from xxhash import xxh3_64_intdigest
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.tables import sub_pipeline, transition
 from rollout.core.effects import Effects
-from rollout.core.errors import IllegalTransition, UnknownSubPipeline
+from rollout.core.errors import IllegalTransition, NotShadowable, UnknownSubPipeline
 from rollout.core.stages import ALL, ControlState, Event, Stage, apply
 from rollout.ports import Kill, TransitionRecord
 
@@ -98,6 +98,10 @@ class ControlRows:
         with self._db.write() as connection:
             before = self._known(connection, name, locked=True)
             after = apply(before, event, scope_bp=scope_bp, seen_revision=seen_revision)
+            if event is Event.SHADOW:
+                effects = effects_of(connection, [name])[name]
+                if not effects.shadowable:
+                    raise NotShadowable(name, str(effects))
             record_change(connection, before, after, event, actor, reason, now)
         return after
 
@@ -212,9 +216,13 @@ class ControlRows:
         """Read one row; that of `kill --all` only with `latch`, because it is no sub-pipeline."""
         state = None if name == ALL and not latch else _read(connection, name, locked=locked)
         if state is None:
-            known = [state_of(row).name for row in connection.execute(_EVERY).mappings()]
-            raise UnknownSubPipeline(name, known)
+            raise UnknownSubPipeline(name, known_names(connection))
         return state
+
+
+def known_names(connection: Connection) -> list[str]:
+    """Names of all sub-pipelines."""
+    return [state_of(row).name for row in connection.execute(_EVERY).mappings()]
 
 
 def fence_key(name: str) -> int:

@@ -7,10 +7,13 @@ from rollout.adapters.sql.drill_rows import DrillRows
 from rollout.adapters.sql.job_rows import JobRows
 from rollout.adapters.sql.pilot_rows import PilotRows
 from rollout.adapters.sql.sample_rows import SampleRows
+from rollout.adapters.sql.shadow_rows import ShadowRows
 from rollout.adapters.sql.sweep_rows import SweepRows
 
 
-class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows, SampleRows, DrillRows):
+class SqlLedger(
+    ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows, SampleRows, DrillRows, ShadowRows
+):
     """`ports.Ledger`, its other roles, and `drill_ports.DrillLedger` on either database.
 
     Args:
@@ -25,6 +28,7 @@ class SqlLedger(ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows, SampleR
         ArrivalRows.__init__(self, database)
         SampleRows.__init__(self, database)
         DrillRows.__init__(self, database)
+        ShadowRows.__init__(self, database)
         self.database = database
 
     def close(self) -> None:

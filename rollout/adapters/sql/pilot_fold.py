@@ -37,7 +37,8 @@ def fold_into_trials(connection: Connection, insert_into: Any, rows: Sequence[An
     """Add finished jobs to totals and profiles, in the transaction that marks them folded."""
     names = sorted({row.name for row in rows})
     profiles = read_profiles(connection, names)
-    jobs = [_finished(row) for row in rows]
+    # The mean run time weighs the newest most, and the database gives rows in any order.
+    jobs = sorted((_finished(row) for row in rows), key=lambda one: one.finished_at)
     folded = fold_finished(jobs, _frames(connection, names), _spans(connection, names))
     added = {
         name: profiles.get(name, LegacyProfile()).add(finished)

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Connection,
     and_,
     case,
+    delete,
     exists,
     func,
     insert,
@@ -21,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from xxhash import xxh3_64_hexdigest
 
 from rollout.adapters.sql.control_rows import ControlRows, record_change
 from rollout.adapters.sql.database import Database
@@ -113,6 +115,7 @@ class PilotRows:
                 added = added.on_conflict_do_nothing().returning(lease.c.token)
                 return connection.execute(added).scalar_one_or_none()
             if held.owner != owner and held.until > now:
+                self._stand_by(connection, owner, now, now + ttl)
                 return None
             token: int = held.token if held.owner == owner else held.token + 1
             connection.execute(
@@ -121,6 +124,18 @@ class PilotRows:
                 .values(owner=owner, token=token, until=now + ttl)
             )
             return token
+
+    def _stand_by(self, connection: Connection, owner: str, now: datetime, until: datetime) -> None:
+        """Leave word of a standby, and clear away those that were not heard of since."""
+        gone = delete(lease).where(lease.c.name != _LEADER, lease.c.until <= now)
+        connection.execute(gone)
+        name = (
+            f"standby-{xxh3_64_hexdigest(owner.encode())}"  # an owner may be longer than the column
+        )
+        added = self._insert(lease).values(name=name, owner=owner, token=0, until=until)
+        connection.execute(
+            added.on_conflict_do_update(index_elements=["name"], set_={"until": until})
+        )
 
     def drop_lease(self, token: int) -> None:
         """Stop leading, so that a standby need not wait."""
@@ -136,6 +151,15 @@ class PilotRows:
         with self._db.read() as connection:
             row = connection.execute(select(lease).where(lease.c.name == _LEADER)).first()
         return None if row is None else (row.owner, row.until)
+
+    def standbys(self, now: datetime) -> list[str]:
+        """Who asked for the lease lately and did not get it; who leads now stands by no more."""
+        leads = select(lease.c.owner).where(lease.c.name == _LEADER).scalar_subquery()
+        query = select(lease.c.owner).where(
+            lease.c.name != _LEADER, lease.c.until > now, lease.c.owner != leads
+        )
+        with self._db.read() as connection:
+            return list(connection.execute(query.order_by(lease.c.owner)).scalars())
 
     def _must_lead(self, connection: Connection, token: int) -> None:
         query = select(lease.c.token).where(lease.c.name == _LEADER).with_for_update(read=True)
@@ -181,7 +205,7 @@ class PilotRows:
     def profiles(self) -> dict[str, LegacyProfile]:
         """Read what legacy showed, by sub-pipeline."""
         with self._db.read() as connection:
-            return read_profiles(connection, None)
+            return read_profiles(connection, None, lock=False)
 
     def pass_time(self, now: datetime, days_s: Mapping[str, float]) -> dict[str, LegacyProfile]:
         """Close days and spans that are over, and note what runs on legacy."""
@@ -512,9 +536,19 @@ def _recovery_of(row: Mapping[Any, Any]) -> Recovery:
     return Recovery(**{**values, "path": JobPath(values["path"])})
 
 
-def read_profiles(connection: Connection, names: Sequence[str] | None) -> dict[str, LegacyProfile]:
-    """Read profiles, locked until the transaction ends; `names` None is all of them."""
-    query = select(legacy_profile).order_by(legacy_profile.c.name).with_for_update()
+def read_profiles(
+    connection: Connection, names: Sequence[str] | None, *, lock: bool = True
+) -> dict[str, LegacyProfile]:
+    """Read profiles; `names` None is all of them.
+
+    Args:
+        connection: An open transaction.
+        names: Sub-pipelines.
+        lock: Hold them until the transaction ends; who only looks must not make the fold wait.
+    """
+    query = select(legacy_profile).order_by(legacy_profile.c.name)
+    if lock:
+        query = query.with_for_update()
     if names is not None:
         query = query.where(legacy_profile.c.name.in_(list(names)))
     return {

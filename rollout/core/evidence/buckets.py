@@ -9,10 +9,11 @@ Source: Masson, Rim & Lee, "DDSketch", VLDB 2019; evidence method, section 1.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from rollout.core.evidence.counts import check_count
+from rollout.core.evidence.counts import JOBS_MAX, check_count
 from rollout.core.evidence.errors import BadDuration, BadRate, BadState
 from rollout.core.evidence.stored import Json, read_count
 
@@ -65,6 +66,9 @@ class Histogram:
 
     def __post_init__(self) -> None:
         for index, count in self.jobs.items():
+            whole = type(index) is int and type(count) is int
+            if whole and 0 <= index <= BUCKET_MAX and 0 <= count <= JOBS_MAX:
+                continue  # nearly always, and a fold asks for hundreds of them
             check_count("bucket", index, BUCKET_MAX)
             check_count("jobs in a bucket", count)
 
@@ -75,9 +79,13 @@ class Histogram:
 
     def add(self, durations_s: list[float]) -> Histogram:
         """Count more jobs; raises BadDuration and counts none when one of them is refused."""
+        return self.add_counted(Counter([bucket_index(duration_s) for duration_s in durations_s]))
+
+    def add_counted(self, more: Mapping[int, int]) -> Histogram:
+        """Count more jobs, given per bucket; raises BadCounts."""
         jobs = dict(self.jobs)
-        for index in [bucket_index(duration_s) for duration_s in durations_s]:
-            jobs[index] = jobs.get(index, 0) + 1
+        for index, count in more.items():
+            jobs[index] = jobs.get(index, 0) + count
         return Histogram(jobs)
 
     def quantile_bucket(self, quantile: float) -> int | None:

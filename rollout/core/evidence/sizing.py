@@ -17,6 +17,9 @@ from rollout.core.evidence.promotion import LOOKS_MAX, Z_LIMIT, score
 JOBS_A_WEEK_MAX = 10_000_000
 """Where the search for enough traffic gives up."""
 
+RATE_MIN = 1e-15
+"""A smaller rate is none: ten million jobs do not show it, and scipy's binomial overflows on it."""
+
 
 def failures_allowed(
     n_concurrent: int, n_legacy: int, rate: float, margin: Margin, z_limit: float = Z_LIMIT
@@ -70,6 +73,8 @@ def pass_chance(
         raise BadRate("a rate in 0..1 and 1..4 weeks are needed", (rate, weeks), "check both")
     check_count("jobs a week", concurrent_per_week - 1, JOBS_A_WEEK_MAX)
     check_count("jobs a week", legacy_per_week - 1)
+    if rate < RATE_MIN:
+        rate = 0.0
     # Beyond this many failures a week the chance is far below rounding error.
     k_max = int(binom.ppf(1 - 1e-12, concurrent_per_week, rate)) + 1
     week = binom.pmf(np.arange(k_max + 1), concurrent_per_week, rate)

@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rollout.core.policy import Cohort, Policies
-from rollout.core.stages import ControlState, Stage
+from rollout.core.pilot.judge import Action, Judgement, next_step_bp
+from rollout.core.pilot.situation import Situation
+from rollout.core.pilot.trial import Trial
+from rollout.core.policy import Cohort, Policies, Policy
+from rollout.core.stages import ControlState, Event, Stage
 
 SETTLE_DAYS = 1.0
 """After a change, others that share its resource wait this long: a harm must have one suspect."""
@@ -39,6 +42,20 @@ class Member:
     def on_trial(self) -> bool:
         """Whether jobs run on its concurrent path and it is not through."""
         return self.state.stage in (Stage.SHADOW, Stage.SPLIT)
+
+
+def member_of(state: ControlState, trial: Trial | None) -> Member:
+    """What the others have to know of a sub-pipeline; `trial` None was never watched."""
+    if trial is None:
+        return Member(state)
+    graduated = state.stage is Stage.GRADUATED
+    return Member(
+        state,
+        trial.began_at,
+        trial.acted_at if trial.acted == Action.ADVANCE else None,
+        trial.acted == Action.REVERT and state.stage is Stage.LEGACY,
+        trial.began_at if graduated else None,
+    )
 
 
 def held_by_fleet(
@@ -112,6 +129,32 @@ def entries(
     free = [name for name in waiting if not _closed(members[name])]
     said = f"{len(entered)} of {size} members of cohort {cohort.name!r} have entered."
     return free[: max(0, room)], said
+
+
+def enter(policy: Policy, seen: Situation, cohort: Cohort, said: str) -> Judgement | None:
+    """What follows for a member that `entries` let in: shadow when the policy asks for it.
+
+    Returns:
+        None when cap and holdback leave no step; `rollout policy check` says so.
+    """
+    event = Event.SHADOW if policy.shadow_pairs_min else Event.START
+    first = next_step_bp(policy, 0, seen.state.holdback_bp)
+    if first is None:
+        return None
+    first = None if event is Event.SHADOW else first
+    return Judgement(
+        Action.ADVANCE,
+        event,
+        first,
+        False,
+        False,
+        f"{seen.step}/enter",
+        (),
+        (),
+        f"enters with its cohort {cohort.name!r}: {said}",
+        first,
+        None,
+    )
 
 
 def _closed(member: Member) -> bool:

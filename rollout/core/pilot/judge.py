@@ -9,7 +9,6 @@ Source: evidence method, sections 2 to 6; decision 0012.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,8 +19,10 @@ from rollout.core.evidence.betting import Margin
 from rollout.core.evidence.promote import decide
 from rollout.core.evidence.stored import Json
 from rollout.core.evidence.verdict import Finding, Verdict
+from rollout.core.pilot.holds import HoldKind, hold_window
 from rollout.core.pilot.readiness import not_ready
 from rollout.core.pilot.situation import Situation
+from rollout.core.pilot.step import StepEvidence
 from rollout.core.policy import Policy, blocked_by, next_free
 from rollout.core.stages import Event, Stage
 
@@ -113,7 +114,7 @@ def judge(policy: Policy, seen: Situation) -> Judgement:
         return _after_shadow(policy, seen)
     guards = seen.evidence.findings(seen.rate_legacy)
     worse = tuple(one for one in guards if one.verdict is Verdict.REGRESS)
-    split = _split(seen)
+    split = split_finding(state.scope_bp, seen.evidence, seen.design_effect)
     if worse:
         return _revert(policy, seen, (*guards, split), tuple(one.sentence for one in worse))
     if state.stage is Stage.GRADUATED:
@@ -235,9 +236,8 @@ def _grow(
         said = f"every proof passed: from {seen.state.scope_bp} to {next_bp} bp"
     if not policy.automatic:
         said = f"{said}; the policy is not automatic, so a person acts"
-        return Judgement(
-            Action.HOLD, None, None, False, True, window, findings, (said,), said, next_bp, None
-        )
+        kinds = (HoldKind.PROVEN,)
+        return _still(seen, Action.HOLD, said, findings, (said,), next_bp, person=True, kinds=kinds)
     return Judgement(action, event, next_bp, True, False, window, findings, (), said, next_bp, None)
 
 
@@ -248,7 +248,8 @@ def _revert(
     below = previous_step_bp(policy, state.scope_bp, state.holdback_bp)
     if not policy.automatic:
         said = f"it should be reverted, and the policy is not automatic: {reasons[0]}"
-        return _still(seen, Action.HOLD, said, findings, reasons, person=True)
+        kinds = (HoldKind.WORSE,)
+        return _still(seen, Action.HOLD, said, findings, reasons, person=True, kinds=kinds)
     if policy.revert_to == "previous_step" and below is not None:
         return Judgement(
             Action.REVERT,
@@ -282,47 +283,48 @@ def _revert(
 class Hold:
     """One thing that holds an advance and is known without looking at any outcome."""
 
-    kind: str
+    kind: HoldKind
     sentence: str
 
 
-def not_yet(policy: Policy, seen: Situation, *, drills: bool = True) -> tuple[Hold, ...]:
+def not_yet(policy: Policy, seen: Situation, *, in_shadow: bool = False) -> tuple[Hold, ...]:
     """Say what holds an advance without looking at any outcome; it costs no look.
 
     Args:
         policy: The policy in force.
         seen: Totals are asked for their numbers of jobs only.
-        drills: False before the first step, which needs none.
+        in_shadow: Before the first step there are no concurrent jobs and no drills to ask for.
     """
     state, holds = seen.state, []
     if state.frozen:
         said = f"Frozen by a person; `rollout unfreeze {state.name}` lifts it."
-        holds.append(Hold("frozen", said))
+        holds.append(Hold(HoldKind.FROZEN, said))
     if seen.looks >= policy.looks_max:
         said = f"{seen.looks} looks at this step are used up; a person decides."
-        holds.append(Hold("looks", said))
+        holds.append(Hold(HoldKind.LOOKS, said))
     days, wanted = days_in_step(policy, seen), max(policy.bake_days, seen.look_at_day)
     if days < wanted:
-        holds.append(Hold("bake", f"{days:.3g} of {wanted:.3g} days at this step."))
+        said = f"{round(days, 3):g} of {round(wanted, 3):g} days at this step."
+        holds.append(Hold(HoldKind.BAKE, said))
     if (held := blocked_by(policy, seen.now)) is not None:
-        holds.append(Hold("calendar", f"The calendar holds it: {held}."))
+        holds.append(Hold(HoldKind.CALENDAR, f"The calendar holds it: {held}."))
     if seen.cooldown_until is not None and seen.now < seen.cooldown_until:
         until = f"{seen.cooldown_until:%Y-%m-%d %H:%M}"
-        holds.append(Hold("cooldown", f"Cooling down after a revert until {until} UTC."))
+        holds.append(Hold(HoldKind.COOLDOWN, f"Cooling down after a revert until {until} UTC."))
     if seen.held is not None:
-        holds.append(Hold("fleet", seen.held))
+        holds.append(Hold(HoldKind.FLEET, seen.held))
     jobs = seen.totals.failures.n_concurrent
-    if jobs < policy.jobs_min:
+    if not in_shadow and jobs < policy.jobs_min:
         said = f"{jobs} concurrent jobs at this step, the policy asks for {policy.jobs_min}."
-        holds.append(Hold("jobs_min", said))
+        holds.append(Hold(HoldKind.JOBS_MIN, said))
     comparable = sum(not pair.both_censored for pair in seen.pairs)
-    if drills and comparable < policy.drills_min:
+    if not in_shadow and comparable < policy.drills_min:
         said = (
             f"Drill overdue: {comparable} of {policy.drills_min} comparable drill pairs; "
             "`rollout drill run` makes one."
         )
-        holds.append(Hold("drills", said))
-    holds += [Hold("way_back", said) for said in not_ready(seen.way_back, state, policy)]
+        holds.append(Hold(HoldKind.DRILLS, said))
+    holds += [Hold(HoldKind.WAY_BACK, said) for said in not_ready(seen.way_back, state, policy)]
     return tuple(holds)
 
 
@@ -333,11 +335,10 @@ def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
     if not policy.shadow_pairs_min or first is None:
         said = f"in shadow; `rollout start {seen.state.name}` begins the first step"
         return _still(seen, Action.HOLD, said, shadowed.findings, ())
-    broken = (Verdict.REGRESS, Verdict.ERROR)
-    reasons = [one.sentence for one in shadowed.findings if one.verdict in broken]
+    reasons = [one.sentence for one in shadowed.findings if _holds_in_shadow(one)]
     if shadowed.pairs < policy.shadow_pairs_min:
         reasons.append(f"{shadowed.pairs} of {policy.shadow_pairs_min} shadow pairs were compared.")
-    holds = not_yet(policy, seen, drills=False)
+    holds = not_yet(policy, seen, in_shadow=True)
     reasons += [one.sentence for one in holds]
     if reasons or not policy.automatic:
         said = reasons[0] if reasons else "shadow is proven; the policy is not automatic"
@@ -350,7 +351,7 @@ def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
             tuple(reasons),
             first,
             person=person,
-            kinds=("shadow", *(one.kind for one in holds)),
+            kinds=_shadow_kinds(reasons, holds),
         )
     said = f"{shadowed.pairs} shadow pairs show no harm: the first step, {first} bp"
     window = f"{seen.step}/start"
@@ -369,12 +370,29 @@ def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
     )
 
 
-def _split(seen: Situation) -> Finding:
+def _holds_in_shadow(found: Finding) -> bool:
+    """Whether a finding of the shadow keeps the first step from beginning.
+
+    Times that cannot be compared (the shadow's worker runs on a slower machine, say) prove nothing
+    and hold nothing: the first step measures its own. Outputs that cannot be compared hold.
+    """
+    unclear = found.verdict is Verdict.ERROR and found.metric != "shadow_time"
+    return found.verdict is Verdict.REGRESS or unclear
+
+
+def _shadow_kinds(reasons: list[str], holds: tuple[Hold, ...]) -> tuple[HoldKind, ...]:
+    if not reasons:
+        return (HoldKind.PROVEN,)
+    kinds = tuple(one.kind for one in holds)
+    return kinds if len(kinds) == len(reasons) else (HoldKind.SHADOW, *kinds)
+
+
+def split_finding(scope_bp: int, evidence: StepEvidence, design_effect: float) -> Finding:
     """Check the split; jobs that share a routing key count for as few as they are worth."""
-    share = seen.state.scope_bp / 10_000
-    effect = max(1.0, seen.design_effect)
-    n_concurrent = round(seen.evidence.admitted_concurrent / effect)
-    n_legacy = round(seen.evidence.admitted_legacy / effect)
+    share = scope_bp / 10_000
+    effect = max(1.0, design_effect)
+    n_concurrent = round(evidence.admitted_concurrent / effect)
+    n_legacy = round(evidence.admitted_legacy / effect)
     if not 0.0 < share < 1.0:
         said = "One path has every job, so there is no split to check."
         limit = sample_ratio.LIMIT
@@ -391,11 +409,6 @@ def _split(seen: Situation) -> Finding:
     return sample_ratio.finding(n_concurrent, n_legacy, share)
 
 
-def hold_window(step: int, kinds: Iterable[str]) -> str:
-    """The window of a hold: the same decision while the same things hold it."""
-    return f"{step}/hold/{'+'.join(dict.fromkeys(kinds))}".rstrip("/")
-
-
 def _still(
     seen: Situation,
     action: Action,
@@ -406,7 +419,7 @@ def _still(
     next_at: datetime | None = None,
     *,
     person: bool = False,
-    kinds: tuple[str, ...] = (),
+    kinds: tuple[HoldKind, ...] = (),
 ) -> Judgement:
     """Change nothing. A hold is the same decision while the same things hold it."""
     window = hold_window(seen.step, kinds) if action is Action.HOLD else f"{seen.step}/{action}"

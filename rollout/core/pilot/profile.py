@@ -6,11 +6,12 @@ histogram of today. Kept in every stage, so that a trial begins with thresholds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from rollout.core.evidence.buckets import Histogram
+from rollout.core.evidence.buckets import Histogram, bucket_index
 from rollout.core.evidence.stored import Json, read_count, read_list, read_number, read_object
 from rollout.core.evidence.thresholds import THRESHOLD_JOBS_MIN, Thresholds
 
@@ -36,6 +37,29 @@ class FinishedJob:
     run_s: float | None
     cycle_s: float | None
     legacy_failed: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """Finished jobs, counted.
+
+    Attributes:
+        jobs: All of them.
+        by_legacy: Those that legacy committed.
+        success_at: Epoch seconds of its last commit; None without one.
+        runs_s: Run times of those, in the order in which they finished.
+        judged: Jobs assigned to legacy that say how often it fails.
+        failed: Those of them that failed.
+        cycles: Cycle times of jobs assigned to legacy, by bucket.
+    """
+
+    jobs: int
+    by_legacy: int
+    success_at: float | None
+    runs_s: Sequence[float]
+    judged: int
+    failed: int
+    cycles: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +96,10 @@ class LegacyProfile:
 
     def add(self, jobs: Iterable[FinishedJob]) -> LegacyProfile:
         """Count finished jobs; what has an absurd duration was left out before."""
-        cycles: list[float] = []
+        cycles: Counter[int] = Counter()
+        runs: list[float] = []
         failed = judged = legacy = total = 0
-        mean, success = self.mean_run_s, self.success_at
+        success: float | None = None
         for job in jobs:
             total += 1
             if job.by_legacy:
@@ -82,18 +107,27 @@ class LegacyProfile:
                 at = job.finished_at.timestamp()
                 success = at if success is None else max(success, at)
                 if job.run_s is not None:
-                    mean = job.run_s if mean is None else mean + _MEMORY * (job.run_s - mean)
+                    runs.append(job.run_s)
             if job.legacy_failed is not None:
                 judged += 1
                 failed += job.legacy_failed
             if job.cycle_s is not None:
-                cycles.append(job.cycle_s)
+                cycles[bucket_index(job.cycle_s)] += 1
+        return self.add_counted(Lately(total, legacy, success, runs, judged, failed, cycles))
+
+    def add_counted(self, lately: Lately) -> LegacyProfile:
+        """Count finished jobs that were counted before."""
+        mean, success = self.mean_run_s, self.success_at
+        for run_s in lately.runs_s:
+            mean = run_s if mean is None else mean + _MEMORY * (run_s - mean)
+        if lately.success_at is not None:
+            success = lately.success_at if success is None else max(success, lately.success_at)
         after = replace(
             self,
-            today=self.today.add(cycles) if cycles else self.today,
-            days=_count_day(self.days, self.day, judged, failed),
-            span_legacy=self.span_legacy + legacy,
-            span_all=self.span_all + total,
+            today=self.today.add_counted(lately.cycles) if lately.cycles else self.today,
+            days=_count_day(self.days, self.day, lately.judged, lately.failed),
+            span_legacy=self.span_legacy + lately.by_legacy,
+            span_all=self.span_all + lately.jobs,
             mean_run_s=mean,
             success_at=success,
         )

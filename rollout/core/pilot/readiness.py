@@ -53,4 +53,4 @@ def describe(way_back: WayBack) -> str:
             f"legacy would drain {-growth:.3g} jobs/s after a revert, its backlog of "
             f"{way_back.backlog} in {way_back.backlog / -growth:.0f} s"
         )
-    return f"legacy could carry everything, with {-growth:.3g} jobs/s to spare"
+    return f"legacy could carry everything, with {abs(growth):.3g} jobs/s to spare"

