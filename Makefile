@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 REPORTS := reports
 
-.PHONY: help test lint demo bench evidence crash clean
+.PHONY: help test lint demo bench evidence crash simulation clean
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -40,6 +40,9 @@ evidence: $(STAMP) ## the table of docs/evidence.md, simulated anew (about 20 mi
 
 crash: $(STAMP) ## real processes under seeded faults; SEED=1-20 JOBS=10000 FAULTS=50; writes reports/crash.json
 	$(BIN)/python -m tests.crash $(if $(SEED),--seeds $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(if $(FAULTS),--faults $(FAULTS))
+
+simulation: $(STAMP) ## weeks on a virtual clock; SEEDS=1-2000 WEEKS=50, SEED=7 prints one; writes reports/simulation.json
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(WEEKS),--weeks $(WEEKS))
 
 clean: ## remove the virtual environment, reports and state
 	rm -rf $(VENV) $(REPORTS) .rollout
