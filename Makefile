@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 REPORTS := reports
 
-.PHONY: help test lint demo bench evidence crash simulation clean
+.PHONY: help test lint demo bench evidence crash side-by-side simulation clean
 help: ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
@@ -40,6 +40,9 @@ evidence: $(STAMP) ## the table of docs/evidence.md, simulated anew (about 20 mi
 
 crash: $(STAMP) ## real processes under seeded faults; SEED=1-20 JOBS=10000 FAULTS=50; writes reports/crash.json
 	$(BIN)/python -m tests.crash $(if $(SEED),--seeds $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(if $(FAULTS),--faults $(FAULTS))
+
+side-by-side: $(STAMP) ## the same jobs and faults on bare Celery and behind rollout (about 7 minutes)
+	$(BIN)/python -m tests.crash.side_by_side
 
 simulation: $(STAMP) ## weeks on a virtual clock; SEEDS=1-2000 WEEKS=50, SEED=7 prints one; writes reports/simulation.json
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(WEEKS),--weeks $(WEEKS))
