@@ -86,7 +86,7 @@ def measure(pipeline: Any, runtime: Runtime, fault: str, rounds: int, jobs: int)
             part = block(pipeline, runtime, fault, jobs)
             taken[on] += part
             turns[on].append(median(one[0] for one in part))
-    counts = dict(runtime.ledger.shadow_account(NAME).counts)
+    counts = dict(runtime.database_ledger.shadow_account(NAME).counts)
     cycle = {on: median(one[0] for one in taken[on]) for on in taken}
     latency = {on: median(one[1] for one in taken[on]) for on in taken}
     return {

@@ -42,7 +42,7 @@ def report(ctx: typer.Context, name: Name, limit: Limit = 20, as_json: AsJson = 
 
     with opened(ctx, servers="broker") as runtime:
         _settle(runtime, name)
-        account = runtime.ledger.shadow_account(name)
+        account = runtime.database_ledger.shadow_account(name)
         state = runtime.ledger.control(name)
         waiting, why = _waiting(runtime, name)
     shown = Shown(account, state, waiting, why, limit)
@@ -59,7 +59,7 @@ def _settle(runtime: "Runtime", name: str) -> None:
     from rollout.service.shadow import settle
 
     limit = timedelta(seconds=runtime.settings.shadow_limit_s)
-    settle(runtime.ledger, name, runtime.clock.now(), limit)
+    settle(runtime.database_ledger, name, runtime.clock.now(), limit)
 
 
 def _waiting(runtime: "Runtime", name: str) -> tuple[int | None, str]:

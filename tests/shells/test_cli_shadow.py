@@ -69,12 +69,12 @@ def shadowed(house: House, shadows: int = 60) -> None:
             fields = {"at"} if path is JobPath.LEGACY else {"at", "total"}
             run = f"run-{number}"
             begun = ShadowBegun(run, "invoices", f"job-{number}", path, 0.5, at)
-            runtime.ledger.begin_shadow(begun, {"rate": 1} if number == 0 else {})
+            runtime.database_ledger.begin_shadow(begun, {"rate": 1} if number == 0 else {})
             end = ShadowEnd(
                 run, "invoices", at, 0.6, fields=frozenset(fields),
                 signature=", ".join(sorted(fields)), diff="total: 1 -> 2",
             )  # fmt: skip
-            runtime.ledger.end_shadow(end, fold)
+            runtime.database_ledger.end_shadow(end, fold)
 
 
 def test_shadow_begins_the_stage(house: House) -> None:
@@ -142,7 +142,7 @@ def test_a_report_counts_runs_that_were_lost(house: House) -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     with house.services() as runtime:
         begun = ShadowBegun("run-1", "invoices", "job-1", JobPath.CONCURRENT, 0.5, at)
-        runtime.ledger.begin_shadow(begun, {})
+        runtime.database_ledger.begin_shadow(begun, {})
     assert house.json("shadow-report", "invoices")["counts"] == {"trouble:concurrent:lost": 1}
 
 

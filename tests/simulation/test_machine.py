@@ -8,7 +8,7 @@ down. What the judge of the seeded runs must not find, it must not find here.
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -210,7 +210,14 @@ def test_no_script_breaks_a_promise() -> None:
 
 def test_a_failing_case_shrinks_to_a_readable_script() -> None:
     """With the outbox gone: a job whose message the broker did not take is never sent."""
-    searched = settings(_SETTINGS, max_examples=300, derandomize=True, database=None)
+    searched = settings(
+        _SETTINGS,
+        max_examples=300,
+        stateful_step_count=12,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+    )
     with without("outbox"), pytest.raises(AssertionError) as failed:
         run_state_machine_as_test(Machine, settings=searched)
     script = [line for line in "\n".join(failed.value.__notes__).splitlines() if "state." in line]
