@@ -111,7 +111,7 @@ def plant_fault(
     from rollout.service.drill import may_plant
 
     with _opened() as runtime:
-        may_plant(runtime.ledger, runtime.control, name, JobPath(path), Fault(fault))
+        may_plant(runtime.database_ledger, runtime.control, name, JobPath(path), Fault(fault))
         until = runtime.clock.now() + timedelta(seconds=duration_s)
         plan = FaultPlan(uuid4().hex, name, (JobPath(path),), Fault(fault), until, jobs_max, **more)
         if not runtime.plans.plant(plan, timedelta(seconds=duration_s)):
@@ -150,4 +150,4 @@ def hypothesis(name: str, window_s: float = 10.0, windows_before: int = 20) -> d
     from rollout.service.drill_hypothesis import hypothesis as made
 
     with _opened() as runtime:
-        return made(runtime.ledger, runtime.clock, name, window_s, windows_before)
+        return made(runtime.database_ledger, runtime.clock, name, window_s, windows_before)

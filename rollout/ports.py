@@ -346,6 +346,13 @@ class Ledger(Protocol):
         """Move started jobs of silent workers to legacy; unsafe and poison ones are failed."""
         ...
 
+    def redate(self, name: str, sent_after: datetime, heard_after: datetime, now: datetime) -> int:
+        """Date accepted jobs sent after, and started ones heard of after, a time as of now.
+
+        A clock that was ahead wrote such times; how many there were.
+        """
+        ...
+
     def count_lost(self, lost: "Lost") -> int:
         """Count accepted jobs that no queue holds."""
         ...

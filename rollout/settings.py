@@ -3,6 +3,7 @@
 The only module that reads the environment.
 """
 
+import json
 import os
 import re
 import tomllib
@@ -11,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -40,6 +41,10 @@ class Settings(BaseSettings):
     app: str | None = Field(None, description="Module that holds the Celery app, as `-A` takes it.")
     broker_url: str | None = Field(
         None, description="Celery's broker; without it the one the app names."
+    )
+    broker_transport_options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Celery's broker_transport_options for the controller; else the app's.",
     )
     control_url: str | None = Field(
         None, description="Redis or Valkey of the control store; without it the broker's."
@@ -106,6 +111,12 @@ class Settings(BaseSettings):
     shadow_memory_mb: int = Field(
         2_048, ge=0, description="Memory a shadow may take on top of its process; 0 is any."
     )
+
+    @field_validator("broker_transport_options", mode="before")
+    @classmethod
+    def _from_text(cls, given: Any) -> Any:
+        """Take JSON text, too: the file that `up` writes has no tables."""
+        return json.loads(given) if isinstance(given, str) else given
 
     @model_validator(mode="after")
     def _times_fit(self) -> Self:
@@ -242,10 +253,14 @@ def _unknown(name: str, source: str) -> WrongSettings:
 
 def as_variables(settings: Settings) -> dict[str, str]:
     """The values that were set, as variables for processes that `up` starts."""
+    values = settings.model_dump(mode="json", include=settings.model_fields_set)
     return {
-        f"ROLLOUT_{name.upper()}": str(getattr(settings, name))
-        for name in settings.model_fields_set
-        if getattr(settings, name) is not None
+        # What is not plain text or a number is read back as JSON.
+        f"ROLLOUT_{name.upper()}": json.dumps(value)
+        if isinstance(value, dict | list)
+        else str(value)
+        for name, value in values.items()
+        if value is not None
     }
 
 

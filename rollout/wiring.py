@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -51,11 +51,14 @@ class Runtime:
         settings: Everything that can be set.
         app_broker_url: Broker named by the Celery app, used when the settings name none.
         clock: Time.
+        app_broker_options: The app's `broker_transport_options`; they name keys and hosts, so a
+            controller without them would look for messages elsewhere than workers do.
     """
 
     settings: Settings
     app_broker_url: str | None = None
     clock: Clock = SystemClock()  # noqa: RUF009  # it holds no state
+    app_broker_options: Mapping[str, Any] | None = None
 
     @cached_property
     def database(self) -> Database:
@@ -115,7 +118,8 @@ class Runtime:
         """The broker. `memory:` is our own, `memory://` that of kombu, which Celery can use."""
         if self.settings.broker_url == "memory:":
             return MemoryQueues()
-        return KombuQueues(self.settings.broker(self.app_broker_url))
+        options = self.settings.broker_transport_options or self.app_broker_options
+        return KombuQueues(self.settings.broker(self.app_broker_url), self.clock, options)
 
     @cached_property
     def policies(self) -> "Policies":
@@ -141,7 +145,7 @@ class Runtime:
         from rollout.service.drill import Drills
 
         return Drills(
-            self.ledger,
+            self.database_ledger,
             self.control,
             self.plans,
             self.changes,
@@ -267,6 +271,13 @@ class Runtime:
             self.settings.read_timeout_ms / 1000,
         )
 
+    @cached_property
+    def shadow_queue(self) -> ShadowQueue:
+        """The broker's shadow queues, for looking."""
+        from rollout.adapters.celery.shadow_queue import KombuShadowQueue
+
+        return KombuShadowQueue.of_url(self.settings.broker(self.app_broker_url))
+
     def shadow_publisher(self, queue: ShadowQueue) -> "ShadowPublisher":
         """Sends copies of legacy jobs, in a legacy worker."""
         from rollout.service.shadow_publish import ShadowLimits, ShadowPublisher
@@ -300,7 +311,7 @@ class Runtime:
 
     def close(self) -> None:
         """Close the connections of this process; what was never used is not built for it."""
-        for part in ("database", "control", "shadow_budget"):
+        for part in ("database", "control", "shadow_budget", "shadow_queue"):
             built: Any = self.__dict__.get(part)
             if built is not None:
                 built.close()
@@ -318,13 +329,18 @@ def _say_nothing(event: DrillEvent) -> None:
     """Keep a journal to the ledger."""
 
 
-def build(*, app_broker_url: str | None = None, **settings: Any) -> Runtime:
+def build(
+    *,
+    app_broker_url: str | None = None,
+    app_broker_options: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> Runtime:
     """Build a runtime from the settings' sources, with the given values over them.
 
     Raises:
         WrongSettings: A value is wrong or a name is unknown.
     """
-    return Runtime(read_settings(**settings), app_broker_url)
+    return Runtime(read_settings(**settings), app_broker_url, app_broker_options=app_broker_options)
 
 
 def load_app(module: str) -> Any:

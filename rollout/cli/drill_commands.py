@@ -105,7 +105,9 @@ def _play(runtime: "Runtime", day: "GameDay", folder: Path, actor: str) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        report = play(day, runtime.drills(_tell), runtime.ledger, runtime.clock, coin, actor)
+        report = play(
+            day, runtime.drills(_tell), runtime.database_ledger, runtime.clock, coin, actor
+        )
     except KeyboardInterrupt:
         _interrupted()
     for name, content in report.files.items():
@@ -216,7 +218,7 @@ def hypothesis(
     from rollout.service.drill_hypothesis import hypothesis as made
 
     with opened(ctx, servers="") as runtime:
-        show_json(made(runtime.ledger, runtime.clock, name, window_s))
+        show_json(made(runtime.database_ledger, runtime.clock, name, window_s))
 
 
 def stop(ctx: typer.Context, name: OneOrAll = None) -> None:

@@ -264,7 +264,7 @@ def _play(file: Path, folder: Path, report: Path, console: Console) -> int:
         made = play(
             day,
             runtime.drills(lambda event: console.print(f"{event.at:%H:%M:%S} {event.what}")),
-            runtime.ledger,
+            runtime.database_ledger,
             runtime.clock,
             lambda: choice(tuple(JobPath)),
             "game day",

@@ -80,6 +80,23 @@ def test_lost_messages_are_sent_again_oldest_first(ledger: Ledger) -> None:
     assert ids(ledger.resend_lost(Lost(NAME, C, due + SOON), LATER, 10)) == ["fresh", "later"]
 
 
+def test_times_in_the_future_are_dated_now(ledger: Ledger) -> None:
+    """Of open jobs only, and only beyond what a small difference of clocks explains."""
+    declared(ledger)
+    ledger.file([filing("ahead", at=LATER + SOON), filing("fits", at=LATER)])
+    for job_id in ("heard-ahead", "heard"):
+        started(ledger, job_id)
+    ledger.renew(["heard-ahead"], LATER + SOON)
+    done = started(ledger, "done", L)
+    commit(ledger, done)
+    ledger.file([filing("other", name="bills", at=LATER + SOON)])
+    assert ledger.redate(NAME, LATER, LATER, NOW) == 2
+    assert [ledger.job(one).sent_at for one in ("ahead", "fits")] == [NOW, LATER]
+    assert [ledger.job(one).renewed_at for one in ("heard-ahead", "heard")] == [NOW, NOW]
+    assert ledger.redate(NAME, LATER, LATER, NOW) == 0
+    assert ledger.job("other").sent_at == LATER + SOON
+
+
 def test_silent_workers_jobs_are_sent_again(ledger: Ledger) -> None:
     """A started job that was not renewed goes to legacy as a fallback with one death."""
     declared(ledger)

@@ -65,8 +65,8 @@ def test_settings_exist(page: Path) -> None:
 def test_commands_exist(page: Path) -> None:
     """Each command of ours that a page shows is one."""
     text = page.read_text()
-    shown = re.findall(r"^ {4,}rollout ([a-z]+)", text, re.MULTILINE)
-    shown += re.findall(r"`rollout ([a-z]+)", text)
+    shown = re.findall(r"^ {4,}rollout ([a-z-]+)", text, re.MULTILINE)
+    shown += re.findall(r"`rollout ([a-z-]+)", text)
     assert set(shown) <= cli_commands()
 
 

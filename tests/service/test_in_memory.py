@@ -1,6 +1,7 @@
 """A sub-pipeline without any server: ledger, control store and broker in this process's memory."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery import Celery
@@ -23,7 +24,11 @@ from tests.builders import NAME
 @pytest.fixture
 def runtime(no_settings: Path) -> Runtime:
     """Services without servers."""
-    urls = {"ledger_url": "memory:", "control_url": "memory:", "broker_url": "memory:"}
+    urls: dict[str, Any] = {
+        "ledger_url": "memory:",
+        "control_url": "memory:",
+        "broker_url": "memory:",
+    }
     return build(**urls, snapshot_s=1e-9)  # what is changed is seen at once
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -68,6 +69,22 @@ class SweepRows:
                 return []
             _keep(rows, name, poison, f"{DEATHS_MAX} workers died under this job", now)
             return _move(rows, name, silent, Reason.WORKER_LOST, now, limit)
+
+    def redate(self, name: str, sent_after: datetime, heard_after: datetime, now: datetime) -> int:
+        """Date accepted jobs sent after, and started ones heard of after, a time as of now."""
+        with self._rows as rows:
+            changed = [
+                replace(job, sent_at=now)
+                for job in rows.open_jobs(name)
+                if job.state is JobState.ACCEPTED and job.sent_at > sent_after
+            ]
+            for job in rows.open_jobs(name):
+                heard = job.renewed_at or job.started_at
+                if job.state is JobState.STARTED and heard is not None and heard > heard_after:
+                    changed.append(replace(job, renewed_at=now))
+            for job in changed:
+                rows.put(job)
+            return len(changed)
 
     def count_lost(self, lost: Lost) -> int:
         """Count accepted jobs that no queue holds."""
