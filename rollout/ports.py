@@ -599,14 +599,6 @@ class Trials(Protocol):
         """Stop leading, so that a standby need not wait."""
         ...
 
-    def leader(self) -> tuple[str, datetime] | None:
-        """Who leads and until when; None when nobody ever did, an empty name when it stopped."""
-        ...
-
-    def standbys(self, now: datetime) -> list[str]:
-        """Who asked for the lease lately and did not get it."""
-        ...
-
     def announce(self, name: str, path: JobPath, build: str) -> None:
         """Say which build of a path the workers run now. Nothing changes when it is known."""
         ...
@@ -920,4 +912,16 @@ class ShadowQueue(Protocol):
 
     def backlog(self, name: str) -> int:
         """Count copies that wait. Raises BrokerUnreachable."""
+        ...
+
+
+class Leadership(Protocol):
+    """The ledger, as far as a person asks it who judges."""
+
+    def leader(self) -> tuple[str, datetime] | None:
+        """Who leads and until when; None when nobody ever did, an empty name when it stopped."""
+        ...
+
+    def standbys(self, now: datetime) -> list[str]:
+        """Who asked for the lease lately and did not get it."""
         ...

@@ -51,7 +51,8 @@ class Settings(BaseSettings):
     )
     ledger_url: str = Field(
         f"sqlite:///{STATE_FOLDER}/ledger.db",
-        description="Database of the ledger: sqlite:///file or postgresql+psycopg://...",
+        description="Database of the ledger: sqlite:///file or postgresql+psycopg://...; "
+        "memory: in a program of one process.",
     )
     key_prefix: str = Field("rollout:", min_length=1, description="Put before every store key.")
     connect_timeout_ms: Seconds = Field(100, description="Longest wait for the control store.")
@@ -162,6 +163,11 @@ class Settings(BaseSettings):
     def supervision(self) -> timedelta:
         """Without a tick for this long, jobs go to legacy."""
         return timedelta(seconds=self.supervision_s)
+
+    @property
+    def ledger_in_memory(self) -> bool:
+        """Whether the ledger lives and ends with this process."""
+        return self.ledger_url.startswith("memory:")
 
     def broker(self, app_url: str | None = None) -> str:
         """The broker in force: the setting, else the app's, else Redis on this machine."""

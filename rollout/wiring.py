@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 from rollout.adapters.celery.queues import KombuQueues
 from rollout.adapters.clock import SystemClock
 from rollout.adapters.memory.control_store import MemoryControlStore
+from rollout.adapters.memory.ledger import MemoryLedger
+from rollout.adapters.memory.queues import MemoryQueues
 from rollout.adapters.memory.shadow_budget import MemoryShadowBudget
 from rollout.adapters.redis_shadow import RedisShadowBudget
 from rollout.adapters.redis_store import RedisControlStore
@@ -67,9 +69,29 @@ class Runtime:
         return Database(url)
 
     @cached_property
-    def ledger(self) -> SqlLedger:
-        """The truth."""
-        return SqlLedger(self.database)
+    def ledger(self) -> SqlLedger | MemoryLedger:
+        """The truth.
+
+        Raises:
+            WrongSettings: It would be in memory, and jobs run in other processes.
+        """
+        if not self.settings.ledger_in_memory:
+            return SqlLedger(self.database)
+        broker = self.settings.broker_url or self.app_broker_url
+        if broker is not None and not broker.startswith("memory:"):
+            raise ledger_in_memory("jobs that a broker carries to other processes")
+        return MemoryLedger()
+
+    @property
+    def database_ledger(self) -> SqlLedger:
+        """The ledger, for what only a database keeps: shadows, drills, who leads.
+
+        Raises:
+            WrongSettings: It is in memory.
+        """
+        if isinstance(self.ledger, MemoryLedger):
+            raise ledger_in_memory("shadows, drills and the controller's leadership")
+        return self.ledger
 
     @cached_property
     def control(self) -> ControlStore:
@@ -91,7 +113,9 @@ class Runtime:
 
     @cached_property
     def queues(self) -> Queues:
-        """The broker."""
+        """The broker. `memory:` is our own, `memory://` that of kombu, which Celery can use."""
+        if self.settings.broker_url == "memory:":
+            return MemoryQueues()
         options = self.settings.broker_transport_options or self.app_broker_options
         return KombuQueues(self.settings.broker(self.app_broker_url), self.clock, options)
 
@@ -155,8 +179,11 @@ class Runtime:
         from rollout.service.shadow import shadow_findings
         from rollout.service.situations import Situations
 
+        if isinstance(self.ledger, MemoryLedger):  # one process runs no shadows
+            return Situations(self.ledger)
+
         def shadowed(name: str) -> Shadowed:
-            found = shadow_findings(self.ledger, name)
+            found = shadow_findings(self.database_ledger, name)
             return Shadowed(found.pairs, found.errors, (found.outputs, found.time))
 
         return Situations(self.ledger, shadowed)
@@ -191,7 +218,13 @@ class Runtime:
         from rollout.service.why import Explanations
 
         return Explanations(
-            self.ledger, self.ledger, self.situations, self.policies, self.clock, self._lease
+            self.ledger,
+            self.ledger,
+            self.database_ledger,
+            self.situations,
+            self.policies,
+            self.clock,
+            self._lease,
         )
 
     def attempts(
@@ -246,7 +279,12 @@ class Runtime:
 
         limit = timedelta(seconds=self.settings.shadow_limit_s)
         return ShadowRuns(
-            self.control, self.ledger, self.ledger, self.clock, self.settings.keep, limit
+            self.control,
+            self.ledger,
+            self.database_ledger,
+            self.clock,
+            self.settings.keep,
+            limit,
         )
 
     def close(self) -> None:
@@ -255,6 +293,14 @@ class Runtime:
             built: Any = self.__dict__.get(part)
             if built is not None:
                 built.close()
+
+
+def ledger_in_memory(what: str) -> WrongSettings:
+    """The error of a ledger in memory where several processes have to share one."""
+    return WrongSettings(
+        f"the ledger is 'memory:', which no other process sees; {what} need a database",
+        "set ROLLOUT_LEDGER_URL to sqlite:///file or postgresql+psycopg://...",
+    )
 
 
 def _say_nothing(event: DrillEvent) -> None:

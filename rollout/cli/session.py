@@ -88,11 +88,20 @@ class _Unaddressed:
 
 
 def settings_of(ctx: typer.Context) -> "Settings":
-    """Read the settings, with `--app` over them."""
+    """Read the settings, with `--app` over them.
+
+    Raises:
+        WrongSettings: A setting is wrong, or the ledger would be this command's own memory.
+    """
     from rollout.settings import read_settings
 
     given = {"app": ctx.obj} if ctx.obj else {}
-    return read_settings(**given)
+    settings = read_settings(**given)
+    if settings.ledger_in_memory:
+        from rollout.wiring import ledger_in_memory
+
+        raise ledger_in_memory("commands")
+    return settings
 
 
 def runtime_of(settings: "Settings", servers: str) -> "Runtime":

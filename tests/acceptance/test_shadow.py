@@ -47,7 +47,7 @@ class ShadowPlant:
             lambda line: None,
             app=self.shop.app,
         )
-        self.ledger = self.machine.runtime.ledger
+        self.ledger = self.machine.runtime.database_ledger
 
     def start(self) -> None:
         """Start, wait until three workers answer, and enter stage shadow."""
