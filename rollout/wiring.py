@@ -31,8 +31,10 @@ from rollout.service.submit import Submit
 from rollout.settings import Settings, read_settings
 
 if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
+    from rollout.core.drill import Drill
     from rollout.core.policy import Policies
     from rollout.service.drill import Drills
+    from rollout.service.drill_run import Injector
     from rollout.service.pilots import Pilots
     from rollout.service.shadow import ShadowRuns
     from rollout.service.shadow_publish import ShadowPublisher
@@ -143,8 +145,21 @@ class Runtime:
         from rollout.service.drill import Drills
 
         return Drills(
-            self.ledger, self.control, self.plans, self.clock, failing_stub, say or _say_nothing
+            self.database_ledger,
+            self.control,
+            self.plans,
+            self.changes,
+            self.clock,
+            failing_stub,
+            say or _say_nothing,
+            self._injector_of,
         )
+
+    def _injector_of(self, drill: "Drill") -> "Injector | None":
+        """What breaks things for a drill whose fault no worker knows."""
+        from rollout.adapters.chaos_toolkit import Experiment
+
+        return None if drill.experiment is None else Experiment(drill, self.clock)
 
     @cached_property
     def tick(self) -> "Tick":
@@ -256,6 +271,13 @@ class Runtime:
             self.settings.read_timeout_ms / 1000,
         )
 
+    @cached_property
+    def shadow_queue(self) -> ShadowQueue:
+        """The broker's shadow queues, for looking."""
+        from rollout.adapters.celery.shadow_queue import KombuShadowQueue
+
+        return KombuShadowQueue.of_url(self.settings.broker(self.app_broker_url))
+
     def shadow_publisher(self, queue: ShadowQueue) -> "ShadowPublisher":
         """Sends copies of legacy jobs, in a legacy worker."""
         from rollout.service.shadow_publish import ShadowLimits, ShadowPublisher
@@ -289,7 +311,7 @@ class Runtime:
 
     def close(self) -> None:
         """Close the connections of this process; what was never used is not built for it."""
-        for part in ("database", "control", "shadow_budget"):
+        for part in ("database", "control", "shadow_budget", "shadow_queue"):
             built: Any = self.__dict__.get(part)
             if built is not None:
                 built.close()

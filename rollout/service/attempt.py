@@ -217,10 +217,11 @@ class Attempts:
             return self._start(paths, delivery)
         if not plan.fault.before_claim:
             return self._start(HurtPaths(paths, hurting), delivery)
-        if plan.fault is Fault.STORE_CUT:
+        if plan.fault.at_the_gate:
             # Legacy asks nobody, so it would not notice.
             if delivery.job.path is JobPath.CONCURRENT and hurting.strike():
-                return self._turn_away(delivery.job, Reason.UNREACHABLE)
+                cut = plan.fault is Fault.STORE_CUT
+                return self._turn_away(delivery.job, Reason.UNREACHABLE if cut else Reason.DRILL)
             return self._start(paths, delivery)
         if not hurting.strike():
             return self._start(paths, delivery)

@@ -3,15 +3,15 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rollout.adapters.memory.rows import Rows, Span
 from rollout.core.claims import JobRecord, JobState
 from rollout.core.decision import JobPath, Reason
+from rollout.core.drill_score import FROM_OUTSIDE
 from rollout.core.effects import Effects
 from rollout.core.errors import UnknownSubPipeline
 from rollout.core.excursion import PathSample
-from rollout.core.fault import Fault
 from rollout.core.way import step
 from rollout.drill_ports import DrillEvent
 
@@ -27,7 +27,7 @@ class DrillRows:
 
     # What a worker does ------------------------------------------------------------------
 
-    def mark_drilled(self, job_id: str, drill_id: str, fault: Fault, now: datetime) -> bool:
+    def mark_drilled(self, job_id: str, drill_id: str, fault: str, now: datetime) -> bool:
         """Note that a drill hurts this job; False when it is not filed, or was hurt before."""
         with self._rows as rows:
             record = rows.jobs.get(job_id)
@@ -59,6 +59,32 @@ class DrillRows:
             hurt = [job for job in rows.jobs.values() if job.drill == drill_id]
         hurt.sort(key=lambda job: job.accepted_at)
         return [replace(job, envelope="") for job in hurt]
+
+    def mark_victims(
+        self, name: str, path: JobPath, drill_id: str, since: datetime, now: datetime
+    ) -> int:
+        """Mark jobs that a path has failed since then, and that no worker marked; how many."""
+        line = step(now, "drilled", drill=drill_id, fault=FROM_OUTSIDE)
+        with self._rows as rows:
+            victims = [
+                job
+                for job in rows.jobs.values()
+                if (job.name, job.assigned_path, job.drill) == (name, path, None)
+                and _failed_since(job, since)
+            ]
+            for job in victims:
+                rows.jobs[job.job_id] = replace(job, drill=drill_id, way=job.way + line)
+        return len(victims)
+
+    def jobs_since(self, name: str, since: datetime) -> list[JobRecord]:
+        """Read the jobs admitted since an hour before then, without their envelopes."""
+        first = since - timedelta(hours=1)
+        with self._rows as rows:
+            found = [
+                job for job in rows.jobs.values() if job.name == name and job.accepted_at >= first
+            ]
+        found.sort(key=lambda job: job.accepted_at)
+        return [replace(job, envelope="") for job in found]
 
     def window(self, name: str, since: datetime, until: datetime) -> Mapping[JobPath, PathSample]:
         """Say what each path did in a window, jobs of drills included."""
@@ -129,6 +155,12 @@ def _sample(
     oldest = min((job.accepted_at for job in waiting if job.assigned_path is path), default=at)
     age_s = max(0.0, (at - oldest).total_seconds())
     return PathSample(at, len(mine), sum(map(_has_failed, mine)), p95, age_s)
+
+
+def _failed_since(job: JobRecord, since: datetime) -> bool:
+    moved = job.moved_reason is not None and job.sent_at >= since
+    ended = job.finished_at is not None and job.finished_at >= since
+    return moved or (job.state is JobState.FAILED and ended)
 
 
 def _has_failed(job: JobRecord) -> bool:
