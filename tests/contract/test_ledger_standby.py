@@ -34,7 +34,7 @@ def test_a_standby_that_leads_stands_by_no_more(ledger: ClosingLedger) -> None:
 
 def test_a_standby_that_fell_silent_is_forgotten(ledger: ClosingLedger) -> None:
     """It is shown for as long as a lease lasts, and its row goes with the next who stands by."""
-    ledger.take_lease("one:1", NOW, 10 * TTL)
+    ledger.take_lease("one:1", NOW, 2 * TTL)
     ledger.take_lease("two:2", NOW, TTL)
     assert ledger.standbys(NOW + TTL) == []
     ledger.take_lease("three:3", NOW + TTL, TTL)
