@@ -213,7 +213,6 @@ def test_a_failing_case_shrinks_to_a_readable_script() -> None:
     searched = settings(
         _SETTINGS,
         max_examples=300,
-        stateful_step_count=12,
         derandomize=True,
         database=None,
         phases=[Phase.generate, Phase.shrink],

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from rollout.core.evidence.blocks import TICK_S_MAX
 from rollout.core.evidence.buckets import bucket_edge_s
 from rollout.core.evidence.stored import Json
 from rollout.core.evidence.thresholds import REVERT_SHIFT, Thresholds
@@ -142,6 +143,8 @@ class Trial:
         gap_s = max(0.0, (begin - self.scored_to).total_seconds())
         evidence = self.evidence
         if gap_s > 0.0:
+            # A longer one brings no more stake than the tests' period has: away is not watched.
+            gap_s = min(gap_s, TICK_S_MAX)
             evidence = evidence.observe(NO_JOBS, gap_s, rate_legacy, pace)
         span_s = (end - max(begin, self.scored_to)).total_seconds()
         evidence = evidence.observe(window, span_s, rate_legacy, pace)
