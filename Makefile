@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 REPORTS := reports
 
-.PHONY: help test lint demo bench evidence crash clean
+.PHONY: help test lint demo bench evidence crash side-by-side drills clean
 help: ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
@@ -40,6 +40,12 @@ evidence: $(STAMP) ## the table of docs/evidence.md, simulated anew (about 20 mi
 
 crash: $(STAMP) ## real processes under seeded faults; SEED=1-20 JOBS=10000 FAULTS=50; writes reports/crash.json
 	$(BIN)/python -m tests.crash $(if $(SEED),--seeds $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(if $(FAULTS),--faults $(FAULTS))
+
+side-by-side: $(STAMP) ## the same jobs and faults on bare Celery and behind rollout (about 7 minutes)
+	$(BIN)/python -m tests.crash.side_by_side
+
+drills: $(STAMP) ## every fault on the demo's pipeline, both paths (about 3 minutes); writes reports/drills.json
+	$(BIN)/python -m rollout.demo.drills
 
 clean: ## remove the virtual environment, reports and state
 	rm -rf $(VENV) $(REPORTS) .rollout

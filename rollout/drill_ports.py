@@ -13,7 +13,7 @@ from rollout.core.claims import JobRecord
 from rollout.core.decision import JobPath
 from rollout.core.effects import Effects
 from rollout.core.excursion import PathSample
-from rollout.core.fault import Fault, FaultPlan
+from rollout.core.fault import FaultPlan
 
 
 class DrillPlans(Protocol):
@@ -42,7 +42,10 @@ class DrillPlans(Protocol):
         ...
 
     def reserve(self, resource: str, owner: str, ttl: timedelta) -> str | None:
-        """Have a resource for one drill, for at most `ttl`; the owner that has it already."""
+        """Have a resource for one drill, for `ttl` from now on; another owner that has it.
+
+        The owner itself renews it so.
+        """
         ...
 
     def release(self, resource: str, owner: str) -> None:
@@ -53,7 +56,7 @@ class DrillPlans(Protocol):
 class JobMarker(Protocol):
     """The ledger, as far as a worker under a drill needs it. All raise LedgerUnreachable."""
 
-    def mark_drilled(self, job_id: str, drill_id: str, fault: Fault, now: datetime) -> bool:
+    def mark_drilled(self, job_id: str, drill_id: str, fault: str, now: datetime) -> bool:
         """Note that a drill hurts this job; False when it is not filed, or was hurt before."""
         ...
 
@@ -82,6 +85,16 @@ class DrillLedger(JobMarker, Protocol):
 
     def drilled_jobs(self, drill_id: str) -> list[JobRecord]:
         """Read the jobs that a drill hurt, with their ways, without their envelopes."""
+        ...
+
+    def mark_victims(
+        self, name: str, path: JobPath, drill_id: str, since: datetime, now: datetime
+    ) -> int:
+        """Mark jobs that a path has failed since then, and that no worker marked; how many."""
+        ...
+
+    def jobs_since(self, name: str, since: datetime) -> list[JobRecord]:
+        """Read the jobs admitted since an hour before then, without their envelopes."""
         ...
 
     def window(self, name: str, since: datetime, until: datetime) -> Mapping[JobPath, PathSample]:

@@ -374,7 +374,12 @@ class SubPipeline:
         """The services, built from the settings when they are first needed."""
         if self._given_runtime is not None:
             return self._given_runtime
-        return build(app_broker_url=self.app.conf.broker_url if self.app is not None else None)
+        if self.app is None:
+            return build()
+        conf = self.app.conf
+        return build(
+            app_broker_url=conf.broker_url, app_broker_options=conf.broker_transport_options
+        )
 
     @property
     def submit(self) -> Submit:

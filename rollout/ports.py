@@ -346,6 +346,13 @@ class Ledger(Protocol):
         """Move started jobs of silent workers to legacy; unsafe and poison ones are failed."""
         ...
 
+    def redate(self, name: str, sent_after: datetime, heard_after: datetime, now: datetime) -> int:
+        """Date accepted jobs sent after, and started ones heard of after, a time as of now.
+
+        A clock that was ahead wrote such times; how many there were.
+        """
+        ...
+
     def count_lost(self, lost: "Lost") -> int:
         """Count accepted jobs that no queue holds."""
         ...
@@ -590,14 +597,6 @@ class Trials(Protocol):
 
     def drop_lease(self, token: int) -> None:
         """Stop leading, so that a standby need not wait."""
-        ...
-
-    def leader(self) -> tuple[str, datetime] | None:
-        """Who leads and until when; None when nobody ever did, an empty name when it stopped."""
-        ...
-
-    def standbys(self, now: datetime) -> list[str]:
-        """Who asked for the lease lately and did not get it."""
         ...
 
     def announce(self, name: str, path: JobPath, build: str) -> None:
@@ -913,4 +912,16 @@ class ShadowQueue(Protocol):
 
     def backlog(self, name: str) -> int:
         """Count copies that wait. Raises BrokerUnreachable."""
+        ...
+
+
+class Leadership(Protocol):
+    """The ledger, as far as a person asks it who judges."""
+
+    def leader(self) -> tuple[str, datetime] | None:
+        """Who leads and until when; None when nobody ever did, an empty name when it stopped."""
+        ...
+
+    def standbys(self, now: datetime) -> list[str]:
+        """Who asked for the lease lately and did not get it."""
         ...

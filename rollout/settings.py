@@ -3,6 +3,7 @@
 The only module that reads the environment.
 """
 
+import json
 import os
 import re
 import tomllib
@@ -11,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -41,12 +42,17 @@ class Settings(BaseSettings):
     broker_url: str | None = Field(
         None, description="Celery's broker; without it the one the app names."
     )
+    broker_transport_options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Celery's broker_transport_options for the controller; else the app's.",
+    )
     control_url: str | None = Field(
         None, description="Redis or Valkey of the control store; without it the broker's."
     )
     ledger_url: str = Field(
         f"sqlite:///{STATE_FOLDER}/ledger.db",
-        description="Database of the ledger: sqlite:///file or postgresql+psycopg://...",
+        description="Database of the ledger: sqlite:///file or postgresql+psycopg://...; "
+        "memory: in a program of one process.",
     )
     key_prefix: str = Field("rollout:", min_length=1, description="Put before every store key.")
     connect_timeout_ms: Seconds = Field(100, description="Longest wait for the control store.")
@@ -106,6 +112,12 @@ class Settings(BaseSettings):
         2_048, ge=0, description="Memory a shadow may take on top of its process; 0 is any."
     )
 
+    @field_validator("broker_transport_options", mode="before")
+    @classmethod
+    def _from_text(cls, given: Any) -> Any:
+        """Take JSON text, too: the file that `up` writes has no tables."""
+        return json.loads(given) if isinstance(given, str) else given
+
     @model_validator(mode="after")
     def _times_fit(self) -> Self:
         if self.supervision_s < 2 * self.tick_s:
@@ -151,6 +163,11 @@ class Settings(BaseSettings):
     def supervision(self) -> timedelta:
         """Without a tick for this long, jobs go to legacy."""
         return timedelta(seconds=self.supervision_s)
+
+    @property
+    def ledger_in_memory(self) -> bool:
+        """Whether the ledger lives and ends with this process."""
+        return self.ledger_url.startswith("memory:")
 
     def broker(self, app_url: str | None = None) -> str:
         """The broker in force: the setting, else the app's, else Redis on this machine."""
@@ -236,10 +253,14 @@ def _unknown(name: str, source: str) -> WrongSettings:
 
 def as_variables(settings: Settings) -> dict[str, str]:
     """The values that were set, as variables for processes that `up` starts."""
+    values = settings.model_dump(mode="json", include=settings.model_fields_set)
     return {
-        f"ROLLOUT_{name.upper()}": str(getattr(settings, name))
-        for name in settings.model_fields_set
-        if getattr(settings, name) is not None
+        # What is not plain text or a number is read back as JSON.
+        f"ROLLOUT_{name.upper()}": json.dumps(value)
+        if isinstance(value, dict | list)
+        else str(value)
+        for name, value in values.items()
+        if value is not None
     }
 
 

@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 from rollout.adapters.celery.queues import KombuQueues
 from rollout.adapters.clock import SystemClock
 from rollout.adapters.memory.control_store import MemoryControlStore
+from rollout.adapters.memory.ledger import MemoryLedger
+from rollout.adapters.memory.queues import MemoryQueues
 from rollout.adapters.memory.shadow_budget import MemoryShadowBudget
 from rollout.adapters.redis_shadow import RedisShadowBudget
 from rollout.adapters.redis_store import RedisControlStore
@@ -29,8 +31,10 @@ from rollout.service.submit import Submit
 from rollout.settings import Settings, read_settings
 
 if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
+    from rollout.core.drill import Drill
     from rollout.core.policy import Policies
     from rollout.service.drill import Drills
+    from rollout.service.drill_run import Injector
     from rollout.service.pilots import Pilots
     from rollout.service.shadow import ShadowRuns
     from rollout.service.shadow_publish import ShadowPublisher
@@ -47,11 +51,14 @@ class Runtime:
         settings: Everything that can be set.
         app_broker_url: Broker named by the Celery app, used when the settings name none.
         clock: Time.
+        app_broker_options: The app's `broker_transport_options`; they name keys and hosts, so a
+            controller without them would look for messages elsewhere than workers do.
     """
 
     settings: Settings
     app_broker_url: str | None = None
     clock: Clock = SystemClock()  # noqa: RUF009  # it holds no state
+    app_broker_options: Mapping[str, Any] | None = None
 
     @cached_property
     def database(self) -> Database:
@@ -64,9 +71,29 @@ class Runtime:
         return Database(url)
 
     @cached_property
-    def ledger(self) -> SqlLedger:
-        """The truth."""
-        return SqlLedger(self.database)
+    def ledger(self) -> SqlLedger | MemoryLedger:
+        """The truth.
+
+        Raises:
+            WrongSettings: It would be in memory, and jobs run in other processes.
+        """
+        if not self.settings.ledger_in_memory:
+            return SqlLedger(self.database)
+        broker = self.settings.broker_url or self.app_broker_url
+        if broker is not None and not broker.startswith("memory:"):
+            raise ledger_in_memory("jobs that a broker carries to other processes")
+        return MemoryLedger()
+
+    @property
+    def database_ledger(self) -> SqlLedger:
+        """The ledger, for what only a database keeps: shadows, drills, who leads.
+
+        Raises:
+            WrongSettings: It is in memory.
+        """
+        if isinstance(self.ledger, MemoryLedger):
+            raise ledger_in_memory("shadows, drills and the controller's leadership")
+        return self.ledger
 
     @cached_property
     def control(self) -> ControlStore:
@@ -88,8 +115,11 @@ class Runtime:
 
     @cached_property
     def queues(self) -> Queues:
-        """The broker."""
-        return KombuQueues(self.settings.broker(self.app_broker_url))
+        """The broker. `memory:` is our own, `memory://` that of kombu, which Celery can use."""
+        if self.settings.broker_url == "memory:":
+            return MemoryQueues()
+        options = self.settings.broker_transport_options or self.app_broker_options
+        return KombuQueues(self.settings.broker(self.app_broker_url), self.clock, options)
 
     @cached_property
     def policies(self) -> "Policies":
@@ -115,8 +145,21 @@ class Runtime:
         from rollout.service.drill import Drills
 
         return Drills(
-            self.ledger, self.control, self.plans, self.clock, failing_stub, say or _say_nothing
+            self.database_ledger,
+            self.control,
+            self.plans,
+            self.changes,
+            self.clock,
+            failing_stub,
+            say or _say_nothing,
+            self._injector_of,
         )
+
+    def _injector_of(self, drill: "Drill") -> "Injector | None":
+        """What breaks things for a drill whose fault no worker knows."""
+        from rollout.adapters.chaos_toolkit import Experiment
+
+        return None if drill.experiment is None else Experiment(drill, self.clock)
 
     @cached_property
     def tick(self) -> "Tick":
@@ -151,8 +194,11 @@ class Runtime:
         from rollout.service.shadow import shadow_findings
         from rollout.service.situations import Situations
 
+        if isinstance(self.ledger, MemoryLedger):  # one process runs no shadows
+            return Situations(self.ledger)
+
         def shadowed(name: str) -> Shadowed:
-            found = shadow_findings(self.ledger, name)
+            found = shadow_findings(self.database_ledger, name)
             return Shadowed(found.pairs, found.errors, (found.outputs, found.time))
 
         return Situations(self.ledger, shadowed)
@@ -187,7 +233,13 @@ class Runtime:
         from rollout.service.why import Explanations
 
         return Explanations(
-            self.ledger, self.ledger, self.situations, self.policies, self.clock, self._lease
+            self.ledger,
+            self.ledger,
+            self.database_ledger,
+            self.situations,
+            self.policies,
+            self.clock,
+            self._lease,
         )
 
     def attempts(
@@ -219,6 +271,13 @@ class Runtime:
             self.settings.read_timeout_ms / 1000,
         )
 
+    @cached_property
+    def shadow_queue(self) -> ShadowQueue:
+        """The broker's shadow queues, for looking."""
+        from rollout.adapters.celery.shadow_queue import KombuShadowQueue
+
+        return KombuShadowQueue.of_url(self.settings.broker(self.app_broker_url))
+
     def shadow_publisher(self, queue: ShadowQueue) -> "ShadowPublisher":
         """Sends copies of legacy jobs, in a legacy worker."""
         from rollout.service.shadow_publish import ShadowLimits, ShadowPublisher
@@ -242,28 +301,46 @@ class Runtime:
 
         limit = timedelta(seconds=self.settings.shadow_limit_s)
         return ShadowRuns(
-            self.control, self.ledger, self.ledger, self.clock, self.settings.keep, limit
+            self.control,
+            self.ledger,
+            self.database_ledger,
+            self.clock,
+            self.settings.keep,
+            limit,
         )
 
     def close(self) -> None:
         """Close the connections of this process; what was never used is not built for it."""
-        for part in ("database", "control", "shadow_budget"):
+        for part in ("database", "control", "shadow_budget", "shadow_queue"):
             built: Any = self.__dict__.get(part)
             if built is not None:
                 built.close()
+
+
+def ledger_in_memory(what: str) -> WrongSettings:
+    """The error of a ledger in memory where several processes have to share one."""
+    return WrongSettings(
+        f"the ledger is 'memory:', which no other process sees; {what} need a database",
+        "set ROLLOUT_LEDGER_URL to sqlite:///file or postgresql+psycopg://...",
+    )
 
 
 def _say_nothing(event: DrillEvent) -> None:
     """Keep a journal to the ledger."""
 
 
-def build(*, app_broker_url: str | None = None, **settings: Any) -> Runtime:
+def build(
+    *,
+    app_broker_url: str | None = None,
+    app_broker_options: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> Runtime:
     """Build a runtime from the settings' sources, with the given values over them.
 
     Raises:
         WrongSettings: A value is wrong or a name is unknown.
     """
-    return Runtime(read_settings(**settings), app_broker_url)
+    return Runtime(read_settings(**settings), app_broker_url, app_broker_options=app_broker_options)
 
 
 def load_app(module: str) -> Any:

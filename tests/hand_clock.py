@@ -11,11 +11,12 @@ class HandClock:
     """`ports.Clock` that stands still; `sleep` moves it at once and is remembered."""
 
     at: datetime = START
+    stepped: timedelta = timedelta()
     slept_s: list[float] = field(default_factory=list)
 
     def now(self) -> datetime:
         """Aware UTC time."""
-        return self.at
+        return self.at + self.stepped
 
     def monotonic(self) -> float:
         """Seconds since the clock's start."""
@@ -29,3 +30,7 @@ class HandClock:
     def advance(self, seconds: float) -> None:
         """Move on by hand."""
         self.at += timedelta(seconds=seconds)
+
+    def step(self, seconds: float) -> None:
+        """Set the wall clock ahead or back; the monotonic one does not notice."""
+        self.stepped += timedelta(seconds=seconds)

@@ -43,6 +43,12 @@ local ok, plan = pcall(cjson.decode, held)
 if ok and type(plan) == 'table' and ARGV[1] ~= '' and plan.drill_id ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 """
+_RESERVE = """
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] then return held end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return ''
+"""
 _RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
@@ -58,6 +64,7 @@ class RedisDrillPlans(ABC):
     def _register_drill_scripts(self) -> None:
         self._take = self._redis.register_script(_TAKE)
         self._unplant = self._redis.register_script(_UNPLANT)
+        self._reserve = self._redis.register_script(_RESERVE)
         self._release = self._redis.register_script(_RELEASE)
 
     def _plan_key(self, name: str) -> str:
@@ -91,12 +98,11 @@ class RedisDrillPlans(ABC):
         return bool(self._ask(lambda: self._take(keys=keys, args=args)))
 
     def reserve(self, resource: str, owner: str, ttl: timedelta) -> str | None:
-        """Have a resource for one drill, for at most `ttl`; the owner that has it already."""
+        """Have a resource for one drill, for `ttl` from now on; another owner that has it."""
         key = f"{self._prefix}drill-lease:{resource}"
-        if self._ask(lambda: self._redis.set(key, owner, px=ttl, nx=True)):
-            return None
-        held: str | None = self._ask(lambda: self._redis.get(key))
-        return held or "a drill that has just ended"
+        ttl_ms = max(1, int(ttl.total_seconds() * 1000))
+        held = self._ask(lambda: self._reserve(keys=[key], args=[owner, ttl_ms]))
+        return str(held) or None
 
     def release(self, resource: str, owner: str) -> None:
         """Give a resource back, if it is this owner's."""

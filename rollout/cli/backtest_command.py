@@ -75,6 +75,8 @@ def backtest(
 
 
 def _said(found: "FromLedger", recoveries: int) -> list[str]:
+    from rollout.core.counterfactual import FEW
+
     stream = found.stream
     lines = [
         f"{stream.jobs:,} finished jobs of {stream.name!r} from "
@@ -83,6 +85,9 @@ def _said(found: "FromLedger", recoveries: int) -> list[str]:
         f"{found.on_legacy:,} ran on legacy, {found.on_concurrent:,} on the concurrent path; what "
         "the other path would have made of a job is drawn from jobs that took it, near in time",
     ]
+    for path, jobs in (("legacy", found.on_legacy), ("the concurrent path", found.on_concurrent)):
+        if 0 < jobs < FEW:
+            lines.append(f"{path} has only {jobs:,} jobs to draw from: take what follows lightly")
     if not found.on_concurrent:
         lines.append("no job took the concurrent path yet: it is taken to be as good as legacy")
     if not found.on_legacy:

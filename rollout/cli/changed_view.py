@@ -43,6 +43,8 @@ def sentence(state: ControlState) -> str:
         effect = "; every job runs on legacy until it is rearmed"
     elif state.stage is Stage.LEGACY:
         effect = "; every job runs on legacy"
+    elif state.stage is Stage.SHADOW:
+        effect = "; every job runs on legacy, and copies are compared in the shadow"
     return f"{state.name}: {stage}, {share}, revision {state.revision}{effect}"
 
 

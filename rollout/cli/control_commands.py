@@ -36,7 +36,7 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Begin: the first 1 % of jobs runs on the concurrent path."""
-    _change(ctx, name, Event.START, reason, revision, actor, as_json)
+    change(ctx, name, Event.START, reason, revision, actor, as_json)
 
 
 def scope(
@@ -52,7 +52,7 @@ def scope(
     as_json: AsJson = False,
 ) -> None:
     """Set the share of jobs on the concurrent path by hand."""
-    _change(ctx, name, Event.SCOPE, reason, revision, actor, as_json, scope_bp)
+    change(ctx, name, Event.SCOPE, reason, revision, actor, as_json, scope_bp)
 
 
 def double(
@@ -64,7 +64,7 @@ def double(
     as_json: AsJson = False,
 ) -> None:
     """Double the share of jobs on the concurrent path."""
-    _change(ctx, name, Event.DOUBLE, reason, revision, actor, as_json)
+    change(ctx, name, Event.DOUBLE, reason, revision, actor, as_json)
 
 
 def graduate(
@@ -76,7 +76,7 @@ def graduate(
     as_json: AsJson = False,
 ) -> None:
     """End the trial well; only the holdback stays on legacy."""
-    _change(ctx, name, Event.GRADUATE, reason, revision, actor, as_json)
+    change(ctx, name, Event.GRADUATE, reason, revision, actor, as_json)
 
 
 def revert(
@@ -88,7 +88,7 @@ def revert(
     as_json: AsJson = False,
 ) -> None:
     """Take the scope back to 0; running jobs may finish."""
-    _change(ctx, name, Event.REVERT, reason, revision, actor, as_json)
+    change(ctx, name, Event.REVERT, reason, revision, actor, as_json)
 
 
 def freeze(
@@ -100,7 +100,7 @@ def freeze(
     as_json: AsJson = False,
 ) -> None:
     """Let the scope not grow."""
-    _change(ctx, name, Event.FREEZE, reason, revision, actor, as_json)
+    change(ctx, name, Event.FREEZE, reason, revision, actor, as_json)
 
 
 def unfreeze(
@@ -112,7 +112,7 @@ def unfreeze(
     as_json: AsJson = False,
 ) -> None:
     """Let the scope grow again."""
-    _change(ctx, name, Event.UNFREEZE, reason, revision, actor, as_json)
+    change(ctx, name, Event.UNFREEZE, reason, revision, actor, as_json)
 
 
 def rearm(
@@ -147,7 +147,7 @@ def one_or_all(name: str | None, every: bool) -> None:
         raise typer.BadParameter("give either NAME or --all")
 
 
-def _change(
+def change(
     ctx: typer.Context,
     name: str,
     event: Event,
@@ -157,6 +157,7 @@ def _change(
     as_json: bool,
     scope_bp: int | None = None,
 ) -> None:
+    """Apply an event and print what is now true."""
     with opened(ctx, servers="store") as runtime:
         changed = runtime.changes.change(
             name, event, who(actor), said(reason), scope_bp=scope_bp, seen_revision=revision

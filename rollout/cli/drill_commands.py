@@ -3,19 +3,23 @@
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from rollout.cli.drill_view import event_line, event_values, journal_table, list_rows, score_table
 from rollout.cli.exit_codes import ExitCode
-from rollout.cli.options import Actor, AnyName, AsJson, Limit, OneOrAll, who
+from rollout.cli.options import Actor, AnyName, AsJson, Limit, Name, OneOrAll, who
 from rollout.cli.output import listing, say, show, show_json
 from rollout.cli.session import opened
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rollout.core.drill import Drill
+    from rollout.core.gameday import GameDay
     from rollout.drill_ports import DrillEvent
+    from rollout.service.drill_schedule import Schedule
     from rollout.wiring import Runtime
 
 drill_app = typer.Typer(
@@ -29,7 +33,7 @@ DrillId = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
-    for command in (run, stop, show_one, journal):
+    for command in (run, stop, show_one, journal, schedule, hypothesis):
         drill_app.command("show" if command is show_one else command.__name__)(command)
     drill_app.command("list")(list_all)
     app.add_typer(drill_app)
@@ -39,31 +43,53 @@ def run(
     ctx: typer.Context,
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="Drill in TOML or YAML.", show_default=False),
+        typer.Argument(
+            metavar="FILE",
+            help="Drill or game day in TOML or YAML, or a Chaos Toolkit experiment in JSON.",
+            show_default=False,
+        ),
     ],
     pair: Annotated[
         bool, typer.Option("--pair", help="On both paths, one after the other, in random order.")
     ] = False,
+    report: Annotated[
+        Path, typer.Option(help="Folder that the report of a game day is written to.")
+    ] = Path("reports/gameday"),
     actor: Actor = "",
     as_json: AsJson = False,
 ) -> None:
-    """Run a drill; ctrl-C ends it and takes its fault away."""
+    """Run a drill or a game day; ctrl-C ends it and takes its fault away."""
     from rollout.adapters.drill_file import read_file
-    from rollout.core.drill import read_drill
+    from rollout.core.gameday import is_game_day, read_game_day
 
-    drill = read_drill(read_file(file), f"drill {file.name}")
+    values = read_file(file)
     _end_on_sigterm()
+    if is_game_day(values):
+        day = read_game_day(values, f"game day {file.name}")
+        with opened(ctx) as runtime:
+            _play(runtime, day, report, who(actor))
+        return
+    drill = _read_one(values, file)
     with opened(ctx) as runtime:
         _run_one(runtime, _both(drill) if pair else drill, who(actor), as_json)
 
 
+def _read_one(values: "Mapping[str, Any]", file: Path) -> "Drill":
+    if file.suffix == ".json":
+        from rollout.adapters.chaos_toolkit import read_experiment
+
+        return read_experiment(values, f"experiment {file.name}")
+    from rollout.core.drill import read_drill
+
+    return read_drill(values, f"drill {file.name}")
+
+
 def _run_one(runtime: "Runtime", drill: "Drill", actor: str, as_json: bool) -> None:
-    drills = runtime.drills(None if as_json else lambda event: say(event_line(event)))
+    drills = runtime.drills(None if as_json else _tell)
     try:
         report = drills.run(drill, coin(), actor)
     except KeyboardInterrupt:
-        say("interrupted; the fault is off")
-        raise typer.Exit(ExitCode.PARTLY) from None
+        _interrupted()
     if as_json:
         show_json({"pair_id": report.pair_id, "scores": [one.facts() for one in report.scores]})
     else:
@@ -72,6 +98,32 @@ def _run_one(runtime: "Runtime", drill: "Drill", actor: str, as_json: bool) -> N
             say(f"{score.path}: {score.sentence}")
     if not report.clean:
         raise typer.Exit(ExitCode.FOUND)
+
+
+def _play(runtime: "Runtime", day: "GameDay", folder: Path, actor: str) -> None:
+    from rollout.service.gameday import play
+
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        report = play(
+            day, runtime.drills(_tell), runtime.database_ledger, runtime.clock, coin, actor
+        )
+    except KeyboardInterrupt:
+        _interrupted()
+    for name, content in report.files.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    say(f"report      {folder / 'gameday.md'} and {folder / 'gameday.html'}")
+    if not report.clean:
+        raise typer.Exit(ExitCode.FOUND)
+
+
+def _tell(event: "DrillEvent") -> None:
+    say(event_line(event))
+
+
+def _interrupted() -> NoReturn:
+    say("interrupted; the fault is off")
+    raise typer.Exit(ExitCode.PARTLY) from None
 
 
 def _both(drill: "Drill") -> "Drill":
@@ -98,6 +150,75 @@ def _end_on_sigterm() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, on_signal)
+
+
+def schedule(
+    ctx: typer.Context,
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Drills to choose from.", show_default=False),
+    ],
+    jitter_s: Annotated[
+        float, typer.Option(min=0, help="Longest random wait before a drill, in seconds.")
+    ] = 600.0,
+    look_s: Annotated[float, typer.Option(min=0.1, help="Pause between two looks.")] = 60.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once and say what was found.")] = False,
+) -> None:
+    """Run overdue drills as pairs, when the policy's calendars allow it; ctrl-C ends it."""
+    from secrets import randbelow
+
+    from rollout.adapters.drill_file import read_file
+    from rollout.service.drill_schedule import Schedule
+
+    declared = [_both(_read_one(read_file(file), file)) for file in files]
+    _end_on_sigterm()
+    with opened(ctx) as runtime:
+        made = Schedule(
+            declared,
+            runtime.drills(_tell),
+            runtime.ledger,
+            runtime.clock,
+            runtime.policies.of,
+            lambda: randbelow(1_000_000) / 1_000_000,
+            coin,
+            jitter_s,
+        )
+        try:
+            _look_again_and_again(made, runtime, look_s, once)
+        except KeyboardInterrupt:
+            _interrupted()
+
+
+def _look_again_and_again(made: "Schedule", runtime: "Runtime", look_s: float, once: bool) -> None:
+    from rollout.core.errors import ControlStoreUnreachable, LedgerUnreachable
+
+    last = ""
+    while True:
+        try:
+            found = made.look()
+        except (LedgerUnreachable, ControlStoreUnreachable) as error:
+            if once:
+                raise
+            found = str(error)
+        text = found if isinstance(found, str) else f"ran {found.drill.name!r}"
+        if text != last:
+            say(text)
+            last = text
+        if once:
+            return
+        runtime.clock.sleep(look_s)
+
+
+def hypothesis(
+    ctx: typer.Context,
+    name: Name,
+    window_s: Annotated[float, typer.Option(min=0.1, help="Seconds of one window.")] = 10.0,
+) -> None:
+    """Print the steady state of NAME, as it is now, as a Chaos Toolkit hypothesis."""
+    from rollout.service.drill_hypothesis import hypothesis as made
+
+    with opened(ctx, servers="") as runtime:
+        show_json(made(runtime.database_ledger, runtime.clock, name, window_s))
 
 
 def stop(ctx: typer.Context, name: OneOrAll = None) -> None:

@@ -1,4 +1,4 @@
-"""`job`, `jobs`, `retry`, `messages`: single jobs, and what was kept for a person."""
+"""`job`, `jobs`, `retry`, `messages`, `prune`: single jobs, and what is kept or deleted."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -15,12 +15,15 @@ from rollout.core.way import read_way
 if TYPE_CHECKING:
     from rollout.core.claims import JobRecord
 
+PRUNE_BATCH = 1000
+"""Rows of one transaction, so that no worker waits long for SQLite's single writer."""
+
 JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of the AsyncResult.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
-    for command in (job, jobs, retry, messages):
+    for command in (job, jobs, retry, messages, prune):
         app.command()(command)
 
 
@@ -133,3 +136,26 @@ def messages(ctx: typer.Context, limit: Limit = 20, as_json: AsJson = False) -> 
     for message in kept:
         say(f"{at_text(message['at'])}  {message['queue']}", "bold")
         show(facts((part, message[part]) for part in ("why", "headers", "body")))
+
+
+def prune(
+    ctx: typer.Context,
+    days: Annotated[
+        float | None,
+        typer.Option(min=0, help="Delete what finished longer ago.", show_default="keep_days"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete old committed jobs now; unfinished and failed ones stay."""
+    from datetime import timedelta
+
+    with opened(ctx, servers="") as runtime:
+        keep = runtime.settings.keep if days is None else timedelta(days=days)
+        before = runtime.clock.now() - keep
+        pruned = 0
+        while batch := runtime.ledger.prune(before, PRUNE_BATCH):
+            pruned += batch
+    if as_json:
+        show_json({"pruned": pruned, "finished_before": before.isoformat()})
+    else:
+        say(f"{pruned} committed jobs deleted that finished before {at_text(before)}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from math import isinf
 from typing import TYPE_CHECKING, Any
 
 from rollout.cli.output import listing, percent, say, show, show_json
@@ -178,12 +179,24 @@ def _compared(one: "Compared") -> dict[str, Any]:
 def show_pilots(rows: Sequence["Row"], heading: Sequence[str], as_json: bool) -> None:
     """Show what every rule did to many pilots."""
     if as_json:
-        values = [{"who": one.who, "case": one.case, "observed": one.observed} for one in rows]
+        values = [
+            {
+                "who": one.who,
+                "case": one.case,
+                "observed": {at: None if isinf(x) else x for at, x in one.observed.items()},
+            }
+            for one in rows
+        ]
         show_json({"about": list(heading), "rows": values})
         return
     for line in heading:
         say(line)
     say("")
     scopes = list(rows[0].observed)
-    cells = [(one.who, one.case, *(f"{one.observed[at]:.4g}" for at in scopes)) for one in rows]
+    cells = [(one.who, one.case, *(_number(one.observed[at]) for at in scopes)) for one in rows]
     show(listing(("who", "case", *scopes), cells, whole=0))
+
+
+def _number(value: float) -> str:
+    """Infinity is a median of pilots of which most were never reverted."""
+    return "never" if isinf(value) else f"{value:.4g}"

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from rollout.cli.output import say
-from rollout.cli.session import broker_of_app, settings_of
+from rollout.cli.session import runtime_of, settings_of
 
 AppOption = Annotated[
     str,
@@ -73,11 +73,10 @@ def _stop_on_signals() -> list[int]:
 def controller(ctx: typer.Context, app: AppOption = "") -> None:
     """Run the controller: heartbeat, projection, sweeper, metrics."""
     from rollout.controller.loop import run
-    from rollout.wiring import Runtime
 
     ctx.obj = app or ctx.obj
     settings = settings_of(ctx)
-    run(Runtime(settings, broker_of_app(settings, "store broker")))
+    run(runtime_of(settings, "store broker"))
 
 
 def demo(

@@ -28,10 +28,8 @@ def opened(ctx: typer.Context, *, servers: str = "store broker") -> Iterator["Ru
     Raises:
         WrongSettings: A setting is wrong, or the app that names a server cannot be imported.
     """
-    from rollout.wiring import Runtime
-
     settings = settings_of(ctx)
-    runtime = Runtime(settings, broker_of_app(settings, servers))
+    runtime = runtime_of(settings, servers)
     try:
         yield runtime
     finally:
@@ -49,7 +47,7 @@ def opened_for_kill(ctx: typer.Context) -> Iterator["Runtime"]:
 
     settings = settings_of(ctx)
     try:
-        runtime = Runtime(settings, broker_of_app(settings, "store broker"))
+        runtime = runtime_of(settings, "store broker")
     except WrongSettings as error:
         runtime = Runtime(settings)
         runtime.queues = cast("Queues", _Unaddressed(error))
@@ -90,11 +88,35 @@ class _Unaddressed:
 
 
 def settings_of(ctx: typer.Context) -> "Settings":
-    """Read the settings, with `--app` over them."""
+    """Read the settings, with `--app` over them.
+
+    Raises:
+        WrongSettings: A setting is wrong, or the ledger would be this command's own memory.
+    """
     from rollout.settings import read_settings
 
     given = {"app": ctx.obj} if ctx.obj else {}
-    return read_settings(**given)
+    settings = read_settings(**given)
+    if settings.ledger_in_memory:
+        from rollout.wiring import ledger_in_memory
+
+        raise ledger_in_memory("commands")
+    return settings
+
+
+def runtime_of(settings: "Settings", servers: str) -> "Runtime":
+    """The services, with the app's broker and its options when the app names the servers.
+
+    Raises:
+        WrongSettings: The app cannot be imported.
+    """
+    from rollout.wiring import Runtime, load_app
+
+    url = broker_of_app(settings, servers)
+    if url is None or settings.app is None:
+        return Runtime(settings)
+    options = load_app(settings.app).conf.broker_transport_options
+    return Runtime(settings, url, app_broker_options=options)
 
 
 def broker_of_app(settings: "Settings", servers: str) -> str | None:

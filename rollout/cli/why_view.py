@@ -89,7 +89,7 @@ def judgement_line(pending: "Pending") -> str:
     if ahead.not_before is None and not ahead.needs:
         return ahead.sentence
     word = "A PERSON DECIDES" if made.person else str(made.action)
-    return f"{word}: {made.sentence} {ahead.sentence}"
+    return f"{word}: {made.sentence.rstrip('.')}; {ahead.sentence}"
 
 
 def leader_line(leader: "Leader") -> str:

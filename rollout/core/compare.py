@@ -4,7 +4,7 @@ Pure. Both values have been through JSON (a tuple is a list, a key is text), so 
 was carried by a message can be compared with one that was not.
 
 Sources: Scientist and Diffy compare whole answers; the field names that group mismatches are
-Diffy's idea. `docs/decisions/0012-own-comparison.md` says why no library does it.
+Diffy's idea. `docs/decisions/0016-own-comparison.md` says why no library does it.
 """
 
 import json

@@ -3,7 +3,7 @@
 A ledger knows of each job only the path it took. For the other path the job borrows cycle time and
 failure of one of the jobs that took that path, the nearest before it and after it in admission, so
 that load and hour of the day stay alike. What it cannot know: whether this very job would have
-been hard for the other path.
+been hard for the other path; and what a path does that few jobs took.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ import numpy as np
 
 from rollout.core.job_stream import Flags, JobStream, Positions, Shares, Whole
 
-NEAR = 50
+NEAR = 500
 """Donors on either side of a job's admission."""
+
+FEW = 1000
+"""Fewer donors than this say little: each of them stands for many jobs, its luck included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,9 @@ def donors(at_us: Whole, took: Flags, chance: Shares, *, itself: bool = True) ->
     place = np.searchsorted(at_us[givers], at_us, side="left")
     low = np.clip(place - NEAR, 0, max(0, givers.size - 1))
     high = np.clip(place + NEAR, low + 1, givers.size)
+    # Before the first and after the last of them none is near: then each is as good as any other.
+    outside = (place == 0) | (place == givers.size)
+    low, high = np.where(outside, 0, low), np.where(outside, givers.size, high)
     found: Whole = givers[low + np.floor(chance * (high - low)).astype(np.int64)]
     if itself:
         found[took] = givers

@@ -51,7 +51,7 @@ class Reason(StrEnum):
     LOST_MESSAGE = "lost_message"
     """The ledger had the job but no queue did; it was sent again to legacy."""
     DRILL = "drill"
-    """A drill broke the run on legacy on purpose; legacy runs the job again."""
+    """A drill sent the job to legacy, or broke its run there; legacy runs it (again)."""
     RETRIED_BY_HAND = "retried_by_hand"
     """A person sent a kept failure again, to legacy."""
 

@@ -31,8 +31,6 @@ class Exercise(StrEnum):
 
     KILL_SWITCH = "kill_switch"
     """The real kill switch is thrown, timed, and lifted again."""
-    WAY_BACK = "way_back"
-    """Every job goes to legacy for a while, and the scope comes back."""
     CHAOS = "chaos"
     """A Chaos Toolkit experiment is the fault."""
 
@@ -126,12 +124,17 @@ class Drill:
         return {name: value for name, value in asdict(self).items() if name != "experiment"}
 
 
-def read_drill(values: Mapping[str, Any], where: str = "the drill") -> Drill:
+def read_drill(
+    values: Mapping[str, Any],
+    where: str = "the drill",
+    experiment: Mapping[str, Any] | None = None,
+) -> Drill:
     """Read a declaration.
 
     Args:
         values: As TOML or YAML gives it.
         where: What to call it in errors.
+        experiment: The Chaos Toolkit experiment that is its fault.
 
     Raises:
         BadDrill: A value is missing, unknown or cannot be; says which, and what to write.
@@ -149,7 +152,7 @@ def read_drill(values: Mapping[str, Any], where: str = "the drill") -> Drill:
     for name in ("name", "sub_pipeline"):
         if not isinstance(given[name], str) or not given[name].strip():
             raise BadDrill(f"{name!r} of {where} must be text, got {given[name]!r}", "name it")
-    return Drill(**given)
+    return Drill(**given, experiment=experiment)
 
 
 _WHY = {
@@ -288,10 +291,11 @@ def _check_fault(drill: Drill) -> None:
     if isinstance(fault, Fault) and fault.needs_seconds:
         _number(drill, "fault_s", 0.001, drill.duration_s, f"say for how long {fault} lasts")
     _whole(drill, "memory_mb", 1, MEMORY_MB_MAX, "megabytes that a hurt job takes")
-    whole = isinstance(fault, Exercise) and fault is not Exercise.CHAOS
-    if whole and JobPath.CONCURRENT not in drill.paths:
+    takes_it_away = fault in (Exercise.KILL_SWITCH, Fault.WAY_BACK)
+    if takes_it_away and drill.paths != (JobPath.CONCURRENT,):
         raise BadDrill(
-            f"drill {drill.name!r} ({fault}) must have path 'concurrent', got 'legacy'",
+            f"drill {drill.name!r} ({fault}) must have path 'concurrent',"
+            f" got {' and '.join(drill.paths)}",
             "what it takes away is the concurrent path",
         )
     if (drill.experiment is not None) != (fault is Exercise.CHAOS):

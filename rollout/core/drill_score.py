@@ -1,7 +1,7 @@
 """What came of one drill on one path: the figures of its journal's last line."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -15,6 +15,10 @@ SECONDS_MIN = 0.001
 """A recovery takes some time: the recovery test compares logarithms."""
 
 
+FROM_OUTSIDE = "from outside"
+"""Fault of a mark that was made after a job had failed under an experiment."""
+
+
 class Result(StrEnum):
     """How a drill ended, one sentence each."""
 
@@ -26,6 +30,8 @@ class Result(StrEnum):
     """The fault met no job, so nothing was measured."""
     ABORTED = "aborted"
     """The drill was broken off, and its fault with it; nothing was measured."""
+    DONE = "done"
+    """The kill switch was thrown, timed and lifted; it is no recovery to compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class Score:
         jobs_lost: Hurt jobs without an outcome at the end; must be 0.
         jobs_kept: Hurt jobs that failed for good and are kept for a person.
         effects_twice: Hurt jobs that were committed more than once; must be 0.
+        more: Figures that only this kind of drill has.
     """
 
     drill_id: str
@@ -57,6 +64,7 @@ class Score:
     jobs_lost: int = 0
     jobs_kept: int = 0
     effects_twice: int = 0
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def measured(self) -> bool:
@@ -124,7 +132,7 @@ def _result(
 ) -> tuple[Result, str]:
     if aborted is not None:
         return Result.ABORTED, f"Broken off: {aborted}."
-    if not jobs:
+    if not jobs and recovered_at is None:
         return Result.NOBODY_HURT, "The fault met no job that it could hurt."
     if recovered_at is not None:
         return Result.HEALED, f"Jobs hurt: {len(jobs)}; all have an outcome, the path is healed."
@@ -149,6 +157,8 @@ def failed_at(record: JobRecord) -> datetime | None:
     """When the job first failed or moved after it was hurt; None while it only waits."""
     lines = read_way(record.way)
     struck = [at for at, line in enumerate(lines) if line["what"] == "drilled"]
+    if struck and lines[struck[0]].get("fault") == FROM_OUTSIDE:
+        struck = [0]  # it was marked because it had failed
     for line in lines[struck[0] + 1 :] if struck else []:
         # Behind a cut line nobody could note that the job moved; its next start shows it.
         elsewhere = line["what"] == "started" and line["path"] != record.assigned_path

@@ -44,6 +44,8 @@ class Fault(StrEnum):
     """The worker holds the ledger's write lock for `fault_s`, and everybody else waits."""
     DOWNSTREAM = "downstream"
     """What `rollout.downstream` names answers every request with an error 503."""
+    WAY_BACK = "way_back"
+    """Every start on the concurrent path is sent to legacy, as a revert would send it."""
 
     @property
     def needs_seconds(self) -> bool:
@@ -53,12 +55,17 @@ class Fault(StrEnum):
     @property
     def before_claim(self) -> bool:
         """Whether the fault strikes before the job is claimed, and every delivery anew."""
-        return self in (Fault.STORE_CUT, Fault.LEDGER_CUT)
+        return self in (Fault.STORE_CUT, Fault.LEDGER_CUT, Fault.WAY_BACK)
+
+    @property
+    def at_the_gate(self) -> bool:
+        """Whether it turns starts away at the gate, which legacy does not have."""
+        return self in (Fault.STORE_CUT, Fault.WAY_BACK)
 
     @property
     def repeats_no_effect(self) -> bool:
         """Whether an unsafe job may suffer it: the path runs once, or not at all."""
-        return self in (Fault.DELAY, Fault.STORE_CUT)
+        return self is Fault.DELAY or self.at_the_gate
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,8 @@ class JobStream:
             purpose: Numbers for different purposes are independent.
         """
         place = np.arange(self.jobs, dtype=np.uint64)
-        mixed = _mix(self.position ^ _mix(place + np.uint64(purpose) * _PURPOSE))
+        apart = np.uint64(purpose * int(_PURPOSE) % 2**64)
+        mixed = _mix(self.position ^ _mix(place + apart))
         return (mixed >> np.uint64(11)).astype(np.float64) / 2.0**53
 
 

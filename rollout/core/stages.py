@@ -12,6 +12,8 @@ from rollout.core.errors import IllegalTransition, ScopeOutOfRange, StaleRevisio
 BP_ALL = 10_000
 FIRST_STEP_BP = 100
 HOLDBACK_BP = 500
+ALL = "*"
+"""Name of the row that holds the latch of `kill --all`; no sub-pipeline may be called so."""
 
 
 class Stage(StrEnum):

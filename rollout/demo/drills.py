@@ -1,6 +1,7 @@
 """`make drills`: every fault on the demo's pipeline, on real workers, both paths, one table.
 
     python -m rollout.demo.drills [--fault NAME ...] [--report FILE]
+    python -m rollout.demo.drills --gameday FILE [--report FOLDER]
 
 Half of the jobs are routed to each path. A steady stream of real jobs flows; each fault is
 injected back to back on both paths. Every drilled job has to end in one outcome, and the
@@ -14,6 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import choice
@@ -24,17 +26,20 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import func, select
 
+from rollout.adapters.drill_file import read_file
 from rollout.core.decision import JobPath
 from rollout.core.drill import Abort, Drill, Exercise, Target
 from rollout.core.drill_errors import DrillRefused
 from rollout.core.drill_score import Score
 from rollout.core.errors import RolloutError
 from rollout.core.fault import Fault
+from rollout.core.gameday import read_game_day
 from rollout.core.stages import Event as Change
 from rollout.demo.app import NAME, declare
 from rollout.demo.preparation import jobs, prepare
 from rollout.demo.warehouse import create, warehouse_flight
 from rollout.pipeline import SubPipeline
+from rollout.service.gameday import play
 from rollout.settings import Settings, read_settings
 from rollout.wiring import Runtime
 from rollout.worker.machine import Machine
@@ -51,7 +56,7 @@ DEADLINE_S = 600.0
 
 def the_drills() -> list[Drill]:
     """One drill per fault; short, because the machine has others to do."""
-    given: dict[Fault, dict[str, Any]] = {
+    given: dict[Fault | Exercise, dict[str, Any]] = {
         Fault.RAISE: {},
         Fault.DELAY: {"fault_s": 2.0},
         Fault.HANG: {"duration_s": 5.0, "target": Target(jobs=2)},
@@ -62,8 +67,10 @@ def the_drills() -> list[Drill]:
         Fault.LEDGER_CUT: {"target": Target(worker="one")},
         Fault.LOCK: {"fault_s": 2.0, "target": Target(jobs=1)},
         Fault.DOWNSTREAM: {},
+        Fault.WAY_BACK: {"paths": (JobPath.CONCURRENT,)},
+        Exercise.KILL_SWITCH: {"paths": (JobPath.CONCURRENT,), "blast_radius_jobs": 20},
     }
-    assert set(given) == set(Fault), "every fault has its drill"
+    assert set(given) == {*Fault, Exercise.KILL_SWITCH}, "every fault has its drill"
     return [
         Drill(
             **{
@@ -190,8 +197,9 @@ class Ground:
 def main(arguments: Sequence[str] = ()) -> int:
     """Run the drills. Returns the exit code: 0 when no job was lost and none done twice."""
     parser = argparse.ArgumentParser(prog="drills")
-    words = [str(fault) for fault in (*Fault, Exercise.KILL_SWITCH, Exercise.WAY_BACK)]
+    words = [str(fault) for fault in (*Fault, Exercise.KILL_SWITCH)]
     parser.add_argument("--fault", action="append", choices=words)
+    parser.add_argument("--gameday", type=Path, help="play this game day instead")
     parser.add_argument("--report", type=Path, default=Path("reports/drills.json"))
     parser.add_argument("--folder", type=Path, default=Path(".rollout/drills"))
     given = parser.parse_args(arguments)
@@ -199,6 +207,8 @@ def main(arguments: Sequence[str] = ()) -> int:
     began = time.monotonic()
     drills = [one for one in the_drills() if not given.fault or one.fault in given.fault]
     try:
+        if given.gameday is not None:
+            return _play(given.gameday, given.folder.absolute(), given.report, console)
         rows, missing = _run(drills, given.folder.absolute(), console)
     except (RolloutError, RuntimeError) as error:
         console.print(f"error: {error}", style="bold red")
@@ -216,7 +226,9 @@ Row = tuple[str, Score | None, str]
 """Fault, score (None: not measured), a sentence."""
 
 
-def _run(drills: list[Drill], folder: Path, console: Console) -> tuple[list[Row], int]:
+@contextmanager
+def _ground(folder: Path, console: Console) -> Iterator[Ground]:
+    """A machine with jobs flowing; nothing of it is left running."""
     shutil.rmtree(folder, ignore_errors=True)
     data = folder / "data"
     data.mkdir(parents=True)
@@ -228,15 +240,42 @@ def _run(drills: list[Drill], folder: Path, console: Console) -> tuple[list[Row]
     ground = Ground(machine, flights, data)
     try:
         ground.begin()
+        yield ground
+    finally:
+        ground.stream.rest()
+        machine.stop()
+
+
+def _run(drills: list[Drill], folder: Path, console: Console) -> tuple[list[Row], int]:
+    with _ground(folder, console) as ground:
         rows: list[Row] = []
         for drill in drills:
             ground.room_for_another()
             rows += _one(ground, drill, console)
         ground.end()
         return rows, ground.missing_rows
-    finally:
-        ground.stream.rest()
-        machine.stop()
+
+
+def _play(file: Path, folder: Path, report: Path, console: Console) -> int:
+    """Play a game day on the same ground and write its report."""
+    day = read_game_day(read_file(file), f"game day {file.name}")
+    with _ground(folder, console) as ground:
+        runtime = ground.runtime
+        made = play(
+            day,
+            runtime.drills(lambda event: console.print(f"{event.at:%H:%M:%S} {event.what}")),
+            runtime.database_ledger,
+            runtime.clock,
+            lambda: choice(tuple(JobPath)),
+            "game day",
+        )
+        ground.end()
+        missing = ground.missing_rows
+    report.mkdir(parents=True, exist_ok=True)
+    for name, content in made.files.items():
+        (report / name).write_text(content, encoding="utf-8")
+    console.print(f"report      {report}, rows missing or double: {missing}")
+    return 0 if made.clean and not missing else 1
 
 
 def _one(ground: Ground, drill: Drill, console: Console) -> list[Row]:

@@ -7,6 +7,7 @@ controller alone takes each step and each revert. The report at the end can fail
 import multiprocessing
 import os
 import shutil
+import signal
 import socket
 import time
 from datetime import timedelta
@@ -42,9 +43,14 @@ DEADLINE_S = 540.0
 def drive(folder: Path, report_file: Path) -> int:
     """Run the demo. Returns the exit code: 0 when everything in the report is right."""
     console = Console()
+    # Told to stop, it stops as by ctrl-C: with its workers.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     began, report_file = time.monotonic(), report_file.absolute()
     try:
         facts = _run(folder.absolute(), console, began)
+    except KeyboardInterrupt:
+        console.print("stopped; nothing is left running", highlight=False)
+        return 130
     except (RolloutError, SourceMissing, RuntimeError) as error:
         console.print(f"error: {error}", style="bold red", highlight=False)
         return 1

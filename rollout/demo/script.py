@@ -110,7 +110,7 @@ class Acts:
         changes.change(NAME, Event.SHADOW, ACTOR, "compare before anything counts")
         self.say("shadow      copies of legacy jobs run on the concurrent path; a bug is planted")
         self._wait(self._bug_found, "the shadow's mismatch")
-        self.groups = list(self.machine.runtime.ledger.shadow_account(NAME).groups)
+        self.groups = list(self.machine.runtime.database_ledger.shadow_account(NAME).groups)
         for group in self.groups:
             self.say(f"            {group.runs} x {group.signature}")
         self._trouble(None)
@@ -120,7 +120,7 @@ class Acts:
         self._wait(lambda: self._stage() is Stage.SPLIT, "the first step after shadow")
 
     def _bug_found(self) -> bool:
-        groups = self.machine.runtime.ledger.shadow_account(NAME).groups
+        groups = self.machine.runtime.database_ledger.shadow_account(NAME).groups
         return any(group.runs >= 3 and "rows" in group.signature for group in groups)
 
     def _drill(self) -> None:

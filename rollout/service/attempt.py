@@ -9,7 +9,7 @@ caller hands in a delivery and carries out the outcome; it decides nothing.
     commit  hook, fence, attempt and row in one transaction
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -22,7 +22,7 @@ from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.errors import JobFailed, LedgerUnreachable, UnknownJob
 from rollout.core.fault import Fault, FaultPlan
-from rollout.core.routing import Reading, RouteTable, plan_in_force
+from rollout.core.routing import Reading, RouteTable, plan_in_force, position
 from rollout.drill_ports import DrillPlans, JobMarker
 from rollout.ports import (
     Clock,
@@ -41,6 +41,16 @@ _T = TypeVar("_T")
 
 COMMIT_WAITS_S = (0.1, 0.3, 1.0, 3.0, 5.0, 10.0)
 """Pauses between tries to commit while the ledger is away, about twenty seconds in all."""
+
+
+def commit_waits_s(job_id: str) -> Iterator[float]:
+    """The pauses of one job, each between a half and one and a half of its nominal length.
+
+    They follow from the job's id, so that the jobs of all workers do not come back to a ledger
+    that has just restarted in the same moment.
+    """
+    for number, pause_s in enumerate(COMMIT_WAITS_S):
+        yield pause_s * (0.5 + position(job_id, str(number)) / 2**64)
 
 
 class Paths(Protocol):
@@ -207,10 +217,11 @@ class Attempts:
             return self._start(paths, delivery)
         if not plan.fault.before_claim:
             return self._start(HurtPaths(paths, hurting), delivery)
-        if plan.fault is Fault.STORE_CUT:
+        if plan.fault.at_the_gate:
             # Legacy asks nobody, so it would not notice.
             if delivery.job.path is JobPath.CONCURRENT and hurting.strike():
-                return self._turn_away(delivery.job, Reason.UNREACHABLE)
+                cut = plan.fault is Fault.STORE_CUT
+                return self._turn_away(delivery.job, Reason.UNREACHABLE if cut else Reason.DRILL)
             return self._start(paths, delivery)
         if not hurting.strike():
             return self._start(paths, delivery)
@@ -336,7 +347,7 @@ class Attempts:
         def write(connect: ConnectionSource) -> str:
             return paths.write(value, replace(job, _connect=connect))
 
-        waits = iter(COMMIT_WAITS_S)
+        waits = commit_waits_s(job.job_id)
         while True:
             try:
                 done = self._ledger.commit(claim, paths.effects, write, self._clock.now())
@@ -382,14 +393,15 @@ class Attempts:
         """Keep the job as failed; False when another attempt holds it."""
         try:
             return self._patiently(
-                lambda: self._ledger.fail(job.job_id, claim.attempt, None, said, self._clock.now())
+                job.job_id,
+                lambda: self._ledger.fail(job.job_id, claim.attempt, None, said, self._clock.now()),
             )
         except LedgerUnreachable:
             return True  # the caller hears of the failure; the sweeper will try the job again
 
-    def _patiently(self, call: Callable[[], _T]) -> _T:
+    def _patiently(self, job_id: str, call: Callable[[], _T]) -> _T:
         """Call the ledger, and again while it is away, as often as a commit is tried."""
-        for pause in COMMIT_WAITS_S:
+        for pause in commit_waits_s(job_id):
             try:
                 return call()
             except LedgerUnreachable:
@@ -410,7 +422,7 @@ class Attempts:
 
         try:
             # A job that has run is worth the wait: until it is moved its message would be dropped.
-            moved = move() if attempt is None else self._patiently(move)
+            moved = move() if attempt is None else self._patiently(job.job_id, move)
         except LedgerUnreachable:
             return ToLegacy(reason)
         if moved is None or moved:  # None: the ledger does not hold the job yet

@@ -11,16 +11,20 @@ from typing import Protocol
 from uuid import uuid4
 
 from rollout.core.decision import JobPath
-from rollout.core.drill import Drill
+from rollout.core.drill import Drill, Exercise
 from rollout.core.drill_errors import DrillRefused
 from rollout.core.drill_score import Score
+from rollout.core.errors import RolloutError
 from rollout.core.fault import Fault
 from rollout.core.routing import why_closed
 from rollout.core.stages import BP_ALL
 from rollout.drill_ports import DrillEvent, DrillLedger, DrillPlans
 from rollout.ports import Clock, ControlStore, Ledger, Recovery
+from rollout.service.change import Changes
 from rollout.service.drill_faults import PlantedFault, Stub
 from rollout.service.drill_journal import Journal
+from rollout.service.drill_kill import KillDrill
+from rollout.service.drill_lease import Lease
 from rollout.service.drill_run import DrillRun, Injector
 from rollout.service.drill_steady import (
     Normal,
@@ -74,6 +78,7 @@ class Drills:
         ledger: DrillingLedger,
         control: ControlStore,
         plans: DrillPlans,
+        changes: Changes,
         clock: Clock,
         stub: Stub,
         say: Callable[[DrillEvent], None] = lambda event: None,
@@ -82,6 +87,7 @@ class Drills:
         self._ledger = ledger
         self._control = control
         self._plans = plans
+        self._changes = changes
         self._clock = clock
         self._stub = stub
         self._say = say
@@ -96,19 +102,18 @@ class Drills:
         """
         for path in drill.paths:
             self._may(drill, path)
-        owner = uuid4().hex
-        held = self._reserve(drill, owner)
+        lease = Lease(self._plans, self._clock, drill.sub_pipeline, _resources(drill), uuid4().hex)
         try:
-            normal = learn(self._ledger, drill, self._clock.now())
+            normal = learn(self._ledger, drill, lease.now())
             for path in drill.paths:
-                must_reach(drill, normal, path)
+                if drill.fault is not Exercise.KILL_SWITCH:
+                    must_reach(drill, normal, path)
             if len(drill.paths) == 1:
-                score = self._leg(drill, drill.paths[0], normal, None, actor)
+                score = self._leg(drill, drill.paths[0], normal, None, actor, lease)
                 return self._keep(drill, (score,), None)
-            return self._pair(drill, first, normal, actor)
+            return self._pair(drill, first, normal, actor, lease)
         finally:
-            for resource in held:
-                self._plans.release(resource, owner)
+            lease.release()
 
     def stop(self, name: str | None) -> list[str]:
         """Take the planted fault off one sub-pipeline, or all; its drill sees that and ends.
@@ -127,59 +132,23 @@ class Drills:
     # Guards --------------------------------------------------------------------------------
 
     def _may(self, drill: Drill, path: JobPath) -> None:
-        """Raise DrillRefused, with everything that does not need the traffic."""
-        name = drill.sub_pipeline
-        state = self._ledger.control(name)
-        reading = self._control.read(name)
-        if state.killed or reading.killed or reading.killed_all:
-            raise DrillRefused(name, "it is killed", f"rearm {name!r} first")
-        if state.frozen:
-            raise DrillRefused(name, "it is frozen", f"unfreeze {name!r} first")
-        if isinstance(drill.fault, Fault) and not drill.fault.repeats_no_effect:
-            effects = self._ledger.effects(name)
-            if not effects.repeatable:
-                raise DrillRefused(
-                    name,
-                    f"its effects are 'unsafe' and {str(drill.fault)!r} would repeat them",
-                    "only 'delay' and 'store_cut' leave an unsafe job's effects alone",
-                )
-        if path is JobPath.CONCURRENT:
-            closed = why_closed(reading)
-            if closed is not None or state.scope_bp == 0:
-                raise DrillRefused(
-                    name,
-                    f"no job runs on the concurrent path ({closed or 'its scope is 0'})",
-                    f"`rollout status {name}` shows its stage; drill the legacy path, or start it",
-                )
-        elif state.scope_bp == BP_ALL:
-            raise DrillRefused(
-                name, "no job is routed to legacy", "keep a holdback, or drill the other path"
-            )
-
-    def _reserve(self, drill: Drill, owner: str) -> list[str]:
-        """Have the sub-pipeline, and what else it takes, for the length of the drill."""
-        ttl = timedelta(seconds=(drill.deadline_s + 60) * 2 * len(drill.paths))
-        held: list[str] = []
-        for resource in _resources(drill):
-            holder = self._plans.reserve(resource, owner, ttl)
-            if holder is not None:
-                for one in held:
-                    self._plans.release(one, owner)
-                raise DrillRefused(
-                    drill.sub_pipeline,
-                    f"another drill ({holder[:12]}) has {resource.strip('*')!r}",
-                    "wait for its end, `rollout drill list` shows it",
-                )
-            held.append(resource)
-        return held
+        fault = drill.fault if isinstance(drill.fault, Fault) else None
+        may_plant(self._ledger, self._control, drill.sub_pipeline, path, fault)
 
     # Running -------------------------------------------------------------------------------
 
     def _leg(
-        self, drill: Drill, path: JobPath, normal: Normal, pair_id: str | None, actor: str
+        self,
+        drill: Drill,
+        path: JobPath,
+        normal: Normal,
+        pair_id: str | None,
+        actor: str,
+        clock: Clock,
     ) -> Score:
+        """Run it on one path; what could not begin is in the journal as refused."""
         drill_id = uuid4().hex
-        journal = Journal(self._ledger, self._clock, drill_id, drill.sub_pipeline, self._say)
+        journal = Journal(self._ledger, clock, drill_id, drill.sub_pipeline, self._say)
         journal.write(
             "declared", **drill.on(path).facts(), path=str(path), pair_id=pair_id, actor=actor
         )
@@ -188,47 +157,72 @@ class Drills:
             bands={str(one): band.to_json() for one, band in normal.bands.items()},
             jobs_per_s=round(normal.rates[path], 4),
         )
-        injector = self._injectors(drill) or PlantedFault(
-            drill, self._plans, self._clock, self._stub
-        )
-        run = DrillRun(
+        try:
+            return self._runner(drill, drill_id, path, normal, journal, actor, clock).run()
+        except RolloutError as error:
+            journal.write("ended", result="refused", sentence=str(error))
+            raise
+
+    def _runner(
+        self,
+        drill: Drill,
+        drill_id: str,
+        path: JobPath,
+        normal: Normal,
+        journal: Journal,
+        actor: str,
+        clock: Clock,
+    ) -> DrillRun | KillDrill:
+        if drill.fault is Exercise.KILL_SWITCH:
+            return KillDrill(
+                drill,
+                drill_id,
+                self._changes,
+                self._ledger,
+                self._ledger,
+                clock,
+                journal,
+                actor,
+            )
+        return DrillRun(
             drill,
             drill_id,
             path,
             normal,
-            injector,
+            self._injectors(drill) or PlantedFault(drill, self._plans, clock, self._stub),
             self._ledger,
             self._control,
-            self._clock,
+            clock,
             journal,
             lambda: self._open_jobs(drill.sub_pipeline),
         )
-        return run.run()
 
     def _open_jobs(self, name: str) -> int:
         return sum(count.jobs for count in self._ledger.open_counts() if count.name == name)
 
-    def _pair(self, drill: Drill, first: JobPath, normal: Normal, actor: str) -> DrillReport:
+    def _pair(
+        self, drill: Drill, first: JobPath, normal: Normal, actor: str, clock: Clock
+    ) -> DrillReport:
         """The same fault on both paths, one after the other, each from the same steady state."""
         pair_id = uuid4().hex
         order = sorted(drill.paths, key=lambda path: path is not first)
-        scores = [self._leg(drill, order[0], normal, pair_id, actor)]
-        self._come_to_rest(drill, normal)
+        scores = [self._leg(drill, order[0], normal, pair_id, actor, clock)]
+        self._come_to_rest(drill, normal, clock)
         self._may(drill, order[1])
-        scores.append(self._leg(drill, order[1], normal, pair_id, actor))
+        scores.append(self._leg(drill, order[1], normal, pair_id, actor, clock))
         comparable = all(score.measured for score in scores)
         return self._keep(drill, tuple(scores), pair_id if comparable else None)
 
-    def _come_to_rest(self, drill: Drill, normal: Normal) -> None:
+    def _come_to_rest(self, drill: Drill, normal: Normal, clock: Clock) -> None:
         """Wait for the steady state between two halves, at most as long as a drill may take.
 
         Raises:
             DrillRefused: It did not come; the first half is in the journal, no pair is kept.
         """
-        deadline = self._clock.now() + timedelta(seconds=drill.deadline_s)
+        deadline = clock.now() + timedelta(seconds=drill.deadline_s)
         while True:
-            self._clock.sleep(drill.window_s)
-            now = self._clock.now()
+            clock.sleep(drill.window_s)
+            now = clock.now()
             windows = windows_before(self._ledger, drill, now, drill.windows_inside)
             try:
                 must_be_steady(drill, normal, windows)
@@ -262,6 +256,41 @@ class Drills:
             version=self._ledger.builds().get(drill.sub_pipeline, (None, None))[1],
             jobs_hurt=score.jobs_hurt,
             jobs_lost=score.jobs_lost,
+        )
+
+
+def may_plant(
+    ledger: DrillingLedger, control: ControlStore, name: str, path: JobPath, fault: Fault | None
+) -> None:
+    """Check everything that does not need the traffic.
+
+    Raises:
+        DrillRefused, UnknownSubPipeline: It may not be drilled now.
+    """
+    state = ledger.control(name)
+    reading = control.read(name)
+    if state.killed or reading.killed or reading.killed_all:
+        raise DrillRefused(name, "it is killed", f"rearm {name!r} first")
+    if state.frozen:
+        raise DrillRefused(name, "it is frozen", f"unfreeze {name!r} first")
+    repeats = fault is not None and not fault.repeats_no_effect
+    if repeats and not ledger.effects(name).repeatable:
+        raise DrillRefused(
+            name,
+            f"its effects are 'unsafe' and {str(fault)!r} would repeat them",
+            "only 'delay', 'store_cut' and 'way_back' leave an unsafe job's effects alone",
+        )
+    if path is JobPath.CONCURRENT:
+        closed = why_closed(reading)
+        if closed is not None or state.scope_bp == 0:
+            raise DrillRefused(
+                name,
+                f"no job runs on the concurrent path ({closed or 'its scope is 0'})",
+                f"`rollout status {name}` shows its stage; drill the legacy path, or start it",
+            )
+    elif state.scope_bp == BP_ALL:
+        raise DrillRefused(
+            name, "no job is routed to legacy", "keep a holdback, or drill the other path"
         )
 
 

@@ -1,7 +1,8 @@
 """A planted fault as an injector: the plan in the control store, and the stub that answers 503."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from rollout.core.decision import JobPath
 from rollout.core.drill import Drill
@@ -15,11 +16,13 @@ Stub = Callable[[], tuple[str, Callable[[], None]]]
 
 
 class PlantedFault:
-    """Plants the fault of a drill, and takes it away.
+    """Plants the fault of a drill, and takes it away; the workers mark whom it hurts.
 
     Args:
         stub: Starts the failing stub of a `downstream` fault.
     """
+
+    external = False
 
     def __init__(self, drill: Drill, plans: DrillPlans, clock: Clock, stub: Stub) -> None:
         assert isinstance(drill.fault, Fault), "other drills have injectors of their own"
@@ -63,7 +66,7 @@ class PlantedFault:
             )
         self._drill_id, self._until = drill_id, until
 
-    def off(self) -> None:
+    def off(self) -> Mapping[str, Any]:
         """Take the fault away; it may have expired."""
         if self._stop_stub is not None:
             self._stop_stub()
@@ -71,6 +74,11 @@ class PlantedFault:
         if self._drill_id is not None:
             self._plans.unplant(self._drill.sub_pipeline, self._drill_id)
             self._drill_id = None
+        return {}
+
+    def finished(self) -> bool:
+        """It lasts until it is taken away."""
+        return False
 
     def gone(self) -> bool:
         """Whether the plan was taken away before its time."""

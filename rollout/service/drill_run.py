@@ -7,7 +7,7 @@ away for a while (some faults do that): the watch goes on, and the journal is wr
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -15,7 +15,7 @@ from rollout.core.claims import JobRecord
 from rollout.core.decision import JobPath
 from rollout.core.drill import Drill
 from rollout.core.drill_score import Result, Score, last_finished, score_of, struck_at
-from rollout.core.errors import ControlStoreUnreachable, LedgerUnreachable
+from rollout.core.errors import ControlStoreUnreachable, LedgerUnreachable, RolloutError
 from rollout.core.excursion import PathSample
 from rollout.core.healing import Healing
 from rollout.core.routing import Reading
@@ -29,17 +29,28 @@ from rollout.service.drill_steady import Normal
 log = structlog.get_logger("rollout.drill")
 
 POLL_S_MAX = 0.5
+_ROUNDED = timedelta(milliseconds=1)
+"""A way counts whole milliseconds."""
 
 
 class Injector(Protocol):
-    """What breaks something, and mends it again."""
+    """What breaks something, and mends it again.
+
+    `external` says that no worker marks the jobs that it hurts: the runner marks those that fail.
+    """
+
+    external: bool
 
     def on(self, drill_id: str, path: JobPath, until: datetime) -> None:
         """Put the fault in force, until then at the latest."""
         ...
 
-    def off(self) -> None:
-        """End it; doing it twice does no harm."""
+    def off(self) -> Mapping[str, Any]:
+        """End it, and say what is to be said; doing it twice does no harm."""
+        ...
+
+    def finished(self) -> bool:
+        """Whether it is over by itself."""
         ...
 
     def gone(self) -> bool:
@@ -95,7 +106,7 @@ class DrillRun:
         try:
             self._journal.write("fault on", fault=str(drill.fault), until=_iso(self._fault_until))
             self._on = True
-            self._injector.on(self._id, self._path, self._fault_until)
+            self._begin_fault()
             recovered_at = self._watch()
         except KeyboardInterrupt:
             self._aborted = "a person interrupted it"
@@ -105,6 +116,14 @@ class DrillRun:
         finally:
             self._end_fault("the drill is over")
         return self._close(recovered_at)
+
+    def _begin_fault(self) -> None:
+        try:
+            self._injector.on(self._id, self._path, self._fault_until)
+        except RolloutError:
+            self._on = False
+            self._ledger.end_span(self._id, self._clock.now())
+            raise
 
     # Watching ------------------------------------------------------------------------------
 
@@ -128,6 +147,9 @@ class DrillRun:
             self._clock.sleep(pause_s)
 
     def _look(self, now: datetime) -> None:
+        if self._injector.external:
+            path, since = self._path, self._began_at
+            self._ledger.mark_victims(self._drill.sub_pipeline, path, self._id, since, now)
         self._jobs = self._ledger.drilled_jobs(self._id)
         self._tell_jobs()
         step = timedelta(seconds=self._drill.window_s)
@@ -164,15 +186,18 @@ class DrillRun:
         """Write what became of each hurt job since the last look, with the times of its way."""
         for record in self._jobs:
             lines = read_way(record.way)
-            struck = next(at for at, line in enumerate(lines) if line["what"] == "drilled")
-            told = self._told.get(record.job_id, struck)
+            told = self._told.get(record.job_id, 0)
             for line in lines[told:]:
+                if datetime.fromisoformat(line["at"]) < self._began_at - _ROUNDED:
+                    continue
                 at = datetime.fromisoformat(line["at"])
                 facts = {name: value for name, value in line.items() if name not in ("at", "what")}
                 what = f"job {line['what']}"
                 self._journal.write(what[:40], at, job=record.job_id, **facts)
             self._told[record.job_id] = len(lines)
-        if self._healing is None and self._jobs:
+        if self._healing is None and self._injector.external:
+            self._healing = Healing(self._began_at, self._drill.windows_inside)
+        elif self._healing is None and self._jobs:
             onset = min(filter(None, map(struck_at, self._jobs)))
             self._healing = Healing(onset, self._drill.windows_inside)
 
@@ -221,6 +246,8 @@ class DrillRun:
         full = len(self._jobs) >= self._drill.jobs_max
         if full and all(one.state.finished for one in self._jobs):
             self._end_fault("it has hurt as many jobs as it may")
+        elif self._on and self._injector.finished():
+            self._end_fault("it is over by itself")
         elif now >= self._fault_until:
             self._end_fault("its duration is over")
         elif now >= self._deadline:
@@ -230,23 +257,26 @@ class DrillRun:
         if not self._on:
             return
         self._on = False
+        said: Mapping[str, Any] = {}
         try:
-            self._injector.off()
+            said = self._injector.off()
         except ControlStoreUnreachable as error:
             log.warning("the fault ends by its expiry", why=str(error))
-        self._journal.write("fault off", why=why)
+        self._journal.write("fault off", why=why, **said)
 
     def _over(self) -> bool:
         """Whether there is nothing left to wait for without a recovery to measure."""
         if self._on:
             return False
-        if not self._jobs:
+        if not self._jobs and self._healing is None:
             return True
         return self._aborted is not None and all(one.state.finished for one in self._jobs)
 
     def _healed(self) -> datetime | None:
         if self._on or self._healing is None or self._aborted is not None:
             return None
+        if not self._jobs:  # an outside fault that nobody failed under
+            return self._healing.healed_at(self._healing.onset_at)
         return self._healing.healed_at(last_finished(self._jobs))
 
     def _close(self, recovered_at: datetime | None) -> Score:

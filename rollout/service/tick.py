@@ -30,6 +30,8 @@ _SWEEP_BATCH = 500
 _FOLD_BATCH = 2000
 _FOLD_BATCHES_A_TICK = 20
 _PRUNE_BATCH = 1000
+_STEP_S_MAX = 2.0
+"""The wall clock may move this much more or less than the monotonic one between two ticks."""
 
 
 @dataclass(slots=True)
@@ -89,10 +91,12 @@ class Tick:
         self._limits = limits
         self._owner = owner
         self._here_since = clock.monotonic()
+        self._clocks = (clock.now(), clock.monotonic())
 
     def turn(self) -> TickReport:
         """Do one tick. Raises nothing that an absent server can cause; the report names it."""
         report = TickReport(self._clock.now())
+        self._mind_the_clock(report.at)
         try:
             self._ledger_steps(report)
         except LedgerUnreachable as error:
@@ -186,6 +190,11 @@ class Tick:
     def _sweep(self, state: ControlState, report: TickReport) -> None:
         """Send jobs again that the ledger has and nobody else seems to have."""
         now = self._clock.now()
+        ahead = self._ledger.redate(
+            state.name, now + self._limits.lost_after, now + self._limits.silent_after, now
+        )
+        if ahead:
+            log.warning("jobs dated in the future, by a clock ahead", name=state.name, jobs=ahead)
         if self._heard_long_enough():
             silent = self._ledger.resend_silent(
                 state.name, now - self._limits.silent_after, now, _SWEEP_BATCH
@@ -199,6 +208,19 @@ class Tick:
             self._note(report, self._changes.send(resent))
             report.resent_lost += len(resent)
 
+    def _mind_the_clock(self, now: datetime) -> None:
+        """Begin to listen anew when the clock was stepped, or the machine woke up.
+
+        By a clock that is ahead every running job looks silent, and a second look would count a
+        second death against each.
+        """
+        before, counted_s = self._clocks
+        self._clocks = (now, self._clock.monotonic())
+        stepped_s = (now - before).total_seconds() - (self._clocks[1] - counted_s)
+        if abs(stepped_s) > _STEP_S_MAX:
+            log.warning("the clock was stepped", seconds=round(stepped_s, 1))
+            self._here_since = self._clocks[1]
+
     def _heard_long_enough(self) -> bool:
         """Whether the ledger has been here for as long as a worker may be silent.
 
@@ -211,8 +233,10 @@ class Tick:
     def _lost(self, name: str, now: datetime, report: TickReport) -> list[Lost]:
         """Say which accepted jobs no queue holds, without taking a long queue for a lost one.
 
-        A queue hands out its oldest message first. So a job sent before the message that is next
-        up, and not in a worker's hands, is in no queue any more.
+        A queue hands out its oldest message first. So a job sent well before the message that is
+        next up, and not in a worker's hands, is in no queue any more. Well before, because a job is
+        dated when its row is written: many senders at once, and a kill that moves a whole queue,
+        publish in another order than they date.
         """
         sent_before = now - self._limits.lost_after
         waiting = [Lost(name, path, sent_before) for path in JobPath]
@@ -235,7 +259,8 @@ class Tick:
         if next_up is not None:
             # A foreign message says nothing about ours; what workers hold is still spared.
             with suppress(UnknownJob):
-                sent_before = min(sent_before, self._ledger.job(next_up).sent_at)
+                next_sent = self._ledger.job(next_up).sent_at
+                sent_before = min(sent_before, next_sent - self._limits.lost_after)
         return replace(lost, sent_before=sent_before, spared=held.by_workers or frozenset())
 
     def _note(self, report: TickReport, error: str | None) -> None:

@@ -24,7 +24,7 @@ from rollout.core.pilot.situation import Situation
 from rollout.core.pilot.trial import Trial, follow, trial_from
 from rollout.core.policy import Policies, Policy
 from rollout.core.stages import BP_ALL, ControlState
-from rollout.ports import Clock, DecisionRecord, Ledger, Trials
+from rollout.ports import Clock, DecisionRecord, Leadership, Ledger, Trials
 from rollout.service.pilots import SPREAD_JOBS
 from rollout.service.situations import Around, Situations, backlogs
 
@@ -105,6 +105,7 @@ class Explanations:
     Args:
         ledger: Control states and open jobs.
         trials: Trials and decisions of the same ledger.
+        leadership: Who leads, of the same ledger.
         situations: Gathers what a decision is made on.
         policies: In force.
         clock: Time.
@@ -115,6 +116,7 @@ class Explanations:
         self,
         ledger: Ledger,
         trials: Trials,
+        leadership: Leadership,
         situations: Situations,
         policies: Policies,
         clock: Clock,
@@ -122,6 +124,7 @@ class Explanations:
     ) -> None:
         self._ledger = ledger
         self._trials = trials
+        self._leadership = leadership
         self._situations = situations
         self._policies = policies
         self._clock = clock
@@ -173,12 +176,12 @@ class Explanations:
     def leader(self) -> Leader:
         """Say who leads, and who waits to."""
         now, takeover_s = self._clock.now(), self._ttl.total_seconds()
-        held = self._trials.leader()
+        held = self._leadership.leader()
         if held is None or not held[0]:
-            return Leader(None, None, takeover_s, tuple(self._trials.standbys(now)))
+            return Leader(None, None, takeover_s, tuple(self._leadership.standbys(now)))
         owner, until = held
         age_s = max(0.0, (now - (until - self._ttl)).total_seconds())
-        return Leader(owner, age_s, takeover_s, tuple(self._trials.standbys(now)))
+        return Leader(owner, age_s, takeover_s, tuple(self._leadership.standbys(now)))
 
     def _profiles_of(
         self, states: Mapping[str, ControlState], now: datetime

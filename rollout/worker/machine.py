@@ -51,7 +51,11 @@ class Machine:
                 f"{module!r} declares no sub-pipeline",
                 "add invoices = SubPipeline('invoices', app=app, effects=...)",
             )
-        self.runtime = Runtime(settings, self.app.conf.broker_url)
+        self.runtime = Runtime(
+            settings,
+            self.app.conf.broker_url,
+            app_broker_options=self.app.conf.broker_transport_options,
+        )
         self._settings = settings
         self._folder = folder
         self._say = say
@@ -154,6 +158,8 @@ class Machine:
             "control_url": self._settings.control(app_url),
             "ledger_url": self._settings.ledger_url,
         }
+        if options := self.app.conf.broker_transport_options:
+            addresses["broker_transport_options"] = json.dumps(options)
         # A JSON string is also a TOML string.
         lines = [f"{name} = {json.dumps(value)}\n" for name, value in addresses.items()]
         (self._folder / RUN_FILE).write_text("".join(lines))

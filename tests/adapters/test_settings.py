@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rollout.core.errors import WrongSettings
-from rollout.settings import Settings, environment, read_settings, user_name
+from rollout.settings import Settings, as_variables, environment, read_settings, user_name
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +45,28 @@ def test_the_stronger_source_wins(folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert read_settings().key_prefix == "env"
     assert read_settings(key_prefix="given").key_prefix == "given"
     assert (read_settings().tick_s, read_settings().snapshot_s) == (3, 7)
+
+
+def test_values_reach_a_child_process_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Text, numbers, lists and tables, as `up` hands them to its processes."""
+    given = read_settings(
+        app="shop",
+        tick_s=0.5,
+        notify_urls=("json://a", "json://b"),
+        broker_transport_options={"global_keyprefix": "shop:", "priority_steps": [0, 5]},
+    )
+    for name, value in as_variables(given).items():
+        monkeypatch.setenv(name, value)
+    assert read_settings() == given
+
+
+def test_transport_options_may_be_json_text(folder: Path) -> None:
+    """The file that `up` writes has no tables; text that is no JSON is refused."""
+    write(folder / "rollout.toml", "broker_transport_options = '{\"priority_steps\": [0]}'\n")
+    assert read_settings().broker_transport_options == {"priority_steps": [0]}
+    write(folder / "rollout.toml", "broker_transport_options = 'a'\n")
+    with pytest.raises(WrongSettings, match="broker_transport_options"):
+        read_settings()
 
 
 def test_an_unknown_variable_is_refused_with_a_guess(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,15 @@ import pytest
 from redis import Redis
 
 from rollout.adapters.memory.control_store import MemoryControlStore
+from rollout.adapters.memory.ledger import MemoryLedger
 from rollout.adapters.redis_store import RedisControlStore
 from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.database import ping as ping_database
 from rollout.adapters.sql.ledger import SqlLedger
-from rollout.ports import ControlStore
+from rollout.drill_ports import DrillLedger
+from rollout.ports import Arrivals, ControlStore, Ledger, Samples, Trials
 from tests.conftest import Postgresql
+from tests.contract.differences import DIFFERENCES, Differences
 from tests.hand_clock import HandClock
 from tests.waiting import wait_until
 
@@ -124,35 +128,71 @@ def _valkey(request: pytest.FixtureRequest) -> Iterator[StoreCase]:
     raw.close()
 
 
+class ClosingLedger(Ledger, Trials, Samples, Arrivals, DrillLedger, Protocol):
+    """A ledger with what every adapter offers beside the port."""
+
+    def close(self) -> None:
+        """Close connections."""
+        ...
+
+
 @dataclass
 class LedgerCase:
-    """One database under test; `cut_off` takes it away and `bring_back` returns it."""
+    """One ledger under test; `cut_off` takes it away and `bring_back` returns it."""
 
     kind: str
-    url: str
-    ledger: SqlLedger
+    ledger: ClosingLedger
     cut_off: Callable[[], None]
     bring_back: Callable[[], None]
+    ping: Callable[[], None]
+
+    @property
+    def own(self) -> Differences:
+        """What this adapter does otherwise."""
+        return DIFFERENCES[self.kind]
 
     @property
     def is_postgresql(self) -> bool:
-        """Whether commits of other jobs may run beside each other."""
+        """Whether its server can be asked for connections and locks."""
         return self.kind == "postgresql"
 
-    def another(self) -> SqlLedger:
-        """A second client of the same database; the caller closes it."""
-        return SqlLedger(Database(self.url))
+    @property
+    def sql(self) -> SqlLedger:
+        """The ledger, for tests of databases only."""
+        assert isinstance(self.ledger, SqlLedger), "mark the test with @on_databases"
+        return self.ledger
+
+    def another(self) -> ClosingLedger:
+        """A second client of the same ledger; the caller closes it."""
+        if not self.own.speaks_sql:
+            return self.ledger
+        engine = self.sql.database.engine
+        return SqlLedger(Database(engine.url.render_as_string(hide_password=False)))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=list(DIFFERENCES))
 def ledger_case(
     request: pytest.FixtureRequest, tmp_path: Path, migrated_file: bytes
 ) -> Iterator[LedgerCase]:
-    """The ledger on both databases, migrated and empty."""
-    if request.param == "sqlite":
+    """The ledger on every adapter, migrated and empty."""
+    if request.param == "memory":
+        yield _memory_ledger()
+    elif request.param == "sqlite":
         yield from _sqlite(tmp_path, migrated_file)
     else:
         yield from _postgresql(request.getfixturevalue("postgresql"))
+
+
+def _memory_ledger() -> LedgerCase:
+    ledger = MemoryLedger()
+
+    def cut_off() -> None:
+        ledger.reachable = False
+
+    def bring_back() -> None:
+        ledger.reachable = True
+
+    return LedgerCase("memory", ledger, cut_off, bring_back, ledger.ping)
 
 
 def _sqlite(folder: Path, content: bytes) -> Iterator[LedgerCase]:
@@ -172,22 +212,25 @@ def _sqlite(folder: Path, content: bytes) -> Iterator[LedgerCase]:
         path.rmdir()
         away.rename(path)
 
-    yield LedgerCase("sqlite", f"sqlite:///{path}", ledger, cut_off, bring_back)
+    yield LedgerCase("sqlite", ledger, cut_off, bring_back, lambda: ping_database(ledger.database))
     ledger.close()
 
 
 def _postgresql(server: Postgresql) -> Iterator[LedgerCase]:
     name = server.shared
-    url = server.url(name)
-    ledger = SqlLedger(Database(url))
+    ledger = SqlLedger(Database(server.url(name)))
     yield LedgerCase(
-        "postgresql", url, ledger, lambda: server.cut_off(name), lambda: server.bring_back(name)
+        "postgresql",
+        ledger,
+        lambda: server.cut_off(name),
+        lambda: server.bring_back(name),
+        lambda: ping_database(ledger.database),
     )
     ledger.close()
     server.empty()
 
 
 @pytest.fixture
-def ledger(ledger_case: LedgerCase) -> SqlLedger:
+def ledger(ledger_case: LedgerCase) -> ClosingLedger:
     """The ledger of the case."""
     return ledger_case.ledger

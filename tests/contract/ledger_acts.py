@@ -5,26 +5,27 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
+from rollout.adapters.memory.transaction import MemoryTransaction
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.core.claims import Claim, Refusal
 from rollout.core.decision import JobPath
 from rollout.core.effects import Effects
 from rollout.core.stages import Event
-from rollout.ports import Committed, ConnectionSource, Refused
+from rollout.ports import Committed, ConnectionSource, Ledger, Refused
 from tests.builders import NAME, NOW, SILENT_AFTER, filing
 
 C, L = JobPath.CONCURRENT, JobPath.LEGACY
 LATER = NOW + SILENT_AFTER
 
 
-def declared(ledger: SqlLedger, effects: Effects = Effects.COMMIT, name: str = NAME) -> None:
+def declared(ledger: Ledger, effects: Effects = Effects.COMMIT, name: str = NAME) -> None:
     """Declare a sub-pipeline and let it run concurrently."""
     ledger.ensure(name, effects, 500, NOW)
     ledger.change(name, Event.START, "ada", "first step", NOW)
 
 
 def claim(
-    ledger: SqlLedger,
+    ledger: Ledger,
     job_id: str = "job-1",
     delivered: JobPath = C,
     effects: Effects = Effects.COMMIT,
@@ -39,7 +40,7 @@ def claim(
 
 
 def started(
-    ledger: SqlLedger,
+    ledger: Ledger,
     job_id: str = "job-1",
     path: JobPath = C,
     effects: Effects = Effects.COMMIT,
@@ -64,7 +65,7 @@ def value(result: str) -> Callable[[ConnectionSource], str]:
 
 
 def commit(
-    ledger: SqlLedger,
+    ledger: Ledger,
     held: Claim,
     result: str = '"done"',
     effects: Effects = Effects.COMMIT,
@@ -74,19 +75,31 @@ def commit(
     return ledger.commit(held, effects, value(result), now)
 
 
-def make_written(ledger: SqlLedger) -> None:
+_IN_MEMORY: list[str] = []
+"""Lines that hooks have written through a ledger in memory, which has no tables."""
+
+
+def make_written(ledger: Ledger) -> None:
     """Create a table that hooks write to."""
-    with ledger.database.write() as connection:
-        connection.execute(text("CREATE TABLE written (line TEXT PRIMARY KEY)"))
+    _IN_MEMORY.clear()
+    if isinstance(ledger, SqlLedger):
+        with ledger.database.write() as connection:
+            connection.execute(text("CREATE TABLE written (line TEXT PRIMARY KEY)"))
 
 
 def write_line(connect: ConnectionSource, line: str) -> None:
     """Write a line through the ledger's own transaction."""
-    connect().execute(text("INSERT INTO written VALUES (:line)"), {"line": line})
+    connection = connect()
+    if isinstance(connection, MemoryTransaction):
+        connection.on_commit(lambda: _IN_MEMORY.append(line))
+    else:
+        connection.execute(text("INSERT INTO written VALUES (:line)"), {"line": line})
 
 
-def written(ledger: SqlLedger) -> list[str]:
+def written(ledger: Ledger) -> list[str]:
     """All lines that are there for good."""
+    if not isinstance(ledger, SqlLedger):
+        return sorted(_IN_MEMORY)
     with ledger.database.read() as connection:
         lines = connection.execute(text("SELECT line FROM written ORDER BY line"))
         return [str(line) for line in lines.scalars()]

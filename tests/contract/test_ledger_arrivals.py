@@ -1,18 +1,18 @@
-"""What a person asks the ledger before a trial, on SQLite and PostgreSQL."""
+"""What a person asks the ledger before a trial, on every ledger."""
 
 from datetime import timedelta
 
-from rollout.adapters.sql.ledger import SqlLedger
 from rollout.core.decision import Reason
 from rollout.core.effects import Effects
 from rollout.ports import Arrived
 from tests.builders import NAME, NOW, filing
+from tests.contract.conftest import ClosingLedger
 from tests.contract.ledger_acts import C, L, commit, declared, started
 
 DAY = timedelta(days=1)
 
 
-def test_finished_jobs_are_counted_by_name_and_assigned_path(ledger: SqlLedger) -> None:
+def test_finished_jobs_are_counted_by_name_and_assigned_path(ledger: ClosingLedger) -> None:
     """Failures count for legacy only where routing sent the job there; open jobs do not count."""
     declared(ledger)
     declared(ledger, name="orders")
@@ -31,7 +31,7 @@ def test_finished_jobs_are_counted_by_name_and_assigned_path(ledger: SqlLedger) 
     ]
 
 
-def test_older_jobs_are_left_out(ledger: SqlLedger) -> None:
+def test_older_jobs_are_left_out(ledger: ClosingLedger) -> None:
     """Only what has finished since then is this week's traffic."""
     declared(ledger)
     for number in range(4):
@@ -40,7 +40,7 @@ def test_older_jobs_are_left_out(ledger: SqlLedger) -> None:
     assert ledger.arrivals(NOW + 4 * DAY) == []
 
 
-def test_declared_effects(ledger: SqlLedger) -> None:
+def test_declared_effects(ledger: ClosingLedger) -> None:
     """Each sub-pipeline's own; the latch of all is none."""
     declared(ledger, Effects.UNSAFE)
     declared(ledger, Effects.NONE, name="orders")

@@ -1,4 +1,4 @@
-"""Control rows, latches and the log, on SQLite and PostgreSQL."""
+"""Control rows, latches and the log, on every ledger."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -17,18 +17,20 @@ from rollout.core.errors import (
     UnknownSubPipeline,
 )
 from rollout.core.stages import ControlState, Event, Stage
+from rollout.ports import Ledger
 from tests.builders import NAME, NOW, kill_of
 from tests.contract.conftest import LedgerCase
+from tests.contract.differences import on_databases
 from tests.contract.ledger_acts import declared, started
 from tests.waiting import wait_until
 
 
-def events(ledger: SqlLedger, name: str = NAME) -> list[Event]:
+def events(ledger: Ledger, name: str = NAME) -> list[Event]:
     """Events of the log, oldest first."""
     return [record.event for record in ledger.transitions(name, 100)][::-1]
 
 
-def test_a_declared_sub_pipeline_has_a_row(ledger: SqlLedger) -> None:
+def test_a_declared_sub_pipeline_has_a_row(ledger: Ledger) -> None:
     """It begins on legacy with its own salt; declaring again changes nothing."""
     state = ledger.ensure(NAME, Effects.COMMIT, 500, NOW)
     assert state == ControlState(NAME, salt=NAME, revision=1)
@@ -37,7 +39,7 @@ def test_a_declared_sub_pipeline_has_a_row(ledger: SqlLedger) -> None:
     assert ledger.all_latch() == ControlState("*")
 
 
-def test_many_processes_declare_at_once(ledger: SqlLedger) -> None:
+def test_many_processes_declare_at_once(ledger: Ledger) -> None:
     """All get the same row."""
     barrier = Barrier(6)
 
@@ -51,7 +53,7 @@ def test_many_processes_declare_at_once(ledger: SqlLedger) -> None:
     assert len(ledger.controls()) == 1
 
 
-def test_changed_effects_are_the_ones_the_sweeper_follows(ledger: SqlLedger) -> None:
+def test_changed_effects_are_the_ones_the_sweeper_follows(ledger: Ledger) -> None:
     """A release that declares its jobs unsafe is believed: they are not repeated any more."""
     declared(ledger, Effects.IDEMPOTENT)
     state = ledger.ensure(NAME, Effects.UNSAFE, 500, NOW)
@@ -61,7 +63,7 @@ def test_changed_effects_are_the_ones_the_sweeper_follows(ledger: SqlLedger) -> 
     assert [job.job_id for job in ledger.failed(NAME, 10)] == ["job-1"]
 
 
-def test_an_unknown_name_is_an_error_with_a_guess(ledger: SqlLedger) -> None:
+def test_an_unknown_name_is_an_error_with_a_guess(ledger: Ledger) -> None:
     """Every use of it says the same and changes nothing."""
     declared(ledger)
     for act in (
@@ -76,7 +78,7 @@ def test_an_unknown_name_is_an_error_with_a_guess(ledger: SqlLedger) -> None:
     assert events(ledger) == [Event.START]
 
 
-def test_changes_are_applied_and_logged(ledger: SqlLedger) -> None:
+def test_changes_are_applied_and_logged(ledger: Ledger) -> None:
     """The log holds actor, reason and both states, newest first."""
     declared(ledger)
     after = ledger.change(NAME, Event.SCOPE, "bob", "slowly", NOW, scope_bp=250, seen_revision=2)
@@ -87,7 +89,7 @@ def test_changes_are_applied_and_logged(ledger: SqlLedger) -> None:
     assert (record.before.scope_bp, record.after, record.at) == (100, after, NOW)
 
 
-def test_refused_changes_leave_no_trace(ledger: SqlLedger) -> None:
+def test_refused_changes_leave_no_trace(ledger: Ledger) -> None:
     """Illegal, stale and out of range: neither row nor log changes."""
     declared(ledger)
     before = ledger.control(NAME)
@@ -103,7 +105,7 @@ def test_refused_changes_leave_no_trace(ledger: SqlLedger) -> None:
 
 
 @pytest.mark.parametrize("event", [Event.KILL, Event.REARM])
-def test_a_kill_or_rearm_by_the_ordinary_door_is_refused(ledger: SqlLedger, event: Event) -> None:
+def test_a_kill_or_rearm_by_the_ordinary_door_is_refused(ledger: Ledger, event: Event) -> None:
     """Without the fence's lock and a kill id it would promise what it does not keep."""
     declared(ledger)
     with pytest.raises((AssertionError, RolloutError)):
@@ -117,7 +119,7 @@ def test_of_two_operators_one_hears_that_the_other_was_first(ledger_case: Ledger
     declared(ledger)
     barrier = Barrier(2)
 
-    def double(client: SqlLedger) -> str:
+    def double(client: Ledger) -> str:
         barrier.wait()
         try:
             client.change(NAME, Event.DOUBLE, "ada", "", NOW, seen_revision=2)
@@ -131,7 +133,7 @@ def test_of_two_operators_one_hears_that_the_other_was_first(ledger_case: Ledger
     other.close()
 
 
-def test_many_changes_at_once_count_every_revision(ledger: SqlLedger) -> None:
+def test_many_changes_at_once_count_every_revision(ledger: Ledger) -> None:
     """Row and log agree, with no number used twice."""
     declared(ledger)
     with ThreadPoolExecutor(6) as pool:
@@ -141,11 +143,13 @@ def test_many_changes_at_once_count_every_revision(ledger: SqlLedger) -> None:
     assert revisions == list(range(20, 1, -1))
 
 
+@on_databases
 @pytest.mark.parametrize(
     "statement", ["UPDATE transition SET actor = 'eve'", "DELETE FROM transition"]
 )
-def test_the_log_is_append_only_for_every_client(ledger: SqlLedger, statement: str) -> None:
+def test_the_log_is_append_only_for_every_client(ledger_case: LedgerCase, statement: str) -> None:
     """The database itself refuses to rewrite history."""
+    ledger = ledger_case.sql
     declared(ledger)
     refused = pytest.raises(DatabaseError, match="append-only")
     with refused, ledger.database.engine.begin() as connection:
@@ -153,7 +157,7 @@ def test_the_log_is_append_only_for_every_client(ledger: SqlLedger, statement: s
     assert [record.actor for record in ledger.transitions(NAME, 5)] == ["ada"]
 
 
-def test_a_kill_is_idempotent_by_its_id(ledger: SqlLedger) -> None:
+def test_a_kill_is_idempotent_by_its_id(ledger: Ledger) -> None:
     """Whoever delivers the same kill again changes nothing."""
     declared(ledger)
     first = ledger.kill(kill_of())
@@ -161,7 +165,7 @@ def test_a_kill_is_idempotent_by_its_id(ledger: SqlLedger) -> None:
     assert events(ledger) == [Event.START, Event.KILL]
 
 
-def test_a_late_copy_of_a_lifted_kill_does_not_kill_again(ledger: SqlLedger) -> None:
+def test_a_late_copy_of_a_lifted_kill_does_not_kill_again(ledger: Ledger) -> None:
     """A controller that saw the latch just before it was lifted must not undo the rearm."""
     declared(ledger)
     ledger.kill(kill_of())
@@ -172,7 +176,7 @@ def test_a_late_copy_of_a_lifted_kill_does_not_kill_again(ledger: SqlLedger) -> 
     assert ledger.control(NAME).killed
 
 
-def test_a_kill_of_all_covers_later_declarations(ledger: SqlLedger) -> None:
+def test_a_kill_of_all_covers_later_declarations(ledger: Ledger) -> None:
     """What is declared under the latch is born killed, and the rearm of all lifts it."""
     declared(ledger)
     ledger.kill(kill_of(None))
@@ -189,7 +193,7 @@ def test_a_kill_of_all_covers_later_declarations(ledger: SqlLedger) -> None:
 @pytest.mark.parametrize("ledger_case", ["postgresql"], indirect=True)
 def test_a_declaration_during_a_kill_of_all_is_covered(ledger_case: LedgerCase) -> None:
     """One that comes while the kill waits for the fence is killed as well."""
-    ledger = ledger_case.ledger
+    ledger = ledger_case.sql
     declared(ledger)
     with ThreadPoolExecutor(2) as pool, ledger.database.engine.connect() as outsider:
         outsider.execute(text("SELECT 1 FROM sub_pipeline FOR UPDATE"))
@@ -211,7 +215,7 @@ def _waits(ledger: SqlLedger) -> bool:
         return int(connection.execute(query).scalar_one()) > 0
 
 
-def test_rearming_has_its_rules(ledger: SqlLedger) -> None:
+def test_rearming_has_its_rules(ledger: Ledger) -> None:
     """Not killed: refused. Under a kill of all: only all can be rearmed."""
     declared(ledger)
     for name in (NAME, None):
@@ -225,7 +229,7 @@ def test_rearming_has_its_rules(ledger: SqlLedger) -> None:
 
 
 @pytest.mark.parametrize("single_first", [True, False])
-def test_a_rearm_of_all_leaves_a_kill_of_one(ledger: SqlLedger, single_first: bool) -> None:
+def test_a_rearm_of_all_leaves_a_kill_of_one(ledger: Ledger, single_first: bool) -> None:
     """Who killed one sub-pipeline for its own reason finds it killed, in whatever order."""
     declared(ledger)
     declared(ledger, name="bills")
@@ -240,7 +244,7 @@ def test_a_rearm_of_all_leaves_a_kill_of_one(ledger: SqlLedger, single_first: bo
     assert not ledger.control(NAME).killed
 
 
-def test_killing_all_twice_is_lifted_by_one_rearm(ledger: SqlLedger) -> None:
+def test_killing_all_twice_is_lifted_by_one_rearm(ledger: Ledger) -> None:
     """Two people on call pull the same switch: one latch."""
     declared(ledger)
     ledger.kill(kill_of(None, "first"))
@@ -249,7 +253,7 @@ def test_killing_all_twice_is_lifted_by_one_rearm(ledger: SqlLedger) -> None:
     assert not any(state.killed for state in [*ledger.controls(), ledger.all_latch()])
 
 
-def test_kills_of_many_at_once_do_not_lock_each_other_out(ledger: SqlLedger) -> None:
+def test_kills_of_many_at_once_do_not_lock_each_other_out(ledger: Ledger) -> None:
     """Kills of all and of one, and declarations, at the same time: all return, all is killed."""
     for number in range(4):
         declared(ledger, name=f"p{number}")

@@ -12,7 +12,7 @@ from rollout.adapters.sql.ledger import SqlLedger
 from rollout.core.claims import Claim, JobState, Refusal
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
-from rollout.ports import Committed, ConnectionSource
+from rollout.ports import Committed, ConnectionSource, Ledger
 from tests.builders import NAME, NOW, filing, kill_of
 from tests.contract.conftest import LedgerCase
 from tests.contract.ledger_acts import (
@@ -30,7 +30,7 @@ from tests.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
-def _declared(ledger: SqlLedger) -> None:
+def _declared(ledger: Ledger) -> None:
     declared(ledger)
     make_written(ledger)
 
@@ -61,7 +61,7 @@ class Hook:
 
 
 def begin(
-    pool: ThreadPoolExecutor, ledger: SqlLedger, held: Claim, hook: Hook, effects: Effects
+    pool: ThreadPoolExecutor, ledger: Ledger, held: Claim, hook: Hook, effects: Effects
 ) -> "Future[Committed | Refusal]":
     """Start a commit and wait until its hook is in the middle."""
     running = pool.submit(ledger.commit, held, effects, hook, NOW)
@@ -82,7 +82,7 @@ def test_a_kill_fences_a_commit_whose_hook_is_running(
     hook = Hook(writes_first=writes_first)
     running = begin(pool, ledger, started(ledger), hook, Effects.COMMIT)
     killing = pool.submit(ledger.kill, kill_of(name))
-    if writes_first and not ledger_case.is_postgresql:
+    if writes_first and ledger_case.own.kill_waits_for_hook:
         with pytest.raises(NotYet):
             killing.result(0.1)
         hook.let_go.set()
@@ -103,11 +103,13 @@ def test_a_kill_waits_for_a_commit_in_its_last_act(
     ledger_case: LedgerCase, pool: ThreadPoolExecutor
 ) -> None:
     """Past the fence and before COMMIT, the commit comes first: the kill returns after it."""
-    ledger, other = ledger_case.ledger, ledger_case.another()
+    ledger, other = ledger_case.sql, ledger_case.another()
+    assert isinstance(other, SqlLedger)
+    watching = other.database
     held = started(ledger)
 
     def locks(granted: bool) -> int:
-        with other.database.read() as connection:
+        with watching.read() as connection:
             query = text(
                 "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted = :granted"
             )
@@ -131,7 +133,7 @@ def test_a_claim_in_flight_comes_before_the_kill_or_is_refused(
     ledger_case: LedgerCase, pool: ThreadPoolExecutor
 ) -> None:
     """A claim that waits behind a kill sees it; no claim succeeds after the kill returned."""
-    ledger = ledger_case.ledger
+    ledger = ledger_case.sql
     ledger.file([filing()])
     with ledger.database.engine.connect() as outsider:  # keeps the kill from committing
         outsider.execute(text("SELECT 1 FROM sub_pipeline FOR UPDATE"))
@@ -184,13 +186,11 @@ def test_nothing_concurrent_counts_after_a_kill_returned(
     assert states.count(JobState.COMMITTED) == committed
 
 
-def _committed(ledger: SqlLedger) -> int:
-    with ledger.database.read() as connection:
-        query = text("SELECT count(*) FROM job WHERE state = 'committed'")
-        return int(connection.execute(query).scalar_one())
+def _committed(ledger: Ledger) -> int:
+    return sum(tally.jobs for tally in ledger.tallies()[0] if tally.outcome == "committed")
 
 
-def test_a_rearm_does_not_let_an_old_attempt_through(ledger: SqlLedger) -> None:
+def test_a_rearm_does_not_let_an_old_attempt_through(ledger: Ledger) -> None:
     """What was claimed before a kill can never commit, also after the latch was lifted."""
     old = started(ledger)
     ledger.kill(kill_of())
@@ -200,7 +200,7 @@ def test_a_rearm_does_not_let_an_old_attempt_through(ledger: SqlLedger) -> None:
     assert commit(ledger, new) == Committed('"done"')
 
 
-def test_a_kill_of_another_sub_pipeline_fences_nothing_here(ledger: SqlLedger) -> None:
+def test_a_kill_of_another_sub_pipeline_fences_nothing_here(ledger: Ledger) -> None:
     """The fence is one per sub-pipeline."""
     declared(ledger, name="bills")
     held = started(ledger)
@@ -209,7 +209,7 @@ def test_a_kill_of_another_sub_pipeline_fences_nothing_here(ledger: SqlLedger) -
 
 
 @pytest.mark.parametrize("path", JobPath)
-def test_legacy_and_unsafe_work_may_finish_after_a_kill(ledger: SqlLedger, path: JobPath) -> None:
+def test_legacy_and_unsafe_work_may_finish_after_a_kill(ledger: Ledger, path: JobPath) -> None:
     """A kill is about the concurrent path, and half an unsafe effect cannot be taken back."""
     effects = Effects.UNSAFE if path is JobPath.CONCURRENT else Effects.COMMIT
     held = started(ledger, path=path, effects=effects)
@@ -217,7 +217,7 @@ def test_legacy_and_unsafe_work_may_finish_after_a_kill(ledger: SqlLedger, path:
     assert commit(ledger, held, effects=effects) == Committed('"done"')
 
 
-def test_killed_jobs_run_on_legacy(ledger: SqlLedger) -> None:
+def test_killed_jobs_run_on_legacy(ledger: Ledger) -> None:
     """The refused attempt's job is legacy's to take."""
     held = started(ledger)
     ledger.kill(kill_of())

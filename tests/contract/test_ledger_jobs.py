@@ -1,4 +1,4 @@
-"""One job's way through the ledger, on SQLite and PostgreSQL."""
+"""One job's way through every ledger."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -9,15 +9,15 @@ from threading import Barrier
 import pytest
 from sqlalchemy import text
 
-from rollout.adapters.sql.ledger import SqlLedger
 from rollout.core.claims import Claim, JobState, Refusal
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.errors import IllegalTransition, UnknownJob
 from rollout.core.way import read_way
-from rollout.ports import Committed, ConnectionSource, Refused
+from rollout.ports import Committed, ConnectionSource, Ledger, Refused
 from tests.builders import NAME, NOW, SILENT_AFTER, filing, kill_of
 from tests.contract.conftest import LedgerCase
+from tests.contract.differences import on_databases
 from tests.contract.ledger_acts import (
     LATER,
     C,
@@ -35,11 +35,11 @@ from tests.contract.ledger_acts import (
 
 
 @pytest.fixture(autouse=True)
-def _declared(ledger: SqlLedger) -> None:
+def _declared(ledger: Ledger) -> None:
     declared(ledger)
 
 
-def test_a_filed_job_is_read_back(ledger: SqlLedger) -> None:
+def test_a_filed_job_is_read_back(ledger: Ledger) -> None:
     """What was filed, and the beginning of its way."""
     due = NOW + timedelta(hours=1)
     ledger.file([filing(not_before=due)])
@@ -50,7 +50,7 @@ def test_a_filed_job_is_read_back(ledger: SqlLedger) -> None:
     assert [line["what"] for line in read_way(job.way)] == ["accepted"]
 
 
-def test_filing_twice_leaves_the_first(ledger: SqlLedger) -> None:
+def test_filing_twice_leaves_the_first(ledger: Ledger) -> None:
     """A job id is filed once, alone or in the middle of a batch."""
     ledger.file([filing("a", C)])
     claim(ledger, "a")
@@ -59,7 +59,7 @@ def test_filing_twice_leaves_the_first(ledger: SqlLedger) -> None:
     assert {ledger.job(job_id).path for job_id in "bc"} == {L}
 
 
-def test_an_unknown_job_is_an_error(ledger: SqlLedger) -> None:
+def test_an_unknown_job_is_an_error(ledger: Ledger) -> None:
     """Reading and reopening say so."""
     with pytest.raises(UnknownJob):
         ledger.job("nobody")
@@ -67,7 +67,7 @@ def test_an_unknown_job_is_an_error(ledger: SqlLedger) -> None:
         ledger.reopen("nobody", NOW)
 
 
-def test_claims_count_up_and_remember_who_and_when(ledger: SqlLedger) -> None:
+def test_claims_count_up_and_remember_who_and_when(ledger: Ledger) -> None:
     """Each granted claim has the next number."""
     held = started(ledger)
     assert held == Claim("job-1", NAME, C, 1, 0, fell_back=False)
@@ -79,7 +79,7 @@ def test_claims_count_up_and_remember_who_and_when(ledger: SqlLedger) -> None:
     assert (ledger.job("job-1").deaths, ledger.job("job-1").worker) == (1, "w2")
 
 
-def test_claims_are_refused_for_each_reason(ledger: SqlLedger) -> None:
+def test_claims_are_refused_for_each_reason(ledger: Ledger) -> None:
     """The ledger passes on what the core judges, with the row it judged."""
     assert claim(ledger, "nobody") == Refused(Refusal.UNFILED, None)
     started(ledger)
@@ -106,7 +106,7 @@ def test_claims_are_refused_for_each_reason(ledger: SqlLedger) -> None:
     assert ledger.job("job-2").attempt == 0
 
 
-def test_one_of_many_deliveries_gets_the_claim(ledger: SqlLedger) -> None:
+def test_one_of_many_deliveries_gets_the_claim(ledger: Ledger) -> None:
     """A message that was delivered eight times at once starts once."""
     ledger.file([filing()])
     barrier = Barrier(8)
@@ -121,7 +121,7 @@ def test_one_of_many_deliveries_gets_the_claim(ledger: SqlLedger) -> None:
     assert ledger.job("job-1").attempt == 1
 
 
-def test_a_commit_makes_the_outcome(ledger: SqlLedger) -> None:
+def test_a_commit_makes_the_outcome(ledger: Ledger) -> None:
     """State, result, time and way are written; the way tells every step."""
     held = started(ledger)
     done = commit(ledger, held, '{"rows": 3}', now=NOW + timedelta(seconds=2))
@@ -132,7 +132,7 @@ def test_a_commit_makes_the_outcome(ledger: SqlLedger) -> None:
     assert [line["what"] for line in read_way(job.way)] == ["accepted", "started", "committed"]
 
 
-def test_a_stale_attempt_is_refused_and_its_writes_are_gone(ledger: SqlLedger) -> None:
+def test_a_stale_attempt_is_refused_and_its_writes_are_gone(ledger: Ledger) -> None:
     """A worker that was thought dead comes back after legacy took the job, and after it ended."""
     make_written(ledger)
 
@@ -150,7 +150,7 @@ def test_a_stale_attempt_is_refused_and_its_writes_are_gone(ledger: SqlLedger) -
     assert ledger.job("job-1").result == "2"
 
 
-def test_an_attempt_whose_job_was_moved_is_stale(ledger: SqlLedger) -> None:
+def test_an_attempt_whose_job_was_moved_is_stale(ledger: Ledger) -> None:
     """Handed over, released, failed: the number alone is not enough."""
     held = started(ledger)
     ledger.hand_over("job-1", 1, Reason.FAILED, None, NOW)
@@ -164,7 +164,7 @@ def test_an_attempt_whose_job_was_moved_is_stale(ledger: SqlLedger) -> None:
     assert commit(ledger, replace(held, job_id="nobody")) is Refusal.STALE
 
 
-def test_hook_and_row_commit_together_and_once(ledger: SqlLedger) -> None:
+def test_hook_and_row_commit_together_and_once(ledger: Ledger) -> None:
     """A second try after a lost answer reports the first result and writes nothing."""
     make_written(ledger)
     calls = []
@@ -186,7 +186,7 @@ class Defect(Exception):
 
 
 @pytest.mark.parametrize("error", [Defect("no"), KeyError("x"), SystemExit(3), ValueError("\x00")])
-def test_a_hook_that_raises_takes_its_writes_back(ledger: SqlLedger, error: BaseException) -> None:
+def test_a_hook_that_raises_takes_its_writes_back(ledger: Ledger, error: BaseException) -> None:
     """The very exception is passed on, nothing is written, and the attempt still holds the job."""
     make_written(ledger)
 
@@ -203,11 +203,15 @@ def test_a_hook_that_raises_takes_its_writes_back(ledger: SqlLedger, error: Base
     assert commit(ledger, held) == Committed('"done"')
 
 
+@on_databases
 @pytest.mark.parametrize(
     "statement", ["INSERT INTO nowhere VALUES (1)", "SELEC 1", "INSERT INTO written VALUES (NULL)"]
 )
-def test_a_wrong_statement_in_a_hook_is_the_hooks_error(ledger: SqlLedger, statement: str) -> None:
+def test_a_wrong_statement_in_a_hook_is_the_hooks_error(
+    ledger_case: LedgerCase, statement: str
+) -> None:
     """A mistake in the user's SQL is not taken for a ledger that is away."""
+    ledger = ledger_case.sql
     with ledger.database.write() as connection:
         connection.execute(text("CREATE TABLE written (line TEXT NOT NULL)"))
 
@@ -221,7 +225,7 @@ def test_a_wrong_statement_in_a_hook_is_the_hooks_error(ledger: SqlLedger, state
     assert type(caught.value).__module__.startswith("sqlalchemy")
 
 
-def test_one_of_many_movers_hands_a_job_over(ledger: SqlLedger) -> None:
+def test_one_of_many_movers_hands_a_job_over(ledger: Ledger) -> None:
     """Worker, sweeper and kill may all try: one is told to send it."""
     held = started(ledger)
     barrier = Barrier(8)
@@ -238,7 +242,7 @@ def test_one_of_many_movers_hands_a_job_over(ledger: SqlLedger) -> None:
     assert [line["what"] for line in read_way(job.way)].count("handed to legacy") == 1
 
 
-def test_a_waiting_job_is_handed_over_by_one_mover(ledger: SqlLedger) -> None:
+def test_a_waiting_job_is_handed_over_by_one_mover(ledger: Ledger) -> None:
     """Without an attempt only a job that waits on the concurrent path moves, once."""
     ledger.file([filing()])
     assert ledger.hand_over("job-1", None, Reason.KILLED, None, NOW) is True
@@ -260,7 +264,7 @@ def test_a_waiting_job_is_handed_over_by_one_mover(ledger: SqlLedger) -> None:
     ],
 )
 def test_a_fallback_is_counted_against_the_path_that_failed(
-    ledger: SqlLedger, reason: Reason, counted: Reason | None, deaths: int
+    ledger: Ledger, reason: Reason, counted: Reason | None, deaths: int
 ) -> None:
     """Failures of the concurrent path count, a kill does not; a dead worker is a death."""
     held = started(ledger)
@@ -269,7 +273,7 @@ def test_a_fallback_is_counted_against_the_path_that_failed(
     assert (job.fallback_reason, job.deaths, job.error) == (counted, deaths, "boom")
 
 
-def test_a_silent_concurrent_start_that_legacy_takes_is_a_fallback(ledger: SqlLedger) -> None:
+def test_a_silent_concurrent_start_that_legacy_takes_is_a_fallback(ledger: Ledger) -> None:
     """A lost worker found by the next delivery counts like one found by the sweeper."""
     started(ledger)
     taken = claim(ledger, delivered=L, now=LATER)
@@ -279,7 +283,7 @@ def test_a_silent_concurrent_start_that_legacy_takes_is_a_fallback(ledger: SqlLe
     assert isinstance(commit(ledger, taken), Committed)
 
 
-def test_a_silent_legacy_start_is_no_fallback(ledger: SqlLedger) -> None:
+def test_a_silent_legacy_start_is_no_fallback(ledger: Ledger) -> None:
     """Legacy workers that die do not count against the concurrent path."""
     started(ledger, path=L)
     taken = claim(ledger, delivered=L, now=LATER)
@@ -288,7 +292,7 @@ def test_a_silent_legacy_start_is_no_fallback(ledger: SqlLedger) -> None:
     assert ledger.job("job-1").fallback_reason is None
 
 
-def test_failing_on_both_paths_keeps_both_errors(ledger: SqlLedger) -> None:
+def test_failing_on_both_paths_keeps_both_errors(ledger: Ledger) -> None:
     """The kept job says what each path said."""
     started(ledger)
     ledger.hand_over("job-1", 1, Reason.FAILED, "concurrent broke", NOW)
@@ -302,7 +306,7 @@ def test_failing_on_both_paths_keeps_both_errors(ledger: SqlLedger) -> None:
     assert len(ledger.failed(None, 10)) == 1
 
 
-def test_only_the_attempt_that_holds_a_job_can_fail_it(ledger: SqlLedger) -> None:
+def test_only_the_attempt_that_holds_a_job_can_fail_it(ledger: Ledger) -> None:
     """A stale failure changes nothing, and an outcome stands."""
     held = started(ledger)
     assert not ledger.fail("job-1", 9, None, "stale", NOW)
@@ -315,7 +319,7 @@ def test_only_the_attempt_that_holds_a_job_can_fail_it(ledger: SqlLedger) -> Non
     assert ledger.fail("job-2", None, None, "given up", NOW)
 
 
-def test_a_kept_job_can_be_reopened_once(ledger: SqlLedger) -> None:
+def test_a_kept_job_can_be_reopened_once(ledger: Ledger) -> None:
     """It goes to legacy with a clean count of deaths, and is refused while unfinished."""
     ledger.file([filing(envelope="E")])
     with pytest.raises(IllegalTransition, match="only a failed job"):
@@ -331,7 +335,7 @@ def test_a_kept_job_can_be_reopened_once(ledger: SqlLedger) -> None:
         ledger.reopen("job-1", NOW)
 
 
-def test_a_retry_releases_only_a_started_job(ledger: SqlLedger) -> None:
+def test_a_retry_releases_only_a_started_job(ledger: Ledger) -> None:
     """The new message's path, envelope and due time are in force; the attempt number stays."""
     due = NOW + timedelta(seconds=5)
     again = filing(path=L, envelope="second", at=LATER, not_before=due)
@@ -346,7 +350,7 @@ def test_a_retry_releases_only_a_started_job(ledger: SqlLedger) -> None:
     assert not ledger.release(filing("nobody"), 1)
 
 
-def test_renewal_keeps_a_started_job_from_being_silent(ledger: SqlLedger) -> None:
+def test_renewal_keeps_a_started_job_from_being_silent(ledger: Ledger) -> None:
     """Only started jobs are renewed; an empty list is allowed."""
     started(ledger)
     ledger.file([filing("waiting")])
@@ -356,7 +360,7 @@ def test_renewal_keeps_a_started_job_from_being_silent(ledger: SqlLedger) -> Non
     assert ledger.job("waiting").renewed_at is None
 
 
-def test_kept_messages_come_newest_first(ledger: SqlLedger) -> None:
+def test_kept_messages_come_newest_first(ledger: Ledger) -> None:
     """Foreign messages are kept whole for a look."""
     for number in range(3):
         ledger.keep_message("invoices.legacy", f"why {number}", "{}", "body", NOW)
@@ -365,6 +369,7 @@ def test_kept_messages_come_newest_first(ledger: SqlLedger) -> None:
     assert kept[0]["at"] == NOW
 
 
+@on_databases
 def test_a_forked_child_uses_its_own_connection(ledger_case: LedgerCase) -> None:
     """Parent and child write at the same time and neither sees the other's answers."""
     ledger = ledger_case.ledger
@@ -388,9 +393,10 @@ def test_a_forked_child_uses_its_own_connection(ledger_case: LedgerCase) -> None
     assert sum(count.jobs for count in ledger.open_counts()) == 40
 
 
+@on_databases
 def test_every_call_gives_its_connection_back(ledger_case: LedgerCase) -> None:
     """Refusals, errors and hooks leave no transaction open and no connection taken."""
-    ledger = ledger_case.ledger
+    ledger = ledger_case.sql
     held = started(ledger)
     claim(ledger)
     commit(ledger, replace(held, attempt=9))
@@ -423,7 +429,7 @@ def test_every_call_gives_its_connection_back(ledger_case: LedgerCase) -> None:
             assert locks.scalar_one() == 0
 
 
-def test_the_longest_name_fits(ledger: SqlLedger) -> None:
+def test_the_longest_name_fits(ledger: Ledger) -> None:
     """A sub-pipeline may have ninety characters on every database."""
     name = "n" * 90
     declared(ledger, name=name)
@@ -431,7 +437,7 @@ def test_the_longest_name_fits(ledger: SqlLedger) -> None:
 
 
 @pytest.mark.parametrize("path", JobPath)
-def test_assigned_path_never_changes(ledger: SqlLedger, path: JobPath) -> None:
+def test_assigned_path_never_changes(ledger: Ledger, path: JobPath) -> None:
     """Whatever happens to a job, metrics group it by where routing sent it."""
     started(ledger, path=path)
     ledger.hand_over("job-1", 1, Reason.FAILED, None, NOW)

@@ -1,17 +1,15 @@
-"""The controller's view of the ledger, on SQLite and PostgreSQL."""
+"""The controller's view of the ledger, on every adapter."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
 
 import pytest
-from sqlalchemy import text
 
-from rollout.adapters.sql.ledger import SqlLedger
 from rollout.core.claims import Claim, JobState
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
-from rollout.ports import Handed, Lost
+from rollout.ports import Handed, Ledger, Lost
 from tests.builders import NAME, NOW, filing
 from tests.contract.conftest import LedgerCase
 from tests.contract.ledger_acts import LATER, C, L, claim, commit, declared, started
@@ -25,7 +23,7 @@ def ids(handed: list[Handed]) -> list[str]:
 
 
 @pytest.mark.parametrize("effects", Effects)
-def test_a_recall_moves_what_may_move(ledger: SqlLedger, effects: Effects) -> None:
+def test_a_recall_moves_what_may_move(ledger: Ledger, effects: Effects) -> None:
     """Waiting concurrent jobs always; started ones when asked and repeatable; legacy ones never."""
     declared(ledger, effects)
     ledger.file([filing("waiting", envelope="E"), filing("legacy", L)])
@@ -40,7 +38,7 @@ def test_a_recall_moves_what_may_move(ledger: SqlLedger, effects: Effects) -> No
     assert ledger.job("waiting").fallback_reason is None
 
 
-def test_a_recall_is_bounded_and_takes_each_job_once(ledger: SqlLedger) -> None:
+def test_a_recall_is_bounded_and_takes_each_job_once(ledger: Ledger) -> None:
     """Two controllers at once share the jobs between them."""
     declared(ledger)
     ledger.file([filing(f"job-{number:03}") for number in range(60)])
@@ -60,7 +58,7 @@ def test_a_recall_is_bounded_and_takes_each_job_once(ledger: SqlLedger) -> None:
     assert len(everything) == len(set(everything)) == 40
 
 
-def test_lost_messages_are_sent_again_oldest_first(ledger: SqlLedger) -> None:
+def test_lost_messages_are_sent_again_oldest_first(ledger: Ledger) -> None:
     """Only accepted jobs whose message is old and due, and which can be sent at all."""
     declared(ledger)
     due = NOW + timedelta(hours=1)
@@ -82,7 +80,24 @@ def test_lost_messages_are_sent_again_oldest_first(ledger: SqlLedger) -> None:
     assert ids(ledger.resend_lost(Lost(NAME, C, due + SOON), LATER, 10)) == ["fresh", "later"]
 
 
-def test_silent_workers_jobs_are_sent_again(ledger: SqlLedger) -> None:
+def test_times_in_the_future_are_dated_now(ledger: Ledger) -> None:
+    """Of open jobs only, and only beyond what a small difference of clocks explains."""
+    declared(ledger)
+    ledger.file([filing("ahead", at=LATER + SOON), filing("fits", at=LATER)])
+    for job_id in ("heard-ahead", "heard"):
+        started(ledger, job_id)
+    ledger.renew(["heard-ahead"], LATER + SOON)
+    done = started(ledger, "done", L)
+    commit(ledger, done)
+    ledger.file([filing("other", name="bills", at=LATER + SOON)])
+    assert ledger.redate(NAME, LATER, LATER, NOW) == 2
+    assert [ledger.job(one).sent_at for one in ("ahead", "fits")] == [NOW, LATER]
+    assert [ledger.job(one).renewed_at for one in ("heard-ahead", "heard")] == [NOW, NOW]
+    assert ledger.redate(NAME, LATER, LATER, NOW) == 0
+    assert ledger.job("other").sent_at == LATER + SOON
+
+
+def test_silent_workers_jobs_are_sent_again(ledger: Ledger) -> None:
     """A started job that was not renewed goes to legacy as a fallback with one death."""
     declared(ledger)
     for job_id in ("silent", "heard"):
@@ -96,7 +111,7 @@ def test_silent_workers_jobs_are_sent_again(ledger: SqlLedger) -> None:
     assert ledger.resend_silent(NAME, NOW + SOON, LATER, 10) == []
 
 
-def test_a_job_that_kills_its_workers_is_kept(ledger: SqlLedger) -> None:
+def test_a_job_that_kills_its_workers_is_kept(ledger: Ledger) -> None:
     """The second silent start is the last one."""
     declared(ledger)
     started(ledger)
@@ -109,7 +124,7 @@ def test_a_job_that_kills_its_workers_is_kept(ledger: SqlLedger) -> None:
     assert ledger.reopen("job-1", LATER).job_id == "job-1"
 
 
-def test_a_silent_unsafe_job_is_kept_and_never_repeated(ledger: SqlLedger) -> None:
+def test_a_silent_unsafe_job_is_kept_and_never_repeated(ledger: Ledger) -> None:
     """Nobody knows how far it came, so a person looks first."""
     declared(ledger, Effects.UNSAFE)
     started(ledger, effects=Effects.UNSAFE)
@@ -119,7 +134,7 @@ def test_a_silent_unsafe_job_is_kept_and_never_repeated(ledger: SqlLedger) -> No
     assert "look before you retry" in str(job.error)
 
 
-def test_open_jobs_are_counted_by_path_and_state(ledger: SqlLedger) -> None:
+def test_open_jobs_are_counted_by_path_and_state(ledger: Ledger) -> None:
     """With the oldest acceptance of each group; finished ones are not open."""
     declared(ledger)
     ledger.file([filing("a", at=NOW + SOON), filing("b", at=NOW), filing("c", L)])
@@ -133,7 +148,7 @@ def test_open_jobs_are_counted_by_path_and_state(ledger: SqlLedger) -> None:
     }  # fmt: skip
 
 
-def finish_some(ledger: SqlLedger, number: int) -> str:
+def finish_some(ledger: Ledger, number: int) -> str:
     """Finish one job in one of five ways; the way depends on the number."""
     job_id = f"job-{number:03}"
     kind = number % 5
@@ -152,7 +167,7 @@ def finish_some(ledger: SqlLedger, number: int) -> str:
     return "committed"
 
 
-def totals(ledger: SqlLedger) -> dict[str, int]:
+def totals(ledger: Ledger) -> dict[str, int]:
     """Jobs by outcome, over all tallies."""
     sums: dict[str, int] = {}
     for tally in ledger.tallies()[0]:
@@ -169,7 +184,7 @@ def test_every_finished_job_is_folded_exactly_once(ledger_case: LedgerCase) -> N
     assert totals(ledger) == expected  # what is not folded yet is counted in
     barrier = Barrier(2)
 
-    def fold(client: SqlLedger) -> int:
+    def fold(client: Ledger) -> int:
         barrier.wait()
         total = 0
         while folded := client.fold(3):
@@ -195,7 +210,7 @@ def test_every_finished_job_is_folded_exactly_once(ledger_case: LedgerCase) -> N
 
 
 @pytest.mark.parametrize("folded", [False, True])
-def test_a_reopened_job_has_one_outcome_in_the_tallies(ledger: SqlLedger, folded: bool) -> None:
+def test_a_reopened_job_has_one_outcome_in_the_tallies(ledger: Ledger, folded: bool) -> None:
     """Failed, counted, retried by hand, committed: one job, committed."""
     declared(ledger)
     started(ledger)
@@ -212,20 +227,18 @@ def test_a_reopened_job_has_one_outcome_in_the_tallies(ledger: SqlLedger, folded
     assert totals(ledger) == {"committed": 1}
 
 
-def test_the_ledger_balances(ledger: SqlLedger) -> None:
+def test_the_ledger_balances(ledger: Ledger) -> None:
     """Submitted = open + committed + failed, whatever was folded."""
     declared(ledger)
     for number in range(15):
         finish_some(ledger, number)
     ledger.file([filing(f"open-{number}") for number in range(4)])
     ledger.fold(6)
-    with ledger.database.read() as connection:
-        submitted = connection.execute(text("SELECT count(*) FROM job")).scalar_one()
     waiting = sum(count.jobs for count in ledger.open_counts())
-    assert submitted == waiting + sum(totals(ledger).values()) == 19
+    assert (waiting, sum(totals(ledger).values())) == (4, 15)
 
 
-def test_all_of_it_belongs_to_one_sub_pipeline(ledger: SqlLedger) -> None:
+def test_all_of_it_belongs_to_one_sub_pipeline(ledger: Ledger) -> None:
     """Sweeping one leaves the others alone."""
     declared(ledger)
     declared(ledger, name="bills")

@@ -1,4 +1,4 @@
-"""The controller's trials on both databases: lease, windows, totals, decisions."""
+"""The controller's trials on every ledger: lease, windows, totals, decisions."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,13 +7,13 @@ from itertools import product
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, text, update
+from sqlalchemy import insert, text
 
+from rollout.adapters.memory.ledger import MemoryLedger
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.pilot_rows import OUTCOME
-from rollout.adapters.sql.pilot_tables import drill_span
 from rollout.adapters.sql.tables import job
-from rollout.core.claims import JobState
+from rollout.core.claims import Claim, JobState
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.errors import IllegalTransition, LeaseLost, StaleRevision, UnknownDecision
@@ -23,8 +23,10 @@ from rollout.core.pilot.trial import Trial, begin, trial_from
 from rollout.core.policy import Policy
 from rollout.core.stages import Event, Stage
 from rollout.ports import NewDecision, Recovery
-from tests.builders import NAME, NOW
-from tests.contract.ledger_acts import declared
+from tests.builders import NAME, NOW, record
+from tests.contract.conftest import ClosingLedger, LedgerCase
+from tests.contract.differences import on_databases
+from tests.contract.ledger_acts import claim, commit, declared
 
 TTL = timedelta(seconds=6)
 POLICY = Policy()
@@ -32,7 +34,7 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def token(ledger: SqlLedger) -> int:
+def token(ledger: ClosingLedger) -> int:
     """A leadership."""
     declared(ledger)
     got = ledger.take_lease("one", NOW, TTL)
@@ -41,7 +43,7 @@ def token(ledger: SqlLedger) -> int:
 
 
 @pytest.fixture
-def trial(ledger: SqlLedger, token: int) -> Trial:
+def trial(ledger: ClosingLedger, token: int) -> Trial:
     """A stored trial with thresholds of about a second."""
     made = begin(ledger.control(NAME), (None, None), POLICY, Thresholds(350, 365), NOW)
     ledger.save_trials(token, [made])
@@ -76,10 +78,16 @@ def row(number: int, **values: Any) -> dict[str, Any]:
     }
 
 
-def put(ledger: SqlLedger, *rows: dict[str, Any]) -> None:
+def put(ledger: ClosingLedger, *rows: dict[str, Any]) -> None:
     """File finished jobs."""
-    with ledger.database.write() as connection:
-        connection.execute(insert(job), list(rows))
+    if isinstance(ledger, SqlLedger):
+        with ledger.database.write() as connection:
+            connection.execute(insert(job), list(rows))
+        return
+    assert isinstance(ledger, MemoryLedger)
+    with ledger._rows as memory:
+        for one in rows:
+            memory.put(record(**{key: one[key] for key in one if key != "folded"}))
 
 
 LEGACY = {
@@ -92,7 +100,7 @@ LEGACY = {
 # The lease -------------------------------------------------------------------------------------
 
 
-def test_one_leads_and_a_standby_takes_over(ledger: SqlLedger) -> None:
+def test_one_leads_and_a_standby_takes_over(ledger: ClosingLedger) -> None:
     """A second controller leads only when the first one's time is over, under a new token."""
     assert ledger.take_lease("one", NOW, TTL) == 1
     assert ledger.take_lease("two", NOW + 5 * SECOND, TTL) is None
@@ -103,7 +111,7 @@ def test_one_leads_and_a_standby_takes_over(ledger: SqlLedger) -> None:
     assert ledger.take_lease("one", NOW + 13 * SECOND, TTL) == 3
 
 
-def test_an_old_leader_writes_nothing(ledger: SqlLedger, trial: Trial, token: int) -> None:
+def test_an_old_leader_writes_nothing(ledger: ClosingLedger, trial: Trial, token: int) -> None:
     """What it still writes after another leads is refused, evidence and decisions alike."""
     assert ledger.take_lease("two", NOW + 10 * SECOND, TTL) == token + 1
     with pytest.raises(LeaseLost):
@@ -115,14 +123,14 @@ def test_an_old_leader_writes_nothing(ledger: SqlLedger, trial: Trial, token: in
     assert ledger.decisions(NAME, 10) == []
 
 
-def test_of_two_writers_one_is_refused(ledger: SqlLedger, trial: Trial, token: int) -> None:
+def test_of_two_writers_one_is_refused(ledger: ClosingLedger, trial: Trial, token: int) -> None:
     """A trial that somebody else has written since is not overwritten."""
     ledger.save_trials(token, [trial])
     with pytest.raises(LeaseLost):
         ledger.save_trials(token, [trial])
 
 
-def test_trials_are_written_all_or_none(ledger: SqlLedger, trial: Trial, token: int) -> None:
+def test_trials_are_written_all_or_none(ledger: ClosingLedger, trial: Trial, token: int) -> None:
     """One that somebody else has written, or begun, keeps those beside it from being written."""
     other = replace(trial, name="other", version=0)
     ledger.save_trials(token, [trial, other])
@@ -134,7 +142,7 @@ def test_trials_are_written_all_or_none(ledger: SqlLedger, trial: Trial, token: 
     assert trial_from(stored["other"].columns, stored["other"].payload, POLICY).looks == 0
 
 
-def test_a_trial_comes_back_as_it_was(ledger: SqlLedger, trial: Trial) -> None:
+def test_a_trial_comes_back_as_it_was(ledger: ClosingLedger, trial: Trial) -> None:
     """Through the database and its JSON."""
     (stored,) = ledger.trial_rows()
     assert trial_from(stored.columns, stored.payload, POLICY) == trial
@@ -159,8 +167,10 @@ def every_job() -> Iterator[dict[str, Any]]:
         )
 
 
-def test_outcomes_are_the_same_in_sql(ledger: SqlLedger) -> None:
+@on_databases
+def test_outcomes_are_the_same_in_sql(ledger_case: LedgerCase) -> None:
     """The database judges each job as `outcome_of` does."""
+    ledger = ledger_case.sql
     jobs = [*every_job(), row(9999, finished_at=NOW)]
     put(ledger, *jobs)
     with ledger.database.read() as connection:
@@ -179,7 +189,7 @@ def test_outcomes_are_the_same_in_sql(ledger: SqlLedger) -> None:
         assert found[one["job_id"]] == expected, one
 
 
-def test_a_window_counts_what_was_admitted_in_it(ledger: SqlLedger, trial: Trial) -> None:
+def test_a_window_counts_what_was_admitted_in_it(ledger: ClosingLedger, trial: Trial) -> None:
     """By assigned path: jobs, failures, slow ones; what tells nothing apart."""
     slow = {"finished_at": NOW + 4 * SECOND}
     put(
@@ -204,7 +214,7 @@ def test_a_window_counts_what_was_admitted_in_it(ledger: SqlLedger, trial: Trial
     assert (old.admitted, old.jobs, old.failed, old.slow_median) == (2, 2, 1, 0)
 
 
-def test_a_window_waits_until_it_is_old_enough(ledger: SqlLedger, trial: Trial) -> None:
+def test_a_window_waits_until_it_is_old_enough(ledger: ClosingLedger, trial: Trial) -> None:
     """Its end must be as old as legacy's 95th percentile (here at the least of two seconds)."""
     put(ledger, row(1))
     end = NOW + timedelta(seconds=trial.window_s)
@@ -213,7 +223,7 @@ def test_a_window_waits_until_it_is_old_enough(ledger: SqlLedger, trial: Trial) 
     assert (one.begin, one.end) == (NOW, end)
 
 
-def test_a_window_is_taken_in_once(ledger: SqlLedger, trial: Trial, token: int) -> None:
+def test_a_window_is_taken_in_once(ledger: ClosingLedger, trial: Trial, token: int) -> None:
     """What a trial has scored does not come again, however often the controller asks."""
     put(ledger, row(1))
     (one,) = ledger.windows(NOW + 60 * SECOND, 100)
@@ -221,15 +231,12 @@ def test_a_window_is_taken_in_once(ledger: SqlLedger, trial: Trial, token: int) 
     assert ledger.windows(NOW + 60 * SECOND, 100) == []
 
 
-def test_jobs_of_a_drill_are_in_no_window(ledger: SqlLedger, trial: Trial) -> None:
+def test_jobs_of_a_drill_are_in_no_window(ledger: ClosingLedger, trial: Trial) -> None:
     """Neither while its span lasts nor when it has ended."""
     put(ledger, row(1), row(2, accepted_at=NOW + 5 * SECOND, finished_at=NOW + 6 * SECOND))
-    span = {"name": NAME, "drill_id": "d1", "began_at": NOW, "ended_at": None}
-    with ledger.database.write() as connection:
-        connection.execute(insert(drill_span), [span])
+    ledger.begin_span(NAME, "d1", NOW, NOW + 60 * SECOND)
     assert ledger.windows(NOW + 60 * SECOND, 100) == []
-    with ledger.database.write() as connection:
-        connection.execute(update(drill_span).values(ended_at=NOW + 2 * SECOND))
+    ledger.end_span("d1", NOW + 2 * SECOND)
     (one,) = ledger.windows(NOW + 60 * SECOND, 100)
     assert one.jobs == 1
 
@@ -237,7 +244,7 @@ def test_jobs_of_a_drill_are_in_no_window(ledger: SqlLedger, trial: Trial) -> No
 # Totals ----------------------------------------------------------------------------------------
 
 
-def test_the_fold_counts_each_job_once(ledger: SqlLedger, trial: Trial) -> None:
+def test_the_fold_counts_each_job_once(ledger: ClosingLedger, trial: Trial) -> None:
     """Into the hour of its admission and legacy's profile, together with the flag."""
     late = NOW + timedelta(hours=2)
     put(
@@ -260,8 +267,9 @@ def test_the_fold_counts_each_job_once(ledger: SqlLedger, trial: Trial) -> None:
     assert profile.success_at == (NOW + 4 * SECOND).timestamp()
 
 
+@on_databases
 def test_a_fold_that_is_lost_counts_nothing(
-    ledger: SqlLedger, trial: Trial, monkeypatch: pytest.MonkeyPatch
+    ledger: ClosingLedger, trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Flag and totals are one transaction: what fails halfway is folded whole the next time."""
     put(ledger, row(1), row(2, **LEGACY))
@@ -278,19 +286,22 @@ def test_a_fold_that_is_lost_counts_nothing(
     assert {one.path: one.jobs for one in ledger.hours(NAME, 1)} == dict.fromkeys(JobPath, 1)
 
 
-def test_a_failure_retried_by_hand_is_not_counted_again(ledger: SqlLedger, trial: Trial) -> None:
+def test_a_failure_retried_by_hand_is_not_counted_again(
+    ledger: ClosingLedger, trial: Trial
+) -> None:
     """It was counted when it failed."""
     put(ledger, row(1, **LEGACY, state=JobState.FAILED))
     ledger.fold(10)
     ledger.reopen("job-1", NOW + 5 * SECOND)
-    with ledger.database.write() as connection:
-        connection.execute(update(job).values(state=JobState.COMMITTED, finished_at=NOW))
+    held = claim(ledger, delivered=JobPath.LEGACY, now=NOW + 6 * SECOND)
+    assert isinstance(held, Claim)
+    commit(ledger, held, now=NOW + 7 * SECOND)
     ledger.fold(10)
     (one,) = ledger.hours(NAME, 1)
     assert (one.jobs, one.failed) == (1, 1)
 
 
-def test_open_jobs_that_are_slow_already_count(ledger: SqlLedger, trial: Trial) -> None:
+def test_open_jobs_that_are_slow_already_count(ledger: ClosingLedger, trial: Trial) -> None:
     """A job that never finishes cannot make its path look faster."""
     put(
         ledger,
@@ -301,7 +312,7 @@ def test_open_jobs_that_are_slow_already_count(ledger: SqlLedger, trial: Trial) 
     assert (one.path, one.slow_median, one.slow_tail) == (JobPath.CONCURRENT, 1, 1)
 
 
-def test_key_spread_is_one_where_each_job_has_its_own(ledger: SqlLedger) -> None:
+def test_key_spread_is_one_where_each_job_has_its_own(ledger: ClosingLedger) -> None:
     """And the size of the groups where jobs share keys."""
     declared(ledger)
     put(ledger, *(row(number) for number in range(10)))
@@ -315,7 +326,7 @@ def test_key_spread_is_one_where_each_job_has_its_own(ledger: SqlLedger) -> None
 # Decisions -------------------------------------------------------------------------------------
 
 
-def decision(ledger: SqlLedger, **values: Any) -> NewDecision:
+def decision(ledger: ClosingLedger, **values: Any) -> NewDecision:
     """A decision to double."""
     given = {
         "name": NAME,
@@ -332,7 +343,7 @@ def decision(ledger: SqlLedger, **values: Any) -> NewDecision:
     return NewDecision(**{**given, **values})
 
 
-def test_a_decision_is_one_transaction(ledger: SqlLedger, trial: Trial, token: int) -> None:
+def test_a_decision_is_one_transaction(ledger: ClosingLedger, trial: Trial, token: int) -> None:
     """Control state, log of changes, log of decisions and trial."""
     after = ledger.decide(token, decision(ledger), replace(trial, step=2))
     assert after is not None
@@ -345,7 +356,7 @@ def test_a_decision_is_one_transaction(ledger: SqlLedger, trial: Trial, token: i
     assert ledger.trial_rows()[0].columns["step"] == 2
 
 
-def test_a_window_is_decided_once(ledger: SqlLedger, trial: Trial, token: int) -> None:
+def test_a_window_is_decided_once(ledger: ClosingLedger, trial: Trial, token: int) -> None:
     """The second answer changes nothing."""
     assert ledger.decide(token, decision(ledger), trial) is not None
     again = decision(ledger)
@@ -361,7 +372,7 @@ def test_a_window_is_decided_once(ledger: SqlLedger, trial: Trial, token: int) -
     ],
 )
 def test_a_refused_decision_leaves_nothing(
-    ledger: SqlLedger, trial: Trial, token: int, values: dict[str, Any], error: type[Exception]
+    ledger: ClosingLedger, trial: Trial, token: int, values: dict[str, Any], error: type[Exception]
 ) -> None:
     """Somebody changed the sub-pipeline meanwhile, or the stage table says no."""
     with pytest.raises(error):
@@ -370,8 +381,12 @@ def test_a_refused_decision_leaves_nothing(
     assert ledger.trial_rows()[0].columns["version"] == 1
 
 
-def test_the_log_of_decisions_is_append_only(ledger: SqlLedger, trial: Trial, token: int) -> None:
+@on_databases
+def test_the_log_of_decisions_is_append_only(
+    ledger_case: LedgerCase, trial: Trial, token: int
+) -> None:
     """For every client of the database."""
+    ledger = ledger_case.sql
     ledger.decide(token, decision(ledger), trial)
     for statement in ("UPDATE decision SET sentence = 'x'", "DELETE FROM decision"):
         with (
@@ -381,7 +396,7 @@ def test_the_log_of_decisions_is_append_only(ledger: SqlLedger, trial: Trial, to
             connection.execute(text(statement))
 
 
-def test_an_unknown_decision_is_said(ledger: SqlLedger) -> None:
+def test_an_unknown_decision_is_said(ledger: ClosingLedger) -> None:
     """Not an empty answer."""
     with pytest.raises(UnknownDecision):
         ledger.decision(77)
@@ -390,7 +405,7 @@ def test_an_unknown_decision_is_said(ledger: SqlLedger) -> None:
 # Builds and recoveries -------------------------------------------------------------------------
 
 
-def test_a_build_is_known_until_another_is_announced(ledger: SqlLedger) -> None:
+def test_a_build_is_known_until_another_is_announced(ledger: ClosingLedger) -> None:
     """Each path has its own."""
     declared(ledger, Effects.NONE)
     assert ledger.builds()[NAME] == (None, None)
@@ -399,7 +414,7 @@ def test_a_build_is_known_until_another_is_announced(ledger: SqlLedger) -> None:
     assert ledger.builds()[NAME] == (None, "v1")
 
 
-def test_recoveries_come_back_in_order(ledger: SqlLedger) -> None:
+def test_recoveries_come_back_in_order(ledger: ClosingLedger) -> None:
     """Of one name or of all, from a time on."""
     declared(ledger)
 

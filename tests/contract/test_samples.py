@@ -1,20 +1,22 @@
-"""What each path did in a window, on SQLite and PostgreSQL."""
+"""What each path did in a window, on every ledger."""
 
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert, select, text, update
+from sqlalchemy import event, insert, select, text
 
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.tables import job
 from rollout.core.claims import Claim
 from rollout.core.decision import JobPath, Reason
 from rollout.core.excursion import PathSample
+from rollout.core.fault import Fault
 from rollout.ports import Filing, Samples
 from tests.builders import NAME, NOW, filing
-from tests.contract.conftest import LedgerCase
+from tests.contract.conftest import ClosingLedger, LedgerCase
+from tests.contract.differences import on_databases
 from tests.contract.ledger_acts import C, L, claim, commit, declared
 
 SECOND = timedelta(seconds=1)
@@ -26,7 +28,7 @@ def at(seconds: float) -> datetime:
     return NOW + seconds * SECOND
 
 
-def begun(ledger: SqlLedger, job_id: str, path: JobPath = C) -> Claim:
+def begun(ledger: ClosingLedger, job_id: str, path: JobPath = C) -> Claim:
     """File a job when the window begins, and claim it."""
     ledger.file([filing(job_id, path)])
     got = claim(ledger, job_id, path)
@@ -34,12 +36,12 @@ def begun(ledger: SqlLedger, job_id: str, path: JobPath = C) -> Claim:
     return got
 
 
-def ended(ledger: SqlLedger, job_id: str, path: JobPath, seconds: float) -> None:
+def ended(ledger: ClosingLedger, job_id: str, path: JobPath, seconds: float) -> None:
     """A job that is committed on its path so many seconds into the window."""
     commit(ledger, begun(ledger, job_id, path), now=at(seconds))
 
 
-def rescued(ledger: SqlLedger, job_id: str, seconds: float) -> None:
+def rescued(ledger: ClosingLedger, job_id: str, seconds: float) -> None:
     """A job that failed on the concurrent path and is committed on legacy."""
     held = begun(ledger, job_id)
     assert ledger.hand_over(job_id, held.attempt, Reason.FAILED, "broken", NOW)
@@ -56,7 +58,7 @@ def seen(ledger: Samples, since: datetime = NOW, until: datetime = END) -> list[
     return [samples[C], samples[L]]
 
 
-def test_nothing_happened(ledger: SqlLedger) -> None:
+def test_nothing_happened(ledger: ClosingLedger) -> None:
     """A window without jobs has no cycle time, and nothing is open."""
     declared(ledger)
     idle = PathSample.idle(END)
@@ -65,7 +67,7 @@ def test_nothing_happened(ledger: SqlLedger) -> None:
     assert ledger.samples_of_all(NOW, END) == {}
 
 
-def test_jobs_are_counted_by_the_path_they_were_assigned_to(ledger: SqlLedger) -> None:
+def test_jobs_are_counted_by_the_path_they_were_assigned_to(ledger: ClosingLedger) -> None:
     """A rescued job is a failure of the concurrent path, with its whole cycle time."""
     declared(ledger)
     for number in range(18):
@@ -79,7 +81,7 @@ def test_jobs_are_counted_by_the_path_they_were_assigned_to(ledger: SqlLedger) -
     assert legacy == PathSample(END, 2, 1, 7.0, 0.0)
 
 
-def test_a_window_holds_its_end_and_not_its_beginning(ledger: SqlLedger) -> None:
+def test_a_window_holds_its_end_and_not_its_beginning(ledger: ClosingLedger) -> None:
     """Windows that follow each other count each job once."""
     declared(ledger)
     for seconds in (10, 20, 30):
@@ -89,7 +91,7 @@ def test_a_window_holds_its_end_and_not_its_beginning(ledger: SqlLedger) -> None
     assert parts == [1, 1, 1, 0]
 
 
-def test_the_oldest_open_job_has_its_age(ledger: SqlLedger) -> None:
+def test_the_oldest_open_job_has_its_age(ledger: ClosingLedger) -> None:
     """Waiting, running or waiting for legacy: by the path it was assigned to, once it is due."""
     declared(ledger)
     ledger.file([
@@ -103,7 +105,7 @@ def test_the_oldest_open_job_has_its_age(ledger: SqlLedger) -> None:
     assert [sample.oldest_s for sample in seen(ledger)] == [60.0, 10.0]
 
 
-def test_what_says_nothing_about_a_path_is_left_out(ledger: SqlLedger) -> None:
+def test_what_says_nothing_about_a_path_is_left_out(ledger: ClosingLedger) -> None:
     """Moved by a kill, failed on both, a drill's, tried by hand, routed by nobody, clock back."""
     declared(ledger)
     killed = begun(ledger, "killed")
@@ -119,9 +121,7 @@ def test_what_says_nothing_about_a_path_is_left_out(ledger: SqlLedger) -> None:
     ledger.file([Filing("own", NAME, "7", L, Reason.OPTED_OUT, 3, "{}", NOW)])
     for job_id in ("drill", "drill-open"):
         begun(ledger, job_id)
-    with ledger.database.write() as connection:
-        drilled = job.c.job_id.in_(["drill", "drill-open"])
-        connection.execute(update(job).where(drilled).values(drill="drill-1"))
+        assert ledger.mark_drilled(job_id, "drill-1", Fault.RAISE, NOW)
     commit(ledger, Claim("drill", NAME, C, 1, 0, False), now=at(3))
     ledger.fail("by-hand", begun(ledger, "by-hand", L).attempt, None, "broken", NOW - 99 * SECOND)
     ledger.reopen("by-hand", NOW)
@@ -130,7 +130,7 @@ def test_what_says_nothing_about_a_path_is_left_out(ledger: SqlLedger) -> None:
     assert seen(ledger, since=NOW - 50 * SECOND) == [idle, idle]
 
 
-def test_other_sub_pipelines_are_other_watches(ledger: SqlLedger) -> None:
+def test_other_sub_pipelines_are_other_watches(ledger: ClosingLedger) -> None:
     """Only jobs of this name count, finished or open."""
     declared(ledger)
     declared(ledger, name="other")
@@ -142,10 +142,11 @@ def test_other_sub_pipelines_are_other_watches(ledger: SqlLedger) -> None:
     assert ledger.samples("other", NOW, END)[C] == PathSample(END, 1, 0, 1.0, 60.0)
 
 
+@on_databases
 @pytest.mark.parametrize("analyzed", [True, False])
 def test_no_history_is_read(ledger_case: LedgerCase, analyzed: bool) -> None:
     """Finished jobs come by the time they ended, open ones from the index of what is open."""
-    ledger = ledger_case.ledger
+    ledger = ledger_case.sql
     declared(ledger)
     add_history(ledger, 3_000)
     if analyzed:
@@ -181,18 +182,18 @@ def add_history(ledger: SqlLedger, jobs: int) -> None:
 
 def plan_of_samples(case: LedgerCase) -> str:
     """The database's plans for all statements of one call of each method."""
-    engine = case.ledger.database.engine
+    engine = case.sql.database.engine
     said: list[tuple[str, Any]] = []
 
     def listen(connection: Any, cursor: Any, statement: str, values: Any, *_: Any) -> None:
         said.append((statement, values))
 
     event.listen(engine, "before_cursor_execute", listen)
-    case.ledger.samples(NAME, NOW, END)
-    case.ledger.samples_of_all(NOW, END)
+    case.sql.samples(NAME, NOW, END)
+    case.sql.samples_of_all(NOW, END)
     event.remove(engine, "before_cursor_execute", listen)
     explain = "EXPLAIN" if case.is_postgresql else "EXPLAIN QUERY PLAN"
-    with case.ledger.database.read() as connection:
+    with case.sql.database.read() as connection:
         return "\n".join(
             str(row)
             for statement, values in said

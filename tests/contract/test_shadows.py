@@ -14,9 +14,19 @@ from rollout.core.stages import Event
 from rollout.ports import ShadowBegun, ShadowEnd, ShadowRun
 from tests.builders import NAME, NOW
 from tests.contract.conftest import LedgerCase
+from tests.contract.differences import on_databases
 from tests.contract.ledger_acts import C, L, declared
 
 SOON = timedelta(seconds=1)
+
+
+pytestmark = on_databases  # one process runs no shadows
+
+
+@pytest.fixture
+def ledger(ledger_case: LedgerCase) -> SqlLedger:
+    """The ledger of the case."""
+    return ledger_case.sql
 
 
 def count(evidence: Any, run: ShadowRun) -> Any:
@@ -176,7 +186,7 @@ def test_runs_are_pruned_and_their_evidence_stays(ledger: SqlLedger) -> None:
 
 def test_many_workers_fold_each_run_once(ledger_case: LedgerCase) -> None:
     """Sixty runs, six at a time: none is lost between two that read the same evidence."""
-    ledger = ledger_case.ledger
+    ledger = ledger_case.sql
     declared(ledger)
 
     def one(number: int) -> None:
@@ -212,10 +222,10 @@ def test_sub_pipelines_are_apart(ledger: SqlLedger) -> None:
 
 def test_an_absent_database_is_said_to_be_absent(ledger_case: LedgerCase) -> None:
     """Nothing was recorded, and the caller can tell."""
-    declared(ledger_case.ledger)
-    begin(ledger_case.ledger)
+    declared(ledger_case.sql)
+    begin(ledger_case.sql)
     ledger_case.cut_off()
     with pytest.raises(LedgerUnreachable):
-        end(ledger_case.ledger)
+        end(ledger_case.sql)
     ledger_case.bring_back()
-    assert end(ledger_case.ledger)
+    assert end(ledger_case.sql)

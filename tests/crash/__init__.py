@@ -8,14 +8,21 @@ run.py        one seed: start the plant, hurt it while jobs flow, wait, collect
 plant.py      the processes of one run and who looks after them
 servers.py    Valkey and PostgreSQL from their wheels
 proxy.py      the link between one worker and its servers, in a process of its own
-faults.py     what can be done to a plant, each with its recovery
+faults.py     which faults there are, which the seed draws, and those under way
+harms.py      what can be done to a plant, each with its recovery
+previous.py   another revision of the package, for one more worker
 app.py        the Celery app under test, which tells the history what it does
 watched.py    ledger and control store that tell the history what they answered
 unguarded.py  the same program with one guard taken out, which a run has to notice
+jumping_clock.py  a wall clock that the driver can move
+controller.py the product's own loop on the watched runtime
 producer.py   submits jobs until its share is submitted
 operator.py   double, revert, kill, rearm
 history.py    one append-only file per process
 checker.py    what must never be in a history
+kill_rules.py what must never be after an acknowledged kill
+times.py      from a process's own clock to the one that all share
 evidence.py   what the checker reads, collected from files and stores
+side_by_side/ the same faults on bare Celery and behind rollout
 figures.py    the table of faults and reports/crash.json
 """

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import FrameType
 
 from tests.crash.checker import check
-from tests.crash.figures import Sums, save, table
+from tests.crash.figures import Sums, resumed, save, table
+from tests.crash.previous import last_release
 from tests.crash.run import Order, run
 from tests.crash.unguarded import GUARDS
 
@@ -24,22 +25,26 @@ def main() -> int:
     """Run what the arguments ask for."""
     given = _arguments()
     signal.signal(signal.SIGTERM, _stop)
-    sums = Sums()
+    sums = resumed(given.report) if given.resume else Sums()
+    previous = given.previous or last_release()
     for seed in _seeds(given.seeds):
+        if seed in sums.seeds:
+            continue
         ledger = given.ledger or ("postgresql", "sqlite")[seed % 2]
         deadline_s = given.deadline or 90 + given.jobs / 20 + 5 * given.faults
         only = frozenset(given.only.split(";")) if given.only else frozenset()
         order = Order(
-            seed, given.jobs, given.faults, ledger, deadline_s, given.without, only, given.long
-        )
+            seed, given.jobs, given.faults, ledger, deadline_s, given.without, only, given.long,
+            previous,
+        )  # fmt: skip
         folder = Path(tempfile.mkdtemp(prefix=f"crash-{seed}-"))
         bad = _one(order, folder, sums)
+        save(sums, given.report)
         if bad and given.first:
             break
         if not bad and not given.keep:
             shutil.rmtree(folder, ignore_errors=True)
-    report = sums.as_json()
-    save(report, given.report)
+    report = save(sums, given.report)
     print(table(report))
     print(f"report {given.report}")
     return 1 if report["violations"] else 0
@@ -77,6 +82,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--long", type=float, default=0.1, help="share of jobs of 0.1-0.5 s")
     parser.add_argument("--keep", action="store_true", help="keep good runs' folders, too")
     parser.add_argument("--first", action="store_true", help="end after the first failing run")
+    parser.add_argument("--resume", action="store_true", help="add the seeds the report lacks")
+    parser.add_argument(
+        "--previous", help="git revision that one more worker runs; else the last release, if any"
+    )
     parser.add_argument("--report", type=Path, default=Path("reports/crash.json"))
     return parser.parse_args()
 

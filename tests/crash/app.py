@@ -27,12 +27,11 @@ EFFECT_TABLE = (
 )
 NAMES = ("parts", "notes")
 
-history = History(
-    Path(os.environ.get("CRASH_HISTORY", ".")), os.environ.get("CRASH_ROLE", "unnamed")
-)
+_role = os.environ.get("CRASH_ROLE", "unnamed")
 _flags = Path(os.environ.get("CRASH_FLAGS", "."))
+history = History(Path(os.environ.get("CRASH_HISTORY", ".")), _role)
 settings = read_settings()
-runtime = watched_runtime(settings, history)
+runtime = watched_runtime(settings, history, _flags, _role)
 app = Celery("crash", broker=settings.broker())
 app.conf.update(
     worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -43,6 +42,8 @@ app.conf.update(
         "visibility_timeout": 6,
         "unacked_restore_interval": 2,
         "unacked_restore_throttle": 1,
+        # kombu's lock around this; left behind by a killed process it stops all of it so long.
+        "unacked_mutex_expire": 8,
         "socket_timeout": 4,
         "socket_connect_timeout": 2,
         "socket_keepalive": True,
@@ -101,6 +102,8 @@ def _make(path: JobPath, what: str, seconds: float, job: Job) -> str:
             os.kill(os.getpid(), signal.SIGKILL)
         case "dies" if concurrent:
             os.kill(os.getpid(), signal.SIGKILL)
+    if job.attempt == 0:  # the ledger is away and cannot say that it ran
+        history.write("ran unclaimed", job=job.job_id, path=path)
     return str(path)
 
 

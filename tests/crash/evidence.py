@@ -27,6 +27,7 @@ class Row:
     finished_at: int | None
     way: tuple[dict[str, Any], ...]
     fallback_reason: str | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +66,14 @@ def collect(plant: "Plant") -> Evidence:
         found = connection.execute(
             text(
                 "SELECT job_id, name, state, path, attempt, fence_revision, finished_at, way,"
-                " fallback_reason FROM job"
+                " fallback_reason, error FROM job"
             )
         )
         rows = {
             row.job_id: Row(
                 row.job_id, row.name, row.state, row.path, row.attempt, row.fence_revision,
                 None if row.finished_at is None else row.finished_at * 1000,
-                tuple(read_way(row.way)), row.fallback_reason,
+                tuple(read_way(row.way)), row.fallback_reason, row.error,
             )
             for row in found
         }  # fmt: skip

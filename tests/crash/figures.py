@@ -1,17 +1,17 @@
-"""The table of faults, and `reports/crash.json`."""
+"""Sums over runs, the table of faults, and `reports/crash.json`."""
 
 import json
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.crash.checker import UNFILED, wall_offset
-from tests.crash.evidence import wall_ns
+from tests.crash.checker import UNFILED, ran_unrecorded
 from tests.crash.run import Result
+from tests.crash.times import times_of
 from tests.crash.violation import Violation
 
 _AFTER_NS = 6_000_000_000
@@ -51,9 +51,13 @@ class Sums:
     seconds: float = 0.0
     fallbacks: int = 0
     refused: int = 0
+    resent: int = 0
+    resent_needlessly: int = 0
     kills: int = 0
     kill_s_max: float = 0.0
     unfiled: int = 0
+    unrecorded: int = 0
+    kept: Counter[str] = field(default_factory=Counter)
     died_by_itself: int = 0
     consumed_nothing: int = 0
     violations: Counter[str] = field(default_factory=Counter)
@@ -69,6 +73,9 @@ class Sums:
         self.rows += len(result.evidence.rows)
         self.seconds += result.seconds
         self.unfiled += sum(len(e["jobs"]) for e in events if e["what"] == "unfiled")
+        self.unrecorded += len(ran_unrecorded(result.evidence))
+        failed = (row for row in result.evidence.rows.values() if row.state == "failed")
+        self.kept.update(_why_kept(row.error) for row in failed)
         self.died_by_itself += result.died_by_itself
         self.consumed_nothing += result.consumed_nothing
         self.violations.update(one.kind for one in found)
@@ -90,9 +97,9 @@ class Sums:
 
     def _add_faults(self, result: Result) -> None:
         evidence = result.evidence
-        offset, _ = wall_offset(evidence.events)
+        times = times_of(evidence.events)
         moved = sorted(
-            (wall_ns(line["at"]) - offset, row.job_id, line.get("reason", ""))
+            (times.line(row.job_id, line["at"]), row.job_id, line.get("reason", ""))
             for row in evidence.rows.values()
             for line in row.way
             if line["what"] == "handed to legacy"
@@ -103,9 +110,12 @@ class Sums:
             if e["what"] in ("claim refused", "commit refused")
             and e["why"] not in ("unfiled", "killed")
         ]
-        finished = sorted(
-            row.finished_at - offset for row in evidence.rows.values() if row.finished_at
-        )
+        ends = (times.finished(row) for row in evidence.rows.values())
+        finished = sorted(end for end in ends if end is not None)
+        lost = {job for _, job, reason in moved if reason == "lost_message"}
+        self.resent += len(lost)
+        # The message that was given up turned up after all, and the ledger refused one of the two.
+        self.resent_needlessly += len(lost & {job for _, job in refused})
         self.fallbacks += len(moved)
         self.refused += len(refused)
         begun = {e["n"]: e for e in evidence.events if e["what"] == "fault begun"}
@@ -122,6 +132,11 @@ class Sums:
             one.fallbacks += len(near)
             one.refused += len(doubles)
             one.still_s.append(longest_still_s(finished, since, until + _AFTER_NS))
+
+    def kept_json(self) -> dict[str, Any]:
+        """Everything that `resumed` needs to go on."""
+        kept = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {**kept, "by_fault": {name: asdict(one) for name, one in self.by_fault.items()}}
 
     def as_json(self) -> dict[str, Any]:
         """The report."""
@@ -143,11 +158,20 @@ class Sums:
             "rows": self.rows,
             "fallbacks": self.fallbacks,
             "duplicates_refused": self.refused,
+            "resent_as_lost": self.resent,
+            "resent_needlessly": self.resent_needlessly,
             "submitted_unfiled": self.unfiled,
+            "ran_unrecorded": self.unrecorded,
+            "kept_failed": dict(self.kept),
             "workers_died_by_themselves": self.died_by_itself,
             "workers_consumed_nothing": self.consumed_nothing,
             "by_fault": {name: self.by_fault[name].as_json() for name in sorted(self.by_fault)},
         }
+
+
+def _why_kept(error: str | None) -> str:
+    """Whether the input was broken, as the producer meant it, or the job's workers died."""
+    return "workers died" if "workers died" in (error or "") else "broken input"
 
 
 def longest_still_s(finished: list[int], since: int, until: int) -> float:
@@ -169,13 +193,52 @@ def table(report: dict[str, Any]) -> str:
     keys = (
         "jobs", "faults", "seconds", "jobs_per_s", "lost", "lost_unfiled", "committed_twice",
         "starts_after_kill", "commits_after_fence", "kills", "kill_s_max", "fallbacks",
-        "duplicates_refused", "workers_died_by_themselves", "workers_consumed_nothing",
+        "duplicates_refused", "resent_as_lost", "resent_needlessly", "submitted_unfiled",
+        "ran_unrecorded", "kept_failed",
+        "workers_died_by_themselves", "workers_consumed_nothing",
     )  # fmt: skip
     lines += [f"{key:<28}{report[key]}" for key in keys]
     return "\n".join(lines)
 
 
-def save(report: dict[str, Any], path: Path) -> None:
-    """Write the report."""
+def markdown(report: dict[str, Any]) -> str:
+    """The table by kind of fault, as the docs have it."""
+    lines = [
+        "| fault | times | still, median s | still, worst s | jobs moved | refused |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, row in report["by_fault"].items():
+        cells = (
+            row["count"], row["still_s_median"], row["still_s_max"], row["fallbacks"],
+            row["duplicates_refused"],
+        )  # fmt: skip
+        lines.append(f"| {name} | {' | '.join(str(cell) for cell in cells)} |")
+    return "\n".join(lines)
+
+
+def save(sums: Sums, path: Path) -> dict[str, Any]:
+    """Write the report, and beside it the sums that `--resume` goes on from; gives the report."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=2) + "\n")
+    report = sums.as_json()
+    for file, content in ((sums_file(path), sums.kept_json()), (path, report)):
+        new = file.with_suffix(".new")
+        new.write_text(json.dumps(content, indent=2) + "\n")
+        new.rename(file)  # a series that is interrupted leaves whole files
+    path.with_suffix(".md").write_text(markdown(report) + "\n")
+    return report
+
+
+def sums_file(report: Path) -> Path:
+    """Where the sums of a report stand."""
+    return report.with_name(f"{report.stem}-sums.json")
+
+
+def resumed(report: Path) -> Sums:
+    """The sums of a series that was interrupted; empty sums when there was none."""
+    file = sums_file(report)
+    if not file.exists():
+        return Sums()
+    kept: dict[str, Any] = json.loads(file.read_text())
+    kept["by_fault"] = {name: KindSum(**one) for name, one in kept["by_fault"].items()}
+    counters = {name: Counter(kept[name]) for name in ("kept", "violations")}
+    return Sums(**{**kept, **counters})

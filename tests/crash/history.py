@@ -2,7 +2,7 @@
 
 Each line is one `os.write` to a file opened with O_APPEND, so a killed process leaves whole lines
 and the page cache keeps them. `t` is CLOCK_MONOTONIC, which all processes of a machine share; `w`
-is the wall clock, which only relates `t` to the ledger's own times (see `checker.wall_offset`).
+is the wall clock, which only relates `t` to the ledger's own times (see `times.py`).
 """
 
 import json

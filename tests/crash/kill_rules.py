@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.crash.evidence import Evidence, Row, wall_ns
+from tests.crash.evidence import Evidence, Row
 from tests.crash.history import Event
+from tests.crash.times import Times
 from tests.crash.violation import Violation
 
 FOREVER = 2**63
@@ -60,7 +61,7 @@ def _lifted(events: list[Event], name: str, since: int) -> int:
     return min(open_.values(), default=FOREVER)
 
 
-def kills(evidence: Evidence, offset: int) -> Iterator[Violation]:
+def kills(evidence: Evidence, times: Times) -> Iterator[Violation]:
     """After an acknowledged kill nothing starts concurrently and nothing older commits."""
     by_name: defaultdict[str, list[Kill]] = defaultdict(list)
     for kill in kills_of(evidence.events):
@@ -76,27 +77,28 @@ def kills(evidence: Evidence, offset: int) -> Iterator[Violation]:
                 yield Violation("start after kill", event["job"], f"fence {kill.fence}")
                 break
     for row in evidence.rows.values():
-        yield from _row_against_kills(row, by_name[row.name], granted, offset)
+        yield from _row_against_kills(row, by_name[row.name], granted, times)
 
 
 def _row_against_kills(
-    row: Row, kills: list[Kill], granted: set[tuple[str, int]], offset: int
+    row: Row, kills: list[Kill], granted: set[tuple[str, int]], times: Times
 ) -> Iterator[Violation]:
     """Judge by the ledger's own times: starts no process lived to tell of, and commits."""
     for line in row.way:
         if line["what"] != "started" or line.get("path") != "concurrent":
             continue
-        at = wall_ns(line["at"]) - offset
+        at = times.line(row.job_id, line["at"])
         told = (row.job_id, line["attempt"]) in granted
         for kill in kills:
             # When it was answered is unknown here, so only a kill that was never lifted counts.
             if not told and at > kill.held_from + _WAY_NS and kill.held_until == FOREVER:
                 yield Violation("start after kill", row.job_id, "in its way only")
                 break
-    if row.state != "committed" or row.path != "concurrent" or row.finished_at is None:
+    finished = times.finished(row)
+    if row.state != "committed" or row.path != "concurrent" or finished is None:
         return
     for kill in kills:
-        late = row.finished_at - offset > kill.held_from + _WAY_NS
+        late = finished > kill.held_from + _WAY_NS
         if row.fence_revision < kill.fence and late:
             yield Violation("commit after fence", row.job_id, f"fence {kill.fence}")
             return

@@ -1,9 +1,9 @@
 """The processes of one run: servers, links, workers, controllers, producers, operators."""
 
+import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,23 +16,39 @@ from sqlalchemy import text
 
 from rollout.adapters.sql.migrate import migrate
 from rollout.core.effects import Effects
+from rollout.core.errors import LedgerUnreachable, UnknownJob
 from rollout.settings import Settings, as_variables, read_settings
 from tests.crash.app import EFFECT_TABLE, NAMES
 from tests.crash.children import Children
 from tests.crash.history import History
+from tests.crash.jumping_clock import offset_file
+from tests.crash.previous import take_revision
 from tests.crash.servers import Postgres, forget, free_port, valkey_command, wait_for_port
 from tests.crash.watched import WatchedRuntime, watched_runtime
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PRODUCERS = ("producer1", "producer2")
 OPERATORS = ("operator1", "operator2")
 CONTROLLERS = ("controller1", "controller2")
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One Celery worker of the plant: the queues of these paths, its pool and its size."""
+
+    paths: tuple[str, ...]
+    pool: str
+    concurrency: int
+
+
 WORKERS = {
-    "legacy": ("legacy", "prefork", 2),
-    "forked": ("concurrent", "prefork", 3),
-    "threaded": ("concurrent", "threads", 8),
+    "legacy": Worker(("legacy",), "prefork", 2),
+    "forked": Worker(("concurrent",), "prefork", 3),
+    "threaded": Worker(("concurrent",), "threads", 8),
 }
-PREFORK = ("legacy", "forked")
+PREVIOUS = "previous"
+"""The worker that runs the previous release, on both paths."""
 
 
 @dataclass
@@ -45,6 +61,7 @@ class Plant:
         ledger: "sqlite" or "postgresql".
         linked: The worker whose connections pass through the proxy.
         without: Guard that is taken out everywhere, to see whether the run notices.
+        previous: Git revision of the package that one more worker runs, beside the current ones.
     """
 
     seed: int
@@ -52,6 +69,7 @@ class Plant:
     ledger: str
     linked: str
     without: str | None = None
+    previous: str | None = None
     ports: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -70,11 +88,18 @@ class Plant:
         self.links = ("broker", "control", *(("ledger",) if self.is_postgresql else ()))
         self.postgres = Postgres(self.folder, self.ports["ledger"])
         self.settings = self._settings(linked=False)
-        self.runtime: WatchedRuntime = watched_runtime(self.settings, self.history)
+        self.runtime: WatchedRuntime = watched_runtime(self.settings, self.history, self.flags)
+        self.workers = dict(WORKERS)
+        if self.previous is not None:
+            self.workers[PREVIOUS] = Worker(("legacy", "concurrent"), "prefork", 2)
+            take_revision(self.previous, self._release(PREVIOUS))
         # No repeats: the driver must not wait for a broker that it has killed itself.
         self._broker = Redis(
             port=self.ports["broker"], socket_timeout=1, protocol=2, retry=Retry(NoBackoff(), 0)
         )
+        self._read_until: dict[str, int] = {}
+        self._unfiled: set[str] = set()
+        self._ran: set[str] = set()
         self._proxy: subprocess.Popen[bytes] | None = None
 
     @property
@@ -93,7 +118,7 @@ class Plant:
             broker_url=f"redis://127.0.0.1:{port['broker']}/0",
             control_url=f"redis://127.0.0.1:{port['control']}/0",
             ledger_url=self.postgres.url(port["ledger"]) if self.is_postgresql else sqlite,
-            tick_s=0.3,
+            tick_s=1,
             supervision_s=5,
             snapshot_s=0.2,
             silent_after_s=4,
@@ -103,11 +128,15 @@ class Plant:
             metrics_port=0,
         )
 
+    def _release(self, role: str) -> Path:
+        """The folder whose `rollout` a role imports."""
+        return self.folder / "previous" if role == PREVIOUS else ROOT
+
     def _env(self, role: str) -> dict[str, str]:
         return {
             **os.environ,
             **as_variables(self._settings(linked=role == self.linked)),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(self._release(role)),
             "CRASH_ROLE": role,
             "CRASH_HISTORY": str(self.histories),
             "CRASH_FLAGS": str(self.flags),
@@ -130,13 +159,13 @@ class Plant:
         for name in NAMES:
             self.runtime.submit.ensure(name, effects[name], 500)
         self._start_proxy()
-        for name in (*WORKERS, *CONTROLLERS):
+        for name in (*self.workers, *CONTROLLERS):
             self.start_role(name)
-        deadline = time.monotonic() + 60
-        while not all(self.has_started(name) for name in WORKERS):
-            if time.monotonic() > deadline:
-                raise AssertionError(f"workers did not start, see {self.folder / 'logs'}")
-            time.sleep(0.1)
+        wait_until(
+            lambda: all(self.has_started(name) for name in self.workers),
+            f"all workers consume, else see {self.folder / 'logs'}",
+            60,
+        )
 
     def start_server(self, name: str, *, empty: bool = False) -> None:
         """Start broker, control store or PostgreSQL."""
@@ -177,22 +206,33 @@ class Plant:
 
     def start_role(self, name: str, *arguments: str) -> None:
         """Start a worker, controller, producer or operator."""
-        if name in WORKERS:
-            path, pool, concurrency = WORKERS[name]
+        if name in self.workers:
+            worker = self.workers[name]
+            queues = [f"{one}.{path}" for one in NAMES for path in worker.paths]
             command = [
                 sys.executable, "-m", "celery", "-A", "tests.crash.app", "worker",
-                "--queues", ",".join(f"{one}.{path}" for one in NAMES),
-                "--hostname", f"{name}@crash", "--pool", pool, "--concurrency", str(concurrency),
+                "--queues", ",".join(queues), "--hostname", f"{name}@crash",
+                "--pool", worker.pool, "--concurrency", str(worker.concurrency),
                 # More than in production: a killed worker takes more messages along.
                 "--prefetch-multiplier", "4", "--loglevel", "WARNING",
                 "--without-gossip", "--without-mingle", "--without-heartbeat",
             ]  # fmt: skip
         elif name in CONTROLLERS:
-            command = [sys.executable, "-m", "rollout", "controller", "-A", "tests.crash.app"]
+            command = [sys.executable, "-m", "tests.crash.controller"]
         else:
             module = "producer" if name in PRODUCERS else "operator"
             command = [sys.executable, "-m", f"tests.crash.{module}", name, *arguments]
-        self.children.start(name, command, self._env(name), cwd=ROOT)
+        self.children.start(name, command, self._env(name), cwd=self._release(name))
+
+    def turn_clock(self, role: str, offset_s: float | None) -> None:
+        """Move the wall clock of a role's processes, or set it right again."""
+        file = offset_file(self.flags, role)
+        if offset_s is None:
+            file.unlink(missing_ok=True)
+            return
+        new = file.with_suffix(".new")
+        new.write_text(f"{offset_s:.3f}")
+        new.rename(file)  # nobody reads half a number
 
     # Looking -------------------------------------------------------------------------------
 
@@ -206,6 +246,32 @@ class Plant:
     def written(self, name: str) -> int:
         """Bytes of history that a worker's processes have written: its pulse."""
         return sum(path.stat().st_size for path in self.histories.glob(f"{name}-*.jsonl"))
+
+    def unfiled(self) -> set[str]:
+        """Jobs whose producer found the ledger away, and that no row and no run speaks of yet."""
+        for path in self.histories.glob("*.jsonl"):
+            with path.open(encoding="utf-8") as lines:
+                lines.seek(self._read_until.get(path.name, 0))
+                self._take_in(lines.readlines())
+                self._read_until[path.name] = lines.tell()
+        self._unfiled = {job_id for job_id in self._unfiled if not self._has_row(job_id)}
+        return self._unfiled
+
+    def _take_in(self, lines: list[str]) -> None:
+        """Remember what was submitted unfiled; what then ran to its end needs no row."""
+        for line in lines:
+            if '"what":"unfiled"' in line:
+                self._unfiled.update(json.loads(line)["jobs"])
+            elif '"what":"ran unclaimed"' in line:
+                self._ran.add(json.loads(line)["job"])
+        self._unfiled -= self._ran
+
+    def _has_row(self, job_id: str) -> bool:
+        try:
+            self.runtime.ledger.job(job_id)
+        except (LedgerUnreachable, UnknownJob):
+            return False
+        return True
 
     def queued(self, path: str) -> int | None:
         """Messages waiting on one path; None when the broker does not answer."""

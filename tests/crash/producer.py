@@ -15,6 +15,8 @@ from tests.crash.app import history, notes, parts
 from tests.crash.history import read_file
 
 _BATCH = (5, 40)
+_OUTLIVES_SILENCE = 0.002
+"""Share of jobs that run longer than `silent_after_s` of the plant."""
 
 
 def draw_job(rng: random.Random, long_share: float) -> dict[str, Any]:
@@ -24,6 +26,8 @@ def draw_job(rng: random.Random, long_share: float) -> dict[str, Any]:
     seconds = 0.0 if rng.random() < 0.6 else round(rng.uniform(0, 0.005), 4)
     if rng.random() < long_share:  # to be caught by a kill or a stop while it runs
         seconds = round(rng.uniform(0.1, 0.5), 3)
+    if rng.random() < _OUTLIVES_SILENCE:  # longer than a worker may be silent: it has to renew
+        seconds = 5.5
     return {"part": rng.randrange(100_000), "what": what, "seconds": seconds}
 
 

@@ -36,6 +36,7 @@ class Order:
     without: str | None = None
     only: frozenset[str] = frozenset()
     long_share: float = 0.1
+    previous: str | None = None
 
 
 @dataclass(slots=True)
@@ -173,7 +174,7 @@ class Driver:
     def _look_after(self) -> None:
         """Start again what has died; what is under a fault is the fault's to start."""
         now, hurt = time.monotonic(), self._faults.hurt()
-        for name in (*WORKERS, *PRODUCERS):
+        for name in (*self.plant.workers, *PRODUCERS):
             if name in self._finished_producers or name in hurt:
                 continue
             if name in self._restart_at:
@@ -187,7 +188,7 @@ class Driver:
                 self._restart_at[name] = now + self._rng.uniform(0.2, 1.0)
                 self.plant.history.write("process died", name=name, code=code)
                 # -9 is a poison job or a hook of ours; anything else nobody asked for.
-                self.died_by_itself += code != -9 and name in WORKERS
+                self.died_by_itself += code != -9 and name in self.plant.workers
 
     def _start_again(self, name: str) -> None:
         self._pulseless_s[name] = 0.0
@@ -197,20 +198,21 @@ class Driver:
         """Start a worker again that lives and consumes nothing though there is something."""
         hurt = self._faults.hurt()
         waiting = {path: self.plant.queued(path) for path in ("legacy", "concurrent")}
-        for name, (path, _, _) in WORKERS.items():
+        for name, worker in self.plant.workers.items():
             written = self.plant.written(name)
             excused = (
                 bool(hurt & {name, "ledger", "broker", "control"})
                 or (name == self.plant.linked and any(one.endswith("-link") for one in hurt))
                 or name in self._restart_at
             )
-            if written != self._pulse.get(name) or not waiting[path]:
+            waits = sum(waiting[path] or 0 for path in worker.paths)
+            if written != self._pulse.get(name) or not waits:
                 self._pulse[name], self._pulseless_s[name] = written, 0.0
             elif not excused:
                 self._pulseless_s[name] = self._pulseless_s.get(name, 0.0) + passed_s
             if self._pulseless_s.get(name, 0.0) > _PULSELESS_S:
                 self.consumed_nothing += 1
-                self.plant.history.write("consumed nothing", name=name, waiting=waiting[path])
+                self.plant.history.write("consumed nothing", name=name, waiting=waits)
                 self.plant.children.kill(name)
                 self._start_again(name)
 
@@ -219,7 +221,7 @@ def run(order: Order, folder: Path) -> Result:
     """Run one seed in a folder; no process of it is left."""
     linked = random.Random(f"linked {order.seed}").choice(list(WORKERS))
     began = time.monotonic()
-    plant = Plant(order.seed, folder, order.ledger, linked, order.without)
+    plant = Plant(order.seed, folder, order.ledger, linked, order.without, order.previous)
     try:
         plant.start()
         driver = Driver(order, plant)

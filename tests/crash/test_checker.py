@@ -133,6 +133,17 @@ def test_unfiled_job_without_row_is_named_apart() -> None:
     assert [(one.kind, one.said) for one in found] == [("lost", UNFILED)]
 
 
+def test_job_that_ran_while_the_ledger_was_away_is_no_loss_where_nothing_needs_it() -> None:
+    """Its outcome is with Celery; a job with a commit hook has none until the ledger says so."""
+    for name, found in (("notes", []), ("parts", ["lost"])):
+        events = (
+            at(3, "producer1", "unfiled", jobs=["c"]),
+            at(3, "producer1", "submitted", name=name, jobs=["c"]),
+            at(4, "legacy", "ran unclaimed", job="c", path="legacy"),
+        )
+        assert kinds(with_events(*events)) == found
+
+
 def test_unfinished_job_is_lost() -> None:
     """A row that ends the run unfinished has no outcome."""
     open_ = row("b", 6, "legacy", state="accepted", finished_at=None, way=good().rows["b"].way[:1])
@@ -241,13 +252,57 @@ def test_cut_link_counts_for_its_worker_only() -> None:
     assert kinds(with_events(*window, mine)) == ["start without store"]
 
 
-@pytest.mark.parametrize("last_s", [50.0, 45.0])
-def test_job_that_waits_with_nothing_in_its_way(last_s: float) -> None:
-    """Nothing finishes for longer than the limit while everything is up."""
-    base = with_row(row("b", last_s, "legacy"))
+@pytest.mark.parametrize("others", [0, 20])  # at 0.2 s for each
+def test_job_that_waits_with_nothing_in_its_way(others: int) -> None:
+    """It finishes late though everything is up, whether the others go on or not."""
+    base = with_row(row("b", 45, "legacy"))
+    busy = {f"c{number}": row(f"c{number}", 11 + number, "legacy") for number in range(others)}
     events = [event for event in base.events if event["what"] != "ended"]
     events.append(at(60, "driver", "ended", open=0))
-    assert kinds(replace(base, events=events)) == ["stuck"]
+    evidence = replace(
+        base,
+        events=events,
+        rows={**base.rows, **busy},
+        effects={**base.effects, **dict.fromkeys(busy, 1)},
+    )
+    assert kinds(evidence) == ["stuck"]
+    assert [one.job for one in check(evidence)] == ["b"]
+
+
+def test_job_behind_a_long_queue_is_not_stuck() -> None:
+    """A queue that is worked off without a pause is what stands in its way."""
+    base = with_row(row("b", 45, "legacy"))
+    busy = {f"c{number}": row(f"c{number}", 11 + number / 10, "legacy") for number in range(300)}
+    events = [event for event in base.events if event["what"] != "ended"]
+    events.append(at(60, "driver", "ended", open=0))
+    rows, effects = {**base.rows, **busy}, {**base.effects, **dict.fromkeys(busy, 1)}
+    assert kinds(replace(base, events=events, rows=rows, effects=effects)) == []
+
+
+def test_job_that_is_still_open_long_after_all_is_up() -> None:
+    """It is lost, and nothing stood in its way."""
+    open_ = row("b", 6, "legacy", state="accepted", finished_at=None, way=good().rows["b"].way[:1])
+    base = with_row(open_, effects=0)
+    events = [event for event in base.events if event["what"] != "ended"]
+    events.append(at(60, "driver", "ended", open=1))
+    assert kinds(replace(base, events=events)) == ["lost", "stuck"]
+
+
+def asked(seconds: float, job: str, clock_s: float) -> Event:
+    """A process asks the ledger about a job while its own clock shows another time."""
+    return at(seconds, "forked", "asked", job=job, now=(WALL + int(clock_s * S)) // 1000)
+
+
+def test_clock_that_was_ahead_is_no_late_commit_and_one_behind_hides_none() -> None:
+    """What the ledger dates by a wrong clock is judged by when it was asked for."""
+    ahead = with_row(row("a", 6))
+    assert kinds(ahead) == ["commit after fence"]
+    events = [asked(2.09, "a", 6), *ahead.events]
+    assert kinds(replace(ahead, events=sorted(events, key=lambda e: int(e["t"])))) == []
+    behind = with_row(row("a", 2.1))
+    events = [asked(6, "a", 2.1), *behind.events]
+    hidden = replace(behind, events=sorted(events, key=lambda e: int(e["t"])))
+    assert kinds(hidden) == ["commit after fence"]
 
 
 def test_stepped_clock_is_told() -> None:

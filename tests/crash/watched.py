@@ -14,17 +14,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from rollout.adapters.celery.queues import KombuQueues
 from rollout.adapters.redis_store import RedisControlStore
 from rollout.adapters.sql.ledger import SqlLedger
+from rollout.adapters.sql.tables import to_microseconds
 from rollout.core.claims import Claim, Refusal
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.errors import LedgerUnreachable
 from rollout.core.routing import Reading
 from rollout.core.stages import ControlState
-from rollout.ports import Committed, ConnectionSource, ControlStore, Filing, Kill, Refused
+from rollout.ports import Committed, ConnectionSource, ControlStore, Filing, Kill, Queues, Refused
 from rollout.wiring import Runtime
 from tests.crash.history import History
+from tests.crash.jumping_clock import JumpingClock
+
+HANDS_S = 12.0
+"""Twice the run's visibility timeout: a broker that works gives a dead worker's messages back."""
 
 _asked = threading.local()
 """When this thread last asked the control store, until the claim that follows uses it up."""
@@ -44,6 +50,16 @@ class WatchedLedger(SqlLedger):
 
     history: History
 
+    def _ask(self, job_id: str, now: datetime) -> int:
+        """Say when a process asked and what its clock said then, before the ledger answers.
+
+        A clock that jumps makes the ledger's times worthless to the checker; this line turns
+        each of them back into the time that all processes share, also when the asker is killed.
+        """
+        t0 = time.monotonic_ns()
+        self.history.write("asked", job=job_id, now=to_microseconds(now))
+        return t0
+
     def claim(
         self,
         name: str,
@@ -55,7 +71,7 @@ class WatchedLedger(SqlLedger):
         silent_after: timedelta,
     ) -> Claim | Refused:
         """Claim, and say what was granted or refused."""
-        t0 = time.monotonic_ns()
+        t0 = self._ask(job_id, now)
         answer = super().claim(name, job_id, delivered, effects, worker, now, silent_after)
         if isinstance(answer, Refused):
             self.history.write("claim refused", job=job_id, why=answer.refusal)
@@ -75,6 +91,7 @@ class WatchedLedger(SqlLedger):
         now: datetime,
     ) -> Committed | Refusal:
         """Commit, and say what became of it."""
+        self._ask(claim.job_id, now)
         answer = super().commit(claim, effects, write, now)
         if isinstance(answer, Refusal):
             self.history.write(
@@ -90,6 +107,7 @@ class WatchedLedger(SqlLedger):
         self, job_id: str, attempt: int | None, reason: Reason | None, error: str, now: datetime
     ) -> bool:
         """Fail, and say so when it counted."""
+        self._ask(job_id, now)
         held = super().fail(job_id, attempt, reason, error, now)
         if held:
             self.history.write("failed", job=job_id, attempt=attempt)
@@ -135,6 +153,11 @@ class WatchedRuntime(Runtime):
         return ledger
 
     @cached_property
+    def queues(self) -> Queues:
+        """The broker, with a limit on fetched messages that fits the run's short times."""
+        return KombuQueues(self.settings.broker(), self.clock, hands_s=HANDS_S)
+
+    @cached_property
     def control(self) -> ControlStore:
         """The watched control store."""
         settings = self.settings
@@ -146,8 +169,10 @@ class WatchedRuntime(Runtime):
         )
 
 
-def watched_runtime(settings: Any, history: History) -> WatchedRuntime:
-    """Build the runtime of one process."""
-    runtime = WatchedRuntime(settings)
+def watched_runtime(
+    settings: Any, history: History, flags: Path, role: str = "driver"
+) -> WatchedRuntime:
+    """Build the runtime of one process; `role` names whose clock it goes by."""
+    runtime = WatchedRuntime(settings, clock=JumpingClock(flags, role))
     runtime.history = history
     return runtime

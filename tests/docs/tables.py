@@ -13,6 +13,7 @@ from textwrap import dedent
 from rollout.core.claims import Refusal
 from rollout.core.decision import FALLBACK_REASONS, Reason
 from rollout.core.effects import Effects
+from rollout.core.fault import Fault
 from rollout.core.stages import TRANSITIONS, Event, Stage, Transition
 from rollout.settings import Settings
 
@@ -118,6 +119,18 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 
 
+DRILLS = ROOT / "docs" / "drills.md"
+
+
+def faults() -> str:
+    """One row per fault of a drill."""
+    rows = [(f"`{value}`", said) for value, said in sentences(Fault).items()]
+    return table(("fault", "what breaks"), *rows)
+
+
+DRILL_TABLES: dict[str, Callable[[], str]] = {"faults": faults}
+
+
 def filled(text: str, tables: dict[str, Callable[[], str]] = TABLES) -> str:
     """The document with every table made anew."""
     for name, make in tables.items():
@@ -131,3 +144,4 @@ def filled(text: str, tables: dict[str, Callable[[], str]] = TABLES) -> str:
 
 if __name__ == "__main__":
     ARCHITECTURE.write_text(filled(ARCHITECTURE.read_text()))
+    DRILLS.write_text(filled(DRILLS.read_text(), DRILL_TABLES))

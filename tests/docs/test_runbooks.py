@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from rollout.core.drill import Drill
+from rollout.core.drill_score import Score
+from rollout.core.excursion import PathSample
+from rollout.core.gameday import GameDay
 from rollout.core.policy import Policy
 from rollout.core.stages import ControlState
 from rollout.settings import Settings
@@ -52,6 +56,7 @@ def test_settings_exist(page: Path) -> None:
     """Each name with a unit is a setting, a key of a policy or a part of the control state."""
     known = set(Settings.model_fields) | set(Policy.model_fields)
     known |= {field.name for field in fields(ControlState)}
+    known |= {field.name for kind in (Drill, Score, GameDay, PathSample) for field in fields(kind)}
     for name in re.findall(r"`([a-z_]+_(?:s|ms|bp|port|host|url))`", page.read_text()):
         assert name in known, name
 
@@ -60,8 +65,8 @@ def test_settings_exist(page: Path) -> None:
 def test_commands_exist(page: Path) -> None:
     """Each command of ours that a page shows is one."""
     text = page.read_text()
-    shown = re.findall(r"^ {4,}rollout ([a-z]+)", text, re.MULTILINE)
-    shown += re.findall(r"`rollout ([a-z]+)", text)
+    shown = re.findall(r"^ {4,}rollout ([a-z-]+)", text, re.MULTILINE)
+    shown += re.findall(r"`rollout ([a-z-]+)", text)
     assert set(shown) <= cli_commands()
 
 

@@ -71,7 +71,7 @@ def cli_commands() -> frozenset[str]:
     shown = subprocess.run(
         command, capture_output=True, text=True, timeout=60, check=True, env=wide
     )
-    found = frozenset(re.findall(r"^\W*([a-z]+)\s{2,}", shown.stdout, re.MULTILINE))
+    found = frozenset(re.findall(r"^\W*([a-z][a-z-]*)\s{2,}", shown.stdout, re.MULTILINE))
     assert {"up", "controller"} <= found, shown.stdout
     return found
 

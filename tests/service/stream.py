@@ -19,6 +19,8 @@ from tests.service.conftest import World
 class Stream:
     """Submits and finishes jobs while the controller ticks; the paths are equal until told.
 
+    `both` lets legacy fail what the concurrent path fails.
+
     Args:
         world: The system; jobs are drawn by its routing rule.
         jobs_a_day: How many.
@@ -30,6 +32,7 @@ class Stream:
         self.jobs_a_day = jobs_a_day
         self.fail_legacy = self.fail_concurrent = 0.0
         self.slow_concurrent = 1.0
+        self.both = False
         self.tick_s = 1800.0
         self.name = NAME
         self.numbers = 0
@@ -80,12 +83,13 @@ class Stream:
         taken = self._rng.lognormvariate(0.0, 0.5)
         taken *= self.slow_concurrent if concurrent else 1.0
         failed = self._rng.random() < (self.fail_concurrent if concurrent else self.fail_legacy)
+        kept = failed and (not concurrent or self.both)
         at = now + timedelta(seconds=self._rng.random() * self.tick_s / 2)
         return {
             "job_id": job_id,
             "name": self.name,
             "key": job_id,
-            "state": JobState.FAILED if failed and not concurrent else JobState.COMMITTED,
+            "state": JobState.FAILED if kept else JobState.COMMITTED,
             "assigned_path": path,
             "path": JobPath.LEGACY if failed else path,
             "reason": reason if stage not in (Stage.LEGACY, Stage.SHADOW) else Reason.STAGE,

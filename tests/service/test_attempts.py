@@ -19,6 +19,7 @@ from rollout.service.attempt import (
     Failed,
     ToLegacy,
     Wait,
+    commit_waits_s,
     describe,
 )
 from tests.builders import NAME, filing
@@ -430,6 +431,16 @@ def test_a_failure_on_legacy_without_a_ledger_is_the_callers(world: World) -> No
     assert isinstance(world.deliver(pipeline, path=L), Failed)
 
 
+def test_jobs_come_back_to_a_ledger_at_moments_of_their_own() -> None:
+    """Each waits about as long as the others, the same each time, and not in step with them."""
+    for job_id in ("a", "b"):
+        pauses = list(commit_waits_s(job_id))
+        assert pauses == list(commit_waits_s(job_id))
+        for pause, nominal in zip(pauses, COMMIT_WAITS_S, strict=True):
+            assert 0.5 * nominal <= pause < 1.5 * nominal
+    assert list(commit_waits_s("a")) != list(commit_waits_s("b"))
+
+
 @pytest.mark.parametrize("effects", WORDS)
 @pytest.mark.parametrize("path", JobPath)
 def test_a_commit_waits_for_a_ledger_that_comes_back(
@@ -439,7 +450,7 @@ def test_a_commit_waits_for_a_ledger_that_comes_back(
     pipeline = world.declare(effects)
     world.line.cut("commit", times=3)
     assert world.deliver(pipeline, path=path) == Done([str(path), 7])
-    assert world.clock.slept_s == list(COMMIT_WAITS_S[:3])
+    assert world.clock.slept_s == list(commit_waits_s("job-1"))[:3]
     assert world.ran.count(str(path)) == 1
 
 
@@ -453,7 +464,7 @@ def test_a_commit_whose_ledger_stays_away_loses_nothing(
     world.runtime.tick.turn()  # a controller that was there all the time
     world.line.cut("commit")
     outcome = world.deliver(pipeline, path=path)
-    assert world.clock.slept_s == list(COMMIT_WAITS_S)
+    assert world.clock.slept_s == list(commit_waits_s("job-1"))
     assert "hook" not in world.ran
     if Effects(effects).needs_ledger or path is C:
         assert isinstance(outcome, Dropped)

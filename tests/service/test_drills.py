@@ -9,7 +9,7 @@ import pytest
 
 from rollout.core.claims import JobState
 from rollout.core.decision import JobPath
-from rollout.core.drill import Abort, Drill, Target
+from rollout.core.drill import Abort, Drill, Exercise, Target
 from rollout.core.drill_errors import DrillRefused
 from rollout.core.drill_score import Result, Score
 from rollout.core.errors import ControlStoreUnreachable, UnknownSubPipeline
@@ -88,7 +88,7 @@ def whats(world: World) -> list[str]:
 def at(world: World, seconds: float, act: Callable[[], Any], traffic: Traffic) -> None:
     """Do something once, so many seconds from now, while jobs go on."""
     due = world.clock.now() + timedelta(seconds=seconds)
-    done: list[datetime] = []
+    done: list[Any] = []
 
     def when(now: datetime) -> None:
         if now >= due and not done:
@@ -283,6 +283,8 @@ def test_a_planted_fault_is_not_replaced(world: World, traffic: Traffic) -> None
     with pytest.raises(DrillRefused, match="a fault is planted here"):
         world.runtime.drills(None).run(a_drill(), C)
     assert world.runtime.plans.planted(NAME) == other
+    assert journal(world)[-1].facts["result"] == "refused"
+    assert spans(world) == [(world.clock.now(), world.clock.now())]
 
 
 def test_an_unsafe_sub_pipeline_is_refused(world: World) -> None:
@@ -440,3 +442,62 @@ def test_an_absent_ledger_does_not_stop_the_watch(world: World, traffic: Traffic
     assert score.result is Result.HEALED
     assert whats(world)[:3] == ["declared", "steady", "fault on"]
     assert whats(world)[-1] == "ended"
+
+
+# The kill switch ---------------------------------------------------------------------------
+
+
+def a_kill_drill(**values: Any) -> Drill:
+    """The real switch, for five seconds."""
+    given = {"fault": Exercise.KILL_SWITCH, "duration_s": 5, "blast_radius_jobs": 10, **values}
+    return a_drill(**given)
+
+
+def test_the_kill_switch_is_thrown_timed_and_lifted(world: World, traffic: Traffic) -> None:
+    """Acknowledged, first start refused, last job handed back, rearmed, resumed."""
+    score = score_of(world, a_kill_drill())
+    assert score.result is Result.DONE
+    assert score.more["starts_after_the_kill"] == 0
+    assert score.more["acknowledged_s"] < 1
+    assert score.more["first_start_refused_s"] <= score.more["last_handed_back_s"] <= 6
+    assert 5 <= score.more["resumed_s"] <= 7
+    assert score.jobs_hurt > 10
+    assert (score.jobs_lost, score.effects_twice) == (0, 0)
+    assert [record.event for record in world.ledger.transitions(NAME, 2)] == [
+        Event.REARM,
+        Event.KILL,
+    ]
+    assert not world.ledger.control(NAME).killed
+    assert world.ledger.recoveries(NAME, NOW) == []
+    assert len(world.ledger.drilled_jobs(score.drill_id)) == score.jobs_hurt
+
+
+def test_a_kill_of_somebody_else_is_not_lifted(world: World, traffic: Traffic) -> None:
+    """A person who pulls the switch during the drill means it."""
+    at(world, 2, lambda: world.runtime.changes.kill(NAME, "ada", "fire"), traffic)
+    score = score_of(world, a_kill_drill(deadline_s=20))
+    assert score.result is Result.ABORTED
+    assert world.ledger.control(NAME).killed
+    assert "not rearmed" in whats(world)
+
+
+def test_the_switch_is_not_thrown_at_a_large_scope(world: World, traffic: Traffic) -> None:
+    """With more jobs on the path than the blast radius allows, nothing happens."""
+    traffic.stalled.add(C)
+    world.clock.advance(1)
+    with pytest.raises(DrillRefused, match="over its blast radius of 2"):
+        run(world, a_kill_drill(blast_radius_jobs=2))
+    assert not world.ledger.control(NAME).killed
+    assert journal(world)[-1].facts["result"] == "refused"
+
+
+def test_ctrl_c_lifts_the_drills_own_kill(world: World, traffic: Traffic) -> None:
+    """Whoever stops the drill does not leave everything on legacy."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    at(world, 2, interrupt, traffic)
+    with pytest.raises(KeyboardInterrupt):
+        run(world, a_kill_drill())
+    assert not world.ledger.control(NAME).killed

@@ -213,6 +213,15 @@ def test_a_cut_store_looks_like_an_absent_one(world: World) -> None:
     assert world.job("job-2").drill is None
 
 
+def test_the_way_back_is_walked_by_every_start(world: World) -> None:
+    """Starts go to legacy for the reason that a drill has; legacy is left alone."""
+    invoices = world.declare()
+    plan(world, Fault.WAY_BACK)
+    assert deliver(world, invoices) == ToLegacy(Reason.DRILL)
+    assert deliver(world, invoices, path=L) == Done(["legacy", 7])
+    assert world.ran == ["legacy", "hook"]
+
+
 def test_a_cut_ledger_looks_like_an_absent_one(world: World) -> None:
     """A concurrent start goes to legacy; a legacy start that needs the ledger waits, each time."""
     invoices = world.declare()

@@ -278,6 +278,15 @@ def test_a_large_result_travels_as_its_digest() -> None:
     assert huge.trouble is Trouble.TOO_LARGE
 
 
+def test_a_huge_result_is_not_even_written_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is weighed first, and looked at no further than the limit."""
+    bench = Bench()
+    written: list[Any] = []
+    monkeypatch.setattr(bench.paths, "to_text", written.append)
+    assert bench.offer(value=[0] * 1_000_000)
+    assert written == []
+
+
 @pytest.mark.parametrize("error", [RuntimeError("defect"), SystemExit(1)])
 def test_whatever_happens_ends_here(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also what nobody foresaw: the job it is about is done."""

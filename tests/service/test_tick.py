@@ -159,9 +159,7 @@ def test_a_long_queue_is_not_taken_for_a_lost_one(world: World) -> None:
     tick = world.runtime.tick
     for number in range(5):
         world.ledger.file([filing(f"job-{number}", at=world.clock.now())])
-        world.clock.advance(1)
-    assert tick.turn().resent_lost == 0
-    world.clock.advance(31)
+        world.clock.advance(40)
     world.queues.next_up = {C: "job-0"}
     assert tick.turn().unaccounted == {NAME: 0}
     world.queues.next_up = {C: "job-2"}
@@ -169,6 +167,21 @@ def test_a_long_queue_is_not_taken_for_a_lost_one(world: World) -> None:
     report = tick.turn()
     assert (report.resent_lost, report.unaccounted) == (1, {NAME: 1})
     assert world.queues.sent == ["job-1"]
+
+
+def test_messages_published_in_another_order_than_dated_are_not_lost(world: World) -> None:
+    """A kill dates a whole queue at once and publishes it while others submit."""
+    world.declare()
+    tick = world.runtime.tick
+    moved = world.clock.now()
+    world.ledger.file([filing(f"moved-{number}", L, at=moved) for number in range(5)])
+    world.clock.advance(20)
+    world.ledger.file([filing("between", L, at=world.clock.now())])
+    world.clock.advance(100)
+    world.queues.next_up = {L: "between"}  # and some of those that were moved behind it
+    assert tick.turn().unaccounted == {NAME: 0}
+    world.queues.next_up = {}
+    assert tick.turn().resent_lost == 6
 
 
 def test_one_lost_message_is_found_under_steady_traffic(world: World) -> None:
@@ -232,6 +245,46 @@ def test_an_outage_of_the_ledger_is_not_taken_for_dead_workers(world: World) -> 
     assert tick.turn().resent_silent == 0
     world.clock.advance(2)
     assert tick.turn().resent_silent == 1
+
+
+def test_a_stepped_clock_is_not_taken_for_dead_workers(world: World) -> None:
+    """By a clock that is ahead every running job looks silent; it has until it renews again."""
+    world.declare()
+    tick = world.runtime.tick
+    tick.turn()
+    world.ledger.file([filing()])
+    silent_after = timedelta(seconds=30)
+    world.ledger.claim(NAME, "job-1", C, Effects.COMMIT, "w", world.clock.now(), silent_after)
+    world.clock.advance(31)
+    world.ledger.renew(["job-1"], world.clock.now())
+    world.clock.step(3600)
+    assert tick.turn().resent_silent == 0
+    world.clock.advance(29)
+    assert tick.turn().resent_silent == 0
+    world.clock.advance(2)
+    assert tick.turn().resent_silent == 1
+
+
+@pytest.mark.parametrize("state", [JobState.ACCEPTED, JobState.STARTED])
+def test_a_job_dated_by_a_clock_ahead_is_found_when_it_is_lost(
+    world: World, state: JobState
+) -> None:
+    """Its producer or worker was an hour ahead; nobody waits until the others get there."""
+    world.declare()
+    tick = world.runtime.tick
+    tick.turn()
+    ahead = world.clock.now() + timedelta(hours=1)
+    world.ledger.file([filing(at=ahead)])
+    if state is JobState.STARTED:
+        world.ledger.claim(NAME, "job-1", C, Effects.COMMIT, "w", ahead, timedelta(seconds=30))
+    assert tick.turn().errors == []
+    world.clock.advance(29)
+    report = tick.turn()
+    assert (report.resent_lost, report.resent_silent) == (0, 0)
+    world.clock.advance(2)
+    report = tick.turn()
+    assert report.resent_lost + report.resent_silent == 1
+    assert world.queues.sent == ["job-1"]
 
 
 def test_a_job_whose_resending_failed_is_sent_by_a_later_turn(world: World) -> None:

@@ -55,6 +55,8 @@ class Traffic:
 
     def _tick(self) -> None:
         waiting, self._waiting = self._waiting, []
+        resent, self.world.queues.sent = self.world.queues.sent, []
+        waiting += [(job_id, JobPath.LEGACY, False) for job_id in resent]
         for job_id, path, drilled in waiting:
             if path in self.stalled:
                 self._waiting.append((job_id, path, drilled))

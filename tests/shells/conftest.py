@@ -18,9 +18,10 @@ from rollout.adapters.envelope import seal
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.migrate import migrate
 from rollout.cli.app import app
+from rollout.core.claims import Claim
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
-from rollout.ports import Filing
+from rollout.ports import Committed, Filing
 from rollout.wiring import Runtime, build
 
 NOBODY = "redis://127.0.0.1:1/0"
@@ -118,6 +119,17 @@ class House:
             now, silent = datetime.now(UTC), runtime.settings.silent_after
             path = JobPath.CONCURRENT
             runtime.ledger.claim(name, job_id, path, effects, "worker-1", now, silent)
+
+    def commit(self, job_id: str, name: str = "invoices") -> None:
+        """Let a worker claim the job and commit it on legacy."""
+        with self.services() as runtime:
+            now, silent = datetime.now(UTC), runtime.settings.silent_after
+            claim = runtime.ledger.claim(
+                name, job_id, JobPath.LEGACY, Effects.COMMIT, "worker-1", now, silent
+            )
+            assert isinstance(claim, Claim)
+            done = runtime.ledger.commit(claim, Effects.COMMIT, lambda connect: "null", now)
+            assert isinstance(done, Committed)
 
     def fail(self, job_id: str, error: str = "ValueError: no address") -> None:
         """Keep the job as failed."""

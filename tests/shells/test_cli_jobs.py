@@ -122,3 +122,18 @@ def test_kept_messages(house: House) -> None:
     assert "\x1b" not in shown
     (message,) = house.json("messages")["messages"]
     assert message["body"] == "\x00\x1b[2J"
+
+
+def test_prune_deletes_old_successes_only(house: House) -> None:
+    """Whatever has no outcome, or failed, is kept; so is what the controller has not counted."""
+    done, failed, waiting = house.submit(), house.submit(), house.submit()
+    house.commit(done)
+    house.fail(failed, "ValueError: x")
+    assert house.json("prune", "--days", "0")["pruned"] == 0
+    with house.services() as runtime:
+        runtime.ledger.fold(100)
+    assert "0 committed jobs deleted" in house.run("prune").stdout  # keep_days
+    assert "1 committed jobs deleted" in house.run("prune", "--days", "0").stdout
+    assert house.run("job", done).exit_code == 1
+    assert house.json("job", failed)["state"] == "failed"
+    assert house.json("job", waiting)["state"] == "accepted"

@@ -209,3 +209,13 @@ def test_unknown_decision(house: House, command: str) -> None:
     result = house.run(command, "77")
     assert result.exit_code == 1
     assert "`rollout history NAME` lists decisions" in result.stderr
+
+
+def test_replay_names_a_tampered_number(judged: House) -> None:
+    """A number of the stored answer that was rewritten is named with both values."""
+    answer = judged.json("decision", "1")["answer"]
+    answer["findings"][0]["n_concurrent"] += 7
+    tamper(judged, "answer", json.dumps(answer))
+    result = judged.run("replay", "1")
+    assert result.exit_code == 5
+    assert "findings[0].n_concurrent  7 -> 0" in result.stdout

@@ -1,7 +1,7 @@
 """The controller's side of the broker: stored envelopes are published as they are."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,9 +13,23 @@ from rollout.adapters.celery.marks import HEADER, Marks, queue_of, read_marks
 from rollout.adapters.envelope import from_json
 from rollout.core.decision import JobPath
 from rollout.core.errors import BrokerUnreachable
-from rollout.ports import Handed, Held
+from rollout.ports import Clock, Handed, Held
 
 CONNECT_TIMEOUT_S = 3
+_PATIENCE = {
+    "socket_connect_timeout": CONNECT_TIMEOUT_S,
+    "socket_timeout": CONNECT_TIMEOUT_S,
+    "max_retries": 0,
+}
+"""Over the app's own transport options: the controller and the command line wait no longer."""
+HANDS_S = 600.0
+"""A message that a worker took this long ago and has not started is not counted as in its hands.
+
+On Redis what a killed worker had fetched comes back only after the visibility timeout, an hour by
+default, and after another five minutes when kombu's own lock was in a dead process's hands. Ten
+minutes are far beyond an ordinary wait behind the jobs that were fetched before; a worker that
+does wait longer finds its message moved to legacy, which costs a message and no second commit.
+"""
 UNACKED_MAX = 20_000
 """Messages in workers' hands that are still looked at one by one; past that they are counted."""
 
@@ -27,8 +41,17 @@ class KombuQueues:
     kept one would have to survive restarts of the broker.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        options: Mapping[str, Any] | None = None,
+        hands_s: float = HANDS_S,
+    ) -> None:
         self._url = url
+        self._clock = clock
+        self._options = {**(options or {}), **_PATIENCE}
+        self._hands_s = hands_s
 
     @property
     def url(self) -> str:
@@ -56,9 +79,18 @@ class KombuQueues:
             next_up = {path: _next_up(channel, queue_of(name, path)) for path in JobPath}
             if channel.client.hlen(channel.unacked_key) > UNACKED_MAX:
                 return Held(None, {}, waiting)
-            values = channel.client.hvals(channel.unacked_key)
-            by_workers = frozenset(filter(None, map(_id_of_unacked, values)))
-            return Held(by_workers, next_up, waiting)
+            return Held(frozenset(self._in_hands(channel)), next_up, waiting)
+
+    def _in_hands(self, channel: Any) -> Iterator[str]:
+        """Job ids of messages that workers took lately; kombu dates them by the wall clock."""
+        since = self._clock.now().timestamp() - self._hands_s
+        tags = channel.client.zrange(channel.unacked_index_key, since, "+inf", byscore=True)
+        pipe = channel.client.pipeline(transaction=False)
+        for tag in tags:
+            pipe.hget(channel.unacked_key, tag)
+        for text in pipe.execute():
+            if text is not None and (job_id := _id_of_unacked(text)):
+                yield job_id
 
     def ping(self) -> None:
         """Ask the broker for an answer. Raises BrokerUnreachable."""
@@ -67,14 +99,9 @@ class KombuQueues:
 
     @contextmanager
     def _channel(self) -> Iterator[Any]:
-        options = {
-            "socket_connect_timeout": CONNECT_TIMEOUT_S,
-            "socket_timeout": CONNECT_TIMEOUT_S,
-            "max_retries": 0,
-        }
         try:
             with Connection(
-                self._url, connect_timeout=CONNECT_TIMEOUT_S, transport_options=options
+                self._url, connect_timeout=CONNECT_TIMEOUT_S, transport_options=self._options
             ) as connection:
                 connection.ensure_connection(max_retries=1, timeout=CONNECT_TIMEOUT_S)
                 yield connection.default_channel
@@ -112,7 +139,9 @@ def _publish(producer: Producer, job: Handed) -> None:
 def _next_up(channel: Any, queue: str) -> str | None:
     """Job id of the message that the next worker gets; None when the queue is empty."""
     for priority in channel.priority_steps:
-        text = channel.client.lindex(channel._q_for_pri(queue, priority), -1)
+        # kombu puts the app's key prefix before the keys of the commands it uses; not of this one.
+        key = f"{channel.global_keyprefix}{channel._q_for_pri(queue, priority)}"
+        text = channel.client.lindex(key, -1)
         if text is not None:
             return _id_of(json.loads(text)) or ""
     return None

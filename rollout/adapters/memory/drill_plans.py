@@ -69,10 +69,10 @@ class MemoryDrillPlans(ABC):
         return True
 
     def reserve(self, resource: str, owner: str, ttl: timedelta) -> str | None:
-        """Have a resource for one drill, for at most `ttl`; the owner that has it already."""
+        """Have a resource for one drill, for `ttl` from now on; another owner that has it."""
         self._must_answer()
         holder, until = self._leases.get(resource, ("", self.clock.now()))
-        if holder and self.clock.now() < until:
+        if holder not in ("", owner) and self.clock.now() < until:
             return holder
         self._leases[resource] = owner, self.clock.now() + ttl
         return None

@@ -4,12 +4,12 @@ from datetime import datetime
 
 from sqlalchemy import case, func, select, text
 
-from rollout.adapters.sql.control_rows import ALL
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.tables import job, sub_pipeline
 from rollout.core.claims import JobState
 from rollout.core.decision import JobPath
 from rollout.core.effects import Effects
+from rollout.core.stages import ALL
 from rollout.ports import Arrived
 
 _LEGACY_JOBS = func.sum(case((job.c.assigned_path == str(JobPath.LEGACY), 1), else_=0))

@@ -14,11 +14,8 @@ from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.tables import sub_pipeline, transition
 from rollout.core.effects import Effects
 from rollout.core.errors import IllegalTransition, NotShadowable, UnknownSubPipeline
-from rollout.core.stages import ControlState, Event, Stage, apply
+from rollout.core.stages import ALL, ControlState, Event, Stage, apply
 from rollout.ports import Kill, TransitionRecord
-
-ALL = "*"
-"""Name of the row that holds the latch of `kill --all`; no sub-pipeline may be called so."""
 
 _STATE_FIELDS = tuple(field.name for field in fields(ControlState))
 _STATE_COLUMNS = tuple(sub_pipeline.c[name] for name in _STATE_FIELDS)

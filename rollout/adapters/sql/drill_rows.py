@@ -3,10 +3,10 @@
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, func, insert, or_, select, text, union_all, update
+from sqlalchemy import RowMapping, and_, func, insert, or_, select, text, union_all, update
 
 from rollout.adapters.sql.control_rows import effects_of
 from rollout.adapters.sql.database import Database
@@ -16,10 +16,10 @@ from rollout.adapters.sql.pilot_tables import drill_span
 from rollout.adapters.sql.tables import job
 from rollout.core.claims import JobRecord, JobState
 from rollout.core.decision import JobPath, Reason
+from rollout.core.drill_score import FROM_OUTSIDE
 from rollout.core.effects import Effects
 from rollout.core.errors import UnknownSubPipeline
 from rollout.core.excursion import PathSample
-from rollout.core.fault import Fault
 from rollout.core.way import step
 from rollout.drill_ports import DrillEvent
 
@@ -45,7 +45,7 @@ class DrillRows:
 
     # What a worker does ------------------------------------------------------------------
 
-    def mark_drilled(self, job_id: str, drill_id: str, fault: Fault, now: datetime) -> bool:
+    def mark_drilled(self, job_id: str, drill_id: str, fault: str, now: datetime) -> bool:
         """Note that a drill hurts this job; False when it is not filed, or was hurt before."""
         line = step(now, "drilled", drill=drill_id, fault=fault)
         with self._db.write() as connection:
@@ -89,6 +89,36 @@ class DrillRows:
     def drilled_jobs(self, drill_id: str) -> list[JobRecord]:
         """Read the jobs that a drill hurt, with their ways, without their envelopes."""
         query = select(*_RECORDED).where(job.c.drill == drill_id).order_by(job.c.accepted_at)
+        with self._db.read() as connection:
+            return [record_of(row) for row in connection.execute(query).mappings()]
+
+    def mark_victims(
+        self, name: str, path: JobPath, drill_id: str, since: datetime, now: datetime
+    ) -> int:
+        """Mark jobs that a path has failed since then, and that no worker marked; how many."""
+        line = step(now, "drilled", drill=drill_id, fault=FROM_OUTSIDE)
+        moved = and_(job.c.moved_reason.is_not(None), job.c.sent_at >= since)
+        failed = and_(job.c.state == JobState.FAILED, job.c.finished_at >= since)
+        with self._db.write() as connection:
+            return connection.execute(
+                update(job)
+                .where(
+                    job.c.name == name,
+                    job.c.assigned_path == path,
+                    job.c.accepted_at >= since - timedelta(hours=1),
+                    job.c.drill.is_(None),
+                    or_(moved, failed),
+                )
+                .values(drill=drill_id, way=job.c.way + line)
+            ).rowcount
+
+    def jobs_since(self, name: str, since: datetime) -> list[JobRecord]:
+        """Read the jobs admitted since an hour before then, without their envelopes."""
+        query = (
+            select(*_RECORDED)
+            .where(job.c.name == name, job.c.accepted_at >= since - timedelta(hours=1))
+            .order_by(job.c.accepted_at)
+        )
         with self._db.read() as connection:
             return [record_of(row) for row in connection.execute(query).mappings()]
 

@@ -1,5 +1,6 @@
 """The ledger on one database: control rows, jobs, the controller's view of them, trials."""
 
+from rollout.adapters.sql.ahead_rows import AheadRows
 from rollout.adapters.sql.arrival_rows import ArrivalRows
 from rollout.adapters.sql.control_rows import ControlRows
 from rollout.adapters.sql.database import Database
@@ -12,8 +13,9 @@ from rollout.adapters.sql.sweep_rows import SweepRows
 
 
 class SqlLedger(
-    ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows, SampleRows, DrillRows, ShadowRows
-):
+    ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows, SampleRows, DrillRows, ShadowRows,
+    AheadRows,
+):  # fmt: skip
     """`ports.Ledger`, its other roles, and `drill_ports.DrillLedger` on either database.
 
     Args:
@@ -24,6 +26,7 @@ class SqlLedger(
         ControlRows.__init__(self, database)
         JobRows.__init__(self, database)
         SweepRows.__init__(self, database)
+        AheadRows.__init__(self, database)
         PilotRows.__init__(self, database)
         ArrivalRows.__init__(self, database)
         SampleRows.__init__(self, database)

@@ -3,16 +3,20 @@
 Drills come in pairs: one fault, injected back to back on both paths, in random order. Under H0 a
 log ratio is as likely to be positive as negative, so flipping signs gives an exact test.
 
-Source: Fisher's sign-flip test, as in `scipy.stats.permutation_test`; evidence method, section 6.
+It is worked out here and not by `scipy.stats.permutation_test`, which a test holds it to: scipy
+takes 20 to 80 ms for 13 pairs, and each decision of the controller asks some twenty times.
+
+Source: Fisher's sign-flip test; evidence method, section 6.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from math import exp, isfinite, log
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rollout.core.evidence.detectable import smallest
 from rollout.core.evidence.drill_pair import DrillPair
@@ -25,10 +29,8 @@ PAIRS_MIN = 6
 P_LIMIT = 0.025
 """A p-value at or under this passes, per look."""
 
-RESAMPLES_MAX = 2**14 - 1
-"""Up to 13 pairs every flip is tried, so the test is exact; beyond, the latest 13 pairs count."""
-
 PAIRS_EXACT_MAX = 13
+"""Up to 13 pairs every flip is tried, so the test is exact; beyond, the latest 13 pairs count."""
 
 RATIO_MAX = 100.0
 """Ratios of recovery times are looked for up to this."""
@@ -52,23 +54,18 @@ def sign_flip(differences: Sequence[float]) -> float:
             list(differences),
             "leave out pairs that were not measured",
         )
-    from scipy.stats import permutation_test  # a second to load, and most questions need none
+    seen = np.asarray(differences, dtype=float)
+    sums = _flips(seen.size) @ seen
+    # A sum that only rounding keeps apart from the one seen is as large as it.
+    tie = 100 * np.finfo(float).eps * np.abs(seen).sum()
+    return float(np.mean(sums <= seen.sum() + tie))
 
-    if len(differences) == 1:  # scipy needs two samples; one pair has two flips
-        return 0.5 if differences[0] < 0 else 1.0
 
-    def mean(sample: Any, axis: int) -> Any:
-        return np.mean(sample, axis=axis)
-
-    tested = permutation_test(
-        (np.asarray(differences, dtype=float),),
-        mean,
-        permutation_type="samples",
-        alternative="less",
-        n_resamples=RESAMPLES_MAX,
-        vectorized=True,
-    )
-    return float(tested.pvalue)
+@cache
+def _flips(count: int) -> npt.NDArray[np.float64]:
+    """Every row of `count` signs."""
+    bits = np.arange(2**count)[:, np.newaxis] >> np.arange(count)
+    return np.where(bits & 1, -1.0, 1.0)
 
 
 def finding(pairs: Sequence[DrillPair], ratio: float) -> Finding:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import permutation_test
 
 from rollout.core.evidence.drill_pair import DrillPair
 from rollout.core.evidence.errors import BadDuration, BadRate
@@ -37,6 +39,21 @@ def test_p_value_counts_every_flip(differences: list[float]) -> None:
     ]
     share = sum(total <= sum(differences) + 1e-9 for total in sums) / len(sums)
     assert sign_flip(differences) == pytest.approx(share)
+
+
+@settings(max_examples=10)
+@given(st.lists(st.integers(-200, 200), min_size=2, max_size=8))
+def test_p_value_is_scipys(sixtyfourths: list[int]) -> None:
+    """The library's exact test gives the same, ties included (these sums have no rounding)."""
+    differences = [number / 64 for number in sixtyfourths]
+    tested = permutation_test(
+        (np.asarray(differences),),
+        np.mean,
+        permutation_type="samples",
+        alternative="less",
+        vectorized=True,
+    )
+    assert sign_flip(differences) == pytest.approx(float(tested.pvalue))
 
 
 def test_six_faster_drills_pass_and_five_do_not() -> None:

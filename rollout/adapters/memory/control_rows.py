@@ -1,0 +1,160 @@
+"""Control rows, the fence and the log of changes, in memory.
+
+The fence is the lock of the rows: a claim and the last act of a commit hold it, and so does a kill.
+A commit hook runs before, without it, so a kill waits for no hook.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from rollout.adapters.memory.rows import Rows
+from rollout.core.effects import Effects
+from rollout.core.errors import IllegalTransition
+from rollout.core.stages import ALL, ControlState, Event, apply
+from rollout.ports import Kill, TransitionRecord
+
+
+class ControlRows:
+    """The half of the ledger that holds what people and the controller decided."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    @property
+    def url(self) -> str:
+        """Address, for messages."""
+        return self._rows.url
+
+    def ensure(self, name: str, effects: Effects, holdback_bp: int, now: datetime) -> ControlState:
+        """Create the control row of a declared sub-pipeline, killed when all are.
+
+        A row that is there keeps its holdback; its effects follow the declaration.
+        """
+        with self._rows as rows:
+            rows.effects[name] = effects
+            if name not in rows.states:
+                state = ControlState(name, holdback_bp=holdback_bp, salt=name, revision=1)
+                if rows.latch.killed:
+                    state = replace(
+                        state, killed=True, fence_revision=1, kill_id=rows.latch.kill_id
+                    )
+                rows.states[name] = state
+            return rows.states[name]
+
+    def control(self, name: str) -> ControlState:
+        """Read one control row. Raises UnknownSubPipeline."""
+        with self._rows as rows:
+            return rows.known(name)
+
+    def controls(self) -> list[ControlState]:
+        """Read all control rows, by name."""
+        with self._rows as rows:
+            return [rows.states[name] for name in sorted(rows.states)]
+
+    def all_latch(self) -> ControlState:
+        """The row of `kill --all`; its name is '*'."""
+        with self._rows as rows:
+            return rows.latch
+
+    def change(
+        self,
+        name: str,
+        event: Event,
+        actor: str,
+        reason: str,
+        now: datetime,
+        *,
+        scope_bp: int | None = None,
+        seen_revision: int | None = None,
+    ) -> ControlState:
+        """Apply an event of the stage table and log it, in one transaction."""
+        # Without a kill id these would not hold what they say.
+        assert event not in (Event.KILL, Event.REARM), "kill and rearm have methods of their own"
+        with self._rows as rows:
+            before = rows.known(name)
+            after = apply(before, event, scope_bp=scope_bp, seen_revision=seen_revision)
+            record_change(rows, before, after, event, actor, reason, now)
+        return after
+
+    def kill(self, kill: Kill) -> list[ControlState]:
+        """Latch the kill and move the fence; see `ports.Ledger.kill`."""
+        with self._rows as rows:
+            if kill.name is not None:
+                return [_kill_one(rows, rows.known(kill.name), kill)]
+            states = [rows.states[name] for name in sorted(rows.states)]
+            # A kill of one sub-pipeline keeps its own id, and outlives the rearm of all.
+            covered = [state for state in states if state.kill_id in (None, rows.latch.kill_id)]
+            killed = [_kill_one(rows, state, kill) for state in [rows.latch, *covered]]
+            return killed + [state for state in states if state not in covered]
+
+    def rearm(
+        self,
+        name: str | None,
+        actor: str,
+        reason: str,
+        now: datetime,
+        *,
+        seen_revision: int | None = None,
+    ) -> list[ControlState]:
+        """Lift a latch; that of `kill --all` also on every sub-pipeline it killed."""
+        with self._rows as rows:
+            latch = rows.latch
+            if name is None:
+                if not latch.killed:
+                    hint = "rearm one: `rollout rearm NAME`"
+                    raise IllegalTransition(ALL, Event.REARM, "while it is not killed", hint)
+                states = [rows.states[name] for name in sorted(rows.states)]
+                held = [latch, *(state for state in states if state.kill_id == latch.kill_id)]
+                return [_rearm_one(rows, state, actor, reason, now) for state in held]
+            if latch.killed:
+                raise IllegalTransition(
+                    name, Event.REARM, "while `kill --all` is latched", "use `rollout rearm --all`"
+                )
+            return [_rearm_one(rows, rows.known(name), actor, reason, now, seen_revision)]
+
+    def transitions(self, name: str, limit: int) -> list[TransitionRecord]:
+        """Read the log, newest first. Raises UnknownSubPipeline."""
+        with self._rows as rows:
+            if name != ALL:
+                rows.known(name)
+            return rows.log[name][::-1][:limit]
+
+
+def _kill_one(rows: Rows, before: ControlState, kill: Kill) -> ControlState:
+    if kill.kill_id in (before.kill_id, before.lifted_kill_id):
+        return before  # delivered again, or a late copy of one that was lifted
+    after = apply(before, Event.KILL, kill_id=kill.kill_id)
+    record_change(rows, before, after, Event.KILL, kill.actor, kill.reason, kill.at)
+    return after
+
+
+def _rearm_one(
+    rows: Rows,
+    before: ControlState,
+    actor: str,
+    reason: str,
+    now: datetime,
+    seen_revision: int | None = None,
+) -> ControlState:
+    after = apply(before, Event.REARM, seen_revision=seen_revision)
+    record_change(rows, before, after, Event.REARM, actor, reason, now)
+    return after
+
+
+def record_change(
+    rows: Rows,
+    before: ControlState,
+    after: ControlState,
+    event: Event,
+    actor: str,
+    reason: str,
+    now: datetime,
+) -> None:
+    """Write a control state and its line in the log."""
+    if before.name == ALL:
+        rows.latch = after
+    else:
+        rows.states[before.name] = after
+    rows.log[before.name].append(
+        TransitionRecord(before.name, now, event, actor, reason, before, after)
+    )

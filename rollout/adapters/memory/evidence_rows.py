@@ -1,0 +1,237 @@
+"""Evidence in memory: jobs by the window and the hour of their admission, and the fold into them.
+
+What a job says is `core.pilot.outcome.outcome_of`, which the SQL ledger repeats in SQL.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from rollout.adapters.memory.rows import Rows
+from rollout.core.claims import JobRecord, JobState
+from rollout.core.decision import JobPath
+from rollout.core.effects import Effects
+from rollout.core.pilot.fold import Finished, Frame, Sum, fold_finished
+from rollout.core.pilot.outcome import DRAWN, Outcome, outcome_of
+from rollout.core.pilot.profile import LegacyProfile
+from rollout.core.pilot.trial import Trial, edge_us
+from rollout.ports import Arrived, HourRow, KeySpread, OpenSlow, WindowRow
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_JUDGED = (Outcome.GOOD, Outcome.FAILED)
+
+
+class EvidenceRows:
+    """The part of the ledger that trials read their jobs from."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def windows(self, now: datetime, limit: int) -> list[WindowRow]:
+        """Read windows of admission that are old enough and not yet in a trial, oldest first."""
+        with self._rows as rows:
+            found = [
+                one
+                for trial in rows.trials.values()
+                if trial.on_trial
+                for one in _windows_of(rows, trial, now)
+            ]
+        found.sort(key=lambda one: (one.begin, one.name, one.path))
+        return found[:limit]
+
+    def hours(self, name: str, step: int) -> list[HourRow]:
+        """Read the totals of a step."""
+        with self._rows as rows:
+            mine = [(key, total) for key, total in rows.hours.items() if key[:2] == (name, step)]
+        return [
+            HourRow(
+                hour,
+                path,
+                total.jobs,
+                total.failed,
+                total.both_failed,
+                total.unjudged,
+                total.slow_median,
+                total.slow_tail,
+            )
+            for (_, _, hour, path), total in sorted(mine, key=lambda item: item[0])
+        ]
+
+    def open_slow(self, trial: Trial, now: datetime) -> list[OpenSlow]:
+        """Count unfinished jobs of the trial's step that are slow already, as its totals do."""
+        found = trial.thresholds
+        if found is None:
+            return []
+        shifts = {
+            JobPath.LEGACY: (0, 0),
+            JobPath.CONCURRENT: (trial.median_shift, trial.tail_shift),
+        }
+        counts: dict[JobPath, list[int]] = {}
+        with self._rows as rows:
+            for job in rows.open_jobs(trial.name):
+                if (
+                    job.accepted_at >= trial.began_at
+                    and job.revision >= trial.step_revision
+                    and job.reason in DRAWN
+                    and not _in_drill(rows, job)
+                    and outcome_so_far(job) in _JUDGED
+                ):
+                    median, tail = shifts[job.assigned_path]
+                    age_us = (now - job.accepted_at) // _MICROSECOND
+                    slow = counts.setdefault(job.assigned_path, [0, 0])
+                    slow[0] += age_us > edge_us(found.median + median)
+                    slow[1] += age_us > edge_us(found.tail + tail)
+        return [OpenSlow(path, *slow) for path, slow in counts.items()]
+
+    def key_spread(self, name: str, limit: int) -> KeySpread:
+        """Measure how the newest `limit` jobs spread over keys."""
+        with self._rows as rows:
+            groups = Counter(job.key for job in rows.newest(name, limit))
+        jobs = sum(groups.values())
+        squares = sum(size * size for size in groups.values())
+        return KeySpread(jobs, len(groups), squares / jobs if jobs else 1.0)
+
+    def routed_since(self, name: str, since: datetime) -> dict[JobPath, int]:
+        """Count jobs admitted since then by the path that routing chose."""
+        with self._rows as rows:
+            admitted = rows.admitted_from(name, since)
+        return dict(Counter(job.assigned_path for job in admitted if job.accepted_at > since))
+
+    def arrivals(self, since: datetime) -> list[Arrived]:
+        """Count the jobs of each sub-pipeline that have finished since then, by name."""
+        found: dict[str, Arrived] = {}
+        with self._rows as rows:
+            for job in rows.jobs.values():
+                if job.finished_at is None or job.finished_at < since:
+                    continue
+                legacy = int(job.assigned_path is JobPath.LEGACY)
+                failed = legacy if job.state is JobState.FAILED else 0
+                one = Arrived(job.name, 1, legacy, failed, job.finished_at)
+                found[job.name] = found[job.name].and_also(one) if job.name in found else one
+        return [found[name] for name in sorted(found)]
+
+    def declared_effects(self) -> dict[str, Effects]:
+        """Effects of every declared sub-pipeline, by name."""
+        with self._rows as rows:
+            return dict(rows.effects)
+
+
+def fold_into_trials(rows: Rows, jobs: Sequence[JobRecord]) -> None:
+    """Add finished jobs to totals and profiles, in the transaction that marks them folded."""
+    frames = {job.name: _frame(rows.trials[job.name]) for job in jobs if job.name in rows.trials}
+    spans = {
+        name: [(span.began_at, span.ended_at) for span in spans]
+        for name, spans in rows.spans.items()
+    }
+    folded = fold_finished(map(_finished, jobs), frames, spans)
+    for name, finished in folded.profiles.items():
+        rows.profiles[name] = rows.profiles.get(name, LegacyProfile()).add(finished)
+    for key, gained in folded.hours.items():
+        total = rows.hours.setdefault(key, Sum())
+        for column in Sum.__slots__:
+            setattr(total, column, getattr(total, column) + getattr(gained, column))
+
+
+def _frame(trial: Trial) -> Frame:
+    return Frame(
+        trial.step,
+        trial.step_revision,
+        trial.began_at,
+        trial.hour_s,
+        trial.median_shift,
+        trial.tail_shift,
+        trial.thresholds,
+        trial.on_trial,
+    )
+
+
+def _finished(job: JobRecord) -> Finished:
+    assert job.finished_at is not None, "only finished jobs are folded"
+    return Finished(
+        job.name,
+        job.assigned_path,
+        job.path,
+        job.state,
+        job.reason,
+        job.revision,
+        job.fallback_reason,
+        job.moved_reason,
+        job.drill,
+        job.accepted_at,
+        job.started_at,
+        job.finished_at,
+    )
+
+
+def outcome_so_far(job: JobRecord) -> Outcome:
+    """What a job says of its path by now."""
+    backwards = job.finished_at is not None and job.finished_at < job.accepted_at
+    return outcome_of(
+        job.assigned_path,
+        job.path,
+        job.state,
+        job.fallback_reason,
+        job.moved_reason,
+        backwards=backwards,
+    )
+
+
+def _in_drill(rows: Rows, job: JobRecord) -> bool:
+    return job.drill is not None or any(
+        span.began_at <= job.accepted_at <= span.ended_at for span in rows.spans[job.name]
+    )
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def _windows_of(rows: Rows, trial: Trial, now: datetime) -> Iterable[WindowRow]:
+    length = round(trial.window_s * 1_000_000)
+    settle = round(trial.settle_s() * 1_000_000)
+    ripe = (_microseconds(now) - settle) // length * length
+    groups: defaultdict[tuple[int, JobPath], list[JobRecord]] = defaultdict(list)
+    for job in rows.admitted_from(trial.name, trial.scored_to):
+        at = _microseconds(job.accepted_at)
+        if at >= ripe:
+            break
+        belongs = job.revision >= trial.step_revision and job.reason in DRAWN
+        if belongs and not _in_drill(rows, job):
+            groups[(at // length, job.assigned_path)].append(job)
+    for (number, path), jobs in groups.items():
+        yield _window(trial, path, number * length, length, jobs, now)
+
+
+def _window(
+    trial: Trial,
+    path: JobPath,
+    begin: int,
+    length: int,
+    jobs: Sequence[JobRecord],
+    now: datetime,
+) -> WindowRow:
+    outcomes = [outcome_so_far(job) for job in jobs]
+    counted = Counter(outcomes)
+    slow = [0, 0]
+    edges = trial.edges_us()
+    if edges is not None:
+        limits = edges[:2] if path is JobPath.LEGACY else edges[2:]
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if outcome in _JUDGED:
+                taken = ((job.finished_at or now) - job.accepted_at) // _MICROSECOND
+                slow[0] += taken > limits[0]
+                slow[1] += taken > limits[1]
+    return WindowRow(
+        trial.name,
+        path,
+        _EPOCH + begin * _MICROSECOND,
+        _EPOCH + (begin + length) * _MICROSECOND,
+        len(jobs),
+        counted[Outcome.GOOD] + counted[Outcome.FAILED],
+        counted[Outcome.FAILED],
+        counted[Outcome.BOTH_FAILED],
+        counted[Outcome.UNJUDGED],
+        slow[0],
+        slow[1],
+    )

@@ -1,0 +1,216 @@
+"""The controller's trials in memory: lease, builds, trials, decisions, recoveries."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from rollout.adapters.memory.control_rows import record_change
+from rollout.adapters.memory.rows import Lease, Rows
+from rollout.core.claims import JobState
+from rollout.core.decision import JobPath
+from rollout.core.errors import LeaseLost, UnknownDecision
+from rollout.core.excursion import Watch
+from rollout.core.pilot.profile import LegacyProfile
+from rollout.core.pilot.trial import Trial
+from rollout.core.stages import ControlState, apply
+from rollout.ports import DecisionRecord, NewDecision, Recovery, TrialRow
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class PilotRows:
+    """The part of the ledger that remembers trials."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    # Leadership --------------------------------------------------------------------------
+
+    def take_lease(self, owner: str, now: datetime, ttl: timedelta) -> int | None:
+        """Lead, or go on leading, for `ttl`; None for a standby."""
+        with self._rows as rows:
+            held = rows.lease
+            if held is None:
+                token = 1
+            elif held.owner == owner:
+                token = held.token
+            elif held.until > now:
+                return None
+            else:
+                token = held.token + 1
+            rows.lease = Lease(owner, token, now + ttl)
+            return token
+
+    def drop_lease(self, token: int) -> None:
+        """Stop leading, so that a standby need not wait."""
+        with self._rows as rows:
+            if rows.lease is not None and rows.lease.token == token:
+                rows.lease = Lease("", token, _NEVER)
+
+    def leader(self) -> tuple[str, datetime] | None:
+        """Who leads and until when; None when nobody ever did."""
+        with self._rows as rows:
+            return None if rows.lease is None else (rows.lease.owner, rows.lease.until)
+
+    # Builds ------------------------------------------------------------------------------
+
+    def announce(self, name: str, path: JobPath, build: str) -> None:
+        """Say which build of a path the workers run now."""
+        with self._rows as rows:
+            if name in rows.states:
+                rows.builds[(name, path)] = build[:100]
+
+    def builds(self) -> dict[str, tuple[str | None, str | None]]:
+        """Builds of the legacy and the concurrent path, by sub-pipeline."""
+        with self._rows as rows:
+            return {
+                name: (
+                    rows.builds.get((name, JobPath.LEGACY)),
+                    rows.builds.get((name, JobPath.CONCURRENT)),
+                )
+                for name in rows.states
+            }
+
+    # Trials ------------------------------------------------------------------------------
+
+    def trial_rows(self) -> list[TrialRow]:
+        """Read every trial, as a database would give it back."""
+        with self._rows as rows:
+            trials = list(rows.trials.values())
+        return [
+            TrialRow(
+                {
+                    "name": one.name,
+                    "version": one.version,
+                    "step": one.step,
+                    "step_revision": one.step_revision,
+                    "began_at": one.began_at,
+                    "scored_to": one.scored_to,
+                },
+                json.loads(json.dumps(one.payload())),
+            )
+            for one in trials
+        ]
+
+    def profiles(self) -> dict[str, LegacyProfile]:
+        """Read what legacy showed, by sub-pipeline."""
+        with self._rows as rows:
+            return dict(rows.profiles)
+
+    def pass_time(self, now: datetime, days_s: Mapping[str, float]) -> dict[str, LegacyProfile]:
+        """Close days and spans that are over, and note what runs on legacy."""
+        with self._rows as rows:
+            for name, day_s in days_s.items():
+                running = sum(
+                    job.state is JobState.STARTED and job.path is JobPath.LEGACY
+                    for job in rows.open_jobs(name)
+                )
+                held = rows.profiles.get(name, LegacyProfile())
+                rows.profiles[name] = held.pass_time(now, day_s, running)
+            return {name: rows.profiles[name] for name in days_s}
+
+    def save_trials(self, token: int, trials: Sequence[Trial]) -> None:
+        """Write trials and raise their versions, in one transaction."""
+        if not trials:
+            return
+        with self._rows as rows:
+            for trial in trials:
+                _must_hold(rows, token, trial)
+            for trial in trials:
+                rows.trials[trial.name] = replace(trial, version=trial.version + 1)
+
+    # Decisions ---------------------------------------------------------------------------
+
+    def decide(self, token: int, decision: NewDecision, trial: Trial) -> ControlState | None:
+        """Record a decision, carry out its event and write the trial, in one transaction."""
+        with self._rows as rows:
+            _must_lead(rows, token)
+            before = rows.known(decision.name)
+            if (decision.name, decision.window) in rows.decided:
+                return None
+            _must_hold(rows, token, trial)
+            after = before
+            if decision.event is not None:
+                after = apply(
+                    before,
+                    decision.event,
+                    scope_bp=decision.to_bp,
+                    seen_revision=decision.seen_revision,
+                )
+            rows.decided.add((decision.name, decision.window))
+            rows.decisions.append(_recorded(len(rows.decisions) + 1, decision, before.revision))
+            rows.trials[trial.name] = replace(trial, version=trial.version + 1)
+            if decision.event is not None:
+                said, at = decision.sentence, decision.at
+                record_change(rows, before, after, decision.event, "controller", said, at)
+            return after
+
+    def decisions(self, name: str | None, limit: int) -> list[DecisionRecord]:
+        """Read the log of decisions, newest first."""
+        with self._rows as rows:
+            return [one for one in reversed(rows.decisions) if name in (None, one.name)][:limit]
+
+    def decision(self, decision_id: int) -> DecisionRecord:
+        """Read one decision. Raises UnknownDecision."""
+        with self._rows as rows:
+            if not 0 < decision_id <= len(rows.decisions):
+                raise UnknownDecision(decision_id)
+            return rows.decisions[decision_id - 1]
+
+    # Recoveries --------------------------------------------------------------------------
+
+    def watches(self) -> dict[tuple[str, JobPath], Watch]:
+        """Read what is known of each path."""
+        with self._rows as rows:
+            return dict(rows.watches)
+
+    def save_watches(
+        self,
+        token: int,
+        watches: Mapping[tuple[str, JobPath], Watch],
+        recoveries: Sequence[Recovery],
+    ) -> None:
+        """Write watches and the incidents that have ended, in one transaction."""
+        with self._rows as rows:
+            _must_lead(rows, token)
+            rows.watches |= watches
+            rows.recoveries += recoveries
+
+    def add_recovery(self, recovery: Recovery) -> None:
+        """Record how long a path took to heal."""
+        with self._rows as rows:
+            rows.recoveries.append(recovery)
+
+    def recoveries(self, name: str | None, since: datetime) -> list[Recovery]:
+        """Read recoveries that ended at or after `since`, oldest first; None: of all names."""
+        with self._rows as rows:
+            found = [one for one in rows.recoveries if name in (None, one.name)]
+        return sorted((one for one in found if one.at >= since), key=lambda one: one.at)
+
+
+def _must_lead(rows: Rows, token: int) -> None:
+    if rows.lease is None or rows.lease.token != token:
+        raise LeaseLost(token)
+
+
+def _must_hold(rows: Rows, token: int, trial: Trial) -> None:
+    """Refuse a trial that another controller has written since it was read."""
+    _must_lead(rows, token)
+    held = rows.trials.get(trial.name)
+    if trial.version != (0 if held is None else held.version):
+        raise LeaseLost(token)
+
+
+def _recorded(number: int, made: NewDecision, revision: int) -> DecisionRecord:
+    return DecisionRecord(
+        number,
+        made.name,
+        made.at,
+        made.window,
+        made.action,
+        made.sentence,
+        revision,
+        made.inputs,
+        made.answer,
+    )

@@ -1,0 +1,115 @@
+"""The broker in memory: two queues for each sub-pipeline, and what workers have taken from them."""
+
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+
+from rollout.core.decision import JobPath
+from rollout.core.errors import BrokerUnreachable
+from rollout.ports import Handed, Held
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MemoryMessage:
+    """One message; two of the same job are two messages."""
+
+    name: str
+    path: JobPath
+    job_id: str
+    envelope: str
+
+
+class MemoryQueues:
+    """`ports.Queues` for one process, with the worker's and the producer's side beside it.
+
+    Like a broker with late acknowledgement: a message that was taken stays in the worker's hands
+    until it is acknowledged or given back.
+
+    Attributes:
+        reachable: Set to False to play a broker that is away.
+    """
+
+    url = "memory:"
+
+    def __init__(self) -> None:
+        self.reachable = True
+        self._queues: defaultdict[tuple[str, JobPath], deque[MemoryMessage]] = defaultdict(deque)
+        self._taken: dict[MemoryMessage, None] = {}
+        self._lock = Lock()
+
+    # The controller's side: ports.Queues -------------------------------------------------
+
+    def send_to_legacy(self, jobs: Sequence[Handed]) -> None:
+        """Publish stored envelopes to their legacy queues. Raises BrokerUnreachable."""
+        self._must_answer()
+        for job in jobs:
+            if job.envelope:
+                self.send(MemoryMessage(job.name, JobPath.LEGACY, job.job_id, job.envelope))
+
+    def held(self, name: str) -> Held:
+        """Say what the queues and the workers hold. Raises BrokerUnreachable."""
+        self._must_answer()
+        with self._lock:
+            queues = {path: self._queues[(name, path)] for path in JobPath}
+            return Held(
+                frozenset(message.job_id for message in self._taken),
+                {path: queue[0].job_id if queue else None for path, queue in queues.items()},
+                sum(map(len, queues.values())),
+            )
+
+    # The producer's and the worker's side ------------------------------------------------
+
+    def send(self, message: MemoryMessage) -> None:
+        """Put a message at the end of its queue. Raises BrokerUnreachable."""
+        self._must_answer()
+        with self._lock:
+            self._queues[(message.name, message.path)].append(message)
+
+    def take(self, name: str, path: JobPath) -> MemoryMessage | None:
+        """Take the oldest message of a queue into a worker's hands; None when it is empty.
+
+        Raises:
+            BrokerUnreachable: Nothing was taken.
+        """
+        self._must_answer()
+        with self._lock:
+            queue = self._queues[(name, path)]
+            if not queue:
+                return None
+            message = queue.popleft()
+            self._taken[message] = None
+            return message
+
+    def acknowledge(self, message: MemoryMessage) -> None:
+        """Forget a message that was taken. Raises BrokerUnreachable; then it is still held."""
+        self._must_answer()
+        with self._lock:
+            self._taken.pop(message, None)
+
+    def give_back(self, message: MemoryMessage) -> None:
+        """Put a taken message back, to be the next one that is taken; also after its worker died.
+
+        Raises:
+            BrokerUnreachable: It is still held.
+        """
+        self._must_answer()
+        with self._lock:
+            if message in self._taken:
+                del self._taken[message]
+                self._queues[(message.name, message.path)].appendleft(message)
+
+    def forget_all(self) -> list[MemoryMessage]:
+        """Lose every message, as a broker without a file does when it is killed; those it held."""
+        with self._lock:
+            lost = [
+                *self._taken,
+                *(message for queue in self._queues.values() for message in queue),
+            ]
+            self._taken.clear()
+            self._queues.clear()
+            return lost
+
+    def _must_answer(self) -> None:
+        if not self.reachable:
+            raise BrokerUnreachable(self.url, ConnectionError("set unreachable"))

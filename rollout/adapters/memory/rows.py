@@ -1,0 +1,177 @@
+"""What a ledger in memory holds, and the lock that makes each call one transaction."""
+
+import heapq
+from bisect import bisect_left, insort
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from threading import Lock
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from rollout.core.claims import JobRecord, JobState
+from rollout.core.decision import JobPath
+from rollout.core.effects import Effects
+from rollout.core.errors import LedgerUnreachable, UnknownSubPipeline
+from rollout.core.excursion import Watch
+from rollout.core.pilot.fold import HourKey, Sum
+from rollout.core.pilot.profile import LegacyProfile
+from rollout.core.pilot.trial import Trial
+from rollout.core.stages import ALL, ControlState
+from rollout.drill_ports import DrillEvent
+from rollout.ports import DecisionRecord, Recovery, TransitionRecord
+
+OutcomeKey = tuple[str, str, str, str, str]
+"""Name, assigned path, path, outcome, reason."""
+
+CycleKey = tuple[str, str, float]
+"""Name, assigned path, upper bound of the bucket in seconds."""
+
+
+class Lease(NamedTuple):
+    """Who leads, and until when; the token fences what an old leader still writes."""
+
+    owner: str
+    token: int
+    until: datetime
+
+
+class Span(NamedTuple):
+    """When a drill hurt a sub-pipeline: jobs admitted then are judged by nobody."""
+
+    drill_id: str
+    began_at: datetime
+    ended_at: datetime
+
+
+class Rows:
+    """The tables, as dictionaries. `with rows:` is a transaction: one at a time, all or nothing.
+
+    Records are frozen values that a write replaces, so what was given out never changes. A caller
+    must make everything that can fail before its first write; there is no undoing.
+
+    Attributes:
+        reachable: Set to False to play a ledger that does not answer.
+    """
+
+    url = "memory:"
+
+    def __init__(self) -> None:
+        self.reachable = True
+        self.latch = ControlState(ALL)
+        self.states: dict[str, ControlState] = {}
+        self.effects: dict[str, Effects] = {}
+        self.log: defaultdict[str, list[TransitionRecord]] = defaultdict(list)
+        self.jobs: dict[str, JobRecord] = {}
+        self.outcomes: Counter[OutcomeKey] = Counter()
+        self.cycles: dict[CycleKey, tuple[int, float]] = {}
+        self.messages: list[Mapping[str, Any]] = []
+        self.lease: Lease | None = None
+        self.builds: dict[tuple[str, JobPath], str] = {}
+        self.trials: dict[str, Trial] = {}
+        self.profiles: dict[str, LegacyProfile] = {}
+        self.hours: dict[HourKey, Sum] = {}
+        self.decisions: list[DecisionRecord] = []
+        self.decided: set[tuple[str, str]] = set()
+        self.recoveries: list[Recovery] = []
+        self.watches: dict[tuple[str, JobPath], Watch] = {}
+        self.spans: defaultdict[str, list[Span]] = defaultdict(list)
+        self.journal: list[DrillEvent] = []
+        # What the controller asks for depends on what is open and not on history, as the
+        # indexes of the SQL ledger do.
+        self._open: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        self._failed: dict[str, None] = {}
+        self._unfolded: dict[str, None] = {}
+        self._folded: list[tuple[datetime, str]] = []
+        self._admitted: defaultdict[str, list[tuple[datetime, str]]] = defaultdict(list)
+        self._lock = Lock()
+
+    def __enter__(self) -> Self:
+        """Wait for the transaction before, and begin one. Raises LedgerUnreachable."""
+        self._lock.acquire()
+        if not self.reachable:
+            self._lock.release()
+            raise LedgerUnreachable(self.url, ConnectionError("set unreachable"))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the transaction."""
+        self._lock.release()
+
+    def known(self, name: str) -> ControlState:
+        """Give a control row. Raises UnknownSubPipeline."""
+        state = self.states.get(name)
+        if state is None:
+            raise UnknownSubPipeline(name, self.states)
+        return state
+
+    # Jobs --------------------------------------------------------------------------------
+
+    def put(self, record: JobRecord) -> None:
+        """Write a job's row that begins, changes or finishes."""
+        job_id = record.job_id
+        if job_id not in self.jobs:
+            insort(self._admitted[record.name], (record.accepted_at, job_id))
+        self.jobs[job_id] = record
+        if not record.state.finished:
+            self._open[record.name][job_id] = None
+            return
+        self._open[record.name].pop(job_id, None)
+        self._unfolded[job_id] = None
+        if record.state is JobState.FAILED:
+            self._failed[job_id] = None
+
+    def reopened(self, record: JobRecord) -> bool:
+        """Write the row of a failed job that begins again; whether its failure was folded."""
+        folded = record.job_id not in self._unfolded
+        self._unfolded.pop(record.job_id, None)
+        del self._failed[record.job_id]
+        self.put(record)
+        return folded
+
+    def open_jobs(self, name: str) -> Iterable[JobRecord]:
+        """Unfinished jobs of one sub-pipeline, in the order in which they were filed."""
+        return [self.jobs[job_id] for job_id in self._open[name]]
+
+    def open_names(self) -> list[str]:
+        """Sub-pipelines that have had jobs."""
+        return sorted(self._open)
+
+    def failed_jobs(self) -> list[JobRecord]:
+        """Kept failures."""
+        return [self.jobs[job_id] for job_id in self._failed]
+
+    def unfolded_jobs(self) -> list[JobRecord]:
+        """Finished jobs that are not in the tallies yet, in the order in which they finished."""
+        return [self.jobs[job_id] for job_id in self._unfolded]
+
+    def folded(self, record: JobRecord) -> None:
+        """Note that a finished job is in the tallies."""
+        del self._unfolded[record.job_id]
+        if record.state is JobState.COMMITTED:
+            assert record.finished_at is not None, "a commit has its time"
+            heapq.heappush(self._folded, (record.finished_at, record.job_id))
+
+    def forget(self, finished_before: datetime, limit: int) -> int:
+        """Delete the oldest committed jobs that are in the tallies; how many."""
+        gone = 0
+        while gone < limit and self._folded and self._folded[0][0] < finished_before:
+            record = self.jobs.pop(heapq.heappop(self._folded)[1])
+            admitted = self._admitted[record.name]
+            del admitted[bisect_left(admitted, (record.accepted_at, record.job_id))]
+            gone += 1
+        return gone
+
+    def admitted_from(self, name: str, at: datetime) -> list[JobRecord]:
+        """Jobs of one sub-pipeline that were admitted at or after a time, oldest first."""
+        admitted = self._admitted[name]
+        return [self.jobs[job_id] for _, job_id in admitted[bisect_left(admitted, (at, "")) :]]
+
+    def newest(self, name: str, limit: int) -> list[JobRecord]:
+        """The jobs of one sub-pipeline that were admitted last."""
+        return [self.jobs[job_id] for _, job_id in self._admitted[name][-limit:]]

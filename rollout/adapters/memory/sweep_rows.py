@@ -1,0 +1,188 @@
+"""The controller's view of a ledger in memory: lost and silent jobs, counts, tallies, messages."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from rollout.adapters.memory.evidence_rows import fold_into_trials
+from rollout.adapters.memory.job_rows import failed, moved, outcome_of
+from rollout.adapters.memory.rows import Rows
+from rollout.core.claims import DEATHS_MAX, JobRecord, JobState
+from rollout.core.cycle import bucket_of
+from rollout.core.decision import JobPath, Reason
+from rollout.ports import CycleTally, Handed, Lost, OpenCount, Tally
+
+
+class SweepRows:
+    """What the controller asks of the jobs; each call does a bounded amount of work."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def recall(
+        self, name: str, *, running: bool, reason: Reason, now: datetime, limit: int
+    ) -> list[Handed]:
+        """Move waiting (and with `running`, repeatable started) concurrent jobs to legacy."""
+        with self._rows as rows:
+            started = running and rows.effects[name].repeatable
+
+            def wanted(job: JobRecord) -> bool:
+                return (
+                    job.path is JobPath.CONCURRENT
+                    and (started or job.state is JobState.ACCEPTED)
+                    # A job that runs in its caller's process falls back there.
+                    and job.envelope != ""
+                )
+
+            return _move(rows, name, wanted, reason, now, limit)
+
+    def resend_lost(self, lost: Lost, now: datetime, limit: int) -> list[Handed]:
+        """Move accepted jobs that no queue holds to legacy, oldest first."""
+        with self._rows as rows:
+            return _move(
+                rows, lost.name, lambda job: _is_lost(job, lost), Reason.LOST_MESSAGE, now, limit
+            )
+
+    def resend_silent(
+        self, name: str, heard_before: datetime, now: datetime, limit: int
+    ) -> list[Handed]:
+        """Move started jobs of silent workers to legacy; unsafe and poison ones are failed."""
+
+        def silent(job: JobRecord) -> bool:
+            heard = job.renewed_at or job.started_at
+            return (
+                job.state is JobState.STARTED
+                and heard is not None
+                and heard < heard_before
+                and job.envelope != ""
+            )
+
+        def poison(job: JobRecord) -> bool:
+            return silent(job) and job.deaths + 1 >= DEATHS_MAX
+
+        with self._rows as rows:
+            if not rows.effects[name].repeatable:
+                said = "the worker of an unsafe job fell silent; look before you retry"
+                _keep(rows, name, silent, said, now)
+                return []
+            _keep(rows, name, poison, f"{DEATHS_MAX} workers died under this job", now)
+            return _move(rows, name, silent, Reason.WORKER_LOST, now, limit)
+
+    def redate(self, name: str, sent_after: datetime, heard_after: datetime, now: datetime) -> int:
+        """Date accepted jobs sent after, and started ones heard of after, a time as of now."""
+        with self._rows as rows:
+            changed = [
+                replace(job, sent_at=now)
+                for job in rows.open_jobs(name)
+                if job.state is JobState.ACCEPTED and job.sent_at > sent_after
+            ]
+            for job in rows.open_jobs(name):
+                heard = job.renewed_at or job.started_at
+                if job.state is JobState.STARTED and heard is not None and heard > heard_after:
+                    changed.append(replace(job, renewed_at=now))
+            for job in changed:
+                rows.put(job)
+            return len(changed)
+
+    def count_lost(self, lost: Lost) -> int:
+        """Count accepted jobs that no queue holds."""
+        with self._rows as rows:
+            return sum(_is_lost(job, lost) for job in rows.open_jobs(lost.name))
+
+    def open_counts(self) -> list[OpenCount]:
+        """Count unfinished jobs."""
+        counts: dict[tuple[str, JobPath, JobState], tuple[int, datetime]] = {}
+        with self._rows as rows:
+            for name in rows.open_names():
+                for job in rows.open_jobs(name):
+                    key = (name, job.path, job.state)
+                    jobs, oldest = counts.get(key, (0, job.accepted_at))
+                    counts[key] = (jobs + 1, min(oldest, job.accepted_at))
+        return [OpenCount(*key, jobs, oldest) for key, (jobs, oldest) in counts.items()]
+
+    def kept_counts(self) -> dict[str, int]:
+        """Count the failures that are kept now, by sub-pipeline."""
+        with self._rows as rows:
+            return dict(Counter(job.name for job in rows.failed_jobs()))
+
+    def fold(self, limit: int) -> int:
+        """Count newly finished jobs into tallies, totals and profiles, each once."""
+        with self._rows as rows:
+            chosen = rows.unfolded_jobs()[:limit]
+            if chosen:
+                fold_into_trials(rows, chosen)
+            for job in chosen:
+                rows.outcomes[outcome_of(job)] += 1
+                if job.state is JobState.COMMITTED and job.finished_at is not None:
+                    seconds = max(0.0, (job.finished_at - job.accepted_at).total_seconds())
+                    key = (job.name, job.assigned_path, bucket_of(seconds))
+                    jobs, sum_s = rows.cycles.get(key, (0, 0.0))
+                    rows.cycles[key] = (jobs + 1, sum_s + seconds)
+                rows.folded(job)
+            return len(chosen)
+
+    def tallies(self) -> tuple[list[Tally], list[CycleTally]]:
+        """Read the tallies; outcomes not folded yet are counted in, cycle times are not."""
+        with self._rows as rows:
+            counted = rows.outcomes + Counter(map(outcome_of, rows.unfolded_jobs()))
+            cycles = sorted(rows.cycles.items(), key=lambda cycle: cycle[0][2])
+        return [
+            Tally(name, JobPath(assigned), JobPath(path), outcome, Reason(why), jobs)
+            for (name, assigned, path, outcome, why), jobs in counted.items()
+        ], [
+            CycleTally(name, JobPath(path), le_s, jobs, sum_s)
+            for (name, path, le_s), (jobs, sum_s) in cycles
+        ]
+
+    def prune(self, finished_before: datetime, limit: int) -> int:
+        """Delete old committed jobs that were folded; how many."""
+        with self._rows as rows:
+            return rows.forget(finished_before, limit)
+
+    def keep_message(self, queue: str, why: str, headers: str, body: str, now: datetime) -> None:
+        """Keep a message that was refused on one of our queues."""
+        with self._rows as rows:
+            rows.messages.append({
+                "id": len(rows.messages) + 1, "at": now, "queue": queue, "why": why,
+                "headers": headers, "body": body,
+            })  # fmt: skip
+
+    def kept_messages(self, limit: int) -> list[Mapping[str, Any]]:
+        """List refused messages, newest first."""
+        with self._rows as rows:
+            return rows.messages[::-1][:limit]
+
+
+def _move(
+    rows: Rows,
+    name: str,
+    wanted: Callable[[JobRecord], bool],
+    reason: Reason,
+    now: datetime,
+    limit: int,
+) -> list[Handed]:
+    chosen = sorted(filter(wanted, rows.open_jobs(name)), key=lambda job: job.sent_at)[:limit]
+    for job in chosen:
+        rows.put(moved(job, reason, None, now))
+    return [Handed(job.job_id, name, job.envelope, reason) for job in chosen]
+
+
+def _keep(
+    rows: Rows, name: str, wanted: Callable[[JobRecord], bool], error: str, now: datetime
+) -> None:
+    for job in filter(wanted, rows.open_jobs(name)):
+        rows.put(failed(job, Reason.WORKER_LOST, error, now))
+
+
+def _is_lost(job: JobRecord, lost: Lost) -> bool:
+    return (
+        job.state is JobState.ACCEPTED
+        and job.path is lost.path
+        and job.sent_at < lost.sent_before
+        and (job.not_before is None or job.not_before < lost.sent_before)
+        and job.job_id not in lost.spared
+        and job.reason is not Reason.OPTED_OUT  # it waits in a queue of its caller's choice
+        and job.envelope != ""
+    )

@@ -1,0 +1,136 @@
+"""`shadow`, `shadow-report`, `audit-determinism`: learn about the new path without using it."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rollout.cli.control_commands import change
+from rollout.cli.options import Actor, AsJson, Limit, Name, Reason, Revision
+from rollout.cli.output import show, show_json
+from rollout.cli.run_commands import AppOption
+from rollout.cli.session import opened, settings_of
+from rollout.core.stages import Event
+
+if TYPE_CHECKING:
+    from rollout.wiring import Runtime
+    from rollout.worker.audit import Input
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    app.command()(shadow)
+    app.command(name="shadow-report")(report)
+    app.command(name="audit-determinism")(audit)
+
+
+def shadow(
+    ctx: typer.Context,
+    name: Name,
+    reason: Reason = "",
+    revision: Revision = None,
+    actor: Actor = "",
+    as_json: AsJson = False,
+) -> None:
+    """Begin to run copies of legacy jobs on the concurrent path, compared, never committed."""
+    change(ctx, name, Event.SHADOW, reason, revision, actor, as_json)
+
+
+def report(ctx: typer.Context, name: Name, limit: Limit = 20, as_json: AsJson = False) -> None:
+    """Show what the shadows of a sub-pipeline found: outputs, noise, times, errors."""
+    from rollout.cli.shadow_view import Shown, as_values, render
+
+    with opened(ctx, servers="broker") as runtime:
+        _settle(runtime, name)
+        account = runtime.database_ledger.shadow_account(name)
+        state = runtime.ledger.control(name)
+        waiting, why = _waiting(runtime, name)
+    shown = Shown(account, state, waiting, why, limit)
+    if as_json:
+        show_json(as_values(shown))
+    else:
+        show(render(shown))
+
+
+def _settle(runtime: "Runtime", name: str) -> None:
+    """Count runs that were never heard of again: whoever looks does it."""
+    from datetime import timedelta
+
+    from rollout.service.shadow import settle
+
+    limit = timedelta(seconds=runtime.settings.shadow_limit_s)
+    settle(runtime.database_ledger, name, runtime.clock.now(), limit)
+
+
+def _waiting(runtime: "Runtime", name: str) -> tuple[int | None, str]:
+    """Copies in the queue; None and why when the broker does not answer."""
+    from rollout.core.errors import BrokerUnreachable
+
+    try:
+        return runtime.shadow_queue.backlog(name), ""
+    except BrokerUnreachable as error:
+        return None, str(error)
+
+
+def audit(
+    ctx: typer.Context,
+    name: Name,
+    app: AppOption = "",
+    job: Annotated[
+        str, typer.Option(metavar="ID", help="Use this job's input.", show_default=False)
+    ] = "",
+    args: Annotated[str, typer.Option(metavar="JSON", help="Positional arguments, a list.")] = "[]",
+    kwargs: Annotated[
+        str, typer.Option(metavar="JSON", help="Keyword arguments, an object.")
+    ] = "{}",
+    runs: Annotated[int, typer.Option(min=2, help="Runs of each path, alone and under load.")] = 6,
+    processes: Annotated[int, typer.Option(min=2, help="Processes at once under load.")] = 4,
+    as_json: AsJson = False,
+) -> None:
+    """Run one input many times on both paths and say which fields vary; nothing is committed."""
+    from rollout.cli.audit_view import as_values, render
+    from rollout.core.determinism import audit as judged
+    from rollout.core.errors import WrongSettings
+    from rollout.worker.audit import Effort, declared, measure
+
+    ctx.obj = app or ctx.obj
+    settings = settings_of(ctx)
+    if settings.app is None:
+        raise WrongSettings(
+            "an audit needs the app", "name its module: rollout audit-determinism NAME -A shop"
+        )
+    pipeline = declared(settings.app, name)
+    given = _input(ctx, settings.app, name, job, args, kwargs)
+    effort = Effort(runs, processes, settings.shadow_limit_s)
+    found = judged(pipeline.comparison, measure(given, effort, pipeline))
+    if as_json:
+        show_json(as_values(name, found))
+    else:
+        show(render(name, found))
+
+
+def _input(ctx: typer.Context, module: str, name: str, job: str, args: str, kwargs: str) -> "Input":
+    from rollout.adapters.envelope import unseal_arguments
+    from rollout.worker.audit import Input
+
+    if not job:
+        return Input(
+            module, name, tuple(_json("--args", args, list)), _json("--kwargs", kwargs, dict)
+        )
+    with opened(ctx, servers="") as runtime:
+        record = runtime.ledger.job(job)
+    if record.name != name:
+        raise typer.BadParameter(f"job {job} is one of {record.name!r}, not of {name!r}")
+    if not record.envelope:
+        raise typer.BadParameter(f"job {job} ran in process, and no input of it is kept")
+    return Input(module, name, *unseal_arguments(record.envelope))
+
+
+def _json(option: str, text: str, kind: type) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{option} must be JSON, got {text[:80]!r}: {error}") from None
+    if not isinstance(value, kind):
+        raise typer.BadParameter(f"{option} must be a JSON {kind.__name__}, got {text[:80]!r}")
+    return value

@@ -1,0 +1,138 @@
+"""A drill's journal as a picture: windows, fault, detection, recovery; SVG made of a few shapes.
+
+Drawn by hand: a hundred lines of rectangles and one polyline need no plotting library in a
+package that runs beside production workers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from typing import Any
+
+WIDTH, HEIGHT = 720, 190
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 34, 28
+_FAULT, _FAILED, _FINE, _TIME = "#fde2e1", "#c0392b", "#7fb77e", "#2c5d8f"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a journal."""
+
+    at: datetime
+    what: str
+    facts: Mapping[str, Any]
+
+
+def timeline(title: str, lines: Sequence[Line]) -> str:
+    """Draw one drill on one path.
+
+    Bars are windows: finished jobs, the failed ones in red. The line is their p95 cycle time. The
+    shaded span is the fault; marks say when the path was seen to fail and when it was healed.
+    """
+    lines = sorted(lines, key=lambda line: line.at)
+    began, ended = lines[0].at, lines[-1].at
+    span_s = max((ended - began).total_seconds(), 1.0)
+
+    def x(at: datetime) -> float:
+        share = (at - began).total_seconds() / span_s
+        return round(_LEFT + share * (WIDTH - _LEFT - _RIGHT), 1)
+
+    windows = [line for line in lines if line.what == "window"]
+    shapes = [
+        _fault(lines, x, ended),
+        *_bars(windows, x, began),
+        _times(windows, x),
+        *_marks(lines, x),
+        *_axis(span_s),
+    ]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"'
+        f' width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" font-size="11">'
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>'
+        f'<text x="{_LEFT}" y="14" font-size="13">{escape(title)}</text>'
+        f"{''.join(shapes)}</svg>\n"
+    )
+
+
+def _fault(lines: Sequence[Line], x: Any, ended: datetime) -> str:
+    on = [line.at for line in lines if line.what in ("fault on", "killed")]
+    off = [line.at for line in lines if line.what in ("fault off", "rearmed")]
+    if not on:
+        return ""
+    left, right = x(on[0]), x(off[0] if off else ended)
+    return (
+        f'<rect x="{left}" y="{_TOP}" width="{max(right - left, 1):.1f}"'
+        f' height="{HEIGHT - _TOP - _BOTTOM}" fill="{_FAULT}"/>'
+    )
+
+
+def _bars(windows: Sequence[Line], x: Any, began: datetime) -> list[str]:
+    most = max([line.facts["jobs"] for line in windows], default=0) or 1
+    high = HEIGHT - _TOP - _BOTTOM
+    shapes: list[str] = []
+    left = x(began)
+    for line in windows:
+        right = x(line.at)
+        base = HEIGHT - _BOTTOM
+        failed = line.facts["failed"]
+        for jobs, color in ((failed, _FAILED), (line.facts["jobs"] - failed, _FINE)):
+            tall = round(high * 0.8 * jobs / most, 1)
+            base -= tall
+            if jobs:
+                wide = max(right - left - 2, 1)
+                shapes.append(
+                    f'<rect x="{left + 1:.1f}" y="{base:.1f}" width="{wide:.1f}"'
+                    f' height="{tall}" fill="{color}"/>'
+                )
+        left = right
+    shapes.append(f'<text x="4" y="{_TOP + 10}">{most} jobs</text>')
+    return shapes
+
+
+def _times(windows: Sequence[Line], x: Any) -> str:
+    known = [(line.at, line.facts["p95_s"]) for line in windows if line.facts["p95_s"] is not None]
+    if not known:
+        return ""
+    most = max(value for _, value in known) or 1.0
+    high = HEIGHT - _TOP - _BOTTOM
+    points = " ".join(
+        f"{x(at)},{HEIGHT - _BOTTOM - high * 0.8 * value / most:.1f}" for at, value in known
+    )
+    return (
+        f'<polyline points="{points}" fill="none" stroke="{_TIME}" stroke-width="1.5"/>'
+        f'<text x="{WIDTH - _RIGHT}" y="14" fill="{_TIME}" text-anchor="end">'
+        f"p95 up to {most:.2f} s</text>"
+    )
+
+
+_MARKED = {
+    "left the band": "left the band",
+    "back in the band": "healed",
+    "last hurt job finished": "last job done",
+    "aborted": "aborted",
+}
+
+
+def _marks(lines: Sequence[Line], x: Any) -> list[str]:
+    shapes = []
+    for number, line in enumerate(line for line in lines if line.what in _MARKED):
+        at, high = x(line.at), _TOP - 2 + 12 * (number % 2)
+        shapes.append(
+            f'<line x1="{at}" x2="{at}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}" stroke="black"'
+            f' stroke-dasharray="3 3"/><text x="{at}" y="{high}" text-anchor="middle">'
+            f"{_MARKED[line.what]}</text>"
+        )
+    return shapes
+
+
+def _axis(span_s: float) -> list[str]:
+    base = HEIGHT - _BOTTOM
+    shapes = [f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{base}" y2="{base}" stroke="black"/>']
+    for part in range(5):
+        at = _LEFT + part / 4 * (WIDTH - _LEFT - _RIGHT)
+        shapes.append(
+            f'<text x="{at:.1f}" y="{base + 16}" text-anchor="middle">{span_s * part / 4:.1f} s'
+            "</text>"
+        )
+    return shapes

@@ -1,0 +1,123 @@
+"""Runs overdue drills by itself, when the calendars allow it, with jitter.
+
+Jitter, because a drill that always comes at the same minute meets the same traffic, and because
+many schedulers must not drill one database at once. A drill that is refused is tried again later,
+with new jitter; nothing here insists.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from rollout.core.decision import JobPath
+from rollout.core.drill import Drill
+from rollout.core.drill_errors import DrillRefused
+from rollout.core.evidence.drill_pair import DrillPair
+from rollout.core.policy import Policy, blocked_by
+from rollout.ports import Clock, Recovery
+from rollout.service.drill import DrillReport, Drills
+from rollout.service.situations import pairs_of
+
+log = structlog.get_logger("rollout.drill")
+
+
+class Recoveries(Protocol):
+    """The ledger, as far as the schedule needs it."""
+
+    def recoveries(self, name: str | None, since: datetime) -> list[Recovery]:
+        """Read recoveries that ended at or after `since`, oldest first."""
+        ...
+
+    def builds(self) -> Mapping[str, tuple[str | None, str | None]]:
+        """Builds of the paths of each sub-pipeline, legacy first."""
+        ...
+
+
+def recovery_pairs(
+    ledger: Recoveries, name: str, policy: Policy, now: datetime
+) -> tuple[DrillPair, ...]:
+    """The comparable drill pairs of this build that are young enough to count, oldest first."""
+    since = now - timedelta(seconds=policy.drills_max_age_days * policy.day_s)
+    build = ledger.builds().get(name, (None, None))[1]
+    drills = [
+        one
+        for one in ledger.recoveries(name, since)
+        if one.kind == "drill" and one.version in (None, build)
+    ]
+    return tuple(pair for pair in pairs_of(drills) if not pair.both_censored)
+
+
+def drills_due(ledger: Recoveries, name: str, policy: Policy, now: datetime) -> str | None:
+    """Say that a drill is overdue and why; None when there are pairs enough."""
+    found = len(recovery_pairs(ledger, name, policy, now))
+    if found >= policy.drills_min:
+        return None
+    return (
+        f"Drill overdue: {name!r} has {found} of {policy.drills_min} comparable pairs in the last"
+        f" {policy.drills_max_age_days:g} days."
+    )
+
+
+@dataclass
+class Schedule:
+    """Looks now and then, and runs at most one drill at a look.
+
+    Args:
+        declared: Drills to choose from; those of one sub-pipeline take turns.
+        policy_of: The policy of a sub-pipeline.
+        draw: Gives a number in 0..1; chance is the caller's.
+        coin: Draws the path that a pair begins with.
+        jitter_s: Longest time that is waited at random before a drill that may run.
+        blocked: Says why the calendars of a policy let nothing run now.
+    """
+
+    declared: Sequence[Drill]
+    drills: Drills
+    ledger: Recoveries
+    clock: Clock
+    policy_of: Callable[[str], Policy]
+    draw: Callable[[], float]
+    coin: Callable[[], JobPath]
+    jitter_s: float = 600.0
+    blocked: Callable[[Policy, datetime], str | None] = blocked_by
+    _not_before: dict[str, datetime] = field(default_factory=dict)
+    _turns: dict[str, int] = field(default_factory=dict)
+
+    def look(self) -> DrillReport | str:
+        """Run one overdue drill if there is one and it may run; else say why none was run."""
+        said = "no drill is overdue"
+        for name in dict.fromkeys(drill.sub_pipeline for drill in self.declared):
+            found = self._one(name)
+            if isinstance(found, DrillReport):
+                return found
+            said = found or said
+        return said
+
+    def _one(self, name: str) -> DrillReport | str | None:
+        now, policy = self.clock.now(), self.policy_of(name)
+        due = drills_due(self.ledger, name, policy, now)
+        if due is None:
+            self._not_before.pop(name, None)
+            return None
+        held = self.blocked(policy, now)
+        if held is not None:
+            self._not_before.pop(name, None)
+            return f"{due} It waits: {held}."
+        begins = self._not_before.setdefault(name, self._later(now))
+        if now < begins:
+            return f"{due} It begins at {begins:%Y-%m-%d %H:%M:%S} UTC."
+        del self._not_before[name]
+        mine = [drill for drill in self.declared if drill.sub_pipeline == name]
+        turn = self._turns.get(name, 0)
+        self._turns[name] = turn + 1
+        try:
+            return self.drills.run(mine[turn % len(mine)], self.coin(), "drill schedule")
+        except DrillRefused as error:
+            log.warning("drill refused, tried again later", name=name, why=error.problem)
+            return f"{due} Refused: {error.problem}."
+
+    def _later(self, now: datetime) -> datetime:
+        return now + timedelta(seconds=self.draw() * self.jitter_s)

@@ -1,0 +1,61 @@
+"""The controller's side of the broker, on a real Valkey: what counts as in a worker's hands."""
+
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from kombu import Connection
+from redis import Redis
+
+from rollout.adapters.celery.queues import HANDS_S, KombuQueues
+from rollout.core.decision import JobPath
+from rollout.settings import read_settings
+from rollout.wiring import Runtime
+from tests.hand_clock import HandClock
+
+
+@pytest.mark.parametrize(("minutes", "spared"), [(1, True), (11, False)])
+def test_a_message_fetched_long_ago_is_in_nobodys_hands(
+    valkey_url: str, minutes: int, spared: bool
+) -> None:
+    """Its worker may be dead, and the broker gives it back after an hour only."""
+    clock = HandClock()
+    name, job_id = f"shop-{uuid4().hex}", uuid4().hex
+    with Connection(valkey_url) as connection, closing(Redis.from_url(valkey_url)) as store:
+        channel = connection.default_channel
+        connection.Producer(channel).publish(
+            {}, routing_key=f"{name}.legacy", headers={"id": job_id}
+        )
+        message = channel.basic_get(f"{name}.legacy")  # as a worker fetches it
+        try:
+            taken = clock.now() - timedelta(minutes=minutes)
+            store.zadd("unacked_index", {message.delivery_tag: taken.timestamp()})
+            held = KombuQueues(valkey_url, clock).held(name).by_workers
+            assert held is not None
+            assert (job_id in held) is spared
+            assert 60 < HANDS_S < 660
+        finally:
+            message.ack()
+
+
+@pytest.mark.parametrize("of_the_app", [True, False])
+def test_the_transport_options_name_the_keys(
+    valkey_url: str, no_settings: Path, of_the_app: bool
+) -> None:
+    """An app with a key prefix has its queues there; looking elsewhere would find nothing."""
+    options = {"global_keyprefix": f"{uuid4().hex}:"}
+    bare = Runtime(read_settings(broker_url=valkey_url))
+    runtime = (
+        Runtime(bare.settings, app_broker_options=options)
+        if of_the_app
+        else Runtime(read_settings(broker_url=valkey_url, broker_transport_options=options))
+    )
+    name = f"shop-{uuid4().hex}"
+    queue = f"{name}.{JobPath.LEGACY}"
+    with Connection(valkey_url, transport_options=options) as connection:
+        connection.Producer().publish({}, routing_key=queue, headers={"id": "job-1"})
+        assert runtime.queues.held(name).next_up[JobPath.LEGACY] == "job-1"
+        assert bare.queues.held(name).next_up[JobPath.LEGACY] is None
+        connection.default_channel.queue_purge(queue)

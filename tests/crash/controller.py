@@ -1,0 +1,7 @@
+"""A controller process: the product's own loop on the watched runtime."""
+
+from rollout.controller.loop import run
+from tests.crash.app import runtime
+
+if __name__ == "__main__":
+    run(runtime)

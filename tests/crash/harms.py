@@ -1,0 +1,142 @@
+"""What can be done to a plant: each hits one target and gives back its recovery.
+
+Which of them there are, what they may hit and for how long is the table in `faults.py`.
+"""
+
+import random
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+
+import psutil
+from sqlalchemy import create_engine, text
+
+from tests.crash.plant import PRODUCERS, Plant
+
+Recovery = Callable[[], None]
+
+
+def nothing() -> None:
+    """Recover from a fault that the program itself has to recover from."""
+
+
+def kill_child(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    with suppress(psutil.NoSuchProcess):
+        children = psutil.Process(plant.children.pid(target)).children()
+        if children:
+            rng.choice(children).kill()
+    return nothing
+
+
+def kill_role(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    for name in target.split():
+        plant.children.kill(name)
+
+    def again() -> None:
+        for name in target.split():
+            plant.start_role(name)
+
+    return again
+
+
+def stop_worker(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """Pause a worker; the others take its jobs over, and it wakes up with stale attempts."""
+    name = target.split()[0]
+    plant.children.signal(name, signal.SIGSTOP)
+    return lambda: plant.children.signal(name, signal.SIGCONT)
+
+
+def kill_producer(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    plant.children.kill(target)
+    return nothing  # the driver starts a producer again until its share is submitted
+
+
+def kill_producer_between(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """It kills itself after its next ledger row and before the message."""
+    (plant.flags / f"die-{target}").touch()
+    return nothing
+
+
+def submit_poison(what: str) -> Callable[[Plant, str, random.Random], Recovery]:
+    def hit(plant: Plant, target: str, rng: random.Random) -> Recovery:
+        (plant.flags / f"poison-{rng.choice(PRODUCERS)}").write_text(what)
+        return nothing
+
+    return hit
+
+
+def kill_valkey(*, empty: bool) -> Callable[[Plant, str, random.Random], Recovery]:
+    def hit(plant: Plant, target: str, rng: random.Random) -> Recovery:
+        plant.children.kill(target)
+        if target == "control":
+            plant.history.write("store gone", worker=None)
+
+        def again() -> None:
+            if target == "control":
+                plant.history.write("store back", worker=None)
+            plant.start_server(target, empty=empty)
+
+        return again
+
+    return hit
+
+
+def quit_postgres(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    plant.children.quit(target)
+    return lambda: plant.start_server(target)
+
+
+def link(mode: str) -> Callable[[Plant, str, random.Random], Recovery]:
+    def hit(plant: Plant, target: str, rng: random.Random) -> Recovery:
+        name = target.split()[0].removesuffix("-link")
+        slow = f" {rng.uniform(0.02, 0.3):.3f}" if mode == "slow" else ""
+        gone = name == "control" and mode != "slow"
+        plant.turn_link(name, mode + slow)
+        if gone:
+            plant.history.write("store gone", worker=plant.linked)
+
+        def again() -> None:
+            if gone:
+                plant.history.write("store back", worker=plant.linked)
+            plant.turn_link(name, "open")
+
+        return again
+
+    return hit
+
+
+def turn_clock(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """Move a process's wall clock by seconds to hours, ahead or back."""
+    offset_s = rng.choice((-1, 1)) * 10 ** rng.uniform(0.5, 3.9)
+    plant.turn_clock(target, offset_s)
+    return lambda: plant.turn_clock(target, None)
+
+
+def fill_disk(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    flag = plant.flags / "ledger_full"
+    flag.touch()
+    return lambda: flag.unlink(missing_ok=True)
+
+
+def lock_ledger(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """Hold what every writer needs for longer than SQLite's busy timeout."""
+    engine = create_engine(plant.settings.ledger_url, connect_args=_patience(plant))
+    connection = engine.connect()
+    with suppress(Exception):  # the ledger may be away: then there is nothing to lock
+        if plant.is_postgresql:
+            connection.execute(text("SET lock_timeout = '3s'"))
+            # Readers pass, or the driver would wait for itself.
+            connection.execute(text("LOCK TABLE job IN EXCLUSIVE MODE"))
+        else:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def unlock() -> None:
+        with suppress(Exception):  # its server may have been killed meanwhile
+            connection.close()
+        engine.dispose()
+
+    return unlock
+
+
+def _patience(plant: Plant) -> dict[str, float]:
+    return {"connect_timeout": 2} if plant.is_postgresql else {"timeout": 3}

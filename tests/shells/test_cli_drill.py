@@ -1,0 +1,145 @@
+"""`rollout drill`: bad input says what to write, nothing is started, journals can be read."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from rollout.core.decision import JobPath
+from rollout.core.fault import Fault, FaultPlan
+from rollout.core.stages import Event
+from rollout.drill_ports import DrillEvent
+from tests.shells.conftest import House
+
+GOOD = """
+name = "broken"
+sub_pipeline = "invoices"
+path = "concurrent"
+fault = "raise"
+target = { jobs = 3 }
+duration_s = 5
+blast_radius_jobs = 5
+deadline_s = 60
+"""
+AT = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
+
+
+def write(house: House, text: str, name: str = "drill.toml") -> str:
+    """A drill's file."""
+    (house.folder / name).write_text(text)
+    return name
+
+
+def nothing_started(house: House) -> bool:
+    """No journal, no plan."""
+    with house.services() as runtime:
+        planted = runtime.plans.planted("invoices")
+        return runtime.ledger.drills(None, 10) == [] and planted is None
+
+
+BAD = {
+    "no deadline": (("deadline_s = 60\n", ""), "needs 'deadline_s', got none"),
+    "no limit": (("blast_radius_jobs = 5\n", ""), "needs 'blast_radius_jobs', got none"),
+    "unknown fault": (('"raise"', '"raze"'), "unknown fault 'raze', did you mean 'raise'?"),
+    "unknown name": (("duration_s", "duration"), "has no 'duration', did you mean 'duration_s'?"),
+    "unknown path": (('"concurrent"', '"fast"'), "'path' of drill drill.toml must be 'legacy'"),
+    "unknown sub-pipeline": (('"invoices"', '"invoice"'), "did you mean 'invoices'?"),
+    "late deadline": (("deadline_s = 60", "deadline_s = 6"), "must be at least 35"),
+    "endless": (("duration_s = 5", "duration_s = inf"), "must lie in 0.1..86400, got inf"),
+    "too many jobs": (("jobs = 3 }", "jobs = 9 }"), "must be 1..5 (its blast radius), got 9"),
+    "two targets": (("jobs = 3 }", "jobs = 3, share = 1 }"), "must be a share, a number of jobs"),
+    "no TOML": (("name =", "name"), "is not TOML"),
+    "wrong abort": (
+        ("deadline_s = 60", "deadline_s = 60\nabort = { failed_share_max = 7 }"), "0..1"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_starts_nothing(house: House, case: str) -> None:
+    """Each mistake has its own words, exit code 1 and no trace."""
+    change, said = BAD[case]
+    done = house.run("drill", "run", write(house, GOOD.replace(*change)))
+    assert done.exit_code == 1
+    assert done.stderr.startswith("error: ")
+    assert "\nhint: " in done.stderr
+    assert said in done.stderr
+    assert nothing_started(house)
+
+
+@pytest.mark.parametrize("name", ["drill.txt", "absent.toml"])
+def test_a_file_that_is_no_drill_is_refused(house: House, name: str) -> None:
+    """Another kind of file, or none."""
+    (house.folder / "drill.txt").write_text(GOOD)
+    done = house.run("drill", "run", name)
+    assert done.exit_code == 1
+    assert name in done.stderr
+
+
+def test_yaml_is_read_as_toml_is(house: House) -> None:
+    """The same drill in YAML gets as far: here no job runs concurrently."""
+    text = GOOD.replace(" = ", ": ").replace("{ jobs: 3 }", "\n  jobs: 3")
+    for name, content in (("drill.yaml", text), ("drill.toml", GOOD)):
+        done = house.run("drill", "run", write(house, content, name))
+        assert "no job runs on the concurrent path" in done.stderr, name
+    assert nothing_started(house)
+
+
+def test_a_killed_sub_pipeline_is_refused(house: House) -> None:
+    """With what to do first."""
+    with house.services() as runtime:
+        runtime.changes.change("invoices", Event.START, "ana", "")
+        runtime.changes.kill("invoices", "ana", "fire")
+    done = house.run("drill", "run", write(house, GOOD))
+    assert done.exit_code == 1
+    assert "it is killed" in done.stderr
+    assert "rearm 'invoices' first" in done.stderr
+
+
+def test_stop_takes_a_planted_fault_away(house: House) -> None:
+    """Of one sub-pipeline or of all; without one it says so."""
+    until = datetime.now(UTC) + timedelta(seconds=30)
+    plan = FaultPlan("d1", "invoices", (JobPath.LEGACY,), Fault.DELAY, until, 1)
+    for arguments in (["invoices"], []):
+        with house.services() as runtime:
+            assert runtime.plans.plant(plan, timedelta(seconds=30))
+        assert house.run("drill", "stop", *arguments).stdout == "stopped on invoices\n"
+        assert nothing_started(house)
+    assert house.run("drill", "stop").stdout == "no fault is planted\n"
+    assert house.run("drill", "stop", "nobody").exit_code == 1
+
+
+@pytest.fixture
+def told(house: House) -> House:
+    """A ledger with one journal."""
+    facts = {"path": "concurrent", "fault": "raise"}
+    first = DrillEvent("d1234", "invoices", AT, "declared", facts)
+    with house.services() as runtime:
+        runtime.ledger.append_drill(
+            [
+                first,
+                replace(first, at=AT + timedelta(seconds=1.5), what="fault on"),
+                replace(first, what="ended", facts={"result": "healed", "recovery_s": 4.25}),
+            ]
+        )
+    return house
+
+
+def test_journals_are_listed_and_shown(told: House) -> None:
+    """A line per drill, its figures, its whole journal; the beginning of its id is enough."""
+    listed = told.run("drill", "list", "invoices").stdout
+    assert "d1234" in listed
+    assert "healed" in listed
+    assert "4.250" in listed
+    assert "recovery_s" in told.run("drill", "show", "d12").stdout
+    assert "1.500" in told.run("drill", "journal", "d1234").stdout
+    found = told.json("drill", "journal", "d1234")
+    assert [event["what"] for event in found["events"]] == ["declared", "fault on", "ended"]
+    assert told.json("drill", "list")["drills"][0]["drill_id"] == "d1234"
+    assert told.run("drill", "show", "d9").exit_code == 1
+
+
+def test_an_empty_journal_says_how_to_begin(house: House, tmp_path: Path) -> None:
+    """Nothing was ever run."""
+    assert "`rollout drill run FILE`" in house.run("drill", "list").stdout

@@ -1,0 +1,110 @@
+"""The program with one guard taken out; a simulation that does not notice is worth nothing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from unittest.mock import patch
+
+from rollout.adapters.memory import job_rows
+from rollout.adapters.memory.control_store import MemoryControlStore
+from rollout.core.claims import Claim, JobRecord, JobState, Refusal, judge_claim, judge_commit
+from rollout.core.decision import JobPath, Reason
+from rollout.core.effects import Effects
+from rollout.core.evidence.promote import Answer
+from rollout.core.pilot import judge as pilot_judge
+from rollout.core.stages import ControlState
+from rollout.service import attempt
+from rollout.service.tick import Tick
+
+
+def _no_fence(
+    record: JobRecord, claim: Claim, control: ControlState, effects: Effects
+) -> Refusal | None:
+    """Commits ignore the kill and the fence revision."""
+    open_ = replace(control, killed=False, fence_revision=claim.fence_revision)
+    return judge_commit(record, claim, open_, effects)
+
+
+def _no_attempt(
+    record: JobRecord, claim: Claim, control: ControlState, effects: Effects
+) -> Refusal | None:
+    """Commits count whoever holds the job by now."""
+    mine = replace(record, attempt=claim.attempt, state=JobState.STARTED)
+    return judge_commit(mine, claim, control, effects)
+
+
+def _no_kill_check(
+    record: JobRecord,
+    delivered: JobPath,
+    control: ControlState,
+    effects: Effects,
+    now: datetime,
+    silent_after: timedelta,
+) -> Refusal | None:
+    """Claims ignore the kill."""
+    return judge_claim(
+        record, delivered, replace(control, killed=False), effects, now, silent_after
+    )
+
+
+_hand_over = job_rows.JobRows.hand_over
+
+
+def _many_movers(
+    self: job_rows.JobRows,
+    job_id: str,
+    attempt: int | None,
+    reason: Reason,
+    error: str | None,
+    now: datetime,
+) -> bool | None:
+    """Everybody who wants to move a job is told to send it."""
+    moved = _hand_over(self, job_id, attempt, reason, error, now)
+    return None if moved is None else True
+
+
+def _project_backwards(self: MemoryControlStore, state: ControlState) -> bool:
+    """An older state may be written over a newer one."""
+    self._states[state.name] = state
+    return True
+
+
+def _always(*given: object, **named: object) -> Answer:
+    """Every look promotes."""
+    return Answer(promote=True, person=False, reasons=())
+
+
+def _long_enough(*given: object) -> float:
+    """Every step has lasted a thousand days."""
+    return 1_000.0
+
+
+def _nothing(*given: object, **named: object) -> None:
+    """Do nothing."""
+
+
+GUARDS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
+    "fence": (job_rows, "judge_commit", _no_fence),
+    "attempt": (job_rows, "judge_commit", _no_attempt),
+    "gate": (attempt, "_why_not", _nothing),
+    "kill check": (job_rows, "judge_claim", _no_kill_check),
+    "single mover": (job_rows.JobRows, "hand_over", _many_movers),
+    "outbox": (Tick, "_sweep", _nothing),
+    "forward only": (MemoryControlStore, "project", _project_backwards),
+    "proofs": (pilot_judge, "decide", _always),
+    "bake time": (pilot_judge, "days_in_step", _long_enough),
+}
+"""Where each guard stands, and what takes its place."""
+
+
+@contextmanager
+def without(guard: str | None) -> Iterator[None]:
+    """Take one guard out for a while; None leaves all in place."""
+    if guard is None:
+        yield
+        return
+    owner, name, stand_in = GUARDS[guard]
+    with patch.object(owner, name, stand_in):
+        yield

@@ -1,0 +1,259 @@
+"""The servers: adapters in memory that write into the history what they did, as they do it.
+
+Nothing else runs between an act and its line in the history, so the order of the lines is the order
+of the acts.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from rollout.adapters.memory.control_store import MemoryControlStore
+from rollout.adapters.memory.ledger import MemoryLedger
+from rollout.adapters.memory.queues import MemoryMessage, MemoryQueues
+from rollout.core.claims import Claim, Refusal
+from rollout.core.decision import JobPath
+from rollout.core.effects import Effects
+from rollout.core.excursion import PathSample
+from rollout.core.pilot.profile import LegacyProfile
+from rollout.core.pilot.trial import Trial
+from rollout.core.routing import Reading, why_closed
+from rollout.core.stages import ControlState, Event
+from rollout.ports import (
+    Clock,
+    Committed,
+    ConnectionSource,
+    Handed,
+    HourRow,
+    KeySpread,
+    Kill,
+    NewDecision,
+    OpenSlow,
+    Refused,
+    WindowRow,
+)
+from tests.simulation.bulk import Bulk
+
+Tell = Callable[..., None]
+"""Adds a line to the history: `tell(what, **facts)`."""
+
+
+class WatchedLedger(MemoryLedger):
+    """The ledger; claims, commits, changes and decisions are told.
+
+    The evidence of trials is that of the bulk of all jobs (`bulk.py`); those that are simulated one
+    by one are too few to be judged.
+    """
+
+    def __init__(self, tell: Tell, bulk: Bulk, clock: Clock) -> None:
+        super().__init__()
+        self._tell = tell
+        self._bulk = bulk
+        self._clock = clock
+        self._told: Counter[str] = Counter()
+
+    def claim(
+        self,
+        name: str,
+        job_id: str,
+        delivered: JobPath,
+        effects: Effects,
+        worker: str,
+        now: datetime,
+        silent_after: timedelta,
+    ) -> Claim | Refused:
+        """Claim, and tell when it was granted."""
+        got = super().claim(name, job_id, delivered, effects, worker, now, silent_after)
+        if isinstance(got, Claim):
+            self._tell("claimed", name=name, job=job_id, attempt=got.attempt, path=delivered)
+        return got
+
+    def commit(
+        self,
+        claim: Claim,
+        effects: Effects,
+        write: Callable[[ConnectionSource], str],
+        now: datetime,
+    ) -> Committed | Refusal:
+        """Commit, and tell when it counted."""
+        done = super().commit(claim, effects, write, now)
+        if isinstance(done, Committed):
+            self._tell(
+                "committed", name=claim.name, job=claim.job_id, attempt=claim.attempt,
+                path=claim.path, unsafe=not effects.repeatable,
+            )  # fmt: skip
+        return done
+
+    def reopen(self, job_id: str, now: datetime) -> Handed:
+        """Reopen, and tell."""
+        handed = super().reopen(job_id, now)
+        self._tell("reopened", job=job_id)
+        return handed
+
+    def change(
+        self,
+        name: str,
+        event: Event,
+        actor: str,
+        reason: str,
+        now: datetime,
+        *,
+        scope_bp: int | None = None,
+        seen_revision: int | None = None,
+    ) -> ControlState:
+        """Change, and tell."""
+        after = super().change(
+            name, event, actor, reason, now, scope_bp=scope_bp, seen_revision=seen_revision
+        )
+        self._tell_changes([after])
+        return after
+
+    def kill(self, kill: Kill) -> list[ControlState]:
+        """Kill, and tell."""
+        states = super().kill(kill)
+        self._tell_changes(states)
+        self._tell("fenced", kill=kill.kill_id, names=[state.name for state in states])
+        return states
+
+    def rearm(
+        self,
+        name: str | None,
+        actor: str,
+        reason: str,
+        now: datetime,
+        *,
+        seen_revision: int | None = None,
+    ) -> list[ControlState]:
+        """Rearm, and tell."""
+        states = super().rearm(name, actor, reason, now, seen_revision=seen_revision)
+        self._tell_changes(states)
+        return states
+
+    # Trials --------------------------------------------------------------------------------
+
+    def decide(self, token: int, decision: NewDecision, trial: Trial) -> ControlState | None:
+        """Decide, and tell."""
+        state = super().decide(token, decision, trial)
+        if state is not None:
+            self._tell(
+                "decided", name=decision.name, window=decision.window, action=decision.action,
+                event=decision.event, said=decision.sentence, answer=decision.answer,
+            )  # fmt: skip
+            self._tell_changes([state])
+        return state
+
+    def windows(self, now: datetime, limit: int) -> list[WindowRow]:
+        """The bulk's windows."""
+        with self._rows as rows:
+            watched = [trial for trial in rows.trials.values() if trial.on_trial]
+        return self._bulk.windows(watched, now)
+
+    def hours(self, name: str, step: int) -> list[HourRow]:
+        """The bulk's totals."""
+        with self._rows as rows:
+            trial = rows.trials[name]
+        return self._bulk.hours(trial, self._clock.now()) if trial.step == step else []
+
+    def open_slow(self, trial: Trial, now: datetime) -> list[OpenSlow]:
+        """Nothing of the bulk is ever unfinished."""
+        return []
+
+    def samples_of_all(
+        self, since: datetime, until: datetime
+    ) -> dict[str, dict[JobPath, PathSample]]:
+        """The bulk has no incidents; what drills show is recorded by whoever plays them."""
+        return {}
+
+    def key_spread(self, name: str, limit: int) -> KeySpread:
+        """Each job of the bulk has a key of its own."""
+        return KeySpread(limit, limit, 1.0)
+
+    def pass_time(self, now: datetime, days_s: Mapping[str, float]) -> dict[str, LegacyProfile]:
+        """Let time pass over the bulk's profile of legacy."""
+        held = super().pass_time(now, days_s)
+        return {name: self._bulk.profile(one, now) for name, one in held.items()}
+
+    def _tell_changes(self, states: Sequence[ControlState]) -> None:
+        """Tell the lines of the log that are new."""
+        for state in states:
+            log = self._rows.log[state.name]
+            for record in log[self._told[state.name] :]:
+                self._tell("changed", record=record)
+            self._told[state.name] = len(log)
+
+
+class WatchedStore(MemoryControlStore):
+    """The control store; what is read is told. `wipe` plays a restart without memory."""
+
+    def __init__(self, clock: Clock, tell: Tell) -> None:
+        super().__init__(clock)
+        self._tell = tell
+
+    def read(self, name: str) -> Reading:
+        """Read, and tell."""
+        reading = super().read(name)
+        self._tell("read", name=name, state=reading.state, closed=why_closed(reading))
+        return reading
+
+    def no_answer(self, name: str) -> None:
+        """Tell that a reader got no answer."""
+        self._tell("read", name=name, state=None, closed="unreachable")
+
+    def wipe(self) -> None:
+        """Forget everything, and tell."""
+        self._states.clear()
+        self._kills.clear()
+        self._supervised_until = None
+        self._tell("wiped")
+
+
+class WatchedQueues(MemoryQueues):
+    """The broker; what is sent is told, and workers that wait for it are woken.
+
+    Attributes:
+        on_send: Called with each message that was put into a queue.
+    """
+
+    def __init__(self, tell: Tell) -> None:
+        super().__init__()
+        self._tell = tell
+        self.on_send: Callable[[MemoryMessage], None] = lambda message: None
+        self.seen: list[MemoryMessage] = []
+
+    def send(self, message: MemoryMessage) -> None:
+        """Send, and tell."""
+        super().send(message)
+        self.seen = [*self.seen[-20:], message]
+        self._tell("sent", job=message.job_id, path=message.path)
+        self.on_send(message)
+
+    def give_back(self, message: MemoryMessage) -> None:
+        """Give back; a worker may take it at once."""
+        super().give_back(message)
+        self.on_send(message)
+
+    def again(self, message: MemoryMessage) -> None:
+        """Deliver a copy of a message that was sent before, as brokers may."""
+        MemoryQueues.send(self, replace(message))
+        self.on_send(message)
+
+    def take_out(self, job_ids: set[str] | None = None) -> list[MemoryMessage]:
+        """Lose messages that wait: of these jobs, or all."""
+        lost: list[MemoryMessage] = []
+        for queue in self._queues.values():
+            gone = [one for one in queue if job_ids is None or one.job_id in job_ids]
+            for message in gone:
+                queue.remove(message)
+            lost += gone
+        return lost
+
+    def empty(self) -> bool:
+        """Whether no message waits and no worker holds one."""
+        return not self._taken and not any(self._queues.values())
+
+    def holds(self) -> dict[str, Any]:
+        """What is left, for a message to a person."""
+        waiting = [one.job_id for queue in self._queues.values() for one in queue]
+        return {"waiting": waiting, "taken": [one.job_id for one in self._taken]}
