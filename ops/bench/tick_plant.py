@@ -37,13 +37,19 @@ _MAKE = """
 INSERT INTO job (job_id, name, key, state, assigned_path, path, reason, revision, attempt,
                  fence_revision, deaths, accepted_at, sent_at, started_at, finished_at,
                  folded, way, envelope)
-WITH RECURSIVE counted(i) AS (
-    SELECT CAST(:first AS BIGINT) UNION ALL SELECT i + 1 FROM counted WHERE i + 1 < :first + :jobs
+WITH RECURSIVE given AS (
+    SELECT CAST(:first AS BIGINT) AS first, CAST(:jobs AS BIGINT) AS jobs,
+           CAST(:names AS BIGINT) AS names, CAST(:begin_us AS BIGINT) AS begin_us,
+           CAST(:span_us AS BIGINT) AS span_us, CAST(:took_us AS BIGINT) AS took_us,
+           CAST(:more_us AS BIGINT) AS more_us
+), counted(i) AS (
+    SELECT first FROM given
+    UNION ALL SELECT i + 1 FROM counted, given WHERE i + 1 < first + jobs
 ), drawn AS (
-    SELECT i, i % :names AS number, :begin_us + (i - :first) * :span_us / :jobs AS at,
-           CASE WHEN (i / :names) % 2 = 0 THEN 'legacy' ELSE 'concurrent' END AS path,
-           :took_us + (i * 7919) % :more_us AS took
-    FROM counted
+    SELECT i, i % names AS number, begin_us + (i - first) * span_us / jobs AS at,
+           CASE WHEN (i / names) % 2 = 0 THEN 'legacy' ELSE 'concurrent' END AS path,
+           took_us + (i * 7919) % more_us AS took
+    FROM counted, given
 )
 SELECT 'job-' || i, 'pilot-' || number, 'customer-' || i, 'committed', path, path,
        CASE WHEN path = 'legacy' THEN 'out_of_scope' ELSE 'in_scope' END, 3, 1,

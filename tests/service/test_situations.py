@@ -26,7 +26,7 @@ def test_recoveries_read_at_once_are_those_of_each_name(world: World) -> None:
                 cap_s=60.0,
             )
             world.ledger.add_recovery(healed)
-    together = Healed(world.line, NOW - 3 * HOUR)  # type: ignore[arg-type]  # it passes calls on
+    together = Healed(world.line, NOW - 3 * HOUR)
     for name in (NAME, "other", "nobody"):
         for since in (NOW - 3 * HOUR, NOW - 2 * HOUR, NOW):
             assert together.of(name, since) == world.ledger.recoveries(name, since)

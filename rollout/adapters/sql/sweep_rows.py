@@ -193,10 +193,10 @@ class SweepRows:
             for key, jobs in sorted(outcomes.items())
         ]
         add_up(connection, self._insert, tally, counted)
-        keys = ("name", "assigned_path", "le_s")
         timed = [
-            dict(zip(keys, key, strict=True)) | {"jobs": len(times), "sum_s": sum(times)}
-            for key, times in sorted(cycles.items())
+            {"name": name, "assigned_path": path, "le_s": le_s, "jobs": len(times)}
+            | {"sum_s": sum(times)}
+            for (name, path, le_s), times in sorted(cycles.items())
         ]
         add_up(connection, self._insert, cycle_tally, timed)
 
