@@ -9,6 +9,7 @@
     end_to_end.py  the same no-op as a bare task and as a sub-pipeline, in a real worker (jobs.py)
     dead_store.py  how long the gate takes when the control store is gone
     writers.py     four processes that claim and commit on one SQLite file
+    tick.py        a tick over many new jobs, many trials and a long history (tick_plant.py)
 
 The machine is shared and noisy: what is compared takes turns (A B A B ...), and the figure is a
 median or a difference of medians. Trust ratios, not single microseconds.

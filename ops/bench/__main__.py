@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ops.bench import dead_store, route, steps, writers
+from ops.bench import dead_store, route, steps, tick, writers
 from ops.bench.figures import Target
 from ops.bench.servers import LEDGERS, Servers, servers, worker
 
@@ -32,6 +32,7 @@ TARGETS = (
     Target("ratio_20ms", 1.10, "x", "jobs of 20 ms end to end, worst ledger and path"),
     Target("bulk_ratio", 5, "x", "filing in bulk, the worse ledger", at_least=True),
     Target("dead_store_gate_ms_max", 200, "ms", "longest gate under a dead control store"),
+    *tick.TARGETS,
 )
 PACKAGES = ("celery", "kombu", "redis", "sqlalchemy", "psycopg", "growthbook", "openfeature-sdk")
 
@@ -59,6 +60,7 @@ def main() -> int:
         part("sqlite_writers_us", lambda: writers.measure(found.folder))
         part("dead_store_gate_ms", lambda: dead_store.measure(found.folder))
         part("through_celery", lambda: _in_worker(found))
+    part("tick", tick.measure)
     report |= report.pop("through_celery", {})
     report["seconds"] = round(time.monotonic() - started)
     report = {**_headline(report), **report}
@@ -100,7 +102,8 @@ def _headline(report: dict[str, Any]) -> dict[str, Any]:
         head["bulk_ratio"] = min(one["bulk_ratio"] for one in report["steps_us"].values())
     if "dead_store_gate_ms" in report:
         head["dead_store_gate_ms_max"] = max(report["dead_store_gate_ms"].values())
-    return head
+    measured = report.get("tick", {})
+    return head | {one.key: measured[one.key] for one in tick.TARGETS if one.key in measured}
 
 
 def _print(console: Console, report: dict[str, Any]) -> None:
@@ -129,6 +132,8 @@ def _print(console: Console, report: dict[str, Any]) -> None:
         rows = report.get(key) or report.get("end_to_end", {}).get(key)
         if rows:
             console.print(_context(title, rows))
+    if "tick" in report:
+        tick.show(console, report["tick"])
     for key in ("route", "publishing_us", "dead_store_gate_ms"):
         if key in report:
             console.print(f"[bold]{key}[/]", report[key])

@@ -8,6 +8,7 @@ Values only. `rollout.toml` is read by `rollout/settings.py` and turned into the
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -278,12 +279,17 @@ class Policies(BaseModel):
 
     def of(self, name: str) -> Policy:
         """The policy in force for one sub-pipeline; an unknown name gets the default."""
-        own = self.sub_pipelines.get(name)
-        if own is None:
-            return self.default
-        return self.default.model_copy(
-            update={field: getattr(own, field) for field in own.model_fields_set}
-        )
+        return self._in_force.get(name, self.default)
+
+    @cached_property
+    def _in_force(self) -> dict[str, Policy]:
+        """The default with what each name differs by; asked for many times in every tick."""
+        return {
+            name: self.default.model_copy(
+                update={field: getattr(own, field) for field in own.model_fields_set}
+            )
+            for name, own in self.sub_pipelines.items()
+        }
 
     def cohort_of(self, name: str) -> Cohort | None:
         """The cohort that a sub-pipeline belongs to."""

@@ -41,7 +41,7 @@ from rollout.core.policy import Policies, Policy
 from rollout.core.stages import ControlState, Stage, apply
 from rollout.ports import NewDecision, OpenCount, Recovery, TrialRow, Trials, WindowRow
 from rollout.service.incidents import COMMON, IncidentReport, Incidents
-from rollout.service.situations import Around, Situations, backlogs
+from rollout.service.situations import Around, Healed, Situations, backlogs, drills_age_max
 
 log = structlog.get_logger("rollout")
 
@@ -56,6 +56,7 @@ _RECOVERIES_BACK = timedelta(days=28)
 
 INCIDENTS_MIN = 6
 """Fewer incidents of legacy are no distribution to hold one of the concurrent path against."""
+_NONE = timedelta(0)
 
 Notify = Callable[[str, str, str], None]
 """Takes sub-pipeline, action and sentence of a decision; must not raise."""
@@ -167,12 +168,15 @@ class Pilots:
         self._take_in(token, now, report)
         waiting = backlogs([(one.name, one.path, one.state, one.jobs) for one in open_counts])
         members = self._members(by_name)
+        oldest = max((drills_age_max(self._policies.of(name)) for name in by_name), default=_NONE)
+        healed = Healed(self._ledger, now - oldest).of
         for name, state in by_name.items():
-            around = Around(report.profiles.get(name, LegacyProfile()), waiting.get(name, 0))
+            profile = report.profiles.get(name, LegacyProfile())
+            around = Around(profile, waiting.get(name, 0), healed=healed)
             decided = len(report.decisions)
             self._consider(token, state, around, members, now, report)
             if len(report.decisions) > decided:  # two never advance on the same reading
-                members = self._members(by_name)
+                members[name] = member_of(state, self._held.get(name))
         self._grow_cohorts(token, by_name, members, now, report)
 
     def _forget(self) -> None:

@@ -28,11 +28,39 @@ def no_shadow(name: str) -> Shadowed:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What is known beside the trial: legacy's profile, its waiting jobs, and the fleet's word."""
+    """What is known beside the trial: legacy's profile, its waiting jobs, and the fleet's word.
+
+    `healed` gives a sub-pipeline's recoveries since a time; None asks the ledger for its own.
+    """
 
     profile: LegacyProfile
     backlog: int = 0
     held: str | None = None
+    healed: Callable[[str, datetime], Sequence[Recovery]] | None = None
+
+
+class Healed:
+    """Recoveries of all sub-pipelines, read at once when the first one is asked for.
+
+    A query for each of a thousand sub-pipelines costs more than the rest of their judgement.
+
+    Args:
+        trials: The ledger.
+        since: Nobody asks for older ones.
+    """
+
+    def __init__(self, trials: Trials, since: datetime) -> None:
+        self._trials = trials
+        self._since = since
+        self._by_name: dict[str, list[Recovery]] | None = None
+
+    def of(self, name: str, since: datetime) -> list[Recovery]:
+        """Give those of one sub-pipeline that ended at or after `since`, oldest first."""
+        if self._by_name is None:
+            self._by_name = {}
+            for one in self._trials.recoveries(None, self._since):
+                self._by_name.setdefault(one.name, []).append(one)
+        return [one for one in self._by_name.get(name, ()) if one.at >= since]
 
 
 class Situations:
@@ -62,8 +90,9 @@ class Situations:
             now: Aware time.
             totals: False leaves out the totals of the step, which cost most.
         """
-        since = now - timedelta(seconds=policy.drills_max_age_days * policy.day_s)
-        healed = self._trials.recoveries(trial.name, since) if policy.drills_min else []
+        since = now - drills_age_max(policy)
+        recoveries = around.healed or self._trials.recoveries
+        healed = recoveries(trial.name, since) if policy.drills_min else []
         drills = [one for one in healed if one.kind == "drill" and _same_build(one, trial)]
         return Situation(
             now=now,
@@ -88,6 +117,11 @@ class Situations:
     def _totals(self, trial: Trial, now: datetime) -> Totals:
         hours = self._trials.hours(trial.name, trial.step)
         return totals_of(hours, self._trials.open_slow(trial, now))
+
+
+def drills_age_max(policy: Policy) -> timedelta:
+    """Drills older than this prove nothing any more."""
+    return timedelta(seconds=policy.drills_max_age_days * policy.day_s)
 
 
 def _same_build(one: Recovery, trial: Trial) -> bool:

@@ -130,6 +130,18 @@ def test_of_two_writers_one_is_refused(ledger: ClosingLedger, trial: Trial, toke
         ledger.save_trials(token, [trial])
 
 
+def test_trials_are_written_all_or_none(ledger: ClosingLedger, trial: Trial, token: int) -> None:
+    """One that somebody else has written, or begun, keeps those beside it from being written."""
+    other = replace(trial, name="other", version=0)
+    ledger.save_trials(token, [trial, other])
+    for stale in (trial, replace(trial, version=0), replace(other, name="third", version=5)):
+        with pytest.raises(LeaseLost):
+            ledger.save_trials(token, [replace(other, version=1, looks=3), stale])
+    stored = {one.columns["name"]: one for one in ledger.trial_rows()}
+    assert {name: one.columns["version"] for name, one in stored.items()} == {NAME: 2, "other": 1}
+    assert trial_from(stored["other"].columns, stored["other"].payload, POLICY).looks == 0
+
+
 def test_a_trial_comes_back_as_it_was(ledger: ClosingLedger, trial: Trial) -> None:
     """Through the database and its JSON."""
     (stored,) = ledger.trial_rows()

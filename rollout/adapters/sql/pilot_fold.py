@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, select
 from rollout.adapters.sql.pilot_rows import read_profiles, write_profiles
 from rollout.adapters.sql.pilot_tables import drill_span, evidence_hour, pilot
 from rollout.adapters.sql.tables import job
+from rollout.adapters.sql.upserts import add_up
 from rollout.core.claims import JobState
 from rollout.core.decision import JobPath, Reason
 from rollout.core.evidence.thresholds import Thresholds
@@ -71,19 +73,18 @@ def _frames(connection: Connection, names: Sequence[str]) -> dict[str, Frame]:
     query = select(pilot).where(pilot.c.name.in_(names), pilot.c.on_trial == 1)
     frames = {}
     for row in connection.execute(query):
-        payload = json.loads(row.payload)
-        found = payload["thresholds"]
-        frames[row.name] = Frame(
-            row.step,
-            row.step_revision,
-            row.began_at,
-            payload["hour_s"],
-            payload["shifts"][0],
-            payload["shifts"][1],
-            None if found is None else Thresholds(*found),
-            True,
-        )
+        held = _held(row.payload)
+        frames[row.name] = Frame(row.step, row.step_revision, row.began_at, *held, True)
     return frames
+
+
+@lru_cache(maxsize=4096)
+def _held(payload: str) -> tuple[float, int, int, Thresholds | None]:
+    """The part of a frame that has no column; a trial's is asked for by every batch of a tick."""
+    stored = json.loads(payload)
+    found = stored["thresholds"]
+    thresholds = None if found is None else Thresholds(*found)
+    return stored["hour_s"], *stored["shifts"], thresholds
 
 
 def _spans(
@@ -98,20 +99,12 @@ def _spans(
 def _add_hours(connection: Connection, insert_into: Any, hours: dict[HourKey, Sum]) -> None:
     """Add to the totals, in one order so that two folders cannot wait for each other's rows."""
     keys = ("name", "step", "hour", "path")
-    for key, total in _in_order(hours.items()):
-        added = insert_into(evidence_hour).values(
-            **dict(zip(keys, key, strict=True)),
-            **{column: getattr(total, column) for column in _HOUR_SUMS},
-        )
-        connection.execute(
-            added.on_conflict_do_update(
-                index_elements=keys,
-                set_={
-                    column: evidence_hour.c[column] + added.excluded[column]
-                    for column in _HOUR_SUMS
-                },
-            )
-        )
+    rows = [
+        dict(zip(keys, key, strict=True))
+        | {column: getattr(total, column) for column in _HOUR_SUMS}
+        for key, total in _in_order(hours.items())
+    ]
+    add_up(connection, insert_into, evidence_hour, rows)
 
 
 def _in_order(hours: Iterable[tuple[HourKey, Sum]]) -> list[tuple[HourKey, Sum]]:

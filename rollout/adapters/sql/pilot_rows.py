@@ -37,6 +37,7 @@ from rollout.adapters.sql.pilot_tables import (
     recovery,
 )
 from rollout.adapters.sql.tables import from_microseconds, job, sub_pipeline, to_microseconds
+from rollout.adapters.sql.upserts import overwrite
 from rollout.core.claims import JobState
 from rollout.core.decision import JobPath, Reason
 from rollout.core.errors import LeaseLost, UnknownDecision
@@ -271,22 +272,27 @@ class PilotRows:
             return
         with self._db.write() as connection:
             self._must_lead(connection, token)
-            for trial in trials:
-                self._save(connection, token, trial)
+            self._save(connection, token, trials)
 
-    def _save(self, connection: Connection, token: int, trial: Trial) -> None:
-        values = _row_of(trial)
-        if trial.version == 0:
-            added = self._insert(pilot).values(**values, version=1)
-            written = added.on_conflict_do_nothing(index_elements=["name"])
-        else:
-            written = (
-                update(pilot)
-                .where(pilot.c.name == trial.name, pilot.c.version == trial.version)
-                .values(**values, version=trial.version + 1)
-            )
-        # What a statement returns says on every driver whether it wrote; a row count does not.
-        if connection.execute(written.returning(pilot.c.name)).first() is None:
+    def _save(self, connection: Connection, token: int, trials: Sequence[Trial]) -> None:
+        """Write trials over the versions they were read at, all or none."""
+        names = [one.name for one in trials]
+        held = select(pilot.c.name, pilot.c.version).where(pilot.c.name.in_(names))
+        rows = connection.execute(held.order_by(pilot.c.name).with_for_update())
+        versions = {name: version for name, version in rows}
+        if any(versions.get(one.name, 0) != one.version for one in trials):
+            raise LeaseLost(token)
+        added = self._insert(pilot)
+        changes = {one.name: added.excluded[one.name] for one in pilot.c if one.name != "name"}
+        written = added.on_conflict_do_update(
+            index_elements=["name"],
+            set_=changes,
+            where=pilot.c.version == added.excluded.version - 1,
+        )
+        # What a statement returns says on every driver whether it wrote; a row count does not. A
+        # row that was not there to be held may have been added since.
+        values = [_row_of(one) | {"version": one.version + 1} for one in trials]
+        if len(connection.execute(written.returning(pilot.c.name), values).all()) < len(trials):
             raise LeaseLost(token)
 
     def hours(self, name: str, step: int) -> list[HourRow]:
@@ -394,7 +400,7 @@ class PilotRows:
             new = added.on_conflict_do_nothing(index_elements=["name", "window"])
             if connection.execute(new.returning(decision.c.id)).first() is None:
                 return None
-            self._save(connection, token, trial)
+            self._save(connection, token, [trial])
             if made.event is None:
                 return before
             after = apply(before, made.event, scope_bp=made.to_bp, seen_revision=made.seen_revision)
@@ -436,17 +442,17 @@ class PilotRows:
         recoveries: Sequence[Recovery],
     ) -> None:
         """Write watches and the incidents that have ended, in one transaction."""
-        keys = ("name", "path")
+        rows = [
+            {
+                "name": name,
+                "path": path,
+                "payload": json.dumps(watch.to_json(), separators=(",", ":")),
+            }
+            for (name, path), watch in sorted(watches.items())
+        ]
         with self._db.write() as connection:
             self._must_lead(connection, token)
-            for (name, path), watch in sorted(watches.items()):
-                payload = json.dumps(watch.to_json(), separators=(",", ":"))
-                added = self._insert(path_watch).values(name=name, path=path, payload=payload)
-                connection.execute(
-                    added.on_conflict_do_update(
-                        index_elements=keys, set_={"payload": added.excluded.payload}
-                    )
-                )
+            overwrite(connection, self._insert, path_watch, rows)
             for healed in recoveries:
                 connection.execute(insert(recovery).values(**_values_of(healed)))
 
@@ -564,12 +570,8 @@ def write_profiles(
     connection: Connection, insert_into: Any, profiles: Mapping[str, LegacyProfile]
 ) -> None:
     """Write profiles, in one order so that two writers cannot wait for each other."""
-    for name, one in sorted(profiles.items()):
-        added = insert_into(legacy_profile).values(
-            name=name, payload=json.dumps(one.to_json(), separators=(",", ":"))
-        )
-        connection.execute(
-            added.on_conflict_do_update(
-                index_elements=["name"], set_={"payload": added.excluded.payload}
-            )
-        )
+    rows = [
+        {"name": name, "payload": json.dumps(one.to_json(), separators=(",", ":"))}
+        for name, one in sorted(profiles.items())
+    ]
+    overwrite(connection, insert_into, legacy_profile, rows)

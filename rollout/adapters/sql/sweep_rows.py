@@ -25,6 +25,7 @@ from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_rows import failed, moved
 from rollout.adapters.sql.pilot_fold import FOLDED_COLUMNS, fold_into_trials
 from rollout.adapters.sql.tables import cycle_tally, job, kept_message, tally
+from rollout.adapters.sql.upserts import add_up
 from rollout.core.claims import DEATHS_MAX, JobState
 from rollout.core.cycle import bucket_of
 from rollout.core.decision import JobPath, Reason
@@ -187,26 +188,17 @@ class SweepRows:
                 cycles[(row.name, row.assigned_path, bucket_of(seconds))].append(seconds)
         keys = ("name", "assigned_path", "path", "outcome", "reason")
         # In one order, so that two folders cannot wait for each other's rows.
-        for key, jobs in sorted(outcomes.items()):
-            added = self._insert(tally).values(**dict(zip(keys, key, strict=True)), jobs=jobs)
-            connection.execute(
-                added.on_conflict_do_update(
-                    index_elements=keys, set_={"jobs": tally.c.jobs + added.excluded.jobs}
-                )
-            )
-        for (name, path, le_s), times in sorted(cycles.items()):
-            added = self._insert(cycle_tally).values(
-                name=name, assigned_path=path, le_s=le_s, jobs=len(times), sum_s=sum(times)
-            )
-            connection.execute(
-                added.on_conflict_do_update(
-                    index_elements=["name", "assigned_path", "le_s"],
-                    set_={
-                        "jobs": cycle_tally.c.jobs + added.excluded.jobs,
-                        "sum_s": cycle_tally.c.sum_s + added.excluded.sum_s,
-                    },
-                )
-            )
+        counted = [
+            dict(zip(keys, key, strict=True)) | {"jobs": jobs}
+            for key, jobs in sorted(outcomes.items())
+        ]
+        add_up(connection, self._insert, tally, counted)
+        timed = [
+            {"name": name, "assigned_path": path, "le_s": le_s, "jobs": len(times)}
+            | {"sum_s": sum(times)}
+            for (name, path, le_s), times in sorted(cycles.items())
+        ]
+        add_up(connection, self._insert, cycle_tally, timed)
 
     def tallies(self) -> tuple[list[Tally], list[CycleTally]]:
         """Read the tallies; outcomes not folded yet are counted in, cycle times are not."""
