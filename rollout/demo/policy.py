@@ -3,7 +3,7 @@
 WEEK_S = 20.0
 DAY_S = WEEK_S / 7
 
-LADDER_BP = (2500, 5000, 9500)
+LADDER_BP = (2500, 5000, 8000)
 SHADOW_PAIRS = 30
 
 TOML = f"""\
@@ -14,6 +14,7 @@ day_s = {DAY_S:.4f}
 ladder_bp = {list(LADDER_BP)}
 quiet = []
 jobs_min = 50
+alpha_promote = 0.2
 drills_min = 8
 drills_max_age_days = 365.0
 shadow_pairs_min = {SHADOW_PAIRS}

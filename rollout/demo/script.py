@@ -30,6 +30,8 @@ from rollout.worker.machine import Machine
 ACTOR = "demo"
 LEARN_S = 14.0
 """Legacy alone: its day of cycle times, and one whole span of what it can carry."""
+CLIMB_PER_S = 20.0
+"""Jobs a second of the last climb: more of them prove a step sooner."""
 PAIRS = 8
 DRILL = Drill(
     name="a few jobs raise",
@@ -85,6 +87,7 @@ class Acts:
         self._pass(4.0)
         self._hurt("broken", "crash", "every concurrent job crashes")
         self._start_again()
+        self.stream.rate_per_s = CLIMB_PER_S
         self._kill_and_rearm()
         self._wait(lambda: self._stage() is Stage.GRADUATED, "the top of the ladder")
 
