@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 REPORTS := reports
 
-.PHONY: help test lint demo bench evidence crash side-by-side drills clean
+.PHONY: help test lint demo bench evidence crash side-by-side drills simulation clean
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -46,6 +46,9 @@ side-by-side: $(STAMP) ## the same jobs and faults on bare Celery and behind rol
 
 drills: $(STAMP) ## every fault on the demo's pipeline, both paths (about 3 minutes); writes reports/drills.json
 	$(BIN)/python -m rollout.demo.drills
+
+simulation: $(STAMP) ## weeks on a virtual clock; SEEDS=1-2000 WEEKS=50, SEED=7 prints one; writes reports/simulation.json
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(WEEKS),--weeks $(WEEKS))
 
 clean: ## remove the virtual environment, reports and state
 	rm -rf $(VENV) $(REPORTS) .rollout

@@ -737,9 +737,9 @@ class Samples(Protocol):
 
         A job that fell back is a failure of the concurrent path, with its whole cycle time. Left
         out are jobs that say nothing about a path (`core.pilot.outcome`), jobs that failed on both
-        paths, jobs of a drill, jobs tried again by hand, and jobs that bypass routing. Failed jobs
-        have a cycle time too. Open is what is due and unfinished when this is asked; a retry that
-        waits is as old as its due time.
+        paths, jobs of a drill or admitted during one, jobs tried again by hand, and jobs that
+        bypass routing. Failed jobs have a cycle time too. Open is what is due and unfinished when
+        this is asked; a retry that waits is as old as its due time.
 
         A job that commits after this was asked, with an end before `until` (its worker's clock),
         is in no window. So let `until` lie some seconds back, and `since` be the last `until`.

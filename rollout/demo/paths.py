@@ -105,7 +105,7 @@ def load_overlapped(
         ForcedCrash: `fault` is "crash", or the folder's trouble is; raised after the first batch
             went to staging.
     """
-    forced, seconds = _read_fault(fault or trouble(folder))
+    forced, seconds = _read_fault(trouble(folder) if fault is None else fault)
     _ask_reference_service()
     reference = in_memory(reference_file(folder))
     records = _part(read_records(raw_file(folder, day, origin), day, origin), part)

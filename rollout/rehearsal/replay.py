@@ -51,12 +51,15 @@ class Replayed:
         exposed: Jobs it reached until the revert, or until the end without one; None without a
             regression, or when the trial was over before it began.
         detected_after: From the regression to the revert; None when it was not reverted.
+        standing: Name of the hold that stood at the end; holds are recorded once, so it may be an
+            earlier decision than the last.
     """
 
     done: Rehearsed
     worse_at: datetime | None = None
     exposed: Exposed | None = None
     detected_after: timedelta | None = None
+    standing: str = ""
 
     @property
     def false_revert(self) -> bool:
@@ -66,9 +69,11 @@ class Replayed:
 
     @property
     def sentence(self) -> str:
-        """Why it was reverted; else the last thing said."""
-        said = [one for one in self.done.decisions if one.action == Action.REVERT]
-        said = said or self.done.decisions[-1:]
+        """Why it was reverted; else what held it at the end, or the last thing said."""
+        made = self.done.decisions
+        reverts = [one for one in made if one.action == Action.REVERT]
+        holds = [one for one in made if one.window == self.standing]
+        said = reverts or holds or made[-1:]
         return said[0].sentence if said else "nothing was decided"
 
 
@@ -102,12 +107,14 @@ def replay(
         setting.drills,
     )
     done = rehearse(ledger, plan, watch)
+    standing = str(ledger.trial_rows()[0].payload["said"])
     if worse_at is None or worse_at >= done.until:
-        return Replayed(done, worse_at)
+        return Replayed(done, worse_at, standing=standing)
     lower = [one.at for one in done.changes if one.after.scope_bp < one.before.scope_bp]
     reverted = next((at for at in lower if at >= worse_at), None)
     exposed = ledger.exposed(worse_at, reverted or done.until)
-    return Replayed(done, worse_at, exposed, None if reverted is None else reverted - worse_at)
+    detected_after = None if reverted is None else reverted - worse_at
+    return Replayed(done, worse_at, exposed, detected_after, standing)
 
 
 @dataclass(frozen=True, slots=True)

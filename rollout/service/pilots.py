@@ -54,6 +54,8 @@ SPREAD_JOBS = 10_000
 _RECOVERIES_BACK = timedelta(days=28)
 """Recoveries of legacy this far back give the median that a slow one is held against."""
 
+INCIDENTS_MIN = 6
+"""Fewer incidents of legacy are no distribution to hold one of the concurrent path against."""
 _NONE = timedelta(0)
 
 Notify = Callable[[str, str, str], None]
@@ -512,16 +514,26 @@ def _whole_windows(rows: list[WindowRow]) -> list[WindowRow]:
 
 
 def _with_recovery(trial: Trial, one: Recovery, healed: Sequence[Recovery]) -> StepEvidence:
-    """Judge one recovery of the concurrent path against legacy's median.
+    """Judge one recovery of the concurrent path against legacy's median of the same kind.
 
-    What both paths had at once was the world's fault, and says nothing.
+    A drill is the same fault on both paths, so one that loses a job or has not healed at its cap
+    reverts at once. An incident is whatever happened: it is held against legacy's own incidents
+    when there are enough of them, and never reverts by itself; what it did to the jobs, the other
+    tests see. What both paths had at once was the world's fault, and says nothing.
     """
-    if one.fault.startswith(COMMON):
+    if one.fault.startswith(COMMON) or one.onset_at < trial.fresh_at:
         return trial.evidence
-    if one.jobs_lost or one.seconds >= one.cap_s:
+    drill = one.kind == "drill"
+    if drill and (one.jobs_lost or one.seconds >= one.cap_s):
         return trial.evidence.not_recovered()
-    legacy = sorted(other.seconds for other in healed if other.path is JobPath.LEGACY)
-    if not legacy or legacy[len(legacy) // 2] <= 0:
+    legacy = sorted(
+        other.seconds
+        for other in healed
+        if other.path is JobPath.LEGACY
+        and other.kind == one.kind
+        and not other.fault.startswith(COMMON)
+    )
+    if len(legacy) < (1 if drill else INCIDENTS_MIN) or legacy[len(legacy) // 2] <= 0:
         return trial.evidence
     return trial.evidence.recovered(is_slow(one.seconds, legacy[len(legacy) // 2]))
 

@@ -18,7 +18,7 @@ from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.database import ping as ping_database
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.drill_ports import DrillLedger
-from rollout.ports import Arrivals, ControlStore, Ledger, Samples, Trials
+from rollout.ports import Arrivals, ControlStore, Leadership, Ledger, Samples, Trials
 from tests.conftest import Postgresql
 from tests.contract.differences import DIFFERENCES, Differences
 from tests.hand_clock import HandClock
@@ -128,7 +128,7 @@ def _valkey(request: pytest.FixtureRequest) -> Iterator[StoreCase]:
     raw.close()
 
 
-class ClosingLedger(Ledger, Trials, Samples, Arrivals, DrillLedger, Protocol):
+class ClosingLedger(Ledger, Trials, Samples, Arrivals, Leadership, DrillLedger, Protocol):
     """A ledger with what every adapter offers beside the port."""
 
     def close(self) -> None:

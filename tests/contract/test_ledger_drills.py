@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -90,6 +91,32 @@ def test_failures_of_a_window(declared: SqlLedger) -> None:
     assert (found[L].jobs, found[L].failed) == (3, 2)
 
 
+def test_victims_of_an_outside_fault_are_marked(declared: Any) -> None:
+    """Jobs of the path that fell back or failed since then; nobody twice, nobody else."""
+    for job_id, path in (("fell", C), ("fine", C), ("early", C), ("kept", L)):
+        declared.file([filing(job_id, path)])
+        claim = declared.claim(NAME, job_id, path, Effects.COMMIT, "w1", NOW, SILENT_AFTER)
+        assert isinstance(claim, Claim)
+    declared.hand_over("early", 1, Reason.FAILED, "no", NOW)
+    declared.hand_over("fell", 1, Reason.FAILED, "no", NOW + s(5))
+    declared.fail("kept", 1, None, "no", NOW + s(5))
+    assert declared.mark_victims(NAME, C, "d1", NOW + s(1), NOW + s(6)) == 1
+    assert declared.mark_victims(NAME, C, "d1", NOW + s(1), NOW + s(7)) == 0
+    assert [job.job_id for job in declared.drilled_jobs("d1")] == ["fell"]
+    assert declared.mark_victims(NAME, L, "d2", NOW + s(1), NOW + s(7)) == 1
+
+
+def test_jobs_of_the_last_hour_are_read(declared: Any) -> None:
+    """By their admission, of one sub-pipeline, oldest first, without their messages."""
+    late = NOW + timedelta(hours=2)
+    declared.file([filing("old")])
+    declared.file([filing("new", at=late - s(60))])
+    found = declared.jobs_since(NAME, late)
+    assert [job.job_id for job in found] == ["new"]
+    assert found[0].envelope == ""
+    assert declared.jobs_since("other", late) == []
+
+
 def test_the_effects_are_those_declared(declared: SqlLedger) -> None:
     """And an unknown name is an error."""
     assert declared.effects(NAME) is Effects.COMMIT
@@ -105,6 +132,8 @@ def test_a_journal_is_append_only(declared: SqlLedger) -> None:
     assert declared.drill_events("d1") == [EVENT, later]
     assert declared.drills(NAME, 10) == declared.drills(None, 10) == [EVENT, later]
     assert declared.drills("other", 10) == []
+    if not isinstance(declared, SqlLedger):
+        return  # memory has no other client
     for change in ("UPDATE drill_event SET what = 'x'", "DELETE FROM drill_event"):
         with (
             pytest.raises(DBAPIError, match="append-only"),

@@ -1,20 +1,20 @@
-"""Who leads and who stands by, on SQLite and PostgreSQL."""
+"""Who leads and who stands by, on every ledger."""
 
 from datetime import timedelta
 
-from rollout.adapters.sql.ledger import SqlLedger
 from tests.builders import NOW
+from tests.contract.conftest import ClosingLedger
 
 TTL = timedelta(seconds=6)
 
 
-def test_nobody_leads_at_first(ledger: SqlLedger) -> None:
+def test_nobody_leads_at_first(ledger: ClosingLedger) -> None:
     """An empty ledger knows no leader and no standby."""
     assert ledger.leader() is None
     assert ledger.standbys(NOW) == []
 
 
-def test_a_refused_controller_stands_by(ledger: SqlLedger) -> None:
+def test_a_refused_controller_stands_by(ledger: ClosingLedger) -> None:
     """It is named once however often it asks, also when its name is a long one."""
     waits = "a-host-with-a-name-of-more-than-32-characters.example.org:4711"
     assert ledger.take_lease("one:1", NOW, TTL) == 1
@@ -24,7 +24,7 @@ def test_a_refused_controller_stands_by(ledger: SqlLedger) -> None:
     assert ledger.leader() == ("one:1", NOW + TTL)
 
 
-def test_a_standby_that_leads_stands_by_no_more(ledger: SqlLedger) -> None:
+def test_a_standby_that_leads_stands_by_no_more(ledger: ClosingLedger) -> None:
     """It takes over when the lease has ended, with the next token."""
     ledger.take_lease("one:1", NOW, TTL)
     ledger.take_lease("two:2", NOW + TTL / 2, TTL)
@@ -32,16 +32,16 @@ def test_a_standby_that_leads_stands_by_no_more(ledger: SqlLedger) -> None:
     assert ledger.standbys(NOW + TTL) == []
 
 
-def test_a_standby_that_fell_silent_is_forgotten(ledger: SqlLedger) -> None:
+def test_a_standby_that_fell_silent_is_forgotten(ledger: ClosingLedger) -> None:
     """It is shown for as long as a lease lasts, and its row goes with the next who stands by."""
-    ledger.take_lease("one:1", NOW, 10 * TTL)
+    ledger.take_lease("one:1", NOW, 2 * TTL)
     ledger.take_lease("two:2", NOW, TTL)
     assert ledger.standbys(NOW + TTL) == []
     ledger.take_lease("three:3", NOW + TTL, TTL)
     assert ledger.standbys(NOW) == ["three:3"]
 
 
-def test_a_leader_that_stopped_is_nobody(ledger: SqlLedger) -> None:
+def test_a_leader_that_stopped_is_nobody(ledger: ClosingLedger) -> None:
     """A controller that ended well leaves an empty name, so that a standby need not wait."""
     token = ledger.take_lease("one:1", NOW, TTL)
     assert token is not None

@@ -109,6 +109,13 @@ def test_the_oldest_open_job_has_its_age(ledger: ClosingLedger) -> None:
     assert [sample.oldest_s for sample in seen(ledger)] == [60.0, 10.0]
 
 
+def test_a_job_that_is_not_due_is_not_open(ledger: ClosingLedger) -> None:
+    """It is to start later, or came after the window's end."""
+    declared(ledger)
+    ledger.file([filing("later", at=at(1), not_before=at(90)), filing("after", L, at=at(70))])
+    assert seen(ledger) == [PathSample.idle(END)] * 2
+
+
 def test_what_says_nothing_about_a_path_is_left_out(ledger: ClosingLedger) -> None:
     """Moved by a kill, failed on both, a drill's, tried by hand, routed by nobody, clock back."""
     declared(ledger)
@@ -132,6 +139,18 @@ def test_what_says_nothing_about_a_path_is_left_out(ledger: ClosingLedger) -> No
     ended(ledger, "back", C, -5)
     idle = PathSample.idle(END)
     assert seen(ledger, since=NOW - 50 * SECOND) == [idle, idle]
+
+
+def test_jobs_admitted_during_a_drill_are_nobodys_sample(ledger: ClosingLedger) -> None:
+    """What a drill hurts on purpose is no incident; it counts again once the drill is over."""
+    declared(ledger)
+    ledger.begin_span(NAME, "drill-1", NOW - SECOND, at(10))
+    ended(ledger, "hurt", C, 5)
+    ledger.file([filing("hurt-open", L)])
+    assert seen(ledger) == [PathSample.idle(END)] * 2
+    ledger.end_span("drill-1", NOW - SECOND / 2)
+    assert [sample.jobs for sample in seen(ledger)] == [1, 0]
+    assert [sample.oldest_s for sample in seen(ledger)] == [0.0, 60.0]
 
 
 def test_other_sub_pipelines_are_other_watches(ledger: ClosingLedger) -> None:
@@ -163,7 +182,7 @@ def test_no_history_is_read(ledger_case: LedgerCase, analyzed: bool) -> None:
     for index in ("job_committed", "job_failed", "job_open"):
         assert index in plan, plan
     # Any other index would go through all jobs of the name that ever were.
-    for whole in ("Seq Scan", "job_admitted", "job_pkey", "sqlite_autoindex"):
+    for whole in ("Seq Scan on job", "job_admitted", "job_pkey", "sqlite_autoindex"):
         assert whole not in plan, plan
 
 

@@ -7,12 +7,13 @@ from typing import Any, cast
 import numpy as np
 
 from rollout.adapters.memory.stream_ledger import StreamLedger
-from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.stream_draw import draw_drills
 from rollout.core.job_stream import SECOND_US, JobStream, Whole, numbers_of, positions_of, us_of
 from rollout.core.policy import Policies, Policy
 from rollout.service.rehearse import Plan, Rehearsable, rehearse
 from tests.builders import NAME
+from tests.contract.conftest import LedgerCase
+from tests.contract.differences import on_databases
 from tests.contract.sql_stream import SqlStream
 
 DAY_S = 3600.0
@@ -86,8 +87,10 @@ def draw() -> tuple[JobStream, list[str]]:
     return stream, keys
 
 
-def test_same_answers_and_decisions_as_a_real_ledger(ledger: SqlLedger) -> None:
+@on_databases
+def test_same_answers_and_decisions_as_a_real_ledger(ledger_case: LedgerCase) -> None:
     """From the first look over a climb to the revert, every number a decision was made on."""
+    ledger = ledger_case.sql
     stream, keys = draw()
     memory = Asked(StreamLedger(stream))
     real = Asked(SqlStream(ledger, stream, keys, BEGIN))

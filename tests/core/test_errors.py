@@ -32,6 +32,22 @@ TEXTS: list[tuple[RolloutError, str]] = [
         "`rollout jobs --failed` lists the kept ones",
     ),
     (
+        errors.UnreadableDecision(7, KeyError("policy")),
+        "decision 7 must hold inputs and answer as this release stores them, got: KeyError: "
+        "'policy'; `rollout decision 7` shows what is stored; replay it with the release that made "
+        "it",
+    ),
+    (
+        errors.MalformedCopy(KeyError("job_id")),
+        "a shadow copy must carry a job id, a path, seconds and a result, got: 'job_id'; let "
+        "nothing but rollout's legacy workers of the same release publish to it",
+    ),
+    (
+        errors.NotShadowable("invoices", "unsafe"),
+        "paths of 'invoices' may not run beside the real job: its effects are 'unsafe'; "
+        'only effects "none" and "commit" allow it; touch the world in a commit hook',
+    ),
+    (
         errors.UnknownDecision(7),
         "no decision 7 in this ledger; `rollout history NAME` lists decisions",
     ),

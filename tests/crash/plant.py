@@ -162,7 +162,7 @@ class Plant:
         for name in (*self.workers, *CONTROLLERS):
             self.start_role(name)
         wait_until(
-            lambda: all(self.has_started(name) for name in self.workers),
+            lambda: all(self.is_ready(name) for name in self.workers),
             f"all workers consume, else see {self.folder / 'logs'}",
             60,
         )
@@ -236,12 +236,14 @@ class Plant:
 
     # Looking -------------------------------------------------------------------------------
 
-    def has_started(self, name: str) -> bool:
-        """Whether a worker has said that it consumes."""
-        return any(
-            "worker ready" in path.read_text(encoding="utf-8")[:2000]
-            for path in self.histories.glob(f"{name}-*.jsonl")
-        )
+    def is_ready(self, name: str) -> bool:
+        """Whether the worker that runs under this name now has said that it consumes."""
+        path = self.histories / f"{name}-{self.children.pid(name)}.jsonl"
+        try:
+            with path.open(encoding="utf-8") as lines:
+                return any('"what":"worker ready"' in line for line in lines)
+        except FileNotFoundError:
+            return False
 
     def written(self, name: str) -> int:
         """Bytes of history that a worker's processes have written: its pulse."""

@@ -18,6 +18,8 @@ REST_S = 30.0
 """With everything up, this long without one finished job and the rest counts as stuck."""
 _PULSELESS_S = 10.0
 """A worker whose queue is not empty and that writes nothing for this long is started again."""
+_STARTING_S = 60.0
+"""The same for one that was started and has not said yet that it consumes."""
 _OPEN_MAX = 300
 """Producers pause above this: jobs that queue for long are all recalled by the next kill."""
 _FAULTS_AT_ONCE = 4
@@ -210,7 +212,8 @@ class Driver:
                 self._pulse[name], self._pulseless_s[name] = written, 0.0
             elif not excused:
                 self._pulseless_s[name] = self._pulseless_s.get(name, 0.0) + passed_s
-            if self._pulseless_s.get(name, 0.0) > _PULSELESS_S:
+            limit_s = _PULSELESS_S if self.plant.is_ready(name) else _STARTING_S
+            if self._pulseless_s.get(name, 0.0) > limit_s:
                 self.consumed_nothing += 1
                 self.plant.history.write("consumed nothing", name=name, waiting=waits)
                 self.plant.children.kill(name)

@@ -21,10 +21,11 @@ from rollout.adapters.sql.tables import to_microseconds
 from rollout.core.claims import Claim, Refusal
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
-from rollout.core.errors import LedgerUnreachable
 from rollout.core.routing import Reading
 from rollout.core.stages import ControlState
 from rollout.ports import Committed, ConnectionSource, ControlStore, Filing, Kill, Queues, Refused
+from rollout.service.router import Router
+from rollout.service.submit import Submit
 from rollout.wiring import Runtime
 from tests.crash.history import History
 from tests.crash.jumping_clock import JumpingClock
@@ -115,11 +116,7 @@ class WatchedLedger(SqlLedger):
 
     def file(self, filings: Sequence[Filing]) -> None:
         """File; a producer told to die here dies between the row and the message."""
-        try:
-            super().file(filings)
-        except LedgerUnreachable:
-            self.history.write("unfiled", jobs=[filing.job_id for filing in filings])
-            raise
+        super().file(filings)
         _die_if_told()
 
     def kill(self, kill: Kill) -> list[ControlState]:
@@ -140,6 +137,21 @@ def _die_if_told() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+class WatchedSubmit(Submit):
+    """Tells the history of jobs that only the broker knows."""
+
+    history: History
+
+    def file(
+        self, name: str, effects: Effects, holdback_bp: int, filings: Sequence[Filing]
+    ) -> bool:
+        """File, and name the jobs when the ledger is away, whichever call found it so."""
+        filed = super().file(name, effects, holdback_bp, filings)
+        if not filed:
+            self.history.write("unfiled", jobs=[filing.job_id for filing in filings])
+        return filed
+
+
 class WatchedRuntime(Runtime):
     """The runtime with watched adapters; everything else is the product's."""
 
@@ -151,6 +163,14 @@ class WatchedRuntime(Runtime):
         ledger = WatchedLedger(self.database)
         ledger.history = self.history
         return ledger
+
+    @cached_property
+    def submit(self) -> Submit:
+        """The watched way into the system."""
+        router = Router(self.control, self.clock, self.settings.snapshot_s)
+        submit = WatchedSubmit(router, self.ledger, self.clock)
+        submit.history = self.history
+        return submit
 
     @cached_property
     def queues(self) -> Queues:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rollout.adapters.stream_files import COLUMNS
 from rollout.core.drill import Drill
 from rollout.core.drill_score import Score
 from rollout.core.excursion import PathSample
@@ -53,9 +54,9 @@ def test_metrics_and_alerts_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=of)
 def test_settings_exist(page: Path) -> None:
-    """Each name with a unit is a setting, a key of a policy or a part of the control state."""
+    """Each name with a unit is a setting, a policy's key, a recording's column or control state."""
     known = set(Settings.model_fields) | set(Policy.model_fields)
-    known |= {field.name for field in fields(ControlState)}
+    known |= {field.name for field in fields(ControlState)} | set(COLUMNS)
     known |= {field.name for kind in (Drill, Score, GameDay, PathSample) for field in fields(kind)}
     for name in re.findall(r"`([a-z_]+_(?:s|ms|bp|port|host|url))`", page.read_text()):
         assert name in known, name

@@ -1,7 +1,6 @@
 """A sub-pipeline without any server: ledger, control store and broker in this process's memory."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from celery import Celery
@@ -24,12 +23,11 @@ from tests.builders import NAME
 @pytest.fixture
 def runtime(no_settings: Path) -> Runtime:
     """Services without servers."""
-    urls: dict[str, Any] = {
-        "ledger_url": "memory:",
-        "control_url": "memory:",
-        "broker_url": "memory:",
-    }
-    return build(**urls, snapshot_s=1e-9)  # what is changed is seen at once
+    nowhere = "memory:"
+    return build(
+        ledger_url=nowhere, control_url=nowhere, broker_url=nowhere,
+        snapshot_s=1e-9,  # what is changed is seen at once
+    )  # fmt: skip
 
 
 def declared(runtime: Runtime, lines: list[str]) -> SubPipeline:

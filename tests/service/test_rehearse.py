@@ -59,6 +59,17 @@ def test_without_drills_it_holds_at_the_first_step() -> None:
     assert {one.action for one in done.decisions} == {"hold"}
 
 
+def test_drills_count_from_the_day_they_ran() -> None:
+    """Drills of the second week are not known in the first: its look finds none."""
+    late = draw_drills("pilot", 6, 0.8, START + timedelta(days=8), 7, DAY_S, 1)
+    done = rehearse(equal_paths(7.5, 5_000), calm(7.5, late))
+    assert any(
+        "Drill overdue: 0 of 6" in one.answer
+        for one in done.decisions
+        if one.at - START >= timedelta(days=7)
+    )
+
+
 def test_late_ticks_skip_no_step() -> None:
     """A controller that is away for five days at a time takes the ladder one step at a time."""
     done = rehearse(equal_paths(30), calm(30, eight_weeks_of_drills(), tick_s=5 * DAY_S))
@@ -129,3 +140,14 @@ def test_nothing_is_decided_before_the_start() -> None:
     before = ledger.exposed(START - timedelta(days=1), START)
     assert before == (0, 0, 0)
     assert ledger.exposed(START, START + timedelta(days=0.5)).seen > 0
+
+
+def test_the_one_judge_leads_until_it_stops() -> None:
+    """A rehearsal has a leader as a controller has, and nobody who waits."""
+    ledger = equal_paths(1, 2_000)
+    assert ledger.leader() is None
+    assert ledger.take_lease("rehearsal", START, timedelta(hours=1)) == 1
+    assert ledger.leader() == ("rehearsal", START + timedelta(hours=1))
+    assert ledger.standbys(START) == []
+    ledger.drop_lease(1)
+    assert ledger.leader() == ("", datetime(1970, 1, 1, tzinfo=UTC))

@@ -17,10 +17,13 @@ from tests.shells.conftest import House
 
 BEGIN = datetime(2026, 1, 5, 9, tzinfo=UTC)
 DAY_S = 3600.0
-POLICY = (
-    "[policy]\nday_s = 3600.0\ndrills_min = 0\nquiet = []\nbake_days = 1\n"
-    "ladder_bp = [2000, 4000, 9500]\n"
-)
+POLICY = """[policy]
+day_s = 3600.0
+drills_min = 0
+quiet = []
+bake_days = 1
+ladder_bp = [2000, 4000, 9500]
+"""
 
 
 @pytest.fixture
@@ -51,6 +54,7 @@ def test_policy_and_peers_side_by_side(recorded: House, tmp_path: Path) -> None:
     assert {"policy in force", str(other), "Flagger-style", "CUSUM told the true rate"} < set(rows)
     assert rows["policy in force"]["scope_bp"] >= 2000
     assert rows[str(other)]["scope_bp"] == 2000
+    assert "of 30 days at this step" in rows[str(other)]["why"]
     for who in ("policy in force", str(other)):
         assert rows[who]["reverted_at"] is None
         assert 0 < rows[who]["with_regression"]["exposed"]["seen"] < 100

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.simulation.run import run
+from tests.simulation.test_machine import SCRIPTS
 from tests.simulation.unguarded import GUARDS, without
 
 SEEDS_MAX = 100
@@ -15,23 +16,22 @@ SHOWS = {
     "kill check": {"start after kill"},
     "single mover": {"sent twice"},
     "outbox": {"stuck"},
-    "forward only": {"store went back"},
     "proofs": {"advanced unproven"},
     "bake time": {"advanced too soon"},
 }
 """What each guard keeps from happening."""
 
-TRIED_FIRST = {"attempt": 5, "gate": 4, "kill check": 24, "forward only": 33, "proofs": 7}
+TRIED_FIRST = {"attempt": 5, "gate": 4, "kill check": 24, "proofs": 7}
 """Seeds that have shown it before, to find it soon; any other may as well."""
 
 
 def test_every_guard_is_tried() -> None:
-    """Both lists are of the same guards."""
-    assert SHOWS.keys() == GUARDS.keys()
+    """Here by chance, or by a script where chance would need too long."""
+    assert SHOWS.keys() | SCRIPTS.keys() == GUARDS.keys()
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("guard", sorted(GUARDS))
+@pytest.mark.parametrize("guard", sorted(SHOWS))
 def test_without_a_guard_a_promise_breaks(guard: str) -> None:
     """Within a hundred seeds, and it is the promise that the guard keeps."""
     first = TRIED_FIRST.get(guard, 1)

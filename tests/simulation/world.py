@@ -169,8 +169,10 @@ class World:
     # Rest ----------------------------------------------------------------------------------
 
     def heal(self) -> None:
-        """Mend every line, correct every clock, and start what is dead."""
+        """Mend every line, correct every clock, and start what is dead; one controller is left."""
         self.away.clear()
+        if "controller-2" in self.controllers:
+            self.controllers["controller-2"].process.kill()
         for process in self.processes():
             process.cut.clear()
             process.hold_at = None

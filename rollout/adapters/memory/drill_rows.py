@@ -69,23 +69,19 @@ class DrillRows:
             victims = [
                 job
                 for job in rows.jobs.values()
-                if job.name == name
-                and job.assigned_path is path
-                and job.accepted_at >= since - timedelta(hours=1)
-                and job.drill is None
-                and _fell_since(job, since)
+                if (job.name, job.assigned_path, job.drill) == (name, path, None)
+                and _failed_since(job, since)
             ]
             for job in victims:
                 rows.jobs[job.job_id] = replace(job, drill=drill_id, way=job.way + line)
-            return len(victims)
+        return len(victims)
 
     def jobs_since(self, name: str, since: datetime) -> list[JobRecord]:
         """Read the jobs admitted since an hour before then, without their envelopes."""
+        first = since - timedelta(hours=1)
         with self._rows as rows:
             found = [
-                job
-                for job in rows.jobs.values()
-                if job.name == name and job.accepted_at >= since - timedelta(hours=1)
+                job for job in rows.jobs.values() if job.name == name and job.accepted_at >= first
             ]
         found.sort(key=lambda job: job.accepted_at)
         return [replace(job, envelope="") for job in found]
@@ -146,12 +142,6 @@ class DrillRows:
         return [event for one in begun for event in ends if event.drill_id == one]
 
 
-def _fell_since(job: JobRecord, since: datetime) -> bool:
-    if job.state is JobState.FAILED:
-        return job.finished_at is not None and job.finished_at >= since
-    return job.moved_reason is not None and job.sent_at >= since
-
-
 def _sample(
     path: JobPath, finished: Sequence[JobRecord], waiting: Sequence[JobRecord], at: datetime
 ) -> PathSample:
@@ -165,6 +155,12 @@ def _sample(
     oldest = min((job.accepted_at for job in waiting if job.assigned_path is path), default=at)
     age_s = max(0.0, (at - oldest).total_seconds())
     return PathSample(at, len(mine), sum(map(_has_failed, mine)), p95, age_s)
+
+
+def _failed_since(job: JobRecord, since: datetime) -> bool:
+    moved = job.moved_reason is not None and job.sent_at >= since
+    ended = job.finished_at is not None and job.finished_at >= since
+    return moved or (job.state is JobState.FAILED and ended)
 
 
 def _has_failed(job: JobRecord) -> bool:

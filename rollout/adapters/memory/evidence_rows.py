@@ -74,7 +74,7 @@ class EvidenceRows:
                     job.accepted_at >= trial.began_at
                     and job.revision >= trial.step_revision
                     and job.reason in DRAWN
-                    and not _in_drill(rows, job)
+                    and not in_drill(rows, job)
                     and outcome_so_far(job) in _JUDGED
                 ):
                     median, tail = shifts[job.assigned_path]
@@ -177,7 +177,8 @@ def outcome_so_far(job: JobRecord) -> Outcome:
     )
 
 
-def _in_drill(rows: Rows, job: JobRecord) -> bool:
+def in_drill(rows: Rows, job: JobRecord) -> bool:
+    """Whether a drill hurt the job, or was under way when it was admitted."""
     return job.drill is not None or any(
         span.began_at <= job.accepted_at <= span.ended_at for span in rows.spans[job.name]
     )
@@ -197,7 +198,7 @@ def _windows_of(rows: Rows, trial: Trial, now: datetime) -> Iterable[WindowRow]:
         if at >= ripe:
             break
         belongs = job.revision >= trial.step_revision and job.reason in DRAWN
-        if belongs and not _in_drill(rows, job):
+        if belongs and not in_drill(rows, job):
             groups[(at // length, job.assigned_path)].append(job)
     for (number, path), jobs in groups.items():
         yield _window(trial, path, number * length, length, jobs, now)

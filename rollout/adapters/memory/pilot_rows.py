@@ -35,7 +35,11 @@ class PilotRows:
                 token = 1
             elif held.owner == owner:
                 token = held.token
-            elif held.until > now:
+            elif now < held.until <= now + 2 * ttl:  # a later end was written by a clock ahead
+                rows.standbys = {
+                    other: until for other, until in rows.standbys.items() if until > now
+                }
+                rows.standbys[owner] = now + ttl
                 return None
             else:
                 token = held.token + 1
@@ -52,6 +56,13 @@ class PilotRows:
         """Who leads and until when; None when nobody ever did."""
         with self._rows as rows:
             return None if rows.lease is None else (rows.lease.owner, rows.lease.until)
+
+    def standbys(self, now: datetime) -> list[str]:
+        """Who asked for the lease lately and did not get it; who leads now stands by no more."""
+        with self._rows as rows:
+            leads = None if rows.lease is None else rows.lease.owner
+            asked = rows.standbys.items()
+            return sorted(one for one, until in asked if until > now and one != leads)
 
     # Builds ------------------------------------------------------------------------------
 

@@ -67,6 +67,7 @@ class Rows:
         self.cycles: dict[CycleKey, tuple[int, float]] = {}
         self.messages: list[Mapping[str, Any]] = []
         self.lease: Lease | None = None
+        self.standbys: dict[str, datetime] = {}
         self.builds: dict[tuple[str, JobPath], str] = {}
         self.trials: dict[str, Trial] = {}
         self.profiles: dict[str, LegacyProfile] = {}

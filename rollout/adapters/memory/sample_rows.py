@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from math import ceil
 
-from rollout.adapters.memory.evidence_rows import outcome_so_far
+from rollout.adapters.memory.evidence_rows import in_drill, outcome_so_far
 from rollout.adapters.memory.rows import Rows
 from rollout.core.claims import JobRecord
 from rollout.core.decision import JobPath, Reason
@@ -34,7 +34,9 @@ class SampleRows:
         finished: defaultdict[_Key, list[tuple[bool, float]]] = defaultdict(list)
         due_at: dict[_Key, datetime] = {}
         with self._rows as rows:
-            for job in filter(_counts, rows.jobs.values()):
+            for job in rows.jobs.values():
+                if in_drill(rows, job) or not _counts(job):
+                    continue
                 key = (job.name, job.assigned_path)
                 if job.finished_at is None:
                     due = max(job.accepted_at, job.not_before or job.accepted_at)
@@ -57,8 +59,7 @@ class SampleRows:
 
 def _counts(job: JobRecord) -> bool:
     return (
-        job.drill is None
-        and job.reason is not Reason.OPTED_OUT  # it waits in a queue of its caller's choice
+        job.reason is not Reason.OPTED_OUT  # it waits in a queue of its caller's choice
         # Its failure was counted when it failed.
         and job.moved_reason is not Reason.RETRIED_BY_HAND
     )

@@ -23,7 +23,7 @@ from rollout.core.decision import JobPath
 from rollout.core.errors import LeaseLost, UnknownDecision, UnknownSubPipeline
 from rollout.core.excursion import PathSample, Watch
 from rollout.core.exposed import Exposed
-from rollout.core.job_stream import JobStream, time_of, us_of
+from rollout.core.job_stream import EPOCH, JobStream, time_of, us_of
 from rollout.core.pilot.fold import Sum
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.trial import Trial
@@ -66,6 +66,7 @@ class StreamLedger:
             stream.name, holdback_bp=holdback_bp, salt=stream.name, revision=1
         )
         self._now_us = 0
+        self._leader: tuple[str, datetime] | None = None
         self._trial: Trial | None = None
         self._profile = LegacyProfile()
         self._hours: dict[tuple[int, int, JobPath], Sum] = {}
@@ -145,10 +146,20 @@ class StreamLedger:
 
     def take_lease(self, owner: str, now: datetime, ttl: timedelta) -> int | None:
         """Lead: nobody else is here."""
+        self._leader = (owner, now + ttl)
         return _TOKEN
 
     def drop_lease(self, token: int) -> None:
         """Stop leading; whoever asks next leads."""
+        self._leader = ("", EPOCH)
+
+    def leader(self) -> tuple[str, datetime] | None:
+        """Who leads and until when; an empty name when it stopped."""
+        return self._leader
+
+    def standbys(self, now: datetime) -> list[str]:
+        """Nobody: there is one judge in a rehearsal."""
+        return []
 
     def announce(self, name: str, path: JobPath, build: str) -> None:
         """Say which build of a path runs now."""

@@ -72,19 +72,18 @@ class SweepRows:
 
     def redate(self, name: str, sent_after: datetime, heard_after: datetime, now: datetime) -> int:
         """Date accepted jobs sent after, and started ones heard of after, a time as of now."""
+        dated = 0
         with self._rows as rows:
-            changed = [
-                replace(job, sent_at=now)
-                for job in rows.open_jobs(name)
-                if job.state is JobState.ACCEPTED and job.sent_at > sent_after
-            ]
-            for job in rows.open_jobs(name):
+            for job in list(rows.open_jobs(name)):
                 heard = job.renewed_at or job.started_at
-                if job.state is JobState.STARTED and heard is not None and heard > heard_after:
-                    changed.append(replace(job, renewed_at=now))
-            for job in changed:
-                rows.put(job)
-            return len(changed)
+                if job.state is JobState.ACCEPTED and job.sent_at > sent_after:
+                    rows.put(replace(job, sent_at=now))
+                elif job.state is JobState.STARTED and heard is not None and heard > heard_after:
+                    rows.put(replace(job, renewed_at=now))
+                else:
+                    continue
+                dated += 1
+        return dated
 
     def count_lost(self, lost: Lost) -> int:
         """Count accepted jobs that no queue holds."""

@@ -83,7 +83,7 @@ OUTCOME = case(
 )
 """`core.pilot.outcome.outcome_of` in SQL; a contract test compares the two."""
 
-_IN_DRILL = or_(
+IN_DRILL = or_(
     job.c.drill.is_not(None),
     exists().where(
         drill_span.c.name == job.c.name,
@@ -91,6 +91,7 @@ _IN_DRILL = or_(
         or_(drill_span.c.ended_at.is_(None), drill_span.c.ended_at >= job.c.accepted_at),
     ),
 )
+"""Jobs of a drill, and jobs admitted while one hurt their sub-pipeline."""
 _JUDGED = OUTCOME.in_([Outcome.GOOD, Outcome.FAILED])
 # With the condition of its index as a literal: a planner does not see through a parameter that the
 # index holds these rows, and would look through all jobs that ever were.
@@ -260,7 +261,7 @@ class PilotRows:
                 at < ripe,
                 job.c.revision >= pilot.c.step_revision,
                 _DRAWN,
-                ~_IN_DRILL,
+                ~IN_DRILL,
             )
             .group_by(job.c.name, number, length, job.c.assigned_path)
             .order_by(number, job.c.name)
@@ -345,7 +346,7 @@ class PilotRows:
                 type_coerce(job.c.accepted_at, BigInteger) + 0 >= to_microseconds(trial.began_at),
                 job.c.revision >= trial.step_revision,
                 _DRAWN,
-                ~_IN_DRILL,
+                ~IN_DRILL,
                 _JUDGED,
             )
             .group_by(job.c.assigned_path)

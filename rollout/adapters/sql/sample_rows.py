@@ -8,9 +8,20 @@ from datetime import datetime
 from math import ceil
 from typing import Any, TypeAlias
 
-from sqlalchemy import BigInteger, Connection, case, func, select, text, type_coerce, union_all
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    case,
+    func,
+    not_,
+    select,
+    text,
+    type_coerce,
+    union_all,
+)
 
 from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.pilot_rows import IN_DRILL
 from rollout.adapters.sql.tables import job
 from rollout.core.claims import JobState
 from rollout.core.decision import JobPath, Reason
@@ -32,7 +43,7 @@ _COLUMNS = (
     _TOOK_US.label("took_us"),
 )
 _COUNTS = (
-    job.c.drill.is_(None),
+    not_(IN_DRILL),
     job.c.reason != Reason.OPTED_OUT,  # it waits in a queue of its caller's choice
     # Its failure was counted when it failed; how long a person took to try again is no cycle time.
     func.coalesce(job.c.moved_reason, "") != Reason.RETRIED_BY_HAND,

@@ -20,7 +20,7 @@ class Excursion:
         detected_at: End of the window that made it an incident: m of n outside.
         recovered_at: Start of the first of k windows in a row inside; None while it lasts.
         gave_up_at: End of the window in which the cap was reached without recovery; None unless
-            that happened. The recovery time is then censored: at least the cap.
+            that happened. The recovery time is then censored: longer than the cap.
         sentence: What was outside, and how it ended, for the person on call.
     """
 
@@ -36,8 +36,16 @@ class Excursion:
         return self.recovered_at is None and self.gave_up_at is None
 
     @property
+    def censored(self) -> bool:
+        """Whether it was given up on: the true recovery time is longer than `recovery_s`."""
+        return self.gave_up_at is not None
+
+    @property
     def recovery_s(self) -> float | None:
-        """Seconds from onset to recovery; to the cap when censored; None while it lasts."""
+        """Seconds from onset to recovery, or to giving up: the cap, or a window more.
+
+        None while it lasts.
+        """
         end = self.recovered_at or self.gave_up_at
         return None if end is None else (end - self.onset_at).total_seconds()
 

@@ -169,7 +169,8 @@ def observe(
         )
     start = watch.at or sample.at
     band = watch.band
-    why = None if band is None else _why_outside(band, sample, watch.recent)
+    lately = watch.recent[max(0, len(watch.recent) + 1 - rules.of_last) :]
+    why = None if band is None else _why_outside(band, sample, lately)
     after = replace(watch, at=sample.at)
     if sample.jobs > 0 or why is not None:
         seen = Seen(start, why is not None, sample.jobs, sample.failed)
@@ -218,7 +219,7 @@ def _end(watch: Watch, ended: Excursion, how: str) -> tuple[Watch, Excursion]:
     return replace(watch, recent=(), inside=0, inside_since=None, excursion=None), ended
 
 
-def _why_outside(band: Band, sample: PathSample, recent: Sequence[Seen]) -> str | None:
+def _why_outside(band: Band, sample: PathSample, lately: Sequence[Seen]) -> str | None:
     """Judge a window by itself, and its failures together with those of calm windows before it.
 
     With a job or two in each window no window alone can show that all jobs fail.
@@ -226,7 +227,7 @@ def _why_outside(band: Band, sample: PathSample, recent: Sequence[Seen]) -> str 
     why = band.why_outside(sample)
     if why is not None or sample.failed == 0:
         return why
-    calm = [seen for seen in recent if not seen.outside]
+    calm = [seen for seen in lately if not seen.outside]
     together = replace(
         sample,
         jobs=sample.jobs + sum(seen.jobs for seen in calm),

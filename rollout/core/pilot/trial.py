@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from rollout.core.evidence.blocks import TICK_S_MAX
 from rollout.core.evidence.buckets import bucket_edge_s
 from rollout.core.evidence.stored import Json
 from rollout.core.evidence.thresholds import REVERT_SHIFT, Thresholds
@@ -68,6 +69,7 @@ class Trial:
         median_shift, tail_shift: Buckets of margin in the step's totals, from the policy.
         window_s: Seconds of a window of admission.
         hour_s: Seconds of an hour of the policy's day; totals are kept by it.
+        fresh_at: When the evidence was begun; what came before it belongs to another trial.
         evidence: The revert tests.
         thresholds: What is slow, from legacy's profile; fixed until the day ends.
         cooldown_until: No advance before.
@@ -92,6 +94,7 @@ class Trial:
     tail_shift: int
     window_s: float
     hour_s: float
+    fresh_at: datetime
     evidence: StepEvidence
     thresholds: Thresholds | None = None
     cooldown_until: datetime | None = None
@@ -142,6 +145,8 @@ class Trial:
         gap_s = max(0.0, (begin - self.scored_to).total_seconds())
         evidence = self.evidence
         if gap_s > 0.0:
+            # A longer one brings no more stake than the tests' period has: away is not watched.
+            gap_s = min(gap_s, TICK_S_MAX / max(pace, 1.0))
             evidence = evidence.observe(NO_JOBS, gap_s, rate_legacy, pace)
         span_s = (end - max(begin, self.scored_to)).total_seconds()
         evidence = evidence.observe(window, span_s, rate_legacy, pace)
@@ -164,6 +169,7 @@ class Trial:
             "shifts": [self.median_shift, self.tail_shift],
             "window_s": self.window_s,
             "hour_s": self.hour_s,
+            "fresh_at": self.fresh_at.isoformat(),
             "evidence": self.evidence.to_json(),
             "thresholds": None if found is None else [found.median, found.tail],
             "cooldown_until": _text(self.cooldown_until),
@@ -209,6 +215,7 @@ def begin(
         tail_shift=margins.tail_shift,
         window_s=window_s(policy),
         hour_s=policy.day_s / 24,
+        fresh_at=now,
         evidence=StepEvidence.fresh(guard_of(policy)),
         thresholds=thresholds,
     )
@@ -251,6 +258,7 @@ def follow(
         tail_shift=margins.tail_shift,
         window_s=window_s(policy),
         hour_s=policy.day_s / 24,
+        fresh_at=now if fresh else trial.fresh_at,
         evidence=StepEvidence.fresh(guard_of(policy)) if fresh else trial.evidence.begin_step(),
         thresholds=thresholds or trial.thresholds,
         said="",
@@ -295,6 +303,7 @@ def trial_from(columns: Mapping[str, Any], payload: Mapping[str, Any], policy: P
         tail_shift=shifts[1],
         window_s=payload["window_s"],
         hour_s=payload["hour_s"],
+        fresh_at=datetime.fromisoformat(payload["fresh_at"]),
         evidence=StepEvidence.from_json(payload["evidence"], guard_of(policy)),
         thresholds=None if found is None else Thresholds(*found),
         cooldown_until=_time(payload["cooldown_until"]),

@@ -45,7 +45,7 @@ def test_an_incident_has_onset_detection_and_recovery(sample: PathSample) -> Non
     assert (begun.lasts, begun.recovery_s) == (True, None)
     assert replace(ended, recovered_at=None, sentence=begun.sentence) == begun
     assert ended.recovered_at == onset + 10 * MINUTE
-    assert (ended.lasts, ended.recovery_s) == (False, 600.0)
+    assert (ended.lasts, ended.censored, ended.recovery_s) == (False, False, 600.0)
     assert ended.sentence == f"{begun.sentence} It was back inside after 600 s."
     assert watch.excursion is None
 
@@ -87,8 +87,8 @@ def test_k_windows_in_a_row_inside_end_it_and_fewer_do_not(
 @given(windows, st.integers(0, 60))
 def test_pieces_give_what_the_whole_gives(samples: Sequence[PathSample], cut: int) -> None:
     """A watch that is stored and read back after each window goes on exactly as it would have."""
-    whole, said = fed(settled(), samples)
-    first, said_first = fed(settled(), samples[:cut], stored=True)
+    whole, said = fed(settled(60), samples)
+    first, said_first = fed(settled(60), samples[:cut], stored=True)
     second, said_second = fed(first, samples[cut:], stored=True)
     assert second == whole
     assert said_first + said_second == said
@@ -151,12 +151,24 @@ def test_total_failure_is_seen_with_one_job_a_window() -> None:
     assert fed(lasting, [rare] * 5)[1][0].recovered_at is not None
 
 
+def test_failures_of_an_odd_window_are_not_held_against_the_next() -> None:
+    """After a window in which all failed, windows with the odd failure are as calm as before."""
+    calm = replace(USUAL, failed=1)
+    assert fed(settled(), [FAILING, *[calm] * 4])[1] == []
+
+
+def test_as_many_windows_are_added_up_as_are_looked_at() -> None:
+    """A failure in each of five windows is chance yet; that of a sixth is not added to them."""
+    watch, _ = fed(settled(), [replace(USUAL, jobs=24, failed=1)] * 8)
+    assert [seen.outside for seen in watch.recent] == [False] * 5
+
+
 def test_a_shift_that_stays_is_given_up_on_at_the_cap() -> None:
     """The recovery is censored and says so; then the level is learnt as the new normal."""
     watch = settled()
     after, said = fed(watch, [SLOW] * 120)
     begun, given_up = said
-    assert given_up.recovered_at is None
+    assert (given_up.recovered_at, given_up.censored) == (None, True)
     assert given_up.gave_up_at == begun.onset_at + HASTY.cap
     assert given_up.recovery_s == HASTY.cap.total_seconds()
     assert given_up.sentence.endswith("It had not recovered at the cap, after 7200 s.")
