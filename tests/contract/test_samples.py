@@ -1,5 +1,6 @@
 """What each path did in a window, on every ledger."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -11,8 +12,11 @@ from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.tables import job
 from rollout.core.claims import Claim
 from rollout.core.decision import JobPath, Reason
+from rollout.core.evidence.thresholds import Thresholds
 from rollout.core.excursion import PathSample
 from rollout.core.fault import Fault
+from rollout.core.pilot.trial import begin
+from rollout.core.policy import Policy
 from rollout.ports import Filing, Samples
 from tests.builders import NAME, NOW, filing
 from tests.contract.conftest import ClosingLedger, LedgerCase
@@ -171,12 +175,29 @@ def test_no_history_is_read(ledger_case: LedgerCase, analyzed: bool) -> None:
     if analyzed:
         with ledger.database.write() as connection:
             connection.execute(text("ANALYZE"))
-    plan = plan_of_samples(ledger_case)
+    plan = plan_of(
+        ledger_case,
+        lambda: (ledger.samples(NAME, NOW, END), ledger.samples_of_all(NOW, END)),
+    )
     for index in ("job_committed", "job_failed", "job_open"):
         assert index in plan, plan
     # Any other index would go through all jobs of the name that ever were.
     for whole in ("Seq Scan on job", "job_admitted", "job_pkey", "sqlite_autoindex"):
         assert whole not in plan, plan
+
+
+@on_databases
+def test_what_runs_is_found_without_history(ledger_case: LedgerCase) -> None:
+    """What the controller asks of unfinished jobs in each tick comes from the index of them."""
+    ledger = ledger_case.sql
+    declared(ledger)
+    add_history(ledger, 3_000)
+    trial = begin(ledger.control(NAME), (None, None), Policy(), Thresholds(350, 365), NOW)
+    for calls in (lambda: ledger.pass_time(END, {}), lambda: ledger.open_slow(trial, END)):
+        plan = plan_of(ledger_case, calls)
+        assert "job_open" in plan, plan
+        for whole in ("Seq Scan on job", "SCAN job USING INDEX job_admitted"):
+            assert whole not in plan, plan
 
 
 def add_history(ledger: SqlLedger, jobs: int) -> None:
@@ -199,8 +220,8 @@ def add_history(ledger: SqlLedger, jobs: int) -> None:
         connection.execute(insert(job), rows)
 
 
-def plan_of_samples(case: LedgerCase) -> str:
-    """The database's plans for all statements of one call of each method."""
+def plan_of(case: LedgerCase, calls: Callable[[], object]) -> str:
+    """The database's plans for all that these calls read."""
     engine = case.sql.database.engine
     said: list[tuple[str, Any]] = []
 
@@ -208,8 +229,7 @@ def plan_of_samples(case: LedgerCase) -> str:
         said.append((statement, values))
 
     event.listen(engine, "before_cursor_execute", listen)
-    case.sql.samples(NAME, NOW, END)
-    case.sql.samples_of_all(NOW, END)
+    calls()
     event.remove(engine, "before_cursor_execute", listen)
     explain = "EXPLAIN" if case.is_postgresql else "EXPLAIN QUERY PLAN"
     with case.sql.database.read() as connection:
