@@ -1,5 +1,7 @@
 """Commands that change the control state, through the front door."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.shells.conftest import House
@@ -34,6 +36,12 @@ def test_change_as_json(house: House) -> None:
         "projected": True,
         "not_projected": None,
     }
+
+
+def test_start_takes_the_first_step_of_the_policy(house: House) -> None:
+    """A ladder that begins higher begins higher by hand, too."""
+    Path("rollout.toml").write_text("[policy]\nladder_bp = [2000, 9500]\n")
+    assert "scope 20 % (2000" in house.run("start", "invoices").stdout
 
 
 @pytest.mark.parametrize(
