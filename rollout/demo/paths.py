@@ -24,7 +24,7 @@ from rollout.demo.transform import COLUMNS, look_up, transform
 BATCH_RECORDS = 128
 
 # Records of one part of a day: a job of `rollout demo` loads one part.
-PART_RECORDS = 60
+PART_RECORDS = 70
 
 # File in the demo's folder that says what is wrong with the concurrent path.
 TROUBLE = "trouble"
@@ -66,7 +66,7 @@ def load_record_by_record(
         day: Such as 2013-01-01.
         origin: EWR, JFK or LGA, or the name given to a corrupt copy.
         fault: Checked, but only the concurrent path acts on it.
-        part: Which sixty records of the day, from 0; None is all of them.
+        part: Which seventy records of the day, from 0; None is all of them.
 
     Returns:
         The rows, ordered by record; columns as in `transform.COLUMNS`.
