@@ -170,10 +170,9 @@ def _climb(
     if policy.drills_min == 0:
         del proven["recovery"]
     findings = (*guards, split, *proven.values())
-    limit = min(policy.scope_limit_bp(state.holdback_bp), state.scope_bp_max)
     next_bp = next_step_bp(policy, state.scope_bp, state.holdback_bp)
     if next_bp is None and state.scope_bp < state.scope_bp_max:
-        said = f"at its cap of {limit} bp; the policy lets it grow no further"
+        said = f"at its cap of {state.scope_bp} bp; the policy lets it grow no further"
         return _still(seen, Action.HOLD, said, findings, ())
     holds = not_yet(policy, seen)
     waiting = tuple(one.sentence for one in holds)
