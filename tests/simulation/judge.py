@@ -48,6 +48,9 @@ KINDS = (
     "not reverted",
 )
 
+_CONVERGES_S = 120.0
+"""A change reaches the store within two ticks; before that routing may follow the state before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -68,6 +71,7 @@ class Judge:
         self._trials = TrialRules(policies, bulk, self._say)
         self._effects = {kind.name: kind.effects for kind in kinds}
         self._states: dict[str, ControlState] = {}
+        self._changed_s: dict[str, float] = {}
         self._logged: dict[tuple[str, int], ControlState] = {}
         self._kills: Counter[str] = Counter()
         self._fenced: dict[str, set[str]] = {}
@@ -142,6 +146,7 @@ class Judge:
             self._kills[name] += 1
         self._trials.on_changed(event, before, after)
         self._states[name] = self._logged[(name, after.revision)] = after
+        self._changed_s[name] = event.at_s
 
     def _on_fenced(self, event: Happening) -> None:
         self._fenced.setdefault(event.facts["kill"], set()).update(event.facts["names"])
@@ -233,12 +238,16 @@ class Judge:
         """With everything up, routing follows the newest state."""
         facts = event.facts
         state = self._states.get(facts["name"])
-        if state is None:
+        if state is None or self._under_way(event, state.name):
             return
         inside = _covers(state, facts["key"]) and not state.killed
         expected = JobPath.CONCURRENT if inside else JobPath.LEGACY
         if facts["path"] is not expected or facts["revision"] != state.revision:
             self._say(event, "not converged", facts["name"], f"expected {expected} by {state}")
+
+    def _under_way(self, event: Happening, name: str) -> bool:
+        """Whether a change was made just now: the controller decides in times of rest as well."""
+        return event.at_s - self._changed_s.get(name, -_CONVERGES_S) < _CONVERGES_S
 
     def _on_settled(self, event: Happening) -> None:
         """Nothing waits, every job has its one outcome, and the store agrees with the ledger."""
@@ -275,6 +284,8 @@ class Judge:
         last = self._states.get(state.name)
         if last is not None and last != state:
             self._say(event, "not by the table", state.name, f"the row is {state}, the log {last}")
+        if self._under_way(event, state.name):
+            return
         latched = reading.killed or reading.killed_all
         if reading.state != state or latched != state.killed or reading.killed_all != all_killed:
             self._say(event, "not converged", state.name, f"{reading} beside {state}")

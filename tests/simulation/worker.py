@@ -275,9 +275,11 @@ class Worker:
             else:
                 self._give_back(message)
             self.running = None
-        for waiting in self._hand:
-            self._give_back(waiting)
-        self._hand.clear()
+        while self._hand:
+            self._give_back(self._hand.popleft())
+        # What it took up meanwhile, the broker delivers again as it does after a death.
+        for message in self._unacknowledged:
+            self._restore_later(message)
         self.process.kill()
 
     def die(self) -> None:
