@@ -51,6 +51,11 @@ class Story:
             "changed", record=TransitionRecord(NAME, at, event, "ada", "why", before, after)
         )
 
+    def later(self, seconds: float) -> "Story":
+        """Let time pass."""
+        self.at_s += seconds
+        return self
+
     def claimed(self, attempt: int = 1, path: JobPath = C) -> "Story":
         """Add a start that the store has allowed."""
         return self.tell("read", state=SPLIT, closed=None).tell(
@@ -134,7 +139,7 @@ def _planted() -> dict[str, Callable[[], Story]]:
         ),
         "stuck": lambda: started().settled(open=["job-1"]),
         "not converged": lambda: (
-            started().changed(SPLIT, REVERTED, Event.REVERT).settled(
+            started().changed(SPLIT, REVERTED, Event.REVERT).later(300.0).settled(
                 states={NAME: REVERTED}, readings={NAME: reading}, outcomes={}
             )
         ),
