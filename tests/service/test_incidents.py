@@ -1,5 +1,6 @@
 """Incidents on a real ledger: timed per path, told from the world's, kept over a new leader."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,9 +12,12 @@ from rollout.core.claims import JobState
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.excursion import Rules
+from rollout.core.pilot.trial import begin
+from rollout.core.policy import Policy
 from rollout.ports import Recovery
 from rollout.service.incidents import COMMON, Incidents
-from tests.builders import NAME
+from rollout.service.pilots import _with_recovery
+from tests.builders import NAME, NOW, split
 from tests.service.conftest import World
 
 C, L = JobPath.CONCURRENT, JobPath.LEGACY
@@ -126,3 +130,17 @@ def test_calm_records_nothing(watched: Watched) -> None:
     watched.windows(1, frozenset({C}))
     watched.windows(20)
     assert watched.healed() == []
+
+
+def test_what_a_recovery_says_of_a_trial() -> None:
+    """A drill that never healed reverts; what is common, older than the trial, or no drill not."""
+    begun = begin(split(3200), (None, None), Policy(), None, NOW)
+    after = NOW + timedelta(minutes=1)
+    drill = Recovery(NAME, after, "drill", C, "raise", after, 60.0, 60.0)
+    assert _with_recovery(begun, drill, []).recovery.latched
+    for harmless in (
+        replace(drill, onset_at=NOW - timedelta(minutes=1)),
+        replace(drill, kind="incident"),
+        replace(drill, fault=f"{COMMON}outage"),
+    ):
+        assert not _with_recovery(begun, harmless, []).recovery.latched
