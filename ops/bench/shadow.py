@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -74,19 +75,23 @@ def measure(pipeline: Any, runtime: Runtime, fault: str, rounds: int, jobs: int)
     """Take turns, off and on."""
     taken: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
     turns: dict[bool, list[float]] = {False: [], True: []}
+    counts: Counter[str] = Counter()
     # Which of them comes first changes with each round, so that a drift of the machine cancels.
     for turn in range(rounds):
         for on in (turn % 2 == 0, turn % 2 == 1):
             state = runtime.ledger.control(NAME)
             if (state.stage == "shadow") is not on:
                 event = Event.SHADOW if on else Event.REVERT
+                if on:  # the account begins afresh each time that shadow begins
+                    counts.update(runtime.database_ledger.shadow_account(NAME).counts)
                 runtime.changes.change(NAME, event, "bench", "turn")
                 time.sleep(SWITCH_S)
                 block(pipeline, runtime, fault, 2)
             part = block(pipeline, runtime, fault, jobs)
             taken[on] += part
             turns[on].append(median(one[0] for one in part))
-    counts = dict(runtime.database_ledger.shadow_account(NAME).counts)
+    time.sleep(SWITCH_S)
+    counts.update(runtime.database_ledger.shadow_account(NAME).counts)
     cycle = {on: median(one[0] for one in taken[on]) for on in taken}
     latency = {on: median(one[1] for one in taken[on]) for on in taken}
     return {
@@ -99,7 +104,7 @@ def measure(pipeline: Any, runtime: Runtime, fault: str, rounds: int, jobs: int)
             median(one / off for one, off in zip(turns[True], turns[False], strict=True)), 4
         ),
         "latency_ratio": round(latency[True] / latency[False], 4),
-        "shadows": counts,
+        "shadows": dict(counts),
     }
 
 

@@ -114,6 +114,9 @@ class Policy(BaseModel):
         le=PAIRS_COUNTED_MAX,
         description="Comparable drill pairs a step needs; 0: recovery is not judged.",
     )
+    drills_step_min: Count = Field(
+        default=1, description="How many of them must have been made at the present step."
+    )
     drills_max_age_days: Time = Field(default=28.0, description="Older drill pairs do not count.")
     alpha_error: Chance = Field(
         default=0.003,

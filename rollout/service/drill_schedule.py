@@ -15,11 +15,11 @@ import structlog
 from rollout.core.decision import JobPath
 from rollout.core.drill import Drill
 from rollout.core.drill_errors import DrillRefused
-from rollout.core.evidence.drill_pair import DrillPair
+from rollout.core.pilot.judge import drill_overdue
 from rollout.core.policy import Policy, blocked_by
-from rollout.ports import Clock, Recovery
+from rollout.ports import Clock, Recovery, TrialRow
 from rollout.service.drill import DrillReport, Drills
-from rollout.service.situations import pairs_of
+from rollout.service.situations import pairs_of, step_pairs
 
 log = structlog.get_logger("rollout.drill")
 
@@ -35,11 +35,13 @@ class Recoveries(Protocol):
         """Builds of the paths of each sub-pipeline, legacy first."""
         ...
 
+    def trial_rows(self) -> list[TrialRow]:
+        """Read all trials; the column `began_at` is when the present step began."""
+        ...
 
-def recovery_pairs(
-    ledger: Recoveries, name: str, policy: Policy, now: datetime
-) -> tuple[DrillPair, ...]:
-    """The comparable drill pairs of this build that are young enough to count, oldest first."""
+
+def drills_due(ledger: Recoveries, name: str, policy: Policy, now: datetime) -> str | None:
+    """Say that a drill is overdue and why; None when there are pairs enough, as `judge` asks."""
     since = now - timedelta(seconds=policy.drills_max_age_days * policy.day_s)
     build = ledger.builds().get(name, (None, None))[1]
     drills = [
@@ -47,18 +49,12 @@ def recovery_pairs(
         for one in ledger.recoveries(name, since)
         if one.kind == "drill" and one.version in (None, build)
     ]
-    return tuple(pair for pair in pairs_of(drills) if not pair.both_censored)
-
-
-def drills_due(ledger: Recoveries, name: str, policy: Policy, now: datetime) -> str | None:
-    """Say that a drill is overdue and why; None when there are pairs enough."""
-    found = len(recovery_pairs(ledger, name, policy, now))
-    if found >= policy.drills_min:
+    rows = (row.columns for row in ledger.trial_rows())
+    began_at = next((row["began_at"] for row in rows if row["name"] == name), since)
+    overdue = drill_overdue(policy, pairs_of(drills), step_pairs(drills, began_at))
+    if overdue is None:
         return None
-    return (
-        f"Drill overdue: {name!r} has {found} of {policy.drills_min} comparable pairs in the last"
-        f" {policy.drills_max_age_days:g} days."
-    )
+    return f"Drill overdue: {name!r} has {overdue} in the last {policy.drills_max_age_days:g} days."
 
 
 @dataclass

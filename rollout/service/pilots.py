@@ -216,7 +216,8 @@ class Pilots:
                 after = begin(state, built, policy, profile.thresholds, now)
                 after = replace(after, version=self._unread.pop(name, 0))
             else:
-                after = follow(trial, state, built, policy, profile.thresholds, now)
+                prior = self._situations.prior(trial, state, now)
+                after = follow(trial, state, built, policy, profile.thresholds, now, prior)
                 if profile.thresholds is not None and after.thresholds != profile.thresholds:
                     after = replace(after, thresholds=profile.thresholds)
             if after != trial:
@@ -334,9 +335,9 @@ class Pilots:
             except IllegalTransition as error:
                 report.errors.append(str(error))
                 return
-            after = follow(
-                trial, changed, trial.identity.builds, policy, trial.thresholds, seen.now
-            )
+            prior = seen.shadowed.prior(trial.began_at, seen.now)
+            builds = trial.identity.builds
+            after = follow(trial, changed, builds, policy, trial.thresholds, seen.now, prior)
             after = replace(after, acted=str(made.action), acted_at=seen.now)
             if made.action is Action.REVERT:
                 after = cool_down(after, policy, seen.now)

@@ -13,7 +13,7 @@ from rollout.core.evidence.errors import BadDuration
 from rollout.core.evidence.promotion import overdispersion
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.situation import Shadowed, Situation, Totals, WayBack
-from rollout.core.pilot.trial import Trial
+from rollout.core.pilot.trial import ON_TRIAL, Trial
 from rollout.core.policy import Policy
 from rollout.core.stages import ControlState, Stage
 from rollout.ports import HourRow, OpenSlow, Recovery, Trials
@@ -107,12 +107,18 @@ class Situations:
             thresholds_known=trial.thresholds is not None,
             design_effect=trial.design_effect,
             pairs=pairs_of(drills),
-            last_drill_at=drills[-1].at if drills else None,
+            step_pairs=step_pairs(drills, trial.began_at),
             way_back=way_back(around, now),
             shadowed=self._shadow(trial.name) if state.stage is Stage.SHADOW else Shadowed(),
             held=around.held,
             cooldown_until=trial.cooldown_until,
         )
+
+    def prior(self, trial: Trial, state: ControlState, now: datetime) -> float:
+        """What shadow pairs say beforehand of the step that begins with this state."""
+        if trial.identity.stage is not Stage.SHADOW or state.stage not in ON_TRIAL:
+            return 1.0
+        return self._shadow(trial.name).prior(trial.began_at, now)
 
     def _totals(self, trial: Trial, now: datetime) -> Totals:
         hours = self._trials.hours(trial.name, trial.step)
@@ -194,6 +200,12 @@ def pairs_of(drills: Sequence[Recovery]) -> tuple[DrillPair, ...]:
             except BadDuration:
                 continue  # a time of 0 or under was never measured; the pair compares nothing
     return tuple(pairs)
+
+
+def step_pairs(drills: Sequence[Recovery], began_at: datetime) -> int:
+    """Count the comparable pairs whose two halves both ended after the step began."""
+    made = pairs_of([one for one in drills if one.at >= began_at])
+    return sum(not pair.both_censored for pair in made)
 
 
 def way_back(around: Around, now: datetime) -> WayBack:

@@ -216,7 +216,8 @@ class Explanations:
                 unread[name] = f"its trial cannot be read and begins afresh: {error}"
                 continue
             built = builds.get(name, (None, None))
-            trial = follow(trial, states[name], built, policy, found, now)
+            prior = self._situations.prior(trial, states[name], now)
+            trial = follow(trial, states[name], built, policy, found, now, prior)
             trials[name] = trial if found is None else replace(trial, thresholds=found)
         return trials, unread
 

@@ -61,6 +61,7 @@ def ready(**values: object) -> Situation:
         ),
         "thresholds_known": True,
         "pairs": PAIRS,
+        "step_pairs": 1,
         "way_back": WayBack(5.0, 20.0, 10.0, 0),
     }
     return Situation(**{**given, **values})  # type: ignore[arg-type]
@@ -131,6 +132,14 @@ def test_a_missing_drill_holds_without_a_look() -> None:
     """Five pairs are no proof: the drill is overdue, and no look is used up by that."""
     made = held(ready(pairs=PAIRS[:5]), "Drill overdue")
     assert not made.look
+
+
+def test_each_step_asks_for_a_drill_of_its_own() -> None:
+    """Pairs of earlier steps prove how it healed there; a policy may be content with them."""
+    made = held(ready(step_pairs=0), "Drill overdue: 0 of 1 comparable drill pairs at this step")
+    assert not made.look
+    lenient = POLICY.model_copy(update={"drills_step_min": 0})
+    assert decided(ready(step_pairs=0), lenient).action is Action.ADVANCE
 
 
 def test_the_sample_ratio_gate_holds() -> None:

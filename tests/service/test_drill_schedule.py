@@ -7,10 +7,11 @@ import pytest
 
 from rollout.core.decision import JobPath
 from rollout.core.policy import Policy, blocked_by
+from rollout.core.stages import Event
 from rollout.pipeline import SubPipeline
 from rollout.ports import Recovery
 from rollout.service.drill import DrillReport
-from rollout.service.drill_schedule import Schedule, drills_due, recovery_pairs
+from rollout.service.drill_schedule import Schedule, drills_due
 from tests.builders import NAME
 from tests.service.conftest import World
 from tests.service.test_drills import BOTH, a_drill
@@ -44,13 +45,24 @@ def test_a_drill_is_due_until_there_are_pairs_enough(world: World) -> None:
     """The sentence counts them."""
     world.declare()
     assert due(world) == (
-        "Drill overdue: 'invoices' has 0 of 2 comparable pairs in the last 28 days."
+        "Drill overdue: 'invoices' has 0 of 2 comparable drill pairs in the last 28 days."
     )
     keep_pairs(world, 2)
     assert due(world) is None
-    assert len(recovery_pairs(world.ledger, NAME, POLICY, world.clock.now())) == 2
     world.clock.advance(28 * 86_400 + 1)
     assert "has 0 of 2" in (due(world) or "")
+
+
+def test_a_new_step_asks_for_a_drill_of_its_own(world: World) -> None:
+    """Two pairs are enough in all; none of them is of the step that has just begun."""
+    world.declare()
+    keep_pairs(world, 2)
+    world.clock.advance(60)
+    world.runtime.changes.change(NAME, Event.SCOPE, "ada", "less", scope_bp=2000)
+    world.runtime.tick.turn()
+    assert "has 0 of 1 comparable drill pairs at this step" in (due(world) or "")
+    keep_pairs(world, 3)
+    assert due(world) is None
 
 
 @pytest.mark.parametrize(

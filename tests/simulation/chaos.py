@@ -127,7 +127,8 @@ class Chaos:
         chance, world = self._chance, self._world
         since = world.store.clock.now() - timedelta(days=28)
         enough = len(world.ledger.recoveries(None, since)) >= 14 * len(world.kinds)
-        if chance.random() < 0.3 or enough:  # more pairs cost time and show nothing new
+        # Each step asks for one of its own; more of them cost time and show nothing new.
+        if chance.random() < (0.8 if enough else 0.3):
             return
         at, pair, seconds = world.store.clock.now(), f"{chance.random()}", chance.uniform(5, 50)
         for kind in world.kinds:

@@ -48,9 +48,15 @@ class CycleTime:
         """Begin a window; call `change_scope` when its first step begins."""
         return cls(MEDIAN.fresh(), TAIL.fresh(), False, alpha)
 
-    def change_scope(self) -> CycleTime:
-        """Begin a step: only jobs admitted from now on count."""
-        return replace(self, median=self.median.change_scope(), tail=self.tail.change_scope())
+    def change_scope(self, prior: float = 1.0) -> CycleTime:
+        """Begin a step: only jobs admitted from now on count.
+
+        Args:
+            prior: What shadow pairs say of it, by `paired_time.prior_factor`: over 1 that the
+                concurrent path is slower, under 1 that it is not.
+        """
+        median, tail = self.median.change_scope(prior), self.tail.change_scope(prior)
+        return replace(self, median=median, tail=tail)
 
     @property
     def statistic(self) -> float:

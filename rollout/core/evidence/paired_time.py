@@ -29,6 +29,9 @@ from rollout.core.evidence.restarts import PERIOD_S
 from rollout.core.evidence.stored import Json, read_count, read_flag, read_list, read_object
 from rollout.core.evidence.verdict import Finding, Verdict
 
+SHADOW_TIME = "shadow_time"
+"""Metric of the finding."""
+
 TIME_MARGIN = 1.05
 """Up to 1.05 times legacy's time is left alone."""
 
@@ -66,6 +69,24 @@ def settle(wealth: Sequence[float], pend: float, x: float) -> tuple[float, ...]:
         min((held + pend) * (1.0 + tanh(x / scale)), 1e12)
         for held, scale in zip(wealth, SCALES, strict=True)
     )
+
+
+def prior_factor(found: Finding | None, days: float) -> float:
+    """What shadow pairs say beforehand of the first split step's cycle time: (1 + E) / 2.
+
+    E is their statistic, whose mean is at most 1 while the concurrent path is not slower; so is the
+    mean of the factor, and stakes times such a factor keep the limit on false reverts. One half
+    stands for pairs that say nothing, so that shadow can cost the step's test a factor of 2 at most.
+
+    Args:
+        found: Their finding; None and one that explains nothing give 1.
+        days: How long shadow ran; beyond 28 days more was staked than 1.
+    """
+    if found is None or found.value is None or found.verdict is Verdict.ERROR:
+        return 1.0
+    staked = START_STAKE + (1 - START_STAKE) * days * 86_400.0 / PERIOD_S
+    # Over its limit it holds the first step by itself; a person who starts all the same has seen it.
+    return (1.0 + min(found.value / max(1.0, staked), 1 / TIME_ALPHA)) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +163,7 @@ class PairedTime:
         found = detectable(self.recent)
         verdict, sentence = self._judge(found)
         return Finding(
-            "shadow_time",
+            SHADOW_TIME,
             verdict,
             self.statistic,
             1 / TIME_ALPHA,
@@ -159,7 +180,7 @@ class PairedTime:
         said = f"The concurrent path took {ratio:.2f} times legacy's time (median of pairs)"
         if place is not None:
             said += f"; legacy itself, run again in the shadow, {place:.2f} times"
-        if self.latched and place is not None and ratio / place <= TIME_MARGIN:
+        if self._place_explains(ratio, place):
             return Verdict.ERROR, f"{said}: the shadow worker's place is slower, not the path."
         if self.latched:
             return Verdict.REGRESS, f"{said}: slower than the margin of {TIME_MARGIN:g}."
@@ -169,6 +190,12 @@ class PairedTime:
         if found is None:
             return Verdict.INSUFFICIENT, f"{said}; so few pairs would have shown no slow-down."
         return Verdict.PASS, f"{said}; {found:.2f} times or more would have shown."
+
+    def _place_explains(self, ratio: float, place: float | None) -> bool:
+        """Whether legacy is as slow there, so that the times say nothing of the path."""
+        if place is None or ratio / place > TIME_MARGIN:
+            return False
+        return self.latched or place > TIME_MARGIN
 
     def to_json(self) -> Json:
         """Give a plain object."""

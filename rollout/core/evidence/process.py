@@ -52,9 +52,10 @@ class BettingState:
     restarts: Restarts = NO_STAKE
     scored: Counts = NO_COUNTS
 
-    def change_scope(self) -> BettingState:
+    def change_scope(self, factor: float = 1.0) -> BettingState:
         """Begin a step: only jobs admitted from now on count; what was learnt is kept."""
-        return BettingState(self.wealth, EMPTY_BLOCK, self.restarts.change_scope(), NO_COUNTS)
+        restarts = self.restarts.change_scope(factor)
+        return BettingState(self.wealth, EMPTY_BLOCK, restarts, NO_COUNTS)
 
     def to_json(self) -> Json:
         """Give a plain object."""

@@ -47,12 +47,17 @@ class Restarts:
         pend = self.pend + STEADY_STAKE * tick_s / PERIOD_S
         return Restarts(pend, self.elapsed_s + tick_s, self.lumps_s)
 
-    def change_scope(self) -> Restarts:
-        """Stake the lump of a change of scope; a fifth one within 28 days stakes nothing."""
+    def change_scope(self, factor: float = 1.0) -> Restarts:
+        """Stake the lump of a change of scope; a fifth one within 28 days stakes nothing.
+
+        Args:
+            factor: Times the lump; its mean is at most 1 when nothing is wrong, which is all that
+                the limit on false reverts needs.
+        """
         recent = tuple(at for at in self.lumps_s if self.elapsed_s - at < PERIOD_S)
         if len(recent) >= SCOPE_STAKES_MAX:
             return Restarts(self.pend, self.elapsed_s, recent)
-        return Restarts(self.pend + SCOPE_STAKE, self.elapsed_s, (*recent, self.elapsed_s))
+        return Restarts(self.pend + factor * SCOPE_STAKE, self.elapsed_s, (*recent, self.elapsed_s))
 
     def spent(self) -> Restarts:
         """Say that the stake was placed on the block that just closed."""

@@ -9,6 +9,7 @@ Source: evidence method, sections 2 to 6; decision 0012.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,6 +17,8 @@ from statistics import NormalDist
 
 from rollout.core.evidence import promotion, recovery, sample_ratio
 from rollout.core.evidence.betting import Margin
+from rollout.core.evidence.drill_pair import DrillPair
+from rollout.core.evidence.paired_time import SHADOW_TIME
 from rollout.core.evidence.promote import decide
 from rollout.core.evidence.stored import Json
 from rollout.core.evidence.verdict import Finding, Verdict
@@ -316,15 +319,28 @@ def not_yet(policy: Policy, seen: Situation, *, in_shadow: bool = False) -> tupl
     if not in_shadow and jobs < policy.jobs_min:
         said = f"{jobs} concurrent jobs at this step, the policy asks for {policy.jobs_min}."
         holds.append(Hold(HoldKind.JOBS_MIN, said))
-    comparable = sum(not pair.both_censored for pair in seen.pairs)
-    if not in_shadow and comparable < policy.drills_min:
-        said = (
-            f"Drill overdue: {comparable} of {policy.drills_min} comparable drill pairs; "
-            "`rollout drill run` makes one."
-        )
+    overdue = None if in_shadow else drill_overdue(policy, seen.pairs, seen.step_pairs)
+    if overdue is not None:
+        said = f"Drill overdue: {overdue}; `rollout drill run` makes one."
         holds.append(Hold(HoldKind.DRILLS, said))
     holds += [Hold(HoldKind.WAY_BACK, said) for said in not_ready(seen.way_back, state, policy)]
     return tuple(holds)
+
+
+def drill_overdue(policy: Policy, pairs: Sequence[DrillPair], step_pairs: int) -> str | None:
+    """Say which drill pairs are missing; None when there are enough.
+
+    Args:
+        policy: Asks for so many in all, and so many of them at the present step.
+        pairs: Young enough to count, of this build.
+        step_pairs: How many comparable ones of them were made at this step.
+    """
+    comparable = sum(not pair.both_censored for pair in pairs)
+    if comparable < policy.drills_min:
+        return f"{comparable} of {policy.drills_min} comparable drill pairs"
+    if policy.drills_min and step_pairs < policy.drills_step_min:
+        return f"{step_pairs} of {policy.drills_step_min} comparable drill pairs at this step"
+    return None
 
 
 def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
@@ -375,7 +391,7 @@ def _holds_in_shadow(found: Finding) -> bool:
     Times that cannot be compared (the shadow's worker runs on a slower machine, say) prove nothing
     and hold nothing: the first step measures its own. Outputs that cannot be compared hold.
     """
-    unclear = found.verdict is Verdict.ERROR and found.metric != "shadow_time"
+    unclear = found.verdict is Verdict.ERROR and found.metric != SHADOW_TIME
     return found.verdict is Verdict.REGRESS or unclear
 
 

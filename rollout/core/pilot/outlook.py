@@ -202,7 +202,8 @@ def _of_hold(policy: Policy, seen: Situation, hold: Hold) -> Need:
         return _at_rate(policy, seen, hold.kind, hold.sentence, have, policy.jobs_min - have)
     if hold.kind is HoldKind.DRILLS:
         comparable = sum(not pair.both_censored for pair in seen.pairs)
-        return Need(hold.kind, hold.sentence, None, policy.drills_min - comparable)
+        missing = max(policy.drills_min - comparable, policy.drills_step_min - seen.step_pairs)
+        return Need(hold.kind, hold.sentence, None, missing)
     return Need(hold.kind, hold.sentence)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from rollout.core.evidence.counts import NO_COUNTS, Counts
 from rollout.core.evidence.drill_pair import DrillPair
+from rollout.core.evidence.paired_time import SHADOW_TIME, prior_factor
 from rollout.core.evidence.stored import Json
 from rollout.core.evidence.verdict import Finding, Verdict
 from rollout.core.pilot.step import StepEvidence, guard_of
@@ -67,6 +68,11 @@ class Shadowed:
     errors: int = 0
     findings: tuple[Finding, ...] = ()
 
+    def prior(self, since: datetime, now: datetime) -> float:
+        """What they say of the first step's cycle time; `since` is when shadow began."""
+        found = next((one for one in self.findings if one.metric == SHADOW_TIME), None)
+        return prior_factor(found, max(0.0, (now - since).total_seconds()) / 86_400.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Situation:
@@ -85,8 +91,8 @@ class Situation:
         thresholds_known: Whether legacy has shown what is slow.
         design_effect: How many times larger the spread of a share is than if each job were routed
             alone; above 1 where jobs share a routing key.
-        pairs: Comparable drills, oldest first.
-        last_drill_at: When the newest of them ended.
+        pairs: Drills of both paths, oldest first.
+        step_pairs: How many of them were made at this step.
         way_back: Readiness of legacy.
         shadowed: What shadow runs showed.
         held: Why the fleet lets nothing advance now.
@@ -105,7 +111,7 @@ class Situation:
     thresholds_known: bool = False
     design_effect: float = 1.0
     pairs: tuple[DrillPair, ...] = ()
-    last_drill_at: datetime | None = None
+    step_pairs: int = 0
     way_back: WayBack = WayBack()
     shadowed: Shadowed = Shadowed()
     held: str | None = None
@@ -134,7 +140,7 @@ class Situation:
             "thresholds_known": self.thresholds_known,
             "design_effect": self.design_effect,
             "pairs": [[one.concurrent_s, one.legacy_s, one.cap_s] for one in self.pairs],
-            "last_drill_at": _text(self.last_drill_at),
+            "step_pairs": self.step_pairs,
             "way_back": asdict(self.way_back),
             "shadowed": {
                 "pairs": self.shadowed.pairs,
@@ -177,7 +183,7 @@ def situation_from_json(payload: Mapping[str, Any], policy: Policy) -> Situation
         thresholds_known=payload["thresholds_known"],
         design_effect=payload["design_effect"],
         pairs=tuple(DrillPair(*one) for one in payload["pairs"]),
-        last_drill_at=_time(payload["last_drill_at"]),
+        step_pairs=payload["step_pairs"],
         way_back=WayBack(**payload["way_back"]),
         shadowed=Shadowed(
             shadowed["pairs"],

@@ -88,21 +88,26 @@ class StepEvidence:
     unjudged: int = 0
 
     @classmethod
-    def fresh(cls, guard: Guard) -> StepEvidence:
-        """Begin a trial: nothing was seen, the first step has begun."""
+    def fresh(cls, guard: Guard, prior: float = 1.0) -> StepEvidence:
+        """Begin a trial: the first step has begun, and nothing was seen but perhaps shadow pairs.
+
+        Args:
+            guard: How strict the tests are.
+            prior: See `CycleTime.change_scope`.
+        """
         return cls(
             ErrorRate.fresh(guard.error_process),
             FastPath.fresh(),
             CycleTime.fresh(guard.alpha_cycle),
             RecoveryWatch.fresh(guard.alpha_recovery),
-        ).begin_step()
+        ).begin_step(prior)
 
-    def begin_step(self) -> StepEvidence:
+    def begin_step(self, prior: float = 1.0) -> StepEvidence:
         """Begin a step of the same trial."""
         return StepEvidence(
             self.errors.change_scope(),
             self.fast.change_scope(),
-            self.cycle.change_scope(),
+            self.cycle.change_scope(prior),
             self.recovery.change_scope(),
         )
 

@@ -233,17 +233,21 @@ def follow(
     policy: Policy,
     thresholds: Thresholds | None,
     now: datetime,
+    prior: float = 1.0,
 ) -> Trial:
     """Begin a new step if anything changed that makes one, whoever changed it.
 
     A new build of either path, and a start after a time on legacy alone, forget what was learnt:
-    it was learnt about something else.
+    it was learnt about something else. What shadow pairs of the same builds showed is the prior of
+    the first step (`paired_time.prior_factor`).
     """
     identity = identity_of(state, builds)
     if identity == trial.identity:
         return trial
     before = trial.identity
     fresh = identity.builds != before.builds or before.stage not in ON_TRIAL
+    if before.stage is not Stage.SHADOW or identity.builds != before.builds:
+        prior = 1.0
     margins = policy.margins_at(max(1, state.scope_bp))
     return replace(
         trial,
@@ -259,7 +263,9 @@ def follow(
         window_s=window_s(policy),
         hour_s=policy.day_s / 24,
         fresh_at=now if fresh else trial.fresh_at,
-        evidence=StepEvidence.fresh(guard_of(policy)) if fresh else trial.evidence.begin_step(),
+        evidence=StepEvidence.fresh(guard_of(policy), prior)
+        if fresh
+        else trial.evidence.begin_step(),
         thresholds=thresholds or trial.thresholds,
         said="",
     )

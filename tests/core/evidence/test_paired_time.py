@@ -6,6 +6,7 @@ import json
 import random
 from itertools import product
 from math import exp, tanh
+from statistics import fmean, stdev
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from rollout.core.evidence.paired_time import (
     TIME_MARGIN,
     PairedTime,
     detectable,
+    prior_factor,
     settle,
 )
 from rollout.core.evidence.verdict import Verdict
@@ -195,3 +197,32 @@ def test_more_pairs_and_less_noise_detect_less() -> None:
     sizes = [detectable(many), detectable(few), detectable(noisy)]
     assert None not in sizes
     assert sizes == sorted(sizes, key=lambda size: size or 0)
+
+
+def test_pairs_that_say_slower_stake_more_on_the_first_step() -> None:
+    """And pairs that say nothing, or cannot tell path from place, leave it as it is."""
+    assert prior_factor(None, 7.0) == 1.0
+    slower = after(9, 1.25, noise=0.1).finding()
+    assert slower.verdict is not Verdict.REGRESS
+    assert prior_factor(slower, 7.0) > 2.0
+    assert prior_factor(after(60, 1.0).finding(), 7.0) == pytest.approx(0.5, abs=0.1)
+    certain = prior_factor(after(60, 2.0).finding(), 7.0)
+    assert certain == (1 + 1 / TIME_ALPHA) / 2
+    unclear = after(40, 1.5, again=40, place=1.5).finding()
+    assert unclear.verdict is Verdict.ERROR
+    assert prior_factor(unclear, 7.0) == 1.0
+
+
+def test_a_path_on_the_margin_stakes_no_more_on_average() -> None:
+    """The mean of the factor is at most 1, however long shadow ran: false reverts stay rare."""
+    for pairs in (5, 20, 60):
+        made = [after(pairs, TIME_MARGIN, 0.2, seed=seed).finding() for seed in range(2_000)]
+        factors = [prior_factor(one, pairs / 24) for one in made]
+        mean, spread = fmean(factors), stdev(factors) / len(factors) ** 0.5
+        assert mean - 3 * spread <= 1.0
+
+
+def test_a_long_shadow_stakes_no_more_than_one() -> None:
+    """After 28 days more than 1 was staked in all, so that the mean of E may be above 1."""
+    slower = after(9, 1.25, noise=0.1).finding()
+    assert prior_factor(slower, 280.0) < prior_factor(slower, 28.0) == prior_factor(slower, 0.0)
