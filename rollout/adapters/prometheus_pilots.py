@@ -44,6 +44,7 @@ class TrialsExport:
         watched = [one for one in report.pilots.trials if one.identity.stage is not Stage.LEGACY]
         yield self._of_verdicts(report, [one for one in watched if one.on_trial])
         yield _of_holds(watched)
+        yield from _of_shadows(report)
         yield from _of_progress(report, watched)
         yield from _of_reverts(report)
         yield from _of_way_back(report, watched)
@@ -66,11 +67,18 @@ class TrialsExport:
             "1 for the verdict of a test on a sub-pipeline.",
             labels=("sub_pipeline", "metric", "verdict"),
         )
+        found = [
+            (name, one.metric, one.verdict)
+            for name, shadowed in report.pilots.shadowed.items()
+            for one in shadowed.findings
+        ]
         for trial in trials:
             profile = report.pilots.profiles.get(trial.name, LegacyProfile())
-            for metric, verdict in self._verdicts(trial, profile).items():
-                for one in Verdict:
-                    family.add_metric((trial.name, metric, one.value), int(one is verdict))
+            verdicts = self._verdicts(trial, profile)
+            found += [(trial.name, metric, verdict) for metric, verdict in verdicts.items()]
+        for name, metric, verdict in found:
+            for one in Verdict:
+                family.add_metric((name, metric, one.value), int(one is verdict))
         return family
 
     def _verdicts(self, trial: Trial, profile: LegacyProfile) -> dict[str, Verdict]:
@@ -93,6 +101,20 @@ def _of_holds(trials: Sequence[Trial]) -> Metric:
         for kind in HoldKind:
             family.add_metric((trial.name, kind), int(kind in held))
     return family
+
+
+def _of_shadows(report: TickReport) -> Iterator[Metric]:
+    shadowed = report.pilots.shadowed
+    yield _gauge(
+        "rollout_shadow_pairs",
+        "Jobs of stage shadow that ran on both paths and were compared.",
+        *(((name,), one.pairs) for name, one in shadowed.items()),
+    )
+    yield _gauge(
+        "rollout_shadow_errors",
+        "Jobs of stage shadow that ended in trouble on the concurrent path alone.",
+        *(((name,), one.errors) for name, one in shadowed.items()),
+    )
 
 
 def _of_progress(report: TickReport, trials: Sequence[Trial]) -> Iterator[Metric]:

@@ -103,6 +103,7 @@ def _run(folder: Path, console: Console, began: float) -> Facts:
             transitions=ledger.transitions(NAME, 100),
             decisions=ledger.decisions(NAME, 1000)[::-1],
             groups=acts.groups,
+            mended=acts.mended,
             exposed=acts.exposed,
             recoveries=ledger.recoveries(NAME, acts.killed_from - timedelta(days=1)),
         )

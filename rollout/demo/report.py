@@ -13,10 +13,16 @@ from rich.table import Table
 
 from rollout.core.claims import JobRecord, JobState
 from rollout.core.decision import JobPath
+from rollout.core.evidence.shadow import ShadowEvidence
+from rollout.core.evidence.verdict import Verdict
 from rollout.core.way import read_way
 from rollout.demo.comparison import Comparison
+from rollout.demo.policy import LADDER_BP
 from rollout.ports import DecisionRecord, MismatchGroup, Recovery, TransitionRecord
 from rollout.service.change import KillReport
+
+NOISE = "loaded_at"
+"""The field in which the paths, and legacy by itself, always differ."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class Facts:
     transitions: list[TransitionRecord]
     decisions: list[DecisionRecord]
     groups: list[MismatchGroup]
+    mended: ShadowEvidence
     exposed: dict[str, int]
     recoveries: list[Recovery]
 
@@ -67,7 +74,8 @@ def make_report(facts: Facts, seconds: float) -> dict[str, Any]:
             {"runs": one.runs, "path": str(one.path), "what": one.signature, "example": one.example}
             for one in facts.groups
         ],
-        "drill_pairs": _pairs(facts),
+        "shadow_mended": _mended(facts.mended),
+        "drill_pairs_by_scope": _pairs_by_scope(facts),
         "recovery_s": {
             str(path): [
                 round(one.seconds, 2)
@@ -104,7 +112,12 @@ def _wrong(report: dict[str, Any]) -> list[str]:
         "no step held for want of jobs or drills": any(
             "jobs_min" in one["window"] or "drills" in one["window"] for one in report["decisions"]
         ),
-        "there are fewer than six pairs of drills": report["drill_pairs"] >= 6,
+        "the mended path still differs in the shadow": report["shadow_mended"]["mismatches"] == 0
+        and report["shadow_mended"]["verdict"] != Verdict.REGRESS,
+        "the time stamp was not told from a mismatch": NOISE in report["shadow_mended"]["noise"],
+        "a step was passed without a pair of drills": all(
+            report["drill_pairs_by_scope"].get(str(step)) for step in LADDER_BP
+        ),
         "the concurrent path made nothing": report["committed_concurrent"] > 0,
         "the warehouse differs from the reference load": report["warehouse_matches"],
     }
@@ -115,10 +128,33 @@ def _made(report: dict[str, Any], action: str) -> int:
     return sum(one["action"] == action for one in report["decisions"])
 
 
-def _pairs(facts: Facts) -> int:
-    """Drills that were timed on both paths."""
-    sides = Counter(one.pair_id for one in facts.recoveries if one.pair_id is not None)
-    return sum(count == len(JobPath) for count in sides.values())
+def _mended(evidence: ShadowEvidence) -> dict[str, Any]:
+    """What the shadow showed of the real data once the bug was gone."""
+    outputs = evidence.outputs
+    found = outputs.finding()
+    return {
+        "compared": outputs.new,
+        "legacy_again": outputs.old,
+        "mismatches": sum(field.k_new for field in outputs.fields if not field.is_noise),
+        "noise": {field.name: [field.k_new, field.k_old] for field in outputs.noise},
+        "verdict": str(found.verdict),
+        "sentence": found.sentence,
+    }
+
+
+def _pairs_by_scope(facts: Facts) -> dict[str, int]:
+    """Drills that were timed on both paths, by the scope in basis points at which they ended."""
+    halves: dict[str, list[datetime]] = {}
+    for one in facts.recoveries:
+        if one.pair_id is not None:
+            halves.setdefault(one.pair_id, []).append(one.at)
+    ended = [max(both) for both in halves.values() if len(both) == len(JobPath)]
+    return dict(Counter(str(_scope_at(facts, at)) for at in ended))
+
+
+def _scope_at(facts: Facts, at: datetime) -> int:
+    before = [change for change in facts.transitions if change.at <= at]
+    return max(before, key=lambda change: change.after.revision).after.scope_bp
 
 
 def _decision(one: DecisionRecord) -> dict[str, Any]:
@@ -252,10 +288,20 @@ def show(report: dict[str, Any], console: Console, file: Path) -> None:
     )
     for what, exposed in report["exposed_until_revert"].items():
         table.add_row(f"{what}: concurrent jobs until the revert", str(exposed))
+    for step, pairs in report["drill_pairs_by_scope"].items():
+        table.add_row(f"paired drills at {int(step) / 100:g} %", str(pairs))
     for path, times in report["recovery_s"].items():
         table.add_row(f"healed after drills, {path}", f"{_median(times)} s of {len(times)}")
     for group in report["shadow_groups"]:
         table.add_row(f"shadow: {group['what']}", f"{group['runs']} mismatches")
+    mended = report["shadow_mended"]
+    table.add_row(
+        f"shadow, mended: of {mended['compared']} compared", f"{mended['mismatches']} mismatches"
+    )
+    for field, (new, old) in mended["noise"].items():
+        table.add_row(
+            f"shadow: {field} is noise", f"{old} of {mended['legacy_again']} legacy, {new} new"
+        )
     table.add_row("warehouse rows", str(report["warehouse_rows"]))
     table.add_row("same as a sequential load", "yes" if report["warehouse_matches"] else "NO")
     table.add_row("seconds", str(report["seconds"]))

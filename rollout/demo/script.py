@@ -1,8 +1,8 @@
 """What the demo's person does; everything else is decided by the controller.
 
-A person begins shadow, plants a bug and mends it, runs drills, makes the concurrent path slow and
-then broken, starts again after each revert, and pulls the kill switch once. The controller finds
-the evidence, takes each step, and reverts.
+A person begins shadow, plants a bug and mends it, lets the schedule run the drills that each step
+asks for, makes the concurrent path slow and then broken, starts again after each revert, and pulls
+the kill switch once. The controller finds the evidence, takes each step, and reverts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from secrets import choice
 
 from rollout.core.decision import JobPath
 from rollout.core.drill import Abort, Drill
-from rollout.core.drill_errors import DrillRefused
+from rollout.core.evidence.shadow import ShadowEvidence
 from rollout.core.fault import Fault
 from rollout.core.stages import Event, Stage
 from rollout.demo.app import NAME
@@ -25,6 +25,8 @@ from rollout.demo.policy import LADDER_BP, SHADOW_PAIRS
 from rollout.demo.stream import Stream
 from rollout.ports import DecisionRecord, MismatchGroup
 from rollout.service.change import KillReport
+from rollout.service.drill_schedule import Schedule
+from rollout.service.shadow import evidence_of
 from rollout.worker.machine import Machine
 
 ACTOR = "demo"
@@ -32,7 +34,8 @@ LEARN_S = 14.0
 """Legacy alone: its day of cycle times, and one whole span of what it can carry."""
 CLIMB_PER_S = 20.0
 """Jobs a second of the last climb: more of them prove a step sooner."""
-PAIRS = 8
+LOOK_S = 1.0
+"""The schedule of drills looks this often."""
 DRILL = Drill(
     name="a few jobs raise",
     sub_pipeline=NAME,
@@ -70,6 +73,7 @@ class Acts:
     killed_from: datetime | None = None
     killed_until: datetime | None = None
     groups: list[MismatchGroup] = field(default_factory=list)
+    mended: ShadowEvidence = field(default_factory=ShadowEvidence)
     exposed: dict[str, int] = field(default_factory=dict)
     _told: int = 0
 
@@ -80,8 +84,7 @@ class Acts:
         self.say("legacy      carries everything, and shows what is normal")
         self._pass(LEARN_S)
         self._shadow()
-        self._drill()
-        self._wait(lambda: self._scope() == LADDER_BP[1], "the second step")
+        self._climb(lambda: self._scope() == LADDER_BP[1], "the second step")
         self._hurt("slow", "hang:0.2", "every concurrent job takes 0.2 s longer")
         self._start_again()
         self._pass(4.0)
@@ -89,7 +92,7 @@ class Acts:
         self._start_again()
         self.stream.rate_per_s = CLIMB_PER_S
         self._kill_and_rearm()
-        self._wait(lambda: self._stage() is Stage.GRADUATED, "the top of the ladder")
+        self._climb(lambda: self._stage() is Stage.GRADUATED, "the top of the ladder")
 
     def finish(self) -> None:
         """Wait until every part is submitted and every job has its outcome."""
@@ -121,28 +124,36 @@ class Acts:
         self.machine.runtime.ledger.announce(NAME, JobPath.CONCURRENT, "2")
         self.say(f"mended      {SHADOW_PAIRS} pairs without a mismatch begin the first step")
         self._wait(lambda: self._stage() is Stage.SPLIT, "the first step after shadow")
+        self.mended = evidence_of(self.machine.runtime.database_ledger.shadow_account(NAME))
 
     def _bug_found(self) -> bool:
         groups = self.machine.runtime.database_ledger.shadow_account(NAME).groups
         return any(group.runs >= 3 and "rows" in group.signature for group in groups)
 
-    def _drill(self) -> None:
-        """Paired drills: the same fault on both paths, in an order drawn by chance."""
-        pairs, refused = 0, ""
-        while pairs < PAIRS:
-            self._look_after(f"{PAIRS} drills ({refused})")
-            try:
-                order = choice(tuple(JobPath))
-                report = self.machine.runtime.drills(None).run(DRILL, order, ACTOR)
-            except DrillRefused as error:
-                refused = error.problem
-                self._pass(1.0)
-                continue
-            if report.pair_id is None:
-                continue
-            pairs += 1
-            times = ", ".join(f"{one.path} {one.recovery_s:.1f} s" for one in report.scores)
-            self.say(f"drill {pairs}     healed after: {times}")
+    def _climb(self, there: Callable[[], bool], what: str) -> None:
+        """Let the controller climb, and the schedule run each drill that it asks for."""
+        runtime = self.machine.runtime
+        schedule = Schedule(
+            [DRILL],
+            runtime.drills(None),
+            runtime.ledger,
+            runtime.clock,
+            runtime.policies.of,
+            draw=lambda: 0.0,
+            coin=lambda: choice(tuple(JobPath)),
+            jitter_s=0.0,
+        )
+        said = ""
+        while not there():
+            self._look_after(f"{what} ({said})")
+            found = schedule.look()
+            if isinstance(found, str):
+                said = found
+                self._pass(LOOK_S)
+            elif found.pair_id is not None:
+                times = ", ".join(f"{one.path} {one.recovery_s:.1f} s" for one in found.scores)
+                self.say(f"drill       at {self._scope() / 100:g} %, healed after: {times}")
+        self._tell()
 
     def _hurt(self, what: str, fault: str, sentence: str) -> None:
         """Break the concurrent path, and wait until the controller takes the scope back."""

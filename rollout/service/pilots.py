@@ -27,7 +27,7 @@ from rollout.core.pilot.holds import hold_window
 from rollout.core.pilot.inputs import Entry, answer_text, inputs_of
 from rollout.core.pilot.judge import Action, Judgement, judge, not_yet
 from rollout.core.pilot.profile import LegacyProfile
-from rollout.core.pilot.situation import Situation
+from rollout.core.pilot.situation import Shadowed, Situation
 from rollout.core.pilot.step import StepEvidence, Window
 from rollout.core.pilot.trial import (
     Trial,
@@ -70,6 +70,7 @@ class PilotsReport:
     decisions: list[tuple[str, Judgement]] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
     profiles: Mapping[str, LegacyProfile] = field(default_factory=dict)
+    shadowed: Mapping[str, Shadowed] = field(default_factory=dict)
     unconfirmed: list[str] = field(default_factory=list)
     incidents: IncidentReport = field(default_factory=IncidentReport)
     errors: list[str] = field(default_factory=list)
@@ -113,6 +114,7 @@ class Pilots:
         self._look_again: dict[str, datetime] = {}
         self._spread_at: dict[str, datetime] = {}
         self._unread: dict[str, int] = {}
+        self._shadowed: dict[str, Shadowed] = {}
         self._recoveries_since: datetime | None = None
 
     def lead(self, now: datetime) -> bool:
@@ -147,6 +149,9 @@ class Pilots:
             self._forget()
             report.errors.append(str(error))
         report.trials = list(self._held.values())
+        in_shadow = {one.name for one in report.trials if one.identity.stage is Stage.SHADOW}
+        self._shadowed = {name: one for name, one in self._shadowed.items() if name in in_shadow}
+        report.shadowed = self._shadowed
         return report
 
     def _turn(
@@ -306,6 +311,8 @@ class Pilots:
         counted = bool(policy.jobs_min)
         seen = self._situations.gather(trial, state, policy, around, now, totals=counted)
         in_shadow = state.stage is Stage.SHADOW
+        if in_shadow:
+            self._shadowed[name] = seen.shadowed
         held = [one.kind for one in not_yet(policy, seen, in_shadow=in_shadow)]
         if held and not in_shadow and not worse and hold_window(trial.step, held) == trial.said:
             return

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from ops.controller_health import AGE_S_MAX, tick_age_s
 from rollout.adapters.celery.marks import queue_of
+from rollout.adapters.celery.shadow_queue import shadow_queue_of
 from rollout.core.decision import JobPath
 from rollout.demo.app import NAME
 from rollout.settings import Settings
@@ -21,7 +22,7 @@ from rollout.settings import Settings
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 DOCKERFILE = ROOT / "ops" / "Dockerfile"
-ROLES = ("migrations", "legacy", "concurrent", "controller")
+ROLES = ("migrations", "legacy", "concurrent", "shadow", "controller")
 
 
 def read_yaml(path: Path) -> Any:
@@ -78,9 +79,13 @@ def cli_commands() -> frozenset[str]:
 
 def test_workers_listen_on_the_queues_of_the_demo(services: dict[str, Any]) -> None:
     """Each worker takes exactly the queue of its path, with one message prefetched a process."""
-    for path in JobPath:
-        words = shlex.split(services[str(path)]["command"])
-        assert words[words.index("-Q") + 1] == queue_of(NAME, path)
+    queues = {
+        **{str(path): queue_of(NAME, path) for path in JobPath},
+        "shadow": shadow_queue_of(NAME),
+    }
+    for role, queue in queues.items():
+        words = shlex.split(services[role]["command"])
+        assert words[words.index("-Q") + 1] == queue
         assert words[words.index("--prefetch-multiplier") + 1] == "1"
         assert words[words.index("--hostname") + 1].endswith("@%h")
 
@@ -127,7 +132,7 @@ def test_the_control_store_neither_evicts_nor_forgets(services: dict[str, Any]) 
 
 def test_roles_wait_for_the_migrations(services: dict[str, Any]) -> None:
     """No worker and no controller starts before the ledger has its tables."""
-    for role in ("legacy", "concurrent", "controller"):
+    for role in ("legacy", "concurrent", "shadow", "controller"):
         waits = services[role]["depends_on"]
         assert waits["migrations"]["condition"] == "service_completed_successfully"
         assert waits["postgres"]["condition"] == "service_healthy"

@@ -14,10 +14,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from rollout.adapters.prometheus import Exporter
 from rollout.core.claims import JobState
 from rollout.core.decision import FALLBACK_REASONS, JobPath, Reason
+from rollout.core.evidence.shadow import ShadowEvidence
 from rollout.core.evidence.verdict import Verdict
 from rollout.core.pilot.holds import NEED_A_PERSON, HoldKind, hold_window
 from rollout.core.pilot.judge import Action
 from rollout.core.pilot.profile import LegacyProfile
+from rollout.core.pilot.situation import Shadowed
 from rollout.core.pilot.trial import begin
 from rollout.core.policy import Policy
 from rollout.core.stages import ControlState
@@ -43,7 +45,10 @@ def judged() -> PilotsReport:
     )
     trial = begin(state, (None, None), Policy(), None, NOW)
     trial = replace(trial, said=hold_window(1, (HoldKind.BAKE, HoldKind.DRILLS)))
-    return PilotsReport(trials=[trial], profiles={state.name: profile})
+    shadowed = Shadowed(3, 1, (ShadowEvidence().outputs.finding(),))
+    return PilotsReport(
+        trials=[trial], profiles={state.name: profile}, shadowed={"payments": shadowed}
+    )
 
 
 def exported() -> dict[str, set[str]]:

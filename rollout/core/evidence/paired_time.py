@@ -74,9 +74,9 @@ def settle(wealth: Sequence[float], pend: float, x: float) -> tuple[float, ...]:
 def prior_factor(found: Finding | None, days: float) -> float:
     """What shadow pairs say beforehand of the first split step's cycle time: (1 + E) / 2.
 
-    E is their statistic, whose mean is at most 1 while the concurrent path is not slower; so is the
-    mean of the factor, and stakes times such a factor keep the limit on false reverts. One half
-    stands for pairs that say nothing, so that shadow can cost the step's test a factor of 2 at most.
+    E is their statistic, whose mean is at most 1 while the concurrent path is not slower; so is
+    the mean of the factor, and stakes times such a factor keep the limit on false reverts. The 1
+    stands for pairs that say nothing: shadow costs the step's test a factor of 2 at most.
 
     Args:
         found: Their finding; None and one that explains nothing give 1.
@@ -85,7 +85,7 @@ def prior_factor(found: Finding | None, days: float) -> float:
     if found is None or found.value is None or found.verdict is Verdict.ERROR:
         return 1.0
     staked = START_STAKE + (1 - START_STAKE) * days * 86_400.0 / PERIOD_S
-    # Over its limit it holds the first step by itself; a person who starts all the same has seen it.
+    # Over its limit it holds the first step; a person who starts all the same has seen it.
     return (1.0 + min(found.value / max(1.0, staked), 1 / TIME_ALPHA)) / 2
 
 
