@@ -102,7 +102,8 @@ class PathRun:
 class Done:
     """The job has its outcome; `duplicate` when this delivery was not the one that made it.
 
-    `ran` is the run that this delivery committed, unless the job had fallen back before.
+    `ran` is the run that this delivery committed, unless the job had fallen back before or was
+    sent during a drill: such a run is nothing to compare a shadow with.
     """
 
     value: Any
@@ -194,8 +195,9 @@ class Attempts:
         if reading is not None and reading.plan is not None:
             plan = plan_in_force(reading, job.path, self._clock.now())
             if plan is not None:
-                return self._drilled(paths, delivery, plan)
-        return self._start(paths, delivery)
+                return _uncopied(self._drilled(paths, delivery, plan))
+        made = self._start(paths, delivery)
+        return _uncopied(made) if delivery.drilled else made
 
     def _drilled(self, paths: Paths, delivery: Delivery, plan: FaultPlan) -> Outcome:
         """Take a delivery its way with a drill's fault in it, when it is one of the chosen."""
@@ -448,6 +450,10 @@ def _why_not(reading: Reading, key: str) -> Reason | None:
     """Why a concurrent start may not go on; None lets it."""
     decision = RouteTable(reading).decide(key)
     return None if decision.path is JobPath.CONCURRENT else decision.reason
+
+
+def _uncopied(made: Outcome) -> Outcome:
+    return replace(made, ran=None) if isinstance(made, Done) else made
 
 
 def _outcome_of(paths: Paths, record: JobRecord) -> Outcome:

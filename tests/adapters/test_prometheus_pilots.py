@@ -8,10 +8,11 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from rollout.adapters.prometheus import Exporter
+from rollout.core.evidence.paired_time import PairedTime
 from rollout.core.pilot.holds import HoldKind, hold_window
 from rollout.core.pilot.judge import Action, Judgement, judge
 from rollout.core.pilot.profile import LegacyProfile
-from rollout.core.pilot.situation import Situation
+from rollout.core.pilot.situation import Shadowed, Situation
 from rollout.core.pilot.trial import Trial, begin
 from rollout.core.policy import Policy
 from rollout.core.stages import ControlState, Stage
@@ -122,3 +123,13 @@ def test_a_standby_exports_no_trial() -> None:
     assert found["rollout_leader", ()] == 0.0
     assert not any(name in ("rollout_verdict", "rollout_hold") for name, _ in found)
     assert after(Exporter(), trial())["rollout_leader", ()] == 1.0
+
+
+def test_a_shadow_has_its_pairs_its_errors_and_its_verdicts() -> None:
+    """Before the first step there is no other evidence."""
+    shadowed = Shadowed(12, 2, (PairedTime().finding(),))
+    found = after(Exporter(), shadowed={NAME: shadowed})
+    assert found["rollout_shadow_pairs", ()] == 12
+    assert found["rollout_shadow_errors", ()] == 2
+    assert found["rollout_verdict", ("shadow_time", "insufficient")] == 1
+    assert found["rollout_verdict", ("shadow_time", "regress")] == 0

@@ -151,13 +151,14 @@ class World:
         *,
         file: bool = True,
         worker: str = "w1",
+        drilled: bool = False,
     ) -> Outcome:
         """Deliver a job as a queue does, filed at its submission unless told otherwise."""
         made = filing(job_id, path, name=pipeline.name, at=self.clock.now())
         if file:
             self.ledger.file([made])
         job = Job(job_id, pipeline.name, "7", path, 0, (), {"n": 7})
-        return self.attempts.run(pipeline, Delivery(job, worker, lambda: made))
+        return self.attempts.run(pipeline, Delivery(job, worker, lambda: made, drilled))
 
     def job(self, job_id: str = "job-1") -> JobRecord:
         """The job's row."""

@@ -8,6 +8,7 @@ import pytest
 from rollout.core.compare import Comparison
 from rollout.core.decision import JobPath
 from rollout.core.errors import NotShadowable, UnknownSubPipeline
+from rollout.core.evidence.restarts import SCOPE_STAKE
 from rollout.core.evidence.verdict import Verdict
 from rollout.core.shadow import ShadowCopy, Trouble, Unusable
 from rollout.core.stages import Event
@@ -350,3 +351,33 @@ def test_only_a_commit_of_this_delivery_can_be_copied(world: World) -> None:
     fallen = world.deliver(broken, "job-2", L, file=False)
     assert isinstance(fallen, Done)
     assert fallen.ran is None
+
+
+def test_a_job_of_a_drill_is_not_copied(world: World) -> None:
+    """What was sent while a drill was aimed at legacy ran under it, perhaps: its time is wrong."""
+    made = world.deliver(world.declare("commit"), path=L, drilled=True)
+    assert isinstance(made, Done)
+    assert made.value == ["legacy", 7]
+    assert made.ran is None
+
+
+@pytest.mark.parametrize(("seconds", "over_one"), [(0.35, True), (0.25, False)])
+def test_shadow_pairs_are_prior_evidence_of_the_first_step(
+    world: World, seconds: float, over_one: bool
+) -> None:
+    """A slower path in the shadow stakes more on the cycle test of the step that follows."""
+
+    def concurrent(n: int) -> Any:
+        world.clock.advance(seconds)
+        return {"n": n}
+
+    pipeline = shadowed(world, concurrent=concurrent, legacy=EQUAL["legacy"])
+    world.runtime.tick.turn()
+    for number in range(12):
+        run(world, pipeline, run_id=f"run-{number}")
+    world.runtime.changes.change(NAME, Event.START, "ada", "compared enough")
+    world.runtime.tick.turn()
+    (row,) = world.ledger.trial_rows()
+    cycle = row.payload["evidence"]["cycle"]
+    staked = [cycle[part]["restarts"]["pend"] for part in ("median", "tail")]
+    assert all((pend > SCOPE_STAKE) is over_one for pend in staked)
