@@ -19,9 +19,10 @@ from rollout.core.decision import JobPath
 from rollout.core.effects import Effects, read_effects
 from rollout.core.errors import DeclarationError, JobFailed, KeyMissing, KeyUnusable
 from rollout.core.stages import BP_ALL, HOLDBACK_BP
-from rollout.ports import Clock, Filing, Job, Ledger, Trials
+from rollout.ports import Clock, Filing, Job, Ledger
 from rollout.service.attempt import Attempts, Delivery, Done, Failed, ToLegacy, Wait
 from rollout.service.submit import UNFILED, Submit
+from rollout.trial_ports import Trials
 from rollout.wiring import Runtime, build
 
 if TYPE_CHECKING:

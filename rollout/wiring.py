@@ -23,12 +23,13 @@ from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.core.errors import WrongSettings
 from rollout.drill_ports import DrillEvent, DrillPlans
-from rollout.ports import Clock, ControlStore, Queues, ShadowBudget, ShadowQueue
+from rollout.ports import Clock, ControlStore, Queues
 from rollout.service.attempt import Attempts
 from rollout.service.change import Changes
 from rollout.service.router import Router
 from rollout.service.submit import Submit
 from rollout.settings import Settings, read_settings
+from rollout.shadow_ports import ShadowBudget, ShadowQueue
 
 if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
     from rollout.core.drill import Drill

@@ -17,7 +17,7 @@ from rollout.core.job_stream import (
     positions_of,
     us_of,
 )
-from rollout.ports import Recovery
+from rollout.trial_ports import Recovery
 
 JOBS_MAX = 50_000_000
 """About 3 GB of columns; more is a typing slip."""

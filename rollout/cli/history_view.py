@@ -15,7 +15,8 @@ from rollout.core.stages import ControlState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rollout.ports import DecisionRecord, TransitionRecord
+    from rollout.ports import TransitionRecord
+    from rollout.trial_ports import DecisionRecord
 
 _CONTROLLER = "controller"
 """The actor of changes that carry a decision out."""

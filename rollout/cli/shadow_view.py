@@ -12,8 +12,8 @@ from rollout.cli.output import facts, listing, plain
 from rollout.core.evidence.shadow import ShadowEvidence
 from rollout.core.evidence.verdict import Finding
 from rollout.core.stages import ControlState, Stage
-from rollout.ports import MismatchGroup, ShadowAccount
 from rollout.service.shadow import evidence_of, findings_of
+from rollout.shadow_ports import MismatchGroup, ShadowAccount
 
 
 @dataclass(frozen=True, slots=True)

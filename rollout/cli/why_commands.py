@@ -16,7 +16,7 @@ from rollout.cli.why_view import as_values, render, summary
 from rollout.core.errors import UnreadableDecision
 
 if TYPE_CHECKING:
-    from rollout.ports import DecisionRecord
+    from rollout.trial_ports import DecisionRecord
 
 DecisionId = Annotated[
     int, typer.Argument(metavar="ID", help="Number of the decision; `history` lists them.")

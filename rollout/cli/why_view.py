@@ -17,8 +17,8 @@ from rollout.cli.output import at_text, facts, plain
 from rollout.core.stages import Stage
 
 if TYPE_CHECKING:
-    from rollout.ports import DecisionRecord
     from rollout.service.why import Leader, Pending, Why
+    from rollout.trial_ports import DecisionRecord
 
 _STYLES = {"revert": "bold red", "advance": "bold green", "graduate": "bold green"}
 _REVERT = "revert"

@@ -10,6 +10,11 @@ from rollout.core.gameday import GameDay, Played
 from rollout.core.timeline import Line, timeline
 
 HEAD = ("drill", "path", "result", "detection s", "recovery s", "hurt", "lost", "twice")
+READING = (
+    "In each picture bars are the jobs that finished in a window, red those that failed on the"
+    " path; the line is the 95th percentile of their cycle time; the fault was in force in the"
+    " shaded span."
+)
 STYLE = (
     "body{font-family:sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
     "table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.3em .6em;text-align:left}"
@@ -107,6 +112,7 @@ def _markdown(
 ) -> str:
     rows = [HEAD, tuple("---" for _ in HEAD), *(_row(one, score) for one, score in scores)]
     parts = [f"# {_plain(day.title)}", *lead, "\n".join(f"| {' | '.join(r)} |" for r in rows)]
+    parts.append(READING)
     parts += [
         f"- {_plain(one.drill.name)} was refused: {one.refused}" for one in played if one.refused
     ]
@@ -126,7 +132,7 @@ def _said(one: Played, score: Score) -> str:
     drill = one.drill
     more = ", ".join(f"{name} {value}" for name, value in score.more.items())
     return (
-        f"Fault `{drill.fault}` for at most {drill.duration_s:g} s, at most"
+        f"Fault {drill.fault} for at most {drill.duration_s:g} s, at most"
         f" {drill.blast_radius_jobs} jobs. {score.sentence}" + (f" ({more})" if more else "")
     )
 
@@ -144,6 +150,7 @@ def _html(
         rows.append("".join(f"<td{wrong}>{escape(cell)}</td>" for cell in _row(one, score)))
     parts = [f"<p>{escape(line)}</p>" for line in lead]
     parts.append(f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>")
+    parts.append(f"<p>{escape(READING)}</p>")
     parts += [
         f"<p>{escape(one.drill.name)} was refused: {escape(one.refused)}</p>"
         for one in played

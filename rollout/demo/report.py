@@ -18,8 +18,10 @@ from rollout.core.evidence.verdict import Verdict
 from rollout.core.way import read_way
 from rollout.demo.comparison import Comparison
 from rollout.demo.policy import LADDER_BP
-from rollout.ports import DecisionRecord, MismatchGroup, Recovery, TransitionRecord
+from rollout.ports import TransitionRecord
 from rollout.service.change import KillReport
+from rollout.shadow_ports import MismatchGroup
+from rollout.trial_ports import DecisionRecord, Recovery
 
 NOISE = "loaded_at"
 """The field in which the paths, and legacy by itself, always differ."""

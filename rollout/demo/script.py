@@ -23,10 +23,11 @@ from rollout.demo.app import NAME
 from rollout.demo.paths import TROUBLE
 from rollout.demo.policy import LADDER_BP, SHADOW_PAIRS
 from rollout.demo.stream import Stream
-from rollout.ports import DecisionRecord, MismatchGroup
 from rollout.service.change import KillReport
 from rollout.service.drill_schedule import Schedule
 from rollout.service.shadow import evidence_of
+from rollout.shadow_ports import MismatchGroup
+from rollout.trial_ports import DecisionRecord
 from rollout.worker.machine import Machine
 
 ACTOR = "demo"

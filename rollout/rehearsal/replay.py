@@ -14,8 +14,8 @@ from rollout.core.peer_ladder import Ladder, climb
 from rollout.core.pilot.judge import Action
 from rollout.core.policy import Policies
 from rollout.core.stages import HOLDBACK_BP
-from rollout.ports import Recovery
 from rollout.service.rehearse import Plan, Rehearsed, rehearse
+from rollout.trial_ports import Recovery
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from rollout.core.fault import Fault
 from rollout.core.routing import why_closed
 from rollout.core.stages import BP_ALL
 from rollout.drill_ports import DrillEvent, DrillLedger, DrillPlans
-from rollout.ports import Clock, ControlStore, Ledger, Recovery
+from rollout.ports import Clock, ControlStore, Ledger
 from rollout.service.change import Changes
 from rollout.service.drill_faults import PlantedFault, Stub
 from rollout.service.drill_journal import Journal
@@ -33,6 +33,7 @@ from rollout.service.drill_steady import (
     must_reach,
     windows_before,
 )
+from rollout.trial_ports import Recovery
 
 LEDGER = "*ledger"
 """The resource that a lock takes from everybody; no sub-pipeline may be called so."""

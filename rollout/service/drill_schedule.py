@@ -17,9 +17,10 @@ from rollout.core.drill import Drill
 from rollout.core.drill_errors import DrillRefused
 from rollout.core.pilot.judge import drill_overdue
 from rollout.core.policy import Policy, blocked_by
-from rollout.ports import Clock, Recovery, TrialRow
+from rollout.ports import Clock
 from rollout.service.drill import DrillReport, Drills
 from rollout.service.situations import pairs_of, step_pairs
+from rollout.trial_ports import Recovery, TrialRow
 
 log = structlog.get_logger("rollout.drill")
 

@@ -18,7 +18,7 @@ from rollout.core.decision import JobPath
 from rollout.core.evidence.errors import EvidenceError
 from rollout.core.excursion import Excursion, PathSample, Rules, Watch, observe
 from rollout.core.policy import Policy
-from rollout.ports import Recovery, Samples, Trials
+from rollout.trial_ports import Recovery, Samples, Trials
 
 log = structlog.get_logger("rollout")
 

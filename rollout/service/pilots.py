@@ -39,9 +39,10 @@ from rollout.core.pilot.trial import (
 )
 from rollout.core.policy import Policies, Policy
 from rollout.core.stages import ControlState, Stage, apply
-from rollout.ports import NewDecision, OpenCount, Recovery, TrialRow, Trials, WindowRow
+from rollout.ports import OpenCount
 from rollout.service.incidents import COMMON, IncidentReport, Incidents
 from rollout.service.situations import Around, Healed, Situations, backlogs, drills_age_max
+from rollout.trial_ports import NewDecision, Recovery, TrialRow, Trials, WindowRow
 
 log = structlog.get_logger("rollout")
 

@@ -14,7 +14,7 @@ from rollout.core.lint.fleet import lint_fleet
 from rollout.core.policy import Policies
 from rollout.core.policy_lint import lint, worst_first
 from rollout.core.stages import HOLDBACK_BP, ControlState
-from rollout.ports import Arrived
+from rollout.trial_ports import Arrived
 
 SEEN_DAYS = 7
 """Traffic is what has finished in a week: every weekday once."""

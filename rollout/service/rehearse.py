@@ -15,10 +15,11 @@ from typing import Protocol
 from rollout.core.pilot.trial import window_s
 from rollout.core.policy import Policies, Policy
 from rollout.core.stages import ControlState, Event, Stage
-from rollout.ports import DecisionRecord, OpenCount, Recovery, TransitionRecord
+from rollout.ports import OpenCount, TransitionRecord
 from rollout.service.incidents import WatchLedger, incidents_of
 from rollout.service.pilots import Pilots
 from rollout.service.situations import Situations
+from rollout.trial_ports import DecisionRecord, Recovery
 
 TICK_S = 300.0
 """Seconds between ticks in calm days of 24 h."""

@@ -13,7 +13,7 @@ from rollout.core.evidence.verdict import Finding
 from rollout.core.pilot.inputs import decide_again
 from rollout.core.pilot.situation import Situation, finding_from_json, situation_from_json
 from rollout.core.policy import Policy
-from rollout.ports import DecisionRecord
+from rollout.trial_ports import DecisionRecord
 
 _UNREADABLE = (EvidenceError, KeyError, ValueError, TypeError, AttributeError)
 

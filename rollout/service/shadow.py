@@ -36,17 +36,8 @@ from rollout.core.shadow import (
     read_copy,
     share_bp,
 )
-from rollout.ports import (
-    Clock,
-    ControlStore,
-    Job,
-    Ledger,
-    ShadowAccount,
-    ShadowBegun,
-    ShadowEnd,
-    ShadowRun,
-    Shadows,
-)
+from rollout.ports import Clock, ControlStore, Job, Ledger
+from rollout.shadow_ports import ShadowAccount, ShadowBegun, ShadowEnd, ShadowRun, Shadows
 
 log = structlog.get_logger("rollout")
 

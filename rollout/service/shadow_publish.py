@@ -24,7 +24,8 @@ from rollout.core.decision import JobPath
 from rollout.core.effects import Effects
 from rollout.core.errors import BrokerUnreachable
 from rollout.core.shadow import Carried, ShadowCopy, Shed, Trouble, Unusable, in_sample, share_bp
-from rollout.ports import Clock, ControlStore, ShadowBudget, ShadowQueue
+from rollout.ports import Clock, ControlStore
+from rollout.shadow_ports import ShadowBudget, ShadowQueue
 
 log = structlog.get_logger("rollout")
 

@@ -16,7 +16,7 @@ from rollout.core.pilot.situation import Shadowed, Situation, Totals, WayBack
 from rollout.core.pilot.trial import ON_TRIAL, Trial
 from rollout.core.policy import Policy
 from rollout.core.stages import ControlState, Stage
-from rollout.ports import HourRow, OpenSlow, Recovery, Trials
+from rollout.trial_ports import HourRow, OpenSlow, Recovery, Trials
 
 ShadowSource = Callable[[str], Shadowed]
 

@@ -24,9 +24,10 @@ from rollout.core.pilot.situation import Situation
 from rollout.core.pilot.trial import Trial, follow, trial_from
 from rollout.core.policy import Policies, Policy
 from rollout.core.stages import BP_ALL, ControlState
-from rollout.ports import Clock, DecisionRecord, Leadership, Ledger, Trials
+from rollout.ports import Clock, Ledger
 from rollout.service.pilots import SPREAD_JOBS
 from rollout.service.situations import Around, Situations, backlogs
+from rollout.trial_ports import DecisionRecord, Leadership, Trials
 
 _DECISIONS_BACK = 20
 

@@ -15,8 +15,8 @@ from rollout.core.claims import JobState
 from rollout.core.decision import JobPath
 from rollout.core.evidence.verdict import Verdict
 from rollout.core.stages import Event
-from rollout.ports import ShadowBegun
 from rollout.service.shadow import LOST_GRACE, settle, shadow_findings
+from rollout.shadow_ports import ShadowBegun
 from rollout.worker.machine import Machine
 from tests.acceptance.conftest import free_port, shop_settings
 from tests.acceptance.shadow_shop import EFFECT_TABLE, ShadowShop

@@ -18,7 +18,8 @@ from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.database import ping as ping_database
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.drill_ports import DrillLedger
-from rollout.ports import Arrivals, ControlStore, Leadership, Ledger, Samples, Trials
+from rollout.ports import ControlStore, Ledger
+from rollout.trial_ports import Arrivals, Leadership, Samples, Trials
 from tests.conftest import Postgresql
 from tests.contract.differences import DIFFERENCES, Differences
 from tests.hand_clock import HandClock

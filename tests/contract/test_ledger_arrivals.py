@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from rollout.core.decision import Reason
 from rollout.core.effects import Effects
-from rollout.ports import Arrived
+from rollout.trial_ports import Arrived
 from tests.builders import NAME, NOW, filing
 from tests.contract.conftest import ClosingLedger
 from tests.contract.ledger_acts import C, L, commit, declared, started

@@ -22,7 +22,7 @@ from rollout.core.pilot.outcome import outcome_of
 from rollout.core.pilot.trial import Trial, begin, trial_from
 from rollout.core.policy import Policy
 from rollout.core.stages import Event, Stage
-from rollout.ports import NewDecision, Recovery
+from rollout.trial_ports import NewDecision, Recovery
 from tests.builders import NAME, NOW, record
 from tests.contract.conftest import ClosingLedger, LedgerCase
 from tests.contract.differences import on_databases

@@ -17,7 +17,8 @@ from rollout.core.excursion import PathSample
 from rollout.core.fault import Fault
 from rollout.core.pilot.trial import begin
 from rollout.core.policy import Policy
-from rollout.ports import Filing, Samples
+from rollout.ports import Filing
+from rollout.trial_ports import Samples
 from tests.builders import NAME, NOW, filing
 from tests.contract.conftest import ClosingLedger, LedgerCase
 from tests.contract.differences import on_databases

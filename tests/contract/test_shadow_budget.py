@@ -11,7 +11,7 @@ from redis import Redis
 from rollout.adapters.memory.shadow_budget import MemoryShadowBudget
 from rollout.adapters.redis_shadow import RedisShadowBudget
 from rollout.core.shadow import Shed
-from rollout.ports import ShadowBudget
+from rollout.shadow_ports import ShadowBudget
 from tests.hand_clock import HandClock
 from tests.waiting import wait_until
 

@@ -11,7 +11,7 @@ from rollout.adapters.sql.ledger import SqlLedger
 from rollout.core.decision import JobPath
 from rollout.core.errors import LedgerUnreachable, UnknownSubPipeline
 from rollout.core.stages import Event
-from rollout.ports import ShadowBegun, ShadowEnd, ShadowRun
+from rollout.shadow_ports import ShadowBegun, ShadowEnd, ShadowRun
 from tests.builders import NAME, NOW
 from tests.contract.conftest import LedgerCase
 from tests.contract.differences import on_databases

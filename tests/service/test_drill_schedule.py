@@ -9,9 +9,9 @@ from rollout.core.decision import JobPath
 from rollout.core.policy import Policy, blocked_by
 from rollout.core.stages import Event
 from rollout.pipeline import SubPipeline
-from rollout.ports import Recovery
 from rollout.service.drill import DrillReport
 from rollout.service.drill_schedule import Schedule, drills_due
+from rollout.trial_ports import Recovery
 from tests.builders import NAME
 from tests.service.conftest import World
 from tests.service.test_drills import BOTH, a_drill

@@ -14,9 +14,9 @@ from rollout.core.effects import Effects
 from rollout.core.excursion import Rules
 from rollout.core.pilot.trial import begin
 from rollout.core.policy import Policy
-from rollout.ports import Recovery
 from rollout.service.incidents import COMMON, Incidents
 from rollout.service.pilots import _with_recovery
+from rollout.trial_ports import Recovery
 from tests.builders import NAME, NOW, split
 from tests.service.conftest import World
 

@@ -6,7 +6,7 @@ from rollout.core.decision import JobPath
 from rollout.core.effects import Effects
 from rollout.core.policy import Policies, Policy
 from rollout.core.stages import Event, Stage
-from rollout.ports import DecisionRecord
+from rollout.trial_ports import DecisionRecord
 from rollout.wiring import Runtime
 from tests.builders import NAME
 from tests.service.conftest import World

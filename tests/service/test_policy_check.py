@@ -9,7 +9,6 @@ from rollout.core.errors import LedgerUnreachable, UnknownSubPipeline
 from rollout.core.lint.finding import Traffic
 from rollout.core.policy import Cohort, Policies, Policy
 from rollout.core.stages import ControlState
-from rollout.ports import Arrived
 from rollout.service.policy_check import (
     Assumed,
     Checked,
@@ -18,6 +17,7 @@ from rollout.service.policy_check import (
     names_of,
     read_known,
 )
+from rollout.trial_ports import Arrived
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 WEEK = timedelta(days=7)

@@ -12,8 +12,8 @@ from rollout.core.exposed import Exposed
 from rollout.core.injection import Injection
 from rollout.core.policy import Policies
 from rollout.core.stages import Event, Stage
-from rollout.ports import Recovery
 from rollout.service.rehearse import Plan, Rehearsed, rehearse
+from rollout.trial_ports import Recovery
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 DAY_S = 86_400.0

@@ -14,9 +14,9 @@ from rollout.core.effects import Effects
 from rollout.core.errors import UnreadableDecision
 from rollout.core.policy import Cohort, Policies, Policy, StepMargins
 from rollout.core.stages import Event, Stage
-from rollout.ports import DecisionRecord
 from rollout.service.replay import evidence_of, replay
 from rollout.service.why import Why
+from rollout.trial_ports import DecisionRecord
 from rollout.wiring import build
 from tests.builders import NAME
 from tests.hand_clock import HandClock

@@ -13,9 +13,9 @@ from rollout.core.evidence.verdict import Verdict
 from rollout.core.shadow import ShadowCopy, Trouble, Unusable
 from rollout.core.stages import Event
 from rollout.pipeline import SubPipeline
-from rollout.ports import ShadowAccount, ShadowRun
 from rollout.service.attempt import Done
 from rollout.service.shadow import LOST_GRACE, fold, settle, shadow_findings
+from rollout.shadow_ports import ShadowAccount, ShadowRun
 from tests.builders import NAME, filing
 from tests.service.conftest import World
 

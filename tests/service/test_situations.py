@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from rollout.core.decision import JobPath
-from rollout.ports import Recovery
 from rollout.service.situations import Healed
+from rollout.trial_ports import Recovery
 from tests.builders import NAME, NOW
 from tests.service.conftest import World
 

@@ -9,8 +9,8 @@ import pytest
 from rollout.adapters.envelope import seal
 from rollout.core.decision import JobPath
 from rollout.core.effects import Effects
-from rollout.ports import ShadowBegun, ShadowEnd
 from rollout.service.shadow import fold
+from rollout.shadow_ports import ShadowBegun, ShadowEnd
 from tests.builders import filing
 from tests.shells.conftest import House
 

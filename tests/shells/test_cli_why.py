@@ -143,7 +143,8 @@ def test_a_decision_and_its_change_are_one_line(judged: House) -> None:
     """What the controller decided and carried out stands in the timeline once, with its id."""
     from rollout.cli.history_view import timeline
     from rollout.core.stages import ControlState, Event
-    from rollout.ports import DecisionRecord, TransitionRecord
+    from rollout.ports import TransitionRecord
+    from rollout.trial_ports import DecisionRecord
 
     with judged.services() as runtime:
         now = runtime.clock.now()

@@ -15,7 +15,7 @@ from rollout.core.decision import JobPath
 from rollout.core.evidence.thresholds import Thresholds
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.trial import Trial
-from rollout.ports import HourRow, WindowRow
+from rollout.trial_ports import HourRow, WindowRow
 from tests.hand_clock import START
 from tests.simulation.limits import WEEK_S
 

@@ -11,7 +11,7 @@ from random import Random
 
 from rollout.core.decision import JobPath, Reason
 from rollout.core.stages import BP_ALL, Event, Stage
-from rollout.ports import Recovery
+from rollout.trial_ports import Recovery
 from tests.simulation.process import PORTS, Process
 from tests.simulation.producer import Kind
 from tests.simulation.world import World

@@ -15,8 +15,9 @@ from rollout.adapters.memory.queues import MemoryMessage
 from rollout.core.decision import JobPath, Reason
 from rollout.core.errors import BrokerUnreachable, ControlStoreUnreachable, LedgerUnreachable
 from rollout.core.routing import Reading
-from rollout.ports import ControlStore, Ledger, Trials
+from rollout.ports import ControlStore, Ledger
 from rollout.service.incidents import WatchLedger
+from rollout.trial_ports import Trials
 from tests.hand_clock import START
 from tests.simulation.scheduler import Actor, Scheduler
 from tests.simulation.watched import WatchedQueues

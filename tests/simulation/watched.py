@@ -21,19 +21,8 @@ from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.trial import Trial
 from rollout.core.routing import Reading, why_closed
 from rollout.core.stages import ControlState, Event
-from rollout.ports import (
-    Clock,
-    Committed,
-    ConnectionSource,
-    Handed,
-    HourRow,
-    KeySpread,
-    Kill,
-    NewDecision,
-    OpenSlow,
-    Refused,
-    WindowRow,
-)
+from rollout.ports import Clock, Committed, ConnectionSource, Handed, Kill, Refused
+from rollout.trial_ports import HourRow, KeySpread, NewDecision, OpenSlow, WindowRow
 from tests.simulation.bulk import Bulk
 
 Tell = Callable[..., None]

@@ -13,8 +13,9 @@ from rollout.adapters.celery.marks import path_of
 from rollout.core.claims import JobState
 from rollout.core.decision import JobPath, Reason
 from rollout.core.errors import LedgerUnreachable, UnknownJob
-from rollout.ports import Clock, Ledger, Trials
+from rollout.ports import Clock, Ledger
 from rollout.service.attempt import Attempts, Paths, ToLegacy
+from rollout.trial_ports import Trials
 
 log = structlog.get_logger("rollout")
 

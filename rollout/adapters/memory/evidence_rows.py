@@ -15,7 +15,7 @@ from rollout.core.pilot.fold import Finished, Frame, Sum, fold_finished
 from rollout.core.pilot.outcome import DRAWN, Outcome, outcome_of
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.trial import Trial, edge_us
-from rollout.ports import Arrived, HourRow, KeySpread, OpenSlow, WindowRow
+from rollout.trial_ports import Arrived, HourRow, KeySpread, OpenSlow, WindowRow
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

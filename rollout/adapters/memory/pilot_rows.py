@@ -14,7 +14,7 @@ from rollout.core.excursion import Watch
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.trial import Trial
 from rollout.core.stages import ControlState, apply
-from rollout.ports import DecisionRecord, NewDecision, Recovery, TrialRow
+from rollout.trial_ports import DecisionRecord, NewDecision, Recovery, TrialRow
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -19,7 +19,8 @@ from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.trial import Trial
 from rollout.core.stages import ALL, ControlState
 from rollout.drill_ports import DrillEvent
-from rollout.ports import DecisionRecord, Recovery, TransitionRecord
+from rollout.ports import TransitionRecord
+from rollout.trial_ports import DecisionRecord, Recovery
 
 OutcomeKey = tuple[str, str, str, str, str]
 """Name, assigned path, path, outcome, reason."""

@@ -17,7 +17,7 @@ _Key = tuple[str, JobPath]
 
 
 class SampleRows:
-    """`ports.Samples`: reads the jobs that finished in the window, and those that are open."""
+    """`trial_ports.Samples`: the jobs that finished in the window, and the open ones."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows

@@ -28,15 +28,14 @@ from rollout.core.pilot.fold import Sum
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.trial import Trial
 from rollout.core.stages import HOLDBACK_BP, ControlState, Event, apply
-from rollout.ports import (
+from rollout.ports import OpenCount, TransitionRecord
+from rollout.trial_ports import (
     DecisionRecord,
     HourRow,
     KeySpread,
     NewDecision,
-    OpenCount,
     OpenSlow,
     Recovery,
-    TransitionRecord,
     TrialRow,
     WindowRow,
 )
@@ -45,7 +44,7 @@ _TOKEN = 1
 
 
 class StreamLedger:
-    """`ports.Trials` and `Samples` over a stream; call `admit` before asking about a new time.
+    """`trial_ports.Trials` and `Samples` over a stream; call `admit` before asking of a new time.
 
     Args:
         stream: The jobs.

@@ -14,7 +14,7 @@ from rollout.core.evidence.buckets import DURATION_S_MAX
 from rollout.core.excursion import PathSample
 from rollout.core.job_stream import SECOND_US, time_of, us_of
 from rollout.core.pilot.trial import Trial, edge_us
-from rollout.ports import OpenSlow, WindowRow
+from rollout.trial_ports import OpenSlow, WindowRow
 
 
 def windows(jobs: StreamJobs, trial: Trial, now: datetime, wider_us: int) -> Iterator[WindowRow]:

@@ -10,7 +10,7 @@ from rollout.core.claims import JobState
 from rollout.core.decision import JobPath
 from rollout.core.effects import Effects
 from rollout.core.stages import ALL
-from rollout.ports import Arrived
+from rollout.trial_ports import Arrived
 
 _LEGACY_JOBS = func.sum(case((job.c.assigned_path == str(JobPath.LEGACY), 1), else_=0))
 # One query per state, with the condition of its index; literals, because a planner does not see

@@ -48,7 +48,7 @@ from rollout.core.pilot.outcome import DRAWN, TELLS_NOTHING, Outcome
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.trial import Trial, edge_us
 from rollout.core.stages import ControlState, apply
-from rollout.ports import (
+from rollout.trial_ports import (
     DecisionRecord,
     HourRow,
     KeySpread,

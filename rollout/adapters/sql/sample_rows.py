@@ -53,7 +53,7 @@ _due_at = case((job.c.not_before > job.c.accepted_at, job.c.not_before), else_=j
 
 
 class SampleRows:
-    """`ports.Samples`: reads the jobs that finished in the window, and those that are open."""
+    """`trial_ports.Samples`: the jobs that finished in the window, and the open ones."""
 
     def __init__(self, database: Database) -> None:
         self._db = database

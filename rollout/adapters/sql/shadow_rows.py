@@ -1,4 +1,4 @@
-"""The account of shadows on a database; see `ports.Shadows`.
+"""The account of shadows on a database; see `shadow_ports.Shadows`.
 
 The account's row is locked first in each of its transactions, so that what is folded is folded
 once and in one order. Shadow workers wait for each other there, legacy for none of them.
@@ -27,7 +27,7 @@ from rollout.core.decision import JobPath
 from rollout.core.errors import UnknownSubPipeline
 from rollout.core.shadow import Trouble
 from rollout.core.stages import Event, Stage
-from rollout.ports import (
+from rollout.shadow_ports import (
     MismatchGroup,
     ShadowAccount,
     ShadowBegun,
