@@ -10,16 +10,13 @@ Two errors cross these ports: `ControlStoreUnreachable` and `LedgerUnreachable` 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from rollout.core.claims import Claim, JobRecord, Refusal
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.routing import Reading
 from rollout.core.stages import ControlState, Event
-
-if TYPE_CHECKING:  # the way of a job never needs them
-    pass
 
 
 class Clock(Protocol):
