@@ -6,15 +6,17 @@ from rollout.adapters.sql.control_rows import ControlRows
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.drill_rows import DrillRows
 from rollout.adapters.sql.job_rows import JobRows
+from rollout.adapters.sql.lease_rows import LeaseRows
 from rollout.adapters.sql.pilot_rows import PilotRows
+from rollout.adapters.sql.recovery_rows import RecoveryRows
 from rollout.adapters.sql.sample_rows import SampleRows
 from rollout.adapters.sql.shadow_rows import ShadowRows
 from rollout.adapters.sql.sweep_rows import SweepRows
 
 
 class SqlLedger(
-    ControlRows, JobRows, SweepRows, PilotRows, ArrivalRows, SampleRows, DrillRows, ShadowRows,
-    AheadRows,
+    ControlRows, JobRows, SweepRows, LeaseRows, PilotRows, RecoveryRows, ArrivalRows, SampleRows,
+    DrillRows, ShadowRows, AheadRows,
 ):  # fmt: skip
     """`ports.Ledger`, its other roles, and `drill_ports.DrillLedger` on either database.
 
@@ -27,7 +29,9 @@ class SqlLedger(
         JobRows.__init__(self, database)
         SweepRows.__init__(self, database)
         AheadRows.__init__(self, database)
+        LeaseRows.__init__(self, database)
         PilotRows.__init__(self, database)
+        RecoveryRows.__init__(self, database)
         ArrivalRows.__init__(self, database)
         SampleRows.__init__(self, database)
         DrillRows.__init__(self, database)

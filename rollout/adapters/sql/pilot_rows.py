@@ -1,8 +1,8 @@
-"""The controller's trials on a database: lease, windows, totals, decisions, recoveries."""
+"""The controller's trials on a database: windows, totals, decisions."""
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -10,10 +10,8 @@ from sqlalchemy import (
     Connection,
     and_,
     case,
-    delete,
     exists,
     func,
-    insert,
     literal,
     or_,
     select,
@@ -23,27 +21,22 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from xxhash import xxh3_64_hexdigest
 
 from rollout.adapters.sql.control_rows import ControlRows, record_change
 from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.lease_rows import must_lead
 from rollout.adapters.sql.pilot_tables import (
     decision,
     drill_span,
     evidence_hour,
-    lease,
     legacy_profile,
-    path_watch,
     pilot,
-    recovery,
 )
 from rollout.adapters.sql.tables import from_microseconds, job, sub_pipeline, to_microseconds
 from rollout.adapters.sql.upserts import overwrite
 from rollout.core.claims import JobState
 from rollout.core.decision import JobPath, Reason
 from rollout.core.errors import LeaseLost, UnknownDecision
-from rollout.core.evidence.errors import EvidenceError
-from rollout.core.excursion import Watch
 from rollout.core.pilot.outcome import DRAWN, TELLS_NOTHING, Outcome
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.trial import Trial, edge_us
@@ -54,12 +47,10 @@ from rollout.trial_ports import (
     KeySpread,
     NewDecision,
     OpenSlow,
-    Recovery,
     TrialRow,
     WindowRow,
 )
 
-_LEADER = "controller"
 _COLUMNS = ("name", "version", "step", "step_revision", "began_at", "scored_to")
 _KEPT = or_(job.c.state == JobState.FAILED, job.c.moved_reason == Reason.RETRIED_BY_HAND)
 
@@ -105,74 +96,6 @@ class PilotRows:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
-
-    # Leadership --------------------------------------------------------------------------
-
-    def take_lease(self, owner: str, now: datetime, ttl: timedelta) -> int | None:
-        """Lead, or go on leading, for `ttl`; None for a standby."""
-        with self._db.write() as connection:
-            held = connection.execute(
-                select(lease).where(lease.c.name == _LEADER).with_for_update()
-            ).first()
-            if held is None:
-                added = self._insert(lease).values(
-                    name=_LEADER, owner=owner, token=1, until=now + ttl
-                )
-                added = added.on_conflict_do_nothing().returning(lease.c.token)
-                return connection.execute(added).scalar_one_or_none()
-            # A lease that ends later than any clock in step would have said was written by a
-            # clock that was ahead: nobody waits for it, or nothing would be swept until then.
-            if held.owner != owner and now < held.until <= now + 2 * ttl:
-                self._stand_by(connection, owner, now, now + ttl)
-                return None
-            token: int = held.token if held.owner == owner else held.token + 1
-            connection.execute(
-                update(lease)
-                .where(lease.c.name == _LEADER)
-                .values(owner=owner, token=token, until=now + ttl)
-            )
-            return token
-
-    def _stand_by(self, connection: Connection, owner: str, now: datetime, until: datetime) -> None:
-        """Leave word of a standby, and clear away those that were not heard of since."""
-        gone = delete(lease).where(lease.c.name != _LEADER, lease.c.until <= now)
-        connection.execute(gone)
-        name = (
-            f"standby-{xxh3_64_hexdigest(owner.encode())}"  # an owner may be longer than the column
-        )
-        added = self._insert(lease).values(name=name, owner=owner, token=0, until=until)
-        connection.execute(
-            added.on_conflict_do_update(index_elements=["name"], set_={"until": until})
-        )
-
-    def drop_lease(self, token: int) -> None:
-        """Stop leading, so that a standby need not wait."""
-        with self._db.write() as connection:
-            connection.execute(
-                update(lease)
-                .where(lease.c.name == _LEADER, lease.c.token == token)
-                .values(until=from_microseconds(0), owner="")
-            )
-
-    def leader(self) -> tuple[str, datetime] | None:
-        """Who leads and until when; None when nobody ever did."""
-        with self._db.read() as connection:
-            row = connection.execute(select(lease).where(lease.c.name == _LEADER)).first()
-        return None if row is None else (row.owner, row.until)
-
-    def standbys(self, now: datetime) -> list[str]:
-        """Who asked for the lease lately and did not get it; who leads now stands by no more."""
-        leads = select(lease.c.owner).where(lease.c.name == _LEADER).scalar_subquery()
-        query = select(lease.c.owner).where(
-            lease.c.name != _LEADER, lease.c.until > now, lease.c.owner != leads
-        )
-        with self._db.read() as connection:
-            return list(connection.execute(query.order_by(lease.c.owner)).scalars())
-
-    def _must_lead(self, connection: Connection, token: int) -> None:
-        query = select(lease.c.token).where(lease.c.name == _LEADER).with_for_update(read=True)
-        if connection.execute(query).scalar_one_or_none() != token:
-            raise LeaseLost(token)
 
     # Builds ------------------------------------------------------------------------------
 
@@ -275,7 +198,7 @@ class PilotRows:
         if not trials:
             return
         with self._db.write() as connection:
-            self._must_lead(connection, token)
+            must_lead(connection, token)
             self._save(connection, token, trials)
 
     def _save(self, connection: Connection, token: int, trials: Sequence[Trial]) -> None:
@@ -391,7 +314,7 @@ class PilotRows:
     def decide(self, token: int, made: NewDecision, trial: Trial) -> ControlState | None:
         """Record a decision, carry out its event and write the trial, in one transaction."""
         with self._db.write() as connection:
-            self._must_lead(connection, token)
+            must_lead(connection, token)
             before = ControlRows(self._db).read_locked(connection, made.name)
             added = self._insert(decision).values(
                 name=made.name,
@@ -430,51 +353,6 @@ class PilotRows:
         if row is None:
             raise UnknownDecision(decision_id)
         return _decision_of(row)
-
-    # Recoveries --------------------------------------------------------------------------
-
-    def watches(self) -> dict[tuple[str, JobPath], Watch]:
-        """Read what is known of each path; one that this release cannot read begins afresh."""
-        with self._db.read() as connection:
-            return {
-                (row.name, JobPath(row.path)): _watch_of(row)
-                for row in connection.execute(select(path_watch))
-            }
-
-    def save_watches(
-        self,
-        token: int,
-        watches: Mapping[tuple[str, JobPath], Watch],
-        recoveries: Sequence[Recovery],
-    ) -> None:
-        """Write watches and the incidents that have ended, in one transaction."""
-        rows = [
-            {
-                "name": name,
-                "path": path,
-                "payload": json.dumps(watch.to_json(), separators=(",", ":")),
-            }
-            for (name, path), watch in sorted(watches.items())
-        ]
-        with self._db.write() as connection:
-            self._must_lead(connection, token)
-            overwrite(connection, self._insert, path_watch, rows)
-            for healed in recoveries:
-                connection.execute(insert(recovery).values(**_values_of(healed)))
-
-    def add_recovery(self, healed: Recovery) -> None:
-        """Record how long a path took to heal."""
-        with self._db.write() as connection:
-            connection.execute(insert(recovery).values(**_values_of(healed)))
-
-    def recoveries(self, name: str | None, since: datetime) -> list[Recovery]:
-        """Read recoveries that ended at or after `since`, oldest first; None: of all names."""
-        query = select(recovery).where(recovery.c.at >= since)
-        query = query.order_by(recovery.c.at, recovery.c.id)
-        if name is not None:
-            query = query.where(recovery.c.name == name)
-        with self._db.read() as connection:
-            return [_recovery_of(row) for row in connection.execute(query).mappings()]
 
 
 def _sums(taken: Any, median: Any, tail: Any) -> list[Any]:
@@ -533,22 +411,6 @@ def _decision_of(row: Any) -> DecisionRecord:
         row.inputs,
         row.answer,
     )
-
-
-def _watch_of(row: Any) -> Watch:
-    try:
-        return Watch.from_json(json.loads(row.payload))
-    except (EvidenceError, ValueError, KeyError):
-        return Watch()
-
-
-def _values_of(healed: Recovery) -> dict[str, Any]:
-    return {key: getattr(healed, key) for key in Recovery.__dataclass_fields__}
-
-
-def _recovery_of(row: Mapping[Any, Any]) -> Recovery:
-    values: dict[str, Any] = {key: row[key] for key in Recovery.__dataclass_fields__}
-    return Recovery(**{**values, "path": JobPath(values["path"])})
 
 
 def read_profiles(

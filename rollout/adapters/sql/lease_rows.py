@@ -1,0 +1,92 @@
+"""Who leads, on a database: one row, whose token grows with each new leader; standbys beside it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from xxhash import xxh3_64_hexdigest
+
+from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.pilot_tables import lease
+from rollout.adapters.sql.tables import from_microseconds
+from rollout.core.errors import LeaseLost
+
+_LEADER = "controller"
+
+
+class LeaseRows:
+    """The part of the ledger that knows who leads."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
+
+    def take_lease(self, owner: str, now: datetime, ttl: timedelta) -> int | None:
+        """Lead, or go on leading, for `ttl`; None for a standby."""
+        with self._db.write() as connection:
+            held = connection.execute(
+                select(lease).where(lease.c.name == _LEADER).with_for_update()
+            ).first()
+            if held is None:
+                added = self._insert(lease).values(
+                    name=_LEADER, owner=owner, token=1, until=now + ttl
+                )
+                added = added.on_conflict_do_nothing().returning(lease.c.token)
+                return connection.execute(added).scalar_one_or_none()
+            # A lease that ends later than any clock in step would have said was written by a
+            # clock that was ahead: nobody waits for it, or nothing would be swept until then.
+            if held.owner != owner and now < held.until <= now + 2 * ttl:
+                self._stand_by(connection, owner, now, now + ttl)
+                return None
+            token: int = held.token if held.owner == owner else held.token + 1
+            connection.execute(
+                update(lease)
+                .where(lease.c.name == _LEADER)
+                .values(owner=owner, token=token, until=now + ttl)
+            )
+            return token
+
+    def _stand_by(self, connection: Connection, owner: str, now: datetime, until: datetime) -> None:
+        """Leave word of a standby, and clear away those that were not heard of since."""
+        gone = delete(lease).where(lease.c.name != _LEADER, lease.c.until <= now)
+        connection.execute(gone)
+        name = (
+            f"standby-{xxh3_64_hexdigest(owner.encode())}"  # an owner may be longer than the column
+        )
+        added = self._insert(lease).values(name=name, owner=owner, token=0, until=until)
+        connection.execute(
+            added.on_conflict_do_update(index_elements=["name"], set_={"until": until})
+        )
+
+    def drop_lease(self, token: int) -> None:
+        """Stop leading, so that a standby need not wait."""
+        with self._db.write() as connection:
+            connection.execute(
+                update(lease)
+                .where(lease.c.name == _LEADER, lease.c.token == token)
+                .values(until=from_microseconds(0), owner="")
+            )
+
+    def leader(self) -> tuple[str, datetime] | None:
+        """Who leads and until when; None when nobody ever did."""
+        with self._db.read() as connection:
+            row = connection.execute(select(lease).where(lease.c.name == _LEADER)).first()
+        return None if row is None else (row.owner, row.until)
+
+    def standbys(self, now: datetime) -> list[str]:
+        """Who asked for the lease lately and did not get it; who leads now stands by no more."""
+        leads = select(lease.c.owner).where(lease.c.name == _LEADER).scalar_subquery()
+        query = select(lease.c.owner).where(
+            lease.c.name != _LEADER, lease.c.until > now, lease.c.owner != leads
+        )
+        with self._db.read() as connection:
+            return list(connection.execute(query.order_by(lease.c.owner)).scalars())
+
+
+def must_lead(connection: Connection, token: int) -> None:
+    """Hold the lease until the transaction ends. Raises LeaseLost when somebody else has it."""
+    query = select(lease.c.token).where(lease.c.name == _LEADER).with_for_update(read=True)
+    if connection.execute(query).scalar_one_or_none() != token:
+        raise LeaseLost(token)
