@@ -21,7 +21,8 @@ $(STAMP): pyproject.toml
 	@touch $(STAMP)
 
 test: $(STAMP) lint ## linters, types, import rules, then every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not acceptance" --numprocesses 2
+	$(BIN)/python -m pytest -m acceptance
 
 lint: $(STAMP) ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
