@@ -4,6 +4,7 @@ Weeks last twenty seconds. A person begins, breaks things and pulls the kill swi
 controller alone takes each step and each revert. The report at the end can fail.
 """
 
+import logging
 import multiprocessing
 import os
 import shutil
@@ -13,6 +14,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import structlog
 from rich.console import Console
 
 from rollout.core.errors import RolloutError
@@ -46,6 +48,8 @@ def drive(folder: Path, report_file: Path) -> int:
     console = Console()
     # Told to stop, it stops as by ctrl-C: with its workers.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # It tells its own story; what controller and workers log is in the folder.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     began, report_file = time.monotonic(), report_file.absolute()
     try:
         facts = _run(folder.absolute(), console, began)

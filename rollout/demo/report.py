@@ -115,7 +115,7 @@ def _wrong(report: dict[str, Any]) -> list[str]:
             "jobs_min" in one["window"] or "drills" in one["window"] for one in report["decisions"]
         ),
         "the mended path still differs in the shadow": report["shadow_mended"]["mismatches"] == 0
-        and report["shadow_mended"]["verdict"] != Verdict.REGRESS,
+        and report["shadow_mended"]["verdict"] != Verdict.REGRESS.value,
         "the time stamp was not told from a mismatch": NOISE in report["shadow_mended"]["noise"],
         "a step was passed without a pair of drills": all(
             report["drill_pairs_by_scope"].get(str(step)) for step in LADDER_BP
@@ -139,7 +139,7 @@ def _mended(evidence: ShadowEvidence) -> dict[str, Any]:
         "legacy_again": outputs.old,
         "mismatches": sum(field.k_new for field in outputs.fields if not field.is_noise),
         "noise": {field.name: [field.k_new, field.k_old] for field in outputs.noise},
-        "verdict": str(found.verdict),
+        "verdict": found.verdict.value,
         "sentence": found.sentence,
     }
 
@@ -295,7 +295,8 @@ def show(report: dict[str, Any], console: Console, file: Path) -> None:
     for path, times in report["recovery_s"].items():
         table.add_row(f"healed after drills, {path}", f"{_median(times)} s of {len(times)}")
     for group in report["shadow_groups"]:
-        table.add_row(f"shadow: {group['what']}", f"{group['runs']} mismatches")
+        if group["what"] != NOISE:
+            table.add_row(f"shadow, bug: {group['what']}", f"{group['runs']} mismatches")
     mended = report["shadow_mended"]
     table.add_row(
         f"shadow, mended: of {mended['compared']} compared", f"{mended['mismatches']} mismatches"

@@ -49,6 +49,11 @@ def test_demo_ends_with_everything_accounted_for(tmp_path: Path) -> None:
     assert set(report["exposed_until_revert"]) == {"slow", "broken"}
     assert report["ladder_bp"][-3:] == [2500, 5000, 8000]
     assert any("rows" in group["what"] for group in report["shadow_groups"])
+    mended = report["shadow_mended"]
+    assert (mended["mismatches"], list(mended["noise"])) == (0, ["loaded_at"])
+    assert mended["verdict"] != "regress"
+    assert mended["compared"] >= 30
+    assert all(report["drill_pairs_by_scope"][step] >= 1 for step in ("2500", "5000", "8000"))
     for path in ("legacy", "concurrent"):
         assert report["cycle_s"][path]["p95"] >= report["cycle_s"][path]["p50"] > 0
 
