@@ -10,8 +10,10 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-WIDTH, HEIGHT = 720, 190
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 34, 28
+WIDTH, HEIGHT = 720, 210
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 54, 28
+_ROWS_Y = (26, 38, 50)
+_CHAR_PX = 6.2
 _FAULT, _FAILED, _FINE, _TIME = "#fde2e1", "#c0392b", "#7fb77e", "#2c5d8f"
 
 
@@ -115,13 +117,20 @@ _MARKED = {
 
 
 def _marks(lines: Sequence[Line], x: Any) -> list[str]:
-    shapes = []
-    for number, line in enumerate(line for line in lines if line.what in _MARKED):
-        at, high = x(line.at), _TOP - 2 + 12 * (number % 2)
+    """A dashed line with a word above it, in the first row in which no other word is in its way."""
+    shapes, taken_to = [], [0.0] * len(_ROWS_Y)
+    for line in lines:
+        if line.what not in _MARKED:
+            continue
+        at, word = x(line.at), _MARKED[line.what]
+        half = len(word) * _CHAR_PX / 2
+        free = [row for row, to in enumerate(taken_to) if to < at - half]
+        row = free[0] if free else taken_to.index(min(taken_to))
+        taken_to[row] = at + half
         shapes.append(
-            f'<line x1="{at}" x2="{at}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}" stroke="black"'
-            f' stroke-dasharray="3 3"/><text x="{at}" y="{high}" text-anchor="middle">'
-            f"{_MARKED[line.what]}</text>"
+            f'<line x1="{at}" x2="{at}" y1="{_ROWS_Y[row] + 2}" y2="{HEIGHT - _BOTTOM}"'
+            f' stroke="black" stroke-dasharray="3 3"/><text x="{at}" y="{_ROWS_Y[row]}"'
+            f' text-anchor="middle">{word}</text>'
         )
     return shapes
 

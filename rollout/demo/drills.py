@@ -23,7 +23,7 @@ from threading import Event, Thread
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from sqlalchemy import func, select
 
 from rollout.adapters.drill_file import read_file
@@ -336,7 +336,15 @@ def _report(rows: list[Row], missing: int, seconds: float) -> dict[str, Any]:
 
 def _table(rows: list[Row]) -> Table:
     table = Table(
-        "fault", "path", "result", "detection s", "recovery s", "hurt", "lost", "twice", box=None
+        Column("fault", min_width=11),
+        "path",
+        "result",
+        "detection s",
+        "recovery s",
+        "hurt",
+        "lost",
+        "twice",
+        box=None,
     )
     for fault, score, said in rows:
         if score is None:

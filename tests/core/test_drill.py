@@ -214,6 +214,19 @@ def test_a_timeline_is_svg_with_everything_in_it() -> None:
     assert "healed" in text
 
 
+def test_words_of_marks_at_one_time_do_not_cover_each_other() -> None:
+    """Three that come together have a row each."""
+    words = ("left the band", "last hurt job finished", "back in the band")
+    drawn = timeline("close", [Line(NOW, "fault on", {}), *(Line(NOW, one, {}) for one in words)])
+    shown = {"left the band", "last job done", "healed"}
+    heights = {
+        element.get("y")
+        for element in ElementTree.fromstring(drawn).iter()
+        if element.text in shown
+    }
+    assert len(heights) == len(words)
+
+
 def test_a_timeline_needs_no_window() -> None:
     """A drill that ended at once has a picture, too."""
     ElementTree.fromstring(timeline("short", [Line(NOW, "fault on", {})]))
