@@ -18,9 +18,7 @@ import structlog
 
 from rollout.core.decision import JobPath
 from rollout.core.errors import IllegalTransition, LeaseLost, StaleRevision
-from rollout.core.evidence.counts import NO_COUNTS, Counts
 from rollout.core.evidence.errors import EvidenceError
-from rollout.core.evidence.recovery_watch import is_slow
 from rollout.core.pilot.confirmation import Confirmation, confirm_from
 from rollout.core.pilot.fleet import Member, enter, entries, held_by_fleet, member_of
 from rollout.core.pilot.holds import hold_window
@@ -28,7 +26,6 @@ from rollout.core.pilot.inputs import Entry, answer_text, inputs_of
 from rollout.core.pilot.judge import Action, Judgement, judge, not_yet
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.situation import Shadowed, Situation
-from rollout.core.pilot.step import StepEvidence, Window
 from rollout.core.pilot.trial import (
     Trial,
     after_look,
@@ -40,9 +37,15 @@ from rollout.core.pilot.trial import (
 from rollout.core.policy import Policies, Policy
 from rollout.core.stages import ControlState, Stage, apply
 from rollout.ports import OpenCount
-from rollout.service.incidents import COMMON, IncidentReport, Incidents
+from rollout.service.incidents import IncidentReport, Incidents
+from rollout.service.pilot_evidence import (
+    recovered_to,
+    whole_windows,
+    windows_of,
+    with_recovery,
+)
 from rollout.service.situations import Around, Healed, Situations, backlogs, drills_age_max
-from rollout.trial_ports import NewDecision, Recovery, TrialRow, Trials, WindowRow
+from rollout.trial_ports import NewDecision, TrialRow, Trials, WindowRow
 
 log = structlog.get_logger("rollout")
 
@@ -55,8 +58,6 @@ SPREAD_JOBS = 10_000
 _RECOVERIES_BACK = timedelta(days=28)
 """Recoveries of legacy this far back give the median that a slow one is held against."""
 
-INCIDENTS_MIN = 6
-"""Fewer incidents of legacy are no distribution to hold one of the concurrent path against."""
 _NONE = timedelta(0)
 
 Notify = Callable[[str, str, str], None]
@@ -234,7 +235,7 @@ class Pilots:
         """Take in the windows that are old enough, and recoveries of the concurrent path."""
         rows = self._ledger.windows(now, WINDOWS_A_TICK)
         if len(rows) == WINDOWS_A_TICK:
-            rows = _whole_windows(rows)
+            rows = whole_windows(rows)
         by_name: defaultdict[str, list[WindowRow]] = defaultdict(list)
         for row in rows:
             by_name[row.name].append(row)
@@ -245,7 +246,7 @@ class Pilots:
                 continue
             profile = report.profiles.get(name, LegacyProfile())
             pace = 86_400.0 / self._policies.of(name).day_s
-            for begin_at, end_at, window in _windows_of(mine, trial.thresholds is not None):
+            for begin_at, end_at, window in windows_of(mine, trial.thresholds is not None):
                 try:
                     trial = trial.observe(window, begin_at, end_at, profile.failure_rate, pace)
                 except EvidenceError as error:
@@ -263,16 +264,16 @@ class Pilots:
         }
         if not watched:
             return []
-        since = self._recoveries_since or min(_recovered_to(one) for one in watched.values())
+        since = self._recoveries_since or min(recovered_to(one) for one in watched.values())
         changed: dict[str, Trial] = {}
         for one in self._ledger.recoveries(None, since):
             self._recoveries_since = one.at
             trial = changed.get(one.name) or watched.get(one.name)
             if trial is None or one.path is not JobPath.CONCURRENT:
                 continue
-            if one.at > _recovered_to(trial):
+            if one.at > recovered_to(trial):
                 healed = self._ledger.recoveries(one.name, now - _RECOVERIES_BACK)
-                evidence = _with_recovery(trial, one, healed)
+                evidence = with_recovery(trial, one, healed)
                 changed[one.name] = replace(trial, evidence=evidence, recovered_to=one.at)
         return list(changed.values())
 
@@ -479,73 +480,3 @@ def _latched(trial: Trial) -> bool:
     return (
         one.errors.latched or one.fast.latched or one.cycle.latched or one.recovery.latched
     ) and trial.on_trial
-
-
-def _windows_of(
-    rows: Sequence[WindowRow], thresholds: bool
-) -> list[tuple[datetime, datetime, Window]]:
-    """Put both paths of each window together, oldest first."""
-    by_begin: defaultdict[datetime, dict[JobPath, WindowRow]] = defaultdict(dict)
-    for row in rows:
-        by_begin[row.begin][row.path] = row
-    windows = []
-    for begin_at in sorted(by_begin):
-        both = by_begin[begin_at]
-        new, old = both.get(JobPath.CONCURRENT), both.get(JobPath.LEGACY)
-        window = Window(
-            _counts(new, old, lambda row: row.failed),
-            _counts(new, old, lambda row: row.slow_median) if thresholds else None,
-            _counts(new, old, lambda row: row.slow_tail) if thresholds else None,
-            new.admitted if new else 0,
-            old.admitted if old else 0,
-            new.both_failed if new else 0,
-            (new.unjudged if new else 0) + (old.unjudged if old else 0),
-        )
-        windows.append((begin_at, next(iter(both.values())).end, window))
-    return windows
-
-
-def _counts(
-    new: WindowRow | None, old: WindowRow | None, hits: Callable[[WindowRow], int]
-) -> Counts:
-    counts = NO_COUNTS
-    if new is not None:
-        counts += Counts(new.jobs, hits(new), 0, 0)
-    if old is not None:
-        counts += Counts(0, 0, old.jobs, hits(old))
-    return counts
-
-
-def _whole_windows(rows: list[WindowRow]) -> list[WindowRow]:
-    """Leave out the newest window of a bounded read: its other path may be beyond the bound."""
-    newest = max(row.begin for row in rows)
-    return [row for row in rows if row.begin < newest] or rows
-
-
-def _with_recovery(trial: Trial, one: Recovery, healed: Sequence[Recovery]) -> StepEvidence:
-    """Judge one recovery of the concurrent path against legacy's median of the same kind.
-
-    A drill is the same fault on both paths, so one that loses a job or has not healed at its cap
-    reverts at once. An incident is whatever happened: it is held against legacy's own incidents
-    when there are enough of them, and never reverts by itself; what it did to the jobs, the other
-    tests see. What both paths had at once was the world's fault, and says nothing.
-    """
-    if one.fault.startswith(COMMON) or one.onset_at < trial.fresh_at:
-        return trial.evidence
-    drill = one.kind == "drill"
-    if drill and (one.jobs_lost or one.seconds >= one.cap_s):
-        return trial.evidence.not_recovered()
-    legacy = sorted(
-        other.seconds
-        for other in healed
-        if other.path is JobPath.LEGACY
-        and other.kind == one.kind
-        and not other.fault.startswith(COMMON)
-    )
-    if len(legacy) < (1 if drill else INCIDENTS_MIN) or legacy[len(legacy) // 2] <= 0:
-        return trial.evidence
-    return trial.evidence.recovered(is_slow(one.seconds, legacy[len(legacy) // 2]))
-
-
-def _recovered_to(trial: Trial) -> datetime:
-    return trial.recovered_to or trial.began_at

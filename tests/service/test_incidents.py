@@ -15,7 +15,7 @@ from rollout.core.excursion import Rules
 from rollout.core.pilot.trial import begin
 from rollout.core.policy import Policy
 from rollout.service.incidents import COMMON, Incidents
-from rollout.service.pilots import _with_recovery
+from rollout.service.pilot_evidence import with_recovery
 from rollout.trial_ports import Recovery
 from tests.builders import NAME, NOW, split
 from tests.service.conftest import World
@@ -137,10 +137,10 @@ def test_what_a_recovery_says_of_a_trial() -> None:
     begun = begin(split(3200), (None, None), Policy(), None, NOW)
     after = NOW + timedelta(minutes=1)
     drill = Recovery(NAME, after, "drill", C, "raise", after, 60.0, 60.0)
-    assert _with_recovery(begun, drill, []).recovery.latched
+    assert with_recovery(begun, drill, []).recovery.latched
     for harmless in (
         replace(drill, onset_at=NOW - timedelta(minutes=1)),
         replace(drill, kind="incident"),
         replace(drill, fault=f"{COMMON}outage"),
     ):
-        assert not _with_recovery(begun, harmless, []).recovery.latched
+        assert not with_recovery(begun, harmless, []).recovery.latched
