@@ -1,5 +1,6 @@
 """Real servers for the whole session, from wheels; nothing of them is left at the end."""
 
+import signal
 import socket
 import sqlite3
 import warnings
@@ -24,6 +25,10 @@ from tests.waiting import wait_until
 
 settings.register_profile("rollout", deadline=None, max_examples=100)
 settings.load_profile("rollout")
+
+# A shell that starts the tests in the background has them ignore ctrl-C, and whatever they start
+# would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _children() -> set[psutil.Process]:
