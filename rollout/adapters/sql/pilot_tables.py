@@ -113,5 +113,6 @@ recovery = Table(
     Column("jobs_hurt", Integer, nullable=False),
     Column("jobs_lost", Integer, nullable=False),
     Index("recovery_name_at", "name", "at"),
+    Index("recovery_at", "at"),
 )
 """How long a path took to heal, by drill or in earnest; `seconds` at `cap_s` is censored."""
