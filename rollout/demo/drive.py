@@ -36,8 +36,8 @@ from rollout.pipeline import SubPipeline
 from rollout.settings import CONFIG_FILE, Settings, read_settings
 from rollout.worker.machine import Machine
 
-RATE_PER_S = 12.0
-FINISH_PER_S = 25.0
+RATE_PER_S = 15.0
+FINISH_PER_S = 32.0
 """When the script is over, the rest flows a little faster; much faster would be a slow-down, and
 the controller would take it back."""
 DEADLINE_S = 540.0

@@ -16,7 +16,7 @@ from rollout.core.decision import JobPath
 from rollout.core.evidence.verdict import Verdict
 from rollout.core.stages import Event
 from rollout.service.shadow import LOST_GRACE, settle, shadow_findings
-from rollout.shadow_ports import ShadowBegun
+from rollout.shadow_ports import ShadowBegun, ShadowRun
 from rollout.worker.machine import Machine
 from tests.acceptance.conftest import free_port, shop_settings
 from tests.acceptance.shadow_shop import EFFECT_TABLE, ShadowShop
@@ -114,10 +114,18 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShadowPlant]:
 
 def test_shadows_run_beside_legacy_and_never_commit(plant: ShadowPlant) -> None:
     """Same input (though legacy changed its own in place), equal output, one effect by legacy."""
-    jobs = {job.id for job in plant.bill_until("ok", "equal:concurrent", 3)}
+    jobs: set[str] = set()
+
+    def ended() -> list[ShadowRun]:
+        """Runs of these jobs; shadows of an earlier test may still end."""
+        runs = plant.ledger.shadow_runs(NAME, 100)
+        return [run for run in runs if run.job_id in jobs and run.ended_at is not None]
+
+    while len(ended()) < 3:
+        jobs |= {job.id for job in plant.bill_until("ok", "equal:concurrent")}
     assert set(plant.effects()) == {"legacy"}
     assert len(plant.effects()) >= len(jobs)
-    runs = [run for run in plant.ledger.shadow_runs(NAME, 100) if run.job_id in jobs]
+    runs = ended()
     assert {run.state for run in runs} == {"equal"}
     assert all(run.shadow_s is not None for run in runs)
 
