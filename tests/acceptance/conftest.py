@@ -1,6 +1,5 @@
 """Real workers on real servers, started as `rollout up` starts them."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,10 @@ from rollout.settings import Settings, read_settings
 from rollout.wiring import Runtime
 from rollout.worker.machine import Machine
 from tests.acceptance.shop import EFFECT_TABLE, Shop
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 SCOPE_BP = 9500
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def shop_settings(

@@ -25,7 +25,8 @@ from rollout.core.stages import Event as Change
 from rollout.service.drill import DrillReport
 from rollout.service.drill_lease import LEASE_S
 from rollout.settings import as_variables, environment
-from tests.acceptance.conftest import Plant, free_port, shop_settings
+from tests.acceptance.conftest import Plant, shop_settings
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]

@@ -13,8 +13,9 @@ from rollout.core.claims import JobState
 from rollout.core.decision import JobPath
 from rollout.settings import as_variables
 from rollout.worker.commands import worker_spec
-from tests.acceptance.conftest import Plant, free_port, shop_settings
+from tests.acceptance.conftest import Plant, shop_settings
 from tests.conftest import postgresql_folder
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]

@@ -18,8 +18,9 @@ from rollout.core.stages import Event
 from rollout.service.shadow import LOST_GRACE, settle, shadow_findings
 from rollout.shadow_ports import ShadowBegun, ShadowRun
 from rollout.worker.machine import Machine
-from tests.acceptance.conftest import free_port, shop_settings
+from tests.acceptance.conftest import shop_settings
 from tests.acceptance.shadow_shop import EFFECT_TABLE, ShadowShop
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]

@@ -22,8 +22,9 @@ from rollout.core.errors import ControlStoreUnreachable
 from rollout.core.routing import Reading, RouteTable
 from rollout.core.stages import Event, Stage, apply
 from tests.builders import NAME, kill_of, split
-from tests.conftest import free_port, start_valkey
+from tests.conftest import start_valkey
 from tests.contract.conftest import Closing, StoreCase
+from tests.ports import free_port
 
 
 def reason_of(reading: Reading) -> Reason:

@@ -23,8 +23,9 @@ from tests.crash.children import Children
 from tests.crash.history import History
 from tests.crash.jumping_clock import offset_file
 from tests.crash.previous import take_revision
-from tests.crash.servers import Postgres, forget, free_port, valkey_command, wait_for_port
+from tests.crash.servers import Postgres, forget, valkey_command, wait_for_port
 from tests.crash.watched import WatchedRuntime, watched_runtime
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]

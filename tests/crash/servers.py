@@ -19,13 +19,6 @@ _NOBODY = 65534
 _START_TIMEOUT_S = 20.0
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def wait_for_port(port: int) -> None:
     """Return when something listens on the port."""
     deadline = time.monotonic() + _START_TIMEOUT_S

@@ -22,8 +22,9 @@ from rollout.core.stages import Event
 from rollout.settings import Settings, as_variables, read_settings
 from rollout.wiring import Runtime
 from tests.crash.children import Children
-from tests.crash.servers import Postgres, forget, free_port, valkey_command, wait_for_port
+from tests.crash.servers import Postgres, forget, valkey_command, wait_for_port
 from tests.crash.side_by_side.app import DONE_TABLE
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
