@@ -124,8 +124,16 @@ class Handed:
 
 
 @dataclass(frozen=True, slots=True)
+class Met:
+    """Unfinished jobs on the concurrent path at the moment at which a kill moved the fence."""
+
+    queued: int
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
 class TransitionRecord:
-    """One line of the append-only log of control changes."""
+    """One line of the append-only log of control changes; `met` belongs to kills."""
 
     name: str
     at: datetime
@@ -134,6 +142,7 @@ class TransitionRecord:
     reason: str
     before: ControlState
     after: ControlState
+    met: Met | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +203,10 @@ class Ledger(Protocol):
 
     def controls(self) -> list[ControlState]:
         """Read all control rows, by name."""
+        ...
+
+    def effects(self, name: str) -> Effects:
+        """What a sub-pipeline's paths do to the world. Raises UnknownSubPipeline."""
         ...
 
     def change(

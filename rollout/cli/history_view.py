@@ -76,6 +76,7 @@ def values_of(record: "TransitionRecord") -> dict[str, Any]:
         "reason": record.reason,
         "before": asdict(record.before),
         "after": asdict(record.after),
+        "met": asdict(record.met) if record.met else None,
     }
 
 

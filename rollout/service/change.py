@@ -21,10 +21,12 @@ from rollout.core.errors import (
     UnknownSubPipeline,
 )
 from rollout.core.stages import ControlState, Event
-from rollout.ports import Clock, ControlStore, Handed, Kill, Ledger, Queues
+from rollout.ports import Clock, ControlStore, Handed, Kill, Ledger, Met, Queues
 
 _NEEDS_REASON = frozenset({Event.REVERT, Event.KILL, Event.REARM})
 _RECALL_BATCH = 500
+_RECENT = 20
+"""Changes among which a kill is looked for that was made just now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +161,11 @@ class Changes:
         try:
             for name in names:
                 waiting, working, error = self.recall(name, Reason.KILLED, running=True)
-                queued, running = queued + waiting, running + working
                 broker_error = broker_error or error
+                # A controller that sees the kill moves jobs too, so count what the fence met.
+                met = self._met(name, kill) or Met(waiting, working)
+                queued += met.queued
+                running += met.running if self._ledger.effects(name).repeatable else 0
             unsafe = sum(
                 count.jobs
                 for count in self._ledger.open_counts()
@@ -171,6 +176,13 @@ class Changes:
         except LedgerUnreachable as error:
             broker_error = broker_error or str(error)
         return queued, running, unsafe, broker_error
+
+    def _met(self, name: str, kill: Kill) -> Met | None:
+        """What this kill met there; None where an earlier kill holds or has been lifted since."""
+        for record in self._ledger.transitions(name, _RECENT):
+            if record.event is Event.KILL and record.after.kill_id == kill.kill_id:
+                return record.met
+        return None
 
     def recall(self, name: str, reason: Reason, *, running: bool) -> tuple[int, int, str | None]:
         """Move concurrent jobs to legacy and send them; how many waited, how many ran."""

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
 from rollout.adapters.sql.ledger import SqlLedger
+from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.errors import (
     IllegalTransition,
@@ -17,11 +18,11 @@ from rollout.core.errors import (
     UnknownSubPipeline,
 )
 from rollout.core.stages import ControlState, Event, Stage
-from rollout.ports import Ledger
-from tests.builders import NAME, NOW, kill_of
+from rollout.ports import Ledger, Met
+from tests.builders import NAME, NOW, filing, kill_of
 from tests.contract.conftest import LedgerCase
 from tests.contract.differences import on_databases
-from tests.contract.ledger_acts import declared, started
+from tests.contract.ledger_acts import commit, declared, started
 from tests.waiting import wait_until
 
 
@@ -163,6 +164,30 @@ def test_a_kill_is_idempotent_by_its_id(ledger: Ledger) -> None:
     first = ledger.kill(kill_of())
     assert ledger.kill(kill_of()) == first
     assert events(ledger) == [Event.START, Event.KILL]
+
+
+def test_a_kill_logs_what_it_met(ledger: Ledger) -> None:
+    """Waiting and running jobs of the concurrent path, counted once, by whoever fenced."""
+    declared(ledger)
+    ledger.file([filing("waits"), filing("waits-2"), filing("on-legacy", JobPath.LEGACY)])
+    started(ledger, "runs")
+    commit(ledger, started(ledger, "done"))
+    ledger.kill(kill_of())
+    ledger.recall(NAME, running=True, reason=Reason.KILLED, now=NOW, limit=10)
+    ledger.kill(kill_of())
+    killed, *earlier = ledger.transitions(NAME, 10)
+    assert killed.met == Met(queued=2, running=1)
+    assert [record.met for record in earlier] == [None] * len(earlier)
+
+
+def test_a_kill_of_all_logs_what_it_met_of_each(ledger: Ledger) -> None:
+    """The latch of all has jobs of its own nowhere."""
+    declared(ledger)
+    ledger.ensure("bills", Effects.NONE, 500, NOW)
+    ledger.file([filing("waits")])
+    ledger.kill(kill_of(None))
+    found = {name: ledger.transitions(name, 1)[0].met for name in (NAME, "bills", "*")}
+    assert found == {NAME: Met(1, 0), "bills": Met(0, 0), "*": None}
 
 
 def test_a_late_copy_of_a_lifted_kill_does_not_kill_again(ledger: Ledger) -> None:

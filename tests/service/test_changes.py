@@ -88,6 +88,33 @@ def test_a_kill_reports_what_is_now_true(world: World) -> None:
     assert (record.event, record.actor, record.reason) == (Event.KILL, "ada", "errors")
 
 
+@pytest.mark.parametrize("call", ["kill", "recall"])
+def test_a_kill_reports_the_jobs_it_stopped_whoever_moves_them(world: World, call: str) -> None:
+    """A controller that ticks in the middle fences or moves first; the report is the same."""
+    world.declare()
+    world.ledger.file([filing("queued")])
+    running(world, "running")
+
+    def tick_once(name: str) -> None:
+        if name == call:
+            world.line.before = lambda name: None
+            world.runtime.tick.turn()
+
+    world.line.before = tick_once
+    report = world.runtime.changes.kill(NAME, "ada", "errors")
+    assert sorted(world.queues.sent) == ["queued", "running"]
+    assert (report.queued_sent_back, report.running_abandoned, report.unsafe_finishing) == (1, 1, 0)
+
+
+def test_a_second_kill_reports_what_is_left(world: World) -> None:
+    """Jobs that the first one stopped are not told again."""
+    world.declare()
+    world.ledger.file([filing("queued")])
+    world.runtime.changes.kill(NAME, "ada", "errors")
+    report = world.runtime.changes.kill(None, "bob", "to be sure")
+    assert (report.queued_sent_back, report.running_abandoned, report.unsafe_finishing) == (0, 0, 0)
+
+
 def test_a_kill_blocks_starts_before_it_asks_the_ledger(world: World) -> None:
     """The faster half does not wait for a database that hangs."""
     world.declare()

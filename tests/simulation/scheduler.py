@@ -75,8 +75,11 @@ class Scheduler:
             self._push(actor, self.now_s + after_s)
 
     def stop(self, actor: Actor, seconds: float) -> None:
-        """Freeze an actor where it stands, as SIGSTOP does, for so many seconds."""
-        actor.not_before_s = self.now_s + seconds
+        """Freeze an actor where it stands, as SIGSTOP does, for so many seconds.
+
+        A second stop never shortens the first: `go_on` would not know of it any more.
+        """
+        actor.not_before_s = max(actor.not_before_s, self.now_s + seconds)
 
     def go_on(self, actor: Actor) -> None:
         """Undo `stop` before its time is over."""

@@ -4,14 +4,17 @@ The fence is the lock of the rows: a claim and the last act of a commit hold it,
 A commit hook runs before, without it, so a kill waits for no hook.
 """
 
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 
 from rollout.adapters.memory.rows import Rows
+from rollout.core.claims import JobState
+from rollout.core.decision import JobPath
 from rollout.core.effects import Effects
 from rollout.core.errors import IllegalTransition
 from rollout.core.stages import ALL, ControlState, Event, apply
-from rollout.ports import Kill, TransitionRecord
+from rollout.ports import Kill, Met, TransitionRecord
 
 
 class ControlRows:
@@ -55,6 +58,11 @@ class ControlRows:
         """The row of `kill --all`; its name is '*'."""
         with self._rows as rows:
             return rows.latch
+
+    def effects(self, name: str) -> Effects:
+        """What a sub-pipeline's paths do to the world. Raises UnknownSubPipeline."""
+        with self._rows as rows:
+            return rows.effects[rows.known(name).name]
 
     def change(
         self,
@@ -124,8 +132,14 @@ def _kill_one(rows: Rows, before: ControlState, kill: Kill) -> ControlState:
     if kill.kill_id in (before.kill_id, before.lifted_kill_id):
         return before  # delivered again, or a late copy of one that was lifted
     after = apply(before, Event.KILL, kill_id=kill.kill_id)
-    record_change(rows, before, after, Event.KILL, kill.actor, kill.reason, kill.at)
+    met = None if before.name == ALL else _met(rows, before.name)
+    record_change(rows, before, after, Event.KILL, kill.actor, kill.reason, kill.at, met=met)
     return after
+
+
+def _met(rows: Rows, name: str) -> Met:
+    states = Counter(job.state for job in rows.open_jobs(name) if job.path is JobPath.CONCURRENT)
+    return Met(states[JobState.ACCEPTED], states[JobState.STARTED])
 
 
 def _rearm_one(
@@ -149,6 +163,8 @@ def record_change(
     actor: str,
     reason: str,
     now: datetime,
+    *,
+    met: Met | None = None,
 ) -> None:
     """Write a control state and its line in the log."""
     if before.name == ALL:
@@ -156,5 +172,5 @@ def record_change(
     else:
         rows.states[before.name] = after
     rows.log[before.name].append(
-        TransitionRecord(before.name, now, event, actor, reason, before, after)
+        TransitionRecord(before.name, now, event, actor, reason, before, after, met)
     )

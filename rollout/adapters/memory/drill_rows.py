@@ -9,8 +9,6 @@ from rollout.adapters.memory.rows import Rows, Span
 from rollout.core.claims import JobRecord, JobState
 from rollout.core.decision import JobPath, Reason
 from rollout.core.drill_score import FROM_OUTSIDE
-from rollout.core.effects import Effects
-from rollout.core.errors import UnknownSubPipeline
 from rollout.core.excursion import PathSample
 from rollout.core.way import step
 from rollout.drill_ports import DrillEvent
@@ -45,13 +43,6 @@ class DrillRows:
                 time.sleep(_LOCK_NAP_S)
 
     # What the runner asks ----------------------------------------------------------------
-
-    def effects(self, name: str) -> Effects:
-        """What a sub-pipeline's paths do to the world. Raises UnknownSubPipeline."""
-        with self._rows as rows:
-            if name not in rows.effects:
-                raise UnknownSubPipeline(name, [])
-            return rows.effects[name]
 
     def drilled_jobs(self, drill_id: str) -> list[JobRecord]:
         """Read the jobs that a drill hurt, with their ways, without their envelopes."""

@@ -6,16 +6,18 @@ from dataclasses import asdict, fields, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, insert, select, text, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from xxhash import xxh3_64_intdigest
 
 from rollout.adapters.sql.database import Database
-from rollout.adapters.sql.tables import sub_pipeline, transition
+from rollout.adapters.sql.tables import job, sub_pipeline, transition
+from rollout.core.claims import JobState
+from rollout.core.decision import JobPath
 from rollout.core.effects import Effects
 from rollout.core.errors import IllegalTransition, NotShadowable, UnknownSubPipeline
 from rollout.core.stages import ALL, ControlState, Event, Stage, apply
-from rollout.ports import Kill, TransitionRecord
+from rollout.ports import Kill, Met, TransitionRecord
 
 _STATE_FIELDS = tuple(field.name for field in fields(ControlState))
 _STATE_COLUMNS = tuple(sub_pipeline.c[name] for name in _STATE_FIELDS)
@@ -81,6 +83,11 @@ class ControlRows:
         with self._db.read() as connection:
             return _read(connection, ALL) or ControlState(ALL)
 
+    def effects(self, name: str) -> Effects:
+        """What a sub-pipeline's paths do to the world. Raises UnknownSubPipeline."""
+        with self._db.read() as connection:
+            return effects_of(connection, [self._known(connection, name).name])[name]
+
     def change(
         self,
         name: str,
@@ -129,7 +136,10 @@ class ControlRows:
         if kill.kill_id in (before.kill_id, before.lifted_kill_id):
             return before  # delivered again, or a late copy of one that was lifted
         after = apply(before, Event.KILL, kill_id=kill.kill_id)
-        record_change(connection, before, after, Event.KILL, kill.actor, kill.reason, kill.at)
+        met = None if name == ALL else _met(connection, name)
+        record_change(
+            connection, before, after, Event.KILL, kill.actor, kill.reason, kill.at, met=met
+        )
         return after
 
     def _fence(self, connection: Connection, name: str | None) -> list[str]:
@@ -279,6 +289,8 @@ def record_change(
     actor: str,
     reason: str,
     now: datetime,
+    *,
+    met: Met | None = None,
 ) -> None:
     """Write a control state and its line in the log."""
     connection.execute(
@@ -295,8 +307,25 @@ def record_change(
             reason=reason,
             before=json.dumps(asdict(before)),
             after=json.dumps(asdict(after)),
+            queued_met=met.queued if met else None,
+            running_met=met.running if met else None,
         )
     )
+
+
+def _met(connection: Connection, name: str) -> Met:
+    """Count what is open on the concurrent path; the caller holds the fence."""
+    query = (
+        select(job.c.state, func.count())
+        .where(
+            text("state IN ('accepted', 'started')"),
+            job.c.name == name,
+            job.c.path == JobPath.CONCURRENT,
+        )
+        .group_by(job.c.state)
+    )
+    jobs = {state: count for state, count in connection.execute(query)}
+    return Met(jobs.get(JobState.ACCEPTED, 0), jobs.get(JobState.STARTED, 0))
 
 
 def _transition_of(row: RowMapping) -> TransitionRecord:
@@ -308,6 +337,7 @@ def _transition_of(row: RowMapping) -> TransitionRecord:
         reason=row["reason"],
         before=_state_from_json(row["before"]),
         after=_state_from_json(row["after"]),
+        met=None if row["queued_met"] is None else Met(row["queued_met"], row["running_met"]),
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import RowMapping, and_, func, insert, or_, select, text, union_all, update
 
-from rollout.adapters.sql.control_rows import effects_of
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.drill_tables import drill_event
 from rollout.adapters.sql.job_rows import record_of
@@ -17,8 +16,6 @@ from rollout.adapters.sql.tables import job
 from rollout.core.claims import JobRecord, JobState
 from rollout.core.decision import JobPath, Reason
 from rollout.core.drill_score import FROM_OUTSIDE
-from rollout.core.effects import Effects
-from rollout.core.errors import UnknownSubPipeline
 from rollout.core.excursion import PathSample
 from rollout.core.way import step
 from rollout.drill_ports import DrillEvent
@@ -77,14 +74,6 @@ class DrillRows:
                 time.sleep(LOCK_NAP_S)
 
     # What the runner asks ----------------------------------------------------------------
-
-    def effects(self, name: str) -> Effects:
-        """What a sub-pipeline's paths do to the world. Raises UnknownSubPipeline."""
-        with self._db.read() as connection:
-            found = effects_of(connection, [name])
-        if name not in found:
-            raise UnknownSubPipeline(name, [])
-        return found[name]
 
     def drilled_jobs(self, drill_id: str) -> list[JobRecord]:
         """Read the jobs that a drill hurt, with their ways, without their envelopes."""

@@ -82,6 +82,8 @@ transition = Table(
     Column("reason", Text, nullable=False),
     Column("before", Text, nullable=False),
     Column("after", Text, nullable=False),
+    Column("queued_met", Integer),
+    Column("running_met", Integer),
 )
 """Append-only log of control changes; triggers refuse update and delete."""
 
