@@ -59,7 +59,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def start_valkey() -> ValkeyServer:
     """Start a Valkey of one's own; the caller stops it."""
     server = ValkeyServer(port=free_port())
-    server.start()
+    server.start(timeout=30)  # a busy machine takes longer than the usual second
     return server
 
 

