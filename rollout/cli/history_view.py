@@ -89,8 +89,14 @@ def _change(record: "TransitionRecord", decision_id: int | None) -> tuple[object
         _now(after),
         record.actor,
         decision_id if record.actor == _CONTROLLER else None,
-        record.reason,
+        _why(record),
     )
+
+
+def _why(record: "TransitionRecord") -> str:
+    if record.met is None:
+        return record.reason
+    return f"{record.reason} (met {record.met.queued} queued, {record.met.running} running jobs)"
 
 
 def _decision(record: "DecisionRecord") -> tuple[object, ...]:

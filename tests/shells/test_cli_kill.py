@@ -65,6 +65,8 @@ def test_jobs_are_sent_back(house: House) -> None:
     assert "running jobs    1 abandoned" in result.stdout
     with house.services() as runtime:
         assert runtime.queues.held("invoices").waiting >= 2
+    assert house.json("history", "invoices")["transitions"][0]["met"] == {"queued": 1, "running": 1}
+    assert "x (met 1 queued, 1 running jobs)" in house.run("history", "invoices").stdout
 
 
 def test_unsafe_jobs_finish(house: House) -> None:
