@@ -386,6 +386,10 @@ class Ledger(Protocol):
         """Read the tallies."""
         ...
 
+    def newest_commit(self) -> datetime | None:
+        """When the newest committed job finished, by its worker's clock; None without one."""
+        ...
+
     def prune(self, finished_before: datetime, limit: int) -> int:
         """Delete old committed jobs that were folded; how many. Failed ones are kept."""
         ...

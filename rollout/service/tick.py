@@ -135,7 +135,17 @@ class Tick:
         report.pilots = self._pilots.turn(report.states, report.open_counts, report.at)
         for said in report.pilots.errors:
             self._note(report, said)
-        report.pruned = self._ledger.prune(report.at - self._limits.keep, _PRUNE_BATCH)
+        report.pruned = self._prune(report.at)
+
+    def _prune(self, now: datetime) -> int:
+        """Delete old committed jobs; old by this clock and by those of the workers.
+
+        A controller whose clock was set a year ahead would else delete every job that has ended.
+        """
+        newest = self._ledger.newest_commit()
+        if newest is None:
+            return 0
+        return self._ledger.prune(min(now, newest) - self._limits.keep, _PRUNE_BATCH)
 
     # Kills -------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import pytest
 from rollout.core.claims import Claim, JobState
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
+from rollout.core.errors import UnknownJob
 from rollout.ports import Handed, Ledger, Lost
 from tests.builders import NAME, NOW, filing
 from tests.contract.conftest import LedgerCase
@@ -245,3 +246,25 @@ def test_all_of_it_belongs_to_one_sub_pipeline(ledger: Ledger) -> None:
     ledger.file([filing("mine"), filing("theirs", name="bills")])
     assert ids(ledger.resend_lost(Lost(NAME, C, LATER), LATER, 10)) == ["mine"]
     assert ledger.job("theirs").path is JobPath.CONCURRENT
+
+
+def test_only_old_counted_commits_are_pruned(ledger: Ledger) -> None:
+    """Oldest first, so many at a time; what is not counted yet, open or failed stays."""
+    declared(ledger)
+    assert ledger.newest_commit() is None
+    minute = timedelta(minutes=1)
+    for number in (3, 1, 2):
+        commit(ledger, started(ledger, f"done-{number}"), now=NOW + number * minute)
+    started(ledger, "runs")
+    assert ledger.newest_commit() == NOW + 3 * minute
+    assert ledger.prune(NOW + 9 * minute, 10) == 0  # nothing is counted yet
+    ledger.fold(10)
+    assert ledger.prune(NOW + 2 * minute, 10) == 1
+    with pytest.raises(UnknownJob):
+        ledger.job("done-1")
+    assert ledger.prune(NOW + 9 * minute, 1) == 1
+    with pytest.raises(UnknownJob):
+        ledger.job("done-2")
+    assert ledger.job("done-3").state is JobState.COMMITTED
+    assert ledger.job("runs").state is JobState.STARTED
+    assert ledger.newest_commit() == NOW + 3 * minute

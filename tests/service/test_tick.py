@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 
 from rollout.adapters.memory.control_store import MemoryControlStore
-from rollout.core.claims import JobState
+from rollout.core.claims import Claim, JobState
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
+from rollout.core.errors import UnknownJob
 from rollout.core.stages import Event
-from tests.builders import NAME, filing, kill_of
+from tests.builders import NAME, NOW, SILENT_AFTER, filing, kill_of
 from tests.service.conftest import World
 
 C, L = JobPath.CONCURRENT, JobPath.LEGACY
@@ -319,3 +320,38 @@ def test_finished_jobs_are_folded(world: World) -> None:
     status = world.status()
     assert (status.committed(C), status.committed(L), status.observed_bp) == (1, 0, 10_000)
     assert status.waiting(C, JobState.ACCEPTED) == 1
+
+
+def finish(world: World, job_id: str, days: float) -> None:
+    """Commit a job so many days after the world began."""
+    world.ledger.file([filing(job_id)])
+    at = NOW + timedelta(days=days)
+    claim = world.ledger.claim(NAME, job_id, C, Effects.COMMIT, "w1", at, SILENT_AFTER)
+    assert isinstance(claim, Claim)
+    world.ledger.commit(claim, Effects.COMMIT, lambda connect: '"done"', at)
+
+
+def test_old_committed_jobs_are_pruned(world: World) -> None:
+    """What finished `keep` ago is deleted once it is counted; unfinished jobs stay."""
+    world.declare()
+    world.ledger.file([filing("open")])
+    keep = world.runtime.settings.keep.days
+    finish(world, "old", 0)
+    finish(world, "young", 2)
+    finish(world, "new", keep + 1)
+    world.clock.advance(timedelta(days=keep + 1).total_seconds())
+    assert world.runtime.tick.turn().pruned == 1
+    with pytest.raises(UnknownJob):
+        world.job("old")
+    assert [world.job(job_id).state for job_id in ("open", "young", "new")]
+
+
+def test_a_controller_with_a_clock_ahead_prunes_nothing_early(world: World) -> None:
+    """A year ahead, it would delete everything; the workers' clocks say how late it is."""
+    world.declare()
+    finish(world, "old", 0)
+    finish(world, "new", 1)
+    world.clock.advance(timedelta(days=365).total_seconds())
+    turns = [world.runtime.tick.turn() for _ in range(2)]
+    assert [turn.pruned for turn in turns] == [0, 0]
+    assert world.job("old").state is JobState.COMMITTED

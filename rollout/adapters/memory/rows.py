@@ -79,6 +79,7 @@ class Rows:
         self.watches: dict[tuple[str, JobPath], Watch] = {}
         self.spans: defaultdict[str, list[Span]] = defaultdict(list)
         self.journal: list[DrillEvent] = []
+        self.newest_commit: datetime | None = None
         # What the controller asks for depends on what is open and not on history, as the
         # indexes of the SQL ledger do.
         self._open: defaultdict[str, dict[str, None]] = defaultdict(dict)
@@ -127,6 +128,9 @@ class Rows:
         self._unfolded[job_id] = None
         if record.state is JobState.FAILED:
             self._failed[job_id] = None
+            return
+        assert record.finished_at is not None, "a commit has its time"
+        self.newest_commit = max(record.finished_at, self.newest_commit or record.finished_at)
 
     def reopened(self, record: JobRecord) -> bool:
         """Write the row of a failed job that begins again; whether its failure was folded."""

@@ -135,6 +135,11 @@ class SweepRows:
             for (name, path, le_s), (jobs, sum_s) in cycles
         ]
 
+    def newest_commit(self) -> datetime | None:
+        """When the newest committed job finished; None without one."""
+        with self._rows as rows:
+            return rows.newest_commit
+
     def prune(self, finished_before: datetime, limit: int) -> int:
         """Delete old committed jobs that were folded; how many."""
         with self._rows as rows:

@@ -220,6 +220,12 @@ class SweepRows:
             ]
         return outcomes, cycles
 
+    def newest_commit(self) -> datetime | None:
+        """When the newest committed job finished; None without one."""
+        newest = select(job.c.finished_at).where(_COMMITTED).order_by(job.c.finished_at.desc())
+        with self._db.read() as connection:
+            return connection.execute(newest.limit(1)).scalar_one_or_none()
+
     def prune(self, finished_before: datetime, limit: int) -> int:
         """Delete old committed jobs that were folded; how many."""
         old = (
