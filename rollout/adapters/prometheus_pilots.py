@@ -107,12 +107,12 @@ def _of_shadows(report: TickReport) -> Iterator[Metric]:
     shadowed = report.pilots.shadowed
     yield _gauge(
         "rollout_shadow_pairs",
-        "Jobs of stage shadow that ran on both paths and were compared.",
+        "Legacy jobs that ran on the concurrent path as well and were compared, in this trial.",
         *(((name,), one.pairs) for name, one in shadowed.items()),
     )
     yield _gauge(
         "rollout_shadow_errors",
-        "Jobs of stage shadow that ended in trouble on the concurrent path alone.",
+        "Copies of legacy jobs that ended in trouble on the concurrent path, in this trial.",
         *(((name,), one.errors) for name, one in shadowed.items()),
     )
 

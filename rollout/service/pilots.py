@@ -58,6 +58,9 @@ SPREAD_JOBS = 10_000
 _RECOVERIES_BACK = timedelta(days=28)
 """Recoveries of legacy this far back give the median that a slow one is held against."""
 
+_SHADOWED = (Stage.SHADOW, Stage.SPLIT)
+"""Stages in which legacy jobs are copied into the shadow."""
+
 _NONE = timedelta(0)
 
 Notify = Callable[[str, str, str], None]
@@ -151,8 +154,8 @@ class Pilots:
             self._forget()
             report.errors.append(str(error))
         report.trials = list(self._held.values())
-        in_shadow = {one.name for one in report.trials if one.identity.stage is Stage.SHADOW}
-        self._shadowed = {name: one for name, one in self._shadowed.items() if name in in_shadow}
+        shadowed = {one.name for one in report.trials if one.identity.stage in _SHADOWED}
+        self._shadowed = {name: one for name, one in self._shadowed.items() if name in shadowed}
         report.shadowed = self._shadowed
         return report
 
@@ -313,7 +316,7 @@ class Pilots:
         counted = bool(policy.jobs_min)
         seen = self._situations.gather(trial, state, policy, around, now, totals=counted)
         in_shadow = state.stage is Stage.SHADOW
-        if in_shadow:
+        if in_shadow or seen.shadowed.pairs or seen.shadowed.errors:
             self._shadowed[name] = seen.shadowed
         held = [one.kind for one in not_yet(policy, seen, in_shadow=in_shadow)]
         if held and not in_shadow and not worse and hold_window(trial.step, held) == trial.said:

@@ -109,7 +109,7 @@ class Situations:
             pairs=pairs_of(drills),
             step_pairs=step_pairs(drills, trial.began_at),
             way_back=way_back(around, now),
-            shadowed=self._shadow(trial.name) if state.stage is Stage.SHADOW else Shadowed(),
+            shadowed=self._shadow(trial.name),
             held=around.held,
             cooldown_until=trial.cooldown_until,
         )

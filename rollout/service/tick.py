@@ -151,10 +151,13 @@ class Tick:
 
     def _reconcile_kills(self) -> None:
         """Make store and ledger agree on every kill, whichever half was away when it came."""
+        # The store first: a rearm changes the ledger, then the store, and read the other way
+        # round its latch would look lost and be set again, for a tick.
+        latches = self._control.latches()
         latch = self._ledger.all_latch()
         states = {state.name: state for state in self._ledger.controls()}
         latched: set[str | None] = set()
-        for kill in self._control.latches():
+        for kill in latches:
             held = latch if kill.name is None else states.get(kill.name)
             if held is not None and held.lifted_kill_id == kill.kill_id:
                 self._control.unlatch(kill.name, kill.kill_id)

@@ -10,6 +10,7 @@ from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.errors import UnknownJob
 from rollout.core.stages import Event
+from rollout.ports import Kill
 from tests.builders import NAME, NOW, SILENT_AFTER, filing, kill_of
 from tests.service.conftest import World
 
@@ -129,6 +130,25 @@ def test_a_rearm_during_a_turn_stands(world: World) -> None:
     world.runtime.tick.turn()
     assert not world.ledger.control(NAME).killed
     assert changes is world.runtime.changes
+
+
+def test_a_rearm_between_two_reads_of_a_turn_leaves_no_latch(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the rearm has just lifted is not taken for a latch that the store has lost."""
+    world.declare()
+    world.runtime.changes.kill(NAME, "ada", "errors")
+    read = world.control.latches
+
+    def rearm_first() -> list[Kill]:
+        if world.ledger.control(NAME).killed:
+            world.runtime.changes.rearm(NAME, "ada", "fixed")
+        return read()
+
+    monkeypatch.setattr(world.control, "latches", rearm_first)
+    world.runtime.tick.turn()
+    assert read() == []
+    assert world.control.read(NAME).state == world.ledger.control(NAME)
 
 
 def test_a_latch_for_nobody_harms_nobody(world: World) -> None:

@@ -6,22 +6,21 @@ from tests.simulation.run import run
 from tests.simulation.test_machine import SCRIPTS
 from tests.simulation.unguarded import GUARDS, without
 
-SEEDS_MAX = 300
+SEEDS_MAX = 100
 WEEKS = 50
 
 SHOWS = {
     "fence": {"commit after fence"},
     "attempt": {"committed twice", "two outcomes", "effect missing"},
     "gate": {"start without store", "start after kill"},
-    "kill check": {"start after kill"},
     "single mover": {"sent twice"},
     "outbox": {"stuck"},
     "proofs": {"advanced unproven"},
     "bake time": {"advanced too soon"},
 }
-"""What each guard keeps from happening."""
+"""What each guard keeps from happening, where chance finds it; the others have a script."""
 
-TRIED_FIRST = {"attempt": 5, "gate": 4, "kill check": 125, "proofs": 7}
+TRIED_FIRST = {"attempt": 22, "gate": 4, "proofs": 7}
 """Seeds that have shown it before, to find it soon; any other may as well."""
 
 
@@ -33,7 +32,7 @@ def test_every_guard_is_tried() -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("guard", sorted(SHOWS))
 def test_without_a_guard_a_promise_breaks(guard: str) -> None:
-    """Within three hundred seeds, and it is the promise that the guard keeps."""
+    """Within a hundred seeds, and it is the promise that the guard keeps."""
     first = TRIED_FIRST.get(guard, 1)
     with without(guard):
         for seed in (first, *range(1, SEEDS_MAX + 1)):

@@ -221,12 +221,15 @@ class Worker:
         filing = filing_of(kind.name, job.job_id, job.key, decision, now)
         filed = self._door.service.release(filing, job.attempt)
         path = decision.path if filed else JobPath.LEGACY
+        if filed:  # before anybody can take the message up, however slow the broker's answer is
+            self._tell("retried", job=job.job_id)
         try:
             self.process.broker.send(MemoryMessage(kind.name, path, job.job_id, job.key))
         except BrokerUnreachable as error:
             if not filed:
                 raise PathFailed("the retry could not be sent") from error
-        self._tell("retried", job=job.job_id)
+        if not filed:
+            self._tell("retried", job=job.job_id)
         raise TryAgain
 
     def write(self, kind: Kind, value: Any, job: Job) -> str:

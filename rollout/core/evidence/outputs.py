@@ -25,6 +25,9 @@ from rollout.core.evidence.process import BettingProcess, BettingState
 from rollout.core.evidence.stored import Json, read_count, read_flag, read_list, read_object
 from rollout.core.evidence.verdict import Finding, Verdict
 
+SHADOW_OUTPUT = "shadow_output"
+"""Metric of the finding."""
+
 OUTPUT_ALPHA = 0.01
 """Chance of a false REGRESS, however long the shadow runs and however often one looks."""
 
@@ -148,7 +151,7 @@ class Outputs:
         detectable = detectable_rate(first, seen)
         verdict, sentence = self._judge(detectable)
         return Finding(
-            "shadow_output",
+            SHADOW_OUTPUT,
             verdict,
             self.statistic,
             1 / OUTPUT_ALPHA,

@@ -28,14 +28,16 @@ class HoldKind(StrEnum):
     WAY_BACK = "way_back"
     """Legacy could not take everything back now."""
     SHADOW = "shadow"
-    """The shadow runs have not shown enough, or something worse."""
+    """The runs of stage shadow have not shown enough, or something worse."""
+    OUTPUTS = "outputs"
+    """Sampled shadows of a step show other outputs than legacy: a person decides."""
     PROVEN = "proven"
     """Everything is proven and the policy is not automatic: a person acts."""
     WORSE = "worse"
     """It should be reverted and the policy is not automatic: a person acts."""
 
 
-NEED_A_PERSON = (HoldKind.LOOKS, HoldKind.PROVEN, HoldKind.WORSE)
+NEED_A_PERSON = (HoldKind.LOOKS, HoldKind.OUTPUTS, HoldKind.PROVEN, HoldKind.WORSE)
 """Holds that end only when a person decides, and that nobody chose (as a freeze is)."""
 
 

@@ -18,11 +18,12 @@ from statistics import NormalDist
 from rollout.core.evidence import promotion, recovery, sample_ratio
 from rollout.core.evidence.betting import Margin
 from rollout.core.evidence.drill_pair import DrillPair
+from rollout.core.evidence.outputs import SHADOW_OUTPUT
 from rollout.core.evidence.paired_time import SHADOW_TIME
 from rollout.core.evidence.promote import decide
 from rollout.core.evidence.stored import Json
 from rollout.core.evidence.verdict import Finding, Verdict
-from rollout.core.pilot.holds import HoldKind, hold_window
+from rollout.core.pilot.holds import NEED_A_PERSON, HoldKind, hold_window
 from rollout.core.pilot.readiness import not_ready
 from rollout.core.pilot.situation import Situation
 from rollout.core.pilot.step import StepEvidence
@@ -172,7 +173,7 @@ def _climb(
     proven = proofs(policy, seen)
     if policy.drills_min == 0:
         del proven["recovery"]
-    findings = (*guards, split, *proven.values())
+    findings = (*guards, split, *proven.values(), *_outputs(seen))
     next_bp = next_step_bp(policy, state.scope_bp, state.holdback_bp)
     if next_bp is None and state.scope_bp < state.scope_bp_max:
         said = f"at its cap of {state.scope_bp} bp; the policy lets it grow no further"
@@ -190,7 +191,7 @@ def _climb(
             waiting,
             next_bp,
             free_at,
-            person=seen.looks >= policy.looks_max,
+            person=any(one.kind in NEED_A_PERSON for one in holds),
             kinds=tuple(one.kind for one in holds),
         )
     answer = decide(
@@ -324,7 +325,17 @@ def not_yet(policy: Policy, seen: Situation, *, in_shadow: bool = False) -> tupl
         said = f"Drill overdue: {overdue}; `rollout drill run` makes one."
         holds.append(Hold(HoldKind.DRILLS, said))
     holds += [Hold(HoldKind.WAY_BACK, said) for said in not_ready(seen.way_back, state, policy)]
+    if not in_shadow:
+        worse = [one for one in _outputs(seen) if one.verdict is Verdict.REGRESS]
+        holds += [Hold(HoldKind.OUTPUTS, one.sentence) for one in worse]
     return tuple(holds)
+
+
+def _outputs(seen: Situation) -> tuple[Finding, ...]:
+    """What sampled shadows say of outputs; of times, the jobs of the step themselves say more."""
+    if not seen.shadowed.pairs:
+        return ()
+    return tuple(one for one in seen.shadowed.findings if one.metric == SHADOW_OUTPUT)
 
 
 def drill_overdue(policy: Policy, pairs: Sequence[DrillPair], step_pairs: int) -> str | None:

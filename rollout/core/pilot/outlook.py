@@ -106,8 +106,9 @@ def outlook(policy: Policy, seen: Situation, made: Judgement) -> Outlook:
     next_bp = next_step_bp(policy, state.scope_bp, state.holdback_bp)
     if next_bp is None and state.scope_bp < state.scope_bp_max:
         return _by_hand("at its cap: the policy lets it grow no further")
-    if any(one.verdict is Verdict.REGRESS for one in made.findings):
-        return _by_hand(f"never as it is: {made.reasons[0]}")
+    worse = [one.sentence for one in made.findings if one.verdict is Verdict.REGRESS]
+    if worse:
+        return _by_hand(f"never as it is: {worse[0]}")
     return _climbing(policy, seen, made, next_bp)
 
 

@@ -62,7 +62,7 @@ class WayBack:
 
 @dataclass(frozen=True, slots=True)
 class Shadowed:
-    """What shadow runs showed before the first step."""
+    """What the shadow runs of a trial showed, in stage shadow and by sample at its steps."""
 
     pairs: int = 0
     errors: int = 0
