@@ -11,6 +11,7 @@ import pytest
 from rollout.core.evidence.counts import Counts
 from rollout.core.evidence.drill_pair import DrillPair
 from rollout.core.evidence.verdict import Finding, Verdict
+from rollout.core.pilot.holds import HoldKind, holds_of
 from rollout.core.pilot.judge import Action, Judgement, judge
 from rollout.core.pilot.situation import (
     Shadowed,
@@ -305,3 +306,39 @@ def test_what_a_shadow_showed_can_hold(metric: str, verdict: Verdict, holds: boo
     seen = ready(state=split(0, stage=Stage.SHADOW), shadowed=shadowed)
     made = decided(seen, Policy(shadow_pairs_min=20))
     assert (made.action is Action.HOLD) is holds
+
+
+OTHER_TOTAL = "Outputs differ beyond legacy's own noise: total in 20 of 20."
+
+
+def sampled(metric: str, verdict: Verdict) -> Shadowed:
+    """What the sampled shadows of a step showed."""
+    found = Finding(metric, verdict, 1.0, 1.0, 20, 20, None, OTHER_TOTAL)
+    return Shadowed(pairs=20, findings=(found,))
+
+
+def test_other_outputs_in_sampled_shadows_hold_a_step_for_a_person() -> None:
+    """Everything else is proven, and jobs still come out wrong: nothing grows by itself."""
+    made = held(ready(shadowed=sampled("shadow_output", Verdict.REGRESS)), OTHER_TOTAL)
+    assert made.person
+    assert not made.look
+    assert holds_of(made.window) == (HoldKind.OUTPUTS,)
+
+
+@pytest.mark.parametrize(
+    ("metric", "verdict"),
+    [
+        ("shadow_output", Verdict.INSUFFICIENT),
+        ("shadow_output", Verdict.ERROR),
+        ("shadow_time", Verdict.REGRESS),
+    ],
+)
+def test_what_else_sampled_shadows_say_holds_no_step(metric: str, verdict: Verdict) -> None:
+    """The jobs of a step have times of their own, and nobody asked for comparable outputs there."""
+    assert decided(ready(shadowed=sampled(metric, verdict))).action is Action.ADVANCE
+
+
+def test_a_revert_goes_before_other_outputs() -> None:
+    """Held is not kept: what reverts reverts."""
+    seen = ready(shadowed=sampled("shadow_output", Verdict.REGRESS), evidence=evidence(failed=40))
+    assert decided(seen).action is Action.REVERT

@@ -11,10 +11,11 @@ from rollout.core.evidence.betting import Margin
 from rollout.core.evidence.counts import Counts
 from rollout.core.evidence.drill_pair import DrillPair
 from rollout.core.evidence.promotion import score
+from rollout.core.evidence.verdict import Finding, Verdict
 from rollout.core.pilot.holds import NEED_A_PERSON, HoldKind, hold_window, holds_of
 from rollout.core.pilot.judge import Action, judge
 from rollout.core.pilot.outlook import NOT_AT_PRESENT_RATES, Outlook, outlook
-from rollout.core.pilot.situation import Situation, Totals, WayBack
+from rollout.core.pilot.situation import Shadowed, Situation, Totals, WayBack
 from rollout.core.pilot.step import StepEvidence, guard_of
 from rollout.core.policy import Policy, Quiet
 from rollout.core.stages import Stage
@@ -193,3 +194,11 @@ def test_a_policy_that_is_not_automatic_names_the_hold() -> None:
     assert made.person
     assert holds_of(made.window) == (HoldKind.PROVEN,)
     assert set(NEED_A_PERSON) > {HoldKind.PROVEN}
+
+
+def test_other_outputs_have_no_end_of_their_own() -> None:
+    """`rollout why` names what differs before whatever else is missing, and no date."""
+    differs = Finding("shadow_output", Verdict.REGRESS, 1.0, 1.0, 20, 20, None, "total differs")
+    found = ahead(situation(shadowed=Shadowed(pairs=20, findings=(differs,))))
+    assert found.sentence == "never as it is: total differs"
+    assert found.at is None

@@ -10,6 +10,8 @@ from rollout.core.decision import JobPath
 from rollout.core.errors import NotShadowable, UnknownSubPipeline
 from rollout.core.evidence.restarts import SCOPE_STAKE
 from rollout.core.evidence.verdict import Verdict
+from rollout.core.pilot.holds import HoldKind, holds_of
+from rollout.core.pilot.judge import Action
 from rollout.core.shadow import ShadowCopy, Trouble, Unusable
 from rollout.core.stages import Event
 from rollout.pipeline import SubPipeline
@@ -381,3 +383,31 @@ def test_shadow_pairs_are_prior_evidence_of_the_first_step(
     cycle = row.payload["evidence"]["cycle"]
     staked = [cycle[part]["restarts"]["pend"] for part in ("median", "tail")]
     assert all((pend > SCOPE_STAKE) is over_one for pend in staked)
+
+
+def test_other_outputs_in_split_hold_the_next_step(world: World) -> None:
+    """The controller reads the sample of a step too, says it once, and shows it."""
+    pipeline = shadowed(world, concurrent=lambda n: {"n": n + 1}, legacy=EQUAL["legacy"])
+    world.runtime.tick.turn()
+    world.runtime.changes.change(NAME, Event.START, "ada", "no time to compare")
+    world.runtime.tick.turn()
+    for number in range(60):
+        values = copy(L) if number % 3 == 0 else copy()
+        run(world, pipeline, values, run_id=f"run-{number}")
+    world.clock.advance(3_600)
+    report = world.runtime.tick.turn().pilots
+    assert (report.shadowed[NAME].pairs, report.shadowed[NAME].errors) == (40, 0)
+    ((name, made),) = report.decisions
+    assert (name, made.action, made.person) == (NAME, Action.HOLD, True)
+    assert HoldKind.OUTPUTS in holds_of(made.window)
+    assert any("n in 40 of 40" in reason for reason in made.reasons)
+    world.clock.advance(3_600)
+    assert world.runtime.tick.turn().pilots.decisions == []
+
+
+def test_a_step_without_shadows_shows_none(world: World) -> None:
+    """No series of metrics that nobody feeds."""
+    world.declare()
+    world.runtime.tick.turn()
+    world.clock.advance(3_600)
+    assert world.runtime.tick.turn().pilots.shadowed == {}
