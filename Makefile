@@ -22,7 +22,8 @@ $(STAMP): pyproject.toml
 
 test: $(STAMP) lint ## linters, types, import rules, then every test
 	$(BIN)/python -m pytest -m "not acceptance" --numprocesses 2
-	$(BIN)/python -m pytest -m acceptance
+	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m alone
 
 lint: $(STAMP) ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1400)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.alone, pytest.mark.timeout(1400)]
 
 
 def run_demo(folder: Path) -> tuple[int, str]:
