@@ -21,9 +21,10 @@ from rollout.adapters.redis_shadow import RedisShadowBudget
 from rollout.adapters.redis_store import RedisControlStore
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger
+from rollout.control_ports import ControlStore
 from rollout.core.errors import WrongSettings
 from rollout.drill_ports import DrillEvent, DrillPlans
-from rollout.ports import Clock, ControlStore, Queues
+from rollout.ports import Clock, Queues
 from rollout.service.attempt import Attempts
 from rollout.service.change import Changes
 from rollout.service.router import Router

@@ -25,12 +25,12 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from rollout.adapters.redis_drills import RedisDrillPlans
+from rollout.control_ports import Kill
 from rollout.core.decision import Reason
 from rollout.core.errors import ControlStoreUnreachable, WrongSettings
 from rollout.core.fault import read_plan
 from rollout.core.routing import Reading
 from rollout.core.stages import BP_ALL, ControlState, Stage
-from rollout.ports import Kill
 
 _FORWARD = """
 local held = redis.call('GET', KEYS[1])
@@ -71,7 +71,7 @@ def open_client(url: str, connect_timeout_s: float, read_timeout_s: float) -> "R
 
 
 class RedisControlStore(RedisDrillPlans):
-    """`ports.ControlStore` and `drill_ports.DrillPlans` on a Redis or Valkey server.
+    """`control_ports.ControlStore` and `drill_ports.DrillPlans` on a Redis or Valkey server.
 
     Args:
         url: `redis://host:port/db`, also `rediss://` and `unix://`.

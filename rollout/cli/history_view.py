@@ -15,7 +15,7 @@ from rollout.core.stages import ControlState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rollout.ports import TransitionRecord
+    from rollout.control_ports import TransitionRecord
     from rollout.trial_ports import DecisionRecord
 
 _CONTROLLER = "controller"

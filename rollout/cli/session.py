@@ -16,7 +16,8 @@ from rollout.core.errors import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rollout.ports import ControlStore, Handed, Kill, Queues
+    from rollout.control_ports import ControlStore, Kill
+    from rollout.ports import Handed, Queues
     from rollout.settings import Settings
     from rollout.wiring import Runtime
 

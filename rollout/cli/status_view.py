@@ -15,7 +15,7 @@ from rollout.core.stages import ControlState
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rollout.ports import TransitionRecord
+    from rollout.control_ports import TransitionRecord
     from rollout.service.status import Status
     from rollout.service.why import Leader, Pending
 

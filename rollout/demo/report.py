@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from rollout.control_ports import TransitionRecord
 from rollout.core.claims import JobRecord, JobState
 from rollout.core.decision import JobPath
 from rollout.core.evidence.shadow import ShadowEvidence
@@ -18,7 +19,6 @@ from rollout.core.evidence.verdict import Verdict
 from rollout.core.way import read_way
 from rollout.demo.comparison import Comparison
 from rollout.demo.policy import LADDER_BP
-from rollout.ports import TransitionRecord
 from rollout.service.change import KillReport
 from rollout.shadow_ports import MismatchGroup
 from rollout.trial_ports import DecisionRecord, Recovery

@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import structlog
 
+from rollout.control_ports import ControlStore
 from rollout.core.claims import DEATHS_MAX, Claim, JobRecord, JobState, Refusal
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
@@ -24,16 +25,7 @@ from rollout.core.errors import JobFailed, LedgerUnreachable, UnknownJob
 from rollout.core.fault import Fault, FaultPlan
 from rollout.core.routing import Reading, RouteTable, plan_in_force, position
 from rollout.drill_ports import DrillPlans, JobMarker
-from rollout.ports import (
-    Clock,
-    Committed,
-    ConnectionSource,
-    ControlStore,
-    Filing,
-    Job,
-    Ledger,
-    Refused,
-)
+from rollout.ports import Clock, Committed, ConnectionSource, Filing, Job, Ledger, Refused
 
 log = structlog.get_logger("rollout")
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
+from rollout.control_ports import ControlStore, Kill, Met
 from rollout.core.claims import JobState
 from rollout.core.decision import JobPath, Reason
 from rollout.core.errors import (
@@ -21,7 +22,7 @@ from rollout.core.errors import (
     UnknownSubPipeline,
 )
 from rollout.core.stages import ControlState, Event
-from rollout.ports import Clock, ControlStore, Handed, Kill, Ledger, Met, Queues
+from rollout.ports import Clock, Handed, Ledger, Queues
 
 _NEEDS_REASON = frozenset({Event.REVERT, Event.KILL, Event.REARM})
 _RECALL_BATCH = 500

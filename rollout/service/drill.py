@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Protocol
 from uuid import uuid4
 
+from rollout.control_ports import ControlStore
 from rollout.core.decision import JobPath
 from rollout.core.drill import Drill, Exercise
 from rollout.core.drill_errors import DrillRefused
@@ -19,7 +20,7 @@ from rollout.core.fault import Fault
 from rollout.core.routing import why_closed
 from rollout.core.stages import BP_ALL
 from rollout.drill_ports import DrillEvent, DrillLedger, DrillPlans
-from rollout.ports import Clock, ControlStore, Ledger
+from rollout.ports import Clock, Ledger
 from rollout.service.change import Changes
 from rollout.service.drill_faults import PlantedFault, Stub
 from rollout.service.drill_journal import Journal

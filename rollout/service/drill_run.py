@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from rollout.control_ports import ControlStore
 from rollout.core.claims import JobRecord
 from rollout.core.decision import JobPath
 from rollout.core.drill import Drill
@@ -22,7 +23,7 @@ from rollout.core.routing import Reading
 from rollout.core.stages import Stage
 from rollout.core.way import read_way
 from rollout.drill_ports import DrillLedger
-from rollout.ports import Clock, ControlStore
+from rollout.ports import Clock
 from rollout.service.drill_journal import Journal
 from rollout.service.drill_steady import Normal
 

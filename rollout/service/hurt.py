@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from rollout.control_ports import ControlStore
 from rollout.core.decision import JobPath
 from rollout.core.drill_errors import DrillFault
 from rollout.core.effects import Effects
@@ -21,7 +22,7 @@ from rollout.core.errors import ControlStoreUnreachable, LedgerUnreachable
 from rollout.core.fault import Fault, FaultPlan
 from rollout.core.routing import plan_in_force
 from rollout.drill_ports import DrillPlans, JobMarker
-from rollout.ports import Clock, ControlStore, Job
+from rollout.ports import Clock, Job
 
 log = structlog.get_logger("rollout")
 

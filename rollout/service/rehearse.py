@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from rollout.control_ports import TransitionRecord
 from rollout.core.pilot.trial import window_s
 from rollout.core.policy import Policies, Policy
 from rollout.core.stages import ControlState, Event, Stage
-from rollout.ports import OpenCount, TransitionRecord
+from rollout.ports import OpenCount
 from rollout.service.incidents import WatchLedger, incidents_of
 from rollout.service.pilots import Pilots
 from rollout.service.situations import Situations

@@ -3,9 +3,10 @@
 import os
 from dataclasses import dataclass
 
+from rollout.control_ports import ControlStore
 from rollout.core.decision import Decision
 from rollout.core.routing import RouteTable
-from rollout.ports import Clock, ControlStore
+from rollout.ports import Clock
 
 SNAPSHOT_S = 1.0
 

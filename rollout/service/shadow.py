@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 import structlog
 
+from rollout.control_ports import ControlStore
 from rollout.core.canonical import Digest, digest, weigh
 from rollout.core.compare import Compared, Comparison, Uncomparable, compare
 from rollout.core.compare_digests import compare_digests
@@ -36,7 +37,7 @@ from rollout.core.shadow import (
     read_copy,
     share_bp,
 )
-from rollout.ports import Clock, ControlStore, Job, Ledger
+from rollout.ports import Clock, Job, Ledger
 from rollout.shadow_ports import ShadowAccount, ShadowBegun, ShadowEnd, ShadowRun, Shadows
 
 log = structlog.get_logger("rollout")

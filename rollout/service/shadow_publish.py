@@ -18,13 +18,14 @@ from typing import Any, Protocol
 
 import structlog
 
+from rollout.control_ports import ControlStore
 from rollout.core.canonical import digest, weigh
 from rollout.core.compare import Comparison
 from rollout.core.decision import JobPath
 from rollout.core.effects import Effects
 from rollout.core.errors import BrokerUnreachable
 from rollout.core.shadow import Carried, ShadowCopy, Shed, Trouble, Unusable, in_sample, share_bp
-from rollout.ports import Clock, ControlStore
+from rollout.ports import Clock
 from rollout.shadow_ports import ShadowBudget, ShadowQueue
 
 log = structlog.get_logger("rollout")

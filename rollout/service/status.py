@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from rollout.control_ports import ControlStore
 from rollout.core.claims import JobState
 from rollout.core.decision import FALLBACK_REASONS, JobPath, Reason
 from rollout.core.errors import UnknownSubPipeline
 from rollout.core.routing import Reading, why_closed
 from rollout.core.stages import ControlState
-from rollout.ports import Clock, ControlStore, CycleTally, Ledger, OpenCount, Tally
+from rollout.ports import Clock, CycleTally, Ledger, OpenCount, Tally
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from rollout.control_ports import ControlStore, Kill
 from rollout.core.decision import JobPath, Reason
 from rollout.core.errors import (
     BrokerUnreachable,
@@ -20,7 +21,7 @@ from rollout.core.errors import (
     UnknownJob,
 )
 from rollout.core.stages import ControlState, Event, Stage
-from rollout.ports import Clock, ControlStore, Held, Kill, Ledger, Lost, OpenCount, Queues
+from rollout.ports import Clock, Held, Ledger, Lost, OpenCount, Queues
 from rollout.service.change import Changes
 from rollout.service.pilots import Pilots, PilotsReport
 

@@ -17,8 +17,9 @@ from rollout.adapters.redis_store import RedisControlStore
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.database import ping as ping_database
 from rollout.adapters.sql.ledger import SqlLedger
+from rollout.control_ports import ControlStore
 from rollout.drill_ports import DrillLedger
-from rollout.ports import ControlStore, Ledger
+from rollout.ports import Ledger
 from rollout.trial_ports import Arrivals, Leadership, Samples, Trials
 from tests.conftest import Postgresql
 from tests.contract.differences import DIFFERENCES, Differences

@@ -8,13 +8,13 @@ from sqlalchemy import bindparam, insert, update
 
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.tables import job
+from rollout.control_ports import TransitionRecord
 from rollout.core.claims import JobState
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.job_stream import JobStream, time_of, us_of
 from rollout.core.routing import Reading, RouteTable
 from rollout.core.stages import ControlState, Event
-from rollout.ports import TransitionRecord
 
 
 class SqlStream:

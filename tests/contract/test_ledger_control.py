@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
 from rollout.adapters.sql.ledger import SqlLedger
+from rollout.control_ports import Met
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.errors import (
@@ -18,7 +19,7 @@ from rollout.core.errors import (
     UnknownSubPipeline,
 )
 from rollout.core.stages import ControlState, Event, Stage
-from rollout.ports import Ledger, Met
+from rollout.ports import Ledger
 from tests.builders import NAME, NOW, filing, kill_of
 from tests.contract.conftest import LedgerCase
 from tests.contract.differences import on_databases

@@ -18,12 +18,13 @@ from rollout.adapters.celery.queues import KombuQueues
 from rollout.adapters.redis_store import RedisControlStore
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.tables import to_microseconds
+from rollout.control_ports import ControlStore, Kill
 from rollout.core.claims import Claim, Refusal
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.routing import Reading
 from rollout.core.stages import ControlState
-from rollout.ports import Committed, ConnectionSource, ControlStore, Filing, Kill, Queues, Refused
+from rollout.ports import Committed, ConnectionSource, Filing, Queues, Refused
 from rollout.service.router import Router
 from rollout.service.submit import Submit
 from rollout.wiring import Runtime

@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 
 from rollout.adapters.memory.control_store import MemoryControlStore
+from rollout.control_ports import Kill
 from rollout.core.claims import Claim, JobState
 from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.errors import UnknownJob
 from rollout.core.stages import Event
-from rollout.ports import Kill
 from tests.builders import NAME, NOW, SILENT_AFTER, filing, kill_of
 from tests.service.conftest import World
 

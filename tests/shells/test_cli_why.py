@@ -142,8 +142,8 @@ def test_history_is_one_timeline(judged: House) -> None:
 def test_a_decision_and_its_change_are_one_line(judged: House) -> None:
     """What the controller decided and carried out stands in the timeline once, with its id."""
     from rollout.cli.history_view import timeline
+    from rollout.control_ports import TransitionRecord
     from rollout.core.stages import ControlState, Event
-    from rollout.ports import TransitionRecord
     from rollout.trial_ports import DecisionRecord
 
     with judged.services() as runtime:

@@ -12,10 +12,11 @@ from random import Random
 from typing import Any, cast
 
 from rollout.adapters.memory.queues import MemoryMessage
+from rollout.control_ports import ControlStore
 from rollout.core.decision import JobPath, Reason
 from rollout.core.errors import BrokerUnreachable, ControlStoreUnreachable, LedgerUnreachable
 from rollout.core.routing import Reading
-from rollout.ports import ControlStore, Ledger
+from rollout.ports import Ledger
 from rollout.service.incidents import WatchLedger
 from rollout.trial_ports import Trials
 from tests.hand_clock import START

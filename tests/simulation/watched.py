@@ -13,6 +13,7 @@ from typing import Any
 from rollout.adapters.memory.control_store import MemoryControlStore
 from rollout.adapters.memory.ledger import MemoryLedger
 from rollout.adapters.memory.queues import MemoryMessage, MemoryQueues
+from rollout.control_ports import Kill
 from rollout.core.claims import Claim, Refusal
 from rollout.core.decision import JobPath
 from rollout.core.effects import Effects
@@ -21,7 +22,7 @@ from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.trial import Trial
 from rollout.core.routing import Reading, why_closed
 from rollout.core.stages import ControlState, Event
-from rollout.ports import Clock, Committed, ConnectionSource, Handed, Kill, Refused
+from rollout.ports import Clock, Committed, ConnectionSource, Handed, Refused
 from rollout.trial_ports import HourRow, KeySpread, NewDecision, OpenSlow, WindowRow
 from tests.simulation.bulk import Bulk
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from rollout.adapters.memory.rows import Rows
+from rollout.control_ports import Kill, Met, TransitionRecord
 from rollout.core.claims import JobState
 from rollout.core.decision import JobPath
 from rollout.core.effects import Effects
 from rollout.core.errors import IllegalTransition
 from rollout.core.stages import ALL, ControlState, Event, apply
-from rollout.ports import Kill, Met, TransitionRecord
 
 
 class ControlRows:
@@ -85,7 +85,7 @@ class ControlRows:
         return after
 
     def kill(self, kill: Kill) -> list[ControlState]:
-        """Latch the kill and move the fence; see `ports.Ledger.kill`."""
+        """Latch the kill and move the fence; see `control_ports.ControlLedger.kill`."""
         with self._rows as rows:
             if kill.name is not None:
                 return [_kill_one(rows, rows.known(kill.name), kill)]

@@ -4,16 +4,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from rollout.adapters.memory.drill_plans import MemoryDrillPlans
+from rollout.control_ports import Kill
 from rollout.core.decision import Reason
 from rollout.core.errors import ControlStoreUnreachable
 from rollout.core.routing import Reading
 from rollout.core.stages import ControlState
-from rollout.ports import Kill
 
 
 @dataclass
 class MemoryControlStore(MemoryDrillPlans):
-    """`ports.ControlStore` and `drill_ports.DrillPlans` for one process.
+    """`control_ports.ControlStore` and `drill_ports.DrillPlans` for one process.
 
     Args:
         clock: Tells when a heartbeat is forgotten.

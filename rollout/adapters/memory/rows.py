@@ -9,6 +9,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from rollout.control_ports import TransitionRecord
 from rollout.core.claims import JobRecord, JobState
 from rollout.core.decision import JobPath
 from rollout.core.effects import Effects
@@ -19,7 +20,6 @@ from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.trial import Trial
 from rollout.core.stages import ALL, ControlState
 from rollout.drill_ports import DrillEvent
-from rollout.ports import TransitionRecord
 from rollout.trial_ports import DecisionRecord, Recovery
 
 OutcomeKey = tuple[str, str, str, str, str]

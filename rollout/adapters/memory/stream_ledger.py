@@ -19,6 +19,7 @@ import numpy as np
 
 from rollout.adapters.memory import stream_fold, stream_windows
 from rollout.adapters.memory.stream_jobs import StreamJobs
+from rollout.control_ports import TransitionRecord
 from rollout.core.decision import JobPath
 from rollout.core.errors import LeaseLost, UnknownDecision, UnknownSubPipeline
 from rollout.core.excursion import PathSample, Watch
@@ -28,7 +29,7 @@ from rollout.core.pilot.fold import Sum
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.trial import Trial
 from rollout.core.stages import HOLDBACK_BP, ControlState, Event, apply
-from rollout.ports import OpenCount, TransitionRecord
+from rollout.ports import OpenCount
 from rollout.trial_ports import (
     DecisionRecord,
     HourRow,

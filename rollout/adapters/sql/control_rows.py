@@ -12,12 +12,12 @@ from xxhash import xxh3_64_intdigest
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.tables import job, sub_pipeline, transition
+from rollout.control_ports import Kill, Met, TransitionRecord
 from rollout.core.claims import JobState
 from rollout.core.decision import JobPath
 from rollout.core.effects import Effects
 from rollout.core.errors import IllegalTransition, NotShadowable, UnknownSubPipeline
 from rollout.core.stages import ALL, ControlState, Event, Stage, apply
-from rollout.ports import Kill, Met, TransitionRecord
 
 _STATE_FIELDS = tuple(field.name for field in fields(ControlState))
 _STATE_COLUMNS = tuple(sub_pipeline.c[name] for name in _STATE_FIELDS)
@@ -113,7 +113,7 @@ class ControlRows:
         return after
 
     def kill(self, kill: Kill) -> list[ControlState]:
-        """Latch the kill and move the fence; see `ports.Ledger.kill`."""
+        """Latch the kill and move the fence; see `control_ports.ControlLedger.kill`."""
         with self._db.write() as connection:
             if kill.name is not None:
                 self._fence(connection, kill.name)
