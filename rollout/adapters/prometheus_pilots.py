@@ -12,7 +12,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from rollout.core.evidence.verdict import Finding, Verdict
 from rollout.core.pilot.holds import HoldKind, holds_of
-from rollout.core.pilot.judge import Action, split_finding
+from rollout.core.pilot.judge import split_finding
+from rollout.core.pilot.judgement import Action
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.trial import Trial
 from rollout.core.stages import Stage

@@ -11,7 +11,7 @@ from rollout.core.exposed import Exposed
 from rollout.core.injection import Injection
 from rollout.core.job_stream import BadStream, JobStream
 from rollout.core.peer_ladder import Ladder, climb
-from rollout.core.pilot.judge import Action
+from rollout.core.pilot.judgement import Action
 from rollout.core.policy import Policies
 from rollout.core.stages import HOLDBACK_BP
 from rollout.service.rehearse import Plan, Rehearsed, rehearse

@@ -15,7 +15,7 @@ import structlog
 from rollout.core.decision import JobPath
 from rollout.core.drill import Drill
 from rollout.core.drill_errors import DrillRefused
-from rollout.core.pilot.judge import drill_overdue
+from rollout.core.pilot.not_yet import drill_overdue
 from rollout.core.policy import Policy, blocked_by
 from rollout.ports import Clock
 from rollout.service.drill import DrillReport, Drills

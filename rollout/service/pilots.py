@@ -23,7 +23,9 @@ from rollout.core.pilot.confirmation import Confirmation, confirm_from
 from rollout.core.pilot.fleet import Member, enter, entries, held_by_fleet, member_of
 from rollout.core.pilot.holds import hold_window
 from rollout.core.pilot.inputs import Entry, answer_text, inputs_of
-from rollout.core.pilot.judge import Action, Judgement, judge, not_yet
+from rollout.core.pilot.judge import judge
+from rollout.core.pilot.judgement import Action, Judgement
+from rollout.core.pilot.not_yet import not_yet
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.situation import Shadowed, Situation
 from rollout.core.pilot.trial import (

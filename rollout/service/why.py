@@ -16,7 +16,8 @@ from rollout.core.evidence.errors import EvidenceError
 from rollout.core.pilot.confirmation import ACTION as CONFIRM
 from rollout.core.pilot.confirmation import Confirmation, confirm_from
 from rollout.core.pilot.fleet import held_by_fleet, member_of
-from rollout.core.pilot.judge import Judgement, judge
+from rollout.core.pilot.judge import judge
+from rollout.core.pilot.judgement import Judgement
 from rollout.core.pilot.outlook import Outlook, outlook
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.readiness import describe, not_ready

@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from rollout.adapters.prometheus import Exporter
 from rollout.core.evidence.paired_time import PairedTime
 from rollout.core.pilot.holds import HoldKind, hold_window
-from rollout.core.pilot.judge import Action, Judgement, judge
+from rollout.core.pilot.judge import judge
+from rollout.core.pilot.judgement import Action, Judgement
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.situation import Shadowed, Situation
 from rollout.core.pilot.trial import Trial, begin

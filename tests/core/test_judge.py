@@ -12,7 +12,8 @@ from rollout.core.evidence.counts import Counts
 from rollout.core.evidence.drill_pair import DrillPair
 from rollout.core.evidence.verdict import Finding, Verdict
 from rollout.core.pilot.holds import HoldKind, holds_of
-from rollout.core.pilot.judge import Action, Judgement, judge
+from rollout.core.pilot.judge import judge
+from rollout.core.pilot.judgement import Action, Judgement
 from rollout.core.pilot.situation import (
     Shadowed,
     Situation,

@@ -13,7 +13,8 @@ from rollout.core.evidence.drill_pair import DrillPair
 from rollout.core.evidence.promotion import score
 from rollout.core.evidence.verdict import Finding, Verdict
 from rollout.core.pilot.holds import NEED_A_PERSON, HoldKind, hold_window, holds_of
-from rollout.core.pilot.judge import Action, judge
+from rollout.core.pilot.judge import judge
+from rollout.core.pilot.judgement import Action
 from rollout.core.pilot.outlook import NOT_AT_PRESENT_RATES, Outlook, outlook
 from rollout.core.pilot.situation import Shadowed, Situation, Totals, WayBack
 from rollout.core.pilot.step import StepEvidence, guard_of

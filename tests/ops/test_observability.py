@@ -17,7 +17,7 @@ from rollout.core.decision import FALLBACK_REASONS, JobPath, Reason
 from rollout.core.evidence.shadow import ShadowEvidence
 from rollout.core.evidence.verdict import Verdict
 from rollout.core.pilot.holds import NEED_A_PERSON, HoldKind, hold_window
-from rollout.core.pilot.judge import Action
+from rollout.core.pilot.judgement import Action
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.situation import Shadowed
 from rollout.core.pilot.trial import begin

@@ -11,7 +11,7 @@ from rollout.core.errors import NotShadowable, UnknownSubPipeline
 from rollout.core.evidence.restarts import SCOPE_STAKE
 from rollout.core.evidence.verdict import Verdict
 from rollout.core.pilot.holds import HoldKind, holds_of
-from rollout.core.pilot.judge import Action
+from rollout.core.pilot.judgement import Action
 from rollout.core.shadow import ShadowCopy, Trouble, Unusable
 from rollout.core.stages import Event
 from rollout.pipeline import SubPipeline

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rollout.core.pilot.judge import Action, Judgement, next_step_bp
+from rollout.core.pilot.judge import next_step_bp
+from rollout.core.pilot.judgement import Action, Judgement
 from rollout.core.pilot.situation import Situation
 from rollout.core.pilot.trial import Trial
 from rollout.core.policy import Cohort, Policies, Policy

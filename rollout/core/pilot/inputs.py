@@ -11,7 +11,8 @@ from typing import Any
 from rollout.core.evidence.stored import Json
 from rollout.core.pilot.confirmation import Confirmation
 from rollout.core.pilot.fleet import Member, enter, entries
-from rollout.core.pilot.judge import Judgement, judge
+from rollout.core.pilot.judge import judge
+from rollout.core.pilot.judgement import Judgement
 from rollout.core.pilot.situation import Situation, situation_from_json
 from rollout.core.policy import Cohort, Fleet, Policies, Policy
 from rollout.core.stages import ControlState, Stage

@@ -9,91 +9,24 @@ Source: evidence method, sections 2 to 6; decision 0012.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import timedelta
 from statistics import NormalDist
 
 from rollout.core.evidence import promotion, recovery, sample_ratio
 from rollout.core.evidence.betting import Margin
-from rollout.core.evidence.drill_pair import DrillPair
-from rollout.core.evidence.outputs import SHADOW_OUTPUT
 from rollout.core.evidence.paired_time import SHADOW_TIME
 from rollout.core.evidence.promote import decide
-from rollout.core.evidence.stored import Json
 from rollout.core.evidence.verdict import Finding, Verdict
-from rollout.core.pilot.holds import NEED_A_PERSON, HoldKind, hold_window
-from rollout.core.pilot.readiness import not_ready
+from rollout.core.pilot.holds import NEED_A_PERSON, HoldKind
+from rollout.core.pilot.judgement import Action, Judgement, still
+from rollout.core.pilot.not_yet import Hold, days_in_step, not_yet, sampled_outputs
 from rollout.core.pilot.situation import Situation
 from rollout.core.pilot.step import StepEvidence
-from rollout.core.policy import Policy, blocked_by, next_free
+from rollout.core.policy import Policy, next_free
 from rollout.core.stages import Event, Stage
 
 PROOFS = ("error_rate_step", "cycle_median", "cycle_tail", "recovery")
 """The findings that an advance needs, by metric."""
-
-
-class Action(StrEnum):
-    """What the controller does."""
-
-    NONE = "none"
-    """The sub-pipeline is not on trial."""
-    HOLD = "hold"
-    """The scope stays."""
-    ADVANCE = "advance"
-    """The scope grows to the next step."""
-    GRADUATE = "graduate"
-    """The trial ends well."""
-    REVERT = "revert"
-    """The scope is taken back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What follows, and why.
-
-    Attributes:
-        action: What to do.
-        event: The event of the stage table that does it; None changes nothing.
-        to_bp: Scope after it; None keeps it.
-        look: Whether the proofs were looked at, which uses up a look.
-        person: Whether a person has to decide.
-        window: Names the decision: the same window is decided once.
-        findings: Every verdict with its numbers.
-        reasons: One sentence for each thing that holds, or that reverts.
-        sentence: The whole in one line.
-        next_bp: Scope of the next step; None when there is none.
-        next_at: Earliest time at which it can be taken; None when only events can tell.
-    """
-
-    action: Action
-    event: Event | None
-    to_bp: int | None
-    look: bool
-    person: bool
-    window: str
-    findings: tuple[Finding, ...]
-    reasons: tuple[str, ...]
-    sentence: str
-    next_bp: int | None
-    next_at: datetime | None
-
-    def to_json(self) -> Json:
-        """Give a plain object."""
-        return {
-            "action": str(self.action),
-            "event": None if self.event is None else str(self.event),
-            "to_bp": self.to_bp,
-            "look": self.look,
-            "person": self.person,
-            "window": self.window,
-            "findings": [one.to_json() for one in self.findings],
-            "reasons": list(self.reasons),
-            "sentence": self.sentence,
-            "next_bp": self.next_bp,
-            "next_at": None if self.next_at is None else self.next_at.isoformat(),
-        }
 
 
 def judge(policy: Policy, seen: Situation) -> Judgement:
@@ -110,10 +43,10 @@ def judge(policy: Policy, seen: Situation) -> Judgement:
     """
     state = seen.state
     if state.stage is Stage.LEGACY:
-        return _still(seen, Action.NONE, "every job runs on legacy", (), ())
+        return still(seen, Action.NONE, "every job runs on legacy", (), ())
     if state.killed:
         said = f"killed: nothing runs on the concurrent path until `rollout rearm {state.name}`"
-        return _still(seen, Action.HOLD, said, (), ())
+        return still(seen, Action.HOLD, said, (), ())
     if state.stage is Stage.SHADOW:
         return _after_shadow(policy, seen)
     guards = seen.evidence.findings(seen.rate_legacy)
@@ -123,7 +56,7 @@ def judge(policy: Policy, seen: Situation) -> Judgement:
         return _revert(policy, seen, (*guards, split), tuple(one.sentence for one in worse))
     if state.stage is Stage.GRADUATED:
         said = "graduated: watched, and reverted if it gets worse"
-        return _still(seen, Action.HOLD, said, (*guards, split), ())
+        return still(seen, Action.HOLD, said, (*guards, split), ())
     return _climb(policy, seen, guards, split)
 
 
@@ -136,11 +69,6 @@ def previous_step_bp(policy: Policy, scope_bp: int, holdback_bp: int) -> int | N
     """The step below a scope; None at the first one."""
     lower = [one for one in policy.steps_bp(holdback_bp) if one < scope_bp]
     return lower[-1] if lower else None
-
-
-def days_in_step(policy: Policy, seen: Situation) -> float:
-    """Policy days since the step began; a clock that went backwards gives 0."""
-    return max(0.0, (seen.now - seen.began_at).total_seconds() / policy.day_s)
 
 
 def proofs(policy: Policy, seen: Situation) -> dict[str, Finding]:
@@ -173,17 +101,17 @@ def _climb(
     proven = proofs(policy, seen)
     if policy.drills_min == 0:
         del proven["recovery"]
-    findings = (*guards, split, *proven.values(), *_outputs(seen))
+    findings = (*guards, split, *proven.values(), *sampled_outputs(seen))
     next_bp = next_step_bp(policy, state.scope_bp, state.holdback_bp)
     if next_bp is None and state.scope_bp < state.scope_bp_max:
         said = f"at its cap of {state.scope_bp} bp; the policy lets it grow no further"
-        return _still(seen, Action.HOLD, said, findings, ())
+        return still(seen, Action.HOLD, said, findings, ())
     holds = not_yet(policy, seen)
     waiting = tuple(one.sentence for one in holds)
     due_at = seen.began_at + timedelta(seconds=policy.day_s * seen.look_at_day)
     if holds:
         free_at = next_free(policy, max(due_at, seen.now))
-        return _still(
+        return still(
             seen,
             Action.HOLD,
             waiting[0],
@@ -240,7 +168,7 @@ def _grow(
     if not policy.automatic:
         said = f"{said}; the policy is not automatic, so a person acts"
         kinds = (HoldKind.PROVEN,)
-        return _still(seen, Action.HOLD, said, findings, (said,), next_bp, person=True, kinds=kinds)
+        return still(seen, Action.HOLD, said, findings, (said,), next_bp, person=True, kinds=kinds)
     return Judgement(action, event, next_bp, True, False, window, findings, (), said, next_bp, None)
 
 
@@ -252,7 +180,7 @@ def _revert(
     if not policy.automatic:
         said = f"it should be reverted, and the policy is not automatic: {reasons[0]}"
         kinds = (HoldKind.WORSE,)
-        return _still(seen, Action.HOLD, said, findings, reasons, person=True, kinds=kinds)
+        return still(seen, Action.HOLD, said, findings, reasons, person=True, kinds=kinds)
     if policy.revert_to == "previous_step" and below is not None:
         return Judgement(
             Action.REVERT,
@@ -282,85 +210,13 @@ def _revert(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """One thing that holds an advance and is known without looking at any outcome."""
-
-    kind: HoldKind
-    sentence: str
-
-
-def not_yet(policy: Policy, seen: Situation, *, in_shadow: bool = False) -> tuple[Hold, ...]:
-    """Say what holds an advance without looking at any outcome; it costs no look.
-
-    Args:
-        policy: The policy in force.
-        seen: Totals are asked for their numbers of jobs only.
-        in_shadow: Before the first step there are no concurrent jobs and no drills to ask for.
-    """
-    state, holds = seen.state, []
-    if state.frozen:
-        said = f"Frozen by a person; `rollout unfreeze {state.name}` lifts it."
-        holds.append(Hold(HoldKind.FROZEN, said))
-    if seen.looks >= policy.looks_max:
-        said = f"{seen.looks} looks at this step are used up; a person decides."
-        holds.append(Hold(HoldKind.LOOKS, said))
-    days, wanted = days_in_step(policy, seen), max(policy.bake_days, seen.look_at_day)
-    if days < wanted:
-        said = f"{round(days, 3):g} of {round(wanted, 3):g} days at this step."
-        holds.append(Hold(HoldKind.BAKE, said))
-    if (held := blocked_by(policy, seen.now)) is not None:
-        holds.append(Hold(HoldKind.CALENDAR, f"The calendar holds it: {held}."))
-    if seen.cooldown_until is not None and seen.now < seen.cooldown_until:
-        until = f"{seen.cooldown_until:%Y-%m-%d %H:%M}"
-        holds.append(Hold(HoldKind.COOLDOWN, f"Cooling down after a revert until {until} UTC."))
-    if seen.held is not None:
-        holds.append(Hold(HoldKind.FLEET, seen.held))
-    jobs = seen.totals.failures.n_concurrent
-    if not in_shadow and jobs < policy.jobs_min:
-        said = f"{jobs} concurrent jobs at this step, the policy asks for {policy.jobs_min}."
-        holds.append(Hold(HoldKind.JOBS_MIN, said))
-    overdue = None if in_shadow else drill_overdue(policy, seen.pairs, seen.step_pairs)
-    if overdue is not None:
-        said = f"Drill overdue: {overdue}; `rollout drill run` makes one."
-        holds.append(Hold(HoldKind.DRILLS, said))
-    holds += [Hold(HoldKind.WAY_BACK, said) for said in not_ready(seen.way_back, state, policy)]
-    if not in_shadow:
-        worse = [one for one in _outputs(seen) if one.verdict is Verdict.REGRESS]
-        holds += [Hold(HoldKind.OUTPUTS, one.sentence) for one in worse]
-    return tuple(holds)
-
-
-def _outputs(seen: Situation) -> tuple[Finding, ...]:
-    """What sampled shadows say of outputs; of times, the jobs of the step themselves say more."""
-    if not seen.shadowed.pairs:
-        return ()
-    return tuple(one for one in seen.shadowed.findings if one.metric == SHADOW_OUTPUT)
-
-
-def drill_overdue(policy: Policy, pairs: Sequence[DrillPair], step_pairs: int) -> str | None:
-    """Say which drill pairs are missing; None when there are enough.
-
-    Args:
-        policy: Asks for so many in all, and so many of them at the present step.
-        pairs: Young enough to count, of this build.
-        step_pairs: How many comparable ones of them were made at this step.
-    """
-    comparable = sum(not pair.both_censored for pair in pairs)
-    if comparable < policy.drills_min:
-        return f"{comparable} of {policy.drills_min} comparable drill pairs"
-    if policy.drills_min and step_pairs < policy.drills_step_min:
-        return f"{step_pairs} of {policy.drills_step_min} comparable drill pairs at this step"
-    return None
-
-
 def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
     """Hold in shadow until its pairs are there and none of its findings is worse."""
     shadowed = seen.shadowed
     first = next_step_bp(policy, 0, seen.state.holdback_bp)
     if not policy.shadow_pairs_min or first is None:
         said = f"in shadow; `rollout start {seen.state.name}` begins the first step"
-        return _still(seen, Action.HOLD, said, shadowed.findings, ())
+        return still(seen, Action.HOLD, said, shadowed.findings, ())
     reasons = [one.sentence for one in shadowed.findings if _holds_in_shadow(one)]
     if shadowed.pairs < policy.shadow_pairs_min:
         reasons.append(f"{shadowed.pairs} of {policy.shadow_pairs_min} shadow pairs were compared.")
@@ -369,7 +225,7 @@ def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
     if reasons or not policy.automatic:
         said = reasons[0] if reasons else "shadow is proven; the policy is not automatic"
         person = not reasons
-        return _still(
+        return still(
             seen,
             Action.HOLD,
             said,
@@ -433,22 +289,3 @@ def split_finding(scope_bp: int, evidence: StepEvidence, design_effect: float) -
             said,
         )
     return sample_ratio.finding(n_concurrent, n_legacy, share)
-
-
-def _still(
-    seen: Situation,
-    action: Action,
-    said: str,
-    findings: tuple[Finding, ...],
-    reasons: tuple[str, ...],
-    next_bp: int | None = None,
-    next_at: datetime | None = None,
-    *,
-    person: bool = False,
-    kinds: tuple[HoldKind, ...] = (),
-) -> Judgement:
-    """Change nothing. A hold is the same decision while the same things hold it."""
-    window = hold_window(seen.step, kinds) if action is Action.HOLD else f"{seen.step}/{action}"
-    return Judgement(
-        action, None, None, False, person, window, findings, reasons, said, next_bp, next_at
-    )

@@ -15,14 +15,9 @@ from rollout.core.evidence.promote import HARM_MAX
 from rollout.core.evidence.stored import Json
 from rollout.core.evidence.verdict import Finding, Verdict
 from rollout.core.pilot.holds import HoldKind
-from rollout.core.pilot.judge import (
-    PROOFS,
-    Hold,
-    Judgement,
-    days_in_step,
-    next_step_bp,
-    not_yet,
-)
+from rollout.core.pilot.judge import PROOFS, next_step_bp
+from rollout.core.pilot.judgement import Judgement
+from rollout.core.pilot.not_yet import Hold, days_in_step, not_yet
 from rollout.core.pilot.situation import Situation
 from rollout.core.policy import Policy, next_free
 from rollout.core.stages import Stage
