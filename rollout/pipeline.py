@@ -20,7 +20,8 @@ from rollout.core.effects import Effects, read_effects
 from rollout.core.errors import DeclarationError, JobFailed, KeyMissing, KeyUnusable
 from rollout.core.stages import BP_ALL, HOLDBACK_BP
 from rollout.ports import Clock, Filing, Job, Ledger
-from rollout.service.attempt import Attempts, Delivery, Done, Failed, ToLegacy, Wait
+from rollout.service.attempt import Attempts
+from rollout.service.delivery import Delivery, Done, Failed, ToLegacy, Wait
 from rollout.service.submit import UNFILED, Submit
 from rollout.trial_ports import Trials
 from rollout.wiring import Runtime, build

@@ -17,8 +17,8 @@ from sqlalchemy import func, insert, select, text
 
 from rollout import Runtime
 from rollout.adapters.sql.ledger import SqlLedger
-from rollout.adapters.sql.pilot_rows import write_profiles
 from rollout.adapters.sql.pilot_tables import legacy_profile, path_watch, pilot
+from rollout.adapters.sql.profile_rows import write_profiles
 from rollout.adapters.sql.tables import sub_pipeline, to_microseconds
 from rollout.core.effects import Effects
 from rollout.core.evidence.buckets import Histogram

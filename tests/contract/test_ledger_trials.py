@@ -11,7 +11,7 @@ from sqlalchemy import insert, text
 
 from rollout.adapters.memory.ledger import MemoryLedger
 from rollout.adapters.sql.ledger import SqlLedger
-from rollout.adapters.sql.pilot_rows import OUTCOME
+from rollout.adapters.sql.outcomes import OUTCOME
 from rollout.adapters.sql.tables import job
 from rollout.core.claims import Claim, JobState
 from rollout.core.decision import JobPath, Reason

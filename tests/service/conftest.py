@@ -16,7 +16,8 @@ from rollout.core.errors import BrokerUnreachable, LedgerUnreachable
 from rollout.core.stages import Event
 from rollout.pipeline import SubPipeline
 from rollout.ports import Handed, Held, Job
-from rollout.service.attempt import Attempts, Delivery, Outcome
+from rollout.service.attempt import Attempts
+from rollout.service.delivery import Delivery, Outcome
 from rollout.service.status import Status, read_status
 from rollout.wiring import Runtime, build
 from tests.builders import NAME, filing

@@ -11,17 +11,8 @@ from rollout.core.effects import Effects
 from rollout.core.errors import JobFailed
 from rollout.core.stages import Event
 from rollout.ports import Job
-from rollout.service.attempt import (
-    COMMIT_WAITS_S,
-    Delivery,
-    Done,
-    Dropped,
-    Failed,
-    ToLegacy,
-    Wait,
-    commit_waits_s,
-    describe,
-)
+from rollout.service.attempt import COMMIT_WAITS_S, commit_waits_s, describe
+from rollout.service.delivery import Delivery, Done, Dropped, Failed, ToLegacy, Wait
 from tests.builders import NAME, filing
 from tests.service.conftest import Retry, World
 

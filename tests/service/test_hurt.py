@@ -19,7 +19,7 @@ from rollout.core.stages import Event
 from rollout.core.way import read_way
 from rollout.pipeline import SubPipeline
 from rollout.ports import Job
-from rollout.service.attempt import Delivery, Done, Outcome, ToLegacy, Wait
+from rollout.service.delivery import Delivery, Done, Outcome, ToLegacy, Wait
 from rollout.service.hurt import NAP_S, downstream
 from tests.builders import NAME, filing, kill_of
 from tests.service.conftest import World

@@ -15,7 +15,7 @@ from rollout.core.pilot.judgement import Action
 from rollout.core.shadow import ShadowCopy, Trouble, Unusable
 from rollout.core.stages import Event
 from rollout.pipeline import SubPipeline
-from rollout.service.attempt import Done
+from rollout.service.delivery import Done
 from rollout.service.shadow import LOST_GRACE, fold, settle, shadow_findings
 from rollout.shadow_ports import ShadowAccount, ShadowRun
 from tests.builders import NAME, filing

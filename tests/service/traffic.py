@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from rollout.core.decision import JobPath
 from rollout.pipeline import SubPipeline
 from rollout.ports import Job
-from rollout.service.attempt import Delivery, ToLegacy
+from rollout.service.delivery import Delivery, ToLegacy
 from tests.builders import filing
 from tests.hand_clock import HandClock
 from tests.service.conftest import World

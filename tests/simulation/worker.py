@@ -14,16 +14,8 @@ from rollout.core.decision import Decision, JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.errors import BrokerUnreachable, LedgerUnreachable
 from rollout.ports import Filing, Job
-from rollout.service.attempt import (
-    Attempts,
-    Delivery,
-    Done,
-    Dropped,
-    Failed,
-    Outcome,
-    ToLegacy,
-    Wait,
-)
+from rollout.service.attempt import Attempts
+from rollout.service.delivery import Delivery, Done, Dropped, Failed, Outcome, ToLegacy, Wait
 from tests.simulation.limits import RENEW_S, SILENT_AFTER, VISIBILITY_S
 from tests.simulation.process import Process
 from tests.simulation.producer import Kind, Producer, filing_of

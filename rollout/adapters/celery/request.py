@@ -15,7 +15,7 @@ from celery.worker.state import task_ready
 
 from rollout.core.decision import Reason
 from rollout.core.errors import LedgerUnreachable
-from rollout.service.attempt import Done, Failed
+from rollout.service.delivery import Done, Failed
 
 log = structlog.get_logger("rollout")
 

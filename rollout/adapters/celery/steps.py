@@ -14,7 +14,8 @@ from rollout.core.claims import JobState
 from rollout.core.decision import JobPath, Reason
 from rollout.core.errors import LedgerUnreachable, UnknownJob
 from rollout.ports import Clock, Ledger
-from rollout.service.attempt import Attempts, Paths, ToLegacy
+from rollout.service.attempt import Attempts
+from rollout.service.delivery import Paths, ToLegacy
 from rollout.trial_ports import Trials
 
 log = structlog.get_logger("rollout")

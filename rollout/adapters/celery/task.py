@@ -26,8 +26,8 @@ from rollout.adapters.envelope import seal
 from rollout.core.decision import Decision, JobPath, Reason
 from rollout.core.errors import JobFailed
 from rollout.ports import Filing, Job
-from rollout.service.attempt import (
-    Attempts,
+from rollout.service.attempt import Attempts
+from rollout.service.delivery import (
     Delivery,
     Done,
     Dropped,

@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping, and_, func, insert, or_, select, text, union_
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.drill_tables import drill_event
-from rollout.adapters.sql.job_rows import record_of
+from rollout.adapters.sql.job_values import record_of
 from rollout.adapters.sql.pilot_tables import drill_span
 from rollout.adapters.sql.tables import job
 from rollout.core.claims import JobRecord, JobState

@@ -8,17 +8,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, get_args, get_type_hints
 
-from sqlalchemy import (
-    Connection,
-    RowMapping,
-    String,
-    bindparam,
-    case,
-    func,
-    null,
-    select,
-    update,
-)
+from sqlalchemy import Connection, String, bindparam, func, null, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import OperationalError
@@ -26,25 +16,27 @@ from sqlalchemy.exc import OperationalError
 from rollout.adapters.sql.control_rows import FENCE_SHARED, fence_key
 from rollout.adapters.sql.database import Database, is_wrong_sql
 from rollout.adapters.sql.driver import LazyTransaction, RowReader, Statement
-from rollout.adapters.sql.tables import job, sub_pipeline, tally, to_microseconds
-from rollout.core.claims import (
-    Claim,
-    JobRecord,
-    JobState,
-    Refusal,
-    judge_claim,
-    judge_commit,
+from rollout.adapters.sql.job_values import (
+    RECORD_FIELDS,
+    claim_of,
+    commit_values,
+    failed,
+    moved,
+    new_row,
+    record_of,
+    start_values,
 )
-from rollout.core.decision import FALLBACK_REASONS, JobPath, Reason
+from rollout.adapters.sql.tables import job, sub_pipeline, tally
+from rollout.core.claims import Claim, JobRecord, JobState, Refusal, judge_claim, judge_commit
+from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.errors import IllegalTransition, LedgerUnreachable, UnknownJob
 from rollout.core.stages import ControlState
 from rollout.core.way import step
 from rollout.ports import Committed, ConnectionSource, Filing, Handed, Refused
 
-_RECORD_FIELDS = tuple(field.name for field in fields(JobRecord))
 _HEAVY = ("way", "envelope")  # the last two fields; judging a job does without them
-_LIGHT = tuple(job.c[name] for name in _RECORD_FIELDS if name not in _HEAVY)
+_LIGHT = tuple(job.c[name] for name in RECORD_FIELDS if name not in _HEAVY)
 _CONTROL = tuple(sub_pipeline.c[field.name] for field in fields(ControlState))
 _JUDGED = (
     select(*_LIGHT, *_CONTROL)
@@ -150,9 +142,9 @@ class JobRows:
         with self._db.translated(), LazyTransaction(self._db) as transaction:
             cursor = transaction.cursor()
             if len(filings) == 1:
-                self._hot.file.run(cursor, _new_row(filings[0]))
+                self._hot.file.run(cursor, new_row(filings[0]))
             else:
-                self._hot.file.run_many(cursor, [_new_row(filing) for filing in filings])
+                self._hot.file.run_many(cursor, [new_row(filing) for filing in filings])
             transaction.commit()
 
     def claim(
@@ -182,8 +174,8 @@ class JobRows:
             refusal = judge_claim(record, delivered, control, effects, now, silent_after)
             if refusal is not None:
                 return Refused(refusal, record)
-            claim = _claim(record, delivered, control)
-            self._hot.start.run(cursor, _start_values(claim, record, worker, now))
+            claim = claim_of(record, delivered, control)
+            self._hot.start.run(cursor, start_values(claim, record, worker, now))
             transaction.commit()
             return claim
 
@@ -211,7 +203,7 @@ class JobRows:
                     return Committed(judged[0].result or "null")
                 if refusal is not None:
                     return refusal
-                self._hot.commit.run(cursor, _commit_values(claim, result, now))
+                self._hot.commit.run(cursor, commit_values(claim, result, now))
                 transaction.commit()
                 return Committed(result)
         except HookFailed as failure:
@@ -363,49 +355,6 @@ def _sqlite_gave_up(transaction: LazyTransaction, error: Exception) -> bool:
     )
 
 
-def moved(reason: Reason, error: str | None, now: datetime) -> dict[str, Any]:
-    """Values that send an unfinished job to legacy. Callers add the condition."""
-    fallback = reason if reason in FALLBACK_REASONS else null()
-    line = step(now, "handed to legacy", reason=reason, error=error)
-    return {
-        "state": JobState.ACCEPTED,
-        "path": JobPath.LEGACY,
-        "sent_at": now,
-        "fallback_reason": case(
-            (job.c.path == JobPath.CONCURRENT, func.coalesce(fallback, job.c.fallback_reason)),
-            else_=job.c.fallback_reason,
-        ),
-        "moved_reason": reason,
-        "error": func.coalesce(job.c.error, error),
-        "way": job.c.way + line,
-    }
-
-
-def failed(reason: Reason | None, error: str, now: datetime) -> dict[str, Any]:
-    """Values that keep a job as failed. Callers add the condition."""
-    return {
-        "state": JobState.FAILED,
-        "finished_at": now,
-        "error": case((job.c.error.is_(None), error), else_=job.c.error + "\n" + error),
-        "way": job.c.way + step(now, "failed", path=None, reason=reason, error=error),
-    }
-
-
-def record_of(row: RowMapping) -> JobRecord:
-    """Build the record from a row that has its columns; heavy ones may be missing."""
-    values = {name: row[name] for name in _RECORD_FIELDS if name in row}
-    fallback, move = values["fallback_reason"], values["moved_reason"]
-    values |= {
-        "state": JobState(values["state"]),
-        "assigned_path": JobPath(values["assigned_path"]),
-        "path": JobPath(values["path"]),
-        "reason": Reason(values["reason"]),
-        "fallback_reason": None if fallback is None else Reason(fallback),
-        "moved_reason": None if move is None else Reason(move),
-    }
-    return JobRecord(**values)
-
-
 def _uncount(connection: Connection, job_id: str) -> None:
     """Take a failure that was folded out of the tallies: the job will be counted again."""
     row = connection.execute(
@@ -442,67 +391,3 @@ def _judged(
     values = _JUDGED_ROW.read(row)
     light = len(_LIGHT)
     return JobRecord(*values[:light]), ControlState(*values[light : light + len(_CONTROL)])
-
-
-def _lost(record: JobRecord) -> bool:
-    """Whether the delivery that claims this job has found its concurrent worker dead."""
-    return record.state is JobState.STARTED and record.path is JobPath.CONCURRENT
-
-
-def _claim(record: JobRecord, delivered: JobPath, control: ControlState) -> Claim:
-    return Claim(
-        record.job_id,
-        record.name,
-        delivered,
-        record.attempt + 1,
-        control.fence_revision,
-        fell_back=_lost(record) or record.fallback_reason is not None,
-    )
-
-
-def _start_values(claim: Claim, record: JobRecord, worker: str, now: datetime) -> dict[str, Any]:
-    silent = record.state is JobState.STARTED
-    return {
-        "b_job_id": claim.job_id,
-        "b_path": claim.path,
-        "b_attempt": claim.attempt,
-        "b_fence": claim.fence_revision,
-        "b_fallback": Reason.WORKER_LOST if _lost(record) else None,
-        "b_deaths": record.deaths + silent,
-        "b_now": to_microseconds(now),
-        "b_worker": worker,
-        "b_step": step(now, "started", path=claim.path, attempt=claim.attempt, worker=worker),
-    }
-
-
-def _commit_values(claim: Claim, result: str, now: datetime) -> dict[str, Any]:
-    return {
-        "b_job_id": claim.job_id,
-        "b_attempt": claim.attempt,
-        "b_now": to_microseconds(now),
-        "b_result": result,
-        "b_step": step(now, "committed", path=claim.path, attempt=claim.attempt),
-    }
-
-
-def _new_row(filing: Filing) -> dict[str, Any]:
-    not_before = filing.not_before
-    return {
-        "b_job_id": filing.job_id,
-        "b_name": filing.name,
-        "b_key": filing.key,
-        "b_path": filing.path,
-        "b_reason": filing.reason,
-        "b_revision": filing.revision,
-        "b_at": to_microseconds(filing.at),
-        "b_not_before": None if not_before is None else to_microseconds(not_before),
-        "b_envelope": filing.envelope,
-        "b_way": step(
-            filing.at,
-            "accepted",
-            path=filing.path,
-            reason=filing.reason,
-            revision=filing.revision,
-            key=filing.key,
-        ),
-    }

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from rollout.adapters.sql.pilot_rows import read_profiles, write_profiles
 from rollout.adapters.sql.pilot_tables import drill_span, evidence_hour, pilot
+from rollout.adapters.sql.profile_rows import read_profiles, write_profiles
 from rollout.adapters.sql.tables import job
 from rollout.adapters.sql.upserts import add_up
 from rollout.core.claims import JobState

@@ -10,10 +10,8 @@ from sqlalchemy import (
     Connection,
     and_,
     case,
-    exists,
     func,
     literal,
-    or_,
     select,
     text,
     type_coerce,
@@ -25,19 +23,14 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from rollout.adapters.sql.control_rows import ControlRows, record_change
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.lease_rows import must_lead
-from rollout.adapters.sql.pilot_tables import (
-    decision,
-    drill_span,
-    evidence_hour,
-    legacy_profile,
-    pilot,
-)
+from rollout.adapters.sql.outcomes import IN_DRILL, JUDGED, OUTCOME
+from rollout.adapters.sql.pilot_tables import decision, evidence_hour, pilot
+from rollout.adapters.sql.profile_rows import read_profiles, write_profiles
 from rollout.adapters.sql.tables import from_microseconds, job, sub_pipeline, to_microseconds
-from rollout.adapters.sql.upserts import overwrite
 from rollout.core.claims import JobState
-from rollout.core.decision import JobPath, Reason
+from rollout.core.decision import JobPath
 from rollout.core.errors import LeaseLost, UnknownDecision
-from rollout.core.pilot.outcome import DRAWN, TELLS_NOTHING, Outcome
+from rollout.core.pilot.outcome import DRAWN, Outcome
 from rollout.core.pilot.profile import LegacyProfile
 from rollout.core.pilot.trial import Trial, edge_us
 from rollout.core.stages import ControlState, apply
@@ -52,38 +45,6 @@ from rollout.trial_ports import (
 )
 
 _COLUMNS = ("name", "version", "step", "step_revision", "began_at", "scored_to")
-_KEPT = or_(job.c.state == JobState.FAILED, job.c.moved_reason == Reason.RETRIED_BY_HAND)
-
-OUTCOME = case(
-    (job.c.finished_at < job.c.accepted_at, Outcome.UNJUDGED),
-    (
-        job.c.assigned_path == JobPath.LEGACY,
-        case((_KEPT, Outcome.FAILED), else_=Outcome.GOOD),
-    ),
-    (
-        job.c.fallback_reason.is_not(None),
-        case((_KEPT, Outcome.BOTH_FAILED), else_=Outcome.FAILED),
-    ),
-    (job.c.moved_reason.in_(sorted(TELLS_NOTHING)), Outcome.UNJUDGED),
-    (
-        job.c.state == JobState.FAILED,
-        case((job.c.path == JobPath.CONCURRENT, Outcome.FAILED), else_=Outcome.BOTH_FAILED),
-    ),
-    (job.c.moved_reason == Reason.RETRIED_BY_HAND, Outcome.UNJUDGED),
-    else_=Outcome.GOOD,
-)
-"""`core.pilot.outcome.outcome_of` in SQL; a contract test compares the two."""
-
-IN_DRILL = or_(
-    job.c.drill.is_not(None),
-    exists().where(
-        drill_span.c.name == job.c.name,
-        drill_span.c.began_at <= job.c.accepted_at,
-        or_(drill_span.c.ended_at.is_(None), drill_span.c.ended_at >= job.c.accepted_at),
-    ),
-)
-"""Jobs of a drill, and jobs admitted while one hurt their sub-pipeline."""
-_JUDGED = OUTCOME.in_([Outcome.GOOD, Outcome.FAILED])
 # With the condition of its index as a literal: a planner does not see through a parameter that the
 # index holds these rows, and would look through all jobs that ever were.
 _OPEN = text("state IN ('accepted', 'started')")
@@ -270,7 +231,7 @@ class PilotRows:
                 job.c.revision >= trial.step_revision,
                 _DRAWN,
                 ~IN_DRILL,
-                _JUDGED,
+                JUDGED,
             )
             .group_by(job.c.assigned_path)
         )
@@ -360,12 +321,12 @@ def _sums(taken: Any, median: Any, tail: Any) -> list[Any]:
         return func.sum(case((condition, 1), else_=0)).label(label)
 
     return [
-        count(_JUDGED, "jobs"),
+        count(JUDGED, "jobs"),
         count(OUTCOME == Outcome.FAILED, "failed"),
         count(OUTCOME == Outcome.BOTH_FAILED, "both_failed"),
         count(OUTCOME == Outcome.UNJUDGED, "unjudged"),
-        count(and_(_JUDGED, taken > median), "slow_median"),
-        count(and_(_JUDGED, taken > tail), "slow_tail"),
+        count(and_(JUDGED, taken > median), "slow_median"),
+        count(and_(JUDGED, taken > tail), "slow_tail"),
     ]
 
 
@@ -411,35 +372,3 @@ def _decision_of(row: Any) -> DecisionRecord:
         row.inputs,
         row.answer,
     )
-
-
-def read_profiles(
-    connection: Connection, names: Sequence[str] | None, *, lock: bool = True
-) -> dict[str, LegacyProfile]:
-    """Read profiles; `names` None is all of them.
-
-    Args:
-        connection: An open transaction.
-        names: Sub-pipelines.
-        lock: Hold them until the transaction ends; who only looks must not make the fold wait.
-    """
-    query = select(legacy_profile).order_by(legacy_profile.c.name)
-    if lock:
-        query = query.with_for_update()
-    if names is not None:
-        query = query.where(legacy_profile.c.name.in_(list(names)))
-    return {
-        row.name: LegacyProfile.from_json(json.loads(row.payload))
-        for row in connection.execute(query)
-    }
-
-
-def write_profiles(
-    connection: Connection, insert_into: Any, profiles: Mapping[str, LegacyProfile]
-) -> None:
-    """Write profiles, in one order so that two writers cannot wait for each other."""
-    rows = [
-        {"name": name, "payload": json.dumps(one.to_json(), separators=(",", ":"))}
-        for name, one in sorted(profiles.items())
-    ]
-    overwrite(connection, insert_into, legacy_profile, rows)

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from rollout.adapters.sql.database import Database
-from rollout.adapters.sql.pilot_rows import IN_DRILL
+from rollout.adapters.sql.outcomes import IN_DRILL
 from rollout.adapters.sql.tables import job
 from rollout.core.claims import JobState
 from rollout.core.decision import JobPath, Reason

@@ -22,7 +22,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from rollout.adapters.sql.control_rows import effects_of
 from rollout.adapters.sql.database import Database
-from rollout.adapters.sql.job_rows import failed, moved
+from rollout.adapters.sql.job_values import failed, moved
 from rollout.adapters.sql.pilot_fold import FOLDED_COLUMNS, fold_into_trials
 from rollout.adapters.sql.tables import cycle_tally, job, kept_message, tally
 from rollout.adapters.sql.upserts import add_up
