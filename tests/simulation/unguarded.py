@@ -1,7 +1,7 @@
 """The program with one guard taken out; a simulation that does not notice is worth nothing."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from rollout.core.decision import JobPath, Reason
 from rollout.core.effects import Effects
 from rollout.core.evidence.promote import Answer
 from rollout.core.pilot import judge as pilot_judge
+from rollout.core.pilot import not_yet
 from rollout.core.stages import ControlState
 from rollout.service import attempt
 from rollout.service.tick import Tick
@@ -85,16 +86,16 @@ def _nothing(*given: object, **named: object) -> None:
     """Do nothing."""
 
 
-GUARDS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
-    "fence": (job_rows, "judge_commit", _no_fence),
-    "attempt": (job_rows, "judge_commit", _no_attempt),
-    "gate": (attempt, "_why_not", _nothing),
-    "kill check": (job_rows, "judge_claim", _no_kill_check),
-    "single mover": (job_rows.JobRows, "hand_over", _many_movers),
-    "outbox": (Tick, "_sweep", _nothing),
-    "forward only": (MemoryControlStore, "project", _project_backwards),
-    "proofs": (pilot_judge, "decide", _always),
-    "bake time": (pilot_judge, "days_in_step", _long_enough),
+GUARDS: dict[str, tuple[Sequence[Any], str, Callable[..., Any]]] = {
+    "fence": ((job_rows,), "judge_commit", _no_fence),
+    "attempt": ((job_rows,), "judge_commit", _no_attempt),
+    "gate": ((attempt,), "_why_not", _nothing),
+    "kill check": ((job_rows,), "judge_claim", _no_kill_check),
+    "single mover": ((job_rows.JobRows,), "hand_over", _many_movers),
+    "outbox": ((Tick,), "_sweep", _nothing),
+    "forward only": ((MemoryControlStore,), "project", _project_backwards),
+    "proofs": ((pilot_judge,), "decide", _always),
+    "bake time": ((not_yet, pilot_judge), "days_in_step", _long_enough),
 }
 """Where each guard stands, and what takes its place."""
 
@@ -105,6 +106,8 @@ def without(guard: str | None) -> Iterator[None]:
     if guard is None:
         yield
         return
-    owner, name, stand_in = GUARDS[guard]
-    with patch.object(owner, name, stand_in):
+    owners, name, stand_in = GUARDS[guard]
+    with ExitStack() as stack:
+        for owner in owners:
+            stack.enter_context(patch.object(owner, name, stand_in))
         yield
