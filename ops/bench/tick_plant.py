@@ -46,7 +46,7 @@ WITH RECURSIVE given AS (
     SELECT first FROM given
     UNION ALL SELECT i + 1 FROM counted, given WHERE i + 1 < first + jobs
 ), drawn AS (
-    SELECT i, i % names AS number, begin_us + (i - first) * span_us / jobs AS at,
+    SELECT i, i % names AS number, begin_us + (i - first) * (span_us / jobs) AS at,
            CASE WHEN (i / names) % 2 = 0 THEN 'legacy' ELSE 'concurrent' END AS path,
            took_us + (i * 7919) % more_us AS took
     FROM counted, given
