@@ -130,6 +130,10 @@ class Shadows(Protocol):
         """Add to the counts, for what has no run."""
         ...
 
+    def shadow_names(self) -> frozenset[str]:
+        """Sub-pipelines that have an account; it may be one whose trial is over."""
+        ...
+
     def shadow_account(self, name: str) -> ShadowAccount:
         """Read the account. Raises UnknownSubPipeline."""
         ...

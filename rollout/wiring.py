@@ -193,17 +193,20 @@ class Runtime:
     def situations(self) -> "Situations":
         """Gathers what a decision is made on."""
         from rollout.core.pilot.situation import Shadowed
-        from rollout.service.shadow import shadow_findings
+        from rollout.service.shadow import findings_of
         from rollout.service.situations import Situations
 
         if isinstance(self.ledger, MemoryLedger):  # one process runs no shadows
             return Situations(self.ledger)
 
         def shadowed(name: str) -> Shadowed:
-            found = shadow_findings(self.database_ledger, name)
+            account = self.database_ledger.shadow_account(name)
+            if account.evidence is None:
+                return Shadowed()
+            found = findings_of(account)
             return Shadowed(found.pairs, found.errors, (found.outputs, found.time))
 
-        return Situations(self.ledger, shadowed)
+        return Situations(self.ledger, shadowed, self.database_ledger.shadow_names)
 
     @cached_property
     def pilots(self) -> "Pilots":

@@ -182,9 +182,10 @@ class Pilots:
         members = self._members(by_name)
         oldest = max((drills_age_max(self._policies.of(name)) for name in by_name), default=_NONE)
         healed = Healed(self._ledger, now - oldest).of
+        shadowed = self._situations.shadowed()
         for name, state in by_name.items():
             profile = report.profiles.get(name, LegacyProfile())
-            around = Around(profile, waiting.get(name, 0), healed=healed)
+            around = Around(profile, waiting.get(name, 0), healed=healed, shadowed=shadowed)
             decided = len(report.decisions)
             self._consider(token, state, around, members, now, report)
             if len(report.decisions) > decided:  # two never advance on the same reading

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -31,12 +31,14 @@ class Around:
     """What is known beside the trial: legacy's profile, its waiting jobs, and the fleet's word.
 
     `healed` gives a sub-pipeline's recoveries since a time; None asks the ledger for its own.
+    `shadowed` names the sub-pipelines that have an account of shadows; None asks for each.
     """
 
     profile: LegacyProfile
     backlog: int = 0
     held: str | None = None
     healed: Callable[[str, datetime], Sequence[Recovery]] | None = None
+    shadowed: Collection[str] | None = None
 
 
 class Healed:
@@ -64,11 +66,24 @@ class Healed:
 
 
 class Situations:
-    """Reads the ledger and puts situations together."""
+    """Reads the ledger and puts situations together.
 
-    def __init__(self, trials: Trials, shadow: ShadowSource = no_shadow) -> None:
+    Args:
+        trials: The ledger.
+        shadow: What shadow runs of a sub-pipeline showed.
+        shadowed: Sub-pipelines that `shadow` may know something of; read once a turn, because a
+            query for each of a thousand doubles the cost of judging them.
+    """
+
+    def __init__(
+        self,
+        trials: Trials,
+        shadow: ShadowSource = no_shadow,
+        shadowed: Callable[[], Collection[str]] = frozenset,
+    ) -> None:
         self._trials = trials
         self._shadow = shadow
+        self.shadowed = shadowed
 
     def gather(
         self,
@@ -94,6 +109,7 @@ class Situations:
         recoveries = around.healed or self._trials.recoveries
         healed = recoveries(trial.name, since) if policy.drills_min else []
         drills = [one for one in healed if one.kind == "drill" and _same_build(one, trial)]
+        asked = around.shadowed is None or trial.name in around.shadowed
         return Situation(
             now=now,
             state=state,
@@ -109,7 +125,7 @@ class Situations:
             pairs=pairs_of(drills),
             step_pairs=step_pairs(drills, trial.began_at),
             way_back=way_back(around, now),
-            shadowed=self._shadow(trial.name),
+            shadowed=self._shadow(trial.name) if asked else Shadowed(),
             held=around.held,
             cooldown_until=trial.cooldown_until,
         )

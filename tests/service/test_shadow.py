@@ -406,8 +406,12 @@ def test_other_outputs_in_split_hold_the_next_step(world: World) -> None:
 
 
 def test_a_step_without_shadows_shows_none(world: World) -> None:
-    """No series of metrics that nobody feeds."""
+    """No series of metrics that nobody feeds, and no question for each of a thousand of them."""
     world.declare()
     world.runtime.tick.turn()
     world.clock.advance(3_600)
+    asked: list[str] = []
+    world.line.before = asked.append
     assert world.runtime.tick.turn().pilots.shadowed == {}
+    assert asked.count("shadow_names") == 1
+    assert "shadow_account" not in asked

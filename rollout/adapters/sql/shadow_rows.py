@@ -211,17 +211,21 @@ class ShadowRows:
             )
         )
 
+    def shadow_names(self) -> frozenset[str]:
+        """Sub-pipelines that have an account; it may be one whose trial is over."""
+        with self._db.read() as connection:
+            return frozenset(connection.execute(select(shadow_account.c.name)).scalars())
+
     def shadow_account(self, name: str) -> ShadowAccount:
         """Read the account; one whose epoch is over is empty. Raises UnknownSubPipeline."""
         with self._db.read() as connection:
-            names = known_names(connection)
-            if name not in names:
-                raise UnknownSubPipeline(name, names)
             held = connection.execute(
                 select(shadow_account.c.epoch, shadow_account.c.evidence).where(
                     shadow_account.c.name == name
                 )
             ).one_or_none()
+            if held is None and not _is_declared(connection, name):
+                raise UnknownSubPipeline(name, known_names(connection))
             if held is None or held.epoch != _epoch(connection, name):
                 return ShadowAccount(name, None, {}, [])
             counts = select(shadow_tally.c.what, shadow_tally.c.runs).where(
@@ -260,6 +264,11 @@ class ShadowRows:
         with self._db.write() as connection:
             gone = delete(shadow_run).where(shadow_run.c.run_id.in_(old))
             return connection.execute(gone).rowcount
+
+
+def _is_declared(connection: Connection, name: str) -> bool:
+    query = select(sub_pipeline.c.name).where(sub_pipeline.c.name == name)
+    return connection.execute(query).first() is not None
 
 
 def _epoch(connection: Connection, name: str) -> str:
