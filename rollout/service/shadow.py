@@ -292,25 +292,16 @@ class ShadowFindings(NamedTuple):
     errors: int
 
 
-def shadow_findings(shadows: Shadows, name: str) -> ShadowFindings:
+def findings_of(account: ShadowAccount) -> ShadowFindings:
     """Say what the shadows showed since they began.
 
     Args:
-        shadows: The account.
-        name: The sub-pipeline.
+        account: What the ledger keeps of them.
 
     Returns:
         Pairs compared; the verdict on outputs (beyond legacy's own noise) and on times; shadows of
         the concurrent path that ended in trouble.
-
-    Raises:
-        UnknownSubPipeline, LedgerUnreachable: Nothing is known.
     """
-    return findings_of(shadows.shadow_account(name))
-
-
-def findings_of(account: ShadowAccount) -> ShadowFindings:
-    """The same of an account that was read."""
     state = _state(account.evidence)
     return ShadowFindings(state.pairs, state.outputs.finding(), state.time.finding(), state.errors)
 

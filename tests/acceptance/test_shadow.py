@@ -15,7 +15,7 @@ from rollout.core.claims import JobState
 from rollout.core.decision import JobPath
 from rollout.core.evidence.verdict import Verdict
 from rollout.core.stages import Event
-from rollout.service.shadow import LOST_GRACE, settle, shadow_findings
+from rollout.service.shadow import LOST_GRACE, findings_of, settle
 from rollout.shadow_ports import ShadowBegun, ShadowRun
 from rollout.worker.machine import Machine
 from tests.acceptance.conftest import shop_settings
@@ -154,7 +154,7 @@ def test_a_shadow_that_breaks_is_counted_and_hurts_nobody(
     """The job has its result, its one attempt and its effect; the next shadow runs as well."""
     plant.bill_until(what, f"trouble:concurrent:{trouble}")
     plant.bill_until("ok", "equal:concurrent")
-    assert shadow_findings(plant.ledger, NAME).outputs.verdict is not Verdict.ERROR
+    assert findings_of(plant.ledger.shadow_account(NAME)).outputs.verdict is not Verdict.ERROR
 
 
 def test_a_hanging_shadow_worker_never_delays_legacy(plant: ShadowPlant) -> None:

@@ -16,7 +16,7 @@ from rollout.core.shadow import ShadowCopy, Trouble, Unusable
 from rollout.core.stages import Event
 from rollout.pipeline import SubPipeline
 from rollout.service.delivery import Done
-from rollout.service.shadow import LOST_GRACE, fold, settle, shadow_findings
+from rollout.service.shadow import LOST_GRACE, findings_of, fold, settle
 from rollout.shadow_ports import ShadowAccount, ShadowRun
 from tests.builders import NAME, filing
 from tests.service.conftest import World
@@ -134,7 +134,7 @@ def test_a_path_that_fails_is_counted_and_nothing_else(
     """It is an output that legacy did not have, and an error of the shadow."""
     run(world, shadowed(world, concurrent=fails(error), legacy=EQUAL["legacy"]))
     assert account(world).counts == {f"trouble:concurrent:{trouble}": 1}
-    found = shadow_findings(world.ledger, NAME)
+    found = findings_of(account(world))
     assert (found.pairs, found.errors, found.outputs.n_concurrent) == (0, 1, 1)
     assert only_run(world).state == "trouble"
 
@@ -167,7 +167,7 @@ def test_noise_of_legacy_itself_is_no_mismatch_beyond(world: World) -> None:
     for number in range(80):
         legacy = pipeline.to_text({"at": next(calls), "total": 7})
         run(world, pipeline, copy(L if number % 3 == 0 else C, result=legacy), f"run-{number}")
-    found = shadow_findings(world.ledger, NAME)
+    found = findings_of(account(world))
     assert found.outputs.verdict is Verdict.REGRESS
     assert "total in 53 of 53 against 0 of 27" in found.outputs.sentence
     assert "at in" not in found.outputs.sentence
@@ -184,7 +184,7 @@ def test_without_a_difference_beyond_noise_outputs_pass(world: World) -> None:
     for number in range(80):
         legacy = pipeline.to_text({"at": next(calls)})
         run(world, pipeline, copy(L if number % 3 == 0 else C, result=legacy), f"run-{number}")
-    found = shadow_findings(world.ledger, NAME)
+    found = findings_of(account(world))
     assert found.outputs.verdict is Verdict.PASS
     assert "noise: at in 53 of 53" in found.outputs.sentence
 
@@ -198,7 +198,7 @@ def test_a_compare_function_that_raises_is_counted(world: World, function: Any) 
     pipeline.compare(lambda legacy, concurrent: function(0))
     run(world, pipeline)
     assert account(world).counts == {f"trouble:concurrent:{Trouble.COMPARE_RAISED}": 1}
-    assert shadow_findings(world.ledger, NAME).outputs.n_concurrent == 0
+    assert findings_of(account(world)).outputs.n_concurrent == 0
 
 
 def test_results_that_json_cannot_carry_are_counted(world: World) -> None:
@@ -252,7 +252,7 @@ def test_a_killed_shadow_is_counted_once(world: World) -> None:
     assert settle(world.ledger, NAME, world.clock.now(), runs._limit) == 0
     counts = {"trouble:concurrent:worker_lost": 1, "trouble:concurrent:lost": 1}
     assert account(world).counts == counts
-    assert shadow_findings(world.ledger, NAME).errors == 2
+    assert findings_of(account(world)).errors == 2
 
 
 def test_the_ledger_away_harms_nobody(world: World) -> None:
@@ -280,7 +280,7 @@ def test_old_runs_are_deleted_and_their_evidence_stays(world: World) -> None:
     world.control.beat("controller", world.runtime.settings.keep)
     run(world, pipeline, run_id="run-2")
     assert [one.run_id for one in world.ledger.shadow_runs(NAME, 10)] == ["run-2"]
-    assert shadow_findings(world.ledger, NAME).pairs == 2
+    assert findings_of(account(world)).pairs == 2
 
 
 def test_evidence_begins_afresh_with_each_shadow(world: World) -> None:
@@ -289,12 +289,12 @@ def test_evidence_begins_afresh_with_each_shadow(world: World) -> None:
     run(world, pipeline)
     world.runtime.changes.change(NAME, Event.START, "ada", "go")
     run(world, pipeline, run_id="run-2")
-    assert shadow_findings(world.ledger, NAME).pairs == 2
+    assert findings_of(account(world)).pairs == 2
     world.runtime.changes.change(NAME, Event.REVERT, "ada", "bug")
     world.runtime.changes.change(NAME, Event.SHADOW, "ada", "again")
-    assert shadow_findings(world.ledger, NAME).pairs == 0
+    assert findings_of(account(world)).pairs == 0
     run(world, pipeline, run_id="run-3")
-    assert shadow_findings(world.ledger, NAME).pairs == 1
+    assert findings_of(account(world)).pairs == 1
 
 
 def test_a_slower_path_is_found_on_the_same_inputs(world: World) -> None:
@@ -307,7 +307,7 @@ def test_a_slower_path_is_found_on_the_same_inputs(world: World) -> None:
     pipeline = shadowed(world, concurrent=slow, legacy=EQUAL["legacy"])
     for number in range(12):
         run(world, pipeline, run_id=f"run-{number}")
-    found = shadow_findings(world.ledger, NAME)
+    found = findings_of(account(world))
     assert found.time.verdict is Verdict.REGRESS
     assert "1.40 times legacy's time" in found.time.sentence
     assert only_time(world) == pytest.approx(0.35)
@@ -329,7 +329,7 @@ def test_an_errors_text_is_redacted(world: World) -> None:
 def test_findings_of_a_stranger_are_refused(world: World) -> None:
     """A misspelt name is an error, not an empty answer."""
     with pytest.raises(UnknownSubPipeline):
-        shadow_findings(world.ledger, "nobody")
+        world.ledger.shadow_account("nobody")
 
 
 def test_evidence_that_cannot_be_read_begins_afresh(world: World) -> None:
