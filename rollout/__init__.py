@@ -8,29 +8,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rollout.core.compare import Comparison
-    from rollout.core.decision import Decision, JobPath, Reason
-    from rollout.core.errors import RolloutError
-    from rollout.core.stages import Stage
+    from rollout.drills.interference import downstream
+    from rollout.errors import RolloutError
+    from rollout.jobs.ports import Job
     from rollout.pipeline import SubPipeline
-    from rollout.ports import Job
-    from rollout.service.hurt import downstream
+    from rollout.routing.decision import Decision, JobPath, Reason
+    from rollout.routing.stages import Stage
+    from rollout.shadow.compare import Comparison
     from rollout.wiring import Runtime, build
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Comparison": "rollout.core.compare",
-    "Decision": "rollout.core.decision",
-    "Job": "rollout.ports",
-    "JobPath": "rollout.core.decision",
-    "Reason": "rollout.core.decision",
-    "RolloutError": "rollout.core.errors",
+    "Comparison": "rollout.shadow.compare",
+    "Decision": "rollout.routing.decision",
+    "Job": "rollout.jobs.ports",
+    "JobPath": "rollout.routing.decision",
+    "Reason": "rollout.routing.decision",
+    "RolloutError": "rollout.errors",
     "Runtime": "rollout.wiring",
-    "Stage": "rollout.core.stages",
+    "Stage": "rollout.routing.stages",
     "SubPipeline": "rollout.pipeline",
     "build": "rollout.wiring",
-    "downstream": "rollout.service.hurt",
+    "downstream": "rollout.drills.interference",
 }
 
 __all__ = [

@@ -14,10 +14,11 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from rollout.core.decision import JobPath
-from rollout.core.drill_errors import DrillRefused
-from rollout.core.excursion import Band, PathSample
-from rollout.core.fault import Fault, FaultPlan
+from rollout.drills.band import Band
+from rollout.drills.errors import DrillRefused
+from rollout.drills.fault import Fault, FaultPlan
+from rollout.evidence.sample import PathSample
+from rollout.routing.decision import JobPath
 from rollout.wiring import Runtime, build
 
 __all__ = [
@@ -108,7 +109,7 @@ def plant_fault(
     Raises:
         RolloutError: It cannot be planted; nothing was changed.
     """
-    from rollout.service.drill import may_plant
+    from rollout.drills.drills import may_plant
 
     with _opened() as runtime:
         may_plant(runtime.database_ledger, runtime.control, name, JobPath(path), Fault(fault))
@@ -147,7 +148,7 @@ def hypothesis(name: str, window_s: float = 10.0, windows_before: int = 20) -> d
     Raises:
         DrillRefused: Too little traffic to say what is normal, or it is not steady now.
     """
-    from rollout.service.drill_hypothesis import hypothesis as made
+    from rollout.drills.hypothesis import hypothesis as made
 
     with _opened() as runtime:
         return made(runtime.database_ledger, runtime.clock, name, window_s, windows_before)

@@ -14,21 +14,22 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from rollout.adapters.envelope import from_json, seal, to_json, unseal_arguments
-from rollout.core.compare import Comparison
-from rollout.core.decision import JobPath
-from rollout.core.effects import Effects, read_effects
-from rollout.core.errors import DeclarationError, JobFailed, KeyMissing, KeyUnusable
-from rollout.core.stages import BP_ALL, HOLDBACK_BP
-from rollout.ports import Clock, Filing, Job, Ledger
-from rollout.service.attempt import Attempts
-from rollout.service.delivery import Delivery, Done, Failed, ToLegacy, Wait
-from rollout.service.submit import UNFILED, Submit
-from rollout.trial_ports import Trials
+from rollout.errors import DeclarationError, JobFailed, KeyMissing, KeyUnusable
+from rollout.jobs.attempt import Attempts
+from rollout.jobs.delivery import Delivery, Done, Failed, ToLegacy, Wait
+from rollout.jobs.ports import Filing, Job, Ledger
+from rollout.jobs.submit import UNFILED, Submit
+from rollout.pilot.ports import Trials
+from rollout.routing.clock import Clock
+from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects, read_effects
+from rollout.routing.stages import BP_ALL, HOLDBACK_BP
+from rollout.shadow.compare import Comparison
 from rollout.wiring import Runtime, build
 
 if TYPE_CHECKING:
-    from rollout.service.shadow import ShadowRuns
-    from rollout.service.shadow_publish import ShadowPublisher
+    from rollout.shadow.publish import ShadowPublisher
+    from rollout.shadow.runs import ShadowRuns
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,89}")
 _KEY_TYPES = (str, int, UUID)

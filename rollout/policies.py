@@ -17,8 +17,8 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from rollout.core.errors import WrongSettings
-from rollout.core.policy import Cohort, Fleet, Policies, Policy
+from rollout.errors import WrongSettings
+from rollout.policy.policy import Cohort, Fleet, Policies, Policy
 from rollout.settings import CONFIG_FILE, read_policy_tables
 
 SUB_PIPELINE = "sub_pipeline"

@@ -21,7 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from rollout.core.errors import WrongSettings
+from rollout.errors import WrongSettings
 
 CONFIG_FILE = "rollout.toml"
 STATE_FOLDER = ".rollout"

@@ -17,32 +17,33 @@ from rollout.adapters.memory.control_store import MemoryControlStore
 from rollout.adapters.memory.ledger import MemoryLedger
 from rollout.adapters.memory.queues import MemoryQueues
 from rollout.adapters.memory.shadow_budget import MemoryShadowBudget
-from rollout.adapters.redis_shadow import RedisShadowBudget
-from rollout.adapters.redis_store import RedisControlStore
+from rollout.adapters.redis.shadow import RedisShadowBudget
+from rollout.adapters.redis.store import RedisControlStore
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger
-from rollout.control_ports import ControlStore
-from rollout.core.errors import WrongSettings
-from rollout.drill_ports import DrillEvent, DrillPlans
-from rollout.ports import Clock, Queues
-from rollout.service.attempt import Attempts
-from rollout.service.change import Changes
-from rollout.service.router import Router
-from rollout.service.submit import Submit
+from rollout.control.change import Changes
+from rollout.drills.ports import DrillEvent, DrillPlans
+from rollout.errors import WrongSettings
+from rollout.jobs.attempt import Attempts
+from rollout.jobs.ports import Queues
+from rollout.jobs.submit import Submit
+from rollout.routing.clock import Clock
+from rollout.routing.ports import ControlStore
+from rollout.routing.router import Router
 from rollout.settings import Settings, read_settings
-from rollout.shadow_ports import ShadowBudget, ShadowQueue
+from rollout.shadow.ports import ShadowBudget, ShadowQueue
 
 if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
-    from rollout.core.drill import Drill
-    from rollout.core.policy import Policies
-    from rollout.service.drill import Drills
-    from rollout.service.drill_run import Injector
-    from rollout.service.pilots import Pilots
-    from rollout.service.shadow import ShadowRuns
-    from rollout.service.shadow_publish import ShadowPublisher
-    from rollout.service.situations import Situations
-    from rollout.service.tick import Tick
-    from rollout.service.why import Explanations
+    from rollout.controller.tick import Tick
+    from rollout.desk.why import Explanations
+    from rollout.drills.drill import Drill
+    from rollout.drills.drills import Drills
+    from rollout.drills.run import Injector
+    from rollout.pilot.pilots import Pilots
+    from rollout.pilot.situations import Situations
+    from rollout.policy.policy import Policies
+    from rollout.shadow.publish import ShadowPublisher
+    from rollout.shadow.runs import ShadowRuns
 
 
 @dataclass
@@ -144,7 +145,7 @@ class Runtime:
     def drills(self, say: "Callable[[DrillEvent], None] | None") -> "Drills":
         """Runs drills; `say` is told each line of their journals. Workers never load them."""
         from rollout.adapters.stub import failing_stub
-        from rollout.service.drill import Drills
+        from rollout.drills.drills import Drills
 
         return Drills(
             self.database_ledger,
@@ -166,7 +167,7 @@ class Runtime:
     @cached_property
     def tick(self) -> "Tick":
         """The controller's turn."""
-        from rollout.service.tick import Tick, TickLimits
+        from rollout.controller.tick import Tick, TickLimits
 
         limits = TickLimits(
             self.settings.lost_after,
@@ -192,9 +193,9 @@ class Runtime:
     @cached_property
     def situations(self) -> "Situations":
         """Gathers what a decision is made on."""
-        from rollout.core.pilot.situation import Shadowed
-        from rollout.service.shadow import findings_of
-        from rollout.service.situations import Situations
+        from rollout.pilot.situation import Shadowed
+        from rollout.pilot.situations import Situations
+        from rollout.shadow.runs import findings_of
 
         if isinstance(self.ledger, MemoryLedger):  # one process runs no shadows
             return Situations(self.ledger)
@@ -212,8 +213,8 @@ class Runtime:
     def pilots(self) -> "Pilots":
         """The controller's judgement."""
         from rollout.adapters.notify import Notifier
-        from rollout.service.incidents import incidents_of
-        from rollout.service.pilots import Pilots
+        from rollout.drills.incidents import incidents_of
+        from rollout.pilot.pilots import Pilots
 
         return Pilots(
             self.ledger,
@@ -235,7 +236,7 @@ class Runtime:
     @cached_property
     def explanations(self) -> "Explanations":
         """Why each sub-pipeline stands where it stands."""
-        from rollout.service.why import Explanations
+        from rollout.desk.why import Explanations
 
         return Explanations(
             self.ledger,
@@ -285,7 +286,7 @@ class Runtime:
 
     def shadow_publisher(self, queue: ShadowQueue) -> "ShadowPublisher":
         """Sends copies of legacy jobs, in a legacy worker."""
-        from rollout.service.shadow_publish import ShadowLimits, ShadowPublisher
+        from rollout.shadow.publish import ShadowLimits, ShadowPublisher
 
         given = self.settings
         limits = ShadowLimits(
@@ -302,7 +303,7 @@ class Runtime:
     @cached_property
     def shadow_runs(self) -> "ShadowRuns":
         """Runs shadows, in a shadow worker."""
-        from rollout.service.shadow import ShadowRuns
+        from rollout.shadow.runs import ShadowRuns
 
         limit = timedelta(seconds=self.settings.shadow_limit_s)
         return ShadowRuns(

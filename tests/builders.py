@@ -3,11 +3,11 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from rollout.control_ports import Kill
-from rollout.core.claims import JobRecord, JobState
-from rollout.core.decision import JobPath, Reason
-from rollout.core.stages import ControlState, Stage
-from rollout.ports import Filing
+from rollout.jobs.claims import JobRecord, JobState
+from rollout.jobs.ports import Filing
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.ports import Kill
+from rollout.routing.stages import ControlState, Stage
 from tests.hand_clock import START
 
 NOW = START

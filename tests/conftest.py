@@ -23,6 +23,7 @@ from rollout.adapters.sql.migrate import migrate
 from rollout.adapters.sql.tables import metadata
 from tests.ports import free_port
 from tests.waiting import wait_until
+from tests.world import World, open_world
 
 settings.register_profile("rollout", deadline=None, max_examples=100)
 settings.load_profile("rollout")
@@ -186,3 +187,11 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return path.read_bytes()
+
+
+@pytest.fixture
+def world(no_settings: Path, migrated_file: bytes) -> Iterator[World]:
+    """A fresh system on an SQLite file."""
+    made = open_world(no_settings, migrated_file)
+    yield made
+    made.runtime.close()

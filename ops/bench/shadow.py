@@ -23,7 +23,7 @@ from typing import Any
 
 from ops.bench.servers import SUPERVISED, valkey
 from rollout.adapters.sql.migrate import migrate
-from rollout.core.stages import Event
+from rollout.routing.stages import Event
 from rollout.wiring import Runtime
 
 REPORT = Path("reports/bench_shadow.json")

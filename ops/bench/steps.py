@@ -12,9 +12,9 @@ from uuid import uuid4
 from ops.bench.figures import Samples, medians_us
 from ops.bench.servers import LEDGERS, Servers, send_all_to_concurrent
 from rollout import JobPath, Reason, Runtime
-from rollout.core.effects import Effects
-from rollout.ports import Filing, Refused
-from rollout.service.router import Router
+from rollout.jobs.ports import Filing, Refused
+from rollout.routing.effects import Effects
+from rollout.routing.router import Router
 
 NAME = "bench-steps"
 STEPS = ("route", "ledger_insert", "gate", "claim", "commit")

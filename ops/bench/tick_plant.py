@@ -20,10 +20,10 @@ from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.pilot_tables import legacy_profile, path_watch, pilot
 from rollout.adapters.sql.profile_rows import write_profiles
 from rollout.adapters.sql.tables import sub_pipeline, to_microseconds
-from rollout.core.effects import Effects
-from rollout.core.evidence.buckets import Histogram
-from rollout.core.pilot.profile import LegacyProfile
-from rollout.core.stages import Stage
+from rollout.evidence.buckets import Histogram
+from rollout.pilot.profile import LegacyProfile
+from rollout.routing.effects import Effects
+from rollout.routing.stages import Stage
 
 BEGAN = datetime(2026, 9, 1, tzinfo=UTC)
 SETTLE = timedelta(seconds=3)

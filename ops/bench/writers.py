@@ -9,8 +9,8 @@ from uuid import uuid4
 from ops.bench.steps import ENVELOPE, SILENT
 from rollout import JobPath, Reason, build
 from rollout.adapters.sql.migrate import migrate
-from rollout.core.effects import Effects
-from rollout.ports import Filing, Refused
+from rollout.jobs.ports import Filing, Refused
+from rollout.routing.effects import Effects
 
 NAME = "bench-writers"
 WRITERS, JOBS = 4, 250

@@ -6,11 +6,11 @@ import json
 from time import process_time
 
 from ops.evidence.row import Row
-from rollout.core.evidence.counts import Counts
-from rollout.core.evidence.cycle_time import CycleTime
-from rollout.core.evidence.error_rate import ErrorRate
-from rollout.core.evidence.fast_path import FastPath
-from rollout.core.evidence.recovery_watch import RecoveryWatch
+from rollout.evidence.counts import Counts
+from rollout.evidence.cycle_time import CycleTime
+from rollout.evidence.error_rate import ErrorRate
+from rollout.evidence.fast_path import FastPath
+from rollout.evidence.recovery_watch import RecoveryWatch
 
 BATCH = 500
 REPEATS = 10

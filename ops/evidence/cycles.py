@@ -10,8 +10,8 @@ from scipy.stats import norm
 
 from ops.evidence.traffic import DAY_S, JOBS_A_DAY
 from ops.evidence.twin import Flags, Floats
-from rollout.core.evidence.buckets import GROWTH
-from rollout.core.evidence.thresholds import REVERT_SHIFT
+from rollout.evidence.buckets import GROWTH
+from rollout.evidence.thresholds import REVERT_SHIFT
 
 Survival: TypeAlias = Callable[[Floats], Floats]
 """Share of jobs that take longer than some seconds."""

@@ -19,9 +19,9 @@ from ops.evidence.pilots import DAYS, per_scope, reverts
 from ops.evidence.row import Row, within
 from ops.evidence.traffic import DAY_S, Failures, Outages
 from ops.evidence.watches import TwinCycle, TwinErrors
-from rollout.core.evidence.buckets import GROWTH
-from rollout.core.evidence.error_rate import REVERT_MARGIN
-from rollout.core.evidence.thresholds import REVERT_SHIFT
+from rollout.evidence.buckets import GROWTH
+from rollout.evidence.error_rate import REVERT_MARGIN
+from rollout.evidence.thresholds import REVERT_SHIFT
 
 RATE = 0.005
 TICK_S = 60.0

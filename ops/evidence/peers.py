@@ -1,4 +1,4 @@
-"""What a user would pick instead, on the same jobs; `rollout/core/peers.py` says how simplified."""
+"""What a user would pick instead, on the same jobs; see `rollout/rehearsal/peers.py`."""
 
 from __future__ import annotations
 

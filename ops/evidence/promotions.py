@@ -7,16 +7,16 @@ import numpy as np
 from ops.evidence.cycles import lognormal, lognormal_quantile
 from ops.evidence.row import Row
 from ops.evidence.traffic import DAY_S, JOBS_A_DAY
-from rollout.core.evidence import sample_ratio
-from rollout.core.evidence.betting import Margin
-from rollout.core.evidence.buckets import GROWTH
-from rollout.core.evidence.counts import Counts
-from rollout.core.evidence.drill_pair import DrillPair
-from rollout.core.evidence.margins import StepMargin, margin_for
-from rollout.core.evidence.promote import PROOFS, decide
-from rollout.core.evidence.promotion import LOOKS_MAX, Z_LIMIT, overdispersion, score
-from rollout.core.evidence.recovery import finding as recovery_finding
-from rollout.core.evidence.verdict import Finding, Verdict
+from rollout.evidence import sample_ratio
+from rollout.evidence.betting import Margin
+from rollout.evidence.buckets import GROWTH
+from rollout.evidence.counts import Counts
+from rollout.evidence.drill_pair import DrillPair
+from rollout.evidence.margins import StepMargin, margin_for
+from rollout.evidence.promote import PROOFS, decide
+from rollout.evidence.promotion import LOOKS_MAX, Z_LIMIT, overdispersion, score
+from rollout.evidence.recovery import finding as recovery_finding
+from rollout.evidence.verdict import Finding, Verdict
 
 RATE = 0.005
 HOURS = 168

@@ -15,9 +15,9 @@ import numpy as np
 from scipy.stats import ttest_ind
 
 from ops.evidence.row import SEED, Row
-from rollout.core.evidence.outputs import OUTPUT_ALPHA, Outputs
-from rollout.core.evidence.paired_time import TIME_ALPHA, TIME_MARGIN, PairedTime
-from rollout.core.evidence.verdict import Verdict
+from rollout.evidence.outputs import OUTPUT_ALPHA, Outputs
+from rollout.evidence.paired_time import TIME_ALPHA, TIME_MARGIN, PairedTime
+from rollout.evidence.verdict import Verdict
 
 PAIRS = 20
 SLOW = 1.25

@@ -11,11 +11,11 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from rollout.core.evidence.betting import Bet, Family, Margin
-from rollout.core.evidence.blocks import BLOCK_AGE_S_MAX
-from rollout.core.evidence.process import BettingProcess
-from rollout.core.evidence.restarts import PERIOD_S, SCOPE_STAKE, STEADY_STAKE
-from rollout.core.evidence.single_path import SinglePathProcess
+from rollout.evidence.betting import Bet, Family, Margin
+from rollout.evidence.blocks import BLOCK_AGE_S_MAX
+from rollout.evidence.process import BettingProcess
+from rollout.evidence.restarts import PERIOD_S, SCOPE_STAKE, STEADY_STAKE
+from rollout.evidence.single_path import SinglePathProcess
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Flags: TypeAlias = npt.NDArray[np.bool_]

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ops.evidence.twin import Floats, TwinBetting, TwinSinglePath
-from rollout.core.evidence import fast_path
-from rollout.core.evidence.cycle_time import MEDIAN, TAIL
-from rollout.core.evidence.error_rate import PROCESS as ERROR
-from rollout.core.evidence.restarts import SCOPE_STAKE
+from rollout.evidence import fast_path
+from rollout.evidence.cycle_time import MEDIAN, TAIL
+from rollout.evidence.error_rate import PROCESS as ERROR
+from rollout.evidence.restarts import SCOPE_STAKE
 
 
 class TwinFastPath:

@@ -19,8 +19,9 @@ from math import ceil
 from zoneinfo import ZoneInfo
 
 from ops.incidents.series import Series, Span
-from rollout.core.excursion import PathSample, Rules
 from rollout.demo.source import flight_lines, source_folder, table_rows
+from rollout.drills.watch import Rules
+from rollout.evidence.sample import PathSample
 
 HOUR = timedelta(hours=1)
 LOCAL = ZoneInfo("America/New_York")

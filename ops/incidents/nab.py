@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ops.incidents.series import Series, Span
-from rollout.core.excursion import PathSample, Rules
+from rollout.drills.watch import Rules
+from rollout.evidence.sample import PathSample
 
 GROUPS = ("realKnownCause", "realAWSCloudwatch", "realAdExchange", "realTraffic", "realTweets")
 """The real series; the artificial ones are left out."""

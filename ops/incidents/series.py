@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from statistics import mean, median
 
-from rollout.core.excursion import Excursion, PathSample, Rules, Watch, observe
+from rollout.drills.incident import Excursion
+from rollout.drills.watch import Rules, Watch, observe
+from rollout.evidence.sample import PathSample
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
-from rollout.core.decision import JobPath
-from rollout.core.drill import Drill, Exercise, read_drill
-from rollout.core.drill_errors import BadDrill
-from rollout.core.errors import RolloutError
-from rollout.ports import Clock
+from rollout.drills.drill import Drill, Exercise, read_drill
+from rollout.drills.errors import BadDrill
+from rollout.errors import RolloutError
+from rollout.routing.clock import Clock
+from rollout.routing.decision import JobPath
 
 EXTENSION = "rollout"
 GRACE_S = 10.0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rollout.core.drill_errors import BadDrill
+from rollout.drills.errors import BadDrill
 
 KINDS = (".toml", ".yaml", ".yml", ".json")
 

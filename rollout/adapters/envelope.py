@@ -4,7 +4,7 @@ from typing import Any
 
 from kombu.utils.json import dumps, loads
 
-from rollout.core.errors import ArgumentsUnusable, PayloadTooLarge
+from rollout.errors import ArgumentsUnusable, PayloadTooLarge
 
 _REBUILT = ("argsrepr", "kwargsrepr")
 """Headers that only repeat the arguments; a message sent again does without."""

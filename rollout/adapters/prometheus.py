@@ -18,11 +18,11 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from rollout.adapters.prometheus_pilots import TrialsExport
-from rollout.core.cycle import BUCKETS_S
-from rollout.core.decision import JobPath
-from rollout.core.stages import BP_ALL, Stage
-from rollout.ports import CycleTally, Tally
-from rollout.service.tick import TickReport
+from rollout.controller.tick import TickReport
+from rollout.jobs.cycle import BUCKETS_S
+from rollout.jobs.ports import CycleTally, Tally
+from rollout.routing.decision import JobPath
+from rollout.routing.stages import BP_ALL, Stage
 
 _WINDOW_TICKS = 60
 """The observed scope is that of the jobs finished within this many ticks."""

@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from rollout.core.evidence.verdict import Finding, Verdict
-from rollout.core.pilot.holds import HoldKind, holds_of
-from rollout.core.pilot.judge import split_finding
-from rollout.core.pilot.judgement import Action
-from rollout.core.pilot.profile import LegacyProfile
-from rollout.core.pilot.trial import Trial
-from rollout.core.stages import Stage
-from rollout.service.tick import TickReport
+from rollout.controller.tick import TickReport
+from rollout.evidence.verdict import Finding, Verdict
+from rollout.pilot.holds import HoldKind, holds_of
+from rollout.pilot.judge import split_finding
+from rollout.pilot.judgement import Action
+from rollout.pilot.profile import LegacyProfile
+from rollout.pilot.trial import Trial
+from rollout.routing.stages import Stage
 
 NAME = ("sub_pipeline",)
 COUNTED = (Action.HOLD, Action.ADVANCE, Action.GRADUATE, Action.REVERT)

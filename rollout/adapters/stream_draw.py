@@ -7,17 +7,10 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from rollout.core.decision import JobPath
-from rollout.core.evidence.buckets import DURATION_S_MAX
-from rollout.core.job_stream import (
-    SECOND_US,
-    BadStream,
-    JobStream,
-    Whole,
-    positions_of,
-    us_of,
-)
-from rollout.trial_ports import Recovery
+from rollout.evidence.buckets import DURATION_S_MAX
+from rollout.pilot.ports import Recovery
+from rollout.rehearsal.job_stream import SECOND_US, BadStream, JobStream, Whole, positions_of, us_of
+from rollout.routing.decision import JobPath
 
 JOBS_MAX = 50_000_000
 """About 3 GB of columns; more is a typing slip."""

@@ -21,10 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from rollout.core.counterfactual import Recorded, complete
-from rollout.core.decision import JobPath
-from rollout.core.evidence.buckets import DURATION_S_MAX
-from rollout.core.job_stream import (
+from rollout.evidence.buckets import DURATION_S_MAX
+from rollout.rehearsal.counterfactual import Recorded, complete
+from rollout.rehearsal.job_stream import (
     SECOND_US,
     BadStream,
     JobStream,
@@ -32,6 +31,7 @@ from rollout.core.job_stream import (
     positions_of,
     us_of,
 )
+from rollout.routing.decision import JobPath
 
 BOTH = ("legacy_s", "concurrent_s", "legacy_failed", "concurrent_failed")
 COLUMNS = ("arrival", "key", *BOTH, "cycle_s", "finished", "failed", "path")

@@ -23,7 +23,7 @@ from rollout.cli import (
 )
 from rollout.cli.exit_codes import code_of, table
 from rollout.cli.output import say, show_error
-from rollout.core.errors import RolloutError
+from rollout.errors import RolloutError
 
 
 class _Guarded(TyperGroup):

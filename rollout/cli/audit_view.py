@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from rollout.cli.output import listing, plain
-from rollout.core.determinism import Audit, PathAudit
+from rollout.shadow.determinism import Audit, PathAudit
 
 
 def render(name: str, found: Audit) -> RenderableType:

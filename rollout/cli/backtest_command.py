@@ -52,7 +52,7 @@ def backtest(
 ) -> None:
     """Ask what a policy would have done on this ledger's jobs, and what peers would have."""
     from rollout.adapters.sql.finished_jobs import read_finished
-    from rollout.core.injection import parse_injection
+    from rollout.rehearsal.injection import parse_injection
 
     injection = parse_injection(inject) if inject else None
     others = {str(file): policies_of(file) for file in policy}
@@ -75,7 +75,7 @@ def backtest(
 
 
 def _said(found: "FromLedger", recoveries: int) -> list[str]:
-    from rollout.core.counterfactual import FEW
+    from rollout.rehearsal.counterfactual import FEW
 
     stream = found.stream
     lines = [

@@ -6,13 +6,13 @@ import typer
 
 from rollout.cli.exit_codes import ExitCode
 from rollout.cli.output import percent, warn
-from rollout.core.stages import BP_ALL, ControlState, Stage
+from rollout.routing.stages import BP_ALL, ControlState, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rollout.core.routing import Reading
-    from rollout.service.change import Changed
+    from rollout.control.change import Changed
+    from rollout.routing.rule import Reading
 
 
 def values_of(changed: "Changed") -> dict[str, Any]:

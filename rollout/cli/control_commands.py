@@ -18,7 +18,7 @@ from rollout.cli.options import (
 )
 from rollout.cli.output import say, show_json
 from rollout.cli.session import opened
-from rollout.core.stages import Event
+from rollout.routing.stages import Event
 
 if TYPE_CHECKING:
     from rollout.wiring import Runtime

@@ -11,7 +11,7 @@ from rollout.cli.finding import Finding, Level
 from rollout.cli.options import AsJson
 from rollout.cli.output import facts, plain, say, show, show_json
 from rollout.cli.session import opened, settings_of
-from rollout.core.errors import RolloutError
+from rollout.errors import RolloutError
 
 if TYPE_CHECKING:
     from rollout.settings import Settings

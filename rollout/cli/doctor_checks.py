@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout.cli.finding import Finding, Level
 from rollout.cli.session import broker_of_app
-from rollout.core.errors import RolloutError, WrongSettings
+from rollout.errors import RolloutError, WrongSettings
 
 if TYPE_CHECKING:
     from rollout.settings import Settings
@@ -97,7 +97,7 @@ def _broker(runtime: "Runtime") -> Finding:
 
 
 def _supervision(runtime: "Runtime") -> Finding:
-    from rollout.core.decision import Reason
+    from rollout.routing.decision import Reason
 
     reading = runtime.control.read("*")
     if reading.supervised:

@@ -16,10 +16,10 @@ from rollout.cli.session import opened
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rollout.core.drill import Drill
-    from rollout.core.gameday import GameDay
-    from rollout.drill_ports import DrillEvent
-    from rollout.service.drill_schedule import Schedule
+    from rollout.drills.drill import Drill
+    from rollout.drills.gameday import GameDay
+    from rollout.drills.ports import DrillEvent
+    from rollout.drills.schedule import Schedule
     from rollout.wiring import Runtime
 
 drill_app = typer.Typer(
@@ -60,7 +60,7 @@ def run(
 ) -> None:
     """Run a drill or a game day; ctrl-C ends it and takes its fault away."""
     from rollout.adapters.drill_file import read_file
-    from rollout.core.gameday import is_game_day, read_game_day
+    from rollout.drills.gameday import is_game_day, read_game_day
 
     values = read_file(file)
     _end_on_sigterm()
@@ -79,7 +79,7 @@ def _read_one(values: "Mapping[str, Any]", file: Path) -> "Drill":
         from rollout.adapters.chaos_toolkit import read_experiment
 
         return read_experiment(values, f"experiment {file.name}")
-    from rollout.core.drill import read_drill
+    from rollout.drills.drill import read_drill
 
     return read_drill(values, f"drill {file.name}")
 
@@ -101,7 +101,7 @@ def _run_one(runtime: "Runtime", drill: "Drill", actor: str, as_json: bool) -> N
 
 
 def _play(runtime: "Runtime", day: "GameDay", folder: Path, actor: str) -> None:
-    from rollout.service.gameday import play
+    from rollout.drills.gamedays import play
 
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -129,7 +129,7 @@ def _interrupted() -> NoReturn:
 def _both(drill: "Drill") -> "Drill":
     from dataclasses import replace
 
-    from rollout.core.decision import JobPath
+    from rollout.routing.decision import JobPath
 
     return replace(drill, paths=tuple(JobPath))
 
@@ -138,7 +138,7 @@ def coin() -> Any:
     """Draw the path that a pair begins with."""
     from secrets import choice
 
-    from rollout.core.decision import JobPath
+    from rollout.routing.decision import JobPath
 
     return choice(tuple(JobPath))
 
@@ -168,7 +168,7 @@ def schedule(
     from secrets import randbelow
 
     from rollout.adapters.drill_file import read_file
-    from rollout.service.drill_schedule import Schedule
+    from rollout.drills.schedule import Schedule
 
     declared = [_both(_read_one(read_file(file), file)) for file in files]
     _end_on_sigterm()
@@ -190,7 +190,7 @@ def schedule(
 
 
 def _look_again_and_again(made: "Schedule", runtime: "Runtime", look_s: float, once: bool) -> None:
-    from rollout.core.errors import ControlStoreUnreachable, LedgerUnreachable
+    from rollout.errors import ControlStoreUnreachable, LedgerUnreachable
 
     last = ""
     while True:
@@ -215,7 +215,7 @@ def hypothesis(
     window_s: Annotated[float, typer.Option(min=0.1, help="Seconds of one window.")] = 10.0,
 ) -> None:
     """Print the steady state of NAME, as it is now, as a Chaos Toolkit hypothesis."""
-    from rollout.service.drill_hypothesis import hypothesis as made
+    from rollout.drills.hypothesis import hypothesis as made
 
     with opened(ctx, servers="") as runtime:
         show_json(made(runtime.database_ledger, runtime.clock, name, window_s))
@@ -266,7 +266,7 @@ def journal(ctx: typer.Context, drill_id: DrillId, as_json: AsJson = False) -> N
 
 
 def _events(ctx: typer.Context, drill_id: str) -> "list[DrillEvent]":
-    from rollout.core.drill_errors import BadDrill
+    from rollout.drills.errors import BadDrill
 
     with opened(ctx, servers="") as runtime:
         events = runtime.ledger.drill_events(drill_id)

@@ -8,8 +8,8 @@ from rich.table import Table
 from rollout.cli.output import listing
 
 if TYPE_CHECKING:
-    from rollout.core.drill_score import Score
-    from rollout.drill_ports import DrillEvent
+    from rollout.drills.ports import DrillEvent
+    from rollout.drills.score import Score
 
 _LONG = frozenset({"bands", "drill_id", "jobs", "worker"})
 

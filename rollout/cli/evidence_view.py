@@ -10,8 +10,8 @@ from rich.text import Text
 from rollout.cli.output import at_text, facts, listing, percent
 
 if TYPE_CHECKING:
-    from rollout.core.evidence.verdict import Finding
-    from rollout.core.pilot.situation import Situation
+    from rollout.evidence.verdict import Finding
+    from rollout.pilot.situation import Situation
 
 _SPREAD_TOLD = 1.5
 """A spread over routing keys, or between hours, that is told; under it it changes little."""

@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from rollout.core.errors import (
+from rollout.errors import (
     BrokerUnreachable,
     ControlStoreUnreachable,
     LedgerUnreachable,

@@ -10,13 +10,13 @@ from rollout.cli.options import AsJson, Limit, Name
 from rollout.cli.output import listing, percent, say, show, show_json
 from rollout.cli.session import opened
 from rollout.cli.why_view import summary
-from rollout.core.stages import ControlState
+from rollout.routing.stages import ControlState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rollout.control_ports import TransitionRecord
-    from rollout.trial_ports import DecisionRecord
+    from rollout.pilot.ports import DecisionRecord
+    from rollout.routing.ports import TransitionRecord
 
 _CONTROLLER = "controller"
 """The actor of changes that carry a decision out."""

@@ -10,10 +10,10 @@ from rollout.cli.exit_codes import ExitCode
 from rollout.cli.options import AnyName, AsJson, Limit
 from rollout.cli.output import at_text, facts, listing, say, show, show_json, warn
 from rollout.cli.session import opened
-from rollout.core.way import read_way
+from rollout.jobs.way import read_way
 
 if TYPE_CHECKING:
-    from rollout.core.claims import JobRecord
+    from rollout.jobs.claims import JobRecord
 
 PRUNE_BATCH = 1000
 """Rows of one transaction, so that no worker waits long for SQLite's single writer."""

@@ -12,7 +12,7 @@ from rollout.cli.output import complain, facts, say, show, show_json
 from rollout.cli.session import opened_for_kill
 
 if TYPE_CHECKING:
-    from rollout.service.change import KillReport
+    from rollout.control.change import KillReport
     from rollout.wiring import Runtime
 
 

@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rollout.core.errors import RolloutError
+from rollout.errors import RolloutError
 
 
 def plain(value: object) -> str:

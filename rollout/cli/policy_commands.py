@@ -53,13 +53,7 @@ def check(
 ) -> None:
     """Look for contradictions and for steps that can never be proved."""
     from rollout.policies import parse_policies
-    from rollout.service.policy_check import (
-        Assumed,
-        Checked,
-        Known,
-        check_policies,
-        read_known,
-    )
+    from rollout.policy.check import Assumed, Checked, Known, check_policies, read_known
     from rollout.settings import read_policy_tables
 
     policies, wrong = parse_policies(read_policy_tables())
@@ -77,7 +71,7 @@ def check(
 
 def show(ctx: typer.Context, name: OrDefault = None, as_json: AsJson = False) -> None:
     """Show the policy in force, and where each value comes from."""
-    from rollout.service.policy_check import read_known, require_name
+    from rollout.policy.check import read_known, require_name
 
     with opened(ctx, servers="") as runtime:
         now = runtime.clock.now()

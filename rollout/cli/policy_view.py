@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from rollout.cli.output import at_text, facts, listing, percent, plain, say, show, show_json, warn
-from rollout.core.errors import RolloutError
+from rollout.errors import RolloutError
 
 if TYPE_CHECKING:
-    from rollout.core.policy import Policies, Policy
-    from rollout.service.policy_check import Checked, Known
+    from rollout.policy.check import Checked, Known
+    from rollout.policy.policy import Policies, Policy
 
 _STYLES = {"error": "bold red", "warning": "yellow", "advice": "cyan"}
 _WORDS = {"advice": ("piece of advice", "pieces of advice")}
@@ -71,8 +71,8 @@ def shown(
     policies: "Policies", known: "Known", name: str | None, now: datetime, as_json: bool
 ) -> None:
     """Show the policy in force and where each value comes from."""
-    from rollout.core.policy import blocked_by, next_free
     from rollout.policies import source_of
+    from rollout.policy.policy import blocked_by, next_free
 
     policy = policies.default if name is None else policies.of(name)
     values = policy.model_dump(mode="json")

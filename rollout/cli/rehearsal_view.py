@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rollout.cli.output import listing, percent, say, show, show_json
 
 if TYPE_CHECKING:
-    from rollout.core.exposed import Exposed
+    from rollout.rehearsal.exposed import Exposed
     from rollout.rehearsal.pilots import Row
     from rollout.rehearsal.replay import Compared, Replayed
 

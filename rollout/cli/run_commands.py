@@ -36,9 +36,9 @@ def up(ctx: typer.Context, app: AppOption = "") -> None:
 
     Ctrl-C stops all of it and leaves no process.
     """
-    from rollout.core.errors import WrongSettings
+    from rollout.errors import WrongSettings
     from rollout.settings import STATE_FOLDER
-    from rollout.worker.machine import Machine
+    from rollout.up.machine import Machine
 
     ctx.obj = app or ctx.obj
     settings = settings_of(ctx)

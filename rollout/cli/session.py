@@ -6,18 +6,13 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
-from rollout.core.errors import (
-    BrokerUnreachable,
-    ControlStoreUnreachable,
-    RolloutError,
-    WrongSettings,
-)
+from rollout.errors import BrokerUnreachable, ControlStoreUnreachable, RolloutError, WrongSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rollout.control_ports import ControlStore, Kill
-    from rollout.ports import Handed, Queues
+    from rollout.jobs.ports import Handed, Queues
+    from rollout.routing.ports import ControlStore, Kill
     from rollout.settings import Settings
     from rollout.wiring import Runtime
 

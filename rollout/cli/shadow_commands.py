@@ -10,11 +10,11 @@ from rollout.cli.options import Actor, AsJson, Limit, Name, Reason, Revision
 from rollout.cli.output import show, show_json
 from rollout.cli.run_commands import AppOption
 from rollout.cli.session import opened, settings_of
-from rollout.core.stages import Event
+from rollout.routing.stages import Event
 
 if TYPE_CHECKING:
+    from rollout.up.determinism import Input
     from rollout.wiring import Runtime
-    from rollout.worker.audit import Input
 
 
 def register(app: typer.Typer) -> None:
@@ -56,7 +56,7 @@ def _settle(runtime: "Runtime", name: str) -> None:
     """Count runs that were never heard of again: whoever looks does it."""
     from datetime import timedelta
 
-    from rollout.service.shadow import settle
+    from rollout.shadow.runs import settle
 
     limit = timedelta(seconds=runtime.settings.shadow_limit_s)
     settle(runtime.database_ledger, name, runtime.clock.now(), limit)
@@ -64,7 +64,7 @@ def _settle(runtime: "Runtime", name: str) -> None:
 
 def _waiting(runtime: "Runtime", name: str) -> tuple[int | None, str]:
     """Copies in the queue; None and why when the broker does not answer."""
-    from rollout.core.errors import BrokerUnreachable
+    from rollout.errors import BrokerUnreachable
 
     try:
         return runtime.shadow_queue.backlog(name), ""
@@ -89,9 +89,9 @@ def audit(
 ) -> None:
     """Run one input many times on both paths and say which fields vary; nothing is committed."""
     from rollout.cli.audit_view import as_values, render
-    from rollout.core.determinism import audit as judged
-    from rollout.core.errors import WrongSettings
-    from rollout.worker.audit import Effort, declared, measure
+    from rollout.errors import WrongSettings
+    from rollout.shadow.determinism import audit as judged
+    from rollout.up.determinism import Effort, declared, measure
 
     ctx.obj = app or ctx.obj
     settings = settings_of(ctx)
@@ -111,7 +111,7 @@ def audit(
 
 def _input(ctx: typer.Context, module: str, name: str, job: str, args: str, kwargs: str) -> "Input":
     from rollout.adapters.envelope import unseal_arguments
-    from rollout.worker.audit import Input
+    from rollout.up.determinism import Input
 
     if not job:
         return Input(

@@ -9,11 +9,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from rollout.cli.output import facts, listing, plain
-from rollout.core.evidence.shadow import ShadowEvidence
-from rollout.core.evidence.verdict import Finding
-from rollout.core.stages import ControlState, Stage
-from rollout.service.shadow import evidence_of, findings_of
-from rollout.shadow_ports import MismatchGroup, ShadowAccount
+from rollout.evidence.shadow import ShadowEvidence
+from rollout.evidence.verdict import Finding
+from rollout.routing.stages import ControlState, Stage
+from rollout.shadow.ports import MismatchGroup, ShadowAccount
+from rollout.shadow.runs import evidence_of, findings_of
 
 
 @dataclass(frozen=True, slots=True)

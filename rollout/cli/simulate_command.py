@@ -15,10 +15,10 @@ from rollout.cli.output import warn
 from rollout.cli.rehearsal_view import show_compared, show_pilots, show_replayed
 
 if TYPE_CHECKING:
-    from rollout.core.injection import Injection
-    from rollout.core.policy import Policies
+    from rollout.policy.policy import Policies
+    from rollout.rehearsal.injection import Injection
+    from rollout.rehearsal.rehearse import Rehearsed
     from rollout.rehearsal.replay import Setting
-    from rollout.service.rehearse import Rehearsed
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 """A Monday morning, so that no look falls on a Friday afternoon."""
@@ -96,7 +96,7 @@ def simulate(
 ) -> None:
     """Rehearse a trial in seconds: the controller's own judgement on drawn or recorded jobs."""
     from rollout.adapters.stream_draw import Drawing
-    from rollout.core.injection import parse_injection
+    from rollout.rehearsal.injection import parse_injection
 
     policies = policies_of(policy)
     injection = parse_injection(inject) if inject else None
@@ -267,7 +267,7 @@ def synthetic_drills(
 def _compare_pilots(
     drawing: Any, injection: "Injection | None", days: float, pilots: int, as_json: bool
 ) -> None:
-    from rollout.core.injection import BadInjection
+    from rollout.rehearsal.injection import BadInjection
     from rollout.rehearsal.pilots import Traffic, compare_pilots
 
     if injection is not None and injection.slow != 1.0:

@@ -10,12 +10,7 @@ from rollout.cli.options import AnyName, AsJson
 from rollout.cli.output import at_text, plain, show, show_error, show_json, stdout
 from rollout.cli.session import opened
 from rollout.cli.status_view import Found, as_values, render
-from rollout.core.errors import (
-    ControlStoreUnreachable,
-    LedgerUnreachable,
-    RolloutError,
-    WrongSettings,
-)
+from rollout.errors import ControlStoreUnreachable, LedgerUnreachable, RolloutError, WrongSettings
 
 if TYPE_CHECKING:
     from rollout.wiring import Runtime
@@ -50,7 +45,7 @@ def status(
 
 
 def _read(runtime: "Runtime", name: str | None) -> Found:
-    from rollout.service.status import read_status
+    from rollout.desk.status import read_status
 
     statuses = read_status(runtime.ledger, runtime.control, runtime.clock, name)
     last = {one.state.name: runtime.ledger.transitions(one.state.name, 1) for one in statuses}

@@ -8,16 +8,16 @@ from rich.text import Text
 
 from rollout.cli.output import at_text, facts, percent, plain
 from rollout.cli.why_view import judgement_line, leader_line, leader_values, values_of
-from rollout.core.claims import JobState
-from rollout.core.decision import JobPath, Reason
-from rollout.core.stages import ControlState
+from rollout.jobs.claims import JobState
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.stages import ControlState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rollout.control_ports import TransitionRecord
-    from rollout.service.status import Status
-    from rollout.service.why import Leader, Pending
+    from rollout.desk.status import Status
+    from rollout.desk.why import Leader, Pending
+    from rollout.routing.ports import TransitionRecord
 
 
 @dataclass(frozen=True, slots=True)

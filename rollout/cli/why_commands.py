@@ -13,10 +13,10 @@ from rollout.cli.options import AsJson, Name
 from rollout.cli.output import at_text, facts, plain, say, show, show_json
 from rollout.cli.session import opened
 from rollout.cli.why_view import as_values, render, summary
-from rollout.core.errors import UnreadableDecision
+from rollout.errors import UnreadableDecision
 
 if TYPE_CHECKING:
-    from rollout.trial_ports import DecisionRecord
+    from rollout.pilot.ports import DecisionRecord
 
 DecisionId = Annotated[
     int, typer.Argument(metavar="ID", help="Number of the decision; `history` lists them.")
@@ -52,7 +52,7 @@ def decision(ctx: typer.Context, decision_id: DecisionId, as_json: AsJson = Fals
 
 def replay(ctx: typer.Context, decision_id: DecisionId, as_json: AsJson = False) -> None:
     """Make a past decision again from what it was made on; it must agree."""
-    from rollout.service.replay import replay as again
+    from rollout.pilot.replay import replay as again
 
     with opened(ctx, servers="") as runtime:
         made = again(runtime.ledger.decision(decision_id))
@@ -83,7 +83,7 @@ def replay(ctx: typer.Context, decision_id: DecisionId, as_json: AsJson = False)
 
 
 def _page_of(record: "DecisionRecord") -> RenderableType:
-    from rollout.service.replay import evidence_of
+    from rollout.pilot.replay import evidence_of
 
     title = Text.assemble(
         (f"decision {record.decision_id}", "bold"),

@@ -14,11 +14,11 @@ from rollout.cli.evidence_view import (
     way_back_of,
 )
 from rollout.cli.output import at_text, facts, plain
-from rollout.core.stages import Stage
+from rollout.routing.stages import Stage
 
 if TYPE_CHECKING:
-    from rollout.service.why import Leader, Pending, Why
-    from rollout.trial_ports import DecisionRecord
+    from rollout.desk.why import Leader, Pending, Why
+    from rollout.pilot.ports import DecisionRecord
 
 _STYLES = {"revert": "bold red", "advance": "bold green", "graduate": "bold green"}
 _REVERT = "revert"

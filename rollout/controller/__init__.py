@@ -1,1 +1,1 @@
-"""The controller's process: a loop around `service.tick`, and `/metrics`."""
+"""The controller's process: a loop around `controller.tick`, and `/metrics`."""

@@ -7,8 +7,8 @@ from types import FrameType
 import structlog
 
 from rollout.adapters.prometheus import Exporter
-from rollout.core.errors import LedgerUnreachable
-from rollout.service.tick import TickReport
+from rollout.controller.tick import TickReport
+from rollout.errors import LedgerUnreachable
 from rollout.wiring import Runtime
 
 log = structlog.get_logger("rollout.controller")

@@ -7,8 +7,8 @@ from celery import Celery
 
 from rollout.adapters.clock import SystemClock
 from rollout.demo.flights import load_overlapped, load_record_by_record, write
+from rollout.jobs.ports import Job
 from rollout.pipeline import SubPipeline
-from rollout.ports import Job
 from rollout.settings import Settings, read_settings
 from rollout.wiring import Runtime
 

@@ -27,22 +27,22 @@ from rich.table import Column, Table
 from sqlalchemy import func, select
 
 from rollout.adapters.drill_file import read_file
-from rollout.core.decision import JobPath
-from rollout.core.drill import Abort, Drill, Exercise, Target
-from rollout.core.drill_errors import DrillRefused
-from rollout.core.drill_score import Score
-from rollout.core.errors import RolloutError
-from rollout.core.fault import Fault
-from rollout.core.gameday import read_game_day
-from rollout.core.stages import Event as Change
 from rollout.demo.app import NAME, declare
 from rollout.demo.preparation import jobs, prepare
 from rollout.demo.warehouse import create, warehouse_flight
+from rollout.drills.drill import Abort, Drill, Exercise, Target
+from rollout.drills.errors import DrillRefused
+from rollout.drills.fault import Fault
+from rollout.drills.gameday import read_game_day
+from rollout.drills.gamedays import play
+from rollout.drills.score import Score
+from rollout.errors import RolloutError
 from rollout.pipeline import SubPipeline
-from rollout.service.gameday import play
+from rollout.routing.decision import JobPath
+from rollout.routing.stages import Event as Change
 from rollout.settings import Settings, read_settings
+from rollout.up.machine import Machine
 from rollout.wiring import Runtime
-from rollout.worker.machine import Machine
 
 SCOPE_BP = 5000
 PAUSE_S = 0.17

@@ -17,7 +17,6 @@ from pathlib import Path
 import structlog
 from rich.console import Console
 
-from rollout.core.errors import RolloutError
 from rollout.demo.app import NAME, declare
 from rollout.demo.flights import (
     SourceMissing,
@@ -32,9 +31,10 @@ from rollout.demo.policy import TOML
 from rollout.demo.report import Facts, make_report, show, write_report
 from rollout.demo.script import Acts
 from rollout.demo.stream import Stream, parts_of
+from rollout.errors import RolloutError
 from rollout.pipeline import SubPipeline
 from rollout.settings import CONFIG_FILE, Settings, read_settings
-from rollout.worker.machine import Machine
+from rollout.up.machine import Machine
 
 RATE_PER_S = 15.0
 FINISH_PER_S = 32.0

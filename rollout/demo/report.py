@@ -11,17 +11,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from rollout.control_ports import TransitionRecord
-from rollout.core.claims import JobRecord, JobState
-from rollout.core.decision import JobPath
-from rollout.core.evidence.shadow import ShadowEvidence
-from rollout.core.evidence.verdict import Verdict
-from rollout.core.way import read_way
+from rollout.control.change import KillReport
 from rollout.demo.comparison import Comparison
 from rollout.demo.policy import LADDER_BP
-from rollout.service.change import KillReport
-from rollout.shadow_ports import MismatchGroup
-from rollout.trial_ports import DecisionRecord, Recovery
+from rollout.evidence.shadow import ShadowEvidence
+from rollout.evidence.verdict import Verdict
+from rollout.jobs.claims import JobRecord, JobState
+from rollout.jobs.way import read_way
+from rollout.pilot.ports import DecisionRecord, Recovery
+from rollout.routing.decision import JobPath
+from rollout.routing.ports import TransitionRecord
+from rollout.shadow.ports import MismatchGroup
 
 NOISE = "loaded_at"
 """The field in which the paths, and legacy by itself, always differ."""

@@ -14,21 +14,21 @@ from datetime import datetime
 from pathlib import Path
 from secrets import choice
 
-from rollout.core.decision import JobPath
-from rollout.core.drill import Abort, Drill
-from rollout.core.evidence.shadow import ShadowEvidence
-from rollout.core.fault import Fault
-from rollout.core.stages import Event, Stage
+from rollout.control.change import KillReport
 from rollout.demo.app import NAME
 from rollout.demo.paths import TROUBLE
 from rollout.demo.policy import LADDER_BP, SHADOW_PAIRS
 from rollout.demo.stream import Stream
-from rollout.service.change import KillReport
-from rollout.service.drill_schedule import Schedule
-from rollout.service.shadow import evidence_of
-from rollout.shadow_ports import MismatchGroup
-from rollout.trial_ports import DecisionRecord
-from rollout.worker.machine import Machine
+from rollout.drills.drill import Abort, Drill
+from rollout.drills.fault import Fault
+from rollout.drills.schedule import Schedule
+from rollout.evidence.shadow import ShadowEvidence
+from rollout.pilot.ports import DecisionRecord
+from rollout.routing.decision import JobPath
+from rollout.routing.stages import Event, Stage
+from rollout.shadow.ports import MismatchGroup
+from rollout.shadow.runs import evidence_of
+from rollout.up.machine import Machine
 
 ACTOR = "demo"
 LEARN_S = 14.0

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from rollout.core import peers
-from rollout.core.evidence.counts import Counts
-from rollout.core.peers import Floats, Minutes
-from rollout.core.pilot.step import StepEvidence, Window, guard_of
-from rollout.core.policy import Policy
+from rollout.evidence.counts import Counts
+from rollout.pilot.step import StepEvidence, Window, guard_of
+from rollout.policy.policy import Policy
+from rollout.rehearsal import peers
+from rollout.rehearsal.peers import Floats, Minutes
 
 DAY_MINUTES = 1440
 SCOPES = (0.01, 0.08, 0.50)

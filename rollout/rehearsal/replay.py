@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from rollout.adapters.memory.stream_ledger import StreamLedger
-from rollout.core.exposed import Exposed
-from rollout.core.injection import Injection
-from rollout.core.job_stream import BadStream, JobStream
-from rollout.core.peer_ladder import Ladder, climb
-from rollout.core.pilot.judgement import Action
-from rollout.core.policy import Policies
-from rollout.core.stages import HOLDBACK_BP
-from rollout.service.rehearse import Plan, Rehearsed, rehearse
-from rollout.trial_ports import Recovery
+from rollout.pilot.judgement import Action
+from rollout.pilot.ports import Recovery
+from rollout.policy.policy import Policies
+from rollout.rehearsal.exposed import Exposed
+from rollout.rehearsal.injection import Injection
+from rollout.rehearsal.job_stream import BadStream, JobStream
+from rollout.rehearsal.peer_ladder import Ladder, climb
+from rollout.rehearsal.rehearse import Plan, Rehearsed, rehearse
+from rollout.rehearsal.stream_ledger import StreamLedger
+from rollout.routing.stages import HOLDBACK_BP
 
 
 @dataclass(frozen=True, slots=True)

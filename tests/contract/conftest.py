@@ -10,17 +10,18 @@ from uuid import uuid4
 import fakeredis
 import pytest
 from redis import Redis
+from rollout.policy.ports import Arrivals
 
 from rollout.adapters.memory.control_store import MemoryControlStore
 from rollout.adapters.memory.ledger import MemoryLedger
-from rollout.adapters.redis_store import RedisControlStore
+from rollout.adapters.redis.store import RedisControlStore
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.database import ping as ping_database
 from rollout.adapters.sql.ledger import SqlLedger
-from rollout.control_ports import ControlStore
-from rollout.drill_ports import DrillLedger
-from rollout.ports import Ledger
-from rollout.trial_ports import Arrivals, Leadership, Samples, Trials
+from rollout.drills.ports import DrillLedger
+from rollout.jobs.ports import Ledger
+from rollout.pilot.ports import Leadership, Samples, Trials
+from rollout.routing.ports import ControlStore
 from tests.conftest import Postgresql
 from tests.contract.differences import DIFFERENCES, Differences
 from tests.hand_clock import HandClock

@@ -7,11 +7,11 @@ from sqlalchemy import text
 
 from rollout.adapters.memory.transaction import MemoryTransaction
 from rollout.adapters.sql.ledger import SqlLedger
-from rollout.core.claims import Claim, Refusal
-from rollout.core.decision import JobPath
-from rollout.core.effects import Effects
-from rollout.core.stages import Event
-from rollout.ports import Committed, ConnectionSource, Ledger, Refused
+from rollout.jobs.claims import Claim, Refusal
+from rollout.jobs.ports import Committed, ConnectionSource, Ledger, Refused
+from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
+from rollout.routing.stages import Event
 from tests.builders import NAME, NOW, SILENT_AFTER, filing
 
 C, L = JobPath.CONCURRENT, JobPath.LEGACY

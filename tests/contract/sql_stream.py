@@ -8,17 +8,17 @@ from sqlalchemy import bindparam, insert, update
 
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.tables import job
-from rollout.control_ports import TransitionRecord
-from rollout.core.claims import JobState
-from rollout.core.decision import JobPath, Reason
-from rollout.core.effects import Effects
-from rollout.core.job_stream import JobStream, time_of, us_of
-from rollout.core.routing import Reading, RouteTable
-from rollout.core.stages import ControlState, Event
+from rollout.jobs.claims import JobState
+from rollout.rehearsal.job_stream import JobStream, time_of, us_of
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.effects import Effects
+from rollout.routing.ports import TransitionRecord
+from rollout.routing.rule import Reading, RouteTable
+from rollout.routing.stages import ControlState, Event
 
 
 class SqlStream:
-    """`service.rehearse.Rehearsable` over a database: rows as workers would have left them.
+    """`rehearsal.rehearse.Rehearsable` over a database: rows as workers would have left them.
 
     Args:
         ledger: Migrated and empty.

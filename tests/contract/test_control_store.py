@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from rollout.adapters.redis_store import RedisControlStore, open_client
-from rollout.core.decision import JobPath, Reason
-from rollout.core.errors import ControlStoreUnreachable
-from rollout.core.routing import Reading, RouteTable
-from rollout.core.stages import Event, Stage, apply
+from rollout.adapters.redis.store import RedisControlStore, open_client
+from rollout.errors import ControlStoreUnreachable
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.rule import Reading, RouteTable
+from rollout.routing.stages import Event, Stage, apply
 from tests.builders import NAME, kill_of, split
 from tests.conftest import start_valkey
 from tests.contract.conftest import Closing, StoreCase

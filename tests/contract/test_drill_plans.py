@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from rollout.core.decision import JobPath
-from rollout.core.errors import ControlStoreUnreachable
-from rollout.core.fault import ONE_WORKER, Fault, FaultPlan
-from rollout.core.routing import plan_in_force
-from rollout.drill_ports import DrillPlans
+from rollout.drills.fault import ONE_WORKER, Fault, FaultPlan
+from rollout.drills.ports import DrillPlans
+from rollout.errors import ControlStoreUnreachable
+from rollout.routing.decision import JobPath
+from rollout.routing.rule import plan_in_force
 from tests.builders import NAME, kill_of, split
 from tests.contract.conftest import Closing, StoreCase
 from tests.waiting import wait_until

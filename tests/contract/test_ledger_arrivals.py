@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
-from rollout.core.decision import Reason
-from rollout.core.effects import Effects
-from rollout.trial_ports import Arrived
+from rollout.policy.ports import Arrived
+
+from rollout.routing.decision import Reason
+from rollout.routing.effects import Effects
 from tests.builders import NAME, NOW, filing
 from tests.contract.conftest import ClosingLedger
 from tests.contract.ledger_acts import C, L, commit, declared, started

@@ -6,10 +6,10 @@ import pytest
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger
-from rollout.core.claims import JobState
-from rollout.core.effects import Effects
-from rollout.core.errors import LedgerNotMigrated, LedgerUnreachable
-from rollout.ports import Committed, ConnectionSource
+from rollout.errors import LedgerNotMigrated, LedgerUnreachable
+from rollout.jobs.claims import JobState
+from rollout.jobs.ports import Committed, ConnectionSource
+from rollout.routing.effects import Effects
 from tests.builders import NAME, NOW, filing, kill_of
 from tests.conftest import Postgresql
 from tests.contract.conftest import LedgerCase

@@ -8,18 +8,18 @@ from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
 from rollout.adapters.sql.ledger import SqlLedger
-from rollout.control_ports import Met
-from rollout.core.decision import JobPath, Reason
-from rollout.core.effects import Effects
-from rollout.core.errors import (
+from rollout.errors import (
     IllegalTransition,
     RolloutError,
     ScopeOutOfRange,
     StaleRevision,
     UnknownSubPipeline,
 )
-from rollout.core.stages import ControlState, Event, Stage
-from rollout.ports import Ledger
+from rollout.jobs.ports import Ledger
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.effects import Effects
+from rollout.routing.ports import Met
+from rollout.routing.stages import ControlState, Event, Stage
 from tests.builders import NAME, NOW, filing, kill_of
 from tests.contract.conftest import LedgerCase
 from tests.contract.differences import on_databases

@@ -10,13 +10,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from rollout.adapters.sql.ledger import SqlLedger
-from rollout.core.claims import Claim, JobState
-from rollout.core.decision import JobPath, Reason
-from rollout.core.effects import Effects
-from rollout.core.errors import UnknownSubPipeline
-from rollout.core.fault import Fault
-from rollout.core.way import read_way
-from rollout.drill_ports import DrillEvent
+from rollout.drills.fault import Fault
+from rollout.drills.ports import DrillEvent
+from rollout.errors import UnknownSubPipeline
+from rollout.jobs.claims import Claim, JobState
+from rollout.jobs.way import read_way
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.effects import Effects
 from tests.builders import NAME, NOW, SILENT_AFTER, filing, kill_of
 from tests.contract.conftest import LedgerCase
 

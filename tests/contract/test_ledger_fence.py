@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from rollout.adapters.sql.ledger import SqlLedger
-from rollout.core.claims import Claim, JobState, Refusal
-from rollout.core.decision import JobPath, Reason
-from rollout.core.effects import Effects
-from rollout.ports import Committed, ConnectionSource, Ledger
+from rollout.jobs.claims import Claim, JobState, Refusal
+from rollout.jobs.ports import Committed, ConnectionSource, Ledger
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.effects import Effects
 from tests.builders import NAME, NOW, filing, kill_of
 from tests.contract.conftest import LedgerCase
 from tests.contract.ledger_acts import (

@@ -2,9 +2,9 @@
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger
-from rollout.core.claims import Refusal
-from rollout.core.effects import Effects
-from rollout.ports import ConnectionSource
+from rollout.jobs.claims import Refusal
+from rollout.jobs.ports import ConnectionSource
+from rollout.routing.effects import Effects
 from tests.builders import NOW, kill_of
 from tests.conftest import Postgresql
 from tests.contract.ledger_acts import declared, make_written, started, write_line, written

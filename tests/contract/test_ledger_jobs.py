@@ -9,12 +9,12 @@ from threading import Barrier
 import pytest
 from sqlalchemy import text
 
-from rollout.core.claims import Claim, JobState, Refusal
-from rollout.core.decision import JobPath, Reason
-from rollout.core.effects import Effects
-from rollout.core.errors import IllegalTransition, UnknownJob
-from rollout.core.way import read_way
-from rollout.ports import Committed, ConnectionSource, Ledger, Refused
+from rollout.errors import IllegalTransition, UnknownJob
+from rollout.jobs.claims import Claim, JobState, Refusal
+from rollout.jobs.ports import Committed, ConnectionSource, Ledger, Refused
+from rollout.jobs.way import read_way
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.effects import Effects
 from tests.builders import NAME, NOW, SILENT_AFTER, filing, kill_of
 from tests.contract.conftest import LedgerCase
 from tests.contract.differences import on_databases

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from rollout.trial_ports import Trials
+from rollout.pilot.ports import Trials
 from tests.builders import NOW
 
 TTL = timedelta(seconds=10)

@@ -6,11 +6,11 @@ from threading import Barrier
 
 import pytest
 
-from rollout.core.claims import Claim, JobState
-from rollout.core.decision import JobPath, Reason
-from rollout.core.effects import Effects
-from rollout.core.errors import UnknownJob
-from rollout.ports import Handed, Ledger, Lost
+from rollout.errors import UnknownJob
+from rollout.jobs.claims import Claim, JobState
+from rollout.jobs.ports import Handed, Ledger, Lost
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.effects import Effects
 from tests.builders import NAME, NOW, filing
 from tests.contract.conftest import LedgerCase
 from tests.contract.ledger_acts import LATER, C, L, claim, commit, declared, started

@@ -13,16 +13,16 @@ from rollout.adapters.memory.ledger import MemoryLedger
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.outcomes import OUTCOME
 from rollout.adapters.sql.tables import job
-from rollout.core.claims import Claim, JobState
-from rollout.core.decision import JobPath, Reason
-from rollout.core.effects import Effects
-from rollout.core.errors import IllegalTransition, LeaseLost, StaleRevision, UnknownDecision
-from rollout.core.evidence.thresholds import Thresholds
-from rollout.core.pilot.outcome import outcome_of
-from rollout.core.pilot.trial import Trial, begin, trial_from
-from rollout.core.policy import Policy
-from rollout.core.stages import Event, Stage
-from rollout.trial_ports import NewDecision, Recovery
+from rollout.errors import IllegalTransition, LeaseLost, StaleRevision, UnknownDecision
+from rollout.evidence.thresholds import Thresholds
+from rollout.jobs.claims import Claim, JobState
+from rollout.pilot.outcome import outcome_of
+from rollout.pilot.ports import NewDecision, Recovery
+from rollout.pilot.trial import Trial, begin, trial_from
+from rollout.policy.policy import Policy
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.effects import Effects
+from rollout.routing.stages import Event, Stage
 from tests.builders import NAME, NOW, record
 from tests.contract.conftest import ClosingLedger, LedgerCase
 from tests.contract.differences import on_databases

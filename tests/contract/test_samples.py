@@ -10,15 +10,15 @@ from sqlalchemy import event, insert, select, text
 
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.tables import job
-from rollout.core.claims import Claim
-from rollout.core.decision import JobPath, Reason
-from rollout.core.evidence.thresholds import Thresholds
-from rollout.core.excursion import PathSample
-from rollout.core.fault import Fault
-from rollout.core.pilot.trial import begin
-from rollout.core.policy import Policy
-from rollout.ports import Filing
-from rollout.trial_ports import Samples
+from rollout.drills.fault import Fault
+from rollout.evidence.sample import PathSample
+from rollout.evidence.thresholds import Thresholds
+from rollout.jobs.claims import Claim
+from rollout.jobs.ports import Filing
+from rollout.pilot.ports import Samples
+from rollout.pilot.trial import begin
+from rollout.policy.policy import Policy
+from rollout.routing.decision import JobPath, Reason
 from tests.builders import NAME, NOW, filing
 from tests.contract.conftest import ClosingLedger, LedgerCase
 from tests.contract.differences import on_databases

@@ -9,9 +9,9 @@ import pytest
 from redis import Redis
 
 from rollout.adapters.memory.shadow_budget import MemoryShadowBudget
-from rollout.adapters.redis_shadow import RedisShadowBudget
-from rollout.core.shadow import Shed
-from rollout.shadow_ports import ShadowBudget
+from rollout.adapters.redis.shadow import RedisShadowBudget
+from rollout.shadow.copies import Shed
+from rollout.shadow.ports import ShadowBudget
 from tests.hand_clock import HandClock
 from tests.waiting import wait_until
 

@@ -8,10 +8,10 @@ import pytest
 
 from rollout.adapters.sql import shadow_rows
 from rollout.adapters.sql.ledger import SqlLedger
-from rollout.core.decision import JobPath
-from rollout.core.errors import LedgerUnreachable, UnknownSubPipeline
-from rollout.core.stages import Event
-from rollout.shadow_ports import ShadowBegun, ShadowEnd, ShadowRun
+from rollout.errors import LedgerUnreachable, UnknownSubPipeline
+from rollout.routing.decision import JobPath
+from rollout.routing.stages import Event
+from rollout.shadow.ports import ShadowBegun, ShadowEnd, ShadowRun
 from tests.builders import NAME, NOW
 from tests.contract.conftest import LedgerCase
 from tests.contract.differences import on_databases

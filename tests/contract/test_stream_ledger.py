@@ -6,11 +6,18 @@ from typing import Any, cast
 
 import numpy as np
 
-from rollout.adapters.memory.stream_ledger import StreamLedger
 from rollout.adapters.stream_draw import draw_drills
-from rollout.core.job_stream import SECOND_US, JobStream, Whole, numbers_of, positions_of, us_of
-from rollout.core.policy import Policies, Policy
-from rollout.service.rehearse import Plan, Rehearsable, rehearse
+from rollout.policy.policy import Policies, Policy
+from rollout.rehearsal.job_stream import (
+    SECOND_US,
+    JobStream,
+    Whole,
+    numbers_of,
+    positions_of,
+    us_of,
+)
+from rollout.rehearsal.rehearse import Plan, Rehearsable, rehearse
+from rollout.rehearsal.stream_ledger import StreamLedger
 from tests.builders import NAME
 from tests.contract.conftest import LedgerCase
 from tests.contract.differences import on_databases

@@ -13,9 +13,9 @@ from typing import Any
 from celery import Celery, signals
 from sqlalchemy import Connection, Engine, event, text
 
-from rollout.core.decision import JobPath
+from rollout.jobs.ports import Job
 from rollout.pipeline import SubPipeline
-from rollout.ports import Job
+from rollout.routing.decision import JobPath
 from rollout.settings import read_settings
 from tests.crash import unguarded
 from tests.crash.history import History

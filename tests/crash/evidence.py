@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from rollout.core.way import read_way
+from rollout.jobs.way import read_way
 from tests.crash.history import Event, read_all
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import random
 import sys
 import time
 
-from rollout.core.errors import IllegalTransition, RolloutError
-from rollout.core.stages import Event
+from rollout.errors import IllegalTransition, RolloutError
+from rollout.routing.stages import Event
 from tests.crash.app import NAMES, history, runtime
 
 _CALM_BP = 8000

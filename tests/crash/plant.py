@@ -15,8 +15,8 @@ from redis.retry import Retry
 from sqlalchemy import text
 
 from rollout.adapters.sql.migrate import migrate
-from rollout.core.effects import Effects
-from rollout.core.errors import LedgerUnreachable, UnknownJob
+from rollout.errors import LedgerUnreachable, UnknownJob
+from rollout.routing.effects import Effects
 from rollout.settings import Settings, as_variables, read_settings
 from tests.crash.app import EFFECT_TABLE, NAMES
 from tests.crash.children import Children

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from rollout.core.errors import LedgerUnreachable
+from rollout.errors import LedgerUnreachable
 from tests.crash.evidence import Evidence, collect
 from tests.crash.faults import Faults, Kind, deck
 from tests.crash.plant import OPERATORS, PRODUCERS, WORKERS, Plant

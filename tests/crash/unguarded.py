@@ -17,7 +17,7 @@ def take_out(guard: str | None) -> None:
 def _no_fence() -> None:
     """Commits ignore the kill and the fence revision."""
     from rollout.adapters.sql import job_rows
-    from rollout.core.claims import judge_commit
+    from rollout.jobs.claims import judge_commit
 
     def judge(record: Any, claim: Any, control: Any, effects: Any) -> Any:
         open_ = replace(control, killed=False, fence_revision=claim.fence_revision)
@@ -29,7 +29,7 @@ def _no_fence() -> None:
 def _no_attempt() -> None:
     """Commits count whoever holds the job by now."""
     from rollout.adapters.sql import job_rows
-    from rollout.core.claims import JobState, judge_commit
+    from rollout.jobs.claims import JobState, judge_commit
 
     def judge(record: Any, claim: Any, control: Any, effects: Any) -> Any:
         mine = replace(record, attempt=claim.attempt, state=JobState.STARTED)
@@ -40,13 +40,13 @@ def _no_attempt() -> None:
 
 def _no_outbox() -> None:
     """The controller never sends a job again."""
-    from rollout.service.tick import Tick
+    from rollout.controller.tick import Tick
 
     Tick._sweep = lambda self, state, report: None  # type: ignore[method-assign]
 
 
 def _no_gate() -> None:
     """A concurrent start asks nobody."""
-    from rollout.service import attempt
+    from rollout.jobs import attempt
 
     attempt._why_not = lambda reading, key: None

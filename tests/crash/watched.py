@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from rollout.adapters.celery.queues import KombuQueues
-from rollout.adapters.redis_store import RedisControlStore
+from rollout.adapters.redis.store import RedisControlStore
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.tables import to_microseconds
-from rollout.control_ports import ControlStore, Kill
-from rollout.core.claims import Claim, Refusal
-from rollout.core.decision import JobPath, Reason
-from rollout.core.effects import Effects
-from rollout.core.routing import Reading
-from rollout.core.stages import ControlState
-from rollout.ports import Committed, ConnectionSource, Filing, Queues, Refused
-from rollout.service.router import Router
-from rollout.service.submit import Submit
+from rollout.jobs.claims import Claim, Refusal
+from rollout.jobs.ports import Committed, ConnectionSource, Filing, Queues, Refused
+from rollout.jobs.submit import Submit
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.effects import Effects
+from rollout.routing.ports import ControlStore, Kill
+from rollout.routing.router import Router
+from rollout.routing.rule import Reading
+from rollout.routing.stages import ControlState
 from rollout.wiring import Runtime
 from tests.crash.history import History
 from tests.crash.jumping_clock import JumpingClock

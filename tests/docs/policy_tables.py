@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from pydantic import BaseModel
 
-from rollout.core.calendars import Freeze, Quiet
-from rollout.core.policy import Cohort, Fleet, Policy, StepMargins
+from rollout.policy.calendars import Freeze, Quiet
+from rollout.policy.policy import Cohort, Fleet, Policy, StepMargins
 from tests.docs.tables import ROOT, filled, table
 
 POLICY = ROOT / "docs" / "policy.md"

@@ -10,11 +10,11 @@ from inspect import getsource
 from pathlib import Path
 from textwrap import dedent
 
-from rollout.core.claims import Refusal
-from rollout.core.decision import FALLBACK_REASONS, Reason
-from rollout.core.effects import Effects
-from rollout.core.fault import Fault
-from rollout.core.stages import TRANSITIONS, Event, Stage, Transition
+from rollout.drills.fault import Fault
+from rollout.jobs.claims import Refusal
+from rollout.routing.decision import FALLBACK_REASONS, Reason
+from rollout.routing.effects import Effects
+from rollout.routing.stages import TRANSITIONS, Event, Stage, Transition
 from rollout.settings import Settings
 
 ROOT = Path(__file__).parents[2]

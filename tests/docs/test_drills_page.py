@@ -3,8 +3,8 @@
 import re
 import tomllib
 
-from rollout.core.drill import read_drill
-from rollout.core.fault import Fault
+from rollout.drills.drill import read_drill
+from rollout.drills.fault import Fault
 from tests.docs.tables import DRILL_TABLES, DRILLS, filled
 
 TEXT = DRILLS.read_text()

@@ -4,11 +4,11 @@ import re
 import tomllib
 from datetime import UTC, datetime
 
-from rollout.core.calendars import instants, zone_named
-from rollout.core.lint.finding import Subject
-from rollout.core.lint.fleet import lint_fleet
-from rollout.core.policy_lint import lint
 from rollout.policies import parse_policies
+from rollout.policy.calendars import instants, zone_named
+from rollout.policy.lint.finding import Subject
+from rollout.policy.lint.fleet import lint_fleet
+from rollout.policy.lint.rules import lint
 from tests.docs.policy_tables import POLICY, TABLES, rules_in_code
 from tests.docs.tables import filled
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from rollout.adapters.stream_files import COLUMNS
-from rollout.core.drill import Drill
-from rollout.core.drill_score import Score
-from rollout.core.excursion import PathSample
-from rollout.core.gameday import GameDay
-from rollout.core.policy import Policy
-from rollout.core.stages import ControlState
+from rollout.drills.drill import Drill
+from rollout.drills.gameday import GameDay
+from rollout.drills.score import Score
+from rollout.evidence.sample import PathSample
+from rollout.policy.policy import Policy
+from rollout.routing.stages import ControlState
 from rollout.settings import Settings
 from tests.docs.tables import ROOT
 from tests.ops.test_compose import cli_commands

@@ -17,7 +17,7 @@ from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.migrate import current, downgrade, migrate, newest
 from rollout.adapters.sql.tables import metadata
-from rollout.core.effects import Effects
+from rollout.routing.effects import Effects
 from tests.builders import NAME, NOW
 from tests.conftest import Postgresql
 

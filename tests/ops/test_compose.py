@@ -15,8 +15,8 @@ from ruamel.yaml import YAML
 from ops.controller_health import AGE_S_MAX, tick_age_s
 from rollout.adapters.celery.marks import queue_of
 from rollout.adapters.celery.shadow_queue import shadow_queue_of
-from rollout.core.decision import JobPath
 from rollout.demo.app import NAME
+from rollout.routing.decision import JobPath
 from rollout.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -12,20 +12,20 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from rollout.adapters.prometheus import Exporter
-from rollout.core.claims import JobState
-from rollout.core.decision import FALLBACK_REASONS, JobPath, Reason
-from rollout.core.evidence.shadow import ShadowEvidence
-from rollout.core.evidence.verdict import Verdict
-from rollout.core.pilot.holds import NEED_A_PERSON, HoldKind, hold_window
-from rollout.core.pilot.judgement import Action
-from rollout.core.pilot.profile import LegacyProfile
-from rollout.core.pilot.situation import Shadowed
-from rollout.core.pilot.trial import begin
-from rollout.core.policy import Policy
-from rollout.core.stages import ControlState
-from rollout.ports import CycleTally, OpenCount, Tally
-from rollout.service.pilots import PilotsReport
-from rollout.service.tick import TickReport
+from rollout.controller.tick import TickReport
+from rollout.evidence.shadow import ShadowEvidence
+from rollout.evidence.verdict import Verdict
+from rollout.jobs.claims import JobState
+from rollout.jobs.ports import CycleTally, OpenCount, Tally
+from rollout.pilot.holds import NEED_A_PERSON, HoldKind, hold_window
+from rollout.pilot.judgement import Action
+from rollout.pilot.pilots import PilotsReport
+from rollout.pilot.profile import LegacyProfile
+from rollout.pilot.situation import Shadowed
+from rollout.pilot.trial import begin
+from rollout.policy.policy import Policy
+from rollout.routing.decision import FALLBACK_REASONS, JobPath, Reason
+from rollout.routing.stages import ControlState
 from rollout.settings import Settings
 from tests.builders import split
 from tests.ops.test_compose import ROOT, read_yaml

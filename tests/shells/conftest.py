@@ -17,10 +17,10 @@ from rollout.adapters.envelope import seal
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.migrate import migrate
 from rollout.cli.app import app
-from rollout.core.claims import Claim
-from rollout.core.decision import JobPath, Reason
-from rollout.core.effects import Effects
-from rollout.ports import Committed, Filing
+from rollout.jobs.claims import Claim
+from rollout.jobs.ports import Committed, Filing
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.effects import Effects
 from rollout.wiring import Runtime, build
 from tests.conftest import start_valkey
 

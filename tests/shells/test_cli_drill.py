@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from rollout.core.decision import JobPath
-from rollout.core.fault import Fault, FaultPlan
-from rollout.core.stages import Event
-from rollout.drill_ports import DrillEvent
+from rollout.drills.fault import Fault, FaultPlan
+from rollout.drills.ports import DrillEvent
+from rollout.routing.decision import JobPath
+from rollout.routing.stages import Event
 from tests.shells.conftest import House
 
 GOOD = """

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from rollout.core.effects import Effects
-from rollout.service.status import read_status
+from rollout.desk.status import read_status
+from rollout.routing.effects import Effects
 from tests.shells.conftest import NOBODY, House
 
 KEYS = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout.core.decision import JobPath, Reason
+from rollout.routing.decision import JobPath, Reason
 from tests.builders import filing
 from tests.shells.conftest import House
 

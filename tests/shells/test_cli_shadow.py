@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from rollout.adapters.envelope import seal
-from rollout.core.decision import JobPath
-from rollout.core.effects import Effects
-from rollout.service.shadow import fold
-from rollout.shadow_ports import ShadowBegun, ShadowEnd
+from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
+from rollout.shadow.ports import ShadowBegun, ShadowEnd
+from rollout.shadow.runs import fold
 from tests.builders import filing
 from tests.shells.conftest import House
 

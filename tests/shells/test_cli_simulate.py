@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from rollout.adapters.memory.stream_ledger import StreamLedger
 from rollout.cli.app import app
+from rollout.rehearsal.stream_ledger import StreamLedger
 
 QUICK = ("--days", "3", "--jobs-per-day", "5000")
 

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from rollout.core.decision import JobPath
-from rollout.core.effects import Effects
+from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
 from tests.shells.conftest import House
 
 KEYS = {

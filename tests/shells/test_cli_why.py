@@ -142,9 +142,9 @@ def test_history_is_one_timeline(judged: House) -> None:
 def test_a_decision_and_its_change_are_one_line(judged: House) -> None:
     """What the controller decided and carried out stands in the timeline once, with its id."""
     from rollout.cli.history_view import timeline
-    from rollout.control_ports import TransitionRecord
-    from rollout.core.stages import ControlState, Event
-    from rollout.trial_ports import DecisionRecord
+    from rollout.pilot.ports import DecisionRecord
+    from rollout.routing.ports import TransitionRecord
+    from rollout.routing.stages import ControlState, Event
 
     with judged.services() as runtime:
         now = runtime.clock.now()

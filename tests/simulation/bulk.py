@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from random import Random
 
-from rollout.core.decision import JobPath
-from rollout.core.evidence.thresholds import Thresholds
-from rollout.core.pilot.profile import LegacyProfile
-from rollout.core.pilot.trial import Trial
-from rollout.trial_ports import HourRow, WindowRow
+from rollout.evidence.thresholds import Thresholds
+from rollout.pilot.ports import HourRow, WindowRow
+from rollout.pilot.profile import LegacyProfile
+from rollout.pilot.trial import Trial
+from rollout.routing.decision import JobPath
 from tests.hand_clock import START
 from tests.simulation.limits import WEEK_S
 

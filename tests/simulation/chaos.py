@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
-from rollout.core.decision import JobPath, Reason
-from rollout.core.stages import BP_ALL, Event, Stage
-from rollout.trial_ports import Recovery
+from rollout.pilot.ports import Recovery
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.stages import BP_ALL, Event, Stage
 from tests.simulation.process import PORTS, Process
 from tests.simulation.producer import Kind
 from tests.simulation.world import World

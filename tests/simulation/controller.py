@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from rollout.core.errors import RolloutError
-from rollout.core.excursion import Rules
-from rollout.core.policy import Policies
-from rollout.core.stages import Event
-from rollout.service.change import Changes
-from rollout.service.incidents import Incidents
-from rollout.service.pilots import Pilots
-from rollout.service.situations import Situations
-from rollout.service.tick import Tick
+from rollout.control.change import Changes
+from rollout.controller.tick import Tick
+from rollout.drills.incidents import Incidents
+from rollout.drills.watch import Rules
+from rollout.errors import RolloutError
+from rollout.pilot.pilots import Pilots
+from rollout.pilot.situations import Situations
+from rollout.policy.policy import Policies
+from rollout.routing.stages import Event
 from tests.simulation.limits import LEASE, LIMITS, TICK_S, WATCH
 from tests.simulation.process import Process
 from tests.simulation.watched import Tell

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from rollout.control_ports import TransitionRecord
-from rollout.core.stages import ControlState
+from rollout.routing.ports import TransitionRecord
+from rollout.routing.stages import ControlState
 
 
 class Happening(NamedTuple):

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rollout.core.claims import JobState
-from rollout.core.decision import JobPath
-from rollout.core.effects import Effects
-from rollout.core.policy import Policies
-from rollout.core.routing import Reading, position
-from rollout.core.stages import BP_ALL, TRANSITIONS, ControlState, Event, Stage
+from rollout.jobs.claims import JobState
+from rollout.policy.policy import Policies
+from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
+from rollout.routing.rule import Reading, position
+from rollout.routing.stages import BP_ALL, TRANSITIONS, ControlState, Event, Stage
 from tests.simulation.bulk import Bulk
 from tests.simulation.history import Happening
 from tests.simulation.producer import Kind

@@ -3,7 +3,7 @@ slower, beside jobs of about a minute, so that an hour of trouble takes a dozen 
 
 from datetime import timedelta
 
-from rollout.service.tick import TickLimits
+from rollout.controller.tick import TickLimits
 
 TICK_S = 300.0
 LOST_AFTER = timedelta(seconds=600)

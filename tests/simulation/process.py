@@ -12,13 +12,13 @@ from random import Random
 from typing import Any, cast
 
 from rollout.adapters.memory.queues import MemoryMessage
-from rollout.control_ports import ControlStore
-from rollout.core.decision import JobPath, Reason
-from rollout.core.errors import BrokerUnreachable, ControlStoreUnreachable, LedgerUnreachable
-from rollout.core.routing import Reading
-from rollout.ports import Ledger
-from rollout.service.incidents import WatchLedger
-from rollout.trial_ports import Trials
+from rollout.drills.incidents import WatchLedger
+from rollout.errors import BrokerUnreachable, ControlStoreUnreachable, LedgerUnreachable
+from rollout.jobs.ports import Ledger
+from rollout.pilot.ports import Trials
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.ports import ControlStore
+from rollout.routing.rule import Reading
 from tests.hand_clock import START
 from tests.simulation.scheduler import Actor, Scheduler
 from tests.simulation.watched import WatchedQueues

@@ -3,12 +3,12 @@
 from datetime import datetime
 
 from rollout.adapters.memory.queues import MemoryMessage
-from rollout.core.decision import Decision, JobPath
-from rollout.core.effects import Effects
-from rollout.core.errors import BrokerUnreachable
-from rollout.ports import Filing
-from rollout.service.router import Router
-from rollout.service.submit import UNFILED, Submit
+from rollout.errors import BrokerUnreachable
+from rollout.jobs.ports import Filing
+from rollout.jobs.submit import UNFILED, Submit
+from rollout.routing.decision import Decision, JobPath
+from rollout.routing.effects import Effects
+from rollout.routing.router import Router
 from tests.simulation.process import Process
 from tests.simulation.watched import Tell
 

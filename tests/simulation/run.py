@@ -7,8 +7,8 @@ from random import Random
 
 import structlog
 
-from rollout.core.effects import Effects
-from rollout.core.policy import Fleet, Policies, Policy
+from rollout.policy.policy import Fleet, Policies, Policy
+from rollout.routing.effects import Effects
 from tests.simulation.chaos import EPISODE_S, Chaos
 from tests.simulation.history import Happening
 from tests.simulation.limits import WEEK_S

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from rollout.control_ports import TransitionRecord
-from rollout.core.claims import JobState
-from rollout.core.decision import JobPath
-from rollout.core.effects import Effects
-from rollout.core.policy import Policies, Policy
-from rollout.core.routing import Reading
-from rollout.core.stages import ControlState, Event, Stage, apply
+from rollout.jobs.claims import JobState
+from rollout.policy.policy import Policies, Policy
+from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
+from rollout.routing.ports import TransitionRecord
+from rollout.routing.rule import Reading
+from rollout.routing.stages import ControlState, Event, Stage, apply
 from tests.hand_clock import START
 from tests.simulation.bulk import Bulk, Weather
 from tests.simulation.history import Happening

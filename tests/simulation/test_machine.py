@@ -18,9 +18,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from rollout.core.decision import JobPath, Reason
-from rollout.core.effects import Effects
-from rollout.core.stages import BP_ALL, Event
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.effects import Effects
+from rollout.routing.stages import BP_ALL, Event
 from tests.simulation.process import PORTS, Process
 from tests.simulation.producer import Kind
 from tests.simulation.run import quiet

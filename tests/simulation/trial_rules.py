@@ -8,9 +8,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rollout.core.evidence.verdict import Verdict
-from rollout.core.policy import Policies
-from rollout.core.stages import BP_ALL, ControlState, Stage
+from rollout.evidence.verdict import Verdict
+from rollout.policy.policy import Policies
+from rollout.routing.stages import BP_ALL, ControlState, Stage
 from tests.simulation.bulk import Bulk, Weather
 from tests.simulation.history import Happening
 from tests.simulation.limits import WEEK_S

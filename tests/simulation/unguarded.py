@@ -9,15 +9,15 @@ from unittest.mock import patch
 
 from rollout.adapters.memory import job_rows
 from rollout.adapters.memory.control_store import MemoryControlStore
-from rollout.core.claims import Claim, JobRecord, JobState, Refusal, judge_claim, judge_commit
-from rollout.core.decision import JobPath, Reason
-from rollout.core.effects import Effects
-from rollout.core.evidence.promote import Answer
-from rollout.core.pilot import judge as pilot_judge
-from rollout.core.pilot import not_yet
-from rollout.core.stages import ControlState
-from rollout.service import attempt
-from rollout.service.tick import Tick
+from rollout.controller.tick import Tick
+from rollout.evidence.promote import Answer
+from rollout.jobs import attempt
+from rollout.jobs.claims import Claim, JobRecord, JobState, Refusal, judge_claim, judge_commit
+from rollout.pilot import judge as pilot_judge
+from rollout.pilot import not_yet
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.effects import Effects
+from rollout.routing.stages import ControlState
 
 
 def _no_fence(

@@ -10,20 +10,22 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from rollout.routing.clock import Clock
+
 from rollout.adapters.memory.control_store import MemoryControlStore
 from rollout.adapters.memory.ledger import MemoryLedger
 from rollout.adapters.memory.queues import MemoryMessage, MemoryQueues
-from rollout.control_ports import Kill
-from rollout.core.claims import Claim, Refusal
-from rollout.core.decision import JobPath
-from rollout.core.effects import Effects
-from rollout.core.excursion import PathSample
-from rollout.core.pilot.profile import LegacyProfile
-from rollout.core.pilot.trial import Trial
-from rollout.core.routing import Reading, why_closed
-from rollout.core.stages import ControlState, Event
-from rollout.ports import Clock, Committed, ConnectionSource, Handed, Refused
-from rollout.trial_ports import HourRow, KeySpread, NewDecision, OpenSlow, WindowRow
+from rollout.evidence.sample import PathSample
+from rollout.jobs.claims import Claim, Refusal
+from rollout.jobs.ports import Committed, ConnectionSource, Handed, Refused
+from rollout.pilot.ports import HourRow, KeySpread, NewDecision, OpenSlow, WindowRow
+from rollout.pilot.profile import LegacyProfile
+from rollout.pilot.trial import Trial
+from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
+from rollout.routing.ports import Kill
+from rollout.routing.rule import Reading, why_closed
+from rollout.routing.stages import ControlState, Event
 from tests.simulation.bulk import Bulk
 
 Tell = Callable[..., None]

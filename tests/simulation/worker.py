@@ -10,12 +10,12 @@ from random import Random
 from typing import Any
 
 from rollout.adapters.memory.queues import MemoryMessage
-from rollout.core.decision import Decision, JobPath, Reason
-from rollout.core.effects import Effects
-from rollout.core.errors import BrokerUnreachable, LedgerUnreachable
-from rollout.ports import Filing, Job
-from rollout.service.attempt import Attempts
-from rollout.service.delivery import Delivery, Done, Dropped, Failed, Outcome, ToLegacy, Wait
+from rollout.errors import BrokerUnreachable, LedgerUnreachable
+from rollout.jobs.attempt import Attempts
+from rollout.jobs.delivery import Delivery, Done, Dropped, Failed, Outcome, ToLegacy, Wait
+from rollout.jobs.ports import Filing, Job
+from rollout.routing.decision import Decision, JobPath, Reason
+from rollout.routing.effects import Effects
 from tests.simulation.limits import RENEW_S, SILENT_AFTER, VISIBILITY_S
 from tests.simulation.process import Process
 from tests.simulation.producer import Kind, Producer, filing_of
@@ -285,7 +285,7 @@ class Worker:
 
 
 class _Paths:
-    """`service.attempt.Paths` of one kind on one worker."""
+    """`jobs.attempt.Paths` of one kind on one worker."""
 
     def __init__(self, worker: Worker, kind: Kind) -> None:
         self._worker = worker

@@ -5,10 +5,10 @@ from random import Random
 from typing import Any
 
 from rollout.adapters.memory.queues import MemoryMessage
-from rollout.core.claims import JobRecord, JobState
-from rollout.core.decision import JobPath
-from rollout.core.errors import UnknownJob
-from rollout.core.policy import Policies, Policy
+from rollout.errors import UnknownJob
+from rollout.jobs.claims import JobRecord, JobState
+from rollout.policy.policy import Policies, Policy
+from rollout.routing.decision import JobPath
 from tests.simulation.bulk import Bulk
 from tests.simulation.controller import Controller, Operator
 from tests.simulation.history import History

@@ -22,10 +22,10 @@ from rollout.adapters.celery.marks import (
     read_marks,
 )
 from rollout.adapters.envelope import seal
-from rollout.core.decision import Decision, JobPath, Reason
-from rollout.core.effects import Effects
-from rollout.ports import Filing
-from rollout.service.submit import UNFILED, Submit
+from rollout.jobs.ports import Filing
+from rollout.jobs.submit import UNFILED, Submit
+from rollout.routing.decision import Decision, JobPath, Reason
+from rollout.routing.effects import Effects
 
 log = structlog.get_logger("rollout")
 

@@ -8,7 +8,7 @@ from kombu.exceptions import OperationalError
 
 from rollout.adapters.celery.amqp import Prepared, log, prepare
 from rollout.adapters.celery.marks import HEADER, queue_of
-from rollout.core.decision import JobPath
+from rollout.routing.decision import JobPath
 
 BATCH = 500
 

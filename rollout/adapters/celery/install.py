@@ -12,7 +12,7 @@ from rollout.adapters.celery.shadow import ShadowTask
 from rollout.adapters.celery.shadow_queue import shadow_task_of
 from rollout.adapters.celery.steps import worker_step
 from rollout.adapters.celery.task import Declared, SubPipelineTask
-from rollout.core.errors import DeclarationError
+from rollout.errors import DeclarationError
 
 _ATTRIBUTE = "rollout_pipelines"
 

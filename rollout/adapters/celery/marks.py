@@ -4,8 +4,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from typing import Any
 
-from rollout.core.decision import Decision, JobPath, Reason
-from rollout.ports import Job
+from rollout.jobs.ports import Job
+from rollout.routing.decision import Decision, JobPath, Reason
 
 HEADER = "rollout"
 

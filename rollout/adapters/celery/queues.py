@@ -11,9 +11,10 @@ from kombu.utils.url import maybe_sanitize_url
 
 from rollout.adapters.celery.marks import HEADER, Marks, queue_of, read_marks
 from rollout.adapters.envelope import from_json
-from rollout.core.decision import JobPath
-from rollout.core.errors import BrokerUnreachable
-from rollout.ports import Clock, Handed, Held
+from rollout.errors import BrokerUnreachable
+from rollout.jobs.ports import Handed, Held
+from rollout.routing.clock import Clock
+from rollout.routing.decision import JobPath
 
 CONNECT_TIMEOUT_S = 3
 _PATIENCE = {

@@ -13,9 +13,9 @@ from celery.exceptions import Ignore, Reject
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 
-from rollout.core.decision import Reason
-from rollout.core.errors import LedgerUnreachable
-from rollout.service.delivery import Done, Failed
+from rollout.errors import LedgerUnreachable
+from rollout.jobs.delivery import Done, Failed
+from rollout.routing.decision import Reason
 
 log = structlog.get_logger("rollout")
 

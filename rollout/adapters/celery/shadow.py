@@ -18,8 +18,8 @@ from celery import Task
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 
-from rollout.core.shadow import Trouble
-from rollout.service.shadow import Shadowed, ShadowRuns
+from rollout.shadow.copies import Trouble
+from rollout.shadow.runs import Shadowed, ShadowRuns
 
 log = structlog.get_logger("rollout")
 
@@ -54,7 +54,7 @@ class ShadowTask(Task):
     Request = "rollout.adapters.celery.shadow:ShadowRequest"
 
     def run(self, copy: Any = None) -> None:
-        """Run the copy's path and compare; see `service.shadow`."""
+        """Run the copy's path and compare; see `shadow.runs`."""
         pipeline = self.pipeline
         with confined(pipeline.shadow_memory_mb):
             pipeline.shadow_runs.run(pipeline, copy, self.request.id)

@@ -15,7 +15,7 @@ from kombu.exceptions import ChannelError, KombuError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from rollout.core.errors import BrokerUnreachable
+from rollout.errors import BrokerUnreachable
 
 TIMEOUT_S = 0.2
 """Longest wait for a connection, and for each answer."""

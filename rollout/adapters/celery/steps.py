@@ -10,13 +10,14 @@ from kombu.utils.encoding import safe_repr
 
 from rollout.adapters.celery.guard import guard_restarts
 from rollout.adapters.celery.marks import path_of
-from rollout.core.claims import JobState
-from rollout.core.decision import JobPath, Reason
-from rollout.core.errors import LedgerUnreachable, UnknownJob
-from rollout.ports import Clock, Ledger
-from rollout.service.attempt import Attempts
-from rollout.service.delivery import Paths, ToLegacy
-from rollout.trial_ports import Trials
+from rollout.errors import LedgerUnreachable, UnknownJob
+from rollout.jobs.attempt import Attempts
+from rollout.jobs.claims import JobState
+from rollout.jobs.delivery import Paths, ToLegacy
+from rollout.jobs.ports import Ledger
+from rollout.pilot.ports import Trials
+from rollout.routing.clock import Clock
+from rollout.routing.decision import JobPath, Reason
 
 log = structlog.get_logger("rollout")
 

@@ -1,4 +1,4 @@
-"""The Celery task of a sub-pipeline: carries out what `service.attempt` says of a delivery."""
+"""The Celery task of a sub-pipeline: carries out what `jobs.attempt` says of a delivery."""
 
 import os
 import time
@@ -23,11 +23,9 @@ from rollout.adapters.celery.marks import (
     read_marks,
 )
 from rollout.adapters.envelope import seal
-from rollout.core.decision import Decision, JobPath, Reason
-from rollout.core.errors import JobFailed
-from rollout.ports import Filing, Job
-from rollout.service.attempt import Attempts
-from rollout.service.delivery import (
+from rollout.errors import JobFailed
+from rollout.jobs.attempt import Attempts
+from rollout.jobs.delivery import (
     Delivery,
     Done,
     Dropped,
@@ -38,7 +36,9 @@ from rollout.service.delivery import (
     ToLegacy,
     Wait,
 )
-from rollout.service.shadow_publish import Copied, Ran, ShadowPublisher
+from rollout.jobs.ports import Filing, Job
+from rollout.routing.decision import Decision, JobPath, Reason
+from rollout.shadow.publish import Copied, Ran, ShadowPublisher
 
 log = structlog.get_logger("rollout")
 

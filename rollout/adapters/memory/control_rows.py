@@ -9,12 +9,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from rollout.adapters.memory.rows import Rows
-from rollout.control_ports import Kill, Met, TransitionRecord
-from rollout.core.claims import JobState
-from rollout.core.decision import JobPath
-from rollout.core.effects import Effects
-from rollout.core.errors import IllegalTransition
-from rollout.core.stages import ALL, ControlState, Event, apply
+from rollout.errors import IllegalTransition
+from rollout.jobs.claims import JobState
+from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
+from rollout.routing.ports import Kill, Met, TransitionRecord
+from rollout.routing.stages import ALL, ControlState, Event, apply
 
 
 class ControlRows:

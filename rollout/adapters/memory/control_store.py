@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from rollout.adapters.memory.drill_plans import MemoryDrillPlans
-from rollout.control_ports import Kill
-from rollout.core.decision import Reason
-from rollout.core.errors import ControlStoreUnreachable
-from rollout.core.routing import Reading
-from rollout.core.stages import ControlState
+from rollout.errors import ControlStoreUnreachable
+from rollout.routing.decision import Reason
+from rollout.routing.ports import Kill
+from rollout.routing.rule import Reading
+from rollout.routing.stages import ControlState
 
 
 @dataclass

@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from rollout.core.fault import ONE_WORKER, FaultPlan
-from rollout.ports import Clock
+from rollout.drills.fault import ONE_WORKER, FaultPlan
+from rollout.routing.clock import Clock
 
 
 @dataclass

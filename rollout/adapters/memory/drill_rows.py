@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rollout.adapters.memory.rows import Rows, Span
-from rollout.core.claims import JobRecord, JobState
-from rollout.core.decision import JobPath, Reason
-from rollout.core.drill_score import FROM_OUTSIDE
-from rollout.core.excursion import PathSample
-from rollout.core.way import step
-from rollout.drill_ports import DrillEvent
+from rollout.drills.ports import DrillEvent
+from rollout.drills.score import FROM_OUTSIDE
+from rollout.evidence.sample import PathSample
+from rollout.jobs.claims import JobRecord, JobState
+from rollout.jobs.way import step
+from rollout.routing.decision import JobPath, Reason
 
 _LOCK_NAP_S = 0.05
 _FIRST, _LAST = "declared", "ended"

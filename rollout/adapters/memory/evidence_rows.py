@@ -1,6 +1,6 @@
 """Evidence in memory: jobs by the window and the hour of their admission, and the fold into them.
 
-What a job says is `core.pilot.outcome.outcome_of`, which the SQL ledger repeats in SQL.
+What a job says is `pilot.outcome.outcome_of`, which the SQL ledger repeats in SQL.
 """
 
 from collections import Counter, defaultdict
@@ -8,14 +8,15 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from rollout.adapters.memory.rows import Rows
-from rollout.core.claims import JobRecord, JobState
-from rollout.core.decision import JobPath
-from rollout.core.effects import Effects
-from rollout.core.pilot.fold import Finished, Frame, Sum, fold_finished
-from rollout.core.pilot.outcome import DRAWN, Outcome, outcome_of
-from rollout.core.pilot.profile import LegacyProfile
-from rollout.core.pilot.trial import Trial, edge_us
-from rollout.trial_ports import Arrived, HourRow, KeySpread, OpenSlow, WindowRow
+from rollout.jobs.claims import JobRecord, JobState
+from rollout.pilot.fold import Finished, Frame, Sum, fold_finished
+from rollout.pilot.outcome import DRAWN, Outcome, outcome_of
+from rollout.pilot.ports import HourRow, KeySpread, OpenSlow, WindowRow
+from rollout.pilot.profile import LegacyProfile
+from rollout.pilot.trial import Trial, edge_us
+from rollout.policy.ports import Arrived
+from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

@@ -6,20 +6,13 @@ from datetime import datetime, timedelta
 
 from rollout.adapters.memory.rows import OutcomeKey, Rows
 from rollout.adapters.memory.transaction import MemoryTransaction
-from rollout.core.claims import (
-    Claim,
-    JobRecord,
-    JobState,
-    Refusal,
-    judge_claim,
-    judge_commit,
-)
-from rollout.core.decision import FALLBACK_REASONS, JobPath, Reason
-from rollout.core.effects import Effects
-from rollout.core.errors import IllegalTransition, UnknownJob
-from rollout.core.stages import ControlState
-from rollout.core.way import step
-from rollout.ports import Committed, ConnectionSource, Filing, Handed, Refused
+from rollout.errors import IllegalTransition, UnknownJob
+from rollout.jobs.claims import Claim, JobRecord, JobState, Refusal, judge_claim, judge_commit
+from rollout.jobs.ports import Committed, ConnectionSource, Filing, Handed, Refused
+from rollout.jobs.way import step
+from rollout.routing.decision import FALLBACK_REASONS, JobPath, Reason
+from rollout.routing.effects import Effects
+from rollout.routing.stages import ControlState
 
 
 class JobRows:
@@ -45,7 +38,7 @@ class JobRows:
         now: datetime,
         silent_after: timedelta,
     ) -> Claim | Refused:
-        """Claim a delivered job, or say why not (`core.claims.judge_claim`)."""
+        """Claim a delivered job, or say why not (`jobs.claims.judge_claim`)."""
         with self._rows as rows:
             judged = _judged(rows, job_id)
             if judged is None:

@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 from rollout.adapters.memory.control_rows import record_change
 from rollout.adapters.memory.rows import Lease, Rows
-from rollout.core.claims import JobState
-from rollout.core.decision import JobPath
-from rollout.core.errors import LeaseLost, UnknownDecision
-from rollout.core.excursion import Watch
-from rollout.core.pilot.profile import LegacyProfile
-from rollout.core.pilot.trial import Trial
-from rollout.core.stages import ControlState, apply
-from rollout.trial_ports import DecisionRecord, NewDecision, Recovery, TrialRow
+from rollout.drills.watch import Watch
+from rollout.errors import LeaseLost, UnknownDecision
+from rollout.jobs.claims import JobState
+from rollout.pilot.ports import DecisionRecord, NewDecision, Recovery, TrialRow
+from rollout.pilot.profile import LegacyProfile
+from rollout.pilot.trial import Trial
+from rollout.routing.decision import JobPath
+from rollout.routing.stages import ControlState, apply
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
 
-from rollout.core.decision import JobPath
-from rollout.core.errors import BrokerUnreachable
-from rollout.ports import Handed, Held
+from rollout.errors import BrokerUnreachable
+from rollout.jobs.ports import Handed, Held
+from rollout.routing.decision import JobPath
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,18 +9,18 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from rollout.control_ports import TransitionRecord
-from rollout.core.claims import JobRecord, JobState
-from rollout.core.decision import JobPath
-from rollout.core.effects import Effects
-from rollout.core.errors import LedgerUnreachable, UnknownSubPipeline
-from rollout.core.excursion import Watch
-from rollout.core.pilot.fold import HourKey, Sum
-from rollout.core.pilot.profile import LegacyProfile
-from rollout.core.pilot.trial import Trial
-from rollout.core.stages import ALL, ControlState
-from rollout.drill_ports import DrillEvent
-from rollout.trial_ports import DecisionRecord, Recovery
+from rollout.drills.ports import DrillEvent
+from rollout.drills.watch import Watch
+from rollout.errors import LedgerUnreachable, UnknownSubPipeline
+from rollout.jobs.claims import JobRecord, JobState
+from rollout.pilot.fold import HourKey, Sum
+from rollout.pilot.ports import DecisionRecord, Recovery
+from rollout.pilot.profile import LegacyProfile
+from rollout.pilot.trial import Trial
+from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
+from rollout.routing.ports import TransitionRecord
+from rollout.routing.stages import ALL, ControlState
 
 OutcomeKey = tuple[str, str, str, str, str]
 """Name, assigned path, path, outcome, reason."""

@@ -7,11 +7,11 @@ from math import ceil
 
 from rollout.adapters.memory.evidence_rows import in_drill, outcome_so_far
 from rollout.adapters.memory.rows import Rows
-from rollout.core.claims import JobRecord
-from rollout.core.decision import JobPath, Reason
-from rollout.core.evidence.buckets import DURATION_S_MAX
-from rollout.core.excursion import PathSample
-from rollout.core.pilot.outcome import Outcome
+from rollout.evidence.buckets import DURATION_S_MAX
+from rollout.evidence.sample import PathSample
+from rollout.jobs.claims import JobRecord
+from rollout.pilot.outcome import Outcome
+from rollout.routing.decision import JobPath, Reason
 
 _Key = tuple[str, JobPath]
 

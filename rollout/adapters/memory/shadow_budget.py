@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 
-from rollout.core.shadow import Shed
-from rollout.ports import Clock
+from rollout.routing.clock import Clock
+from rollout.shadow.copies import Shed
 
 
 class MemoryShadowBudget:

@@ -9,10 +9,10 @@ from typing import Any
 from rollout.adapters.memory.evidence_rows import fold_into_trials
 from rollout.adapters.memory.job_rows import failed, moved, outcome_of
 from rollout.adapters.memory.rows import Rows
-from rollout.core.claims import DEATHS_MAX, JobRecord, JobState
-from rollout.core.cycle import bucket_of
-from rollout.core.decision import JobPath, Reason
-from rollout.ports import CycleTally, Handed, Lost, OpenCount, Tally
+from rollout.jobs.claims import DEATHS_MAX, JobRecord, JobState
+from rollout.jobs.cycle import bucket_of
+from rollout.jobs.ports import CycleTally, Handed, Lost, OpenCount, Tally
+from rollout.routing.decision import JobPath, Reason
 
 
 class SweepRows:

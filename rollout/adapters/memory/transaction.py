@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from rollout.core.errors import NoConnection
+from rollout.errors import NoConnection
 
 
 class MemoryTransaction:

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, and_, func, select, update
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.tables import job
-from rollout.core.claims import JobState
+from rollout.jobs.claims import JobState
 
 _HEARD = func.coalesce(job.c.renewed_at, job.c.started_at)
 

@@ -6,11 +6,11 @@ from sqlalchemy import case, func, select, text
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.tables import job, sub_pipeline
-from rollout.core.claims import JobState
-from rollout.core.decision import JobPath
-from rollout.core.effects import Effects
-from rollout.core.stages import ALL
-from rollout.trial_ports import Arrived
+from rollout.jobs.claims import JobState
+from rollout.policy.ports import Arrived
+from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
+from rollout.routing.stages import ALL
 
 _LEGACY_JOBS = func.sum(case((job.c.assigned_path == str(JobPath.LEGACY), 1), else_=0))
 # One query per state, with the condition of its index; literals, because a planner does not see

@@ -12,12 +12,12 @@ from xxhash import xxh3_64_intdigest
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.tables import job, sub_pipeline, transition
-from rollout.control_ports import Kill, Met, TransitionRecord
-from rollout.core.claims import JobState
-from rollout.core.decision import JobPath
-from rollout.core.effects import Effects
-from rollout.core.errors import IllegalTransition, NotShadowable, UnknownSubPipeline
-from rollout.core.stages import ALL, ControlState, Event, Stage, apply
+from rollout.errors import IllegalTransition, NotShadowable, UnknownSubPipeline
+from rollout.jobs.claims import JobState
+from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
+from rollout.routing.ports import Kill, Met, TransitionRecord
+from rollout.routing.stages import ALL, ControlState, Event, Stage, apply
 
 _STATE_FIELDS = tuple(field.name for field in fields(ControlState))
 _STATE_COLUMNS = tuple(sub_pipeline.c[name] for name in _STATE_FIELDS)

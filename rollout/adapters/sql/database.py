@@ -24,7 +24,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from rollout.core.errors import LedgerNotMigrated, LedgerUnreachable, WrongSettings
+from rollout.errors import LedgerNotMigrated, LedgerUnreachable, WrongSettings
 
 BUSY_TIMEOUT_S = 5
 BUSY_PAUSE_S = 0.0005

@@ -13,12 +13,12 @@ from rollout.adapters.sql.drill_tables import drill_event
 from rollout.adapters.sql.job_values import record_of
 from rollout.adapters.sql.pilot_tables import drill_span
 from rollout.adapters.sql.tables import job
-from rollout.core.claims import JobRecord, JobState
-from rollout.core.decision import JobPath, Reason
-from rollout.core.drill_score import FROM_OUTSIDE
-from rollout.core.excursion import PathSample
-from rollout.core.way import step
-from rollout.drill_ports import DrillEvent
+from rollout.drills.ports import DrillEvent
+from rollout.drills.score import FROM_OUTSIDE
+from rollout.evidence.sample import PathSample
+from rollout.jobs.claims import JobRecord, JobState
+from rollout.jobs.way import step
+from rollout.routing.decision import JobPath, Reason
 
 LOCK_NAP_S = 0.05
 _WEIGHED = (
@@ -112,7 +112,7 @@ class DrillRows:
             return [record_of(row) for row in connection.execute(query).mappings()]
 
     def window(self, name: str, since: datetime, until: datetime) -> Mapping[JobPath, PathSample]:
-        """Say what each path did in a window; see `core.excursion.PathSample`.
+        """Say what each path did in a window; see `rollout.evidence.sample.PathSample`.
 
         Unlike `samples`, jobs of drills are in it: they are what a drill looks at.
         """

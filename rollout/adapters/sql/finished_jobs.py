@@ -10,11 +10,11 @@ from sqlalchemy import select
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.tables import job
-from rollout.core.claims import JobState
-from rollout.core.counterfactual import Recorded, complete
-from rollout.core.decision import JobPath, Reason
-from rollout.core.evidence.buckets import DURATION_S_MAX
-from rollout.core.job_stream import (
+from rollout.evidence.buckets import DURATION_S_MAX
+from rollout.jobs.claims import JobState
+from rollout.pilot.outcome import Outcome, outcome_of
+from rollout.rehearsal.counterfactual import Recorded, complete
+from rollout.rehearsal.job_stream import (
     SECOND_US,
     BadStream,
     JobStream,
@@ -22,7 +22,7 @@ from rollout.core.job_stream import (
     positions_of,
     us_of,
 )
-from rollout.core.pilot.outcome import Outcome, outcome_of
+from rollout.routing.decision import JobPath, Reason
 
 _COLUMNS = (
     job.c.job_id,

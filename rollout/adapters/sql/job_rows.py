@@ -27,13 +27,13 @@ from rollout.adapters.sql.job_values import (
     start_values,
 )
 from rollout.adapters.sql.tables import job, sub_pipeline, tally
-from rollout.core.claims import Claim, JobRecord, JobState, Refusal, judge_claim, judge_commit
-from rollout.core.decision import JobPath, Reason
-from rollout.core.effects import Effects
-from rollout.core.errors import IllegalTransition, LedgerUnreachable, UnknownJob
-from rollout.core.stages import ControlState
-from rollout.core.way import step
-from rollout.ports import Committed, ConnectionSource, Filing, Handed, Refused
+from rollout.errors import IllegalTransition, LedgerUnreachable, UnknownJob
+from rollout.jobs.claims import Claim, JobRecord, JobState, Refusal, judge_claim, judge_commit
+from rollout.jobs.ports import Committed, ConnectionSource, Filing, Handed, Refused
+from rollout.jobs.way import step
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.effects import Effects
+from rollout.routing.stages import ControlState
 
 _HEAVY = ("way", "envelope")  # the last two fields; judging a job does without them
 _LIGHT = tuple(job.c[name] for name in RECORD_FIELDS if name not in _HEAVY)
@@ -157,7 +157,7 @@ class JobRows:
         now: datetime,
         silent_after: timedelta,
     ) -> Claim | Refused:
-        """Claim a delivered job, or say why not (`core.claims.judge_claim`)."""
+        """Claim a delivered job, or say why not (`jobs.claims.judge_claim`)."""
         with self._db.translated(), LazyTransaction(self._db) as transaction:
             cursor = transaction.cursor()
             if delivered is JobPath.CONCURRENT:

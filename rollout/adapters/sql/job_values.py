@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import RowMapping, case, func, null
 
 from rollout.adapters.sql.tables import job, to_microseconds
-from rollout.core.claims import Claim, JobRecord, JobState
-from rollout.core.decision import FALLBACK_REASONS, JobPath, Reason
-from rollout.core.stages import ControlState
-from rollout.core.way import step
-from rollout.ports import Filing
+from rollout.jobs.claims import Claim, JobRecord, JobState
+from rollout.jobs.ports import Filing
+from rollout.jobs.way import step
+from rollout.routing.decision import FALLBACK_REASONS, JobPath, Reason
+from rollout.routing.stages import ControlState
 
 RECORD_FIELDS = tuple(field.name for field in fields(JobRecord))
 

@@ -11,7 +11,7 @@ from xxhash import xxh3_64_hexdigest
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.pilot_tables import lease
 from rollout.adapters.sql.tables import from_microseconds
-from rollout.core.errors import LeaseLost
+from rollout.errors import LeaseLost
 
 _LEADER = "controller"
 

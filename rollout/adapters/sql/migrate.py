@@ -9,7 +9,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from rollout.adapters.sql.database import Database
-from rollout.core.errors import WrongSettings
+from rollout.errors import WrongSettings
 
 
 def _folder() -> Path:

@@ -4,9 +4,9 @@ from sqlalchemy import case, exists, or_
 
 from rollout.adapters.sql.pilot_tables import drill_span
 from rollout.adapters.sql.tables import job
-from rollout.core.claims import JobState
-from rollout.core.decision import JobPath, Reason
-from rollout.core.pilot.outcome import TELLS_NOTHING, Outcome
+from rollout.jobs.claims import JobState
+from rollout.pilot.outcome import TELLS_NOTHING, Outcome
+from rollout.routing.decision import JobPath, Reason
 
 _KEPT = or_(job.c.state == JobState.FAILED, job.c.moved_reason == Reason.RETRIED_BY_HAND)
 
@@ -28,7 +28,7 @@ OUTCOME = case(
     (job.c.moved_reason == Reason.RETRIED_BY_HAND, Outcome.UNJUDGED),
     else_=Outcome.GOOD,
 )
-"""`core.pilot.outcome.outcome_of` in SQL; a contract test compares the two."""
+"""`pilot.outcome.outcome_of` in SQL; a contract test compares the two."""
 
 IN_DRILL = or_(
     job.c.drill.is_not(None),

@@ -13,11 +13,11 @@ from rollout.adapters.sql.pilot_tables import drill_span, evidence_hour, pilot
 from rollout.adapters.sql.profile_rows import read_profiles, write_profiles
 from rollout.adapters.sql.tables import job
 from rollout.adapters.sql.upserts import add_up
-from rollout.core.claims import JobState
-from rollout.core.decision import JobPath, Reason
-from rollout.core.evidence.thresholds import Thresholds
-from rollout.core.pilot.fold import Finished, Frame, HourKey, Sum, fold_finished
-from rollout.core.pilot.profile import LegacyProfile
+from rollout.evidence.thresholds import Thresholds
+from rollout.jobs.claims import JobState
+from rollout.pilot.fold import Finished, Frame, HourKey, Sum, fold_finished
+from rollout.pilot.profile import LegacyProfile
+from rollout.routing.decision import JobPath, Reason
 
 FOLDED_COLUMNS = (
     job.c.reason,

@@ -27,14 +27,10 @@ from rollout.adapters.sql.outcomes import IN_DRILL, JUDGED, OUTCOME
 from rollout.adapters.sql.pilot_tables import decision, evidence_hour, pilot
 from rollout.adapters.sql.profile_rows import read_profiles, write_profiles
 from rollout.adapters.sql.tables import from_microseconds, job, sub_pipeline, to_microseconds
-from rollout.core.claims import JobState
-from rollout.core.decision import JobPath
-from rollout.core.errors import LeaseLost, UnknownDecision
-from rollout.core.pilot.outcome import DRAWN, Outcome
-from rollout.core.pilot.profile import LegacyProfile
-from rollout.core.pilot.trial import Trial, edge_us
-from rollout.core.stages import ControlState, apply
-from rollout.trial_ports import (
+from rollout.errors import LeaseLost, UnknownDecision
+from rollout.jobs.claims import JobState
+from rollout.pilot.outcome import DRAWN, Outcome
+from rollout.pilot.ports import (
     DecisionRecord,
     HourRow,
     KeySpread,
@@ -43,6 +39,10 @@ from rollout.trial_ports import (
     TrialRow,
     WindowRow,
 )
+from rollout.pilot.profile import LegacyProfile
+from rollout.pilot.trial import Trial, edge_us
+from rollout.routing.decision import JobPath
+from rollout.routing.stages import ControlState, apply
 
 _COLUMNS = ("name", "version", "step", "step_revision", "began_at", "scored_to")
 # With the condition of its index as a literal: a planner does not see through a parameter that the

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from rollout.adapters.sql.pilot_tables import legacy_profile
 from rollout.adapters.sql.upserts import overwrite
-from rollout.core.pilot.profile import LegacyProfile
+from rollout.pilot.profile import LegacyProfile
 
 
 def read_profiles(

@@ -13,10 +13,10 @@ from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.lease_rows import must_lead
 from rollout.adapters.sql.pilot_tables import path_watch, recovery
 from rollout.adapters.sql.upserts import overwrite
-from rollout.core.decision import JobPath
-from rollout.core.evidence.errors import EvidenceError
-from rollout.core.excursion import Watch
-from rollout.trial_ports import Recovery
+from rollout.drills.watch import Watch
+from rollout.evidence.errors import EvidenceError
+from rollout.pilot.ports import Recovery
+from rollout.routing.decision import JobPath
 
 
 class RecoveryRows:

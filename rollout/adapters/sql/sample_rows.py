@@ -23,11 +23,11 @@ from sqlalchemy import (
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.outcomes import IN_DRILL
 from rollout.adapters.sql.tables import job
-from rollout.core.claims import JobState
-from rollout.core.decision import JobPath, Reason
-from rollout.core.evidence.buckets import DURATION_S_MAX
-from rollout.core.excursion import PathSample
-from rollout.core.pilot.outcome import Outcome, outcome_of
+from rollout.evidence.buckets import DURATION_S_MAX
+from rollout.evidence.sample import PathSample
+from rollout.jobs.claims import JobState
+from rollout.pilot.outcome import Outcome, outcome_of
+from rollout.routing.decision import JobPath, Reason
 
 _REASONS: dict[str | None, Reason | None] = {None: None, **{str(one): one for one in Reason}}
 _PATHS = {str(one): one for one in JobPath}

@@ -23,11 +23,11 @@ from rollout.adapters.sql.shadow_tables import (
     shadow_tally,
 )
 from rollout.adapters.sql.tables import sub_pipeline, transition
-from rollout.core.decision import JobPath
-from rollout.core.errors import UnknownSubPipeline
-from rollout.core.shadow import Trouble
-from rollout.core.stages import Event, Stage
-from rollout.shadow_ports import (
+from rollout.errors import UnknownSubPipeline
+from rollout.routing.decision import JobPath
+from rollout.routing.stages import Event, Stage
+from rollout.shadow.copies import Trouble
+from rollout.shadow.ports import (
     MismatchGroup,
     ShadowAccount,
     ShadowBegun,

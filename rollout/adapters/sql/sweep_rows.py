@@ -26,10 +26,10 @@ from rollout.adapters.sql.job_values import failed, moved
 from rollout.adapters.sql.pilot_fold import FOLDED_COLUMNS, fold_into_trials
 from rollout.adapters.sql.tables import cycle_tally, job, kept_message, tally
 from rollout.adapters.sql.upserts import add_up
-from rollout.core.claims import DEATHS_MAX, JobState
-from rollout.core.cycle import bucket_of
-from rollout.core.decision import JobPath, Reason
-from rollout.ports import CycleTally, Handed, Lost, OpenCount, Tally
+from rollout.jobs.claims import DEATHS_MAX, JobState
+from rollout.jobs.cycle import bucket_of
+from rollout.jobs.ports import CycleTally, Handed, Lost, OpenCount, Tally
+from rollout.routing.decision import JobPath, Reason
 
 _HANDED = (job.c.job_id, job.c.name, job.c.envelope)
 _UNFOLDED = text("state IN ('committed', 'failed') AND NOT folded")

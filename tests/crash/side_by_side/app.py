@@ -14,8 +14,8 @@ import psycopg
 from celery import Celery, signals
 from sqlalchemy import text
 
+from rollout.jobs.ports import Job
 from rollout.pipeline import SubPipeline
-from rollout.ports import Job
 
 MODES = {
     "celery": "bare Celery, its defaults",

@@ -17,8 +17,8 @@ from redis import Redis
 from sqlalchemy import text
 
 from rollout.adapters.sql.migrate import migrate
-from rollout.core.effects import Effects
-from rollout.core.stages import Event
+from rollout.routing.effects import Effects
+from rollout.routing.stages import Event
 from rollout.settings import Settings, as_variables, read_settings
 from rollout.wiring import Runtime
 from tests.crash.children import Children

@@ -1,0 +1,285 @@
+"""The control store on Redis or Valkey: one MGET at each start, forward-only writes.
+
+Keys, under a prefix (`rollout:` by default):
+
+    control:<name>   JSON of the control state, written only over an older revision
+    kill:<name>      JSON of the latched kill; `kill` alone is `kill --all`
+    supervision      owner of the last heartbeat; expires when no controller lives
+    drill:<name>     a drill's planted fault; expires by itself (see `redis_drills.py`)
+
+Kill latches have keys of their own, so that a projection that was under way when the kill came
+cannot undo it. The client is opened at first use and redis-py gives each forked process its own
+connections; there is no thread.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from rollout.adapters.redis.drills import RedisDrillPlans
+from rollout.drills.fault import read_plan
+from rollout.errors import ControlStoreUnreachable, WrongSettings
+from rollout.routing.decision import Reason
+from rollout.routing.ports import Kill
+from rollout.routing.rule import Reading
+from rollout.routing.stages import BP_ALL, ControlState, Stage
+
+_FORWARD = """
+local held = redis.call('GET', KEYS[1])
+if held then
+  local ok, state = pcall(cjson.decode, held)
+  if ok and type(state) == 'table' and tonumber(state.revision)
+     and tonumber(state.revision) >= tonumber(ARGV[2]) then
+    return 0
+  end
+end
+redis.call('SET', KEYS[1], ARGV[1])
+return 1
+"""
+_UNLATCH = """
+local held = redis.call('GET', KEYS[1])
+if not held then return 0 end
+local ok, kill = pcall(cjson.decode, held)
+if ok and type(kill) == 'table' and type(kill.kill_id) == 'string'
+   and kill.kill_id ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
+_FIELDS = tuple(field.name for field in fields(ControlState))
+
+
+def open_client(url: str, connect_timeout_s: float, read_timeout_s: float) -> "Redis":
+    """Open a client that never waits longer than its two timeouts and never repeats a command."""
+    return Redis.from_url(
+        _as_redis_py(url),
+        socket_connect_timeout=connect_timeout_s,
+        socket_timeout=read_timeout_s,
+        retry=Retry(NoBackoff(), 0),
+        # The second protocol and no client name save round trips on a new connection, each of
+        # which would be allowed the whole read timeout.
+        protocol=2,
+        driver_info=None,
+        decode_responses=True,
+    )
+
+
+class RedisControlStore(RedisDrillPlans):
+    """`control_ports.ControlStore` and `drill_ports.DrillPlans` on a Redis or Valkey server.
+
+    Args:
+        url: `redis://host:port/db`, also `rediss://` and `unix://`.
+        prefix: Put before every key.
+        connect_timeout_s: Longest wait for a connection.
+        read_timeout_s: Longest wait for an answer.
+        client: Makes the client; tests pass fakeredis.
+
+    Raises:
+        WrongSettings: The URL is not one of a Redis or Valkey server.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        prefix: str = "rollout:",
+        connect_timeout_s: float = 0.1,
+        read_timeout_s: float = 0.1,
+        client: Callable[[], Any] | None = None,
+    ) -> None:
+        self._url = url
+        self._prefix = prefix
+        make = client or (lambda: open_client(url, connect_timeout_s, read_timeout_s))
+        try:
+            self._redis: Any = make()
+        except ValueError as error:
+            raise WrongSettings(
+                "the control store must be redis://host:port/db, rediss:// or unix://, got a URL "
+                f"with scheme {url.split(':', 1)[0]!r}: {error}",
+                "correct ROLLOUT_CONTROL_URL, or ROLLOUT_BROKER_URL when that is not set",
+            ) from error
+        self._forward = self._redis.register_script(_FORWARD)
+        self._unlatch = self._redis.register_script(_UNLATCH)
+        self._register_drill_scripts()
+        self._parsed: dict[str, _Parsed] = {}
+
+    @property
+    def url(self) -> str:
+        """Address without password, for messages."""
+        parts = urlsplit(self._url)
+        host = parts.hostname or parts.path
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.scheme}://{host}{port}{parts.path if parts.hostname else ''}"
+
+    def _control_key(self, name: str) -> str:
+        return f"{self._prefix}control:{name}"
+
+    def _kill_key(self, name: str | None) -> str:
+        return f"{self._prefix}kill" if name is None else f"{self._prefix}kill:{name}"
+
+    @property
+    def _supervision_key(self) -> str:
+        return f"{self._prefix}supervision"
+
+    def read(self, name: str) -> Reading:
+        """Read state, kill latches, supervision and drill in one round trip; never raises."""
+        keys = [
+            self._control_key(name),
+            self._kill_key(name),
+            self._kill_key(None),
+            self._supervision_key,
+            self._plan_key(name),
+        ]
+        try:
+            text, killed, killed_all, supervised, plan = self._redis.mget(keys)
+        except (RedisError, OSError, UnicodeError):
+            return Reading(None, doubt=Reason.UNREACHABLE)
+        state, doubt = self._state(name, text)
+        return Reading(
+            state,
+            killed=killed is not None,
+            killed_all=killed_all is not None,
+            supervised=supervised is not None,
+            doubt=doubt,
+            plan=None if plan is None else read_plan(name, plan),
+        )
+
+    def _state(self, name: str, text: str | None) -> tuple[ControlState | None, Reason | None]:
+        """Parse the text that was just read, unless it is the same, to the letter, as last time.
+
+        Nothing older than the text is ever used: this saves the parsing, not the asking.
+        """
+        parsed = self._parsed.get(name)
+        if parsed is None or parsed.text != text:
+            parsed = _Parsed(text, *_state_from(name, text))
+            self._parsed[name] = parsed
+        return parsed.state, parsed.doubt
+
+    def project(self, state: ControlState) -> bool:
+        """Write a newer state over an older one; False when the store has a newer one."""
+        text = json.dumps(asdict(state))
+        return bool(
+            self._ask(
+                lambda: self._forward(
+                    keys=[self._control_key(state.name)], args=[text, state.revision]
+                )
+            )
+        )
+
+    def beat(self, owner: str, ttl: timedelta) -> None:
+        """Say that a controller lives; forgotten after `ttl`."""
+        self._ask(lambda: self._redis.set(self._supervision_key, owner, px=ttl))
+
+    def latch(self, kill: Kill) -> None:
+        """Set a kill latch; it stays until `unlatch`."""
+        text = json.dumps({**asdict(kill), "at": kill.at.isoformat()})
+        self._ask(lambda: self._redis.set(self._kill_key(kill.name), text))
+
+    def unlatch(self, name: str | None, kill_id: str | None) -> bool:
+        """Remove a latch if it is this kill's; False when there is none or another's."""
+        return bool(
+            self._ask(lambda: self._unlatch(keys=[self._kill_key(name)], args=[kill_id or ""]))
+        )
+
+    def latches(self) -> list[Kill]:
+        """List all kill latches, that of every sub-pipeline included."""
+        own = self._kill_key(None)
+        names: list[str] = self._ask(
+            lambda: [own, *self._redis.scan_iter(match=f"{own}:*", count=1000)]
+        )
+        texts = self._ask(lambda: self._redis.mget(names))
+        pairs = zip(names, texts, strict=True)
+        return [
+            _kill_from(None if key == own else key.removeprefix(f"{own}:"), text)
+            for key, text in pairs
+            if text
+        ]
+
+    def ping(self) -> None:
+        """Ask the store for an answer. Raises ControlStoreUnreachable."""
+        self._ask(self._redis.ping)
+
+    def may_forget(self) -> str | None:
+        """Name the eviction policy that may drop a kill latch; None when there is none.
+
+        Policies that spare keys without expiry are safe: only heartbeat and drills have one.
+        """
+        memory = self._ask(lambda: self._redis.info("memory"))
+        policy = str(memory.get("maxmemory_policy", ""))
+        limited = bool(memory.get("maxmemory"))
+        return policy if limited and policy.startswith("allkeys-") else None
+
+    def close(self) -> None:
+        """Close all connections of this process."""
+        self._redis.close()
+
+    def _ask(self, command: Callable[[], Any]) -> Any:
+        try:
+            return command()
+        except (RedisError, OSError, UnicodeError) as error:
+            raise ControlStoreUnreachable(self.url, error) from error
+
+
+class _Parsed(NamedTuple):
+    """What one text came to."""
+
+    text: str | None
+    state: ControlState | None
+    doubt: Reason | None
+
+
+_SCHEMES = {"valkey": "redis", "valkeys": "rediss", "redis+socket": "unix"}
+"""Celery's and Valkey's names of schemes that redis-py knows by another."""
+
+
+def _as_redis_py(url: str) -> str:
+    scheme, colon, rest = url.partition(":")
+    return _SCHEMES.get(scheme, scheme) + colon + rest
+
+
+def _state_from(name: str, text: str | None) -> tuple[ControlState | None, Reason | None]:
+    """Parse a stored state; anything that is not wholly one is UNREADABLE, never a guess."""
+    if text is None:
+        return None, Reason.UNKNOWN
+    try:
+        values = json.loads(text)
+        # A newer release may write fields that this one does not know.
+        state = ControlState(**{field: values[field] for field in _FIELDS})
+        state = replace(state, stage=Stage(state.stage))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None, Reason.UNREADABLE
+    if state.name != name or not _is_whole(state):
+        return None, Reason.UNREADABLE
+    return state, None
+
+
+def _is_whole(state: ControlState) -> bool:
+    """Say whether every field that the gate uses has the type and range it must have."""
+    return (
+        all(type(share) is int for share in (state.scope_bp, state.holdback_bp))
+        and 0 <= state.scope_bp <= BP_ALL
+        and 0 <= state.holdback_bp <= BP_ALL
+        and all(type(number) is int for number in (state.revision, state.fence_revision))
+        and all(type(flag) is bool for flag in (state.killed, state.frozen))
+        and type(state.salt) is str
+    )
+
+
+def _kill_from(name: str | None, text: str) -> Kill:
+    """Parse a latch; one that cannot be read is still a latch, under the id that lifts it."""
+    kill_id = "unreadable"
+    try:
+        values = json.loads(text)
+        if isinstance(values["kill_id"], str):
+            kill_id = values["kill_id"]
+            at = datetime.fromisoformat(values["at"]).astimezone(UTC)
+            return Kill(kill_id, name, str(values["actor"]), str(values["reason"]), at)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    at = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+    return Kill(kill_id, name, "unknown", "unreadable latch", at)

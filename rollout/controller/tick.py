@@ -1,0 +1,278 @@
+"""One turn of the controller: reconcile kills, project, beat, recall, sweep, fold, judge, prune.
+
+One controller leads; a standby only waits for the lease. Each step is safe to repeat and safe to
+lose, so a controller that dies anywhere in it is made good by the next tick, its own or a second
+controller's. The heartbeat follows the projection: it says that the control state was read from the
+ledger and written to the store just now.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from rollout.control.change import Changes
+from rollout.errors import BrokerUnreachable, ControlStoreUnreachable, LedgerUnreachable, UnknownJob
+from rollout.jobs.ports import Held, Ledger, Lost, OpenCount, Queues
+from rollout.pilot.pilots import Pilots, PilotsReport
+from rollout.routing.clock import Clock
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.ports import ControlStore, Kill
+from rollout.routing.stages import ControlState, Event, Stage
+
+log = structlog.get_logger("rollout")
+
+_SWEEP_BATCH = 500
+_FOLD_BATCH = 2000
+_FOLD_BATCHES_A_TICK = 20
+_PRUNE_BATCH = 1000
+_STEP_S_MAX = 2.0
+"""The wall clock may move this much more or less than the monotonic one between two ticks."""
+
+
+@dataclass(slots=True)
+class TickReport:
+    """What a tick saw and did; an error names the part that did not answer."""
+
+    at: datetime
+    leads: bool = False
+    pilots: PilotsReport = field(default_factory=PilotsReport)
+    states: list[ControlState] = field(default_factory=list)
+    open_counts: list[OpenCount] = field(default_factory=list)
+    unaccounted: dict[str, int] = field(default_factory=dict)
+    recalled: int = 0
+    resent_lost: int = 0
+    resent_silent: int = 0
+    folded: int = 0
+    pruned: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class TickLimits:
+    """How long is too long.
+
+    `lost_after`: an accepted job whose message no queue seems to hold is sent again.
+    `silent_after`: a started job whose worker was not heard of is sent again.
+    `supervision`: without a tick for this long, jobs go to legacy.
+    `keep`: committed jobs are deleted after this long; unfinished and failed ones never.
+    """
+
+    lost_after: timedelta
+    silent_after: timedelta
+    supervision: timedelta
+    keep: timedelta
+
+
+class Tick:
+    """The controller's use case; `turn` is called by the loop in `rollout.controller`."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        control: ControlStore,
+        queues: Queues,
+        changes: Changes,
+        clock: Clock,
+        limits: TickLimits,
+        owner: str,
+        pilots: Pilots,
+    ) -> None:
+        self._pilots = pilots
+        self._ledger = ledger
+        self._control = control
+        self._queues = queues
+        self._changes = changes
+        self._clock = clock
+        self._limits = limits
+        self._owner = owner
+        self._here_since = clock.monotonic()
+        self._clocks = (clock.now(), clock.monotonic())
+
+    def turn(self) -> TickReport:
+        """Do one tick. Raises nothing that an absent server can cause; the report names it."""
+        report = TickReport(self._clock.now())
+        self._mind_the_clock(report.at)
+        try:
+            self._ledger_steps(report)
+        except LedgerUnreachable as error:
+            report.errors.append(str(error))
+            self._here_since = self._clock.monotonic()
+        return report
+
+    def stop(self) -> None:
+        """Stop leading; a standby takes over at its next turn."""
+        with suppress(LedgerUnreachable):  # then the lease runs out by itself
+            self._pilots.stop()
+
+    def _ledger_steps(self, report: TickReport) -> None:
+        report.leads = self._pilots.lead(report.at)
+        if not report.leads:
+            report.states = self._ledger.controls()
+            return
+        try:
+            self._reconcile_kills()
+            report.states = self._ledger.controls()
+            for state in report.states:
+                self._control.project(state)
+            self._control.beat(self._owner, self._limits.supervision)
+        except ControlStoreUnreachable as error:
+            report.errors.append(str(error))
+            report.states = self._ledger.controls()
+        for state in report.states:
+            self._recall(state, report)
+            self._sweep(state, report)
+        for _ in range(_FOLD_BATCHES_A_TICK):
+            folded = self._ledger.fold(_FOLD_BATCH)
+            report.folded += folded
+            if folded < _FOLD_BATCH:
+                break
+        report.open_counts = self._ledger.open_counts()
+        report.pilots = self._pilots.turn(report.states, report.open_counts, report.at)
+        for said in report.pilots.errors:
+            self._note(report, said)
+        report.pruned = self._prune(report.at)
+
+    def _prune(self, now: datetime) -> int:
+        """Delete old committed jobs; old by this clock and by those of the workers.
+
+        A controller whose clock was set a year ahead would else delete every job that has ended.
+        """
+        newest = self._ledger.newest_commit()
+        if newest is None:
+            return 0
+        return self._ledger.prune(min(now, newest) - self._limits.keep, _PRUNE_BATCH)
+
+    # Kills -------------------------------------------------------------------------------
+
+    def _reconcile_kills(self) -> None:
+        """Make store and ledger agree on every kill, whichever half was away when it came."""
+        # The store first: a rearm changes the ledger, then the store, and read the other way
+        # round its latch would look lost and be set again, for a tick.
+        latches = self._control.latches()
+        latch = self._ledger.all_latch()
+        states = {state.name: state for state in self._ledger.controls()}
+        latched: set[str | None] = set()
+        for kill in latches:
+            held = latch if kill.name is None else states.get(kill.name)
+            if held is not None and held.lifted_kill_id == kill.kill_id:
+                self._control.unlatch(kill.name, kill.kill_id)
+                continue
+            if held is not None and held.killed and held.kill_id != kill.kill_id:
+                # Another kill, made while the store was away, came after this one: its latch
+                # replaces this one below, or a rearm of it would leave this one in force.
+                continue
+            latched.add(kill.name)
+            if held is not None and not held.killed:
+                log.warning("a kill reached the store only; fencing now", name=kill.name)
+                self._ledger.kill(kill)
+        self._restore_latches([latch, *states.values()], latched)
+
+    def _restore_latches(self, states: list[ControlState], latched: set[str | None]) -> None:
+        """Set again what the store has lost: it may have been restarted empty."""
+        for state in states:
+            name = None if state.name == "*" else state.name
+            if state.killed and name not in latched and state.kill_id is not None:
+                last = self._last_kill(state)
+                self._control.latch(Kill(state.kill_id, name, last[0], last[1], last[2]))
+
+    def _last_kill(self, state: ControlState) -> tuple[str, str, datetime]:
+        for record in self._ledger.transitions(state.name, 20):
+            if record.event is Event.KILL:
+                return record.actor, record.reason, record.at
+        return "unknown", "killed with all others", self._clock.now()
+
+    # Jobs --------------------------------------------------------------------------------
+
+    def _recall(self, state: ControlState, report: TickReport) -> None:
+        """Bring jobs back that a kill or revert left on the concurrent path."""
+        if state.killed:
+            reason = Reason.KILLED
+        elif state.stage in (Stage.LEGACY, Stage.SHADOW):
+            reason = Reason.STAGE
+        else:
+            return
+        waiting, running, error = self._changes.recall(state.name, reason, running=state.killed)
+        report.recalled += waiting + running
+        self._note(report, error)
+
+    def _sweep(self, state: ControlState, report: TickReport) -> None:
+        """Send jobs again that the ledger has and nobody else seems to have."""
+        now = self._clock.now()
+        ahead = self._ledger.redate(
+            state.name, now + self._limits.lost_after, now + self._limits.silent_after, now
+        )
+        if ahead:
+            log.warning("jobs dated in the future, by a clock ahead", name=state.name, jobs=ahead)
+        if self._heard_long_enough():
+            silent = self._ledger.resend_silent(
+                state.name, now - self._limits.silent_after, now, _SWEEP_BATCH
+            )
+            self._note(report, self._changes.send(silent))
+            report.resent_silent += len(silent)
+        report.unaccounted[state.name] = 0
+        for lost in self._lost(state.name, now, report):
+            report.unaccounted[state.name] += self._ledger.count_lost(lost)
+            resent = self._ledger.resend_lost(lost, now, _SWEEP_BATCH)
+            self._note(report, self._changes.send(resent))
+            report.resent_lost += len(resent)
+
+    def _mind_the_clock(self, now: datetime) -> None:
+        """Begin to listen anew when the clock was stepped, or the machine woke up.
+
+        By a clock that is ahead every running job looks silent, and a second look would count a
+        second death against each.
+        """
+        before, counted_s = self._clocks
+        self._clocks = (now, self._clock.monotonic())
+        stepped_s = (now - before).total_seconds() - (self._clocks[1] - counted_s)
+        if abs(stepped_s) > _STEP_S_MAX:
+            log.warning("the clock was stepped", seconds=round(stepped_s, 1))
+            self._here_since = self._clocks[1]
+
+    def _heard_long_enough(self) -> bool:
+        """Whether the ledger has been here for as long as a worker may be silent.
+
+        After an outage of the ledger every running job looks silent, because nobody could renew.
+        """
+        return (
+            self._clock.monotonic() - self._here_since >= self._limits.silent_after.total_seconds()
+        )
+
+    def _lost(self, name: str, now: datetime, report: TickReport) -> list[Lost]:
+        """Say which accepted jobs no queue holds, without taking a long queue for a lost one.
+
+        A queue hands out its oldest message first. So a job sent well before the message that is
+        next up, and not in a worker's hands, is in no queue any more. Well before, because a job is
+        dated when its row is written: many senders at once, and a kill that moves a whole queue,
+        publish in another order than they date.
+        """
+        sent_before = now - self._limits.lost_after
+        waiting = [Lost(name, path, sent_before) for path in JobPath]
+        overdue = [lost for lost in waiting if self._ledger.count_lost(lost)]
+        if not overdue:
+            return []
+        try:
+            held = self._queues.held(name)
+        except BrokerUnreachable as error:
+            self._note(report, str(error))
+            return []
+        if held.by_workers is None:
+            # The broker cannot be looked into: nothing is lost while it has anything waiting.
+            return [] if held.waiting else overdue
+        return [self._before_next_up(lost, held) for lost in overdue]
+
+    def _before_next_up(self, lost: Lost, held: Held) -> Lost:
+        sent_before = lost.sent_before
+        next_up = held.next_up.get(lost.path)
+        if next_up is not None:
+            # A foreign message says nothing about ours; what workers hold is still spared.
+            with suppress(UnknownJob):
+                next_sent = self._ledger.job(next_up).sent_at
+                sent_before = min(sent_before, next_sent - self._limits.lost_after)
+        return replace(lost, sent_before=sent_before, spared=held.by_workers or frozenset())
+
+    def _note(self, report: TickReport, error: str | None) -> None:
+        if error is not None and error not in report.errors:
+            report.errors.append(error)

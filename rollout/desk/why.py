@@ -1,0 +1,247 @@
+"""Why a sub-pipeline stands where it stands: what `rollout why` and `rollout status` say.
+
+Reads only. It puts trial and situation together from the ledger as the controller does at its
+next tick, and asks the same `judge`; what it says is therefore what that tick will do, unless
+jobs finish or people act between. Looking uses up no look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from rollout.errors import UnknownSubPipeline
+from rollout.evidence.errors import EvidenceError
+from rollout.jobs.ports import Ledger
+from rollout.pilot.confirmation import ACTION as CONFIRM
+from rollout.pilot.confirmation import Confirmation, confirm_from
+from rollout.pilot.fleet import held_by_fleet, member_of
+from rollout.pilot.judge import judge
+from rollout.pilot.judgement import Judgement
+from rollout.pilot.outlook import Outlook, outlook
+from rollout.pilot.pilots import SPREAD_JOBS
+from rollout.pilot.ports import DecisionRecord, Leadership, Trials
+from rollout.pilot.profile import LegacyProfile
+from rollout.pilot.readiness import describe, not_ready
+from rollout.pilot.situation import Situation
+from rollout.pilot.situations import Around, Situations, backlogs
+from rollout.pilot.trial import Trial, follow, trial_from
+from rollout.policy.policy import Policies, Policy
+from rollout.routing.clock import Clock
+from rollout.routing.stages import BP_ALL, ControlState
+
+_DECISIONS_BACK = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """Who leads. `lease_age_s` is the time since it last said so; a `standby` waits for its end."""
+
+    owner: str | None
+    lease_age_s: float | None
+    takeover_s: float
+    standbys: tuple[str, ...] = ()
+
+    @property
+    def alive(self) -> bool:
+        """Whether somebody leads now."""
+        return self.owner is not None and (self.lease_age_s or 0.0) <= self.takeover_s
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What the controller would decide about one sub-pipeline now.
+
+    `unseen` says why there is no judgement: then the four fields before it are None.
+    """
+
+    state: ControlState
+    policy: Policy
+    trial: Trial | None
+    seen: Situation | None
+    made: Judgement | None
+    outlook: Outlook | None
+    unseen: str | None = None
+
+    @property
+    def not_ready(self) -> tuple[str, ...]:
+        """What stands in the way of a revert."""
+        if self.seen is None:
+            return ()
+        return not_ready(self.seen.way_back, self.state, self.policy)
+
+    @property
+    def way_back(self) -> str:
+        """One sentence on what a revert now would do to legacy."""
+        return "unknown" if self.seen is None else describe(self.seen.way_back)
+
+    @property
+    def holdback_bp(self) -> int:
+        """Share that stays on legacy at the top, in basis points."""
+        limit = self.policy.scope_limit_bp(self.state.holdback_bp)
+        return BP_ALL - min(limit, self.state.scope_bp_max)
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Everything that is to be said about one sub-pipeline.
+
+    Attributes:
+        at: When it was read.
+        pending: The decision that is pending.
+        last: The last decision of the controller; a confirmed revert is not one.
+        confirmation: What routing says of the last revert; None without one.
+        leader: Who leads.
+    """
+
+    at: datetime
+    pending: Pending
+    last: DecisionRecord | None
+    confirmation: str | None
+    leader: Leader
+
+
+class Explanations:
+    """Reads the ledger and says why.
+
+    Args:
+        ledger: Control states and open jobs.
+        trials: Trials and decisions of the same ledger.
+        leadership: Who leads, of the same ledger.
+        situations: Gathers what a decision is made on.
+        policies: In force.
+        clock: Time.
+        ttl: How long a controller leads after it last said so.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        trials: Trials,
+        leadership: Leadership,
+        situations: Situations,
+        policies: Policies,
+        clock: Clock,
+        ttl: timedelta,
+    ) -> None:
+        self._ledger = ledger
+        self._trials = trials
+        self._leadership = leadership
+        self._situations = situations
+        self._policies = policies
+        self._clock = clock
+        self._ttl = ttl
+
+    def why(self, name: str) -> Why:
+        """Say everything about one sub-pipeline.
+
+        Raises:
+            UnknownSubPipeline: There is no such name.
+            LedgerUnreachable: The ledger does not answer.
+        """
+        (pending,) = self.pending(name)
+        decided = self._trials.decisions(name, _DECISIONS_BACK)
+        last = next((one for one in decided if one.action != CONFIRM), None)
+        said = self._confirmation(pending.trial, decided)
+        return Why(self._clock.now(), pending, last, said, self.leader())
+
+    def pending(self, name: str | None = None) -> list[Pending]:
+        """Say what the controller would decide now, about one sub-pipeline or all of them.
+
+        Raises:
+            UnknownSubPipeline: There is no such name.
+            LedgerUnreachable: The ledger does not answer.
+        """
+        now = self._clock.now()
+        states = {state.name: state for state in self._ledger.controls()}
+        if name is not None and name not in states:
+            raise UnknownSubPipeline(name, states)
+        profiles = self._profiles_of(states, now)
+        trials, unread = self._trials_of(states, profiles, now)
+        members = {one: member_of(state, trials.get(one)) for one, state in states.items()}
+        counts = self._ledger.open_counts()
+        waiting = backlogs([(one.name, one.path, one.state, one.jobs) for one in counts])
+        found = []
+        for one, state in states.items():
+            if name not in (None, one):
+                continue
+            trial, policy = trials.get(one), self._policies.of(one)
+            if trial is None:
+                said = unread.get(one, "no controller has looked at it yet: `rollout controller`")
+                found.append(Pending(state, policy, None, None, None, None, said))
+                continue
+            held = held_by_fleet(one, members, self._policies, now)
+            around = Around(profiles[one], waiting.get(one, 0), held)
+            found.append(self._judged(trial, state, policy, around, now))
+        return found
+
+    def leader(self) -> Leader:
+        """Say who leads, and who waits to."""
+        now, takeover_s = self._clock.now(), self._ttl.total_seconds()
+        held = self._leadership.leader()
+        if held is None or not held[0]:
+            return Leader(None, None, takeover_s, tuple(self._leadership.standbys(now)))
+        owner, until = held
+        age_s = max(0.0, (now - (until - self._ttl)).total_seconds())
+        return Leader(owner, age_s, takeover_s, tuple(self._leadership.standbys(now)))
+
+    def _profiles_of(
+        self, states: Mapping[str, ControlState], now: datetime
+    ) -> dict[str, LegacyProfile]:
+        """What legacy showed, with the days and spans closed that are over by now."""
+        held = self._trials.profiles()
+        return {
+            name: held.get(name, LegacyProfile()).pass_time(now, self._policies.of(name).day_s, 0)
+            for name in states
+        }
+
+    def _trials_of(
+        self,
+        states: Mapping[str, ControlState],
+        profiles: Mapping[str, LegacyProfile],
+        now: datetime,
+    ) -> tuple[dict[str, Trial], dict[str, str]]:
+        """Read the trials, each in the step that its control state is in by now.
+
+        Returns:
+            The trials, and why one could not be read.
+        """
+        trials, unread, builds = {}, {}, self._trials.builds()
+        for row in self._trials.trial_rows():
+            name = row.columns["name"]
+            if name not in states:
+                continue
+            policy, found = self._policies.of(name), profiles[name].thresholds
+            try:
+                trial = trial_from(row.columns, row.payload, policy)
+            except (EvidenceError, KeyError, ValueError, TypeError) as error:
+                unread[name] = f"its trial cannot be read and begins afresh: {error}"
+                continue
+            built = builds.get(name, (None, None))
+            prior = self._situations.prior(trial, states[name], now)
+            trial = follow(trial, states[name], built, policy, found, now, prior)
+            trials[name] = trial if found is None else replace(trial, thresholds=found)
+        return trials, unread
+
+    def _judged(
+        self, trial: Trial, state: ControlState, policy: Policy, around: Around, now: datetime
+    ) -> Pending:
+        """Judge as the next tick will."""
+        if trial.on_trial:
+            spread = self._trials.key_spread(state.name, SPREAD_JOBS)
+            trial = replace(trial, design_effect=max(1.0, spread.design_effect))
+        seen = self._situations.gather(
+            trial, state, policy, around, now, totals=trial.on_trial and not state.killed
+        )
+        made = judge(policy, seen)
+        return Pending(state, policy, trial, seen, made, outlook(policy, seen, made))
+
+    def _confirmation(self, trial: Trial | None, decided: Sequence[DecisionRecord]) -> str | None:
+        """Say whether routing follows the last revert."""
+        if trial is not None and trial.reverted_at is not None and not trial.on_trial:
+            since = confirm_from(trial.reverted_at)
+            routed = self._trials.routed_since(trial.name, since)
+            return Confirmation(trial.step, since, dict(routed)).sentence
+        newest = next((one for one in decided if one.action in (CONFIRM, "revert")), None)
+        return newest.sentence if newest is not None and newest.action == CONFIRM else None

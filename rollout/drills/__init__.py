@@ -1,0 +1,1 @@
+"""Forced failures: planted, watched, healed, scored."""

@@ -1,0 +1,168 @@
+"""The report of a game day, as Markdown and as one HTML page; pure text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+
+from rollout.drills.gameday import GameDay, Played
+from rollout.drills.score import Score
+from rollout.drills.timeline import Line, timeline
+
+HEAD = ("drill", "path", "result", "detection s", "recovery s", "hurt", "lost", "twice")
+READING = (
+    "In each picture bars are the jobs that finished in a window, red those that failed on the"
+    " path; the line is the 95th percentile of their cycle time; the fault was in force in the"
+    " shaded span."
+)
+STYLE = (
+    "body{font-family:sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
+    "table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.3em .6em;text-align:left}"
+    "td.wrong{background:#fde2e1}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Files of a report by name, and whether nothing was lost or done twice."""
+
+    files: Mapping[str, str]
+    clean: bool
+
+
+def make_report(
+    day: GameDay,
+    played: Sequence[Played],
+    journals: Mapping[str, Sequence[Line]],
+    began: datetime,
+    ended: datetime,
+) -> Report:
+    """Write the report: `gameday.md`, `gameday.html` and an SVG for each drill on each path.
+
+    Args:
+        journals: Lines of each drill, by drill id.
+    """
+    scores = [(one, score) for one in played for score in one.scores]
+    pictures = {
+        _file(number, score): timeline(
+            f"{one.drill.name} ({one.drill.fault}, {score.path})", journals[score.drill_id]
+        )
+        for number, (one, score) in enumerate(scores, 1)
+        if journals.get(score.drill_id)
+    }
+    clean = not any(score.jobs_lost or score.effects_twice for _, score in scores)
+    lead = _lead(day, played, began, ended, clean)
+    files = {
+        "gameday.md": _markdown(day, lead, played, scores, pictures),
+        "gameday.html": _html(day, lead, played, scores, pictures),
+        **pictures,
+    }
+    return Report(files, clean)
+
+
+def _file(number: int, score: Score) -> str:
+    return f"{number:02}-{score.path}.svg"
+
+
+def _lead(
+    day: GameDay, played: Sequence[Played], began: datetime, ended: datetime, clean: bool
+) -> list[str]:
+    ran = [one for one in played if one.scores]
+    lines = [
+        f"{began:%Y-%m-%d %H:%M:%S} to {ended:%H:%M:%S} UTC, {len(ran)} of {len(day.drills)} drills"
+        " were run.",
+        "No job was lost and no effect happened twice."
+        if clean
+        else "JOBS WERE LOST OR EFFECTS HAPPENED TWICE; see the table.",
+    ]
+    for one in played:
+        times = {score.path: score.recovery_s for score in one.scores if score.measured}
+        if len(times) == 2 and all(times.values()):
+            legacy, concurrent = (times[path] or 0.0 for path in sorted(times, reverse=True))
+            lines.append(
+                f"{one.drill.name}: concurrent healed in {concurrent:.1f} s, legacy in"
+                f" {legacy:.1f} s ({concurrent / legacy:.2f} times)."
+            )
+    return lines
+
+
+def _row(one: Played, score: Score) -> tuple[str, ...]:
+    return (
+        one.drill.name,
+        str(score.path),
+        str(score.result),
+        _number(score.detection_s),
+        _number(score.recovery_s),
+        str(score.jobs_hurt),
+        str(score.jobs_lost),
+        str(score.effects_twice),
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _markdown(
+    day: GameDay,
+    lead: Sequence[str],
+    played: Sequence[Played],
+    scores: Sequence[tuple[Played, Score]],
+    pictures: Mapping[str, str],
+) -> str:
+    rows = [HEAD, tuple("---" for _ in HEAD), *(_row(one, score) for one, score in scores)]
+    parts = [f"# {_plain(day.title)}", *lead, "\n".join(f"| {' | '.join(r)} |" for r in rows)]
+    parts.append(READING)
+    parts += [
+        f"- {_plain(one.drill.name)} was refused: {one.refused}" for one in played if one.refused
+    ]
+    for number, (one, score) in enumerate(scores, 1):
+        parts.append(f"## {number}. {_plain(one.drill.name)}, {score.path}")
+        parts.append(_said(one, score))
+        if _file(number, score) in pictures:
+            parts.append(f"![timeline]({_file(number, score)})")
+    return "\n\n".join(parts) + "\n"
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).replace("|", "/")
+
+
+def _said(one: Played, score: Score) -> str:
+    drill = one.drill
+    more = ", ".join(f"{name} {value}" for name, value in score.more.items())
+    return (
+        f"Fault {drill.fault} for at most {drill.duration_s:g} s, at most"
+        f" {drill.blast_radius_jobs} jobs. {score.sentence}" + (f" ({more})" if more else "")
+    )
+
+
+def _html(
+    day: GameDay,
+    lead: Sequence[str],
+    played: Sequence[Played],
+    scores: Sequence[tuple[Played, Score]],
+    pictures: Mapping[str, str],
+) -> str:
+    rows = ["".join(f"<th>{escape(cell)}</th>" for cell in HEAD)]
+    for one, score in scores:
+        wrong = ' class="wrong"' if score.jobs_lost or score.effects_twice else ""
+        rows.append("".join(f"<td{wrong}>{escape(cell)}</td>" for cell in _row(one, score)))
+    parts = [f"<p>{escape(line)}</p>" for line in lead]
+    parts.append(f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>")
+    parts.append(f"<p>{escape(READING)}</p>")
+    parts += [
+        f"<p>{escape(one.drill.name)} was refused: {escape(one.refused)}</p>"
+        for one in played
+        if one.refused
+    ]
+    for number, (one, score) in enumerate(scores, 1):
+        parts.append(f"<h2>{number}. {escape(one.drill.name)}, {score.path}</h2>")
+        parts.append(f"<p>{escape(_said(one, score))}</p>")
+        parts.append(pictures.get(_file(number, score), ""))
+    title = escape(day.title)
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{STYLE}</style></head>\n<body><h1>{title}</h1>\n" + "\n".join(parts) + "\n"
+        "</body></html>\n"
+    )

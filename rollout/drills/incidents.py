@@ -1,0 +1,171 @@
+"""Watches both paths for incidents and times how long each takes to heal.
+
+Once per window the leader takes what each path did, tells its watch, and stores watches and ended
+incidents in one transaction. An incident that both paths have at the same time is the world's, not
+the path's: it is recorded as common and counts against nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from rollout.drills.incident import Excursion
+from rollout.drills.watch import Rules, Watch, observe
+from rollout.evidence.errors import EvidenceError
+from rollout.evidence.sample import PathSample
+from rollout.pilot.ports import Recovery, Samples, Trials
+from rollout.policy.policy import Policy
+from rollout.routing.decision import JobPath
+
+log = structlog.get_logger("rollout")
+
+COMMON = "common: "
+"""Begins the fault of an incident that both paths had at once."""
+
+_BACK_S = 2.0
+"""A window ends this long ago, so that jobs that finished in it have committed."""
+
+
+class WatchLedger(Samples, Trials, Protocol):
+    """The ledger, as far as incidents need it."""
+
+
+@dataclass(slots=True)
+class IncidentReport:
+    """What a turn saw: incidents that began or ended, and those that last."""
+
+    changed: list[tuple[str, JobPath, Excursion]] = field(default_factory=list)
+    lasting: dict[tuple[str, JobPath], Excursion] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+
+
+class Incidents:
+    """Watches every sub-pipeline.
+
+    Args:
+        ledger: Samples and watches.
+        window: Length of a window.
+        rules: When windows outside are an incident.
+    """
+
+    def __init__(self, ledger: WatchLedger, window: timedelta, rules: Rules) -> None:
+        self._ledger = ledger
+        self._window = window
+        self._rules = rules
+        self._watches: dict[tuple[str, JobPath], Watch] | None = None
+        self._until: datetime | None = None
+
+    def forget(self) -> None:
+        """Read everything anew: another controller may have led."""
+        self._watches = self._until = None
+
+    def turn(self, token: int, names: list[str], now: datetime) -> IncidentReport:
+        """Take in the window that has ended, if one has. Call it while leading.
+
+        Raises:
+            LedgerUnreachable, LeaseLost: The window comes again.
+        """
+        report = IncidentReport()
+        until = now - timedelta(seconds=_BACK_S)
+        if self._watches is None:
+            self._watches = dict(self._ledger.watches())
+            self._until = max(
+                (watch.at for watch in self._watches.values() if watch.at is not None),
+                default=until,
+            )
+        assert self._until is not None, "it was set with the watches"
+        if until - self._until < self._window and self._watches:
+            report.lasting = _lasting(self._watches)
+            return report
+        samples = self._ledger.samples_of_all(self._until, until)
+        after = dict(self._watches)
+        ended: list[tuple[str, JobPath, Excursion]] = []
+        for name in names:
+            for path in JobPath:
+                sample = samples.get(name, {}).get(path) or PathSample.idle(until)
+                self._one(after, (name, path), sample, ended, report)
+        healed = [_recovery(name, path, one, after, ended) for name, path, one in ended]
+        self._ledger.save_watches(token, _changed(after, self._watches), healed)
+        self._watches, self._until = after, until
+        report.lasting = _lasting(after)
+        return report
+
+    def _one(
+        self,
+        watches: dict[tuple[str, JobPath], Watch],
+        key: tuple[str, JobPath],
+        sample: PathSample,
+        ended: list[tuple[str, JobPath, Excursion]],
+        report: IncidentReport,
+    ) -> None:
+        try:
+            watches[key], incident = observe(watches.get(key, Watch()), sample, self._rules)
+        except EvidenceError as error:
+            report.errors.append(f"{key[0]}.{key[1]}: {error}")
+            return
+        if incident is None:
+            return
+        report.changed.append((*key, incident))
+        if incident.lasts:
+            log.warning("incident", name=key[0], path=str(key[1]), why=incident.sentence)
+        else:
+            ended.append((*key, incident))
+            log.info("incident over", name=key[0], path=str(key[1]), why=incident.sentence)
+
+
+def incidents_of(ledger: WatchLedger, default: Policy) -> Incidents:
+    """Watch with windows of a minute and a week's memory, in days of the default policy.
+
+    A rehearsal compresses the days, and with them these.
+    """
+    day = timedelta(seconds=default.day_s)
+    window = max(day / 1440, timedelta(seconds=1))
+    return Incidents(ledger, window, Rules(cap=day, settle=day, memory=7 * day))
+
+
+def _recovery(
+    name: str,
+    path: JobPath,
+    one: Excursion,
+    watches: Mapping[tuple[str, JobPath], Watch],
+    ended: list[tuple[str, JobPath, Excursion]],
+) -> Recovery:
+    """An ended incident as it is recorded."""
+    other = next(each for each in JobPath if each is not path)
+    lasting = watches.get((name, other), Watch()).excursion
+    beside = [each for each_name, side, each in ended if (each_name, side) == (name, other)]
+    shared = lasting is not None or any(_overlap(one, each) for each in beside)
+    end = one.recovered_at or one.gave_up_at or one.detected_at
+    seconds = one.recovery_s or 0.0
+    return Recovery(
+        name=name,
+        at=end,
+        kind="incident",
+        path=path,
+        fault=f"{COMMON if shared else ''}{one.sentence}"[:100],
+        onset_at=one.onset_at,
+        seconds=seconds,
+        cap_s=seconds if one.recovered_at is None else max(seconds * 2, 86_400.0),
+        detected_at=one.detected_at,
+        recovered_at=one.recovered_at,
+    )
+
+
+def _overlap(one: Excursion, other: Excursion) -> bool:
+    end = other.recovered_at or other.gave_up_at
+    return end is None or end > one.onset_at
+
+
+def _changed(
+    after: Mapping[tuple[str, JobPath], Watch], before: Mapping[tuple[str, JobPath], Watch]
+) -> dict[tuple[str, JobPath], Watch]:
+    return {key: watch for key, watch in after.items() if watch != before.get(key)}
+
+
+def _lasting(watches: Mapping[tuple[str, JobPath], Watch]) -> dict[tuple[str, JobPath], Excursion]:
+    return {key: one.excursion for key, one in watches.items() if one.excursion is not None}

@@ -1,0 +1,43 @@
+"""The journal of a drill: lines on their way into the ledger, which may be away."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from rollout.drills.ports import DrillEvent, DrillLedger
+from rollout.errors import LedgerUnreachable
+from rollout.routing.clock import Clock
+
+log = structlog.get_logger("rollout.drill")
+
+
+@dataclass(slots=True)
+class Journal:
+    """Lines on their way into the ledger; kept here while it is away."""
+
+    ledger: DrillLedger
+    clock: Clock
+    drill_id: str
+    name: str
+    say: Callable[[DrillEvent], None]
+    waiting: list[DrillEvent] = field(default_factory=list)
+
+    def write(self, what: str, at: datetime | None = None, **facts: Any) -> None:
+        """Append a line and try to store all that wait."""
+        event = DrillEvent(self.drill_id, self.name, at or self.clock.now(), what, facts)
+        self.waiting.append(event)
+        self.say(event)
+        self.flush()
+
+    def flush(self) -> bool:
+        """Store what waits; False while the ledger is away."""
+        try:
+            self.ledger.append_drill(self.waiting)
+        except LedgerUnreachable as error:
+            log.warning("journal waits for the ledger", why=str(error))
+            return False
+        self.waiting.clear()
+        return True

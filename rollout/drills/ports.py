@@ -1,0 +1,122 @@
+"""What drills need from outside: the store's plans, the ledger's marks, spans and journal.
+
+Beside `ports.py`, which the way of every job needs; a job needs these only under a drill. All
+methods raise ControlStoreUnreachable or LedgerUnreachable, as those there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from rollout.drills.fault import FaultPlan
+from rollout.evidence.sample import PathSample
+from rollout.jobs.claims import JobRecord
+from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
+
+
+class DrillPlans(Protocol):
+    """The control store, as far as drills need it; every adapter of `ControlStore` is one, too.
+
+    Whatever is kept here expires. All raise ControlStoreUnreachable.
+    """
+
+    def plant(self, plan: FaultPlan, ttl: timedelta) -> bool:
+        """Put a fault in force for at most `ttl`; False when the sub-pipeline has one already."""
+        ...
+
+    def unplant(self, name: str, drill_id: str | None) -> bool:
+        """Take a fault away if it is this drill's (None: anybody's); False when there is none."""
+        ...
+
+    def planted(self, name: str) -> FaultPlan | None:
+        """Read the fault in force on a sub-pipeline."""
+        ...
+
+    def take(self, plan: FaultPlan, job_id: str, node: str) -> bool:
+        """Take this job into the drill; False when the plan is gone, full, killed or another's.
+
+        Atomic over all workers: no more than `plan.jobs_max` jobs, and none after a kill latch.
+        """
+        ...
+
+    def reserve(self, resource: str, owner: str, ttl: timedelta) -> str | None:
+        """Have a resource for one drill, for `ttl` from now on; another owner that has it.
+
+        The owner itself renews it so.
+        """
+        ...
+
+    def release(self, resource: str, owner: str) -> None:
+        """Give a resource back, if it is this owner's."""
+        ...
+
+
+class JobMarker(Protocol):
+    """The ledger, as far as a worker under a drill needs it. All raise LedgerUnreachable."""
+
+    def mark_drilled(self, job_id: str, drill_id: str, fault: str, now: datetime) -> bool:
+        """Note that a drill hurts this job; False when it is not filed, or was hurt before."""
+        ...
+
+    def hold_lock(self, seconds: float, goes_on: Callable[[], bool]) -> None:
+        """Keep every other writer out for so long, or until `goes_on` says no."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DrillEvent:
+    """One line of a drill's journal; `facts` are plain JSON."""
+
+    drill_id: str
+    name: str
+    at: datetime
+    what: str
+    facts: Mapping[str, Any]
+
+
+class DrillLedger(JobMarker, Protocol):
+    """The ledger, as far as the runner of a drill needs it. All raise LedgerUnreachable."""
+
+    def effects(self, name: str) -> Effects:
+        """What a sub-pipeline's paths do to the world. Raises UnknownSubPipeline."""
+        ...
+
+    def drilled_jobs(self, drill_id: str) -> list[JobRecord]:
+        """Read the jobs that a drill hurt, with their ways, without their envelopes."""
+        ...
+
+    def mark_victims(
+        self, name: str, path: JobPath, drill_id: str, since: datetime, now: datetime
+    ) -> int:
+        """Mark jobs that a path has failed since then, and that no worker marked; how many."""
+        ...
+
+    def jobs_since(self, name: str, since: datetime) -> list[JobRecord]:
+        """Read the jobs admitted since an hour before then, without their envelopes."""
+        ...
+
+    def window(self, name: str, since: datetime, until: datetime) -> Mapping[JobPath, PathSample]:
+        """Say what each path did in a window; see `rollout.evidence.sample.PathSample`."""
+        ...
+
+    def begin_span(self, name: str, drill_id: str, began_at: datetime, ends_at: datetime) -> None:
+        """Note that jobs admitted from now on, at the latest to `ends_at`, are nobody's sample."""
+        ...
+
+    def end_span(self, drill_id: str, ended_at: datetime) -> None:
+        """Note when that ended."""
+        ...
+
+    def append_drill(self, events: Sequence[DrillEvent]) -> None:
+        """Append to the journal of drills; nothing in it is ever changed."""
+        ...
+
+    def drill_events(self, drill_id: str) -> list[DrillEvent]:
+        """Read one drill's journal, oldest first."""
+        ...
+
+    def drills(self, name: str | None, limit: int) -> list[DrillEvent]:
+        """Read the first and the last line of each drill, newest drill first."""
+        ...

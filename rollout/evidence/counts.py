@@ -1,0 +1,73 @@
+"""The counts of both paths over the same span of admissions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rollout.evidence.errors import BadCounts
+from rollout.evidence.stored import Json, read_count, read_list
+
+JOBS_MAX = 10**12
+"""More jobs than any ledger holds; a larger number is a mistake upstream."""
+
+
+def check_count(name: str, value: object, largest: int = JOBS_MAX) -> int:
+    """Give `value` back when it is a whole number in 0..largest, else raise BadCounts."""
+    if type(value) is int and 0 <= value <= largest:  # nearly always, and a tick asks often
+        return value
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= largest:
+        raise BadCounts(
+            f"{name} must be a whole number in 0..{largest}",
+            value,
+            "count the jobs of this window again from the ledger",
+        )
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Jobs admitted, and those of them that hit (failed, or were slow), on both paths.
+
+    A job belongs to the path it was assigned to, and to the window it was admitted in.
+
+    Raises:
+        BadCounts: A number is negative, no `int`, absurd, or there are more hits than jobs.
+    """
+
+    n_concurrent: int
+    k_concurrent: int
+    n_legacy: int
+    k_legacy: int
+
+    def __post_init__(self) -> None:
+        check_count("n_concurrent", self.n_concurrent)
+        check_count("k_concurrent", self.k_concurrent, self.n_concurrent)
+        check_count("n_legacy", self.n_legacy)
+        check_count("k_legacy", self.k_legacy, self.n_legacy)
+
+    def __add__(self, other: Counts) -> Counts:
+        """Merge two windows."""
+        return Counts(
+            self.n_concurrent + other.n_concurrent,
+            self.k_concurrent + other.k_concurrent,
+            self.n_legacy + other.n_legacy,
+            self.k_legacy + other.k_legacy,
+        )
+
+    @property
+    def both_paths(self) -> bool:
+        """Whether each path admitted at least one job, so that they can be compared."""
+        return self.n_concurrent > 0 and self.n_legacy > 0
+
+    def to_json(self) -> Json:
+        """Give `[n_concurrent, k_concurrent, n_legacy, k_legacy]`."""
+        return [self.n_concurrent, self.k_concurrent, self.n_legacy, self.k_legacy]
+
+    @classmethod
+    def from_json(cls, payload: Json) -> Counts:
+        """Read what `to_json` gave; raises BadState or BadCounts."""
+        return cls(*(read_count(item) for item in read_list(payload, 4)))
+
+
+NO_COUNTS = Counts(0, 0, 0, 0)
+"""A window in which nothing was admitted."""

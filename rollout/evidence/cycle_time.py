@@ -1,0 +1,139 @@
+"""Is the concurrent path slower than legacy was yesterday?
+
+Jobs beyond yesterday's legacy median, and beyond its 95th percentile, are compared like failed ones
+(`thresholds`). The thresholds of the concurrent path lie a little higher, which is the margin.
+
+Source: evidence method, section 4; Shekhar & Ramdas (arXiv 2112.09162).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from rollout.evidence.betting import Bet, Family, Margin
+from rollout.evidence.counts import Counts, check_count
+from rollout.evidence.detectable import detectable_rate
+from rollout.evidence.errors import BadCounts
+from rollout.evidence.process import BettingProcess, BettingState
+from rollout.evidence.stored import Json, read_flag, read_object
+from rollout.evidence.thresholds import REVERT_SHIFT, slowdown
+from rollout.evidence.verdict import Finding, Verdict
+
+REVERT_ALPHA = 0.003
+"""Chance of a false revert by this test in 28 days."""
+
+MEDIAN = BettingProcess(
+    tuple(Bet(Family.HALF, kappa, 0.25) for kappa in (0.03, 0.08, 0.2, 0.6)),
+    Margin(),
+    REVERT_ALPHA,
+)
+TAIL = BettingProcess(
+    tuple(Bet(Family.RATIO, ratio, 0.25) for ratio in (1.15, 1.4, 2.0, 5.0)),
+    Margin(),
+    REVERT_ALPHA,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CycleTime:
+    """The state of the test: a value, about 700 bytes of JSON."""
+
+    median: BettingState
+    tail: BettingState
+    latched: bool = False
+    alpha: float = REVERT_ALPHA
+
+    @classmethod
+    def fresh(cls, alpha: float = REVERT_ALPHA) -> CycleTime:
+        """Begin a window; call `change_scope` when its first step begins."""
+        return cls(MEDIAN.fresh(), TAIL.fresh(), False, alpha)
+
+    def change_scope(self, prior: float = 1.0) -> CycleTime:
+        """Begin a step: only jobs admitted from now on count.
+
+        Args:
+            prior: What shadow pairs say of it, by `paired_time.prior_factor`: over 1 that the
+                concurrent path is slower, under 1 that it is not.
+        """
+        median, tail = self.median.change_scope(prior), self.tail.change_scope(prior)
+        return replace(self, median=median, tail=tail)
+
+    @property
+    def statistic(self) -> float:
+        """The evidence of harm, >= 0: the mean of the two tests, which keeps one alpha."""
+        return (MEDIAN.statistic(self.median) + TAIL.statistic(self.tail)) / 2
+
+    def observe(self, median: Counts, tail: Counts, tick_s: float, pace: float = 1.0) -> CycleTime:
+        """Take in one tick.
+
+        Args:
+            median: Jobs and those slower than the median threshold, concurrent jobs shifted.
+            tail: The same jobs, and those slower than the 95th percentile.
+            tick_s: Seconds since the last tick.
+            pace: As in `BettingProcess.observe`.
+
+        Raises:
+            BadCounts: The two do not count the same jobs, or more are beyond the tail than
+                beyond the median.
+            EvidenceError: The input cannot be otherwise; the state is unchanged.
+        """
+        check_count("k_concurrent of the tail", tail.k_concurrent, median.k_concurrent)
+        check_count("k_legacy of the tail", tail.k_legacy, median.k_legacy)
+        same = (median.n_concurrent, median.n_legacy) == (tail.n_concurrent, tail.n_legacy)
+        if not same:
+            raise BadCounts("median and tail must count the same jobs", tail, "count once for both")
+        after = replace(
+            self,
+            median=MEDIAN.observe(self.median, median, tick_s, pace),
+            tail=TAIL.observe(self.tail, tail, tick_s, pace),
+        )
+        return replace(after, latched=self.latched or after.statistic >= 1.0 / self.alpha)
+
+    def finding(self) -> Finding:
+        """Say what the test says now; `detectable` is a share of jobs beyond legacy's median."""
+        scored = self.median.scored
+        detectable = detectable_rate(MEDIAN, scored)
+        slow = (
+            f"{scored.k_concurrent} of {scored.n_concurrent} concurrent jobs were slower than "
+            f"yesterday's legacy median plus {slowdown(REVERT_SHIFT) - 1:.1%}, "
+            f"{self.tail.scored.k_concurrent} than its 95th percentile"
+        )
+        if self.latched:
+            verdict, sentence = Verdict.REGRESS, f"{slow}: the concurrent path is slower."
+        elif not scored.both_paths:
+            verdict = Verdict.INSUFFICIENT
+            sentence = "No span of this step had jobs on both paths, so nothing was compared."
+        elif detectable is None:
+            verdict = Verdict.INSUFFICIENT
+            sentence = f"{slow}; with so few jobs no slow-down could have been seen yet."
+        else:
+            verdict, sentence = Verdict.PASS, f"{slow}; a share of {detectable:.1%} would show."
+        return Finding(
+            "cycle_time",
+            verdict,
+            self.statistic,
+            1.0 / self.alpha,
+            scored.n_concurrent,
+            scored.n_legacy,
+            detectable,
+            sentence,
+        )
+
+    def to_json(self) -> Json:
+        """Give a plain object."""
+        return {
+            "median": self.median.to_json(),
+            "tail": self.tail.to_json(),
+            "latched": self.latched,
+        }
+
+    @classmethod
+    def from_json(cls, payload: Json, alpha: float = REVERT_ALPHA) -> CycleTime:
+        """Read what `to_json` gave; raises BadState."""
+        stored = read_object(payload, ["median", "tail", "latched"])
+        return cls(
+            MEDIAN.from_json(stored["median"]),
+            TAIL.from_json(stored["tail"]),
+            read_flag(stored["latched"]),
+            alpha,
+        )

@@ -1,0 +1,146 @@
+"""The two-stream test: several bets on the same blocks, with fresh stake arriving all the time.
+
+Per tick the stake grows; at each closed block every bet's wealth becomes (wealth + stake) * L.
+The weighted sum is the statistic. Under H0 it reaches 1 / alpha within 28 days with probability
+at most alpha, however often one looks.
+
+Source: Lindon & Malek, NeurIPS 2022; Shin, Ramdas & Rinaldo 2024; evidence method, section 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import exp, isclose
+
+from rollout.evidence.betting import Bet, Margin, log_likelihood
+from rollout.evidence.blocks import EMPTY_BLOCK, BlockBuilder
+from rollout.evidence.counts import NO_COUNTS, Counts
+from rollout.evidence.errors import BadProcess
+from rollout.evidence.restarts import NO_STAKE, Restarts
+from rollout.evidence.stored import Json, read_numbers, read_object
+
+WEALTH_MAX = 1e12
+"""Wealth is cut here, far above every limit, so that it stays a number; less is always valid."""
+
+_LOG_MAX = 690.0  # exp(690) is still a double; beyond it the cut decides anyway
+
+
+def grow(
+    wealth: Sequence[float], pend: float, logs: Sequence[float], wealth_max: float
+) -> tuple[float, ...]:
+    """Place the stake and settle one block: (wealth + pend) * exp(log), cut at `wealth_max`."""
+    return tuple(
+        min((held + pend) * exp(min(log, _LOG_MAX)), wealth_max)
+        for held, log in zip(wealth, logs, strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BettingState:
+    """What a test remembers between ticks; some 300 bytes of JSON.
+
+    Attributes:
+        wealth: One number per bet, >= 0.
+        block: The open block.
+        restarts: The stake that waits for the next closed block.
+        scored: Jobs of all closed blocks since the step began.
+    """
+
+    wealth: tuple[float, ...]
+    block: BlockBuilder = EMPTY_BLOCK
+    restarts: Restarts = NO_STAKE
+    scored: Counts = NO_COUNTS
+
+    def change_scope(self, factor: float = 1.0) -> BettingState:
+        """Begin a step: only jobs admitted from now on count; what was learnt is kept."""
+        restarts = self.restarts.change_scope(factor)
+        return BettingState(self.wealth, EMPTY_BLOCK, restarts, NO_COUNTS)
+
+    def to_json(self) -> Json:
+        """Give a plain object."""
+        return {
+            "wealth": list(self.wealth),
+            "block": self.block.to_json(),
+            "restarts": self.restarts.to_json(),
+            "scored": self.scored.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class BettingProcess:
+    """How a test bets: fixed for a pilot, never stored.
+
+    Attributes:
+        bets: Their weights add up to 1.
+        margin: What still counts as no worse.
+        alpha: Largest chance of a false REGRESS in 28 days, in (0, 1).
+        restarting: False for a test that starts with its whole stake and gets no more.
+        wealth_max: Where wealth is cut.
+
+    Raises:
+        BadProcess: The weights do not add up to 1, or alpha is outside (0, 1).
+    """
+
+    bets: tuple[Bet, ...]
+    margin: Margin
+    alpha: float
+    restarting: bool = True
+    wealth_max: float = WEALTH_MAX
+
+    def __post_init__(self) -> None:
+        total = sum(bet.weight for bet in self.bets)
+        if not isclose(total, 1.0, rel_tol=1e-9) or not 0.0 < self.alpha < 1.0:
+            raise BadProcess(
+                "a process needs weights that add up to 1 and 0 < alpha < 1",
+                (total, self.alpha),
+                "with more weight the false-revert limit would not hold",
+            )
+
+    def fresh(self) -> BettingState:
+        """Begin a window. A restarting test owns nothing until `change_scope` or a tick."""
+        return BettingState((0.0 if self.restarting else 1.0,) * len(self.bets))
+
+    def observe(
+        self, state: BettingState, tick: Counts, tick_s: float, pace: float = 1.0
+    ) -> BettingState:
+        """Take in one tick.
+
+        Args:
+            state: What is remembered so far.
+            tick: Jobs admitted in one window, now old enough to be scored.
+            tick_s: Seconds since the last tick, 0..28 days.
+            pace: How many seconds of the policy's calendar a second is; over 1 in a rehearsal.
+
+        Returns:
+            The next state; wealth moves only when a block closes.
+
+        Raises:
+            EvidenceError: The input cannot be; the state is unchanged.
+        """
+        restarts = state.restarts.tick(tick_s * pace) if self.restarting else state.restarts
+        builder, block = state.block.add(tick, tick_s)
+        if block is None:
+            return replace(state, block=builder, restarts=restarts)
+        logs = [log_likelihood(bet.family, bet.parameter, self.margin, block) for bet in self.bets]
+        wealth = grow(state.wealth, restarts.pend, logs, self.wealth_max)
+        return BettingState(wealth, builder, restarts.spent(), state.scored + block)
+
+    def statistic(self, state: BettingState) -> float:
+        """Give the weighted wealth, >= 0; REGRESS is at `limit`."""
+        return sum(bet.weight * held for bet, held in zip(self.bets, state.wealth, strict=True))
+
+    @property
+    def limit(self) -> float:
+        """The statistic that a path within the margin reaches with probability <= alpha."""
+        return 1.0 / self.alpha
+
+    def from_json(self, payload: Json) -> BettingState:
+        """Read a state back; raises BadState when it was stored by other bets."""
+        stored = read_object(payload, ["wealth", "block", "restarts", "scored"])
+        return BettingState(
+            read_numbers(stored["wealth"], len(self.bets)),
+            BlockBuilder.from_json(stored["block"]),
+            Restarts.from_json(stored["restarts"]),
+            Counts.from_json(stored["scored"]),
+        )

@@ -1,0 +1,82 @@
+"""All conditions of one promotion together: nothing missing, nothing worse, nothing broken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rollout.evidence.promotion import LOOKS_MAX
+from rollout.evidence.verdict import Finding, Verdict
+
+FULL_DAYS_MIN = 7
+"""A step must have seen every weekday."""
+
+HARM_MAX = 20.0
+"""A harm statistic from here on is no revert yet, and no time to grow."""
+
+PROOFS = ("error_rate", "cycle_median", "cycle_tail", "recovery")
+"""The findings a promotion needs, by their metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whether to promote, and every reason why not.
+
+    Attributes:
+        promote: True only when `reasons` is empty.
+        person: The looks of this step are used up: a person decides.
+        reasons: One sentence for each condition that does not hold.
+    """
+
+    promote: bool
+    person: bool
+    reasons: tuple[str, ...]
+
+
+def decide(
+    full_days: int,
+    looks: int,
+    proofs: Mapping[str, Finding],
+    harm: Mapping[str, float],
+    sample_ratio: Finding,
+    *,
+    days_min: int = FULL_DAYS_MIN,
+    looks_max: int = LOOKS_MAX,
+    needed: Sequence[str] = PROOFS,
+) -> Answer:
+    """Say whether a step may be promoted.
+
+    Args:
+        full_days: Whole days since the step began.
+        looks: Looks taken at this step, this one included.
+        proofs: The weekly findings by metric; one that is missing holds.
+        harm: The statistic of every revert test by metric; empty means none is running, holds.
+        sample_ratio: The check of the split.
+        days_min: Whole days a step needs.
+        looks_max: Looks a step gets.
+        needed: The proofs by metric, when a policy asks for others.
+
+    Returns:
+        Promote only when every condition holds; otherwise each one that does not.
+    """
+    reasons = []
+    if full_days < days_min:
+        reasons.append(f"{full_days} full days in this step, {days_min} are needed.")
+    person = looks > looks_max
+    if person:
+        reasons.append(f"{looks_max} looks at this step are used up; a person has to decide.")
+    for metric in needed:
+        found = proofs.get(metric)
+        if found is None:
+            reasons.append(f"{metric} was not measured.")
+        elif found.verdict is not Verdict.PASS:
+            reasons.append(f"{metric} is {found.verdict.value}: {found.sentence}")
+    if not harm:
+        reasons.append("No revert test is running.")
+    for metric, statistic in harm.items():
+        # Written so that NaN holds as well.
+        if not statistic < HARM_MAX:
+            reasons.append(f"{metric} leans towards harm: {statistic:.3g}, limit {HARM_MAX:g}.")
+    if sample_ratio.verdict is not Verdict.PASS:
+        reasons.append(f"sample_ratio is {sample_ratio.verdict.value}: {sample_ratio.sentence}")
+    return Answer(not reasons, person, tuple(reasons))

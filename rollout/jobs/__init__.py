@@ -1,0 +1,1 @@
+"""One job's way: filed, claimed, run, committed, handed over."""

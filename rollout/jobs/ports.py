@@ -1,0 +1,323 @@
+"""What the way of a job needs from outside, as small as it can be.
+
+What the control state needs is in `rollout/routing/ports.py`; judgement, shadows and drills need
+more, each in the `ports.py` of its room. An adapter can be written from these files alone;
+`tests/contract` runs one suite over all of them.
+Two errors cross these ports: `ControlStoreUnreachable` and `LedgerUnreachable` (and
+`BrokerUnreachable` for `Queues`). Any other exception from an adapter is a defect.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from rollout.jobs.claims import Claim, JobRecord, Refusal
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.effects import Effects
+from rollout.routing.ports import ControlLedger
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """A job on its way into the ledger. `envelope` is the JSON message that can send it again."""
+
+    job_id: str
+    name: str
+    key: str
+    path: JobPath
+    reason: Reason
+    revision: int
+    envelope: str
+    at: datetime
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A commit that counted; `result` is JSON text."""
+
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A claim that was refused; `record` is None only for an unfiled job."""
+
+    refusal: Refusal
+    record: JobRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A job that was just moved to legacy and has to be sent there."""
+
+    job_id: str
+    name: str
+    envelope: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCount:
+    """Unfinished jobs of one sub-pipeline in one state on one path."""
+
+    name: str
+    path: JobPath
+    state: str
+    jobs: int
+    oldest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Finished jobs, counted once each by the fold."""
+
+    name: str
+    assigned_path: JobPath
+    path: JobPath
+    outcome: str
+    reason: Reason
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class CycleTally:
+    """Cycle times of committed jobs: `jobs` between the bucket before and `le_s` seconds."""
+
+    name: str
+    assigned_path: JobPath
+    le_s: float
+    jobs: int
+    sum_s: float
+
+
+ConnectionSource = Callable[[], Any]
+"""Gives the ledger transaction's connection to a commit hook, or raises NoConnection."""
+
+
+class Ledger(ControlLedger, Protocol):
+    """The truth: control rows, jobs and the log of changes."""
+
+    # One job's way -----------------------------------------------------------------------
+
+    def file(self, filings: Sequence[Filing]) -> None:
+        """Record accepted jobs in one transaction; a job id already there is left as it is."""
+        ...
+
+    def claim(
+        self,
+        name: str,
+        job_id: str,
+        delivered: JobPath,
+        effects: Effects,
+        worker: str,
+        now: datetime,
+        silent_after: timedelta,
+    ) -> Claim | Refused:
+        """Claim a delivered job, or say why not (`jobs.claims.judge_claim`).
+
+        Linearizable with `kill`: no claim of the concurrent path succeeds after it returned.
+        """
+        ...
+
+    def commit(
+        self,
+        claim: Claim,
+        effects: Effects,
+        write: Callable[[ConnectionSource], str],
+        now: datetime,
+    ) -> Committed | Refusal:
+        """Run the hook's writes and the fence check in one transaction.
+
+        `write` gets the transaction's connection and returns the result as JSON text. A refusal
+        or an exception of `write` rolls everything back; the exception is passed on.
+        """
+        ...
+
+    def hand_over(
+        self,
+        job_id: str,
+        attempt: int | None,
+        reason: Reason,
+        error: str | None,
+        now: datetime,
+    ) -> bool | None:
+        """Move an unfinished job to legacy; True when this call moved it and must send it.
+
+        False when somebody else has moved, finished or taken it; None when it is not filed.
+
+        `attempt` None moves a job that waits on the concurrent path; a number moves the job only
+        while that attempt holds it. A lost worker counts as one death.
+        """
+        ...
+
+    def release(
+        self,
+        filing: Filing,
+        attempt: int,
+    ) -> bool:
+        """Put a started job back to accepted for a retry, on the filing's path.
+
+        False when another attempt holds the job by now.
+        """
+        ...
+
+    def fail(
+        self, job_id: str, attempt: int | None, reason: Reason | None, error: str, now: datetime
+    ) -> bool:
+        """Record the outcome failed; with `attempt`, only while that attempt holds the job."""
+        ...
+
+    def reopen(self, job_id: str, now: datetime) -> Handed:
+        """Put a failed job back to accepted on legacy. Raises UnknownJob, IllegalTransition."""
+        ...
+
+    def renew(self, job_ids: Sequence[str], now: datetime) -> None:
+        """Say that the workers of these started jobs live."""
+        ...
+
+    # The controller's view ---------------------------------------------------------------
+
+    def recall(
+        self, name: str, *, running: bool, reason: Reason, now: datetime, limit: int
+    ) -> list[Handed]:
+        """Move waiting (and with `running`, repeatable started) concurrent jobs to legacy."""
+        ...
+
+    def resend_lost(self, lost: "Lost", now: datetime, limit: int) -> list[Handed]:
+        """Move accepted jobs that no queue holds to legacy, oldest first."""
+        ...
+
+    def resend_silent(
+        self, name: str, heard_before: datetime, now: datetime, limit: int
+    ) -> list[Handed]:
+        """Move started jobs of silent workers to legacy; unsafe and poison ones are failed."""
+        ...
+
+    def redate(self, name: str, sent_after: datetime, heard_after: datetime, now: datetime) -> int:
+        """Date accepted jobs sent after, and started ones heard of after, a time as of now.
+
+        A clock that was ahead wrote such times; how many there were.
+        """
+        ...
+
+    def count_lost(self, lost: "Lost") -> int:
+        """Count accepted jobs that no queue holds."""
+        ...
+
+    def open_counts(self) -> list[OpenCount]:
+        """Count unfinished jobs."""
+        ...
+
+    def kept_counts(self) -> Mapping[str, int]:
+        """Count the failures that are kept now, by sub-pipeline."""
+        ...
+
+    def fold(self, limit: int) -> int:
+        """Count newly finished jobs, each once; how many were folded.
+
+        They go into the tallies, the totals of their trial's step and legacy's profile.
+        """
+        ...
+
+    def tallies(self) -> tuple[list[Tally], list[CycleTally]]:
+        """Read the tallies."""
+        ...
+
+    def newest_commit(self) -> datetime | None:
+        """When the newest committed job finished, by its worker's clock; None without one."""
+        ...
+
+    def prune(self, finished_before: datetime, limit: int) -> int:
+        """Delete old committed jobs that were folded; how many. Failed ones are kept."""
+        ...
+
+    def job(self, job_id: str) -> JobRecord:
+        """Read one job. Raises UnknownJob."""
+        ...
+
+    def failed(self, name: str | None, limit: int) -> list[JobRecord]:
+        """List kept failures, newest first."""
+        ...
+
+    def keep_message(self, queue: str, why: str, headers: str, body: str, now: datetime) -> None:
+        """Keep a message that was refused on one of our queues."""
+        ...
+
+    def kept_messages(self, limit: int) -> list[Mapping[str, Any]]:
+        """List refused messages, newest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the broker has of one sub-pipeline.
+
+    `by_workers` are the job ids that workers hold, `next_up` the job id at the consuming end of
+    each queue (None: the queue is empty). A broker that cannot be looked into gives `waiting`
+    only: messages in both queues.
+    """
+
+    by_workers: frozenset[str] | None
+    next_up: Mapping[JobPath, str | None]
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Which accepted jobs count as lost: on `path`, sent before, due, and not in `spared`."""
+
+    name: str
+    path: JobPath
+    sent_before: datetime
+    spared: frozenset[str] = frozenset()
+
+
+class Queues(Protocol):
+    """The broker, as far as the controller needs it: it sends a stored envelope again."""
+
+    @property
+    def url(self) -> str:
+        """Address without password, for messages."""
+        ...
+
+    def send_to_legacy(self, jobs: Sequence[Handed]) -> None:
+        """Publish stored envelopes to their legacy queues. Raises BrokerUnreachable."""
+        ...
+
+    def held(self, name: str) -> "Held":
+        """Say what the queues and the workers hold. Raises BrokerUnreachable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a commit hook (or a path that asks for it) sees of its job."""
+
+    job_id: str
+    name: str
+    key: str
+    path: JobPath
+    attempt: int
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    _connect: ConnectionSource | None = None
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt of this job: give it to outside services."""
+        return f"{self.name}/{self.job_id}"
+
+    @property
+    def connection(self) -> Any:
+        """SQLAlchemy connection of the ledger's own transaction: what it writes happens once.
+
+        Raises:
+            NoConnection: Used outside the commit hook, or on a ledger without a database.
+        """
+        from rollout.errors import NoConnection
+
+        if self._connect is None:
+            raise NoConnection("in a path")
+        return self._connect()

@@ -1,0 +1,291 @@
+"""What follows from a situation: hold, advance, graduate or revert.
+
+Precedence: kill > revert > hold > advance. What can be known without looking at outcomes (time,
+calendar, drills there at all, readiness, a freeze) is asked first and costs no look; only when
+all of it holds and a look is due are the proofs looked at, at most `looks_max` times a step.
+
+Source: evidence method, sections 2 to 6; decision 0012.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from statistics import NormalDist
+
+from rollout.evidence import promotion, recovery, sample_ratio
+from rollout.evidence.betting import Margin
+from rollout.evidence.paired_time import SHADOW_TIME
+from rollout.evidence.promote import decide
+from rollout.evidence.verdict import Finding, Verdict
+from rollout.pilot.holds import NEED_A_PERSON, HoldKind
+from rollout.pilot.judgement import Action, Judgement, still
+from rollout.pilot.not_yet import Hold, days_in_step, not_yet, sampled_outputs
+from rollout.pilot.situation import Situation
+from rollout.pilot.step import StepEvidence
+from rollout.policy.policy import Policy, next_free
+from rollout.routing.stages import Event, Stage
+
+PROOFS = ("error_rate_step", "cycle_median", "cycle_tail", "recovery")
+"""The findings that an advance needs, by metric."""
+
+
+def judge(policy: Policy, seen: Situation) -> Judgement:
+    """Say what follows from a situation.
+
+    Pure: the same policy and situation give the same answer.
+
+    Args:
+        policy: The policy in force.
+        seen: Everything known at one moment.
+
+    Returns:
+        The action with all verdicts; a missing or broken measurement holds.
+    """
+    state = seen.state
+    if state.stage is Stage.LEGACY:
+        return still(seen, Action.NONE, "every job runs on legacy", (), ())
+    if state.killed:
+        said = f"killed: nothing runs on the concurrent path until `rollout rearm {state.name}`"
+        return still(seen, Action.HOLD, said, (), ())
+    if state.stage is Stage.SHADOW:
+        return _after_shadow(policy, seen)
+    guards = seen.evidence.findings(seen.rate_legacy)
+    worse = tuple(one for one in guards if one.verdict is Verdict.REGRESS)
+    split = split_finding(state.scope_bp, seen.evidence, seen.design_effect)
+    if worse:
+        return _revert(policy, seen, (*guards, split), tuple(one.sentence for one in worse))
+    if state.stage is Stage.GRADUATED:
+        said = "graduated: watched, and reverted if it gets worse"
+        return still(seen, Action.HOLD, said, (*guards, split), ())
+    return _climb(policy, seen, guards, split)
+
+
+def next_step_bp(policy: Policy, scope_bp: int, holdback_bp: int) -> int | None:
+    """The next step above a scope; None at the top."""
+    return next((one for one in policy.steps_bp(holdback_bp) if one > scope_bp), None)
+
+
+def previous_step_bp(policy: Policy, scope_bp: int, holdback_bp: int) -> int | None:
+    """The step below a scope; None at the first one."""
+    lower = [one for one in policy.steps_bp(holdback_bp) if one < scope_bp]
+    return lower[-1] if lower else None
+
+
+def proofs(policy: Policy, seen: Situation) -> dict[str, Finding]:
+    """The findings that an advance needs, from the totals of the step and its drills."""
+    margins, totals = policy.margins_at(max(1, seen.state.scope_bp)), seen.totals
+    limit = NormalDist().inv_cdf(policy.alpha_promote / policy.looks_max)
+    found = {
+        "error_rate_step": promotion.finding(
+            "error_rate_step",
+            totals.failures,
+            margins.margin.error,
+            max(1.0, totals.phi_failures),
+            limit,
+        )
+    }
+    for metric, counts, phi in (
+        ("cycle_median", totals.median, totals.phi_median),
+        ("cycle_tail", totals.tail, totals.phi_tail),
+    ):
+        found[metric] = promotion.finding(metric, counts, Margin(), max(1.0, phi), limit)
+    found["recovery"] = recovery.finding(seen.pairs, margins.recovery_ratio)
+    return found
+
+
+def _climb(
+    policy: Policy, seen: Situation, guards: tuple[Finding, ...], split: Finding
+) -> Judgement:
+    """Hold or advance in stage split."""
+    state = seen.state
+    proven = proofs(policy, seen)
+    if policy.drills_min == 0:
+        del proven["recovery"]
+    findings = (*guards, split, *proven.values(), *sampled_outputs(seen))
+    next_bp = next_step_bp(policy, state.scope_bp, state.holdback_bp)
+    if next_bp is None and state.scope_bp < state.scope_bp_max:
+        said = f"at its cap of {state.scope_bp} bp; the policy lets it grow no further"
+        return still(seen, Action.HOLD, said, findings, ())
+    holds = not_yet(policy, seen)
+    waiting = tuple(one.sentence for one in holds)
+    due_at = seen.began_at + timedelta(seconds=policy.day_s * seen.look_at_day)
+    if holds:
+        free_at = next_free(policy, max(due_at, seen.now))
+        return still(
+            seen,
+            Action.HOLD,
+            waiting[0],
+            findings,
+            waiting,
+            next_bp,
+            free_at,
+            person=any(one.kind in NEED_A_PERSON for one in holds),
+            kinds=tuple(one.kind for one in holds),
+        )
+    answer = decide(
+        int(days_in_step(policy, seen)),
+        seen.looks + 1,
+        proven,
+        seen.evidence.harm,
+        split,
+        days_min=int(policy.bake_days),
+        looks_max=policy.looks_max,
+        needed=tuple(one for one in PROOFS if one in proven),
+    )
+    window = f"{seen.step}/look/{seen.looks + 1}"
+    if not answer.promote:
+        again = timedelta(seconds=policy.day_s * max(policy.bake_days, 1.0))
+        return Judgement(
+            Action.HOLD,
+            None,
+            None,
+            True,
+            seen.looks + 1 >= policy.looks_max,
+            window,
+            findings,
+            answer.reasons,
+            f"not proven at look {seen.looks + 1} of {policy.looks_max}: {answer.reasons[0]}",
+            next_bp,
+            next_free(policy, seen.now + again),
+        )
+    return _grow(policy, seen, window, findings, next_bp)
+
+
+def _grow(
+    policy: Policy,
+    seen: Situation,
+    window: str,
+    findings: tuple[Finding, ...],
+    next_bp: int | None,
+) -> Judgement:
+    if next_bp is None:
+        action, event, said = Action.GRADUATE, Event.GRADUATE, "the last step is proven: graduate"
+    else:
+        action = Action.ADVANCE
+        doubled = min(2 * seen.state.scope_bp, seen.state.scope_bp_max)
+        event = Event.DOUBLE if next_bp == doubled else Event.SCOPE
+        said = f"every proof passed: from {seen.state.scope_bp} to {next_bp} bp"
+    if not policy.automatic:
+        said = f"{said}; the policy is not automatic, so a person acts"
+        kinds = (HoldKind.PROVEN,)
+        return still(seen, Action.HOLD, said, findings, (said,), next_bp, person=True, kinds=kinds)
+    return Judgement(action, event, next_bp, True, False, window, findings, (), said, next_bp, None)
+
+
+def _revert(
+    policy: Policy, seen: Situation, findings: tuple[Finding, ...], reasons: tuple[str, ...]
+) -> Judgement:
+    state, window = seen.state, f"{seen.step}/revert"
+    below = previous_step_bp(policy, state.scope_bp, state.holdback_bp)
+    if not policy.automatic:
+        said = f"it should be reverted, and the policy is not automatic: {reasons[0]}"
+        kinds = (HoldKind.WORSE,)
+        return still(seen, Action.HOLD, said, findings, reasons, person=True, kinds=kinds)
+    if policy.revert_to == "previous_step" and below is not None:
+        return Judgement(
+            Action.REVERT,
+            Event.SCOPE,
+            below,
+            False,
+            False,
+            window,
+            findings,
+            reasons,
+            f"back to {below} bp: {reasons[0]}",
+            None,
+            None,
+        )
+    return Judgement(
+        Action.REVERT,
+        Event.REVERT,
+        0,
+        False,
+        False,
+        window,
+        findings,
+        reasons,
+        f"back to legacy: {reasons[0]}",
+        None,
+        None,
+    )
+
+
+def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
+    """Hold in shadow until its pairs are there and none of its findings is worse."""
+    shadowed = seen.shadowed
+    first = next_step_bp(policy, 0, seen.state.holdback_bp)
+    if not policy.shadow_pairs_min or first is None:
+        said = f"in shadow; `rollout start {seen.state.name}` begins the first step"
+        return still(seen, Action.HOLD, said, shadowed.findings, ())
+    reasons = [one.sentence for one in shadowed.findings if _holds_in_shadow(one)]
+    if shadowed.pairs < policy.shadow_pairs_min:
+        reasons.append(f"{shadowed.pairs} of {policy.shadow_pairs_min} shadow pairs were compared.")
+    holds = not_yet(policy, seen, in_shadow=True)
+    reasons += [one.sentence for one in holds]
+    if reasons or not policy.automatic:
+        said = reasons[0] if reasons else "shadow is proven; the policy is not automatic"
+        person = not reasons
+        return still(
+            seen,
+            Action.HOLD,
+            said,
+            shadowed.findings,
+            tuple(reasons),
+            first,
+            person=person,
+            kinds=_shadow_kinds(reasons, holds),
+        )
+    said = f"{shadowed.pairs} shadow pairs show no harm: the first step, {first} bp"
+    window = f"{seen.step}/start"
+    return Judgement(
+        Action.ADVANCE,
+        Event.START,
+        first,
+        False,
+        False,
+        window,
+        shadowed.findings,
+        (),
+        said,
+        first,
+        None,
+    )
+
+
+def _holds_in_shadow(found: Finding) -> bool:
+    """Whether a finding of the shadow keeps the first step from beginning.
+
+    Times that cannot be compared (the shadow's worker runs on a slower machine, say) prove nothing
+    and hold nothing: the first step measures its own. Outputs that cannot be compared hold.
+    """
+    unclear = found.verdict is Verdict.ERROR and found.metric != SHADOW_TIME
+    return found.verdict is Verdict.REGRESS or unclear
+
+
+def _shadow_kinds(reasons: list[str], holds: tuple[Hold, ...]) -> tuple[HoldKind, ...]:
+    if not reasons:
+        return (HoldKind.PROVEN,)
+    kinds = tuple(one.kind for one in holds)
+    return kinds if len(kinds) == len(reasons) else (HoldKind.SHADOW, *kinds)
+
+
+def split_finding(scope_bp: int, evidence: StepEvidence, design_effect: float) -> Finding:
+    """Check the split; jobs that share a routing key count for as few as they are worth."""
+    share = scope_bp / 10_000
+    effect = max(1.0, design_effect)
+    n_concurrent = round(evidence.admitted_concurrent / effect)
+    n_legacy = round(evidence.admitted_legacy / effect)
+    if not 0.0 < share < 1.0:
+        said = "One path has every job, so there is no split to check."
+        limit = sample_ratio.LIMIT
+        return Finding(
+            "sample_ratio",
+            Verdict.INSUFFICIENT,
+            None,
+            limit,
+            n_concurrent,
+            n_legacy,
+            None,
+            said,
+        )
+    return sample_ratio.finding(n_concurrent, n_legacy, share)

@@ -1,0 +1,257 @@
+"""What would have to happen for the next step, and when at the present rate.
+
+A forecast, not a promise: it takes jobs to go on coming, failing and lasting as they have since
+the step began. Only the controller's own looks promote; asking here uses up none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+
+from rollout.evidence.promote import HARM_MAX
+from rollout.evidence.stored import Json
+from rollout.evidence.verdict import Finding, Verdict
+from rollout.pilot.holds import HoldKind
+from rollout.pilot.judge import PROOFS, next_step_bp
+from rollout.pilot.judgement import Judgement
+from rollout.pilot.not_yet import Hold, days_in_step, not_yet
+from rollout.pilot.situation import Situation
+from rollout.policy.policy import Policy, next_free
+from rollout.routing.stages import Stage
+
+NOT_AT_PRESENT_RATES = "not at present rates"
+"""Said of a proof whose observed rate lies on the wrong side: more of the same proves nothing."""
+
+_FACTOR_MAX = 10_000.0
+"""A score that needs more than this many times the jobs seen is not proven at present rates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing that has to happen before the next step.
+
+    Attributes:
+        what: Kind of the hold, or metric of the proof.
+        sentence: It in words.
+        at: When it is so at the present rate; None when only an event or a person can tell.
+        jobs: Concurrent jobs (drill pairs for `recovery` and `drills`) that it still takes.
+    """
+
+    what: str
+    sentence: str
+    at: datetime | None = None
+    jobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The way to the next step.
+
+    Attributes:
+        to_bp: Scope of the next step; None when the next is to graduate, or there is none.
+        needs: What has to happen, in the order in which it is asked.
+        not_before: Earliest time by bake, looks, cooldown and calendar; None when there is none.
+        at: The look that promotes at present rates; None when that cannot be told.
+        sentence: The whole in one line.
+    """
+
+    to_bp: int | None
+    needs: tuple[Need, ...]
+    not_before: datetime | None
+    at: datetime | None
+    sentence: str
+
+    def to_json(self) -> Json:
+        """Give a plain object."""
+        return {
+            "to_bp": self.to_bp,
+            "needs": [
+                {"what": one.what, "sentence": one.sentence, "at": _text(one.at), "jobs": one.jobs}
+                for one in self.needs
+            ],
+            "not_before": _text(self.not_before),
+            "at": _text(self.at),
+            "sentence": self.sentence,
+        }
+
+
+def outlook(policy: Policy, seen: Situation, made: Judgement) -> Outlook:
+    """Say what would have to happen for the next step, and when.
+
+    Args:
+        policy: The policy in force.
+        seen: The situation.
+        made: What `judge` made of them.
+    """
+    state, name = seen.state, seen.state.name
+    if made.event is not None:
+        said = f"the controller's next tick does it: {made.sentence}"
+        return Outlook(made.to_bp, (), seen.now, seen.now, said)
+    if state.killed:
+        return _by_hand(f"only after `rollout rearm {name} --reason '...'`")
+    if state.stage is Stage.LEGACY:
+        return _by_hand(f"a person starts it: `rollout start {name}`")
+    if state.stage is Stage.GRADUATED:
+        return _by_hand("graduated: no step is left, it is only watched")
+    if state.stage is Stage.SHADOW:
+        return _from_shadow(policy, seen, made)
+    next_bp = next_step_bp(policy, state.scope_bp, state.holdback_bp)
+    if next_bp is None and state.scope_bp < state.scope_bp_max:
+        return _by_hand("at its cap: the policy lets it grow no further")
+    worse = [one.sentence for one in made.findings if one.verdict is Verdict.REGRESS]
+    if worse:
+        return _by_hand(f"never as it is: {worse[0]}")
+    return _climbing(policy, seen, made, next_bp)
+
+
+def _by_hand(said: str) -> Outlook:
+    return Outlook(None, (), None, None, said)
+
+
+def _from_shadow(policy: Policy, seen: Situation, made: Judgement) -> Outlook:
+    if not policy.shadow_pairs_min or made.next_bp is None:
+        return _by_hand(made.sentence)
+    held = not_yet(policy, seen, in_shadow=True)
+    needs = [_of_hold(policy, seen, one) for one in held]
+    sentences = {one.sentence for one in held}
+    needs += [Need("shadow", one) for one in made.reasons if one not in sentences]
+    start = _not_before(policy, seen, needs)
+    return _told(made.next_bp, needs, start, None if needs else start, seen.now)
+
+
+def _climbing(policy: Policy, seen: Situation, made: Judgement, next_bp: int | None) -> Outlook:
+    holds = [_of_hold(policy, seen, one) for one in not_yet(policy, seen)]
+    start = _not_before(policy, seen, holds)
+    unproven = _unproven(policy, seen, made)
+    needs = [*holds, *unproven]
+    told = {HoldKind.BAKE, HoldKind.CALENDAR, HoldKind.COOLDOWN}
+    if start is None or any(one.at is None for one in needs if one.what not in told):
+        return _told(next_bp, needs, start, None, seen.now)
+    ready = max((one.at for one in unproven if one.at is not None), default=start)
+    look_at: datetime | None = start
+    look = seen.looks + 1
+    interval = timedelta(seconds=policy.day_s * max(policy.bake_days, 1.0))
+    while look_at is not None and look_at < ready and look <= policy.looks_max:
+        look_at, look = next_free(policy, look_at + interval), look + 1
+    if look_at is not None and look > policy.looks_max:
+        said = f"All {policy.looks_max} looks of this step come before that: a person decides."
+        return _told(next_bp, [*needs, Need(HoldKind.LOOKS, said)], start, None, seen.now)
+    return _told(next_bp, needs, start, look_at, seen.now)
+
+
+def _told(
+    to_bp: int | None,
+    needs: list[Need],
+    not_before: datetime | None,
+    at: datetime | None,
+    now: datetime,
+) -> Outlook:
+    step = "to graduate" if to_bp is None else f"{to_bp / 100:g} %"
+    if at is not None:
+        said = f"next step {step} at the present rate {when(at, now)}"
+    elif not_before is not None:
+        more = ", ".join(one.what for one in needs if one.at is None)
+        said = f"next step {step} not before {when(not_before, now)}, and more than time: {more}"
+    else:
+        said = f"next step {step}: no time can be told"
+    return Outlook(to_bp, tuple(needs), not_before, at, said)
+
+
+def when(at: datetime, now: datetime) -> str:
+    """A time, and how far off it is: "2026-11-30 09:00 UTC (in 5.2 days)"."""
+    left_s = (at - now).total_seconds()
+    if left_s <= 0:
+        return "now"
+    return f"{at:%Y-%m-%d %H:%M} UTC (in {span(left_s)})"
+
+
+def span(seconds: float) -> str:
+    """A duration as people say it; seconds in, the largest fitting unit out."""
+    for unit_s, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * unit_s:
+            return f"{seconds / unit_s:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _not_before(policy: Policy, seen: Situation, holds: Iterable[Need]) -> datetime | None:
+    """The earliest time by bake, looks, cooldown and calendar."""
+    due = seen.began_at + timedelta(seconds=policy.day_s * seen.look_at_day)
+    times = [seen.now, due, *(one.at for one in holds if one.at is not None)]
+    return next_free(policy, max(times))
+
+
+def _of_hold(policy: Policy, seen: Situation, hold: Hold) -> Need:
+    """When a hold ends by itself."""
+    if hold.kind is HoldKind.BAKE:
+        wanted = max(policy.bake_days, seen.look_at_day)
+        at = seen.began_at + timedelta(seconds=policy.day_s * wanted)
+        return Need(hold.kind, f"{hold.sentence[:-1]}: over {when(at, seen.now)}.", at)
+    if hold.kind is HoldKind.CALENDAR:
+        return Need(hold.kind, hold.sentence, next_free(policy, seen.now))
+    if hold.kind is HoldKind.COOLDOWN:
+        return Need(hold.kind, hold.sentence, seen.cooldown_until)
+    if hold.kind is HoldKind.JOBS_MIN:
+        have = seen.totals.failures.n_concurrent
+        return _at_rate(policy, seen, hold.kind, hold.sentence, have, policy.jobs_min - have)
+    if hold.kind is HoldKind.DRILLS:
+        comparable = sum(not pair.both_censored for pair in seen.pairs)
+        missing = max(policy.drills_min - comparable, policy.drills_step_min - seen.step_pairs)
+        return Need(hold.kind, hold.sentence, None, missing)
+    return Need(hold.kind, hold.sentence)
+
+
+def _unproven(policy: Policy, seen: Situation, made: Judgement) -> list[Need]:
+    """Proofs that do not pass yet, tests that lean towards harm, a split that is broken."""
+    needs = []
+    for found in made.findings:
+        if found.verdict is Verdict.PASS:
+            continue
+        if found.metric == "recovery":
+            if found.value is None and len(seen.pairs) < policy.drills_min:
+                continue  # the drills hold says it
+            needs.append(Need("recovery", found.sentence))
+        elif found.metric in PROOFS:
+            needs.append(_of_score(policy, seen, found))
+        elif found.metric == "sample_ratio":
+            needs.append(Need("sample_ratio", found.sentence))
+    for metric, statistic in seen.evidence.harm.items():
+        # As `promote.decide` asks, so that NaN is told as well.
+        if not statistic < HARM_MAX:
+            said = f"Leans towards harm: {statistic:.3g}, it must fall under {HARM_MAX:g}."
+            needs.append(Need(metric, said))
+    return needs
+
+
+def _of_score(policy: Policy, seen: Situation, found: Finding) -> Need:
+    """How many jobs more let a score pass: z grows with the root of their number."""
+    z, metric = found.value, found.metric
+    if z is None:
+        return Need(metric, found.sentence)
+    limit = f"z {z:.2f}, {found.limit:.2f} needed"
+    factor = _FACTOR_MAX if z >= 0 else (found.limit / z) ** 2
+    if factor >= _FACTOR_MAX:
+        said = f"{NOT_AT_PRESENT_RATES}: the observed rate is not under its margin"
+        return Need(metric, f"{said} ({limit}).")
+    more = max(1, ceil(found.n_concurrent * (factor - 1.0)))
+    return _at_rate(policy, seen, metric, f"{limit}.", found.n_concurrent, more)
+
+
+def _at_rate(policy: Policy, seen: Situation, what: str, said: str, have: int, more: int) -> Need:
+    """When so many more concurrent jobs have come, if they come as they have at this step."""
+    days = days_in_step(policy, seen)
+    if not have or not days:
+        return Need(what, f"{said[:-1]}; no rate is known yet.", None, more)
+    wait_days = more * days / have
+    try:
+        at = seen.now + timedelta(seconds=wait_days * policy.day_s)
+    except OverflowError:  # beyond the calendar's last year
+        return Need(what, f"{said[:-1]}; {NOT_AT_PRESENT_RATES}.", None, more)
+    told = f"about {more} more concurrent jobs, {wait_days:.2g} days at {have / days:.3g} a day"
+    return Need(what, f"{said[:-1]}; {told}.", at, more)
+
+
+def _text(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat()

@@ -1,0 +1,476 @@
+"""The controller's judgement: fold, judge, act, record; one leader, one decision per window.
+
+Who is authoritative: the ledger. What is remembered here between ticks is a copy, dropped with
+the leadership. A decision is one transaction (evidence, decision, new control state, its line in
+the log); the projection and the notification follow it, and the next tick makes good what they
+missed. A tick may come late or twice: windows are taken in once by `scored_to`, decisions once by
+their window's name.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from rollout.drills.incidents import IncidentReport, Incidents
+from rollout.errors import IllegalTransition, LeaseLost, StaleRevision
+from rollout.evidence.errors import EvidenceError
+from rollout.jobs.ports import OpenCount
+from rollout.pilot.confirmation import Confirmation, confirm_from
+from rollout.pilot.fleet import Member, enter, entries, held_by_fleet, member_of
+from rollout.pilot.holds import hold_window
+from rollout.pilot.inputs import Entry, answer_text, inputs_of
+from rollout.pilot.judge import judge
+from rollout.pilot.judgement import Action, Judgement
+from rollout.pilot.not_yet import not_yet
+from rollout.pilot.ports import NewDecision, TrialRow, Trials, WindowRow
+from rollout.pilot.profile import LegacyProfile
+from rollout.pilot.readings import recovered_to, whole_windows, windows_of, with_recovery
+from rollout.pilot.situation import Shadowed, Situation
+from rollout.pilot.situations import Around, Healed, Situations, backlogs, drills_age_max
+from rollout.pilot.trial import Trial, after_look, begin, cool_down, follow, trial_from
+from rollout.policy.policy import Policies, Policy
+from rollout.routing.decision import JobPath
+from rollout.routing.stages import ControlState, Stage, apply
+
+log = structlog.get_logger("rollout")
+
+WINDOWS_A_TICK = 20_000
+"""Rows of windows taken in at once; what is left comes with the next tick."""
+
+SPREAD_JOBS = 10_000
+"""Newest jobs whose keys are looked at, once in an hour of the policy's day."""
+
+_RECOVERIES_BACK = timedelta(days=28)
+"""Recoveries of legacy this far back give the median that a slow one is held against."""
+
+_SHADOWED = (Stage.SHADOW, Stage.SPLIT)
+"""Stages in which legacy jobs are copied into the shadow."""
+
+_NONE = timedelta(0)
+
+Notify = Callable[[str, str, str], None]
+"""Takes sub-pipeline, action and sentence of a decision; must not raise."""
+
+
+@dataclass(slots=True)
+class PilotsReport:
+    """What a tick's judgement did."""
+
+    windows: int = 0
+    decisions: list[tuple[str, Judgement]] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
+    profiles: Mapping[str, LegacyProfile] = field(default_factory=dict)
+    shadowed: Mapping[str, Shadowed] = field(default_factory=dict)
+    unconfirmed: list[str] = field(default_factory=list)
+    incidents: IncidentReport = field(default_factory=IncidentReport)
+    errors: list[str] = field(default_factory=list)
+
+
+class Pilots:
+    """Watches every sub-pipeline and decides for those on trial.
+
+    Args:
+        trials: The ledger.
+        situations: Gathers what a decision is made on.
+        policies: In force.
+        project: Copies changed control states to the store at once.
+        notify: Told of each decision that changed something.
+        incidents: Watches both paths and times how they heal.
+        owner: Names this controller in the lease.
+        ttl: Without a tick for this long another controller may lead.
+    """
+
+    def __init__(
+        self,
+        trials: Trials,
+        situations: Situations,
+        policies: Policies,
+        project: Callable[[Sequence[ControlState]], str | None],
+        notify: Notify,
+        incidents: Incidents,
+        owner: str,
+        ttl: timedelta,
+    ) -> None:
+        self._incidents = incidents
+        self._ledger = trials
+        self._situations = situations
+        self._policies = policies
+        self._project = project
+        self._notify = notify
+        self._owner = owner
+        self._ttl = ttl
+        self._token: int | None = None
+        self._held: dict[str, Trial] = {}
+        self._look_again: dict[str, datetime] = {}
+        self._spread_at: dict[str, datetime] = {}
+        self._unread: dict[str, int] = {}
+        self._shadowed: dict[str, Shadowed] = {}
+        self._recoveries_since: datetime | None = None
+
+    def lead(self, now: datetime) -> bool:
+        """Lead, or go on leading; False for a standby."""
+        token = self._ledger.take_lease(self._owner, now, self._ttl)
+        if token != self._token:
+            self._forget()
+            log.info("leads" if token is not None else "stands by", owner=self._owner, token=token)
+        self._token = token
+        return token is not None
+
+    def stop(self) -> None:
+        """Stop leading, so that a standby need not wait."""
+        if self._token is not None:
+            self._ledger.drop_lease(self._token)
+            self._token = None
+
+    def turn(
+        self, states: Sequence[ControlState], open_counts: Sequence[OpenCount], now: datetime
+    ) -> PilotsReport:
+        """Take in what is new and decide. Call it while leading.
+
+        Raises:
+            LedgerUnreachable: What was not written comes again with the next turn.
+        """
+        report = PilotsReport()
+        if self._token is None:
+            return report
+        try:
+            self._turn(self._token, states, open_counts, now, report)
+        except LeaseLost as error:
+            self._forget()
+            report.errors.append(str(error))
+        report.trials = list(self._held.values())
+        shadowed = {one.name for one in report.trials if one.identity.stage in _SHADOWED}
+        self._shadowed = {name: one for name, one in self._shadowed.items() if name in shadowed}
+        report.shadowed = self._shadowed
+        return report
+
+    def _turn(
+        self,
+        token: int,
+        states: Sequence[ControlState],
+        open_counts: Sequence[OpenCount],
+        now: datetime,
+        report: PilotsReport,
+    ) -> None:
+        by_name = {state.name: state for state in states}
+        if not self._held:
+            self._remember(self._ledger.trial_rows(), report)
+        days = {name: self._policies.of(name).day_s for name in by_name}
+        report.profiles = self._ledger.pass_time(now, days)
+        self._follow_all(token, by_name, report, now)
+        report.incidents = self._incidents.turn(token, sorted(by_name), now)
+        report.errors += report.incidents.errors
+        self._take_in(token, now, report)
+        waiting = backlogs([(one.name, one.path, one.state, one.jobs) for one in open_counts])
+        members = self._members(by_name)
+        oldest = max((drills_age_max(self._policies.of(name)) for name in by_name), default=_NONE)
+        healed = Healed(self._ledger, now - oldest).of
+        shadowed = self._situations.shadowed()
+        for name, state in by_name.items():
+            profile = report.profiles.get(name, LegacyProfile())
+            around = Around(profile, waiting.get(name, 0), healed=healed, shadowed=shadowed)
+            decided = len(report.decisions)
+            self._consider(token, state, around, members, now, report)
+            if len(report.decisions) > decided:  # two never advance on the same reading
+                members[name] = member_of(state, self._held.get(name))
+        self._grow_cohorts(token, by_name, members, now, report)
+
+    def _forget(self) -> None:
+        self._held.clear()
+        self._look_again.clear()
+        self._recoveries_since = None
+        self._incidents.forget()
+
+    def _remember(self, rows: Sequence[TrialRow], report: PilotsReport) -> None:
+        """Read the trials back; one that this release cannot read begins afresh."""
+        for row in rows:
+            name = row.columns["name"]
+            try:
+                self._held[name] = trial_from(row.columns, row.payload, self._policies.of(name))
+            except (EvidenceError, KeyError, ValueError, TypeError) as error:
+                report.errors.append(f"the trial of {name!r} begins afresh: {error}")
+                self._unread[name] = row.columns["version"]
+
+    # Evidence ----------------------------------------------------------------------------
+
+    def _follow_all(
+        self,
+        token: int,
+        states: Mapping[str, ControlState],
+        report: PilotsReport,
+        now: datetime,
+    ) -> None:
+        """Begin a step where scope, stage, build or fence have changed, whoever changed them."""
+        builds = self._ledger.builds()
+        changed = []
+        for name, state in states.items():
+            policy = self._policies.of(name)
+            profile = report.profiles.get(name, LegacyProfile())
+            built = builds.get(name, (None, None))
+            trial = self._held.get(name)
+            if trial is None:
+                after = begin(state, built, policy, profile.thresholds, now)
+                after = replace(after, version=self._unread.pop(name, 0))
+            else:
+                prior = self._situations.prior(trial, state, now)
+                after = follow(trial, state, built, policy, profile.thresholds, now, prior)
+                if profile.thresholds is not None and after.thresholds != profile.thresholds:
+                    after = replace(after, thresholds=profile.thresholds)
+            if after != trial:
+                changed.append(after)
+        self._save(token, changed)
+
+    def _take_in(self, token: int, now: datetime, report: PilotsReport) -> None:
+        """Take in the windows that are old enough, and recoveries of the concurrent path."""
+        rows = self._ledger.windows(now, WINDOWS_A_TICK)
+        if len(rows) == WINDOWS_A_TICK:
+            rows = whole_windows(rows)
+        by_name: defaultdict[str, list[WindowRow]] = defaultdict(list)
+        for row in rows:
+            by_name[row.name].append(row)
+        changed = []
+        for name, mine in by_name.items():
+            trial = self._held.get(name)
+            if trial is None:
+                continue
+            profile = report.profiles.get(name, LegacyProfile())
+            pace = 86_400.0 / self._policies.of(name).day_s
+            for begin_at, end_at, window in windows_of(mine, trial.thresholds is not None):
+                try:
+                    trial = trial.observe(window, begin_at, end_at, profile.failure_rate, pace)
+                except EvidenceError as error:
+                    report.errors.append(f"{name}: {error}")
+                    trial = replace(trial, scored_to=max(trial.scored_to, end_at))
+                report.windows += 1
+            changed.append(trial)
+        changed += self._take_in_recoveries(now, {one.name: one for one in changed})
+        self._save(token, list({one.name: one for one in changed}.values()))
+
+    def _take_in_recoveries(self, now: datetime, fresh: Mapping[str, Trial]) -> list[Trial]:
+        """Tell the recovery watch how concurrent paths healed since the last tick."""
+        watched = {
+            name: fresh.get(name, held) for name, held in self._held.items() if held.on_trial
+        }
+        if not watched:
+            return []
+        since = self._recoveries_since or min(recovered_to(one) for one in watched.values())
+        changed: dict[str, Trial] = {}
+        for one in self._ledger.recoveries(None, since):
+            self._recoveries_since = one.at
+            trial = changed.get(one.name) or watched.get(one.name)
+            if trial is None or one.path is not JobPath.CONCURRENT:
+                continue
+            if one.at > recovered_to(trial):
+                healed = self._ledger.recoveries(one.name, now - _RECOVERIES_BACK)
+                evidence = with_recovery(trial, one, healed)
+                changed[one.name] = replace(trial, evidence=evidence, recovered_to=one.at)
+        return list(changed.values())
+
+    def _save(self, token: int, trials: Sequence[Trial]) -> None:
+        if trials:
+            self._ledger.save_trials(token, trials)
+            for trial in trials:
+                self._held[trial.name] = replace(trial, version=trial.version + 1)
+
+    # Decisions ---------------------------------------------------------------------------
+
+    def _consider(
+        self,
+        token: int,
+        state: ControlState,
+        around: Around,
+        members: Mapping[str, Member],
+        now: datetime,
+        report: PilotsReport,
+    ) -> None:
+        """Judge one sub-pipeline, if anything can have changed."""
+        name = state.name
+        trial, policy = self._held.get(name), self._policies.of(name)
+        if trial is None:
+            return
+        trial = self._confirm_revert(token, trial, now, report)
+        if state.stage is Stage.LEGACY or state.killed:
+            return
+        worse = _latched(trial)
+        if not worse and now < self._look_again.get(name, now):
+            return
+        self._look_again[name] = now + timedelta(seconds=trial.window_s)
+        if not worse and state.stage is Stage.GRADUATED and trial.said:
+            return
+        trial = self._measure_spread(trial, now)
+        around = replace(around, held=held_by_fleet(name, members, self._policies, now))
+        counted = bool(policy.jobs_min)
+        seen = self._situations.gather(trial, state, policy, around, now, totals=counted)
+        in_shadow = state.stage is Stage.SHADOW
+        if in_shadow or seen.shadowed.pairs or seen.shadowed.errors:
+            self._shadowed[name] = seen.shadowed
+        held = [one.kind for one in not_yet(policy, seen, in_shadow=in_shadow)]
+        if held and not in_shadow and not worse and hold_window(trial.step, held) == trial.said:
+            return
+        if trial.on_trial and not counted:
+            seen = self._situations.gather(trial, state, policy, around, now)
+        made = judge(policy, seen)
+        if made.event is not None or made.look or made.window != trial.said:
+            self._act(token, policy, trial, seen, made, report)
+
+    def _act(
+        self,
+        token: int,
+        policy: Policy,
+        trial: Trial,
+        seen: Situation,
+        made: Judgement,
+        report: PilotsReport,
+        entry: Entry | None = None,
+    ) -> None:
+        """Record what was judged and carry it out."""
+        state, after = seen.state, trial
+        if made.event is not None:
+            try:
+                changed = apply(
+                    state, made.event, scope_bp=made.to_bp, seen_revision=state.revision
+                )
+            except IllegalTransition as error:
+                report.errors.append(str(error))
+                return
+            prior = seen.shadowed.prior(trial.began_at, seen.now)
+            builds = trial.identity.builds
+            after = follow(trial, changed, builds, policy, trial.thresholds, seen.now, prior)
+            after = replace(after, acted=str(made.action), acted_at=seen.now)
+            if made.action is Action.REVERT:
+                after = cool_down(after, policy, seen.now)
+        elif made.look:
+            after = after_look(trial, policy, seen.now)
+        else:
+            after = replace(trial, said=made.window)
+        if self._record(token, inputs_of(policy, seen, entry), seen, made, after, report):
+            report.decisions.append((trial.name, made))
+
+    def _record(
+        self,
+        token: int,
+        inputs: str,
+        seen: Situation,
+        made: Judgement,
+        after: Trial,
+        report: PilotsReport,
+    ) -> bool:
+        decision = NewDecision(
+            name=seen.state.name,
+            at=seen.now,
+            window=made.window,
+            action=str(made.action),
+            sentence=made.sentence,
+            inputs=inputs,
+            answer=answer_text(made.to_json()),
+            event=made.event,
+            to_bp=made.to_bp,
+            seen_revision=seen.state.revision,
+        )
+        try:
+            state = self._ledger.decide(token, decision, after)
+        except (StaleRevision, IllegalTransition) as error:
+            report.errors.append(str(error))  # somebody changed it just now; judged anew next tick
+            return False
+        if state is None:  # decided before: only what is remembered is brought up to date
+            self._save(token, [after])
+            return False
+        self._held[after.name] = replace(after, version=after.version + 1)
+        log.info("decided", name=after.name, action=str(made.action), why=made.sentence)
+        if made.event is not None:
+            not_projected = self._project([state])
+            if not_projected is not None:
+                report.errors.append(not_projected)
+        if made.event is not None or made.person:
+            self._notify(after.name, str(made.action), made.sentence)
+        return True
+
+    def _confirm_revert(
+        self, token: int, trial: Trial, now: datetime, report: PilotsReport
+    ) -> Trial:
+        """Hold a revert against what routing does since: a decision is not yet an effect."""
+        if trial.reverted_at is None or trial.on_trial:
+            return trial
+        since = confirm_from(trial.reverted_at)
+        if now < since:
+            return trial
+        routed = self._ledger.routed_since(trial.name, since)
+        seen = Confirmation(trial.step, since, dict(routed))
+        if seen.contradicted:
+            report.unconfirmed.append(trial.name)
+        answer = seen.answer()
+        if answer is None:
+            return trial
+        confirmed = replace(trial, reverted_at=None)
+        made = NewDecision(
+            name=trial.name,
+            at=now,
+            window=answer["window"],
+            action=answer["action"],
+            sentence=answer["sentence"],
+            inputs=seen.inputs(),
+            answer=answer_text(answer),
+            event=None,
+            to_bp=None,
+            seen_revision=trial.step_revision,
+        )
+        if self._ledger.decide(token, made, confirmed) is None:
+            self._save(token, [confirmed])
+        else:
+            self._held[trial.name] = replace(confirmed, version=confirmed.version + 1)
+        log.info("revert confirmed", name=trial.name, why=made.sentence)
+        return self._held[trial.name]
+
+    def _measure_spread(self, trial: Trial, now: datetime) -> Trial:
+        """Look once an hour at how the jobs spread over routing keys."""
+        if not trial.on_trial or now < self._spread_at.get(trial.name, now):
+            return trial
+        self._spread_at[trial.name] = now + timedelta(seconds=max(trial.hour_s, trial.window_s))
+        spread = self._ledger.key_spread(trial.name, SPREAD_JOBS)
+        measured = replace(trial, design_effect=max(1.0, spread.design_effect))
+        self._held[trial.name] = measured
+        return measured
+
+    # The fleet ---------------------------------------------------------------------------
+
+    def _members(self, states: Mapping[str, ControlState]) -> dict[str, Member]:
+        """What the sub-pipelines have to know of each other."""
+        return {name: member_of(state, self._held.get(name)) for name, state in states.items()}
+
+    def _grow_cohorts(
+        self,
+        token: int,
+        states: Mapping[str, ControlState],
+        members: Mapping[str, Member],
+        now: datetime,
+        report: PilotsReport,
+    ) -> None:
+        """Let the next members of a cohort enter, when its first has proved itself."""
+        for cohort in self._policies.cohorts:
+            names, said = entries(cohort, members, self._policies, now)
+            for name in names:
+                state, policy, trial = states[name], self._policies.of(name), self._held.get(name)
+                if trial is None or not policy.automatic:
+                    continue
+                profile = report.profiles.get(name, LegacyProfile())
+                seen = self._situations.gather(
+                    trial, state, policy, Around(profile), now, totals=False
+                )
+                made = enter(policy, seen, cohort, said)
+                if made is None:
+                    continue
+                entry = Entry.of(cohort, members, self._policies)
+                self._act(token, policy, trial, seen, made, report, entry)
+
+
+def _latched(trial: Trial) -> bool:
+    """Whether a revert test has reached its limit."""
+    one = trial.evidence
+    return (
+        one.errors.latched or one.fast.latched or one.cycle.latched or one.recovery.latched
+    ) and trial.on_trial

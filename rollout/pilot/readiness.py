@@ -1,0 +1,56 @@
+"""The way back: could legacy take every job, now?
+
+Asked before each advance and shown beside each status, because a revert that drowns legacy is no
+revert.
+"""
+
+from __future__ import annotations
+
+from rollout.pilot.situation import WayBack
+from rollout.policy.policy import Policy
+from rollout.routing.stages import ControlState
+
+
+def not_ready(way_back: WayBack, state: ControlState, policy: Policy) -> tuple[str, ...]:
+    """Say what stands in the way of a revert; empty when legacy could take everything.
+
+    Args:
+        way_back: What legacy showed.
+        state: Its holdback counts as part of the way back.
+        policy: How old a success and how small the capacity may be.
+    """
+    reasons = []
+    if min(policy.scope_limit_bp(state.holdback_bp), state.scope_bp_max) >= 10_000:
+        reasons.append("Without a holdback legacy runs no job, so nobody knows that it still can.")
+    age = way_back.success_age_s
+    if age is None:
+        reasons.append("Legacy has not committed a job yet.")
+    elif not age <= policy.legacy_success_age_s_max:
+        reasons.append(
+            f"Legacy last committed a job {age:.0f} s ago, "
+            f"{policy.legacy_success_age_s_max:.0f} s are allowed."
+        )
+    if way_back.capacity_per_s is None or way_back.arrival_per_s is None:
+        reasons.append("How much legacy can carry is not known yet.")
+    elif way_back.capacity_per_s < policy.legacy_headroom_min * way_back.arrival_per_s:
+        reasons.append(
+            f"Legacy has shown {way_back.capacity_per_s:.3g} jobs/s, {way_back.arrival_per_s:.3g} "
+            f"arrive: after a revert its backlog would grow by {way_back.growth_per_s or 0:.3g} "
+            "jobs/s."
+        )
+    return tuple(reasons)
+
+
+def describe(way_back: WayBack) -> str:
+    """One sentence on what a revert now would do to legacy."""
+    growth = way_back.growth_per_s
+    if growth is None:
+        return "unknown: legacy has not shown yet how much it can carry"
+    if growth > 0:
+        return f"legacy's backlog would grow by {growth:.3g} jobs/s after a revert"
+    if way_back.backlog and growth < 0:
+        return (
+            f"legacy would drain {-growth:.3g} jobs/s after a revert, its backlog of "
+            f"{way_back.backlog} in {way_back.backlog / -growth:.0f} s"
+        )
+    return f"legacy could carry everything, with {abs(growth):.3g} jobs/s to spare"

@@ -1,0 +1,89 @@
+"""From the ledger's rows to what the revert tests take in: windows of both paths, recoveries."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from rollout.drills.incidents import COMMON
+from rollout.evidence.counts import NO_COUNTS, Counts
+from rollout.evidence.recovery_watch import is_slow
+from rollout.pilot.ports import Recovery, WindowRow
+from rollout.pilot.step import StepEvidence, Window
+from rollout.pilot.trial import Trial
+from rollout.routing.decision import JobPath
+
+INCIDENTS_MIN = 6
+"""Fewer incidents of legacy are no distribution to hold one of the concurrent path against."""
+
+
+def windows_of(
+    rows: Sequence[WindowRow], thresholds: bool
+) -> list[tuple[datetime, datetime, Window]]:
+    """Put both paths of each window together, oldest first."""
+    by_begin: defaultdict[datetime, dict[JobPath, WindowRow]] = defaultdict(dict)
+    for row in rows:
+        by_begin[row.begin][row.path] = row
+    windows = []
+    for begin_at in sorted(by_begin):
+        both = by_begin[begin_at]
+        new, old = both.get(JobPath.CONCURRENT), both.get(JobPath.LEGACY)
+        window = Window(
+            _counts(new, old, lambda row: row.failed),
+            _counts(new, old, lambda row: row.slow_median) if thresholds else None,
+            _counts(new, old, lambda row: row.slow_tail) if thresholds else None,
+            new.admitted if new else 0,
+            old.admitted if old else 0,
+            new.both_failed if new else 0,
+            (new.unjudged if new else 0) + (old.unjudged if old else 0),
+        )
+        windows.append((begin_at, next(iter(both.values())).end, window))
+    return windows
+
+
+def _counts(
+    new: WindowRow | None, old: WindowRow | None, hits: Callable[[WindowRow], int]
+) -> Counts:
+    counts = NO_COUNTS
+    if new is not None:
+        counts += Counts(new.jobs, hits(new), 0, 0)
+    if old is not None:
+        counts += Counts(0, 0, old.jobs, hits(old))
+    return counts
+
+
+def whole_windows(rows: list[WindowRow]) -> list[WindowRow]:
+    """Leave out the newest window of a bounded read: its other path may be beyond the bound."""
+    newest = max(row.begin for row in rows)
+    return [row for row in rows if row.begin < newest] or rows
+
+
+def with_recovery(trial: Trial, one: Recovery, healed: Sequence[Recovery]) -> StepEvidence:
+    """Judge one recovery of the concurrent path against legacy's median of the same kind.
+
+    A drill is the same fault on both paths, so one that loses a job or has not healed at its cap
+    reverts at once. An incident is whatever happened: it is held against legacy's own incidents
+    when there are enough of them, and never reverts by itself; what it did to the jobs, the other
+    tests see. What both paths had at once was the world's fault, and says nothing.
+    """
+    if one.fault.startswith(COMMON) or one.onset_at < trial.fresh_at:
+        return trial.evidence
+    drill = one.kind == "drill"
+    if drill and (one.jobs_lost or one.seconds >= one.cap_s):
+        return trial.evidence.not_recovered()
+    legacy = sorted(
+        other.seconds
+        for other in healed
+        if other.path is JobPath.LEGACY
+        and other.kind == one.kind
+        and not other.fault.startswith(COMMON)
+    )
+    if len(legacy) < (1 if drill else INCIDENTS_MIN) or legacy[len(legacy) // 2] <= 0:
+        return trial.evidence
+    return trial.evidence.recovered(is_slow(one.seconds, legacy[len(legacy) // 2]))
+
+
+def recovered_to(trial: Trial) -> datetime:
+    """Recoveries up to here are in its evidence."""
+    return trial.recovered_to or trial.began_at

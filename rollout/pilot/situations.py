@@ -1,0 +1,245 @@
+"""Gathers what a decision is made on; `why`, the controller and `replay` see the same value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rollout.evidence.counts import Counts
+from rollout.evidence.drill_pair import DrillPair
+from rollout.evidence.errors import BadDuration
+from rollout.evidence.promotion import overdispersion
+from rollout.pilot.ports import HourRow, OpenSlow, Recovery, Trials
+from rollout.pilot.profile import LegacyProfile
+from rollout.pilot.situation import Shadowed, Situation, Totals, WayBack
+from rollout.pilot.trial import ON_TRIAL, Trial
+from rollout.policy.policy import Policy
+from rollout.routing.decision import JobPath
+from rollout.routing.stages import ControlState, Stage
+
+ShadowSource = Callable[[str], Shadowed]
+
+
+def no_shadow(name: str) -> Shadowed:
+    """What shadow runs showed where none are run."""
+    return Shadowed()
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What is known beside the trial: legacy's profile, its waiting jobs, and the fleet's word.
+
+    `healed` gives a sub-pipeline's recoveries since a time; None asks the ledger for its own.
+    `shadowed` names the sub-pipelines that have an account of shadows; None asks for each.
+    """
+
+    profile: LegacyProfile
+    backlog: int = 0
+    held: str | None = None
+    healed: Callable[[str, datetime], Sequence[Recovery]] | None = None
+    shadowed: Collection[str] | None = None
+
+
+class Healed:
+    """Recoveries of all sub-pipelines, read at once when the first one is asked for.
+
+    A query for each of a thousand sub-pipelines costs more than the rest of their judgement.
+
+    Args:
+        trials: The ledger.
+        since: Nobody asks for older ones.
+    """
+
+    def __init__(self, trials: Trials, since: datetime) -> None:
+        self._trials = trials
+        self._since = since
+        self._by_name: dict[str, list[Recovery]] | None = None
+
+    def of(self, name: str, since: datetime) -> list[Recovery]:
+        """Give those of one sub-pipeline that ended at or after `since`, oldest first."""
+        if self._by_name is None:
+            self._by_name = {}
+            for one in self._trials.recoveries(None, self._since):
+                self._by_name.setdefault(one.name, []).append(one)
+        return [one for one in self._by_name.get(name, ()) if one.at >= since]
+
+
+class Situations:
+    """Reads the ledger and puts situations together.
+
+    Args:
+        trials: The ledger.
+        shadow: What shadow runs of a sub-pipeline showed.
+        shadowed: Sub-pipelines that `shadow` may know something of; read once a turn, because a
+            query for each of a thousand doubles the cost of judging them.
+    """
+
+    def __init__(
+        self,
+        trials: Trials,
+        shadow: ShadowSource = no_shadow,
+        shadowed: Callable[[], Collection[str]] = frozenset,
+    ) -> None:
+        self._trials = trials
+        self._shadow = shadow
+        self.shadowed = shadowed
+
+    def gather(
+        self,
+        trial: Trial,
+        state: ControlState,
+        policy: Policy,
+        around: Around,
+        now: datetime,
+        *,
+        totals: bool = True,
+    ) -> Situation:
+        """Put the situation of one sub-pipeline together.
+
+        Args:
+            trial: What the controller remembers.
+            state: Control state that the trial follows.
+            policy: The policy in force.
+            around: What is known beside it.
+            now: Aware time.
+            totals: False leaves out the totals of the step, which cost most.
+        """
+        since = now - drills_age_max(policy)
+        recoveries = around.healed or self._trials.recoveries
+        healed = recoveries(trial.name, since) if policy.drills_min else []
+        drills = [one for one in healed if one.kind == "drill" and _same_build(one, trial)]
+        asked = around.shadowed is None or trial.name in around.shadowed
+        return Situation(
+            now=now,
+            state=state,
+            step=trial.step,
+            began_at=trial.began_at,
+            looks=trial.looks,
+            look_at_day=trial.look_at_day,
+            evidence=trial.evidence,
+            rate_legacy=around.profile.failure_rate,
+            totals=self._totals(trial, now) if totals else Totals(),
+            thresholds_known=trial.thresholds is not None,
+            design_effect=trial.design_effect,
+            pairs=pairs_of(drills),
+            step_pairs=step_pairs(drills, trial.began_at),
+            way_back=way_back(around, now),
+            shadowed=self._shadow(trial.name) if asked else Shadowed(),
+            held=around.held,
+            cooldown_until=trial.cooldown_until,
+        )
+
+    def prior(self, trial: Trial, state: ControlState, now: datetime) -> float:
+        """What shadow pairs say beforehand of the step that begins with this state."""
+        if trial.identity.stage is not Stage.SHADOW or state.stage not in ON_TRIAL:
+            return 1.0
+        return self._shadow(trial.name).prior(trial.began_at, now)
+
+    def _totals(self, trial: Trial, now: datetime) -> Totals:
+        hours = self._trials.hours(trial.name, trial.step)
+        return totals_of(hours, self._trials.open_slow(trial, now))
+
+
+def drills_age_max(policy: Policy) -> timedelta:
+    """Drills older than this prove nothing any more."""
+    return timedelta(seconds=policy.drills_max_age_days * policy.day_s)
+
+
+def _same_build(one: Recovery, trial: Trial) -> bool:
+    return one.version in (None, trial.identity.concurrent_build)
+
+
+def totals_of(hours: Sequence[HourRow], slow: Sequence[OpenSlow]) -> Totals:
+    """Add the hours of a step up; unfinished jobs that are slow already count as slow.
+
+    A job that failed on both paths counts against the concurrent path here (see `Totals`).
+    """
+    failures, medians, tails = _by_hour(hours)
+    median, tail = _sum(medians), _sum(tails)
+    for one in slow:
+        median = median + _one_sided(one.path, one.slow_median, one.slow_median)
+        tail = tail + _one_sided(one.path, one.slow_median, one.slow_tail)
+    return Totals(
+        _sum(failures),
+        median,
+        tail,
+        overdispersion(failures),
+        overdispersion(medians),
+        overdispersion(tails),
+        sum(hour.both_failed for hour in hours),
+        sum(hour.unjudged for hour in hours),
+    )
+
+
+def _by_hour(hours: Sequence[HourRow]) -> tuple[list[Counts], list[Counts], list[Counts]]:
+    """Give the counts of each hour: failures, slow at the median, slow at the tail."""
+    failures: dict[int, Counts] = {}
+    medians: dict[int, Counts] = {}
+    tails: dict[int, Counts] = {}
+    for one in hours:
+        jobs, failed = one.jobs + one.both_failed, one.failed + one.both_failed
+        nothing = Counts(0, 0, 0, 0)
+        failures[one.hour] = failures.get(one.hour, nothing) + _one_sided(one.path, jobs, failed)
+        medians[one.hour] = medians.get(one.hour, nothing) + _one_sided(
+            one.path, one.jobs, one.slow_median
+        )
+        tails[one.hour] = tails.get(one.hour, nothing) + _one_sided(
+            one.path, one.jobs, one.slow_tail
+        )
+    return list(failures.values()), list(medians.values()), list(tails.values())
+
+
+def _one_sided(path: JobPath, jobs: int, hits: int) -> Counts:
+    if path is JobPath.CONCURRENT:
+        return Counts(jobs, hits, 0, 0)
+    return Counts(0, 0, jobs, hits)
+
+
+def _sum(counts: Sequence[Counts]) -> Counts:
+    return sum(counts, Counts(0, 0, 0, 0))
+
+
+def pairs_of(drills: Sequence[Recovery]) -> tuple[DrillPair, ...]:
+    """Match the two halves of each drill; a half without the other compares nothing."""
+    halves: dict[str, dict[JobPath, Recovery]] = {}
+    for one in drills:
+        if one.pair_id is not None:
+            halves.setdefault(one.pair_id, {})[one.path] = one
+    pairs = []
+    for both in halves.values():
+        if len(both) == len(JobPath):
+            new, old = both[JobPath.CONCURRENT], both[JobPath.LEGACY]
+            cap_s = max(new.cap_s, old.cap_s)
+            try:
+                pairs.append(DrillPair(min(new.seconds, cap_s), min(old.seconds, cap_s), cap_s))
+            except BadDuration:
+                continue  # a time of 0 or under was never measured; the pair compares nothing
+    return tuple(pairs)
+
+
+def step_pairs(drills: Sequence[Recovery], began_at: datetime) -> int:
+    """Count the comparable pairs whose two halves both ended after the step began."""
+    made = pairs_of([one for one in drills if one.at >= began_at])
+    return sum(not pair.both_censored for pair in made)
+
+
+def way_back(around: Around, now: datetime) -> WayBack:
+    """What legacy showed, as the readiness check takes it."""
+    profile = around.profile
+    age = profile.success_age(now)
+    return WayBack(
+        None if age is None else age.total_seconds(),
+        profile.capacity_per_s,
+        profile.finish_per_s,
+        around.backlog,
+    )
+
+
+def backlogs(counts: Sequence[tuple[str, JobPath, str, int]]) -> Mapping[str, int]:
+    """Jobs that wait on legacy, by sub-pipeline."""
+    waiting: dict[str, int] = {}
+    for name, path, state, jobs in counts:
+        if path is JobPath.LEGACY and state == "accepted":
+            waiting[name] = waiting.get(name, 0) + jobs
+    return waiting

@@ -1,0 +1,330 @@
+"""What the controller remembers of one sub-pipeline between ticks.
+
+A trial is a row of steps. A step begins when scope, stage, build or fence change, whoever changed
+them; what the revert tests learnt is kept over steps and forgotten when a build changes or a
+person starts again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from rollout.evidence.blocks import TICK_S_MAX
+from rollout.evidence.buckets import bucket_edge_s
+from rollout.evidence.stored import Json
+from rollout.evidence.thresholds import REVERT_SHIFT, Thresholds
+from rollout.pilot.step import NO_JOBS, StepEvidence, Window, guard_of
+from rollout.policy.policy import Policy
+from rollout.routing.stages import ControlState, Stage
+
+WINDOW_S = 10.0
+"""Length of a window of admission at a policy day of 24 h."""
+
+WINDOW_S_MIN = 0.5
+"""Shorter windows gain nothing: a controller ticks about once a second."""
+
+SETTLE_S_MAX = 300.0
+"""A window is judged at this age at the latest."""
+
+SETTLE_S_MIN = 2.0
+"""Rows of jobs appear a moment after their admission, and clocks differ a little."""
+
+ON_TRIAL = frozenset({Stage.SPLIT, Stage.GRADUATED})
+"""Stages in which windows compare the paths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What makes a step one step; jobs of different ones are never added up."""
+
+    stage: Stage
+    scope_bp: int
+    fence_revision: int
+    legacy_build: str | None = None
+    concurrent_build: str | None = None
+
+    @property
+    def builds(self) -> tuple[str | None, str | None]:
+        """The builds of both paths."""
+        return self.legacy_build, self.concurrent_build
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One sub-pipeline's trial.
+
+    Attributes:
+        name: Sub-pipeline.
+        version: Grows with each write, so that of two writers one is refused.
+        step: Number of the step.
+        step_revision: Jobs routed on an older revision belong to an earlier step.
+        identity: What makes this step.
+        began_at: When the step began.
+        scored_to: Windows up to here are in the evidence.
+        looks: Looks taken at this step.
+        look_at_day: Days after `began_at` of the next look.
+        median_shift, tail_shift: Buckets of margin in the step's totals, from the policy.
+        window_s: Seconds of a window of admission.
+        hour_s: Seconds of an hour of the policy's day; totals are kept by it.
+        fresh_at: When the evidence was begun; what came before it belongs to another trial.
+        evidence: The revert tests.
+        thresholds: What is slow, from legacy's profile; fixed until the day ends.
+        cooldown_until: No advance before.
+        design_effect: See `Situation`.
+        reverted_at: When the last revert was made and is not yet confirmed by routing.
+        recovered_to: Recoveries up to here are in the evidence.
+        acted: What the controller last did: advance, graduate or revert; empty for nothing yet.
+        acted_at: When.
+        said: Window of the last hold that was recorded, so that one is not recorded each tick.
+    """
+
+    name: str
+    version: int
+    step: int
+    step_revision: int
+    identity: Identity
+    began_at: datetime
+    scored_to: datetime
+    looks: int
+    look_at_day: float
+    median_shift: int
+    tail_shift: int
+    window_s: float
+    hour_s: float
+    fresh_at: datetime
+    evidence: StepEvidence
+    thresholds: Thresholds | None = None
+    cooldown_until: datetime | None = None
+    design_effect: float = 1.0
+    reverted_at: datetime | None = None
+    recovered_to: datetime | None = None
+    acted: str = ""
+    acted_at: datetime | None = None
+    said: str = ""
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether its windows compare the paths."""
+        return self.identity.stage in ON_TRIAL and self.identity.scope_bp > 0
+
+    def settle_s(self) -> float:
+        """Age at which a window is judged: legacy's 95th percentile, within bounds."""
+        if self.thresholds is None:
+            return SETTLE_S_MIN
+        return min(max(bucket_edge_s(self.thresholds.tail), SETTLE_S_MIN), SETTLE_S_MAX)
+
+    def edges_us(self) -> tuple[int, int, int, int] | None:
+        """Microseconds beyond which a job is slow, for the revert tests.
+
+        Returns:
+            Legacy's median and tail, then the same with the concurrent path's margin.
+        """
+        found = self.thresholds
+        if found is None:
+            return None
+        return (
+            edge_us(found.median),
+            edge_us(found.tail),
+            edge_us(found.median + REVERT_SHIFT),
+            edge_us(found.tail + REVERT_SHIFT),
+        )
+
+    def observe(
+        self, window: Window, begin: datetime, end: datetime, rate_legacy: float | None, pace: float
+    ) -> Trial:
+        """Take in the jobs admitted from `begin` to `end`; time between windows passes, too.
+
+        Raises:
+            EvidenceError: The input cannot be; nothing is changed.
+        """
+        if end <= self.scored_to:
+            return self
+        gap_s = max(0.0, (begin - self.scored_to).total_seconds())
+        evidence = self.evidence
+        if gap_s > 0.0:
+            # A longer one brings no more stake than the tests' period has: away is not watched.
+            gap_s = min(gap_s, TICK_S_MAX / max(pace, 1.0))
+            evidence = evidence.observe(NO_JOBS, gap_s, rate_legacy, pace)
+        span_s = (end - max(begin, self.scored_to)).total_seconds()
+        evidence = evidence.observe(window, span_s, rate_legacy, pace)
+        return replace(self, evidence=evidence, scored_to=end)
+
+    def payload(self) -> Json:
+        """Give what has no column of its own as a plain object."""
+        one = self.identity
+        found = self.thresholds
+        return {
+            "identity": [
+                str(one.stage),
+                one.scope_bp,
+                one.fence_revision,
+                one.legacy_build,
+                one.concurrent_build,
+            ],
+            "looks": self.looks,
+            "look_at_day": self.look_at_day,
+            "shifts": [self.median_shift, self.tail_shift],
+            "window_s": self.window_s,
+            "hour_s": self.hour_s,
+            "fresh_at": self.fresh_at.isoformat(),
+            "evidence": self.evidence.to_json(),
+            "thresholds": None if found is None else [found.median, found.tail],
+            "cooldown_until": _text(self.cooldown_until),
+            "design_effect": self.design_effect,
+            "reverted_at": _text(self.reverted_at),
+            "recovered_to": _text(self.recovered_to),
+            "acted": self.acted,
+            "acted_at": _text(self.acted_at),
+            "said": self.said,
+        }
+
+
+def edge_us(bucket: int) -> int:
+    """The longest duration of a bucket in whole microseconds."""
+    return round(bucket_edge_s(bucket) * 1_000_000)
+
+
+def window_s(policy: Policy) -> float:
+    """Length of a window of admission under a policy, in seconds."""
+    return max(WINDOW_S_MIN, min(WINDOW_S, WINDOW_S * policy.day_s / 86_400.0))
+
+
+def begin(
+    state: ControlState,
+    builds: tuple[str | None, str | None],
+    policy: Policy,
+    thresholds: Thresholds | None,
+    now: datetime,
+) -> Trial:
+    """Begin to watch a sub-pipeline."""
+    margins = policy.margins_at(max(1, state.scope_bp))
+    return Trial(
+        name=state.name,
+        version=0,
+        step=1,
+        step_revision=state.revision,
+        identity=identity_of(state, builds),
+        began_at=now,
+        scored_to=now,
+        looks=0,
+        look_at_day=policy.bake_days,
+        median_shift=margins.median_shift,
+        tail_shift=margins.tail_shift,
+        window_s=window_s(policy),
+        hour_s=policy.day_s / 24,
+        fresh_at=now,
+        evidence=StepEvidence.fresh(guard_of(policy)),
+        thresholds=thresholds,
+    )
+
+
+def identity_of(state: ControlState, builds: tuple[str | None, str | None]) -> Identity:
+    """What makes the step that a control state belongs to."""
+    return Identity(state.stage, state.scope_bp, state.fence_revision, *builds)
+
+
+def follow(
+    trial: Trial,
+    state: ControlState,
+    builds: tuple[str | None, str | None],
+    policy: Policy,
+    thresholds: Thresholds | None,
+    now: datetime,
+    prior: float = 1.0,
+) -> Trial:
+    """Begin a new step if anything changed that makes one, whoever changed it.
+
+    A new build of either path, and a start after a time on legacy alone, forget what was learnt:
+    it was learnt about something else. What shadow pairs of the same builds showed is the prior of
+    the first step (`paired_time.prior_factor`).
+    """
+    identity = identity_of(state, builds)
+    if identity == trial.identity:
+        return trial
+    before = trial.identity
+    fresh = identity.builds != before.builds or before.stage not in ON_TRIAL
+    if before.stage is not Stage.SHADOW or identity.builds != before.builds:
+        prior = 1.0
+    margins = policy.margins_at(max(1, state.scope_bp))
+    return replace(
+        trial,
+        step=trial.step + 1,
+        step_revision=state.revision,
+        identity=identity,
+        began_at=now,
+        scored_to=now,
+        looks=0,
+        look_at_day=policy.bake_days,
+        median_shift=margins.median_shift,
+        tail_shift=margins.tail_shift,
+        window_s=window_s(policy),
+        hour_s=policy.day_s / 24,
+        fresh_at=now if fresh else trial.fresh_at,
+        evidence=StepEvidence.fresh(guard_of(policy), prior)
+        if fresh
+        else trial.evidence.begin_step(),
+        thresholds=thresholds or trial.thresholds,
+        said="",
+    )
+
+
+def after_look(trial: Trial, policy: Policy, now: datetime) -> Trial:
+    """Count a look that promoted nothing; the next comes a bake time after it.
+
+    However late the look was taken, the next one is due in the future: none is skipped and none
+    follows at once.
+    """
+    days = (now - trial.began_at).total_seconds() / policy.day_s
+    return replace(trial, looks=trial.looks + 1, look_at_day=days + max(policy.bake_days, 1.0))
+
+
+def cool_down(trial: Trial, policy: Policy, now: datetime) -> Trial:
+    """Note a revert: confirmed later by observed routing, and no advance for a while."""
+    until = now + timedelta(seconds=policy.cooldown_days * policy.day_s)
+    return replace(trial, cooldown_until=until, reverted_at=now)
+
+
+def trial_from(columns: Mapping[str, Any], payload: Mapping[str, Any], policy: Policy) -> Trial:
+    """Build a trial from a row and its payload.
+
+    Raises:
+        BadState, BadCounts: It is not what this release stores.
+    """
+    stage, scope_bp, fence, legacy, concurrent = payload["identity"]
+    found, shifts = payload["thresholds"], payload["shifts"]
+    return Trial(
+        name=columns["name"],
+        version=columns["version"],
+        step=columns["step"],
+        step_revision=columns["step_revision"],
+        identity=Identity(Stage(stage), scope_bp, fence, legacy, concurrent),
+        began_at=columns["began_at"],
+        scored_to=columns["scored_to"],
+        looks=payload["looks"],
+        look_at_day=payload["look_at_day"],
+        median_shift=shifts[0],
+        tail_shift=shifts[1],
+        window_s=payload["window_s"],
+        hour_s=payload["hour_s"],
+        fresh_at=datetime.fromisoformat(payload["fresh_at"]),
+        evidence=StepEvidence.from_json(payload["evidence"], guard_of(policy)),
+        thresholds=None if found is None else Thresholds(*found),
+        cooldown_until=_time(payload["cooldown_until"]),
+        design_effect=payload["design_effect"],
+        reverted_at=_time(payload["reverted_at"]),
+        recovered_to=_time(payload["recovered_to"]),
+        acted=payload["acted"],
+        acted_at=_time(payload["acted_at"]),
+        said=payload["said"],
+    )
+
+
+def _text(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat()
+
+
+def _time(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)

@@ -1,0 +1,93 @@
+"""What lint says about a policy, and what it is told to say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rollout.policy.policy import Policy
+from rollout.routing.effects import Effects
+from rollout.routing.stages import BP_ALL, HOLDBACK_BP
+
+
+class Level(StrEnum):
+    """How much a finding matters."""
+
+    ERROR = "error"
+    """It cannot work as it is written: something will hold for ever, or mean nothing."""
+    WARNING = "warning"
+    """It works, at a price that was hardly meant."""
+    ADVICE = "advice"
+    """It works; somebody may want to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFinding:
+    """One thing that lint found.
+
+    Attributes:
+        level: How much it matters.
+        rule: Its name, for scripts.
+        sentence: What was found, with the numbers.
+        todo: What to do about it.
+        subject: The sub-pipeline it is about; None for the default or the whole file.
+    """
+
+    level: Level
+    rule: str
+    sentence: str
+    todo: str
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What arrives at a sub-pipeline.
+
+    Attributes:
+        jobs_per_week: Jobs of both paths, >= 0.
+        error_rate: Share of legacy's jobs that fail, 0..1.
+    """
+
+    jobs_per_week: float
+    error_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A policy and what it is for.
+
+    Attributes:
+        policy: The policy in force.
+        name: The sub-pipeline; None for the default.
+        holdback_bp: As declared in code; the policy's own goes first.
+        effects: As declared in code; None when nobody could tell.
+        traffic: None when nobody could tell; what the traffic could prove is then not asked.
+    """
+
+    policy: Policy
+    name: str | None = None
+    holdback_bp: int = HOLDBACK_BP
+    effects: Effects | None = None
+    traffic: Traffic | None = None
+
+    @property
+    def kept_bp(self) -> int:
+        """The holdback in force, in basis points."""
+        own = self.policy.holdback_bp
+        return self.holdback_bp if own is None else own
+
+    @property
+    def steps_bp(self) -> tuple[int, ...]:
+        """The steps as they can be taken."""
+        return self.policy.steps_bp(self.holdback_bp)
+
+    @property
+    def graduates(self) -> bool:
+        """Whether the steps reach what the holdback leaves."""
+        return bool(self.steps_bp) and self.steps_bp[-1] == BP_ALL - self.kept_bp
+
+
+def percent(scope_bp: int) -> str:
+    """A scope as people say it."""
+    return f"{scope_bp / 100:g} %"

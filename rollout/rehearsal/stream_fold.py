@@ -1,0 +1,68 @@
+"""Finished jobs of a stream into totals and profile: `pilot.fold` on whole columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from rollout.pilot.fold import Sum
+from rollout.pilot.profile import Lately
+from rollout.pilot.trial import Trial
+from rollout.rehearsal.job_stream import SECOND_US, Flags, Whole, us_of
+from rollout.rehearsal.stream_jobs import StreamJobs, buckets_of
+from rollout.routing.decision import JobPath
+
+
+def lately(jobs: StreamJobs, which: Whole) -> Lately:
+    """What finished jobs, in the order of their end, show of legacy."""
+    rows, stream = jobs.columns, jobs.stream
+    assigned = which[~rows.concurrent[which]]
+    ran = which[(~rows.concurrent[which] | (rows.moved_us[which] >= 0)) & ~rows.failed[which]]
+    counts = np.bincount(buckets_of(rows.finish_us[assigned] - stream.at_us[assigned]))
+    last_us = int(rows.finish_us[ran].max()) if ran.size else None
+    return Lately(
+        int(which.size),
+        int(ran.size),
+        None if last_us is None else last_us / SECOND_US,
+        (stream.legacy_us[ran] / SECOND_US).tolist(),
+        int(assigned.size),
+        int(np.count_nonzero(rows.failed[assigned])),
+        {int(bucket): int(counts[bucket]) for bucket in np.flatnonzero(counts)},
+    )
+
+
+def hours_gained(
+    jobs: StreamJobs, which: Whole, trial: Trial
+) -> Iterator[tuple[int, JobPath, Sum]]:
+    """What finished jobs add to the hours of the trial's step."""
+    rows, stream = jobs.columns, jobs.stream
+    which = which[stream.at_us[which] >= us_of(trial.began_at)]
+    if not which.size or not trial.on_trial:
+        return
+    since_s = (stream.at_us[which] - us_of(trial.began_at)) / SECOND_US
+    hours = np.floor_divide(since_s, trial.hour_s).astype(np.int64)
+    buckets = buckets_of(rows.finish_us[which] - stream.at_us[which])
+    for path in JobPath:
+        concurrent = path is JobPath.CONCURRENT
+        mine = rows.concurrent[which] == concurrent
+        both = rows.failed[which] & concurrent
+        judged = mine & ~both
+        failed = judged & (rows.moved_us[which] >= 0) if concurrent else mine & rows.failed[which]
+        slow = [np.zeros(which.size, dtype=np.bool_)] * 2
+        if trial.thresholds is not None:
+            median_shift = trial.median_shift if concurrent else 0
+            tail_shift = trial.tail_shift if concurrent else 0
+            slow = [
+                judged & (buckets > trial.thresholds.median + median_shift),
+                judged & (buckets > trial.thresholds.tail + tail_shift),
+            ]
+        first = int(hours.min())
+        counted = [_per(hours - first, one) for one in (judged, failed, mine & both, *slow)]
+        for hour in np.flatnonzero(_per(hours - first, mine)):
+            jobs_in, failures, both_in, median, tail = (int(one[hour]) for one in counted)
+            yield first + int(hour), path, Sum(jobs_in, failures, both_in, 0, median, tail)
+
+
+def _per(hours: Whole, which: Flags) -> Whole:
+    return np.bincount(hours[which], minlength=int(hours.max()) + 1)

@@ -1,0 +1,338 @@
+"""A ledger of one sub-pipeline over a stream of jobs on a virtual clock.
+
+The port `Trials` and the few calls of `Ledger` that the controller's judgement needs: the same
+judgement as in production then runs on weeks of jobs in seconds. A contract test holds windows,
+totals and decisions to those of the SQL ledger on the same jobs.
+
+What a stream leaves out: jobs never wait for a worker, no path is ever lost, killed or moved by
+hand, no build changes, and nobody but this one process writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from rollout.drills.watch import Watch
+from rollout.errors import LeaseLost, UnknownDecision, UnknownSubPipeline
+from rollout.evidence.sample import PathSample
+from rollout.jobs.ports import OpenCount
+from rollout.pilot.fold import Sum
+from rollout.pilot.ports import (
+    DecisionRecord,
+    HourRow,
+    KeySpread,
+    NewDecision,
+    OpenSlow,
+    Recovery,
+    TrialRow,
+    WindowRow,
+)
+from rollout.pilot.profile import LegacyProfile
+from rollout.pilot.trial import Trial
+from rollout.rehearsal import stream_fold, stream_windows
+from rollout.rehearsal.exposed import Exposed
+from rollout.rehearsal.job_stream import EPOCH, JobStream, time_of, us_of
+from rollout.rehearsal.stream_jobs import StreamJobs
+from rollout.routing.decision import JobPath
+from rollout.routing.ports import TransitionRecord
+from rollout.routing.stages import HOLDBACK_BP, ControlState, Event, apply
+
+_TOKEN = 1
+
+
+class StreamLedger:
+    """`trial_ports.Trials` and `Samples` over a stream; call `admit` before asking of a new time.
+
+    Args:
+        stream: The jobs.
+        holdback_bp: As the sub-pipeline would declare it.
+        wider: Windows are taken in at least so wide: a wider one is one look instead of many.
+    """
+
+    def __init__(
+        self,
+        stream: JobStream,
+        holdback_bp: int = HOLDBACK_BP,
+        wider: timedelta = timedelta(0),
+    ) -> None:
+        self.jobs = StreamJobs(stream)
+        self.wider = wider
+        self.log: list[TransitionRecord] = []
+        self.state = ControlState(
+            stream.name, holdback_bp=holdback_bp, salt=stream.name, revision=1
+        )
+        self._now_us = 0
+        self._leader: tuple[str, datetime] | None = None
+        self._trial: Trial | None = None
+        self._profile = LegacyProfile()
+        self._hours: dict[tuple[int, int, JobPath], Sum] = {}
+        self._decisions: list[DecisionRecord] = []
+        self._decided: set[str] = set()
+        self._recoveries: list[Recovery] = []
+        self._watches: dict[tuple[str, JobPath], Watch] = {}
+        self._builds: dict[JobPath, str] = {}
+
+    # What the stream's driver does --------------------------------------------------------
+
+    def admit(self, now: datetime) -> None:
+        """Let time pass: jobs that came before `now` are routed by the state in force so far."""
+        self._now_us = max(self._now_us, us_of(now))
+        self.jobs.admit(self._now_us, self.state)
+
+    def change(
+        self, event: Event, actor: str, reason: str, now: datetime, *, scope_bp: int | None = None
+    ) -> ControlState:
+        """Apply an event of the stage table and log it; what came before `now` is routed first.
+
+        Raises IllegalTransition, ScopeOutOfRange; then nothing was changed.
+        """
+        self.admit(now)
+        self._log(event, actor, reason, now, apply(self.state, event, scope_bp=scope_bp))
+        return self.state
+
+    def _log(self, event: Event, actor: str, why: str, at: datetime, after: ControlState) -> None:
+        record = TransitionRecord(after.name, at, event, actor, why, self.state, after)
+        self.log.append(record)
+        self.state = after
+
+    def exposed(self, since: datetime, until: datetime) -> Exposed:
+        """Count the concurrent jobs admitted from `since` on, as they stood at `until`."""
+        rows, until_us = self.jobs.columns, us_of(until)
+        which = slice(self.jobs.before(us_of(since)), self.jobs.before(until_us))
+        mine = rows.concurrent[which]
+        moved = rows.moved_us[which]
+        failed = mine & (moved >= 0) & (moved <= until_us)
+        seen = failed | (mine & (rows.finish_us[which] <= until_us))
+        counted = [int(np.count_nonzero(one)) for one in (seen, failed, mine & ~seen)]
+        return Exposed(*counted)
+
+    # Of the ledger ------------------------------------------------------------------------
+
+    def controls(self) -> list[ControlState]:
+        """The one control state."""
+        return [self.state]
+
+    def open_counts(self) -> list[OpenCount]:
+        """Count unfinished jobs; in a stream each of them runs."""
+        waiting = self.jobs.unfinished(self._now_us)
+        on_legacy = self.jobs.on_legacy(waiting, self._now_us)
+        counts = []
+        for path in JobPath:
+            mine = waiting[on_legacy == (path is JobPath.LEGACY)]
+            if mine.size:
+                oldest = time_of(int(self.jobs.stream.at_us[mine[0]]))
+                counts.append(OpenCount(self.state.name, path, "started", int(mine.size), oldest))
+        return counts
+
+    def fold(self, limit: int) -> int:
+        """Count newly finished jobs, each once, into totals and profile; how many."""
+        taken = self.jobs.take_finished(self._now_us, limit)
+        if not taken.size:
+            return 0
+        self._profile = self._profile.add_counted(stream_fold.lately(self.jobs, taken))
+        if self._trial is not None:
+            step = self._trial.step
+            for hour, path, gained in stream_fold.hours_gained(self.jobs, taken, self._trial):
+                total = self._hours.setdefault((step, hour, path), Sum())
+                for field in Sum.__slots__:
+                    setattr(total, field, getattr(total, field) + getattr(gained, field))
+        return int(taken.size)
+
+    # Leadership and builds ----------------------------------------------------------------
+
+    def take_lease(self, owner: str, now: datetime, ttl: timedelta) -> int | None:
+        """Lead: nobody else is here."""
+        self._leader = (owner, now + ttl)
+        return _TOKEN
+
+    def drop_lease(self, token: int) -> None:
+        """Stop leading; whoever asks next leads."""
+        self._leader = ("", EPOCH)
+
+    def leader(self) -> tuple[str, datetime] | None:
+        """Who leads and until when; an empty name when it stopped."""
+        return self._leader
+
+    def standbys(self, now: datetime) -> list[str]:
+        """Nobody: there is one judge in a rehearsal."""
+        return []
+
+    def announce(self, name: str, path: JobPath, build: str) -> None:
+        """Say which build of a path runs now."""
+        self._must_be(name)
+        self._builds[path] = build
+
+    def builds(self) -> dict[str, tuple[str | None, str | None]]:
+        """Builds of the legacy and the concurrent path."""
+        of = self._builds.get
+        return {self.state.name: (of(JobPath.LEGACY), of(JobPath.CONCURRENT))}
+
+    # Evidence -----------------------------------------------------------------------------
+
+    def trial_rows(self) -> list[TrialRow]:
+        """Read the trial, if there is one."""
+        one = self._trial
+        if one is None:
+            return []
+        columns: dict[str, Any] = {
+            "name": one.name,
+            "version": one.version,
+            "step": one.step,
+            "step_revision": one.step_revision,
+            "began_at": one.began_at,
+            "scored_to": one.scored_to,
+        }
+        payload: Any = one.payload()  # an object: JSON's types have no name for that
+        return [TrialRow(columns, payload)]
+
+    def profiles(self) -> dict[str, LegacyProfile]:
+        """Read what legacy showed."""
+        return {self.state.name: self._profile}
+
+    def pass_time(self, now: datetime, days_s: Mapping[str, float]) -> dict[str, LegacyProfile]:
+        """Close days and spans that are over, and note what runs on legacy."""
+        running = sum(one.jobs for one in self.open_counts() if one.path is JobPath.LEGACY)
+        if self.state.name in days_s:
+            self._profile = self._profile.pass_time(now, days_s[self.state.name], running)
+        return self.profiles()
+
+    def windows(self, now: datetime, limit: int) -> list[WindowRow]:
+        """Read windows of admission that are old enough and not yet in the trial, oldest first."""
+        if self._trial is None or not self._trial.on_trial:
+            return []
+        wider_us = self.wider // timedelta(microseconds=1)
+        return list(stream_windows.windows(self.jobs, self._trial, now, wider_us))[:limit]
+
+    def save_trials(self, token: int, trials: Sequence[Trial]) -> None:
+        """Write the trial and raise its version. Raises LeaseLost for a stale version."""
+        for trial in trials:
+            self._save(token, trial)
+
+    def _save(self, token: int, trial: Trial) -> None:
+        self._must_be(trial.name)
+        held = 0 if self._trial is None else self._trial.version
+        if trial.version != held:
+            raise LeaseLost(token)
+        self._trial = replace(trial, version=held + 1)
+
+    def hours(self, name: str, step: int) -> list[HourRow]:
+        """Read the totals of a step."""
+        self._must_be(name)
+        return [
+            HourRow(hour, path, *(getattr(total, field) for field in Sum.__slots__))
+            for (of, hour, path), total in sorted(self._hours.items())
+            if of == step
+        ]
+
+    def open_slow(self, trial: Trial, now: datetime) -> list[OpenSlow]:
+        """Count unfinished jobs of the trial's step that are slow already."""
+        return stream_windows.open_slow(self.jobs, trial, now)
+
+    def key_spread(self, name: str, limit: int) -> KeySpread:
+        """Measure how the newest `limit` jobs spread over keys."""
+        self._must_be(name)
+        begin, end = max(0, self.jobs.admitted - limit), self.jobs.admitted
+        keys = self.jobs.stream.key
+        if keys is None or begin == end:
+            return KeySpread(end - begin, end - begin, 1.0)
+        _, jobs = np.unique(keys[begin:end], return_counts=True)
+        return KeySpread(end - begin, jobs.size, float((jobs * jobs).sum()) / (end - begin))
+
+    def routed_since(self, name: str, since: datetime) -> dict[JobPath, int]:
+        """Count jobs admitted since then by the path that routing chose."""
+        self._must_be(name)
+        begin = int(np.searchsorted(self.jobs.stream.at_us, us_of(since), side="right"))
+        assigned = self.jobs.columns.concurrent[begin : self.jobs.admitted]
+        new = int(np.count_nonzero(assigned))
+        found = {JobPath.CONCURRENT: new, JobPath.LEGACY: int(assigned.size) - new}
+        return {path: jobs for path, jobs in found.items() if jobs}
+
+    # Decisions ----------------------------------------------------------------------------
+
+    def decide(self, token: int, made: NewDecision, trial: Trial) -> ControlState | None:
+        """Record a decision, carry out its event and write the trial; None when decided before.
+
+        Raises LeaseLost, StaleRevision, IllegalTransition; then nothing was changed.
+        """
+        if made.window in self._decided:
+            return None
+        before = after = self.state
+        if made.event is not None:
+            self.admit(made.at)
+            after = apply(before, made.event, scope_bp=made.to_bp, seen_revision=made.seen_revision)
+        self._save(token, trial)
+        if made.event is not None:
+            self._log(made.event, "controller", made.sentence, made.at, after)
+        self._decided.add(made.window)
+        self._decisions.append(
+            DecisionRecord(
+                len(self._decisions) + 1,
+                made.name,
+                made.at,
+                made.window,
+                made.action,
+                made.sentence,
+                before.revision,
+                made.inputs,
+                made.answer,
+            )
+        )
+        return self.state
+
+    def decisions(self, name: str | None, limit: int) -> list[DecisionRecord]:
+        """Read the log of decisions, newest first."""
+        return self._decisions[::-1][:limit]
+
+    def decision(self, decision_id: int) -> DecisionRecord:
+        """Read one decision. Raises UnknownDecision."""
+        if not 1 <= decision_id <= len(self._decisions):
+            raise UnknownDecision(decision_id)
+        return self._decisions[decision_id - 1]
+
+    # Recoveries ---------------------------------------------------------------------------
+
+    def watches(self) -> dict[tuple[str, JobPath], Watch]:
+        """Read what is known of each path's normal state and incidents."""
+        return dict(self._watches)
+
+    def save_watches(
+        self,
+        token: int,
+        watches: Mapping[tuple[str, JobPath], Watch],
+        recoveries: Sequence[Recovery],
+    ) -> None:
+        """Write watches and the incidents that have ended."""
+        self._watches |= watches
+        for one in recoveries:
+            self.add_recovery(one)
+
+    def samples(self, name: str, since: datetime, until: datetime) -> dict[JobPath, PathSample]:
+        """Say what both paths did after `since` and up to `until`, by assigned path."""
+        self._must_be(name)
+        return stream_windows.samples(self.jobs, since, until, self._now_us)
+
+    def samples_of_all(
+        self, since: datetime, until: datetime
+    ) -> dict[str, dict[JobPath, PathSample]]:
+        """Say the same of the one sub-pipeline."""
+        return {self.state.name: self.samples(self.state.name, since, until)}
+
+    def add_recovery(self, recovery: Recovery) -> None:
+        """Record how long a path took to heal."""
+        self._must_be(recovery.name)
+        self._recoveries.append(recovery)
+        self._recoveries.sort(key=lambda one: one.at)
+
+    def recoveries(self, name: str | None, since: datetime) -> list[Recovery]:
+        """Read recoveries that ended at or after `since`, oldest first; None: of all names."""
+        wanted = name in (None, self.state.name)
+        return [one for one in self._recoveries if wanted and one.at >= since]
+
+    def _must_be(self, name: str) -> None:
+        if name != self.state.name:
+            raise UnknownSubPipeline(name, [self.state.name])

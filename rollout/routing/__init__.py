@@ -1,0 +1,1 @@
+"""Which path a job takes, and the control state that says so."""

@@ -1,0 +1,1 @@
+"""Copies of legacy jobs on the concurrent path: run, compared, never committed."""

@@ -1,0 +1,126 @@
+"""Does a path give the same result for the same input each time, alone and under load?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+from rollout.routing.decision import JobPath
+from rollout.shadow.compare import Compared, Comparison, compare
+
+ALONE, LOAD = "alone", "under load"
+CONDITIONS = (ALONE, LOAD)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRun:
+    """One run: its result after JSON, or its error; and seconds."""
+
+    value: Any = None
+    error: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PathAudit:
+    """What the runs of one path under one condition showed.
+
+    Attributes:
+        path: Which.
+        condition: Alone, or under load.
+        runs: How many there were.
+        fields: Fields that were not the same as in the path's first result, and in how many runs.
+        errors: Errors, and how often each came.
+        median_s: Median time; None when no run gave a result.
+        example: The first difference, readable.
+    """
+
+    path: JobPath
+    condition: str
+    runs: int
+    fields: Mapping[str, int]
+    errors: Mapping[str, int]
+    median_s: float | None
+    example: str
+
+    @property
+    def steady(self) -> bool:
+        """Whether every run gave the same result."""
+        return not self.fields and not self.errors
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The whole audit; `between` names fields in which the paths differ and each is steady."""
+
+    paths: Sequence[PathAudit]
+    between: Sequence[str]
+    between_example: str
+
+    @property
+    def steady(self) -> bool:
+        """Whether both paths are deterministic on this input and agree."""
+        return all(one.steady for one in self.paths) and not self.between
+
+
+Runs = Mapping[tuple[JobPath, str], Sequence[AuditRun]]
+
+
+def audit(comparison: Comparison, runs: Runs) -> Audit:
+    """Compare each run with the first result of its path, and the paths with each other.
+
+    Args:
+        comparison: As declared; a compare function is left out, because it names no fields.
+        runs: By path and condition.
+    """
+    how = replace(comparison, function=None)
+    first: dict[JobPath, AuditRun] = {}
+    for (path, _), given in runs.items():
+        for run in given:
+            if run.error is None:
+                first.setdefault(path, run)
+    paths = [
+        _of_path(how, path, condition, given, first.get(path))
+        for (path, condition), given in runs.items()
+    ]
+    between = Compared()
+    if len(first) == len(JobPath):
+        found = compare(how, first[JobPath.LEGACY].value, first[JobPath.CONCURRENT].value)
+        between = found if isinstance(found, Compared) else between
+    varying = {field for one in paths for field in one.fields}
+    differing = sorted(between.names - varying)
+    shown = [one.line() for one in between.differences if one.field in differing]
+    return Audit(paths, differing, "\n".join(shown))
+
+
+def _of_path(
+    how: Comparison,
+    path: JobPath,
+    condition: str,
+    runs: Sequence[AuditRun],
+    first: AuditRun | None,
+) -> PathAudit:
+    fields: dict[str, int] = {}
+    errors: dict[str, int] = {}
+    example = ""
+    for run in runs:
+        if run.error is not None:
+            errors[run.error] = errors.get(run.error, 0) + 1
+        elif first is not None:
+            found = compare(how, first.value, run.value)
+            if not isinstance(found, Compared):
+                errors[found.why] = errors.get(found.why, 0) + 1
+                continue
+            for name in found.names:
+                fields[name] = fields.get(name, 0) + 1
+            example = example or found.diff()
+    seconds = [run.seconds for run in runs if run.error is None]
+    return PathAudit(
+        path,
+        condition,
+        len(runs),
+        dict(sorted(fields.items())),
+        dict(sorted(errors.items())),
+        median(seconds) if seconds else None,
+        example,
+    )

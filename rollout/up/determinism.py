@@ -1,0 +1,220 @@
+"""Runs one input many times on both paths, in processes of its own: `rollout audit-determinism`.
+
+Fresh interpreters have hash seeds, random states and caches of their own, so that what depends on
+them shows. The commit hook is never called, nothing is recorded, and no queue is used.
+"""
+
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from rollout.adapters.celery.install import pipelines_of
+from rollout.adapters.envelope import from_json, to_json
+from rollout.errors import NotShadowable, UnknownSubPipeline
+from rollout.jobs.ports import Job
+from rollout.pipeline import SubPipeline
+from rollout.routing.decision import JobPath
+from rollout.shadow.determinism import ALONE, CONDITIONS, LOAD, AuditRun, Runs
+from rollout.wiring import load_app
+
+READY = "[]"
+"""The first line of a process: it has imported the app."""
+START_S = 120.0
+"""Longest wait for a process to import the app."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What both paths are run on."""
+
+    module: str
+    name: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How often, in how many processes at once under load, and how long one run may take."""
+
+    runs: int
+    processes: int
+    limit_s: float
+
+
+def declared(module: str, name: str) -> SubPipeline:
+    """Find a sub-pipeline of an app that may be run beside its jobs.
+
+    Raises:
+        WrongSettings: The module cannot be imported.
+        UnknownSubPipeline: It declares none of this name.
+        NotShadowable: Its paths touch the world.
+        DeclarationError: It is not complete.
+    """
+    found = {one.name: one for one in pipelines_of(load_app(module)).values()}
+    if name not in found:
+        raise UnknownSubPipeline(name, found)
+    pipeline: SubPipeline = found[name]
+    pipeline.check()
+    if not pipeline.effects.shadowable:
+        raise NotShadowable(name, str(pipeline.effects))
+    return pipeline
+
+
+def measure(given: Input, effort: Effort, pipeline: SubPipeline) -> Runs:
+    """Run the input on each path under each condition; a path that hangs or dies is told."""
+    found: dict[tuple[JobPath, str], list[AuditRun]] = {
+        (path, condition): [] for path in JobPath for condition in CONDITIONS
+    }
+    # Alone is one process at a time, but two in turn: a second interpreter, a second hash seed.
+    for runs in _shares(effort.runs, 2):
+        with closing(_Crew(given, 1)) as crew:
+            for path in JobPath:
+                found[path, ALONE] += crew.run(path, [runs], effort.limit_s, pipeline)
+    shares = _shares(effort.runs, effort.processes)
+    with closing(_Crew(given, len(shares))) as crew:
+        for path in JobPath:
+            found[path, LOAD] += crew.run(path, shares, effort.limit_s, pipeline)
+    return found
+
+
+def _shares(runs: int, processes: int) -> list[int]:
+    """The runs of each process, as even as they can be; none has none."""
+    shares = [runs // processes + (number < runs % processes) for number in range(processes)]
+    return [share for share in shares if share]
+
+
+class _Crew:
+    """Processes that run a path when they are told to, all at once; a lost one is replaced."""
+
+    def __init__(self, given: Input, processes: int) -> None:
+        self._given = given
+        self._hands: list[_Hand | None] = [None] * processes
+
+    def run(
+        self, path: JobPath, runs: list[int], limit_s: float, pipeline: SubPipeline
+    ) -> list[AuditRun]:
+        """Run the path so often in each process; a process that fails ends its runs."""
+        hands = [hand or _Hand(self._given) for hand in self._hands]
+        self._hands = list(hands)
+        for hand in hands:
+            hand.wait_until_ready()
+        for hand, count in zip(hands, runs, strict=True):
+            hand.begin(path, count)
+        found: list[AuditRun] = []
+        for number, (hand, count) in enumerate(zip(hands, runs, strict=True)):
+            for _ in range(count):
+                said = hand.receive(limit_s)
+                found.append(_run_of(pipeline, said))
+                if isinstance(said, str):
+                    hand.close()
+                    self._hands[number] = None
+                    break
+        return found
+
+    def close(self) -> None:
+        """End all of them."""
+        for hand in self._hands:
+            if hand is not None:
+                hand.close()
+
+
+class _Hand:
+    """One interpreter of its own, and the line to it: a line of JSON each way."""
+
+    def __init__(self, given: Input) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "rollout.up.determinism", given.module, given.name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self._unread = b""
+        self._given = given
+        self._ready = False
+
+    def wait_until_ready(self) -> None:
+        """Wait until it has imported the app; one that cannot is found out by its first run."""
+        if not self._ready:
+            self.receive(START_S)
+            self._ready = True
+
+    def begin(self, path: JobPath, runs: int) -> None:
+        """Tell it to run a path."""
+        assert self._process.stdin is not None, "it was opened with one"
+        order = to_json(
+            self._given.name,
+            "the arguments",
+            [str(path), runs, list(self._given.args), dict(self._given.kwargs)],
+        )
+        with suppress(OSError):  # it is gone, which the first answer tells
+            self._process.stdin.write(order.encode() + b"\n")
+            self._process.stdin.flush()
+
+    def receive(self, limit_s: float) -> Any:
+        """What it says next; a text when it says nothing or is gone."""
+        assert self._process.stdout is not None, "it was opened with one"
+        line = self._process.stdout.fileno()
+        deadline = time.monotonic() + limit_s
+        while b"\n" not in self._unread:
+            readable, _, _ = select.select([line], [], [], max(0.0, deadline - time.monotonic()))
+            if not readable:
+                return f"no result in {limit_s:g} s"
+            said = os.read(line, 65_536)
+            if not said:
+                return "the path killed its process"
+            self._unread += said
+        first, _, self._unread = self._unread.partition(b"\n")
+        return from_json(first.decode())
+
+    def close(self) -> None:
+        """End it: it has said all, or hangs."""
+        self._process.kill()
+        with self._process:  # closes both lines and waits
+            pass
+
+
+def _run_of(pipeline: SubPipeline, said: Any) -> AuditRun:
+    if isinstance(said, str):
+        return AuditRun(error=said)
+    text, error, seconds = said
+    if error is not None:
+        return AuditRun(error=error, seconds=seconds)
+    return AuditRun(pipeline.read(text), seconds=seconds)
+
+
+def main(module: str, name: str) -> None:
+    """Run paths as told on stdin, in a process of its own; what they print goes to stderr."""
+    with os.fdopen(os.dup(1), "w") as line:
+        os.dup2(2, 1)
+        pipeline = declared(module, name)
+        print(READY, file=line, flush=True)
+        for order in sys.stdin:
+            path, runs, args, kwargs = from_json(order)
+            for _ in range(runs):
+                said = _run_once(pipeline, JobPath(path), args, kwargs)
+                print(to_json(name, "a result", said), file=line, flush=True)
+
+
+def _run_once(
+    pipeline: SubPipeline, path: JobPath, args: list[Any], kwargs: dict[str, Any]
+) -> tuple[str, str | None, float]:
+    # Each run gets arguments of its own: a path may change them in place.
+    job = Job("audit", pipeline.name, "", path, 0, tuple(deepcopy(args)), deepcopy(kwargs))
+    began = time.perf_counter()
+    try:
+        value = pipeline.call(path, job)
+        seconds = time.perf_counter() - began
+        return pipeline.to_text(value), None, seconds
+    except (Exception, SystemExit) as error:
+        return "", f"{type(error).__name__}: {error}"[:300], time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

@@ -1,0 +1,142 @@
+"""The controller's judgement on a real ledger and a hand-set clock: climb, hold, revert."""
+
+from datetime import timedelta
+
+from rollout.pilot.ports import DecisionRecord
+from rollout.policy.policy import Policies, Policy
+from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
+from rollout.routing.stages import Event, Stage
+from rollout.wiring import Runtime
+from tests.builders import NAME
+from tests.stream import Stream
+from tests.world import World
+
+QUICK = Policy(drills_min=0, quiet=(), bake_days=7)
+
+
+def use(world: World, policy: Policy) -> None:
+    """Put a policy in force."""
+    world.runtime.policies = Policies(default=policy)
+
+
+def begin(world: World, policy: Policy = QUICK, scope_bp: int = 3200) -> Stream:
+    """Declare a sub-pipeline, give it a week of legacy, and start it at this scope."""
+    use(world, policy)
+    world.ledger.ensure(NAME, Effects.COMMIT, 500, world.clock.now())
+    stream = Stream(world)
+    stream.days(2)
+    world.runtime.changes.change(NAME, Event.START, "ada", "go")
+    world.runtime.changes.change(NAME, Event.SCOPE, "ada", "go", scope_bp=scope_bp)
+    return stream
+
+
+def decided(world: World, action: str) -> list[DecisionRecord]:
+    """Decisions of one kind, oldest first."""
+    return [one for one in reversed(world.ledger.decisions(NAME, 100)) if one.action == action]
+
+
+def test_equal_paths_climb_one_step_a_week(world: World) -> None:
+    """No worse: after seven full days, not before, the scope grows, by a recorded look."""
+    stream = begin(world)
+    stream.slow_concurrent = 0.9  # so that a week of these few jobs is enough to show it
+    stream.days(6.5)
+    assert world.ledger.control(NAME).scope_bp == 3200
+    assert decided(world, "advance") == []
+    stream.days(0.7)
+    assert world.ledger.control(NAME).scope_bp == 6400
+    (made,) = decided(world, "advance")
+    assert made.window.endswith("/look/1")
+
+
+def test_failures_of_the_concurrent_path_revert(world: World) -> None:
+    """Every job fails there: the scope goes back to legacy within a few jobs, and stays there."""
+    stream = begin(world)
+    stream.days(2)
+    stream.fail_concurrent = 1.0
+    stream.until(lambda: bool(decided(world, "revert")), hours=1)
+    state = world.ledger.control(NAME)
+    assert (state.stage, state.scope_bp) == (Stage.LEGACY, 0)
+    stream.fail_concurrent = 0.0
+    stream.days(2)
+    assert world.ledger.control(NAME).stage is Stage.LEGACY
+    assert decided(world, "confirm")
+
+
+def test_a_slow_concurrent_path_reverts(world: World) -> None:
+    """Twice the cycle time, no failure: reverted by the cycle time."""
+    stream = begin(world)
+    stream.days(2)
+    stream.slow_concurrent = 2.0
+    stream.until(lambda: bool(decided(world, "revert")), hours=24)
+    assert "slower" in decided(world, "revert")[0].sentence
+
+
+def test_a_new_build_begins_the_step_anew(world: World) -> None:
+    """What was learnt of the old build says nothing about the new one, on either path."""
+    stream = begin(world)
+    stream.days(1)
+    (before,) = world.ledger.trial_rows()
+    world.ledger.announce(NAME, JobPath.CONCURRENT, "2")
+    stream.days(0.05)
+    (after,) = world.ledger.trial_rows()
+    assert after.columns["step"] == before.columns["step"] + 1
+    assert sum(after.payload["evidence"]["errors"]["betting"]["scored"]) < 200
+    assert sum(before.payload["evidence"]["errors"]["betting"]["scored"]) > 2_000
+
+
+def test_a_late_tick_never_skips_a_step(world: World) -> None:
+    """A controller that was away for a month decides once when it is back."""
+    stream = begin(world)
+    stream.slow_concurrent = 0.9
+    stream.days(7.5)
+    assert world.ledger.control(NAME).scope_bp == 6400
+    world.clock.advance(30 * 86_400)
+    stream.days(0.1)
+    assert world.ledger.control(NAME).scope_bp <= 9_500
+    assert len(decided(world, "advance")) <= 2
+
+
+def test_one_controller_leads_and_a_standby_takes_over(world: World) -> None:
+    """The standby neither beats nor decides; when the leader is gone it does both."""
+    use(world, QUICK)
+    world.ledger.ensure(NAME, Effects.COMMIT, 500, world.clock.now())
+    assert world.runtime.tick.turn().leads
+    other = Runtime(world.runtime.settings, clock=world.clock)
+    other.queues, other.control = world.runtime.queues, world.control
+    other.policies = world.runtime.policies
+    other.__dict__["_owner"] = "another"
+    assert not other.tick.turn().leads
+    world.clock.advance(world.runtime.settings.supervision_s * 0.6)
+    assert other.tick.turn().leads
+    assert world.control.read(NAME).supervised
+    assert not world.runtime.tick.turn().leads
+    other.close()
+
+
+def test_a_leader_that_stops_hands_over_at_once(world: World) -> None:
+    """A restart costs no supervision."""
+    world.runtime.tick.turn()
+    world.runtime.tick.stop()
+    assert world.ledger.take_lease("another", world.clock.now(), timedelta(seconds=6)) == 2
+
+
+def test_too_few_jobs_hold_for_ever(world: World) -> None:
+    """Ten jobs a week prove nothing: four looks, then a person; never a promotion."""
+    stream = begin(world)
+    stream.jobs_a_day = 2
+    stream.days(36)
+    assert world.ledger.control(NAME).scope_bp == 3200
+    assert decided(world, "advance") == []
+    last = decided(world, "hold")[-1]
+    assert "looks" in last.window
+
+
+def test_a_path_on_which_everything_fails_on_both_is_not_promoted(world: World) -> None:
+    """The input is to blame: nothing reverts, nothing grows."""
+    stream = begin(world)
+    stream.fail_concurrent = stream.fail_legacy = 1.0
+    stream.both = True
+    stream.days(8)
+    assert world.ledger.control(NAME).scope_bp == 3200
+    assert decided(world, "revert") == []

@@ -1,0 +1,158 @@
+"""Every error's text is built from its object and says what came and what to do."""
+
+import inspect
+
+import pytest
+
+from rollout import errors
+from rollout.errors import RolloutError
+from rollout.routing.stages import ControlState, Event, apply
+
+GONE = ConnectionError("refused")
+TEXTS: list[tuple[RolloutError, str]] = [
+    (
+        errors.ScopeOutOfRange(12_000),
+        "scope_bp must be 0..10000, got 12000; use 10000 for every job",
+    ),
+    (
+        errors.ScopeOutOfRange(9_600, 9_500),
+        "scope_bp must be 0..9500, got 9600; the holdback keeps 500 on legacy, use 9500",
+    ),
+    (
+        errors.UnknownSubPipeline("invoice", ["invoices", "bills"]),
+        "no sub-pipeline named 'invoice', did you mean 'invoices'?; `rollout status` lists all",
+    ),
+    (
+        errors.UnknownSubPipeline("zebra", ["invoices"]),
+        "no sub-pipeline named 'zebra'; `rollout status` lists all",
+    ),
+    (
+        errors.UnknownJob("j1"),
+        "no job with id 'j1' in this ledger; ids are the ids of the AsyncResult; "
+        "`rollout jobs --failed` lists the kept ones",
+    ),
+    (
+        errors.UnreadableDecision(7, KeyError("policy")),
+        "decision 7 must hold inputs and answer as this release stores them, got: KeyError: "
+        "'policy'; `rollout decision 7` shows what is stored; replay it with the release that made "
+        "it",
+    ),
+    (
+        errors.MalformedCopy(KeyError("job_id")),
+        "a shadow copy must carry a job id, a path, seconds and a result, got: 'job_id'; let "
+        "nothing but rollout's legacy workers of the same release publish to it",
+    ),
+    (
+        errors.NotShadowable("invoices", "unsafe"),
+        "paths of 'invoices' may not run beside the real job: its effects are 'unsafe'; "
+        'only effects "none" and "commit" allow it; touch the world in a commit hook',
+    ),
+    (
+        errors.UnknownDecision(7),
+        "no decision 7 in this ledger; `rollout history NAME` lists decisions",
+    ),
+    (
+        errors.LeaseLost(3),
+        "leadership 3 has ended; another controller leads; this one stands by",
+    ),
+    (
+        errors.StaleRevision("invoices", 41, 40),
+        "'invoices' is at revision 41, this change was made on 40; read it again and retry",
+    ),
+    (
+        errors.IllegalTransition("invoices", "double", "while killed", "rearm 'invoices' first"),
+        "cannot 'double' 'invoices' while killed; rearm 'invoices' first",
+    ),
+    (
+        errors.ReasonMissing("kill"),
+        "'kill' needs a reason, got none; say why in a sentence: --reason '...'",
+    ),
+    (errors.DeclarationError("a", "b"), "a; b"),
+    (
+        errors.KeyMissing("invoices", "customer_id", ["month"]),
+        "'invoices' routes by argument 'customer_id', got arguments ['month']; pass 'customer_id',"
+        " or declare SubPipeline(key=None) to route each job by its id",
+    ),
+    (
+        errors.KeyUnusable("invoices", 1.5),
+        "the routing key of 'invoices' must be a str, int or UUID, got float 1.5; "
+        "use key=function to build one text from the arguments",
+    ),
+    (
+        errors.ArgumentsUnusable("invoices", "the arguments", TypeError("no")),
+        "the arguments of 'invoices' must be carried by JSON, got: no; pass ids, texts, numbers,"
+        " lists and dicts; load large objects inside the path",
+    ),
+    (
+        errors.PayloadTooLarge("invoices", 11, 10),
+        "a job of 'invoices' may carry 10 bytes, got 11; pass a reference to the data,"
+        " or raise ROLLOUT_PAYLOAD_BYTES_MAX",
+    ),
+    (
+        errors.ControlStoreUnreachable("redis://h", GONE),
+        "the control store at redis://h did not answer: refused; start it or correct "
+        "ROLLOUT_CONTROL_URL; jobs run on legacy meanwhile",
+    ),
+    (
+        errors.LedgerUnreachable("sqlite:///l", GONE),
+        "the ledger at sqlite:///l did not answer: refused; start the database or correct "
+        "ROLLOUT_LEDGER_URL",
+    ),
+    (
+        errors.LedgerNotMigrated("sqlite:///l", None, "head"),
+        "the ledger at sqlite:///l must be at migration head, found no tables; "
+        "run `rollout migrate`",
+    ),
+    (
+        errors.BrokerUnreachable("amqp://h", GONE),
+        "the broker at amqp://h did not answer: refused; start it or correct "
+        "ROLLOUT_BROKER_URL; the controller sends the jobs again",
+    ),
+    (
+        errors.NoConnection("in a path"),
+        "job.connection is open only inside the commit hook on a database ledger, not in a path; "
+        "return the values from the path and write them in the function under @commit",
+    ),
+    (
+        errors.JobFailed("j1", "boom"),
+        "job j1 has failed and is kept: boom; `rollout job j1` shows its way, "
+        "`rollout retry j1` runs it again",
+    ),
+    (
+        errors.StaleAttempt("j1", 2),
+        "attempt 2 of job j1 no longer holds it; there is nothing to do: the newer attempt brings "
+        "the job to its end",
+    ),
+    (errors.WrongSettings("a", "b"), "a; b"),
+]
+
+
+@pytest.mark.parametrize(("error", "text"), TEXTS, ids=lambda value: type(value).__name__)
+def test_an_error_says_what_came_and_what_to_do(error: RolloutError, text: str) -> None:
+    """The whole text is the problem, a semicolon and the hint."""
+    assert str(error) == text == f"{error.problem}; {error.hint}"
+
+
+@pytest.mark.parametrize("error", [error for error, _ in TEXTS], ids=lambda e: type(e).__name__)
+def test_an_error_survives_being_carried(error: RolloutError) -> None:
+    """Celery rebuilds an error from its class and arguments on the caller's side."""
+    assert str(type(error)(*error.args)) == str(error)
+
+
+def test_no_error_class_is_left_out() -> None:
+    """A new class brings its text here."""
+    classes = {
+        value
+        for _, value in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(value, RolloutError) and value is not RolloutError
+    }
+    assert {type(error) for error, _ in TEXTS} == classes
+
+
+def test_a_refused_event_is_named_by_its_word() -> None:
+    """The stage table passes members of an enum; the reader sees the word they type."""
+    killed = ControlState("invoices", killed=True)
+    with pytest.raises(errors.IllegalTransition) as caught:
+        apply(killed, Event.START)
+    assert str(caught.value) == "cannot 'start' 'invoices' while killed; rearm 'invoices' first"
+    assert str(errors.ReasonMissing(Event.KILL)).startswith("'kill' needs a reason")
