@@ -24,12 +24,15 @@ from rollout.adapters.sql.control_rows import effects_of
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_values import failed, moved
 from rollout.adapters.sql.pilot_fold import FOLDED_COLUMNS, fold_into_trials
-from rollout.adapters.sql.tables import cycle_tally, job, kept_message, tally
+from rollout.adapters.sql.tables import OPEN, cycle_tally, job, kept_message, tally
 from rollout.adapters.sql.upserts import add_up
 from rollout.jobs.claims import DEATHS_MAX, JobState
 from rollout.jobs.cycle import bucket_of
 from rollout.jobs.ports import CycleTally, Handed, Lost, OpenCount, Tally
 from rollout.routing.decision import JobPath, Reason
+
+LOST_MAX = 50_000
+"""Lost jobs are counted so far: a tick need not read a million to say that there are many."""
 
 _HANDED = (job.c.job_id, job.c.name, job.c.envelope)
 _UNFOLDED = text("state IN ('committed', 'failed') AND NOT folded")
@@ -55,6 +58,7 @@ class SweepRows:
             if running and self._repeatable(connection, name):
                 states.append(JobState.STARTED)
             wanted = and_(
+                OPEN,
                 job.c.name == name,
                 job.c.state.in_(states),
                 job.c.path == JobPath.CONCURRENT,
@@ -72,6 +76,7 @@ class SweepRows:
     ) -> list[Handed]:
         """Move started jobs of silent workers to legacy; unsafe and poison ones are failed."""
         silent = and_(
+            OPEN,
             job.c.name == name,
             job.c.state == JobState.STARTED,
             func.coalesce(job.c.renewed_at, job.c.started_at) < heard_before,
@@ -122,18 +127,17 @@ class SweepRows:
         return effects_of(connection, [name])[name].repeatable
 
     def count_lost(self, lost: Lost) -> int:
-        """Count accepted jobs that no queue holds."""
+        """Count accepted jobs that no queue holds, up to LOST_MAX."""
         with self._db.read() as connection:
-            query = select(func.count()).select_from(job).where(_is_lost(lost))
-            return connection.execute(query).scalar_one()
+            some = select(job.c.job_id).where(_is_lost(lost)).limit(LOST_MAX).subquery()
+            return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
     def open_counts(self) -> list[OpenCount]:
         """Count unfinished jobs."""
-        open_states = text("state IN ('accepted', 'started')")
         columns = (job.c.name, job.c.path, job.c.state)
         query = (
             select(*columns, func.count(), func.min(job.c.accepted_at).label("oldest"))
-            .where(open_states)
+            .where(OPEN)
             .group_by(*columns)
         )
         with self._db.read() as connection:
@@ -255,6 +259,7 @@ class SweepRows:
 
 def _is_lost(lost: Lost) -> ColumnElement[bool]:
     return and_(
+        OPEN,
         job.c.name == lost.name,
         job.c.path == lost.path,
         job.c.state == JobState.ACCEPTED,
