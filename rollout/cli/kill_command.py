@@ -137,12 +137,12 @@ def job_lines(report: "KillReport", lost_after_s: float) -> list[tuple[str, str]
         )
     elif report.left:
         sent = (
-            "met, not all moved to legacy yet; the controller moves the rest, or this command "
-            "again. Until then the gate sends each to legacy at its start."
+            "sent back to legacy so far; the controller moves the rest, or this command again. "
+            "Until then the gate sends each to legacy at its start."
         )
     else:
         sent = "sent back to legacy"
-    more = " or more" if report.many else ""
+    more = " or more" if report.many and not report.left else ""
     rows = [
         (f"{'queued jobs':<14}", f"{report.queued_sent_back}{more} {sent}"),
         ("running jobs", f"{report.running_abandoned} abandoned; legacy runs them again"),

@@ -149,7 +149,7 @@ class Changes:
                 # A controller that sees the kill moves jobs too, so count what the fence met.
                 met = self._met(name, report.kill) or Met(moved.waiting, moved.working)
                 many = many or MET_MAX in (met.queued, met.running)
-                queued += max(met.queued, moved.waiting)
+                queued += moved.waiting if moved.more else max(met.queued, moved.waiting)
                 running += met.running if self._ledger.effects(name).repeatable else 0
         except LedgerUnreachable as away:
             error, left = error or str(away), True

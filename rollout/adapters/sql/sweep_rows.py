@@ -40,7 +40,10 @@ _OPEN_STATES = (JobState.ACCEPTED, JobState.STARTED)
 _UNFOLDED = text("state IN ('committed', 'failed') AND NOT folded")
 _COMMITTED = text("state = 'committed'")
 _WHY = func.coalesce(job.c.fallback_reason, job.c.moved_reason, job.c.reason).label("why")
-_OUTCOME = (job.c.name, job.c.assigned_path, job.c.path, job.c.state, _WHY)
+_NAME = func.coalesce(job.c.name, "").label("of")
+"""The name, told so that SQLite does not read all jobs by an index that is in its order: it holds
+that for cheaper than the few of a partial index, and sorting them."""
+_OUTCOME = (_NAME, job.c.assigned_path, job.c.path, job.c.state, _WHY)
 _UNFOLDED_COUNT = select(*_OUTCOME, func.count()).where(_UNFOLDED).group_by(*_OUTCOME)
 
 
@@ -174,9 +177,7 @@ class SweepRows:
 
     def kept_counts(self) -> dict[str, int]:
         """Count the failures that are kept now, by sub-pipeline."""
-        query = (
-            select(job.c.name, func.count()).where(text("state = 'failed'")).group_by(job.c.name)
-        )
+        query = select(_NAME, func.count()).where(text("state = 'failed'")).group_by(_NAME)
         with self._db.read() as connection:
             return {name: jobs for name, jobs in connection.execute(query)}
 
