@@ -145,7 +145,11 @@ class Trials(Protocol):
         ...
 
     def announce(self, name: str, path: JobPath, build: str) -> None:
-        """Say which build of a path the workers run now. Nothing changes when it is known."""
+        """Say that workers run this build of a path.
+
+        Releases are in the order in which they were first seen: an older one changes nothing
+        while workers still speak of the newer one (`pilot.builds`). Say it again each minute.
+        """
         ...
 
     def builds(self) -> Mapping[str, tuple[str | None, str | None]]:

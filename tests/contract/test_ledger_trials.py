@@ -414,6 +414,44 @@ def test_a_build_is_known_until_another_is_announced(ledger: ClosingLedger) -> N
     assert ledger.builds()[NAME] == (None, "v1")
 
 
+def test_a_straggler_of_an_older_build_changes_nothing(ledger_case: LedgerCase) -> None:
+    """Two releases that restart in turn, each told again and again: the newer one stays."""
+    ledger, other = ledger_case.ledger, ledger_case.another()
+    declared(ledger, Effects.NONE)
+    for build in ("v1", "v2", "v1", "v2", "v1"):
+        for client in (ledger, other):
+            client.announce(NAME, JobPath.CONCURRENT, build)
+    assert ledger.builds()[NAME] == (None, "v2")
+    ledger.announce(NAME, JobPath.LEGACY, "v1")
+    assert ledger.builds()[NAME] == ("v1", "v2")
+    ledger.announce(NAME, JobPath.CONCURRENT, "v3" * 100)
+    assert ledger.builds()[NAME][1] == ("v3" * 100)[:100]
+    if other is not ledger:
+        other.close()
+
+
+@on_databases
+def test_a_release_that_was_taken_back_is_followed(ledger_case: LedgerCase) -> None:
+    """When nobody has spoken of the newer build for minutes, the older one counts again."""
+    ledger = ledger_case.sql
+    declared(ledger, Effects.NONE)
+    for build in ("v1", "v2"):
+        ledger.announce(NAME, JobPath.CONCURRENT, build)
+    assert ledger.builds_running() == [
+        (NAME, JobPath.CONCURRENT, "v1"),
+        (NAME, JobPath.CONCURRENT, "v2"),
+    ]
+    with ledger.database.write() as connection:
+        connection.execute(
+            text("UPDATE build_seen SET last_at = last_at - :us"), {"us": 11 * 60 * 1_000_000}
+        )
+    assert ledger.builds_running() == []
+    ledger.announce(NAME, JobPath.CONCURRENT, "v1")
+    assert ledger.builds()[NAME] == (None, "v1")
+    ledger.announce(NAME, JobPath.CONCURRENT, "v2")
+    assert ledger.builds()[NAME] == (None, "v1")
+
+
 def test_recoveries_come_back_in_order(ledger: ClosingLedger) -> None:
     """Of one name or of all, from a time on."""
     declared(ledger)

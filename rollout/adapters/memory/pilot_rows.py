@@ -67,9 +67,11 @@ class PilotRows:
     # Builds ------------------------------------------------------------------------------
 
     def announce(self, name: str, path: JobPath, build: str) -> None:
-        """Say which build of a path the workers run now."""
+        """Say that this process runs this build of a path; one that was seen before is older."""
         with self._rows as rows:
-            if name in rows.states:
+            seen = rows.builds_seen[(name, path)]
+            if name in rows.states and build[:100] not in seen:
+                seen.add(build[:100])
                 rows.builds[(name, path)] = build[:100]
 
     def builds(self) -> dict[str, tuple[str | None, str | None]]:

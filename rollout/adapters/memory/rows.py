@@ -70,6 +70,7 @@ class Rows:
         self.lease: Lease | None = None
         self.standbys: dict[str, datetime] = {}
         self.builds: dict[tuple[str, JobPath], str] = {}
+        self.builds_seen: defaultdict[tuple[str, JobPath], set[str]] = defaultdict(set)
         self.trials: dict[str, Trial] = {}
         self.profiles: dict[str, LegacyProfile] = {}
         self.hours: dict[HourKey, Sum] = {}

@@ -2,6 +2,7 @@
 
 from rollout.adapters.sql.ahead_rows import AheadRows
 from rollout.adapters.sql.arrival_rows import ArrivalRows
+from rollout.adapters.sql.build_rows import BuildRows
 from rollout.adapters.sql.control_rows import ControlRows
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.drill_rows import DrillRows
@@ -16,7 +17,7 @@ from rollout.adapters.sql.sweep_rows import SweepRows
 
 class SqlLedger(
     ControlRows, JobRows, SweepRows, LeaseRows, PilotRows, RecoveryRows, ArrivalRows, SampleRows,
-    DrillRows, ShadowRows, AheadRows,
+    DrillRows, ShadowRows, AheadRows, BuildRows,
 ):  # fmt: skip
     """`ports.Ledger`, its other roles, and `drill_ports.DrillLedger` on either database.
 
@@ -29,6 +30,7 @@ class SqlLedger(
         JobRows.__init__(self, database)
         SweepRows.__init__(self, database)
         AheadRows.__init__(self, database)
+        BuildRows.__init__(self, database)
         LeaseRows.__init__(self, database)
         PilotRows.__init__(self, database)
         RecoveryRows.__init__(self, database)

@@ -14,7 +14,6 @@ from sqlalchemy import (
     literal,
     select,
     type_coerce,
-    update,
 )
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -25,7 +24,7 @@ from rollout.adapters.sql.lease_rows import must_lead
 from rollout.adapters.sql.outcomes import IN_DRILL, JUDGED, OUTCOME
 from rollout.adapters.sql.pilot_tables import decision, evidence_hour, pilot
 from rollout.adapters.sql.profile_rows import read_profiles, write_profiles
-from rollout.adapters.sql.tables import OPEN, from_microseconds, job, sub_pipeline, to_microseconds
+from rollout.adapters.sql.tables import OPEN, from_microseconds, job, to_microseconds
 from rollout.errors import LeaseLost, UnknownDecision
 from rollout.jobs.claims import JobState
 from rollout.pilot.outcome import DRAWN, Outcome
@@ -55,32 +54,6 @@ class PilotRows:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
-
-    # Builds ------------------------------------------------------------------------------
-
-    def announce(self, name: str, path: JobPath, build: str) -> None:
-        """Say which build of a path the workers run now."""
-        column = "legacy_build" if path is JobPath.LEGACY else "concurrent_build"
-        with self._db.read() as connection:
-            query = select(sub_pipeline.c[column]).where(sub_pipeline.c.name == name)
-            known = connection.execute(query).scalar_one_or_none()
-        if known != build:
-            with self._db.write() as connection:
-                connection.execute(
-                    update(sub_pipeline)
-                    .where(sub_pipeline.c.name == name)
-                    .values({column: build[:100]})
-                )
-
-    def builds(self) -> dict[str, tuple[str | None, str | None]]:
-        """Builds of the legacy and the concurrent path, by sub-pipeline."""
-        columns = (
-            sub_pipeline.c.name,
-            sub_pipeline.c.legacy_build,
-            sub_pipeline.c.concurrent_build,
-        )
-        with self._db.read() as connection:
-            return {name: (old, new) for name, old, new in connection.execute(select(*columns))}
 
     # Evidence ----------------------------------------------------------------------------
 

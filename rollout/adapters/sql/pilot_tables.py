@@ -73,6 +73,17 @@ decision = Table(
 )
 """Append-only log of what the controller decided, with everything it decided on."""
 
+build_seen = Table(
+    "build_seen",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("path", String(12), primary_key=True),
+    Column("build", String(100), primary_key=True),
+    Column("first_at", UtcTime, nullable=False),
+    Column("last_at", UtcTime, nullable=False),
+)
+"""Builds of a path in the order in which workers first spoke of them, by the database's clock."""
+
 lease = Table(
     "lease",
     metadata,
