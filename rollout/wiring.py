@@ -34,6 +34,7 @@ from rollout.settings import Settings, read_settings
 from rollout.shadow.ports import ShadowBudget, ShadowQueue
 
 if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
+    from rollout.adapters.notify import Outbox
     from rollout.controller.tick import Tick
     from rollout.desk.why import Explanations
     from rollout.drills.drill import Drill
@@ -212,7 +213,6 @@ class Runtime:
     @cached_property
     def pilots(self) -> "Pilots":
         """The controller's judgement."""
-        from rollout.adapters.notify import Notifier
         from rollout.drills.incidents import incidents_of
         from rollout.pilot.pilots import Pilots
 
@@ -221,11 +221,18 @@ class Runtime:
             self.situations,
             self.policies,
             self.changes.project,
-            Notifier(self.settings.notify_urls),
+            bool(self.settings.notify_urls),
             incidents_of(self.ledger, self.policies.default),
             self._owner,
             self._lease,
         )
+
+    @cached_property
+    def outbox(self) -> "Outbox":
+        """Sends the controller's notices, beside its turns."""
+        from rollout.adapters.notify import Outbox
+
+        return Outbox(self.ledger, self.clock, self.settings.notify_urls)
 
     @property
     def _lease(self) -> timedelta:

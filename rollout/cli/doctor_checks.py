@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout.cli.finding import Finding, Level
 from rollout.cli.session import broker_of_app
-from rollout.errors import RolloutError, WrongSettings
+from rollout.errors import NotPermitted, RolloutError, WrongSettings
 
 if TYPE_CHECKING:
     from rollout.settings import Settings
@@ -61,7 +61,12 @@ def _address(settings: "Settings", app_url: str | None) -> Finding:
 
 def _ledger(runtime: "Runtime") -> Finding:
     from rollout.adapters.sql import migrate
+    from rollout.adapters.sql.words import UTF8, encoding_of
 
+    with runtime.database.read() as connection:
+        encoding = encoding_of(connection)
+    if encoding != UTF8:
+        return Finding("ledger", Level.MISSING, *migrate.not_utf8(runtime.database.url, encoding))
     began = runtime.clock.monotonic()
     current, newest = migrate.current(runtime.database), migrate.newest()
     took = f"{(runtime.clock.monotonic() - began) * 1000:.0f} ms"
@@ -77,7 +82,15 @@ def _store(runtime: "Runtime") -> Finding:
     began = runtime.clock.monotonic()
     control.ping()
     answers = f"{control.url} answers in {(runtime.clock.monotonic() - began) * 1000:.1f} ms"
-    policy = control.may_forget() if hasattr(control, "may_forget") else None
+    try:
+        policy = control.may_forget() if hasattr(control, "may_forget") else None
+    except NotPermitted:
+        return Finding(
+            "control store",
+            Level.NOTE,
+            f"{answers}; its user may not run INFO, so whether it may drop a kill latch is unknown",
+            "see that maxmemory-policy is noeviction or one of volatile-*",
+        )
     if policy is None:
         return Finding("control store", Level.OK, answers)
     return Finding(

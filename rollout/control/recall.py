@@ -14,8 +14,8 @@ from rollout.jobs.ports import Handed, Ledger, Queues
 from rollout.routing.clock import Clock
 from rollout.routing.decision import Reason
 
-SLICE = 500
-"""Jobs of one transaction: some 20 ms of the single writer on SQLite, and half a second to send."""
+SLICE = 250
+"""Jobs of one transaction: some 10 ms of the single writer on SQLite, and some 200 ms to send."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Beside `jobs/ports.py`, which the way of every job needs. All methods raise LedgerUnreachable.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -86,7 +86,11 @@ class DecisionRecord:
 
 @dataclass(frozen=True, slots=True)
 class NewDecision:
-    """A decision to record, and the event that carries it out (None changes nothing)."""
+    """A decision to record, and the event that carries it out (None changes nothing).
+
+    `notice` writes a notice in the same transaction: what was decided is told, also when this
+    controller dies now.
+    """
 
     name: str
     at: datetime
@@ -98,6 +102,20 @@ class NewDecision:
     event: Event | None
     to_bp: int | None
     seen_revision: int
+    notice: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What people are told of a decision; `told` has a digest of each address that took it."""
+
+    notice_id: int
+    name: str
+    at: datetime
+    action: str
+    sentence: str
+    tries: int
+    told: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +254,24 @@ class Trials(Protocol):
 
     def recoveries(self, name: str | None, since: datetime) -> list[Recovery]:
         """Read recoveries that ended at or after `since`, oldest first; None: of all names."""
+        ...
+
+
+class Notices(Protocol):
+    """The ledger, as far as the sender of notices needs it."""
+
+    def take_notice(self, now: datetime, again_at: datetime) -> Notice | None:
+        """Take the oldest notice that is due; nobody else gets it before `again_at`."""
+        ...
+
+    def note_told(
+        self, notice_id: int, told: Iterable[str], again_at: datetime | None, now: datetime
+    ) -> None:
+        """Note who was told (digests); without `again_at` nobody is told any more."""
+        ...
+
+    def open_notices(self) -> list[Notice]:
+        """Notices that were not sent to everybody yet, oldest first."""
         ...
 
 

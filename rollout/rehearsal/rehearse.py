@@ -153,7 +153,7 @@ def rehearse(
         Situations(ledger),
         plan.policies,
         project=_nothing_to_project,
-        notify=_nobody_to_tell,
+        tells=False,
         incidents=incidents_of(ledger, plan.policies.default),
         owner="rehearsal",
         ttl=plan.end - plan.begin + timedelta(days=1),
@@ -230,7 +230,3 @@ def _is_over(done: Rehearsed) -> bool:
 def _nothing_to_project(states: Sequence[ControlState]) -> str | None:
     """A rehearsal has no control store."""
     return None
-
-
-def _nobody_to_tell(name: str, action: str, sentence: str) -> None:
-    """A rehearsal alarms nobody."""

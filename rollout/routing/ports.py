@@ -64,7 +64,7 @@ class ControlStore(Protocol):
         ...
 
 
-MET_MAX = 50_000
+MET_MAX = 10_000
 """A kill counts so many of the jobs it meets, under the fence: a million would hold it up."""
 
 

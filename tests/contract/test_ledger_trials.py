@@ -356,6 +356,30 @@ def test_a_decision_is_one_transaction(ledger: ClosingLedger, trial: Trial, toke
     assert ledger.trial_rows()[0].columns["step"] == 2
 
 
+def test_a_notice_is_written_with_its_decision(
+    ledger: ClosingLedger, trial: Trial, token: int
+) -> None:
+    """Once, in one transaction; a decision that is refused leaves none."""
+    with pytest.raises(StaleRevision):
+        ledger.decide(token, decision(ledger, notice=True, seen_revision=1), trial)
+    assert ledger.open_notices() == []
+    assert ledger.decide(token, decision(ledger, notice=True), trial) is not None
+    assert ledger.decide(token, decision(ledger, notice=True), trial) is None
+    (one,) = ledger.open_notices()
+    assert (one.name, one.sentence, one.tries) == (NAME, "every proof passed", 0)
+    due = one.at
+    taken = ledger.take_notice(due, due + 10 * SECOND)
+    assert taken == replace(one, tries=1)
+    assert ledger.take_notice(due + 9 * SECOND, due + 20 * SECOND) is None
+    ledger.note_told(one.notice_id, ["b", "a"], due + 15 * SECOND, due)
+    assert ledger.take_notice(due + 14 * SECOND, due + 20 * SECOND) is None
+    again = ledger.take_notice(due + 15 * SECOND, due + 20 * SECOND)
+    assert again == replace(one, tries=2, told=frozenset("ab"))
+    ledger.note_told(one.notice_id, ["a", "b", "c"], None, due)
+    assert ledger.open_notices() == []
+    assert ledger.take_notice(due + timedelta(days=1), due + timedelta(days=2)) is None
+
+
 def test_a_window_is_decided_once(ledger: ClosingLedger, trial: Trial, token: int) -> None:
     """The second answer changes nothing."""
     assert ledger.decide(token, decision(ledger), trial) is not None

@@ -33,6 +33,22 @@ def test_no_controller(house: House) -> None:
     assert "MISSING: none heard of" in result.stdout
 
 
+def test_a_store_whose_user_may_not_run_info(house: House, valkey: str) -> None:
+    """A right that only `doctor` would use is a note and no fault."""
+    house.tick()
+    with Redis.from_url(valkey) as admin:
+        admin.execute_command(
+            "ACL", "SETUSER", "shop", "on", "nopass", "~*", "&*", "+@all", "-info"
+        )
+        host = valkey.removeprefix("redis://")
+        house.setenv("ROLLOUT_CONTROL_URL", f"redis://shop:x@{host}")
+        found = findings(house)["control store"]
+        admin.execute_command("ACL", "DELUSER", "shop")
+    assert found["level"] == "note"
+    assert "may not run INFO" in found["found"]
+    assert "noeviction" in found["todo"]
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "what"),
     [

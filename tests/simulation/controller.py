@@ -30,7 +30,7 @@ class Controller:
             Situations(process.trials),
             policies,
             changes.project,
-            lambda name, action, said: tell("notified", name=name, action=action),
+            True,
             Incidents(process.watching, WATCH, Rules()),
             owner,
             LEASE,

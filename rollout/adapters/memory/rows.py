@@ -14,7 +14,7 @@ from rollout.drills.watch import Watch
 from rollout.errors import LedgerUnreachable, UnknownSubPipeline
 from rollout.jobs.claims import JobRecord, JobState
 from rollout.pilot.fold import HourKey, Sum
-from rollout.pilot.ports import DecisionRecord, Recovery
+from rollout.pilot.ports import DecisionRecord, Notice, Recovery
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial
 from rollout.routing.decision import JobPath
@@ -75,6 +75,7 @@ class Rows:
         self.profiles: dict[str, LegacyProfile] = {}
         self.hours: dict[HourKey, Sum] = {}
         self.decisions: list[DecisionRecord] = []
+        self.notices: dict[int, tuple[Notice, datetime, bool]] = {}
         self.decided: set[tuple[str, str]] = set()
         self.recoveries: list[Recovery] = []
         self.watches: dict[tuple[str, JobPath], Watch] = {}

@@ -21,12 +21,12 @@ from urllib.parse import urlsplit
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 from redis.retry import Retry
 
 from rollout.adapters.redis.drills import RedisDrillPlans
 from rollout.drills.fault import read_plan
-from rollout.errors import ControlStoreUnreachable, WrongSettings
+from rollout.errors import ControlStoreUnreachable, NotPermitted, WrongSettings
 from rollout.routing.decision import Reason
 from rollout.routing.ports import Kill
 from rollout.routing.rule import Reading
@@ -207,9 +207,16 @@ class RedisControlStore(RedisDrillPlans):
     def may_forget(self) -> str | None:
         """Name the eviction policy that may drop a kill latch; None when there is none.
 
+        Raises NotPermitted, ControlStoreUnreachable.
+
         Policies that spare keys without expiry are safe: only heartbeat and drills have one.
         """
-        memory = self._ask(lambda: self._redis.info("memory"))
+        try:
+            memory = self._redis.info("memory")
+        except NoPermissionError as error:
+            raise NotPermitted(self.url, "INFO") from error
+        except (RedisError, OSError, UnicodeError) as error:
+            raise ControlStoreUnreachable(self.url, error) from error
         policy = str(memory.get("maxmemory_policy", ""))
         limited = bool(memory.get("maxmemory"))
         return policy if limited and policy.startswith("allkeys-") else None

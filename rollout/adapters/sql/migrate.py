@@ -7,9 +7,11 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
+from sqlalchemy import Connection
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.waits import unbound
+from rollout.adapters.sql.words import UTF8, encoding_of
 from rollout.errors import WrongSettings
 
 
@@ -45,11 +47,12 @@ def migrate(database: Database, to: str = "head") -> str:
 
     Raises:
         LedgerUnreachable: The database does not answer.
-        WrongSettings: A newer release has migrated it.
+        WrongSettings: A newer release has migrated it, or its encoding is not UTF-8.
     """
     config = _config(database)
     try:
         with database.write() as connection:
+            _must_be_utf8(database, connection)
             if database.is_postgresql:
                 unbound(connection)  # an index of millions of jobs takes minutes
             config.attributes["connection"] = connection
@@ -61,6 +64,20 @@ def migrate(database: Database, to: str = "head") -> str:
             "use the release that migrated it, or a newer one",
         ) from error
     return current(database) or ""
+
+
+def _must_be_utf8(database: Database, connection: Connection) -> None:
+    found = encoding_of(connection)
+    if found != UTF8:
+        raise WrongSettings(*not_utf8(database.url, found))
+
+
+def not_utf8(url: str, found: str) -> tuple[str, str]:
+    """What is wrong with a database of another encoding, and what to do."""
+    return (
+        f"the ledger at {url} must be a database with encoding UTF8, got {found}",
+        "create one: `createdb --encoding UTF8 --template template0 NAME`",
+    )
 
 
 def downgrade(database: Database, to: str) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from rollout.adapters.sql.control_rows import ControlRows, record_change
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.lease_rows import must_lead
+from rollout.adapters.sql.notice_rows import write_notice
 from rollout.adapters.sql.outcomes import IN_DRILL, JUDGED, OUTCOME
 from rollout.adapters.sql.pilot_tables import decision, evidence_hour, pilot
 from rollout.adapters.sql.profile_rows import read_profiles, write_profiles
@@ -262,6 +263,8 @@ class PilotRows:
             if connection.execute(new.returning(decision.c.id)).first() is None:
                 return None
             self._save(connection, token, [trial])
+            if made.notice:
+                write_notice(connection, made.name, made.action, made.sentence, made.at)
             if made.event is None:
                 return before
             after = apply(before, made.event, scope_bp=made.to_bp, seen_revision=made.seen_revision)
