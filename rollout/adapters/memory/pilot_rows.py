@@ -35,7 +35,7 @@ class PilotRows:
                 token = 1
             elif held.owner == owner:
                 token = held.token
-            elif now < held.until <= now + 2 * ttl:  # a later end was written by a clock ahead
+            elif held.owner and not rows.leases.may_take(owner, held.until, now, ttl):
                 rows.standbys = {
                     other: until for other, until in rows.standbys.items() if until > now
                 }

@@ -14,6 +14,7 @@ from rollout.drills.watch import Watch
 from rollout.errors import LedgerUnreachable, UnknownSubPipeline
 from rollout.jobs.claims import JobRecord, JobState
 from rollout.pilot.fold import HourKey, Sum
+from rollout.pilot.lease import LeaseWatch
 from rollout.pilot.ports import DecisionRecord, Notice, Recovery
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial
@@ -68,6 +69,7 @@ class Rows:
         self.cycles: dict[CycleKey, tuple[int, float]] = {}
         self.messages: list[Mapping[str, Any]] = []
         self.lease: Lease | None = None
+        self.leases = LeaseWatch()
         self.standbys: dict[str, datetime] = {}
         self.builds: dict[tuple[str, JobPath], str] = {}
         self.builds_seen: defaultdict[tuple[str, JobPath], set[str]] = defaultdict(set)

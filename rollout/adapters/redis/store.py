@@ -37,7 +37,8 @@ local held = redis.call('GET', KEYS[1])
 if held then
   local ok, state = pcall(cjson.decode, held)
   if ok and type(state) == 'table' and tonumber(state.revision)
-     and tonumber(state.revision) >= tonumber(ARGV[2]) then
+     and tonumber(state.revision) >= tonumber(ARGV[2])
+     and tonumber(state.revision) ~= tonumber(ARGV[3]) then
     return 0
   end
 end
@@ -160,16 +161,11 @@ class RedisControlStore(RedisDrillPlans):
             self._parsed[name] = parsed
         return parsed.state, parsed.doubt
 
-    def project(self, state: ControlState) -> bool:
+    def project(self, state: ControlState, *, over: int | None = None) -> bool:
         """Write a newer state over an older one; False when the store has a newer one."""
-        text = json.dumps(asdict(state))
-        return bool(
-            self._ask(
-                lambda: self._forward(
-                    keys=[self._control_key(state.name)], args=[text, state.revision]
-                )
-            )
-        )
+        args = [json.dumps(asdict(state)), state.revision, -1 if over is None else over]
+        keys = [self._control_key(state.name)]
+        return bool(self._ask(lambda: self._forward(keys=keys, args=args)))
 
     def beat(self, owner: str, ttl: timedelta) -> None:
         """Say that a controller lives; forgotten after `ttl`."""
