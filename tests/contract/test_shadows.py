@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from rollout.adapters.sql import shadow_rows
 from rollout.adapters.sql.ledger import SqlLedger
@@ -17,7 +16,6 @@ from tests.builders import NAME, NOW
 from tests.contract.conftest import LedgerCase
 from tests.contract.differences import on_databases
 from tests.contract.ledger_acts import C, L, declared
-from tests.waiting import wait_until
 
 SOON = timedelta(seconds=1)
 
@@ -231,33 +229,3 @@ def test_an_absent_database_is_said_to_be_absent(ledger_case: LedgerCase) -> Non
         end(ledger_case.sql)
     ledger_case.bring_back()
     assert end(ledger_case.sql)
-
-
-@pytest.mark.parametrize("ledger_case", ["postgresql"], indirect=True)
-def test_a_worker_that_waited_for_the_account_does_not_wipe_it(
-    ledger_case: LedgerCase, ledger: SqlLedger
-) -> None:
-    """What begins anew while it waits is what it counts for: it holds no epoch of before."""
-    declared(ledger)
-    begin(ledger, "run-0")
-    other = ledger_case.another()
-    assert isinstance(other, SqlLedger)
-    with ThreadPoolExecutor(1) as pool:
-        with ledger.database.write() as connection:
-            connection.execute(text("SELECT 1 FROM shadow_account FOR UPDATE"))
-            late = pool.submit(begin, other, "run-late")
-            wait_until(lambda: _waits(ledger), "the other worker waits for the account")
-            ledger.announce(NAME, C, "build 2")
-        assert late.result(10)
-    assert end(ledger, "run-late")
-    assert ledger.shadow_account(NAME).evidence == [["run-late", "equal", []]]
-    begin(ledger, "run-next")
-    assert end(ledger, "run-next")
-    assert len(ledger.shadow_account(NAME).evidence) == 2
-    other.close()
-
-
-def _waits(ledger: SqlLedger) -> bool:
-    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    with ledger.database.read() as connection:
-        return bool(connection.execute(text(query)).scalar_one())

@@ -14,7 +14,7 @@ from tests.builders import NAME, filing
 from tests.world import GONE, World
 
 C = JobPath.CONCURRENT
-JOBS = 2_400
+JOBS = 1_200
 
 
 def slow_broker(world: World, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
