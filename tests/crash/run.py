@@ -162,6 +162,8 @@ class Driver:
         self._feel_pulse(min(passed, 1.0))
 
     def _note_builds(self) -> None:
+        if self.plant.previous is not None:
+            return  # a worker of an older release announces at each reconnect, as it did then
         for name, builds in self.plant.runtime.ledger.builds().items():
             for path, build in zip(("legacy", "concurrent"), builds, strict=True):
                 if build is not None:
