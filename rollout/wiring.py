@@ -168,6 +168,7 @@ class Runtime:
     def tick(self) -> "Tick":
         """The controller's turn."""
         from rollout.controller.tick import Tick, TickLimits
+        from rollout.drills.incidents import incidents_of
 
         limits = TickLimits(
             self.settings.lost_after,
@@ -184,6 +185,7 @@ class Runtime:
             limits,
             self._owner,
             self.pilots,
+            incidents_of(self.ledger, self.policies.default),
         )
 
     @cached_property
@@ -213,7 +215,6 @@ class Runtime:
     def pilots(self) -> "Pilots":
         """The controller's judgement."""
         from rollout.adapters.notify import Notifier
-        from rollout.drills.incidents import incidents_of
         from rollout.pilot.pilots import Pilots
 
         return Pilots(
@@ -222,7 +223,6 @@ class Runtime:
             self.policies,
             self.changes.project,
             Notifier(self.settings.notify_urls),
-            incidents_of(self.ledger, self.policies.default),
             self._owner,
             self._lease,
         )
@@ -239,8 +239,6 @@ class Runtime:
         from rollout.desk.why import Explanations
 
         return Explanations(
-            self.ledger,
-            self.ledger,
             self.database_ledger,
             self.situations,
             self.policies,

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from rollout.drills.incidents import WatchLedger, incidents_of
 from rollout.jobs.ports import OpenCount
 from rollout.pilot.pilots import Pilots
-from rollout.pilot.ports import DecisionRecord, Recovery
+from rollout.pilot.ports import DecisionRecord, PilotLedger, Recovery
 from rollout.pilot.situations import Situations
 from rollout.pilot.trial import window_s
 from rollout.policy.policy import Policies, Policy
@@ -35,7 +34,7 @@ not seen by then takes so long that minutes do not matter."""
 FOLD_BATCH = 100_000
 
 
-class Rehearsable(WatchLedger, Protocol):
+class Rehearsable(PilotLedger, Protocol):
     """A ledger whose jobs come by themselves as time is let pass."""
 
     wider: timedelta
@@ -153,8 +152,7 @@ def rehearse(
         Situations(ledger),
         plan.policies,
         project=_nothing_to_project,
-        notify=_nobody_to_tell,
-        incidents=incidents_of(ledger, plan.policies.default),
+        notices=_Nobody(),
         owner="rehearsal",
         ttl=plan.end - plan.begin + timedelta(days=1),
     )
@@ -232,5 +230,8 @@ def _nothing_to_project(states: Sequence[ControlState]) -> str | None:
     return None
 
 
-def _nobody_to_tell(name: str, action: str, sentence: str) -> None:
+class _Nobody:
     """A rehearsal alarms nobody."""
+
+    def decided(self, name: str, action: str, sentence: str) -> None:
+        """Tell nobody."""

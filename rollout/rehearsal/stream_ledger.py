@@ -1,6 +1,6 @@
 """A ledger of one sub-pipeline over a stream of jobs on a virtual clock.
 
-The port `Trials` and the few calls of `Ledger` that the controller's judgement needs: the same
+The port `PilotLedger` and the few calls of `Ledger` that the controller's judgement needs: the same
 judgement as in production then runs on weeks of jobs in seconds. A contract test holds windows,
 totals and decisions to those of the SQL ledger on the same jobs.
 
@@ -17,9 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from rollout.drills.watch import Watch
 from rollout.errors import LeaseLost, UnknownDecision, UnknownSubPipeline
-from rollout.evidence.sample import PathSample
 from rollout.jobs.ports import OpenCount
 from rollout.pilot.fold import Sum
 from rollout.pilot.ports import (
@@ -46,7 +44,7 @@ _TOKEN = 1
 
 
 class StreamLedger:
-    """`trial_ports.Trials` and `Samples` over a stream; call `admit` before asking of a new time.
+    """`pilot.ports.PilotLedger` over a stream; call `admit` before asking of a new time.
 
     Args:
         stream: The jobs.
@@ -74,7 +72,6 @@ class StreamLedger:
         self._decisions: list[DecisionRecord] = []
         self._decided: set[str] = set()
         self._recoveries: list[Recovery] = []
-        self._watches: dict[tuple[str, JobPath], Watch] = {}
         self._builds: dict[JobPath, str] = {}
 
     # What the stream's driver does --------------------------------------------------------
@@ -295,32 +292,6 @@ class StreamLedger:
         return self._decisions[decision_id - 1]
 
     # Recoveries ---------------------------------------------------------------------------
-
-    def watches(self) -> dict[tuple[str, JobPath], Watch]:
-        """Read what is known of each path's normal state and incidents."""
-        return dict(self._watches)
-
-    def save_watches(
-        self,
-        token: int,
-        watches: Mapping[tuple[str, JobPath], Watch],
-        recoveries: Sequence[Recovery],
-    ) -> None:
-        """Write watches and the incidents that have ended."""
-        self._watches |= watches
-        for one in recoveries:
-            self.add_recovery(one)
-
-    def samples(self, name: str, since: datetime, until: datetime) -> dict[JobPath, PathSample]:
-        """Say what both paths did after `since` and up to `until`, by assigned path."""
-        self._must_be(name)
-        return stream_windows.samples(self.jobs, since, until, self._now_us)
-
-    def samples_of_all(
-        self, since: datetime, until: datetime
-    ) -> dict[str, dict[JobPath, PathSample]]:
-        """Say the same of the one sub-pipeline."""
-        return {self.state.name: self.samples(self.state.name, since, until)}
 
     def add_recovery(self, recovery: Recovery) -> None:
         """Record how long a path took to heal."""

@@ -16,6 +16,17 @@ from tests.simulation.process import Process
 from tests.simulation.watched import Tell
 
 
+class Told:
+    """`pilot.ports.Notices` that goes into the history of the run."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+
+    def decided(self, name: str, action: str, sentence: str) -> None:
+        """Note it."""
+        self._tell("notified", name=name, action=action)
+
+
 class Controller:
     """One controller process; `owner` names this run of it in the lease, as its pid would."""
 
@@ -30,12 +41,14 @@ class Controller:
             Situations(process.trials),
             policies,
             changes.project,
-            lambda name, action, said: tell("notified", name=name, action=action),
-            Incidents(process.watching, WATCH, Rules()),
+            Told(tell),
             owner,
             LEASE,
         )
-        self._tick = Tick(ledger, store, broker, changes, process.clock, LIMITS, owner, pilots)
+        incidents = Incidents(process.watching, WATCH, Rules())
+        self._tick = Tick(
+            ledger, store, broker, changes, process.clock, LIMITS, owner, pilots, incidents
+        )
         process.spawn(self._loop)
 
     def _loop(self) -> None:

@@ -29,7 +29,7 @@ from rollout.adapters.sql.profile_rows import read_profiles, write_profiles
 from rollout.adapters.sql.tables import from_microseconds, job, sub_pipeline, to_microseconds
 from rollout.errors import LeaseLost, UnknownDecision
 from rollout.jobs.claims import JobState
-from rollout.pilot.outcome import DRAWN, Outcome
+from rollout.pilot.outcome import Outcome
 from rollout.pilot.ports import (
     DecisionRecord,
     HourRow,
@@ -41,14 +41,14 @@ from rollout.pilot.ports import (
 )
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial, edge_us
-from rollout.routing.decision import JobPath
+from rollout.routing.decision import JobPath, Reason
 from rollout.routing.stages import ControlState, apply
 
 _COLUMNS = ("name", "version", "step", "step_revision", "began_at", "scored_to")
 # With the condition of its index as a literal: a planner does not see through a parameter that the
 # index holds these rows, and would look through all jobs that ever were.
 _OPEN = text("state IN ('accepted', 'started')")
-_DRAWN = job.c.reason.in_(sorted(DRAWN))
+_DRAWN = job.c.reason.in_([one for one in Reason if one.means.drawn])
 
 
 class PilotRows:
