@@ -285,7 +285,7 @@ class Pilots:
         trial = self._confirm_revert(token, trial, now, report)
         if state.stage is Stage.LEGACY or state.killed:
             return
-        worse = _latched(trial)
+        worse = trial.on_trial and trial.evidence.latched
         if not worse and now < self._look_again.get(name, now):
             return
         self._look_again[name] = now + timedelta(seconds=trial.window_s)
@@ -455,11 +455,3 @@ class Pilots:
                     continue
                 entry = Entry.of(cohort, members, self._policies)
                 self._act(token, policy, trial, seen, made, report, entry)
-
-
-def _latched(trial: Trial) -> bool:
-    """Whether a revert test has reached its limit."""
-    one = trial.evidence
-    return (
-        one.errors.latched or one.fast.latched or one.cycle.latched or one.recovery.latched
-    ) and trial.on_trial

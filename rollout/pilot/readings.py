@@ -8,8 +8,9 @@ from datetime import datetime
 
 from rollout.evidence.counts import NO_COUNTS, Counts
 from rollout.evidence.recovery_watch import is_slow
+from rollout.evidence.revert_test import Window
 from rollout.pilot.ports import Recovery, WindowRow
-from rollout.pilot.step import StepEvidence, Window
+from rollout.pilot.step import StepEvidence
 from rollout.pilot.trial import Trial
 from rollout.routing.decision import JobPath
 

@@ -24,7 +24,7 @@ HANGING = Recovery(NAME, AFTER, "drill", C, "raise", AFTER, 60.0, 60.0)
 def test_a_drill_that_never_healed_reverts() -> None:
     """At once: one is enough."""
     begun = begin(split(3200), (None, None), Policy(), None, NOW)
-    assert with_recovery(begun, HANGING, []).recovery.latched
+    assert with_recovery(begun, HANGING, []).latched
     early = replace(HANGING, onset_at=NOW - timedelta(minutes=1))
     assert with_recovery(begun, early, []) == begun.evidence, "it belongs to an earlier trial"
 

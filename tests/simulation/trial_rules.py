@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rollout.evidence.verdict import Verdict
+from rollout.pilot.proofs import PROOFS
 from rollout.policy.policy import Policies
 from rollout.routing.stages import BP_ALL, ControlState, Stage
 from tests.simulation.bulk import Bulk, Weather
@@ -117,7 +118,7 @@ class TrialRules:
         return found
 
 
-_PROOFS = frozenset({"error_rate_step", "cycle_median", "cycle_tail", "recovery"})
+_PROOFS = frozenset(one.metric for one in PROOFS)
 
 
 def _identity(state: ControlState) -> tuple[Stage, int, int]:
