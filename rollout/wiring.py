@@ -27,6 +27,7 @@ from rollout.errors import WrongSettings
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.ports import Queues
 from rollout.jobs.submit import Submit
+from rollout.policy.ladder import FirstSteps
 from rollout.routing.clock import Clock
 from rollout.routing.ports import ControlStore
 from rollout.routing.router import Router
@@ -140,7 +141,8 @@ class Runtime:
     @cached_property
     def changes(self) -> Changes:
         """What people and the controller do."""
-        return Changes(self.ledger, self.control, self.queues, self.clock)
+        ladder = FirstSteps(lambda: self.policies)
+        return Changes(self.ledger, self.control, self.queues, self.clock, ladder)
 
     def drills(self, say: "Callable[[DrillEvent], None] | None") -> "Drills":
         """Runs drills; `say` is told each line of their journals. Workers never load them."""

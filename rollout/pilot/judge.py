@@ -21,6 +21,7 @@ from rollout.pilot.not_yet import Hold, days_in_step, not_yet, sampled_outputs
 from rollout.pilot.proofs import proofs
 from rollout.pilot.situation import Situation
 from rollout.pilot.step import StepEvidence
+from rollout.policy import ladder
 from rollout.policy.policy import Policy, next_free
 from rollout.routing.stages import Event, Stage
 
@@ -56,17 +57,6 @@ def judge(policy: Policy, seen: Situation) -> Judgement:
     return _climb(policy, seen, guards, split)
 
 
-def next_step_bp(policy: Policy, scope_bp: int, holdback_bp: int) -> int | None:
-    """The next step above a scope; None at the top."""
-    return next((one for one in policy.steps_bp(holdback_bp) if one > scope_bp), None)
-
-
-def previous_step_bp(policy: Policy, scope_bp: int, holdback_bp: int) -> int | None:
-    """The step below a scope; None at the first one."""
-    lower = [one for one in policy.steps_bp(holdback_bp) if one < scope_bp]
-    return lower[-1] if lower else None
-
-
 def _climb(
     policy: Policy, seen: Situation, guards: tuple[Finding, ...], split: Finding
 ) -> Judgement:
@@ -74,8 +64,8 @@ def _climb(
     state = seen.state
     proven = proofs(policy, seen)
     findings = (*guards, split, *proven.values(), *sampled_outputs(seen))
-    next_bp = next_step_bp(policy, state.scope_bp, state.holdback_bp)
-    if next_bp is None and state.scope_bp < state.scope_bp_max:
+    next_bp = ladder.next_bp(policy, state.scope_bp, state.holdback_bp)
+    if ladder.is_capped(policy, state):
         said = f"at its cap of {state.scope_bp} bp; the policy lets it grow no further"
         return still(seen, Action.HOLD, said, findings, ())
     holds = not_yet(policy, seen)
@@ -133,9 +123,7 @@ def _grow(
     if next_bp is None:
         action, event, said = Action.GRADUATE, Event.GRADUATE, "the last step is proven: graduate"
     else:
-        action = Action.ADVANCE
-        doubled = min(2 * seen.state.scope_bp, seen.state.scope_bp_max)
-        event = Event.DOUBLE if next_bp == doubled else Event.SCOPE
+        action, event = Action.ADVANCE, ladder.growth(seen.state, next_bp)
         said = f"every proof passed: from {seen.state.scope_bp} to {next_bp} bp"
     if not policy.automatic:
         said = f"{said}; the policy is not automatic, so a person acts"
@@ -148,7 +136,7 @@ def _revert(
     policy: Policy, seen: Situation, findings: tuple[Finding, ...], reasons: tuple[str, ...]
 ) -> Judgement:
     state, window = seen.state, f"{seen.step}/revert"
-    below = previous_step_bp(policy, state.scope_bp, state.holdback_bp)
+    below = ladder.previous_bp(policy, state.scope_bp, state.holdback_bp)
     if not policy.automatic:
         said = f"it should be reverted, and the policy is not automatic: {reasons[0]}"
         kinds = (HoldKind.WORSE,)
@@ -185,7 +173,7 @@ def _revert(
 def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
     """Hold in shadow until its pairs are there and none of its findings is worse."""
     shadowed = seen.shadowed
-    first = next_step_bp(policy, 0, seen.state.holdback_bp)
+    first = ladder.first_bp(policy, seen.state.holdback_bp)
     if not policy.shadow_pairs_min or first is None:
         said = f"in shadow; `rollout start {seen.state.name}` begins the first step"
         return still(seen, Action.HOLD, said, shadowed.findings, ())

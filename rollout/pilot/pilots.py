@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from rollout.errors import IllegalTransition, LeaseLost, StaleRevision
+from rollout.errors import IllegalTransition, LeaseLost, NotShadowable, StaleRevision
 from rollout.evidence.errors import EvidenceError
 from rollout.jobs.ports import OpenCount
 from rollout.pilot.confirmation import Confirmation, confirm_from
@@ -34,7 +34,7 @@ from rollout.pilot.situations import Around, Healed, Situations, backlogs, drill
 from rollout.pilot.trial import Trial, after_look, begin, cool_down, follow, trial_from
 from rollout.policy.policy import Policies, Policy
 from rollout.routing.decision import JobPath
-from rollout.routing.stages import ControlState, Stage, apply
+from rollout.routing.stages import ControlState, Event, Stage, apply
 
 log = structlog.get_logger("rollout")
 
@@ -322,9 +322,15 @@ class Pilots:
         if made.event is not None:
             try:
                 changed = apply(
-                    state, made.event, scope_bp=made.to_bp, seen_revision=state.revision
+                    state,
+                    made.event,
+                    scope_bp=made.to_bp,
+                    seen_revision=state.revision,
+                    effects=self._ledger.effects(state.name)
+                    if made.event is Event.SHADOW
+                    else None,
                 )
-            except IllegalTransition as error:
+            except (IllegalTransition, NotShadowable) as error:
                 report.errors.append(str(error))
                 return
             prior = seen.shadowed.prior(trial.began_at, seen.now)
@@ -363,7 +369,7 @@ class Pilots:
         )
         try:
             state = self._ledger.decide(token, decision, after)
-        except (StaleRevision, IllegalTransition) as error:
+        except (StaleRevision, IllegalTransition, NotShadowable) as error:
             report.errors.append(str(error))  # somebody changed it just now; judged anew next tick
             return False
         if state is None:  # decided before: only what is remembered is brought up to date

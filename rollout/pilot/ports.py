@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
 from rollout.routing.stages import ControlState, Event
 
 if TYPE_CHECKING:  # the way of a job never needs them
@@ -212,7 +213,7 @@ class Trials(Protocol):
 
         None when this window of the sub-pipeline was decided before: nothing is done.
 
-        Raises LeaseLost, StaleRevision, IllegalTransition; then nothing was changed.
+        Raises LeaseLost, StaleRevision, IllegalTransition, NotShadowable; then nothing was changed.
         """
         ...
 
@@ -239,6 +240,10 @@ class Recoveries(Protocol):
 
 class PilotLedger(Lease, Builds, Trials, Recoveries, Protocol):
     """The ledger, as far as the controller's judgement needs it."""
+
+    def effects(self, name: str) -> Effects:
+        """What a sub-pipeline's paths do to the world. Raises UnknownSubPipeline."""
+        ...
 
 
 class Notices(Protocol):

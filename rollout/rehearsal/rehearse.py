@@ -17,6 +17,7 @@ from rollout.pilot.pilots import Pilots
 from rollout.pilot.ports import DecisionRecord, PilotLedger, Recovery
 from rollout.pilot.situations import Situations
 from rollout.pilot.trial import window_s
+from rollout.policy import ladder
 from rollout.policy.policy import Policies, Policy
 from rollout.routing.ports import TransitionRecord
 from rollout.routing.stages import ControlState, Event, Stage
@@ -195,8 +196,7 @@ def _ticks(ledger: Rehearsable, plan: Plan, policy: Policy) -> Iterator[datetime
 def _start(ledger: Rehearsable, plan: Plan, policy: Policy, now: datetime) -> None:
     """What a person does: `rollout start`, and `rollout scope` where another step is wanted."""
     (state,) = ledger.controls()
-    steps = policy.steps_bp(state.holdback_bp)
-    first = plan.scope_bp if plan.scope_bp is not None else (steps[0] if steps else None)
+    first = next(iter(ladder.steps_from(policy, state.holdback_bp, plan.scope_bp)), None)
     ledger.change(Event.START, "a person", "the rehearsal starts", now, scope_bp=first)
 
 

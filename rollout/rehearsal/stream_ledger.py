@@ -37,6 +37,7 @@ from rollout.rehearsal.exposed import Exposed
 from rollout.rehearsal.job_stream import EPOCH, JobStream, time_of, us_of
 from rollout.rehearsal.stream_jobs import StreamJobs
 from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
 from rollout.routing.ports import TransitionRecord
 from rollout.routing.stages import HOLDBACK_BP, ControlState, Event, apply
 
@@ -89,7 +90,13 @@ class StreamLedger:
         Raises IllegalTransition, ScopeOutOfRange; then nothing was changed.
         """
         self.admit(now)
-        self._log(event, actor, reason, now, apply(self.state, event, scope_bp=scope_bp))
+        self._log(
+            event,
+            actor,
+            reason,
+            now,
+            apply(self.state, event, scope_bp=scope_bp, effects=self.effects(self.state.name)),
+        )
         return self.state
 
     def _log(self, event: Event, actor: str, why: str, at: datetime, after: ControlState) -> None:
@@ -163,6 +170,11 @@ class StreamLedger:
         """Say which build of a path runs now."""
         self._must_be(name)
         self._builds[path] = build
+
+    def effects(self, name: str) -> Effects:
+        """A stream's jobs touch nothing: they have run before, or are drawn."""
+        self._must_be(name)
+        return Effects.NONE
 
     def builds(self) -> dict[str, tuple[str | None, str | None]]:
         """Builds of the legacy and the concurrent path."""
@@ -261,7 +273,13 @@ class StreamLedger:
         before = after = self.state
         if made.event is not None:
             self.admit(made.at)
-            after = apply(before, made.event, scope_bp=made.to_bp, seen_revision=made.seen_revision)
+            after = apply(
+                before,
+                made.event,
+                scope_bp=made.to_bp,
+                seen_revision=made.seen_revision,
+                effects=self.effects(made.name),
+            )
         self._save(token, trial)
         if made.event is not None:
             self._log(made.event, "controller", made.sentence, made.at, after)
