@@ -62,6 +62,9 @@ class SubPipeline:
         DeclarationError: The declaration cannot work; says why and what to write.
     """
 
+    hurt = False
+    """No drill strikes in what is declared; one puts paths of its own around it."""
+
     def __init__(
         self,
         name: str,

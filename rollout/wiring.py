@@ -254,6 +254,9 @@ class Runtime:
         forgets: tuple[type[BaseException], ...] = (),
     ) -> Attempts:
         """Runs deliveries; `passes` and `forgets` are the queue engine's own exceptions."""
+        from rollout.adapters.process import end_this_process
+        from rollout.drills.interference import DrillInterference
+
         return Attempts(
             self.control,
             self.ledger,
@@ -261,7 +264,7 @@ class Runtime:
             self.settings.silent_after,
             passes,
             forgets,
-            self.plans,
+            DrillInterference(self.control, self.plans, self.ledger, self.clock, end_this_process),
         )
 
     @cached_property
