@@ -14,11 +14,12 @@ from rollout.evidence.betting import Margin
 from rollout.evidence.buckets import GROWTH
 from rollout.evidence.counts import Counts
 from rollout.evidence.drill_pair import DrillPair
-from rollout.evidence.margins import StepMargin, margin_for
+from rollout.evidence.margins import StepMargin
 from rollout.evidence.promote import decide
 from rollout.evidence.promotion import LOOKS_MAX, Z_LIMIT, overdispersion, score
 from rollout.evidence.recovery import finding as recovery_finding
 from rollout.evidence.verdict import Finding, Verdict
+from rollout.policy.policy import Policy
 
 RATE = 0.005
 HOURS = 168
@@ -85,7 +86,7 @@ def passes(hours: list[Counts], margin: Margin) -> bool:
 def power_row(pilots: int) -> Row:
     """Simulate P1: equal paths at 1 %, first week."""
     rng = np.random.default_rng(21)
-    step = margin_for(100)
+    step = Policy().margins_at(100).margin
     error = cycle = 0
     for _ in range(pilots):
         error += passes(hours_of(rng, 0.01, RATE, RATE), step.error)
@@ -102,7 +103,7 @@ def false_row(pilots: int) -> Row:
     rng = np.random.default_rng(22)
     seen = {}
     for scope_bp in (100, 800, 5000):
-        scope, step = scope_bp / 10_000, margin_for(scope_bp)
+        scope, step = scope_bp / 10_000, Policy().margins_at(scope_bp).margin
         edge = step.error.limit(RATE)
         at_edge = (GROWTH**step.median_shift, GROWTH**step.tail_shift)
         passed = dict.fromkeys(("error", "p50", "p95"), 0)
