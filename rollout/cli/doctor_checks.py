@@ -61,12 +61,10 @@ def _address(settings: "Settings", app_url: str | None) -> Finding:
 
 def _ledger(runtime: "Runtime") -> Finding:
     from rollout.adapters.sql import migrate
-    from rollout.adapters.sql.words import UTF8, encoding_of
 
-    with runtime.database.read() as connection:
-        encoding = encoding_of(connection)
-    if encoding != UTF8:
-        return Finding("ledger", Level.MISSING, *migrate.not_utf8(runtime.database.url, encoding))
+    wrong = migrate.wrong_encoding(runtime.database)
+    if wrong is not None:
+        return Finding("ledger", Level.MISSING, *wrong)
     began = runtime.clock.monotonic()
     current, newest = migrate.current(runtime.database), migrate.newest()
     took = f"{(runtime.clock.monotonic() - began) * 1000:.0f} ms"

@@ -27,7 +27,7 @@ class FakePipeline:
         """This, too."""
         return self
 
-    trials = ledger
+    build_ledger = ledger
 
     def ensure(self, *given: Any) -> None:
         """Answer or be away."""

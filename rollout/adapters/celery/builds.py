@@ -65,7 +65,7 @@ def announce(pipelines: "Mapping[str, Worked]", queues: Sequence[str]) -> bool:
             try:
                 now = pipeline.clock.now()
                 pipeline.ledger.ensure(pipeline.name, pipeline.effects, pipeline.holdback_bp, now)
-                pipeline.trials.announce(pipeline.name, path, build)
+                pipeline.build_ledger.announce(pipeline.name, path, build)
             except LedgerUnreachable as error:  # said again with the next renewal
                 log.error("build not announced", name=pipeline.name, build=build, why=str(error))
                 told = False

@@ -16,7 +16,7 @@ from rollout.jobs.attempt import Attempts
 from rollout.jobs.claims import JobState
 from rollout.jobs.delivery import Paths, ToLegacy
 from rollout.jobs.ports import Ledger
-from rollout.pilot.ports import Trials
+from rollout.pilot.ports import Builds
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
 
@@ -47,7 +47,7 @@ class Worked(Paths, Protocol):
         ...
 
     @property
-    def trials(self) -> Trials:
+    def build_ledger(self) -> Builds:
         """The ledger, as far as builds are announced to it."""
         ...
 

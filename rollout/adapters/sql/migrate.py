@@ -7,7 +7,6 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.waits import unbound
@@ -50,9 +49,11 @@ def migrate(database: Database, to: str = "head") -> str:
         WrongSettings: A newer release has migrated it, or its encoding is not UTF-8.
     """
     config = _config(database)
+    wrong = wrong_encoding(database)
+    if wrong is not None:
+        raise WrongSettings(*wrong)
     try:
         with database.write() as connection:
-            _must_be_utf8(database, connection)
             if database.is_postgresql:
                 unbound(connection)  # an index of millions of jobs takes minutes
             config.attributes["connection"] = connection
@@ -66,16 +67,14 @@ def migrate(database: Database, to: str = "head") -> str:
     return current(database) or ""
 
 
-def _must_be_utf8(database: Database, connection: Connection) -> None:
-    found = encoding_of(connection)
-    if found != UTF8:
-        raise WrongSettings(*not_utf8(database.url, found))
-
-
-def not_utf8(url: str, found: str) -> tuple[str, str]:
-    """What is wrong with a database of another encoding, and what to do."""
+def wrong_encoding(database: Database) -> tuple[str, str] | None:
+    """What is wrong with a database of another encoding, and what to do; None when it is UTF-8."""
+    with database.read() as connection:
+        found = encoding_of(connection)
+    if found == UTF8:
+        return None
     return (
-        f"the ledger at {url} must be a database with encoding UTF8, got {found}",
+        f"the ledger at {database.url} must be a database with encoding UTF8, got {found}",
         "create one: `createdb --encoding UTF8 --template template0 NAME`",
     )
 
