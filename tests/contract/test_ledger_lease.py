@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from rollout.pilot.ports import Lease, Trials
+from rollout.pilot.ports import Lease
 from tests.builders import NOW
 
 TTL = timedelta(seconds=10)
@@ -31,7 +31,7 @@ def test_a_lease_by_a_clock_far_ahead_is_not_waited_for(ledger: Lease) -> None:
 
 @pytest.mark.parametrize("skew_s", [-7200, -25, -1, 0, 1, 25, 7200])
 def test_a_standby_whose_clock_is_wrong_takes_no_lease_that_is_renewed(
-    ledger: Trials, skew_s: float
+    ledger: Lease, skew_s: float
 ) -> None:
     """Behind or ahead: at most its first look goes by the date; leadership does not flap."""
     changes = 0

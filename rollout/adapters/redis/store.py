@@ -163,7 +163,11 @@ class RedisControlStore(RedisDrillPlans):
 
     def project(self, state: ControlState, *, over: int | None = None) -> bool:
         """Write a newer state over an older one; False when the store has a newer one."""
-        args = [json.dumps(asdict(state)), state.revision, -1 if over is None else over]
+        args: list[str | int] = [
+            json.dumps(asdict(state)),
+            state.revision,
+            -1 if over is None else over,
+        ]
         keys = [self._control_key(state.name)]
         return bool(self._ask(lambda: self._forward(keys=keys, args=args)))
 
