@@ -11,6 +11,7 @@ from rollout.desk.health import Address, Answered, LedgerAnswered, StoreAnswered
 from rollout.errors import NotPermitted, WrongSettings
 from rollout.policy.policy import Policies
 from rollout.routing.clock import Clock
+from rollout.routing.decision import JobPath
 from rollout.routing.ports import ControlStore
 from rollout.routing.rule import Reading
 from rollout.routing.stages import ControlState
@@ -142,6 +143,11 @@ class ConfiguredOutside:
         """All control rows of the ledger."""
         states: list[ControlState] = self._services.ledger.controls()
         return states
+
+    def builds_running(self) -> list[tuple[str, JobPath, str]]:
+        """Builds that workers run beside another one of the same path."""
+        running: list[tuple[str, JobPath, str]] = self._services.ledger.builds_running()
+        return running
 
     def policies(self) -> Policies:
         """The policies in force."""
