@@ -10,10 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from rollout.evidence.margins import LADDER, margin_for
-from rollout.evidence.recovery import P_LIMIT, PAIRS_EXACT_MAX
-from rollout.policy.lint.proof import RECOVERY_P_LIMIT
 from rollout.policy.policy import (
-    PAIRS_COUNTED_MAX,
     Cohort,
     Fleet,
     Freeze,
@@ -39,12 +36,6 @@ def test_the_defaults_are_the_method() -> None:
     for scope_bp in (1, 100, 400, 401, 3200, 3201, 9500, 10_000):
         assert policy.margins_at(scope_bp).margin == margin_for(scope_bp)
     assert (policy.bake_days, policy.looks_max, policy.drills_min) == (7, 4, 6)
-
-
-def test_numbers_kept_apart_from_the_evidence_agree_with_it() -> None:
-    """They stand here a second time because the evidence on recovery loads scipy."""
-    assert PAIRS_COUNTED_MAX == PAIRS_EXACT_MAX
-    assert RECOVERY_P_LIMIT == P_LIMIT
 
 
 @pytest.mark.parametrize("model", MODELS)
