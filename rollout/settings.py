@@ -1,10 +1,12 @@
 """Settings: ROLLOUT_* variables, then `rollout.toml`, then what a running `rollout up` wrote.
 
-The only module that reads the environment.
+The only module that reads the environment. The three sources are merged here and not by
+pydantic-settings, whose import takes longer than `rollout kill` may (decision 0020).
 """
 
 import json
 import os
+import pwd
 import re
 import tomllib
 from datetime import timedelta
@@ -12,14 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rollout.errors import WrongSettings
 
@@ -33,10 +28,10 @@ DEFAULT_REDIS = "redis://localhost:6379/0"
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings; each has a sentence, and `rollout doctor` shows the values in force."""
 
-    model_config = SettingsConfigDict(env_prefix="ROLLOUT_", extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
     app: str | None = Field(None, description="Module that holds the Celery app, as `-A` takes it.")
     broker_url: str | None = Field(
@@ -112,10 +107,10 @@ class Settings(BaseSettings):
         2_048, ge=0, description="Memory a shadow may take on top of its process; 0 is any."
     )
 
-    @field_validator("broker_transport_options", mode="before")
+    @field_validator("broker_transport_options", "notify_urls", mode="before")
     @classmethod
     def _from_text(cls, given: Any) -> Any:
-        """Take JSON text, too: the file that `up` writes has no tables."""
+        """Take JSON text, too: variables and the file that `up` writes have no tables."""
         return json.loads(given) if isinstance(given, str) else given
 
     @model_validator(mode="after")
@@ -126,23 +121,6 @@ class Settings(BaseSettings):
                 f"got {self.supervision_s}; a single late tick would send all jobs to legacy"
             )
         return self
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Rank the sources, the strongest first."""
-        return (
-            init_settings,
-            env_settings,
-            InitSettingsSource(settings_cls, _file_values(of_policies=False)),
-            TomlConfigSettingsSource(settings_cls, Path(STATE_FOLDER) / RUN_FILE),
-        )
 
     @property
     def silent_after(self) -> timedelta:
@@ -184,9 +162,12 @@ def _speaks_redis(url: str) -> bool:
 
 
 def _file_values(*, of_policies: bool) -> dict[str, Any]:
-    path = Path(CONFIG_FILE)
-    values = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    values = _toml(Path(CONFIG_FILE))
     return {name: value for name, value in values.items() if (name in POLICY_TABLES) is of_policies}
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def read_policy_tables() -> dict[str, Any]:
@@ -207,9 +188,11 @@ def read_settings(**given: Any) -> Settings:
     Raises:
         WrongSettings: A value is wrong or a name is unknown; names the source and the fix.
     """
-    _refuse_unknown_variables()
+    variables = _variables()
     try:
-        return Settings(**given)
+        # The strongest source last.
+        values = _toml(Path(STATE_FOLDER) / RUN_FILE) | _file_values(of_policies=False)
+        return Settings(**{**values, **variables, **given})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -229,17 +212,22 @@ def _not_toml(error: ValueError) -> WrongSettings:
     return WrongSettings(f"{CONFIG_FILE} must be TOML, got: {error}", "correct or remove it")
 
 
-_KNOWN = {*Settings.model_fields, "actor"}
 _KUBERNETES = re.compile(r"service_(host|port)|port(_|$)")
 """What Kubernetes puts into every container beside a service named `rollout`."""
 
 
-def _refuse_unknown_variables() -> None:
-    for variable in os.environ:
-        if variable.startswith("ROLLOUT_"):
-            name = variable.removeprefix("ROLLOUT_").lower()
-            if name not in _KNOWN and not _KUBERNETES.match(name):
-                raise _unknown(name, variable)
+def _variables() -> dict[str, str]:
+    """What ROLLOUT_* variables set; raises WrongSettings for a name that is unknown."""
+    found = {}
+    for variable, value in os.environ.items():
+        if not variable.startswith("ROLLOUT_"):
+            continue
+        name = variable.removeprefix("ROLLOUT_").lower()
+        if name in Settings.model_fields:
+            found[name] = value
+        elif name != "actor" and not _KUBERNETES.match(name):
+            raise _unknown(name, variable)
+    return found
 
 
 def _unknown(name: str, source: str) -> WrongSettings:
@@ -276,5 +264,10 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def user_name() -> str:
-    """Who acts, for the log of changes."""
-    return os.environ.get("ROLLOUT_ACTOR") or os.environ.get("USER") or f"uid {os.getuid()}"
+    """Who acts, for the log of changes: as the variables name them, else as the system does."""
+    if name := os.environ.get("ROLLOUT_ACTOR") or os.environ.get("USER"):
+        return name
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run as a user that has no name
+        return f"uid {os.getuid()}"

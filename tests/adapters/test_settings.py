@@ -1,5 +1,7 @@
 """Settings: sources and their rank, unknown names, wrong values."""
 
+import os
+import pwd
 from datetime import timedelta
 from pathlib import Path
 
@@ -139,7 +141,7 @@ def test_broker_and_control_store_follow_each_other(
 
 
 def test_the_actor_is_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ROLLOUT_ACTOR, else USER, else the uid."""
+    """ROLLOUT_ACTOR, else USER, else the system's name, else the uid."""
     monkeypatch.setenv("USER", "ada")
     assert user_name() == "ada"
     monkeypatch.setenv("ROLLOUT_ACTOR", "bob")
@@ -147,7 +149,18 @@ def test_the_actor_is_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None
     read_settings()
     monkeypatch.delenv("ROLLOUT_ACTOR")
     monkeypatch.delenv("USER")
-    assert user_name().startswith("uid ")
+    assert user_name() == pwd.getpwuid(os.getuid()).pw_name
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
+    assert user_name() == "uid 4000000000"
+
+
+def test_variables_that_hold_lists_and_tables_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And text that is no JSON is refused under the setting's name."""
+    monkeypatch.setenv("ROLLOUT_NOTIFY_URLS", '["json://a", "json://b"]')
+    assert read_settings().notify_urls == ("json://a", "json://b")
+    monkeypatch.setenv("ROLLOUT_NOTIFY_URLS", "json://a")
+    with pytest.raises(WrongSettings, match="setting 'notify_urls'"):
+        read_settings()
 
 
 def test_the_environment_of_a_child_has_the_changes(monkeypatch: pytest.MonkeyPatch) -> None:
