@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.drills.ports import DrillEvent, DrillPlans
     from rollout.drills.run import Injector
     from rollout.jobs.attempt import Attempts
-    from rollout.jobs.ports import Queues
+    from rollout.jobs.ports import Handed, Queues
     from rollout.jobs.submit import Submit
     from rollout.pilot.pilots import Pilots
     from rollout.pilot.situations import Situations
@@ -169,7 +169,7 @@ class Runtime:
         """What people and the controller do."""
         from rollout.control.change import Changes
 
-        return Changes(self.ledger, self.control, self.queues, self.clock)
+        return Changes(self.ledger, self.control, _LateSender(self), self.clock)
 
     def drills(self, say: Callable[[DrillEvent], None] | None) -> Drills:
         """Runs drills; `say` is told each line of their journals. Workers never load them."""
@@ -358,6 +358,17 @@ class Runtime:
             built: Any = self.__dict__.get(part)
             if built is not None:
                 built.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _LateSender:
+    """The broker of changes; most of them move no job and never load its client."""
+
+    runtime: Runtime
+
+    def send_to_legacy(self, jobs: Sequence[Handed]) -> None:
+        """Publish stored envelopes to their legacy queues."""
+        self.runtime.queues.send_to_legacy(jobs)
 
 
 def ledger_in_memory(what: str) -> WrongSettings:

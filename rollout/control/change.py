@@ -19,7 +19,7 @@ from rollout.errors import (
     UnknownSubPipeline,
 )
 from rollout.jobs.claims import JobState
-from rollout.jobs.ports import Handed, Ledger, Queues
+from rollout.jobs.ports import Handed, Ledger, Sender
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.ports import ControlStore, Kill, Met
@@ -41,7 +41,7 @@ class Changed:
 class Changes:
     """Use cases that change the control state."""
 
-    def __init__(self, ledger: Ledger, control: ControlStore, queues: Queues, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, control: ControlStore, queues: Sender, clock: Clock) -> None:
         self._ledger = ledger
         self._control = control
         self._queues = queues
