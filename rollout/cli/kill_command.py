@@ -1,25 +1,19 @@
-"""`kill`: prints exactly what is true, each half as soon as it holds.
-
-The latch in the control store is set before anything is loaded that only the ledger needs.
-"""
+"""`kill`: prints exactly what is true, half by half."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rollout.cli.control_commands import one_or_all
 from rollout.cli.exit_codes import ExitCode
-from rollout.cli.options import Actor, AsJson, NeededReason, OneOrAll, one_or_all, said, who
-from rollout.cli.output import complain, fact, say_now, show_json
+from rollout.cli.options import Actor, AsJson, NeededReason, OneOrAll, said, who
+from rollout.cli.output import complain, facts, say, show, show_json
 from rollout.cli.session import opened_for_kill
-from rollout.errors import UnknownSubPipeline
 
 if TYPE_CHECKING:
-    from rollout.control.kill import Blocked, Fenced, KillReport
-    from rollout.settings import Settings
+    from rollout.control.change import KillReport
     from rollout.wiring import Runtime
-
-_WIDTH = len("starts blocked")
 
 
 def register(app: typer.Typer) -> None:
@@ -38,41 +32,16 @@ def kill(
     """Send every job to legacy now, until it is rearmed."""
     one_or_all(name, every)
     with opened_for_kill(ctx) as runtime:
-        blocked = runtime.block_starts(name, who(actor), said(reason))
+        report = runtime.changes.kill(name, who(actor), said(reason))
         if as_json:
-            changes = runtime.changes
-            report = changes.take_back(changes.fence(blocked))
             show_json(values_of(report))
         else:
-            report = _told(runtime, blocked)
+            say(headline(report), "bold")
+            show(facts(lines(report, runtime)))
     code = exit_code(report)
     if code is ExitCode.UNANSWERED:
         _by_hand(report)
     raise typer.Exit(code)
-
-
-def _told(runtime: "Runtime", blocked: "Blocked") -> "KillReport":
-    """Carry out the rest of a kill, and say each part as soon as it is true."""
-    if blocked.store_error is None:
-        _say("starts blocked", _starts(blocked, runtime.control.url))
-    try:
-        fenced = runtime.changes.fence(blocked)
-    except UnknownSubPipeline:
-        if blocked.store_error is None:
-            _say("starts blocked", "no more: nothing has this name, and the latch is lifted")
-        raise
-    if blocked.store_error is not None:
-        _say("starts blocked", _starts(blocked, runtime.control.url, fenced))
-    _say("commits fenced", _commits(fenced, runtime))
-    report = runtime.changes.take_back(fenced)
-    for name, value in lines(report, runtime.settings):
-        _say(name, value)
-    say_now(headline(report), bold=True)
-    return report
-
-
-def _say(name: str, value: str) -> None:
-    say_now(fact(name, value, _WIDTH))
 
 
 def exit_code(report: "KillReport") -> ExitCode:
@@ -108,11 +77,14 @@ def headline(report: "KillReport") -> str:
     return f"{what}: NOT KILLED. Neither control store nor ledger answers."
 
 
-def lines(report: "KillReport", settings: "Settings") -> list[tuple[str, str]]:
-    """What became of the jobs, and what lifts the kill."""
-    found = []
+def lines(report: "KillReport", runtime: "Runtime") -> list[tuple[str, str]]:
+    """Both halves, the jobs, and what lifts it."""
+    found = [
+        ("starts blocked", _starts(report, runtime.control.url)),
+        ("commits fenced", _commits(report, runtime)),
+    ]
     if report.ledger_error is None:
-        found += _jobs(report, settings.lost_after_s)
+        found += _jobs(report, runtime.settings.lost_after_s)
     if report.holds:
         kill = report.kill
         target = kill.name or "--all"
@@ -121,11 +93,11 @@ def lines(report: "KillReport", settings: "Settings") -> list[tuple[str, str]]:
     return found
 
 
-def _starts(blocked: "Blocked", url: str, fenced: "Fenced | None" = None) -> str:
-    if blocked.store_error is None:
-        return f"yes, in {blocked.starts_blocked_ms:.1f} ms (control store {url})"
-    text = f"NOT by the store: {blocked.store_error}\n"
-    if fenced is not None and fenced.ledger_error is None:
+def _starts(report: "KillReport", url: str) -> str:
+    if report.store_error is None:
+        return f"yes, in {report.starts_blocked_ms:.1f} ms (control store {url})"
+    text = f"NOT by the store: {report.store_error}\n"
+    if report.ledger_error is None:
         return text + (
             "A gate that cannot read the store either sends starts to legacy; where one still "
             "can, the ledger refuses the claim. The controller sets the latch when the store is "
@@ -134,18 +106,18 @@ def _starts(blocked: "Blocked", url: str, fenced: "Fenced | None" = None) -> str
     return text + "A gate that cannot read the store either sends starts to legacy."
 
 
-def _commits(fenced: "Fenced", runtime: "Runtime") -> str:
-    if fenced.ledger_error is None:
-        return f"yes, in {fenced.commits_fenced_ms:.1f} ms (ledger {runtime.ledger.url})"
-    text = f"NOT: {fenced.ledger_error}\nNo commit is possible while the ledger is away. "
-    if fenced.blocked.store_error is None:
+def _commits(report: "KillReport", runtime: "Runtime") -> str:
+    if report.ledger_error is None:
+        return f"yes, in {report.commits_fenced_ms:.1f} ms (ledger {runtime.ledger.url})"
+    text = f"NOT: {report.ledger_error}\nNo commit is possible while the ledger is away. "
+    if report.store_error is None:
         text += (
             "The controller fences as soon as it answers, within a tick "
             f"({runtime.settings.tick_s:g} s), in which running jobs may still commit. If only "
             "this machine cannot reach it, kill again from another. "
         )
-        if fenced.blocked.kill.name is not None:
-            text += f"The name {fenced.blocked.kill.name!r} could not be checked."
+        if report.kill.name is not None:
+            text += f"The name {report.kill.name!r} could not be checked."
     return text.rstrip()
 
 

@@ -8,23 +8,24 @@ in the store comes first, because it is the faster half, and the fence in the le
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from uuid import uuid4
 
-from rollout.control.kill import Blocked, Fenced, KillReport, block_starts
-from rollout.control.reason import need_reason
 from rollout.errors import (
     BrokerUnreachable,
     ControlStoreUnreachable,
     IllegalTransition,
     LedgerUnreachable,
+    ReasonMissing,
     UnknownSubPipeline,
 )
 from rollout.jobs.claims import JobState
-from rollout.jobs.ports import Handed, Ledger, Sender
+from rollout.jobs.ports import Handed, Ledger, Queues
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.ports import ControlStore, Kill, Met
 from rollout.routing.stages import ControlState, Event
 
+_NEEDS_REASON = frozenset({Event.REVERT, Event.KILL, Event.REARM})
 _RECALL_BATCH = 500
 _RECENT = 20
 """Changes among which a kill is looked for that was made just now."""
@@ -38,10 +39,36 @@ class Changed:
     not_projected: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class KillReport:
+    """What is true after a kill. A half that failed carries its error instead of milliseconds."""
+
+    kill: Kill
+    names: tuple[str, ...]
+    starts_blocked_ms: float | None
+    store_error: str | None
+    commits_fenced_ms: float | None
+    ledger_error: str | None
+    queued_sent_back: int
+    running_abandoned: int
+    unsafe_finishing: int
+    broker_error: str | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether both halves hold."""
+        return self.store_error is None and self.ledger_error is None
+
+    @property
+    def holds(self) -> bool:
+        """Whether at least one half holds, which alone stops starts where it is reached."""
+        return self.store_error is None or self.ledger_error is None
+
+
 class Changes:
     """Use cases that change the control state."""
 
-    def __init__(self, ledger: Ledger, control: ControlStore, queues: Sender, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, control: ControlStore, queues: Queues, clock: Clock) -> None:
         self._ledger = ledger
         self._control = control
         self._queues = queues
@@ -63,7 +90,7 @@ class Changes:
             ReasonMissing, UnknownSubPipeline, StaleRevision, IllegalTransition, ScopeOutOfRange,
             LedgerUnreachable: nothing was changed.
         """
-        need_reason(event, reason)
+        _need_reason(event, reason)
         state = self._ledger.change(
             name,
             event,
@@ -84,48 +111,50 @@ class Changes:
             ReasonMissing: Nothing was changed.
             UnknownSubPipeline: The ledger answers and knows no such name; nothing was changed.
         """
-        blocked = block_starts(self._control, self._clock, name, actor, reason)
-        return self.take_back(self.fence(blocked))
-
-    def fence(self, blocked: Blocked) -> Fenced:
-        """The second half of a kill: fence commits in the ledger, and project what it says.
-
-        Raises:
-            UnknownSubPipeline: The ledger answers and knows no such name; the latch is lifted.
-        """
-        began = self._clock.monotonic()
+        _need_reason(Event.KILL, reason)
+        kill = Kill(uuid4().hex, name, actor, reason, self._clock.now())
+        blocked_ms, store_error = self._block_starts(kill)
         try:
-            states = self._ledger.kill(blocked.kill)
-        except LedgerUnreachable as error:
-            return Fenced(blocked, (), None, str(error))
+            states, fenced_ms, ledger_error = self._fence_commits(kill)
         except UnknownSubPipeline:
-            self._lift_mistaken(blocked.kill)
+            self._lift_mistaken(kill)
             raise
-        fenced_ms = (self._clock.monotonic() - began) * 1000
+        names = tuple(state.name for state in states if state.name != "*")
         self.project(states)
-        return Fenced(blocked, tuple(states), fenced_ms, None)
+        queued, running, unsafe, broker_error = self._send_back(names, kill)
+        return KillReport(
+            kill=kill,
+            names=names or ((name,) if name else ()),
+            starts_blocked_ms=blocked_ms,
+            store_error=store_error,
+            commits_fenced_ms=fenced_ms,
+            ledger_error=ledger_error,
+            queued_sent_back=queued,
+            running_abandoned=running,
+            unsafe_finishing=unsafe,
+            broker_error=broker_error,
+        )
 
     def _lift_mistaken(self, kill: Kill) -> None:
         """Take back the latch of a name that does not exist; left behind, it stops nothing."""
         with suppress(ControlStoreUnreachable):
             self._control.unlatch(kill.name, kill.kill_id)
 
-    def take_back(self, fenced: Fenced) -> KillReport:
-        """The end of a kill: send queued and abandoned jobs to legacy, and say what is true."""
-        blocked, kill, names = fenced.blocked, fenced.blocked.kill, fenced.names
-        queued, running, unsafe, broker_error = self._send_back(names, kill)
-        return KillReport(
-            kill=kill,
-            names=names or ((kill.name,) if kill.name else ()),
-            starts_blocked_ms=blocked.starts_blocked_ms,
-            store_error=blocked.store_error,
-            commits_fenced_ms=fenced.commits_fenced_ms,
-            ledger_error=fenced.ledger_error,
-            queued_sent_back=queued,
-            running_abandoned=running,
-            unsafe_finishing=unsafe,
-            broker_error=broker_error,
-        )
+    def _block_starts(self, kill: Kill) -> tuple[float | None, str | None]:
+        began = self._clock.monotonic()
+        try:
+            self._control.latch(kill)
+        except ControlStoreUnreachable as error:
+            return None, str(error)
+        return (self._clock.monotonic() - began) * 1000, None
+
+    def _fence_commits(self, kill: Kill) -> tuple[list[ControlState], float | None, str | None]:
+        began = self._clock.monotonic()
+        try:
+            states = self._ledger.kill(kill)
+        except LedgerUnreachable as error:
+            return [], None, str(error)
+        return states, (self._clock.monotonic() - began) * 1000, None
 
     def _send_back(self, names: tuple[str, ...], kill: Kill) -> tuple[int, int, int, str | None]:
         """Send queued and abandoned jobs to legacy; the controller does what this leaves."""
@@ -195,7 +224,7 @@ class Changes:
             ReasonMissing, UnknownSubPipeline, StaleRevision, IllegalTransition,
             LedgerUnreachable: nothing was changed.
         """
-        need_reason(Event.REARM, reason)
+        _need_reason(Event.REARM, reason)
         states = self._ledger.rearm(
             name, actor, reason, self._clock.now(), seen_revision=seen_revision
         )
@@ -236,3 +265,8 @@ class Changes:
                 f"call run() of {record.name!r} again with its arguments",
             )
         return self.send([self._ledger.reopen(job_id, self._clock.now())])
+
+
+def _need_reason(event: Event, reason: str) -> None:
+    if event in _NEEDS_REASON and not reason.strip():
+        raise ReasonMissing(event)

@@ -11,8 +11,7 @@ from typing import Any
 
 import structlog
 
-from rollout.control.change import Changes
-from rollout.control.kill import KillReport
+from rollout.control.change import Changes, KillReport
 from rollout.drills.drill import Drill
 from rollout.drills.errors import DrillRefused
 from rollout.drills.journal import Journal

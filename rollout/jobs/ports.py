@@ -274,20 +274,16 @@ class Lost:
     spared: frozenset[str] = frozenset()
 
 
-class Sender(Protocol):
-    """The broker, as far as a change needs it."""
-
-    def send_to_legacy(self, jobs: Sequence[Handed]) -> None:
-        """Publish stored envelopes to their legacy queues. Raises BrokerUnreachable."""
-        ...
-
-
-class Queues(Sender, Protocol):
+class Queues(Protocol):
     """The broker, as far as the controller needs it: it sends a stored envelope again."""
 
     @property
     def url(self) -> str:
         """Address without password, for messages."""
+        ...
+
+    def send_to_legacy(self, jobs: Sequence[Handed]) -> None:
+        """Publish stored envelopes to their legacy queues. Raises BrokerUnreachable."""
         ...
 
     def held(self, name: str) -> "Held":
