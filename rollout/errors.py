@@ -207,6 +207,24 @@ class LedgerUnreachable(RolloutError):
         )
 
 
+class LedgerBusy(LedgerUnreachable):
+    """The database answers, and a lock that somebody else holds was not given up in time.
+
+    `blockers` says who, in a sentence each, where the database can tell.
+    """
+
+    def __init__(self, url: str, cause: Exception, blockers: Iterable[str] = ()) -> None:
+        self.url = url
+        self.cause = cause
+        self.blockers = tuple(blockers)
+        who = "; ".join(self.blockers) or str(cause).strip().splitlines()[0]
+        RolloutError.__init__(
+            self,
+            f"the ledger at {url} answers, but somebody holds what is needed: {who}",
+            "end that transaction (PostgreSQL: `SELECT pg_terminate_backend(PID)`), then repeat",
+        )
+
+
 class LedgerNotMigrated(LedgerUnreachable):
     """The database answers but has no tables, or not the ones this release needs."""
 

@@ -99,6 +99,11 @@ TEXTS: list[tuple[RolloutError, str]] = [
         "ROLLOUT_LEDGER_URL",
     ),
     (
+        errors.LedgerBusy("sqlite:///x", GONE, ["session 7 (psql)"]),
+        "the ledger at sqlite:///x answers, but somebody holds what is needed: session 7 (psql); "
+        "end that transaction (PostgreSQL: `SELECT pg_terminate_backend(PID)`), then repeat",
+    ),
+    (
         errors.LedgerNotMigrated("sqlite:///l", None, "head"),
         "the ledger at sqlite:///l must be at migration head, found no tables; "
         "run `rollout migrate`",

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from rollout.control.change import KillReport
+from rollout.control.kill_report import KillReport
 from rollout.demo.comparison import Comparison
 from rollout.demo.policy import LADDER_BP
 from rollout.evidence.shadow import ShadowEvidence

@@ -10,8 +10,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from rollout.routing.clock import Clock
-
 from rollout.adapters.memory.control_store import MemoryControlStore
 from rollout.adapters.memory.ledger import MemoryLedger
 from rollout.adapters.memory.queues import MemoryMessage, MemoryQueues
@@ -21,9 +19,10 @@ from rollout.jobs.ports import Committed, ConnectionSource, Handed, Refused
 from rollout.pilot.ports import HourRow, KeySpread, NewDecision, OpenSlow, WindowRow
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial
+from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
-from rollout.routing.ports import Kill
+from rollout.routing.ports import PATIENCE_S, Kill, Waiting
 from rollout.routing.rule import Reading, why_closed
 from rollout.routing.stages import ControlState, Event
 from tests.simulation.bulk import Bulk
@@ -102,9 +101,11 @@ class WatchedLedger(MemoryLedger):
         self._tell_changes([after])
         return after
 
-    def kill(self, kill: Kill) -> list[ControlState]:
+    def kill(
+        self, kill: Kill, *, patience_s: float = PATIENCE_S, waiting: Waiting | None = None
+    ) -> list[ControlState]:
         """Kill, and tell."""
-        states = super().kill(kill)
+        states = super().kill(kill, patience_s=patience_s, waiting=waiting)
         self._tell_changes(states)
         self._tell("fenced", kill=kill.kill_id, names=[state.name for state in states])
         return states

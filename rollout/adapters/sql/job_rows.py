@@ -189,6 +189,7 @@ class JobRows:
             with self._db.translated(), LazyTransaction(self._db) as transaction:
                 result = self._write(transaction, write)
                 cursor = transaction.cursor()
+                transaction.settle()
                 if claim.path is JobPath.CONCURRENT:
                     self._share_fence(cursor, claim.name)
                 judged = _judged(cursor, self._hot.judged, claim.job_id)

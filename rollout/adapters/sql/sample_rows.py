@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.outcomes import IN_DRILL
-from rollout.adapters.sql.tables import job
+from rollout.adapters.sql.tables import OPEN, job
 from rollout.evidence.buckets import DURATION_S_MAX
 from rollout.evidence.sample import PathSample
 from rollout.jobs.claims import JobState
@@ -133,7 +133,7 @@ def _oldest_due(connection: Connection, until: datetime, name: str | None) -> di
     query = (
         select(job.c.name, job.c.assigned_path, func.min(_due_at))
         .where(
-            text("state IN ('accepted', 'started')"),
+            OPEN,
             _due_at <= until,
             *(() if name is None else (job.c.name == name,)),
             *_COUNTS,
