@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,16 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from rollout.adapters.clock import SystemClock
-from rollout.errors import WrongSettings
+from rollout.errors import LedgerUnreachable, WrongSettings
 from rollout.routing.clock import Clock
-from rollout.settings import Settings, read_settings
+from rollout.settings import Settings, read_settings, without_password
 
 if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for what it needs alone
     from rollout.adapters.memory.ledger import MemoryLedger
     from rollout.adapters.sql.database import Database
     from rollout.adapters.sql.ledger import SqlLedger
     from rollout.control.change import Changes
-    from rollout.control.kill import Blocked
     from rollout.controller.tick import Tick
     from rollout.desk.why import Explanations
     from rollout.drills.drill import Drill
@@ -36,7 +35,7 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.drills.ports import DrillEvent, DrillPlans
     from rollout.drills.run import Injector
     from rollout.jobs.attempt import Attempts
-    from rollout.jobs.ports import Handed, Queues
+    from rollout.jobs.ports import Ledger, Queues
     from rollout.jobs.submit import Submit
     from rollout.pilot.pilots import Pilots
     from rollout.pilot.situations import Situations
@@ -158,18 +157,22 @@ class Runtime:
         router = Router(self.control, self.clock, self.settings.snapshot_s)
         return Submit(router, self.ledger, self.clock)
 
-    def block_starts(self, name: str | None, actor: str, reason: str) -> Blocked:
-        """The first half of a kill, with the control store alone; see `block_starts`."""
-        from rollout.control.kill import block_starts
-
-        return block_starts(self.control, self.clock, name, actor, reason)
-
     @cached_property
     def changes(self) -> Changes:
         """What people and the controller do."""
         from rollout.control.change import Changes
 
-        return Changes(self.ledger, self.control, _LateSender(self), self.clock)
+        if not self.brief:
+            return Changes(self.ledger, self.control, self.queues, self.clock)
+        ledger, queues = _Late(self._ledger_or_none), _Late(lambda: self.queues)
+        return Changes(cast("Ledger", ledger), self.control, cast("Queues", queues), self.clock)
+
+    def _ledger_or_none(self) -> SqlLedger | MemoryLedger:
+        """The ledger of a kill whose first half is done: a wrong address is one that is away."""
+        try:
+            return self.ledger
+        except WrongSettings as error:
+            raise LedgerUnreachable(without_password(self.settings.ledger_url), error) from error
 
     def drills(self, say: Callable[[DrillEvent], None] | None) -> Drills:
         """Runs drills; `say` is told each line of their journals. Workers never load them."""
@@ -360,15 +363,15 @@ class Runtime:
                 built.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _LateSender:
-    """The broker of changes; most of them move no job and never load its client."""
+class _Late:
+    """Stands for a part, and builds it when it is asked for the first thing."""
 
-    runtime: Runtime
+    def __init__(self, build: Callable[[], Any]) -> None:
+        self._build = build
 
-    def send_to_legacy(self, jobs: Sequence[Handed]) -> None:
-        """Publish stored envelopes to their legacy queues."""
-        self.runtime.queues.send_to_legacy(jobs)
+    def __getattr__(self, name: str) -> Any:
+        """What the part has under this name."""
+        return getattr(self._build(), name)
 
 
 def ledger_in_memory(what: str) -> WrongSettings:

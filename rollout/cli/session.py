@@ -78,6 +78,10 @@ class _Unaddressed:
         """Refuse as an absent store does."""
         raise ControlStoreUnreachable(self.url, self._why)
 
+    def unlatch(self, name: str | None, kill_id: str | None) -> bool:
+        """Refuse as an absent store does."""
+        raise ControlStoreUnreachable(self.url, self._why)
+
     def project(self, state: object) -> bool:
         """Refuse as an absent store does."""
         raise ControlStoreUnreachable(self.url, self._why)
