@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.adapters.memory.ledger import MemoryLedger
     from rollout.adapters.sql.database import Database
     from rollout.adapters.sql.ledger import SqlLedger
+    from rollout.adapters.sql.switch_ledger import SwitchLedger
     from rollout.control.change import Changes
     from rollout.controller.tick import Tick
     from rollout.desk.why import Explanations
@@ -164,13 +165,20 @@ class Runtime:
 
         if not self.brief:
             return Changes(self.ledger, self.control, self.queues, self.clock)
-        ledger, queues = _Late(self._ledger_or_none), _Late(lambda: self.queues)
+        ledger, queues = _Late(lambda: self.switch_ledger), _Late(lambda: self.queues)
         return Changes(cast("Ledger", ledger), self.control, cast("Queues", queues), self.clock)
 
-    def _ledger_or_none(self) -> SqlLedger | MemoryLedger:
-        """The ledger of a kill whose first half is done: a wrong address is one that is away."""
+    @cached_property
+    def switch_ledger(self) -> SwitchLedger:
+        """The ledger of a kill, whose first half is done: a wrong address is one that is away.
+
+        Raises:
+            LedgerUnreachable: The settings name no database that can be.
+        """
+        from rollout.adapters.sql.switch_ledger import SwitchLedger
+
         try:
-            return self.ledger
+            return SwitchLedger(self.database)
         except WrongSettings as error:
             raise LedgerUnreachable(without_password(self.settings.ledger_url), error) from error
 
@@ -227,7 +235,6 @@ class Runtime:
         """Gathers what a decision is made on."""
         from rollout.pilot.situation import Shadowed
         from rollout.pilot.situations import Situations
-        from rollout.shadow.runs import findings_of
 
         if self.settings.ledger_in_memory:  # one process runs no shadows
             return Situations(self.ledger)
@@ -236,6 +243,8 @@ class Runtime:
             account = self.database_ledger.shadow_account(name)
             if account.evidence is None:
                 return Shadowed()
+            from rollout.shadow.runs import findings_of
+
             found = findings_of(account)
             return Shadowed(found.pairs, found.errors, (found.outputs, found.time))
 

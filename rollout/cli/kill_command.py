@@ -113,7 +113,7 @@ def starts(report: "KillReport", url: str) -> str:
 def commits(report: "KillReport", runtime: "Runtime") -> str:
     """What is true of commits."""
     if report.ledger_error is None:
-        return f"yes, in {report.commits_fenced_ms:.1f} ms (ledger {runtime.ledger.url})"
+        return f"yes, in {report.commits_fenced_ms:.1f} ms (ledger {runtime.database.url})"
     soon = f"within a tick ({runtime.settings.tick_s:g} s)"
     if report.held_by:
         text = f"NOT: {report.ledger_error}\nJobs that run already may commit until then. "

@@ -4,13 +4,13 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from rollout.cli.output import complain, fact, say_now
 from rollout.control.kill_report import Heard
-from rollout.errors import UnknownSubPipeline
+from rollout.errors import LedgerUnreachable, UnknownSubPipeline
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -29,12 +29,16 @@ class JsonProgress:
     """For scripts: nothing but the answer, soon; a wait is said on stderr."""
 
     def __init__(self, runtime: "Runtime") -> None:
+        self._runtime = runtime
         self._deadline: float | None = None
 
     @contextmanager
     def watching(self) -> Iterator[Heard]:
         """Listen to one kill."""
-        yield Heard(waiting=_waits, holds=self._holds, stopped=self._late)
+        yield Heard(blocked=self._blocks, waiting=_waits, holds=self._holds, stopped=self._late)
+
+    def _blocks(self, report: "KillReport") -> None:
+        _load_ledger(self._runtime)
 
     def _holds(self, report: "KillReport") -> None:
         self._deadline = time.monotonic() + JSON_MOVES_S
@@ -85,6 +89,7 @@ class KillProgress:
         if report.store_error is None:
             self._said_blocked = True
             say_fact("starts blocked", starts(report, self._runtime.control.url))
+        _load_ledger(self._runtime)
 
     def _holds(self, report: "KillReport") -> None:
         from rollout.cli.kill_command import commits, headline, lifting, starts
@@ -129,6 +134,12 @@ class KillProgress:
         else:
             complain("moving", f"{total} jobs back to legacy; ctrl-C leaves the rest")
         return bar
+
+
+def _load_ledger(runtime: "Runtime") -> None:
+    """Load what the ledger needs, so that the fence's milliseconds are its own."""
+    with suppress(LedgerUnreachable):  # the fence tells it
+        _ = runtime.switch_ledger
 
 
 def say_fact(name: str, value: str) -> None:

@@ -20,8 +20,7 @@ from rollout.pilot.fleet import held_by_fleet, member_of
 from rollout.pilot.judge import judge
 from rollout.pilot.judgement import Judgement
 from rollout.pilot.outlook import Outlook, outlook
-from rollout.pilot.pilots import SPREAD_JOBS
-from rollout.pilot.ports import DecisionRecord, Leadership, Trials
+from rollout.pilot.ports import SPREAD_JOBS, DecisionRecord, Leadership, Trials
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.readiness import describe, not_ready
 from rollout.pilot.situation import Situation
