@@ -239,6 +239,17 @@ class LedgerNotMigrated(LedgerUnreachable):
         )
 
 
+class ProcessNotReady(RolloutError):
+    """A process that `rollout up` started died, or did not answer in time."""
+
+    def __init__(self, name: str, what: str, log: str) -> None:
+        self.name = name
+        self.what = what
+        self.log = log
+        shown = f"; its log ends:\n{log}" if log else "; its log is empty"
+        super().__init__(f"the process {name!r} {what}{shown}", "correct what its log says")
+
+
 class BrokerUnreachable(RolloutError):
     """The broker did not take the message; the job is in the ledger and will be sent again."""
 
