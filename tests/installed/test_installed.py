@@ -61,14 +61,19 @@ deadline_s = 30
 """
 
 
-def run(*words: str, folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """Run a program to its end, with nothing of this checkout in its environment."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    caches = {name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_"))}
+def variables(**more: str) -> dict[str, str]:
+    """The environment without what leads Python, a virtual environment or rollout back here."""
+    led = ("PYTHON", "VIRTUAL_ENV", "ROLLOUT_", "PYTEST_", "UV_PROJECT")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(led)}
+    return {**kept, "COLUMNS": "200", **more}
+
+
+def run(*words: str, folder: Path, **more: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program to its end."""
     return subprocess.run(
         words,
         cwd=folder,
-        env={**kept, **caches, "COLUMNS": "200", **variables},
+        env=variables(**more),
         capture_output=True,
         text=True,
         timeout=200,
@@ -76,9 +81,9 @@ def run(*words: str, folder: Path, **variables: str) -> "subprocess.CompletedPro
     )
 
 
-def must(*words: str, folder: Path, **variables: str) -> str:
+def must(*words: str, folder: Path, **more: str) -> str:
     """Run a program that must succeed; what it printed."""
-    done = run(*words, folder=folder, **variables)
+    done = run(*words, folder=folder, **more)
     assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"
     return done.stdout
 
@@ -118,7 +123,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def install(wheel: Path, folder: Path, extras: tuple[str, ...]) -> Place:
     """An environment with the wheel and these extras alone, by uv when it is there, else pip."""
     (folder / "work").mkdir(parents=True)
-    what = f"celery-rollout[{','.join(extras)}] @ {wheel.as_uri()}"
+    named = f"[{','.join(extras)}]" if extras else ""
+    what = f"celery-rollout{named} @ {wheel.as_uri()}"
     place = Place(folder / "env" / "bin", folder / "work")
     if shutil.which("uv"):
         must(
@@ -193,17 +199,17 @@ def test_the_readme_works_from_the_wheel(places: dict[str, Place]) -> None:
     folder = place.folder
     (folder / "shop.py").write_text(example.group(1).replace("6379", str(free_port())))
     (folder / "drill.toml").write_text(DRILL)
-    variables = {"ROLLOUT_METRICS_PORT": "0", "PATH": f"{place.bin}:{os.environ['PATH']}"}
+    more = {"ROLLOUT_METRICS_PORT": "0"}
 
     def rollout(*words: str) -> str:
-        return must(place.rollout, *words, folder=folder, **variables)
+        return must(place.rollout, *words, folder=folder, **more)
 
     said = folder / "up.txt"
     with said.open("wb") as output:
         up = subprocess.Popen(
             [place.rollout, "up", "-A", "shop"],
             cwd=folder,
-            env={"HOME": str(folder), **variables},
+            env=variables(**more),
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -213,7 +219,7 @@ def test_the_readme_works_from_the_wheel(places: dict[str, Place]) -> None:
         assert "already at migration" in rollout("migrate")
         rollout("start", "invoices")
         rollout("scope", "invoices", "5000")
-        assert "3 lines written by" in must(place.python, "-c", JOB, folder=folder, **variables)
+        assert "3 lines written by" in must(place.python, "-c", JOB, folder=folder, **more)
         assert json.loads(rollout("doctor", "--json"))["ok"], rollout("doctor")
         assert "a-failure" in rollout("drill", "run", "drill.toml", "--json")
         assert "KILLED" in rollout("kill", "invoices", "--reason", "a try")
