@@ -162,11 +162,14 @@ class Runtime:
     def changes(self) -> Changes:
         """What people and the controller do."""
         from rollout.control.change import Changes
+        from rollout.policy.ladder import FirstSteps
 
+        ladder = FirstSteps(lambda: self.policies)
         if not self.brief:
-            return Changes(self.ledger, self.control, self.queues, self.clock)
-        ledger, queues = _Late(lambda: self.switch_ledger), _Late(lambda: self.queues)
-        return Changes(cast("Ledger", ledger), self.control, cast("Queues", queues), self.clock)
+            return Changes(self.ledger, self.control, self.queues, self.clock, ladder)
+        ledger = cast("Ledger", _Late(lambda: self.switch_ledger))
+        queues = cast("Queues", _Late(lambda: self.queues))
+        return Changes(ledger, self.control, queues, self.clock, ladder)
 
     @cached_property
     def switch_ledger(self) -> SwitchLedger:
@@ -208,6 +211,7 @@ class Runtime:
     def tick(self) -> Tick:
         """The controller's turn."""
         from rollout.controller.tick import Tick, TickLimits
+        from rollout.drills.incidents import incidents_of
 
         limits = TickLimits(
             self.settings.lost_after,
@@ -224,6 +228,7 @@ class Runtime:
             limits,
             self._owner,
             self.pilots,
+            incidents_of(self.ledger, self.policies.default),
         )
 
     @cached_property
@@ -254,7 +259,6 @@ class Runtime:
     def pilots(self) -> Pilots:
         """The controller's judgement."""
         from rollout.adapters.notify import Notifier
-        from rollout.drills.incidents import incidents_of
         from rollout.pilot.pilots import Pilots
 
         return Pilots(
@@ -263,7 +267,6 @@ class Runtime:
             self.policies,
             self.changes.project,
             Notifier(self.settings.notify_urls),
-            incidents_of(self.ledger, self.policies.default),
             self._owner,
             self._lease,
         )
@@ -280,8 +283,6 @@ class Runtime:
         from rollout.desk.why import Explanations
 
         return Explanations(
-            self.ledger,
-            self.ledger,
             self.database_ledger,
             self.situations,
             self.policies,

@@ -13,9 +13,11 @@ from datetime import datetime, timedelta
 import structlog
 
 from rollout.control.change import Changes
+from rollout.drills.incidents import Incidents
 from rollout.errors import (
     BrokerUnreachable,
     ControlStoreUnreachable,
+    LeaseLost,
     LedgerBusy,
     LedgerUnreachable,
     UnknownJob,
@@ -95,8 +97,10 @@ class Tick:
         limits: TickLimits,
         owner: str,
         pilots: Pilots,
+        incidents: Incidents,
     ) -> None:
         self._pilots = pilots
+        self._incidents = incidents
         self._ledger = ledger
         self._control = control
         self._queues = queues
@@ -127,17 +131,18 @@ class Tick:
             self._pilots.stop()
 
     def _ledger_steps(self, report: TickReport) -> None:
-        report.leads = self._pilots.lead(report.at)
-        if not report.leads:
+        token = self._pilots.lead(report.at)
+        report.leads = token is not None
+        if token is None:
             report.states = self._ledger.controls()
             return
         self._supervise(report)
         try:
-            self._move_and_judge(report)
+            self._move_and_judge(token, report)
         except LeadershipLost:
             report.leads = False
 
-    def _move_and_judge(self, report: TickReport) -> None:
+    def _move_and_judge(self, token: int, report: TickReport) -> None:
         self._recall(report)
         for state in report.states:
             self._sweep(state, report)
@@ -154,6 +159,7 @@ class Tick:
         report.pilots = self._pilots.turn(report.states, report.open_counts, report.at)
         for said in report.pilots.errors:
             self._note(report, said)
+        report.errors += self._watch(token, report)
         report.pruned = self._prune(report.at)
 
     def _supervise(self, report: TickReport) -> None:
@@ -178,9 +184,17 @@ class Tick:
         after_s = self._limits.supervision.total_seconds() / _BEATS
         if self._clock.monotonic() - self._beaten_at < after_s:
             return
-        if not self._pilots.lead(self._clock.now()):
+        if self._pilots.lead(self._clock.now()) is None:
             raise LeadershipLost
         self._supervise(report)
+
+    def _watch(self, token: int, report: TickReport) -> list[str]:
+        """Time how paths left what is normal for them; people read it, no judgement does."""
+        try:
+            names = sorted(state.name for state in report.states)
+            return self._incidents.turn(token, names, report.at)
+        except LeaseLost as error:
+            return [str(error)]
 
     def _prune(self, now: datetime) -> int:
         """Delete old committed jobs; old by this clock and by those of the workers.

@@ -60,7 +60,7 @@ def sign_flip(differences: Sequence[float]) -> float:
     half = len(differences) // 2
     sums = sorted(_flipped_sums(differences[half:]))
     as_low = sum(bisect_right(sums, limit - one) for one in _flipped_sums(differences[:half]))
-    return as_low / 2 ** len(differences)
+    return as_low / float(2 ** len(differences))
 
 
 def _flipped_sums(differences: Sequence[float]) -> list[float]:
@@ -85,7 +85,7 @@ def finding(pairs: Sequence[DrillPair], ratio: float) -> Finding:
         BadRate: `ratio` is under 1.
     """
     if not 1.0 <= ratio < float("inf"):
-        raise BadRate("a recovery ratio must be >= 1", ratio, "take it from margin_for(scope_bp)")
+        raise BadRate("a recovery ratio must be >= 1", ratio, "take it from the policy's margins")
     used = [pair for pair in pairs if not pair.both_censored][-PAIRS_EXACT_MAX:]
     p_value = None
     if len(used) < PAIRS_MIN:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from rollout.evidence.errors import BadCounts, BadRate
-from rollout.evidence.margins import margin_for
+from rollout.evidence.margins import LADDER
 from rollout.evidence.sizing import (
     _convolved,
     _failures_in,
@@ -20,7 +20,7 @@ from rollout.evidence.sizing import (
     pass_chance,
 )
 
-FIRST = margin_for(100).error
+FIRST = LADDER[0][1].error
 
 
 def test_350_jobs_a_week_pass_36_percent_by_week_4() -> None:
