@@ -1,7 +1,7 @@
 """Settings: ROLLOUT_* variables, then `rollout.toml`, then what a running `rollout up` wrote.
 
 The only module that reads the environment. The three sources are merged here and not by
-pydantic-settings, whose import takes longer than `rollout kill` may (decision 0020).
+pydantic-settings, whose import takes longer than `rollout kill` may (decision 0021).
 """
 
 import json

@@ -62,11 +62,8 @@ def loaded(modules: list[str], unwanted: tuple[str, ...]) -> list[str]:
 def test_the_latch_waits_for_no_library_of_the_ledger(house: House) -> None:
     """Until starts are blocked only the settings and a socket are loaded; then the ledger alone."""
     found = modules_of("kill", "invoices", "--reason", "totals are wrong")
-    first = (*NEVER, "sqlalchemy", "rich", "asyncio", "ssl", "rollout.jobs", "rollout.policy")
-    assert loaded(found["latch"], ("rollout.routing", *first)) == [
-        "rollout.routing",
-        "rollout.jobs",
-    ]
+    first = (*NEVER, "sqlalchemy", "rich", "asyncio", "ssl", "rollout.pilot", "rollout.evidence")
+    assert loaded(found["latch"], ("rollout.routing", *first)) == ["rollout.routing"]
     second = (*NEVER, "rich", "rollout.shadow", "rollout.rehearsal", "rollout.policies")
     assert loaded(found["end"], ("sqlalchemy", *second)) == ["sqlalchemy"]
 
