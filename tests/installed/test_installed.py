@@ -49,6 +49,14 @@ from shop import invoices
 print(invoices.delay(customer_id=1, month="2026-11").get(timeout=60))
 """
 
+TRAFFIC = """
+import time
+from shop import invoices
+for customer in range(10_000):
+    invoices.delay(customer_id=customer, month="2026-11")
+    time.sleep(0.3)
+"""
+
 DRILL = """
 name = "a-failure"
 sub_pipeline = "invoices"
@@ -58,6 +66,10 @@ target = { jobs = 2 }
 duration_s = 5
 blast_radius_jobs = 3
 deadline_s = 45
+window_s = 2
+windows_before = 3
+windows_with_jobs_min = 2
+windows_inside = 2
 """
 
 
@@ -221,11 +233,29 @@ def test_the_readme_works_from_the_wheel(places: dict[str, Place]) -> None:
         rollout("scope", "invoices", "5000")
         assert "3 lines written by" in must(place.python, "-c", JOB, folder=folder, **more)
         assert json.loads(rollout("doctor", "--json"))["ok"], rollout("doctor")
-        run(place.rollout, "drill", "run", "drill.toml", folder=folder, **more)
-        assert "a-failure" in rollout("drill", "list")
+        _drill(place, more)
         assert "KILLED" in rollout("kill", "invoices", "--reason", "a try")
         assert "KILLED" in rollout("status", "invoices")
     finally:
         up.send_signal(signal.SIGINT)
         up.wait(60)
     assert "stopped" in said.read_text()
+
+
+def _drill(place: Place, more: dict[str, str]) -> None:
+    """A drill needs traffic before it, to know what is normal, and during it, to break something."""
+    said: list[str] = []
+
+    def is_drilled() -> bool:
+        done = run(place.rollout, "drill", "run", "drill.toml", folder=place.folder, **more)
+        said[:] = [done.stdout, done.stderr]
+        return "a-failure" in must(place.rollout, "drill", "list", folder=place.folder, **more)
+
+    with subprocess.Popen(
+        [place.python, "-c", TRAFFIC], cwd=place.folder, env=variables(**more)
+    ) as traffic:
+        try:
+            wait_until(is_drilled, "a drill was run", 100)
+        finally:
+            traffic.kill()
+    assert "healed" in said[0], said
