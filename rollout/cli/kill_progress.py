@@ -4,12 +4,13 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from rollout.cli.output import complain, facts, say, show
+from rollout.cli.output import complain, fact, say_now
 from rollout.control.kill_report import Heard
+from rollout.errors import LedgerUnreachable, UnknownSubPipeline
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -28,12 +29,16 @@ class JsonProgress:
     """For scripts: nothing but the answer, soon; a wait is said on stderr."""
 
     def __init__(self, runtime: "Runtime") -> None:
+        self._runtime = runtime
         self._deadline: float | None = None
 
     @contextmanager
     def watching(self) -> Iterator[Heard]:
         """Listen to one kill."""
-        yield Heard(waiting=_waits, holds=self._holds, stopped=self._late)
+        yield Heard(blocked=self._blocks, waiting=_waits, holds=self._holds, stopped=self._late)
+
+    def _blocks(self, report: "KillReport") -> None:
+        _load_ledger(self._runtime)
 
     def _holds(self, report: "KillReport") -> None:
         self._deadline = time.monotonic() + JSON_MOVES_S
@@ -50,6 +55,7 @@ class KillProgress:
         self._bar: Progress | None = None
         self._task: Any = None
         self._stopped = False
+        self._said_blocked = False
         self._said_at = time.monotonic()
 
     @contextmanager
@@ -60,19 +66,40 @@ class KillProgress:
             if threading.current_thread() is threading.main_thread():
                 before = signal.getsignal(signal.SIGINT)
             yield Heard(
-                waiting=_waits, holds=self._holds, moved=self._moved, stopped=lambda: self._stopped
+                blocked=self._blocks,
+                waiting=_waits,
+                holds=self._holds,
+                moved=self._moved,
+                stopped=lambda: self._stopped,
             )
+        except UnknownSubPipeline:
+            if self._said_blocked:
+                say_fact("starts blocked", "no more: nothing has this name, the latch is lifted")
+            raise
         finally:
             if self._bar is not None:
                 self._bar.stop()
             if before is not None:
                 signal.signal(signal.SIGINT, before)
 
-    def _holds(self, report: "KillReport") -> None:
-        from rollout.cli.kill_command import headline, lines
+    def _blocks(self, report: "KillReport") -> None:
+        """Say it before the ledger's libraries are loaded; what a failure means, they tell."""
+        from rollout.cli.kill_command import starts
 
-        say(headline(report), "bold")
-        show(facts(lines(report, self._runtime)))
+        if report.store_error is None:
+            self._said_blocked = True
+            say_fact("starts blocked", starts(report, self._runtime.control.url))
+        _load_ledger(self._runtime)
+
+    def _holds(self, report: "KillReport") -> None:
+        from rollout.cli.kill_command import commits, headline, lifting, starts
+
+        if not self._said_blocked:
+            say_fact("starts blocked", starts(report, self._runtime.control.url))
+        say_fact("commits fenced", commits(report, self._runtime))
+        say_now(headline(report), bold=True)
+        for name, value in lifting(report):
+            say_fact(name, value)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._stop)
 
@@ -107,6 +134,17 @@ class KillProgress:
         else:
             complain("moving", f"{total} jobs back to legacy; ctrl-C leaves the rest")
         return bar
+
+
+def _load_ledger(runtime: "Runtime") -> None:
+    """Load what the ledger needs, so that the fence's milliseconds are its own."""
+    with suppress(LedgerUnreachable):  # the fence tells it
+        _ = runtime.switch_ledger
+
+
+def say_fact(name: str, value: str) -> None:
+    """Print a line of the answer at once."""
+    say_now(fact(name, value, len("starts blocked")))
 
 
 def _waits(report: "KillReport", who: str) -> None:

@@ -74,6 +74,17 @@ class Database:
         return self._url.get_backend_name() == "postgresql"
 
     @property
+    def insert(self) -> Any:
+        """`insert` of the dialect, which knows ON CONFLICT; the other's is not even loaded."""
+        if self.is_postgresql:
+            from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+            return postgresql_insert
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+        return sqlite_insert
+
+    @property
     def engine(self) -> Engine:
         """The engine of this process; a forked child gets its own and leaves the parent's alone."""
         if self._engine is None or self._pid != os.getpid():

@@ -15,8 +15,6 @@ from sqlalchemy import (
     select,
     type_coerce,
 )
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from rollout.adapters.sql.control_rows import ControlRows, effects_of, record_change
 from rollout.adapters.sql.database import Database
@@ -55,7 +53,7 @@ class PilotRows:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
+        self._insert: Any = database.insert
 
     # Evidence ----------------------------------------------------------------------------
 

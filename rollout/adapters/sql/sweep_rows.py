@@ -17,8 +17,6 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from rollout.adapters.sql.control_rows import effects_of
 from rollout.adapters.sql.database import Database
@@ -52,7 +50,7 @@ class SweepRows:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
+        self._insert: Any = database.insert
 
     def recall(
         self, name: str, *, running: bool, reason: Reason, now: datetime, limit: int

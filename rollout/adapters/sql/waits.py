@@ -142,8 +142,11 @@ class Lookout:
 
 
 def _frozen(row: Any) -> bool:
-    idle = row.application == OUR_NAME and row.state.startswith("idle in transaction")
-    return bool(idle and row.silent_s > _FROZEN_S)
+    return bool(
+        row.application == OUR_NAME
+        and row.state.startswith("idle in transaction")
+        and row.silent_s > _FROZEN_S
+    )
 
 
 def _sentence(row: Any) -> str:
