@@ -26,14 +26,14 @@ now_s = time.perf_counter
 TaskT = TypeVar("TaskT")
 
 Span = tuple[Any, int, float, float, bool]
-"""Task, number of the slot, start and end in seconds of the monotonic clock, whether it was well."""
+"""Task, number of the slot, start and end by the monotonic clock in seconds, whether it was well."""
 
 
 class Shape(Protocol[TaskT]):
     """What the crew needs of a graph or a chain. All but `execute` is called under the lock."""
 
-    def take(self) -> TaskT | None:
-        """Start a task, or say that none can start now."""
+    def take(self, last: TaskT | None) -> TaskT | None:
+        """Start a task, or say that none can start now; `last` is what this slot just ended."""
         ...
 
     def execute(self, task: TaskT) -> Any:
@@ -213,22 +213,30 @@ class Crew:
                     self._done.set()
 
     def _loop(self, number: int) -> None:
-        lock, shape, running, spans = self.lock, self.shape, self.running, self.spans
+        shape, running, spans = self.shape, self.running, self.spans
+        # Never by waiting: a thread that was given the lock while another has the interpreter
+        # holds up everybody, and with work of microseconds two threads then swap at each step
+        # (30 us a step instead of 4 on two cores).
+        acquire, release, yield_to_others = self.lock.acquire, self.lock.release, time.sleep
         park = Lock()
         park.acquire()
         task: Any = None
+        last: Any = None
         value: Any = None
         error: BaseException | None = None
         while True:
-            with lock:
+            while not acquire(False):
+                yield_to_others(0)
+            try:
                 if task is not None:
                     del running[task]
                     if self.overdue:
                         self.overdue.discard(task)
                     shape.settle(task, value, error)
+                    last = task
                     task = value = error = None
                 if self.stop_reason is None:
-                    task = shape.take()
+                    task = shape.take(last)
                 if task is None:
                     if self._is_over():
                         return
@@ -239,6 +247,8 @@ class Crew:
                     self._limit(task, began)
                     if self._parked and shape.has_ready():
                         self._parked.pop().release()
+            finally:
+                release()
             if task is None:
                 park.acquire()
                 continue

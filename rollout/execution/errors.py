@@ -117,6 +117,16 @@ class BatchFailed(ExecutionError):
         self.batch, self.stage, self.error, self.report = batch, stage, error, report
 
 
+class CorruptRecord(ExecutionError):
+    """A stage rejected a record, and no dead letter can take it."""
+
+    def __init__(self, stage: str, reason: str) -> None:
+        super().__init__(
+            f"a record is corrupt in {stage!r}: {reason}",
+            "declare dead_letter=DeadLetter(path) to go on without it",
+        )
+
+
 class TooManyDeadLetters(ExecutionError):
     """More records are corrupt than the dead letter may take; the run stopped."""
 

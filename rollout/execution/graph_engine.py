@@ -140,7 +140,7 @@ class GraphEngine:
 
     # For the crew -----------------------------------------------------------------------------
 
-    def take(self) -> int | None:
+    def take(self, last: int | None) -> int | None:
         """Start a step."""
         place = self.board.take()
         if place is not None:
@@ -161,7 +161,7 @@ class GraphEngine:
         else:
             results = self.board.results
             args = [
-                results[source] if source.__class__ is int else [results[one] for one in source]
+                results[source] if isinstance(source, int) else [results[one] for one in source]
                 for source in self.graph.needs[place]
             ]
             if self.place.remote:

@@ -24,12 +24,12 @@ def expected_s(graph: Graph, run_times: Mapping[str, float]) -> list[float]:
     """
     known = [seconds for seconds in run_times.values() if seconds > 0]
     unknown = median(known) if known else 1.0
-    return [_expected(node.name, isinstance(node, Barrier), run_times, unknown) for node in graph.nodes]
+    return [
+        _expected(node.name, isinstance(node, Barrier), run_times, unknown) for node in graph.nodes
+    ]
 
 
-def _expected(
-    name: str, is_barrier: bool, run_times: Mapping[str, float], unknown: float
-) -> float:
+def _expected(name: str, is_barrier: bool, run_times: Mapping[str, float], unknown: float) -> float:
     if name in run_times:
         return run_times[name]
     if is_barrier:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-from rollout.execution.errors import Stopped, StepTimedOut
+from rollout.execution.errors import StepTimedOut, Stopped
 
 MayGoOn = Callable[[], bool]
 

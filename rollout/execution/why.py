@@ -83,7 +83,9 @@ def why_step(engine: GraphEngine, name: str) -> Why:
         return Why(name, state.word, _running(engine, place))
     if state is StepState.SUCCEEDED:
         kept = place in board.kept
-        return Why(name, state.word, "has a receipt of an earlier run" if kept else "has its result")
+        return Why(
+            name, state.word, "has a receipt of an earlier run" if kept else "has its result"
+        )
     return Why(name, state.word, str(board.results[place]))
 
 
@@ -119,7 +121,9 @@ def _why_ready(engine: GraphEngine, place: int) -> Why:
     ahead = sum(rank < board.rank_of[place] for one in board.lines for rank in one.ranks)
     busy = len(crew.running)
     if busy >= crew.slots:
-        return Why(name, state, f"waits for a slot: {busy} of {crew.slots} run, {ahead} ahead of it")
+        return Why(
+            name, state, f"waits for a slot: {busy} of {crew.slots} run, {ahead} ahead of it"
+        )
     return Why(name, state, f"starts next: {busy} of {crew.slots} slots run, {ahead} ahead of it")
 
 
@@ -142,7 +146,9 @@ def graph_idle_reason(engine: GraphEngine) -> str:
         return f"{idle}: {len(ready) - len(held)} ready steps start now"
     names = [engine.graph.nodes[place].name for place in crew.running]
     if names:
-        return f"{idle}: all {board.left - busy} steps that have not started wait for {listed(names)}"
+        return (
+            f"{idle}: all {board.left - busy} steps that have not started wait for {listed(names)}"
+        )
     paused = [
         engine.graph.nodes[place].name
         for place, state in enumerate(board.states)
