@@ -22,6 +22,7 @@ from rollout.execution.errors import ExecutionError
 from rollout.execution.graph import Graph
 from rollout.execution.graph_engine import GraphEngine
 from rollout.execution.landing import FileReceipts, Landing, SqliteReceipts
+from rollout.execution.path import ExecutionPath, Flow, as_path
 from rollout.execution.policies import FailurePolicy, StepState
 from rollout.execution.receipts import StepReceipts
 from rollout.execution.report import GraphReport
@@ -38,9 +39,11 @@ __all__ = [
     "ChainReport",
     "DeadLetter",
     "ExecutionError",
+    "ExecutionPath",
     "Failure",
     "FailurePolicy",
     "FileReceipts",
+    "Flow",
     "Graph",
     "GraphEngine",
     "GraphReport",
@@ -51,6 +54,7 @@ __all__ = [
     "Step",
     "StepReceipts",
     "StepState",
+    "as_path",
     "asking",
     "current",
     "reject",

@@ -63,6 +63,9 @@ class Board:
         self._passes = [isinstance(node, Barrier) and node.check is None for node in graph.nodes]
         self.lines: list[Line] = []
         self.line_of = self._make_lines()
+        # Most graphs have no resources: then there is nothing to choose.
+        plain = len(self.lines) == 1 and not self.lines[0].takes
+        self._only = self.lines[0] if plain else None
         self.kept = frozenset(kept or ())
         self._open(kept or {})
 
@@ -92,7 +95,7 @@ class Board:
         """Start the ready step with the longest remaining path whose resources are free."""
         if not self.ready:
             return None
-        line = self.lines[0] if len(self.lines) == 1 else self._choose()
+        line = self._only or self._choose()
         if line is None:
             return None
         place = self.place_of[heappop(line.ranks)]

@@ -123,7 +123,7 @@ class ChainEngine:
         try:
             position = self.lander.open()
             self.board = ChainBoard(self.chain.workers, self.chain.buffer, position.batches)
-            for place in self.places:
+            for place in set(self.places):
                 place.open()
             self._puller = Puller(self._source, position.records)
             self.crew.start()
@@ -247,7 +247,7 @@ class ChainEngine:
         """Cancel the rest."""
         for running in list(self.now.values()):
             running.stopped = reason
-        for place in self.places:
+        for place in set(self.places):
             place.take_back()
         if self._puller is not None:
             self._puller.interrupt()
@@ -362,6 +362,6 @@ class ChainEngine:
     def _close(self) -> None:
         if self._puller is not None:
             self._puller.close()
-        for place in self.places:
+        for place in set(self.places):
             place.close()
         self.lander.close()

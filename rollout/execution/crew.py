@@ -26,7 +26,7 @@ now_s = time.perf_counter
 TaskT = TypeVar("TaskT")
 
 Span = tuple[Any, int, float, float, bool]
-"""Task, number of the slot, start and end by the monotonic clock in seconds, whether it was well."""
+"""Task, number of the slot, start and end by the monotonic clock in seconds, and if it was well."""
 
 
 class Shape(Protocol[TaskT]):
@@ -137,6 +137,10 @@ class Crew:
                 self._at_work += 1
         for thread in self._threads:
             thread.start()
+
+    def is_over(self, within_s: float) -> bool:
+        """Wait up to so many seconds, and say whether the run has ended."""
+        return self._done.wait(within_s)
 
     def stop(self, reason: str) -> None:
         """Start nothing more; what runs is told and may end. Safe from a signal handler."""
@@ -322,7 +326,7 @@ class Crew:
 
     def _keep_time(self) -> None:
         with self.lock:
-            while self._at_work:
+            while self._at_work and not self._abandoned:
                 if not self._timers:
                     self._time.wait()
                     continue

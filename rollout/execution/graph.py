@@ -26,6 +26,7 @@ class Graph:
         index: Place by name; groups: places of a mapped step by its name.
         parents, children: Places, each once.
         order: Places so that parents come first.
+        last: Name of the last one declared.
 
     Raises:
         WrongDeclaration: It could never run; says why.
@@ -45,8 +46,10 @@ class Graph:
         self.nodes: list[Step | Barrier] = []
         self.index: dict[str, int] = {}
         self.groups: dict[str, list[int]] = {}
+        self.last = ""
         for declared in steps:
             self._add(declared)
+            self.last = declared.name
         self.policies = [_policy(node) for node in self.nodes]
         self.needs = [
             [self._places(name, node.name) for name in _needed(node)] for node in self.nodes

@@ -124,6 +124,10 @@ class InProcesses(OnExecutor):
     def __init__(self, workers: int) -> None:
         self._workers = workers
         self._lock = Lock()
+        self._futures = {}
+
+    def open(self) -> None:
+        """Make the pool; its processes start with the first steps."""
         super().__init__(self._pool())
 
     def _pool(self) -> ProcessPoolExecutor:
@@ -132,7 +136,7 @@ class InProcesses(OnExecutor):
 
     def accept(self, name: str, work: Callable[..., Any]) -> None:
         """Refuse what another process cannot find by its name."""
-        super().accept(name, work)
+        Place.accept(self, name, work)
         qualified = getattr(work, "__qualname__", "")
         if "<" in qualified:
             raise NotRemote(
@@ -154,7 +158,8 @@ class InProcesses(OnExecutor):
 
     def close(self) -> None:
         """End the processes."""
-        self.executor.shutdown(wait=True, cancel_futures=True)
+        if self.here is not None:
+            self.executor.shutdown(wait=True, cancel_futures=True)
 
 
 def place_of(executor: Executor | str, workers: int) -> Place:
