@@ -15,6 +15,11 @@ def why_batch(engine: ChainEngine, number: int) -> Why:
     """Answer for one batch; under the run's lock."""
     board, name = engine.board, f"batch {number}"
     found = board.where(number)
+    if number in engine.failures:
+        place, error = engine.failures[number]
+        still = "" if found is None else "; its thread has not ended"
+        said = f"failed in {engine.chain.names[place]!r}: {type(error).__name__}: {error}{still}"
+        return Why(name, "failed", said)
     if found is None:
         return _elsewhere(engine, number, name)
     state, place = found
@@ -33,10 +38,6 @@ def _elsewhere(engine: ChainEngine, number: int, name: str) -> Why:
     if number < board.next_to_land:
         return Why(name, "landed", "has landed")
     if board.failed_at is not None and number >= board.failed_at:
-        if number in engine.failures:
-            place, error = engine.failures[number]
-            part = engine.chain.names[place]
-            return Why(name, "failed", f"failed in {part!r}: {type(error).__name__}: {error}")
         return Why(name, "dropped", f"never lands: {_end(engine)}")
     if board.source_ended:
         return Why(name, "dropped", "never comes: the source has ended")

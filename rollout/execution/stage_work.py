@@ -63,8 +63,13 @@ def _at_once(
         )
     running = current()
     rejected: list[tuple[int | None, Any, str]] = []
+    used: set[int] = set()
     for record, reason in running.rejected if running is not None else ():
-        # By identity: equal records may be in a batch twice, and only one of them be meant.
-        index = next((at for at, one in enumerate(records) if one is record), None)
+        # By identity, for equal records may be in a batch twice and only one of them be meant;
+        # each place once, for two records may be the same object.
+        places = (at for at, one in enumerate(records) if one is record and at not in used)
+        index = next(places, None)
+        if index is not None:
+            used.add(index)
         rejected.append((index, record if index is None else None, reason))
     return list(came), rejected
