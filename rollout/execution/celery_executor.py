@@ -53,8 +53,13 @@ class RemoteSteps:
         self.by_name: dict[str, Named] = {}
         for step in [invoke, work_batch, *steps]:
             self.by_name[_name(step)] = step
+
+        def run(call: dict[str, Any]) -> Any:
+            function, *args = self.decode(call["call"])
+            return function(*args)
+
         self.task = app.task(
-            self._run,
+            run,
             name=task,
             serializer="json",
             acks_late=True,
@@ -66,11 +71,6 @@ class RemoteSteps:
     def knows(self, step: object) -> bool:
         """Whether workers may run it."""
         return step in self.by_name.values() or _is_plain_error(step)
-
-    def _run(self, call: dict[str, Any]) -> Any:
-        """Run one call on a worker."""
-        function, *args = self.decode(call["call"])
-        return function(*args)
 
     def encode(self, value: Any) -> Any:
         """Give a value as JSON, functions by their names.
