@@ -1,5 +1,7 @@
 """A run in the terminal while it runs: bars by step or stage, what runs, and why slots idle."""
 
+from contextlib import suppress
+
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -9,6 +11,7 @@ from rich.text import Text
 from rollout.execution.chain_engine import ChainEngine
 from rollout.execution.chain_report import ChainReport
 from rollout.execution.crew import now_s
+from rollout.execution.errors import ExecutionError
 from rollout.execution.graph_engine import GraphEngine
 from rollout.execution.policies import StepState
 from rollout.execution.report import GraphReport
@@ -31,7 +34,8 @@ def watch(
             live.update(view(engine), refresh=True)
     except BaseException as error:
         engine.stop(f"interrupted by {type(error).__name__}")
-        engine.wait()
+        with suppress(ExecutionError):
+            engine.wait()
         raise
     return engine.wait()
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_the_chrome_trace(tmp_path: Path) -> None:
     assert named == {event["tid"] for event in complete}
     for tid in named:
         mine = sorted((one["ts"], one["ts"] + one["dur"]) for one in complete if one["tid"] == tid)
-        assert all(end <= start for (_, end), (start, _) in zip(mine, mine[1:], strict=False))
+        assert all(end <= start for (_, end), (start, _) in pairwise(mine))
 
 
 def assert_speedscope(file: Path) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def test_a_pause_and_a_limit() -> None:
             h.step("slow", timeout_s=0.02),
         ]
     )
-    wait_until(lambda: held.engine.why("gate").state == "ready", "the gate pauses")
+    wait_until(lambda: "pauses" in held.engine.why("gate").sentence, "the gate pauses")
     assert held.engine.why("gate").sentence == "pauses 0.6 s after attempt 1"
     wait_until(lambda: held.engine.why("slow").state == "failed", "slow is over its limit")
     assert "slow failed (by way of slow): StepTimedOut" in held.engine.why("slow").sentence
