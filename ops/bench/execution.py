@@ -12,7 +12,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -68,7 +68,7 @@ class Row:
 
 
 def in_turns(
-    runners: dict[str, Runner], work: Workload, workers: int, rounds: int
+    runners: Mapping[str, Runner], work: Workload, workers: int, rounds: int
 ) -> dict[str, float]:
     """Median seconds of each runner, taking turns; a first round is not counted."""
     taken: dict[str, list[float]] = {name: [] for name in runners}

@@ -99,7 +99,7 @@ def note(folder: str, item: int) -> int:
 
 def with_graph(folder: Path) -> None:
     """Mapped steps, and their sum."""
-    steps = [
+    steps: list[Step | Mapped] = [
         Mapped("note", note_in(folder), range(ITEMS)),
         Step("sum", sum, ["note"]),
     ]

@@ -9,6 +9,7 @@ from rich.console import Console
 from rollout.demo import execution, execution_work
 from rollout.demo.execution import advice, pick, run, sums_by_workers
 from rollout.demo.execution_shapes import SHAPES, Outcome, in_micro_batches, measure
+from rollout.demo.source import SourceMissing
 
 
 def outcome(seconds: float, held: int) -> Outcome:
@@ -85,7 +86,7 @@ def test_no_data_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """Without the package of flights the demo says what to install."""
 
     def missing(*args: object, **kwargs: object) -> None:
-        raise execution.SourceMissing("no package is installed")
+        raise SourceMissing("no package is installed")
 
     monkeypatch.setattr(execution, "measure", missing)
     console = Console(file=io.StringIO(), width=160)

@@ -26,7 +26,7 @@ def text(drawn: Any) -> str:
 def test_a_graph_while_it_runs() -> None:
     """A bar per step and per mapped step, what runs, and why slots are idle."""
     gate = threading.Event()
-    steps = [
+    steps: list[Step | Mapped] = [
         Step("wait", lambda: gate.wait(10)),
         Mapped("load", lambda _, item: item, [1, 2], ["wait"]),
     ]

@@ -62,13 +62,18 @@ def test_a_chain_is_a_path_too() -> None:
     assert path.legacy(10) == path.concurrent(10) == [one**2 for one in range(10)]
 
 
+def missing(given: Any) -> Any:
+    """A step that fails."""
+    raise KeyError(1)
+
+
 def test_both_paths_raise_what_the_step_raised() -> None:
     """So what Celery retries, or a fallback records, is the same on both."""
 
     def broken(kind: str) -> Any:
         if kind == "graph":
-            return Graph("g", [Step("a", lambda: 1), Step("b", lambda a: {}[a], ["a"])])
-        return Flow(Chain("c", [Stage("s", lambda batch: {}[1])]), [1])
+            return Graph("g", [Step("a", lambda: 1), Step("b", missing, ["a"])])
+        return Flow(Chain("c", [Stage("s", missing)]), [1])
 
     path = as_path(broken)
     for kind in ("graph", "chain"):

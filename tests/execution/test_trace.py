@@ -19,7 +19,7 @@ def sleep(*args: Any, seconds: float = 0.01) -> None:
 
 def diamond() -> GraphEngine:
     """A graph with a critical path that is known."""
-    steps = [
+    steps: list[Step | Mapped] = [
         Step("begin", sleep),
         Mapped("side", sleep, range(2), ["begin"]),
         Step("long", sleep, ["begin"], kwargs={"seconds": 0.05}),
