@@ -66,6 +66,7 @@ class Board:
         # Most graphs have no resources: then there is nothing to choose.
         plain = len(self.lines) == 1 and not self.lines[0].takes
         self._only = self.lines[0] if plain else None
+        self._passing: list[int] = []
         self.kept = frozenset(kept or ())
         self._open(kept or {})
 
@@ -88,6 +89,7 @@ class Board:
                 self.succeed(place, kept[place])
             elif self.states[place] is _WAITING and not self.waiting[place]:
                 self._arrive(place)
+                self._let_pass()
 
     # Taking ----------------------------------------------------------------------------------
 
@@ -135,6 +137,11 @@ class Board:
 
     def succeed(self, place: int, value: Any) -> None:
         """Record a result and let the dependents come."""
+        self._succeed(place, value)
+        if self._passing:
+            self._let_pass()
+
+    def _succeed(self, place: int, value: Any) -> None:
         states, waiting, children = self.states, self.waiting, self.children
         states[place] = _SUCCEEDED
         self.results[place] = value
@@ -160,6 +167,7 @@ class Board:
                 self.waiting[child] -= 1
                 if self.states[child] is _WAITING and self._is_ended_by(child, place):
                     ending.append(child)
+        self._let_pass()
 
     def _is_ended_by(self, child: int, parent: int) -> bool:
         """Take in that a parent ended badly; True when that ends the child as well."""
@@ -210,12 +218,16 @@ class Board:
     def _arrive(self, place: int) -> None:
         """All parents let this step run."""
         if self._passes[place]:
-            # A barrier without a check needs no slot. Chains of them are rare and short, so the
-            # recursion through `succeed` is no danger.
-            self.succeed(place, self.before(place))
+            self._passing.append(place)
             return
         self.states[place] = _READY
         self._line_up(place)
+
+    def _let_pass(self) -> None:
+        """Barriers without a check need no slot: they end as soon as they can."""
+        while self._passing:
+            place = self._passing.pop()
+            self._succeed(place, self.before(place))
 
     def _line_up(self, place: int) -> None:
         heappush(self.line_of[place].ranks, self.rank_of[place])

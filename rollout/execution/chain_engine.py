@@ -111,8 +111,13 @@ class ChainEngine:
             Stopped: `stop` was called, or `may_go_on` did not say yes.
             KeyboardInterrupt: By ctrl-C; nothing runs any more.
         """
-        self.start()
-        return self.wait()
+        try:
+            self.start()
+            return self.wait()
+        except BaseException as error:
+            # Also when ctrl-C came between the two, or while threads were being started.
+            self.crew.end(f"interrupted by {type(error).__name__}")
+            raise
 
     def start(self) -> None:
         """Read the receipts and start; `wait` gives the report.

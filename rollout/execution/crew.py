@@ -125,18 +125,22 @@ class Crew:
             self.ended_s = self.started_s
             self._done.set()
             return
-        with self.lock:
-            for number in range(self.slots):
-                thread = Thread(
-                    target=copy_context().run,
-                    args=(self._guarded, number),
-                    name=f"execution-{number}",
-                    daemon=True,
-                )
-                self._threads.append(thread)
-                self._at_work += 1
-        for thread in self._threads:
+        for number in range(self.slots):
+            thread = Thread(
+                target=copy_context().run,
+                args=(self._guarded, number),
+                name=f"execution-{number}",
+                daemon=True,
+            )
+            self._threads.append(thread)
             thread.start()
+
+    def end(self, reason: str) -> None:
+        """Stop, and wait for what runs; does nothing to a run that has ended or was left."""
+        if self._abandoned:
+            return
+        self.stop(reason)
+        self._join()
 
     def is_over(self, within_s: float) -> bool:
         """Wait up to so many seconds, and say whether the run has ended."""
@@ -176,6 +180,11 @@ class Crew:
         # Without a limit on anything there is nothing to look at before the end.
         while not self._done.wait(None if self.overdue_wait_s is None else 0.05):
             self._check_overdue()
+        self._join()
+
+    def _join(self) -> None:
+        # One that was being started when an interruption came has no identity yet: it finds the
+        # run stopped, and ends by itself.
         for thread in [*self._threads, *([self._keeper] if self._keeper else [])]:
             if thread is not current_thread() and thread.ident is not None:
                 thread.join()
@@ -201,6 +210,8 @@ class Crew:
     # What a slot's thread does ----------------------------------------------------------------
 
     def _guarded(self, number: int) -> None:
+        with self.lock:
+            self._at_work += 1
         try:
             self._loop(number)
         except BaseException as fault:
@@ -212,8 +223,8 @@ class Crew:
                 self._at_work -= 1
                 self._wake_all()
                 if not self._at_work:
-                    self.ended_s = now_s()
-                    self._time.notify_all()
+                    # A thread that starts late, when the others have done it all, ends later.
+                    self.ended_s = self.ended_s or now_s()
                     self._done.set()
 
     def _loop(self, number: int) -> None:

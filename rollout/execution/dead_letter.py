@@ -99,8 +99,8 @@ class DeadLetter:
     def open_for(self, chain: str, batches: int, records: int) -> None:
         """Go on behind what landed; letters of batches that did not land are dropped."""
         self._journal = Journal(self.path, {"dead_letter": chain})
-        kept = [line for line in self._journal.lines() if line["batch"] < batches]
-        self._journal.keep(kept)
+        self._journal.cut(lambda line: line["batch"] < batches)
+        kept = list(self._journal.lines())
         positions = {line["position"] for line in kept}
         row = 0
         while records - 1 - row in positions:

@@ -97,8 +97,13 @@ class GraphEngine:
             Stopped: `stop` was called, or `may_go_on` did not say yes.
             KeyboardInterrupt: By ctrl-C; nothing runs any more.
         """
-        self.start()
-        return self.wait(check=check)
+        try:
+            self.start()
+            return self.wait(check=check)
+        except BaseException as error:
+            # Also when ctrl-C came between the two, or while threads were being started.
+            self.crew.end(f"interrupted by {type(error).__name__}")
+            raise
 
     def start(self) -> None:
         """Start and return; `wait` gives the report.
@@ -106,17 +111,19 @@ class GraphEngine:
         Raises:
             WaitsForItself: A step runs this on the executor that it holds a place of.
         """
-        self.place.open()
-        self.crew.start()
+        try:
+            self.place.open()
+            self.crew.start()
+        except BaseException:
+            self._close()
+            raise
 
     def wait(self, *, check: bool = True) -> GraphReport:
         """Wait for the end; arguments, result and errors as of `run`."""
         try:
             self.crew.wait()
         finally:
-            self.place.close()
-            if self.receipts is not None:
-                self.receipts.close()
+            self._close()
         report = self.report()
         if check and self.crew.stop_reason is not None and not self.failed:
             raise Stopped(self.crew.stop_reason)
@@ -230,6 +237,11 @@ class GraphEngine:
             return graph_idle_reason(self)
 
     # Inside -----------------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        self.place.close()
+        if self.receipts is not None:
+            self.receipts.close()
 
     def _check_barrier(self, barrier: Barrier, place: int) -> dict[str, Any]:
         assert barrier.check is not None, "without a check it needs no slot"

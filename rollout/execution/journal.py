@@ -7,10 +7,11 @@ behind the last line end is cut off when the file is opened. One process at a ti
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any
+from typing import Any
 
 from rollout.execution.errors import ReceiptsInUse, ReceiptsUnusable
 
@@ -30,8 +31,9 @@ class Journal:
     def __init__(self, path: Path, owner: Any) -> None:
         self.path = path
         self._lock = Lock()
-        # Closed by `close`; a descriptor of its own, for the lock goes with it.
-        self._file: IO[bytes] = path.open("a+b")
+        # Without a buffer: what a full disk refused must not be written by a later line's flush,
+        # when its step has long been told that it failed.
+        self._file: FileIO = path.open("ab", buffering=0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -45,16 +47,13 @@ class Journal:
             raise
 
     def _cut_torn_line(self) -> None:
-        self._file.seek(0)
-        whole = 0
-        for line in self._file:
-            if line.endswith(b"\n"):
-                whole += len(line)
+        with self.path.open("rb") as written:
+            whole = sum(len(line) for line in written if line.endswith(b"\n"))
         self._file.truncate(whole)
 
     def _check_owner(self, owner: Any) -> None:
-        self._file.seek(0)
-        first = self._file.readline()
+        with self.path.open("rb") as written:
+            first = written.readline()
         if not first:
             self.append(owner)
             return
@@ -66,26 +65,38 @@ class Journal:
 
     def lines(self) -> Iterator[Any]:
         """Every line but the owner's, oldest first."""
-        self._file.seek(0)
-        for number, line in enumerate(self._file):
-            if number:
+        with self.path.open("rb") as written:
+            next(written)
+            for line in written:
                 yield self._read(line)
 
     def append(self, *entries: Any) -> None:
-        """Write lines; when this returns they survive a kill and a power cut."""
-        text = "".join(json.dumps(entry) + "\n" for entry in entries)
-        with self._lock:
-            self._file.write(text.encode())
-            self._file.flush()
-            os.fsync(self._file.fileno())
+        """Write lines; when this returns they survive a kill and a power cut.
 
-    def keep(self, entries: list[Any]) -> None:
-        """Have only these lines after the owner's: what else was there is not true any more."""
-        self._file.seek(0)
-        self._file.readline()
-        self._file.truncate(self._file.tell())
-        if entries:
-            self.append(*entries)
+        Raises:
+            OSError: The disk did not take them; none of them is there.
+        """
+        content = "".join(json.dumps(entry) + "\n" for entry in entries).encode()
+        with self._lock:
+            before = os.fstat(self._file.fileno()).st_size
+            try:
+                while content:
+                    content = content[self._file.write(content) or 0 :]
+                os.fsync(self._file.fileno())
+            except BaseException:
+                # Half a line would spoil the next one.
+                self._file.truncate(before)
+                raise
+
+    def cut(self, is_true: Callable[[Any], bool]) -> None:
+        """Drop everything from the first line on that is not true any more."""
+        with self.path.open("rb") as written:
+            kept = len(next(written))
+            for line in written:
+                if not is_true(self._read(line)):
+                    self._file.truncate(kept)
+                    return
+                kept += len(line)
 
     def close(self) -> None:
         """Let others have it."""
