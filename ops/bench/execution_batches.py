@@ -103,9 +103,9 @@ def peak_bytes(records: int) -> int:
     """Peak memory of a run through a slow sink, its trace of the newest spans included."""
 
     def sink(rows: list[bytes], landing: Landing) -> None:
-        time.sleep(0.001)
+        time.sleep(0.0005)
 
-    chain = Chain("memory", [Stage("a", list, 2), Stage("b", list, 2)], size=SIZE)
+    chain = Chain("memory", [Stage("a", list, 2), Stage("b", list, 2)], size=SIZE // 5)
     source = (bytes(100) for _ in range(records))
     tracemalloc.start()
     ChainEngine(chain, source, sink=sink).run()

@@ -38,8 +38,8 @@ from rollout.execution.sources import Puller, Source
 from rollout.execution.stage_work import Answer, work_batch
 from rollout.execution.why import Why
 
-SPANS_MAX = 100_000
-"""Newest spans kept for the trace: a stream without end must not fill the memory."""
+SPANS_MAX = 10_000
+"""Newest spans kept for the trace, about 2.5 MB: a stream without end must not fill the memory."""
 
 
 class ChainEngine:
@@ -91,6 +91,7 @@ class ChainEngine:
         self.now: dict[Task, Running] = {}
         self.failures: dict[int, tuple[int, BaseException]] = {}
         self.busy_s = [0.0] * len(chain.workers)
+        self.has_limits = any(stage.timeout_s is not None for stage in chain.stages)
         self.crew = Crew(
             self,
             sum(chain.workers),

@@ -44,6 +44,9 @@ class Shape(Protocol[TaskT]):
         """Take in how it ended; its slot is free now."""
         ...
 
+    has_limits: bool
+    """Whether any task may have a time limit."""
+
     def limit_s(self, task: TaskT) -> float | None:
         """Its time limit in seconds."""
         ...
@@ -229,6 +232,7 @@ class Crew:
 
     def _loop(self, number: int) -> None:
         shape, running, spans = self.shape, self.running, self.spans
+        has_limits, may_go_on = shape.has_limits, self.may_go_on
         # Never by waiting: a thread that was given the lock while another has the interpreter
         # holds up everybody, and with work of microseconds two threads then swap at each step
         # (30 us a step instead of 4 on two cores).
@@ -259,7 +263,8 @@ class Crew:
                 else:
                     began = now_s()
                     running[task] = (number, began)
-                    self._limit(task, began)
+                    if has_limits:
+                        self._limit(task, began)
                     if self._parked and shape.has_ready():
                         self._parked.pop().release()
             finally:
@@ -267,7 +272,7 @@ class Crew:
             if task is None:
                 park.acquire()
                 continue
-            if self.may_go_on is not None and not self._asked():
+            if may_go_on is not None and not self._asked():
                 error = self._refused(task)
                 continue
             began = now_s()

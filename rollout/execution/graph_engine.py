@@ -76,13 +76,13 @@ class GraphEngine:
         self.attempts = [0] * len(graph.nodes)
         self.now: dict[int, Running] = {}
         self.failed: dict[int, BaseException] = {}
+        self.has_limits = any(node.timeout_s is not None for node in graph.nodes)
         self.crew = Crew(
             self,
             max(1, min(workers, len(graph.nodes))),
             may_go_on=may_go_on,
             overdue_wait_s=overdue_wait_s,
         )
-        self._limited = any(node.timeout_s is not None for node in graph.nodes)
 
     # For the caller ---------------------------------------------------------------------------
 
@@ -182,7 +182,8 @@ class GraphEngine:
     def settle(self, place: int, value: Any, error: BaseException | None) -> None:
         """Take in how an attempt ended."""
         running = self.now.pop(place, None)
-        self.board.release(place)
+        if self.board.holders:
+            self.board.release(place)
         if self.board.states[place] is not StepState.RUNNING:
             return  # its time was up, and that has been taken in
         if running is not None and running.expired_s is not None:
@@ -198,7 +199,7 @@ class GraphEngine:
 
     def limit_s(self, place: int) -> float | None:
         """The step's time limit."""
-        return self.graph.nodes[place].timeout_s if self._limited else None
+        return self.graph.nodes[place].timeout_s
 
     def expire(self, place: int, times: int) -> None:
         """Tell an attempt that its time is up; without a retry, or the second time, it failed."""

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -24,7 +24,7 @@ class Running:
             to the generator of random numbers that the step makes for itself.
         expired_s: The limit it ran over, once it did.
         stopped: Why the run stops, once it does.
-        rejected: Records that a stage gave to the dead letter, with reasons.
+        rejected: Records that a stage gave to the dead letter, with reasons; None is none.
         place: Executor and process it runs on, to find a run that would wait for itself.
     """
 
@@ -33,7 +33,7 @@ class Running:
     seed: int | None = None
     expired_s: float | None = None
     stopped: str | None = None
-    rejected: list[tuple[Any, str]] = field(default_factory=list)
+    rejected: list[tuple[Any, str]] | None = None
     place: tuple[int, int] | None = None
 
     def check(self) -> None:
@@ -68,7 +68,8 @@ def reject(record: Any, reason: str) -> None:
     running = _current.get()
     if running is None:
         raise LookupError("reject() is for the work of a stage, and none runs here")
-    running.rejected.append((record, reason))
+    # A list for each attempt would cost every step of a graph.
+    running.rejected = [*(running.rejected or ()), (record, reason)]
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def _at_once(
     running = current()
     rejected: list[tuple[int | None, Any, str]] = []
     used: set[int] = set()
-    for record, reason in running.rejected if running is not None else ():
+    for record, reason in (running.rejected if running is not None else None) or ():
         # By identity, for equal records may be in a batch twice and only one of them be meant;
         # each place once, for two records may be the same object.
         places = (at for at, one in enumerate(records) if one is record and at not in used)

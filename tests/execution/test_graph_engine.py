@@ -477,7 +477,28 @@ def test_an_empty_graph_is_done() -> None:
 
 def test_barriers_alone_need_no_slot() -> None:
     """A chain of barriers without checks is through before a thread starts."""
-    barriers = [Barrier(f"b{n}", after=[f"b{n - 1}"] if n else []) for n in range(5)]
+    # More of them than the interpreter would take calls inside of each other.
+    barriers = [Barrier(f"b{n}", after=[f"b{n - 1}"] if n else []) for n in range(3_000)]
     report = GraphEngine(Graph("g", barriers)).run()
     assert report.ok
     assert report.slices == ()
+
+
+def test_ctrl_c_while_threads_are_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that have started end, though nobody came to wait for them."""
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        started.append(thread)
+        if len(started) == 3:
+            raise KeyboardInterrupt
+
+    steps = [Step(f"s{n}", time.sleep, args=(0.01,)) for n in range(20)]
+    engine = GraphEngine(Graph("g", steps), workers=6)
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine.run()
+    assert not any(thread.is_alive() for thread in started)
+    assert "cancelled" in engine.report().states.values()
