@@ -345,7 +345,6 @@ class ChainEngine:
 
     def _again(self, number: int) -> None:
         self.board.again(number)
-        self.crew.wake()
 
     def _fail(
         self, place: int, number: int, error: BaseException, still_runs: bool = False

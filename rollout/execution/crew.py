@@ -174,7 +174,13 @@ class Crew:
             raise
         except BaseException as interruption:
             self.stop(f"interrupted by {type(interruption).__name__}")
-            self._await_end()
+            try:
+                self._await_end()
+            except StillRuns:
+                pass  # what interrupted the run counts; what is left was waited for as told
+            except BaseException:
+                self._abandoned = True
+                raise
             raise
         if self.fault is not None:
             raise self.fault
@@ -243,6 +249,7 @@ class Crew:
         last: Any = None
         value: Any = None
         error: BaseException | None = None
+        began = ended = 0.0
         while True:
             while not acquire(False):
                 yield_to_others(0)
@@ -251,6 +258,8 @@ class Crew:
                     del running[task]
                     if self.overdue:
                         self.overdue.discard(task)
+                    if ended:
+                        spans.append((task, number, began, ended, error is None))
                     shape.settle(task, value, error)
                     last = task
                     task = value = error = None
@@ -273,14 +282,14 @@ class Crew:
                 park.acquire()
                 continue
             if may_go_on is not None and not self._asked():
-                error = self._refused(task)
+                error, ended = self._refused(task), 0.0
                 continue
             began = now_s()
             try:
                 value = shape.execute(task)
             except BaseException as raised:
                 error = raised
-            spans.append((task, number, began, now_s(), error is None))
+            ended = now_s()
 
     def _is_over(self) -> bool:
         """Whether a slot without work can end; under the lock."""
@@ -308,11 +317,6 @@ class Crew:
 
     # Waking and time --------------------------------------------------------------------------
 
-    def wake(self) -> None:
-        """Wake one slot, because work came from outside of one; under the lock."""
-        if self._parked:
-            self._parked.pop().release()
-
     def _wake_all(self) -> None:
         while self._parked:
             self._parked.pop().release()
@@ -330,10 +334,12 @@ class Crew:
         self.shape.expire(task, times)
         if times == 1:
             self.at(now_s() + limit_s, lambda: self._expire(task, began, limit_s, 2))
-        self.wake()
 
     def at(self, when_s: float, action: Callable[[], None]) -> None:
-        """Have something done at a time, under the lock; called under the lock."""
+        """Have something done at a time, under the lock, and a slot look for work then.
+
+        Called under the lock.
+        """
         heappush(self._timers, (when_s, next(self._numbers), action))
         if self._keeper is None:
             self._keeper = Thread(target=self._keep_time, name="execution-time", daemon=True)
@@ -351,3 +357,6 @@ class Crew:
                     self._time.wait(pause_s)
                     continue
                 heappop(self._timers)[2]()
+                # Work may have come, or the last hope of it gone.
+                if self._parked:
+                    self._parked.pop().release()

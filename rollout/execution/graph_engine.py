@@ -262,7 +262,6 @@ class GraphEngine:
         def resume() -> None:
             if self.board.states[place] is StepState.READY:
                 self.board.again(place)
-                self.crew.wake()
 
         self.crew.at(now_s() + wait_s, resume)
 

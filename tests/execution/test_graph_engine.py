@@ -502,3 +502,32 @@ def test_ctrl_c_while_threads_are_started(monkeypatch: pytest.MonkeyPatch) -> No
         engine.run()
     assert not any(thread.is_alive() for thread in started)
     assert "cancelled" in engine.report().states.values()
+
+
+def test_a_second_ctrl_c_does_not_wait() -> None:
+    """The first waits for what runs; who presses it again gets the terminal back."""
+    main, gate = threading.main_thread().ident, threading.Event()
+    assert main is not None
+    engine = GraphEngine(Graph("g", [Step("a", gate.wait, args=(20,))]))
+    for after_s in (0.1, 0.4):
+        threading.Timer(after_s, signal.pthread_kill, (main, signal.SIGINT)).start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            engine.run()
+        assert execution_threads() == ["execution-0"]
+    finally:
+        gate.set()
+
+
+def test_ctrl_c_and_overdue_work() -> None:
+    """The caller hears of its own interruption, after the wait that it allowed."""
+    main, gate = threading.main_thread().ident, threading.Event()
+    assert main is not None
+    steps = [Step("a", gate.wait, args=(20,), timeout_s=0.05)]
+    engine = GraphEngine(Graph("g", steps), overdue_wait_s=0.5)
+    threading.Timer(0.2, signal.pthread_kill, (main, signal.SIGINT)).start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            engine.run()
+    finally:
+        gate.set()
