@@ -7,14 +7,26 @@ import threading
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout.execution import Auto, Bytes, Chain, ChainEngine, Landing, Stage, current
+from rollout.execution import (
+    Auto,
+    Bytes,
+    Chain,
+    ChainEngine,
+    FileReceipts,
+    Landing,
+    Stage,
+    current,
+)
 from rollout.execution.errors import BatchFailed, StepTimedOut, Stopped
+from rollout.execution.landing import Position
 from rollout.execution.stage_work import WrongBatch
 from tests.execution.threads import execution_threads
 from tests.waiting import wait_until
@@ -348,7 +360,7 @@ def test_no_batch_starts_or_lands_after_the_kill_is_seen() -> None:
 @settings(max_examples=15)
 @given(st.integers(0, 60))
 def test_ctrl_c_at_any_point_leaves_no_thread(after: int) -> None:
-    """What landed is a prefix, nothing runs any more, and the caller gets KeyboardInterrupt."""
+    """What landed is a prefix, the receipts say the same, and nothing runs any more."""
     main = threading.main_thread().ident
     assert main is not None
     lock = threading.Lock()
@@ -370,14 +382,19 @@ def test_ctrl_c_at_any_point_leaves_no_thread(after: int) -> None:
 
     stages = [Stage("a", work), Stage("b", work, 2)]
 
-    def run() -> None:
-        ChainEngine(Chain("c", stages, size=2), range(80), sink=sink).run()
+    def run(receipts: FileReceipts) -> None:
+        ChainEngine(Chain("c", stages, size=2), range(80), sink=sink, receipts=receipts).run()
         time.sleep(1)  # the signal may come to the last batches, when the run is over
 
-    with pytest.raises(KeyboardInterrupt):
-        run()
-    wait_until(lambda: not execution_threads(), "no thread of the run is left", 5)
-    assert landed == list(range(len(landed)))
+    with TemporaryDirectory() as folder:
+        receipts = FileReceipts(Path(folder) / "receipts")
+        with pytest.raises(KeyboardInterrupt):
+            run(receipts)
+        wait_until(lambda: not execution_threads(), "no thread of the run is left", 5)
+        assert landed == list(range(len(landed)))
+        position = receipts.open_for("c")
+        receipts.close()
+    assert position == Position(len(landed) // 2, len(landed))
 
 
 def test_deterministic_batches_have_seeds() -> None:

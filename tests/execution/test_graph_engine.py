@@ -181,9 +181,10 @@ def test_a_step_over_its_limit_has_failed_at_once() -> None:
     """Its dependents are blocked while its thread still runs, and its slot is not given away."""
     gate = threading.Event()
     seen: list[str] = []
+    let_go: list[bool] = []
 
     def slow() -> None:
-        gate.wait(10)
+        let_go.append(gate.wait(10))
 
     def clean_up(failure: Any) -> None:
         seen.append(str(failure.error))
@@ -201,6 +202,7 @@ def test_a_step_over_its_limit_has_failed_at_once() -> None:
     assert report.states == {"slow": "failed", "next": "blocked", "clean": "succeeded"}
     assert isinstance(report.failures["slow"].error, StepTimedOut)
     assert seen == [str(report.failures["slow"].error)]
+    assert let_go == [True], "the clean-up ran while the slow thread still did"
 
 
 def test_a_step_can_ask_whether_its_time_is_up() -> None:
@@ -225,16 +227,18 @@ def test_a_step_can_ask_whether_its_time_is_up() -> None:
 def test_a_hanging_step_with_retries_fails_after_its_second_limit() -> None:
     """It is not waited for for ever, though nobody can start the next attempt."""
     gate = threading.Event()
+    let_go: list[bool] = []
     graph = Graph(
         "g",
         [
-            Step("hangs", lambda: gate.wait(10), timeout_s=0.04, retries=3),
+            Step("hangs", lambda: let_go.append(gate.wait(10)), timeout_s=0.04, retries=3),
             Step("c", lambda failure: gate.set(), ["hangs"], policy="allow_failure"),
         ],
     )
     report = GraphEngine(graph, workers=2).run(check=False)
     assert report.states == {"hangs": "failed", "c": "succeeded"}
     assert report.failures["hangs"].attempts == 1
+    assert let_go == [True]
 
 
 def test_overdue_work_is_waited_for_as_long_as_told() -> None:
