@@ -148,9 +148,9 @@ def graphlib_threads(work: Workload, workers: int) -> float:
 
 def barriers(work: Workload, workers: int) -> float:
     """A thread pool, and a barrier after each level."""
-    level: list[int] = []
-    for parents in work.after:
-        level.append(1 + max((level[parent] for parent in parents), default=-1))
+    level = [0] * len(work.after)
+    for at in TopologicalSorter(dict(enumerate(work.after))).static_order():
+        level[at] = 1 + max((level[parent] for parent in work.after[at]), default=-1)
     began = time.perf_counter()
     with ThreadPoolExecutor(workers) as pool:
         for one in range(max(level) + 1):
