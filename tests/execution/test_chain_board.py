@@ -139,3 +139,32 @@ def test_where_a_batch_is() -> None:
     board.again(0)
     assert board.where(0) == ("waiting", 1)
     assert board.where(1) is None
+
+
+def test_a_later_failure_brings_nothing_back() -> None:
+    """The first failed batch decides, whichever fails after it; what is between is dropped."""
+    board = ChainBoard([1, 3, 1], 2)
+    for number in range(3):
+        assert board.take(0) == (0, number)
+        board.done(0, number)
+        assert board.take(1) == (1, number)
+    board.fail(1, 0)
+    board.fail(1, 2)
+    board.done(1, 1)
+    assert board.failed_at == 0
+    assert board.take() is None
+    assert not board.left
+
+
+def test_an_earlier_failure_counts_more() -> None:
+    """What waited behind it is dropped then."""
+    board = ChainBoard([1, 3, 1], 2)
+    for number in range(3):
+        assert board.take(0) == (0, number)
+        board.done(0, number)
+        assert board.take(1) == (1, number)
+    board.done(1, 1)
+    board.fail(1, 2)
+    board.fail(1, 0)
+    assert board.failed_at == 0
+    assert not board.left
