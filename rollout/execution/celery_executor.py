@@ -126,23 +126,33 @@ class RemoteSteps:
 
 
 class CeleryFuture(Future[Any]):
-    """A step under way on a worker."""
+    """A step under way on a worker.
+
+    What is asked of it is told to the workers by the collector: whoever asks may hold a lock that
+    must not wait for a broker.
+    """
 
     def __init__(self, handle: Any) -> None:
         super().__init__()
         self.handle = handle
         self.given_back_at: float | None = None
+        self._asked: list[dict[str, Any]] = []
 
     def cancel(self) -> bool:
         """Ask for it back; False, for only a worker's answer says whether it had begun."""
-        if self.given_back_at is None and not self.done():
+        if self.given_back_at is None:
             self.given_back_at = monotonic()
-            self.handle.revoke()
+            self._asked.append({})
         return False
 
     def stop(self) -> None:
         """End the worker process that runs it; the worker starts another."""
-        self.handle.revoke(terminate=True, signal="SIGKILL")
+        self._asked.append({"terminate": True, "signal": "SIGKILL"})
+
+    def tell(self) -> None:
+        """Tell the workers what was asked."""
+        while self._asked:
+            self.handle.revoke(**self._asked.pop(0))
 
 
 class CeleryExecutor(Executor):
@@ -206,7 +216,7 @@ class CeleryExecutor(Executor):
             for future in pending:
                 try:
                     _answer(future)
-                except Exception as error:  # the result store does not answer
+                except Exception as error:  # broker or result store do not answer
                     future.set_exception(error)
                 if future.done():
                     with self._changed:
@@ -215,6 +225,7 @@ class CeleryExecutor(Executor):
 
 def _answer(future: CeleryFuture) -> None:
     """Take in the answer of a worker, if there is one."""
+    future.tell()
     backend = future.handle.backend
     meta = backend.get_task_meta(future.handle.id)
     status = meta["status"]
