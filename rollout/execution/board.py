@@ -71,6 +71,9 @@ class Board:
         self._open(kept or {})
 
     def _make_lines(self) -> list[Line]:
+        if not self.graph.capacities:
+            self.lines.append(Line(()))
+            return self.lines * len(self.graph.nodes)
         lines: dict[tuple[tuple[str, int], ...], Line] = {}
         line_of = []
         for node in self.graph.nodes:

@@ -95,6 +95,11 @@ class Chain:
             raise WrongDeclaration(
                 f"two parts of a chain are named {stage.name!r}", "give one another name"
             )
+        if not callable(stage.work):
+            raise WrongDeclaration(
+                f"work of {stage.name!r} must be a function, got {stage.work!r}",
+                "pass the function itself",
+            )
         if not stage.workers >= 1:
             raise WrongDeclaration(
                 f"workers of {stage.name!r} must be at least 1, got {stage.workers!r}",

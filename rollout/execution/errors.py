@@ -99,7 +99,7 @@ class StepsFailed(ExecutionError):
         first = bad[0] if bad else None
         what = f", first {first}" if first else ""
         super().__init__(
-            f"{len(bad)} of {len(report.states)} steps did not succeed{what}",
+            f"{len(bad)} of {len(report.state_of)} steps did not succeed{what}",
             "report.failures has each with its path, report.results what did succeed",
         )
         self.report = report

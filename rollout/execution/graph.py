@@ -109,6 +109,11 @@ class Graph:
         self._new(node.name)
         _at_least(0, node.retries, f"retries of {node.name!r}")
         _at_least(0, node.retry_wait_s, f"retry_wait_s of {node.name!r}")
+        if isinstance(node, Step) and not callable(node.work):
+            raise WrongDeclaration(
+                f"work of {node.name!r} must be a function, got {node.work!r}",
+                "pass the function itself",
+            )
         if node.timeout_s is not None and not node.timeout_s > 0:
             raise WrongDeclaration(
                 f"timeout_s of {node.name!r} must be over 0, got {node.timeout_s!r}",

@@ -65,7 +65,7 @@ class GraphEngine:
         self.deterministic = deterministic
         self.receipts = receipts
         self.place: Place = place_of(executor, workers)
-        for node in graph.nodes:
+        for node in graph.nodes if self.place.remote else ():
             if isinstance(node, Step):
                 self.place.accept(node.name, node.work)
         kept = {}

@@ -40,8 +40,12 @@ def _expected(name: str, is_barrier: bool, run_times: Mapping[str, float], unkno
 def remaining_s(graph: Graph, seconds: Sequence[float]) -> list[float]:
     """Longest way from the start of each step to the end of the graph, in seconds."""
     remaining = [0.0] * len(graph.nodes)
+    children = graph.children
     for place in reversed(graph.order):
-        longest = max((remaining[child] for child in graph.children[place]), default=0.0)
+        longest = 0.0
+        for child in children[place]:  # every run asks, and max() with a generator takes thrice
+            if remaining[child] > longest:
+                longest = remaining[child]
         remaining[place] = seconds[place] + longest
     return remaining
 

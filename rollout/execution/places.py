@@ -29,10 +29,6 @@ class Place:
 
     def accept(self, name: str, work: Callable[..., Any]) -> None:
         """Refuse work that cannot run here, at declaration."""
-        if not callable(work):
-            raise WrongDeclaration(
-                f"work of {name!r} must be a function, got {work!r}", "pass the function itself"
-            )
 
     def open(self) -> None:
         """Make ready, before the first step."""
@@ -65,7 +61,6 @@ class OnExecutor(Place):
 
     def accept(self, name: str, work: Callable[..., Any]) -> None:
         """Ask the executor, if it has an opinion."""
-        super().accept(name, work)
         accept = getattr(self.executor, "accept", None)
         if accept is not None:
             accept(work)
@@ -136,7 +131,6 @@ class InProcesses(OnExecutor):
 
     def accept(self, name: str, work: Callable[..., Any]) -> None:
         """Refuse what another process cannot find by its name."""
-        Place.accept(self, name, work)
         qualified = getattr(work, "__qualname__", "")
         if "<" in qualified:
             raise NotRemote(

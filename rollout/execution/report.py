@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,37 +19,59 @@ if TYPE_CHECKING:
     from rollout.execution.graph_engine import GraphEngine
 
 
-_WORDS = {state: state.word for state in StepState}
-
-
 @dataclass(frozen=True)
 class GraphReport:
     """One run.
 
     Attributes:
         name: Of the graph.
-        results: By step; in the order in which they ended, or with `deterministic=True` as
-            declared. Complete for what succeeded, whatever became of the rest.
-        failures: By step: what failed, was blocked or cancelled.
-        states: By step, as declared, in words.
-        kept: Steps whose result came from a receipt.
         seconds: From the start to the end.
         workers: Slots it had.
+        deterministic: Whether results are in declared order.
         run_times_before: What the run was ordered by.
-        graph, spans, started_s: What the rest is computed from when it is asked for.
+        graph, ended, kept_places, spans, started_s, state_of, result_of: What the rest is computed
+            from when it is asked for; `ended` has places in the order of their ends, the last two
+            have one entry per place.
     """
 
     name: str
-    results: Mapping[str, Any]
-    failures: Mapping[str, Failure]
-    states: Mapping[str, str]
-    kept: frozenset[str]
     seconds: float
     workers: int
+    deterministic: bool
     run_times_before: Mapping[str, float] = field(repr=False)
     graph: Graph = field(repr=False)
+    ended: tuple[int, ...] = field(repr=False)
+    kept_places: frozenset[int] = field(repr=False)
     spans: tuple[Span, ...] = field(repr=False)
     started_s: float = field(repr=False)
+    state_of: tuple[StepState, ...] = field(repr=False)
+    result_of: tuple[Any, ...] = field(repr=False)
+
+    @cached_property
+    def results(self) -> dict[str, Any]:
+        """Results by step, in the order in which they ended, or with `deterministic=True` as
+        declared; complete for what succeeded, whatever became of the rest.
+        """
+        order = range(len(self.state_of)) if self.deterministic else self.ended
+        return self._of(place for place in order if self.state_of[place] is StepState.SUCCEEDED)
+
+    @cached_property
+    def failures(self) -> dict[str, Failure]:
+        """By step: what failed, was blocked or cancelled."""
+        return self._of(place for place in self.ended if self.state_of[place] > StepState.SUCCEEDED)
+
+    def _of(self, places: Iterable[int]) -> dict[str, Any]:
+        return {self.graph.nodes[place].name: self.result_of[place] for place in places}
+
+    @cached_property
+    def states(self) -> dict[str, str]:
+        """By step, as declared, in words."""
+        return dict(zip(self.graph.names, (one.word for one in self.state_of), strict=True))
+
+    @cached_property
+    def kept(self) -> frozenset[str]:
+        """Steps whose result came from a receipt."""
+        return frozenset(self.graph.nodes[place].name for place in self.kept_places)
 
     @cached_property
     def slices(self) -> tuple[Slice, ...]:
@@ -82,7 +104,7 @@ class GraphReport:
     @property
     def ok(self) -> bool:
         """Whether every step succeeded."""
-        return all(state == StepState.SUCCEEDED.word for state in self.states.values())
+        return self.state_of.count(StepState.SUCCEEDED) == len(self.state_of)
 
     @property
     def nearness(self) -> float:
@@ -117,27 +139,18 @@ class GraphReport:
     @classmethod
     def of(cls, engine: GraphEngine) -> GraphReport:
         """Read a run; under its lock."""
-        graph, board, crew = engine.graph, engine.board, engine.crew
-        names = graph.names
-        order = range(len(names)) if engine.deterministic else board.ended
+        board, crew = engine.board, engine.crew
         return cls(
-            name=graph.name,
-            results={
-                names[place]: board.results[place]
-                for place in order
-                if board.states[place] is StepState.SUCCEEDED
-            },
-            failures={
-                names[place]: board.results[place]
-                for place in board.ended
-                if board.states[place] > StepState.SUCCEEDED
-            },
-            states=dict(zip(names, (_WORDS[state] for state in board.states), strict=True)),
-            kept=frozenset(names[place] for place in board.kept),
+            name=engine.graph.name,
             seconds=(crew.ended_s or crew.started_s) - crew.started_s,
             workers=crew.slots,
+            deterministic=engine.deterministic,
             run_times_before=engine.run_times,
-            graph=graph,
+            graph=engine.graph,
+            ended=tuple(board.ended),
+            kept_places=board.kept,
             spans=tuple(crew.spans),
             started_s=crew.started_s,
+            state_of=tuple(board.states),
+            result_of=tuple(board.results),
         )

@@ -39,6 +39,7 @@ from tests.execution.graphs import nothing
         ([], {"disk": 0}, "capacity of resource 'disk' must be at least 1, got 0"),
         ([Mapped("a", nothing, [1], limit=0)], {}, "limit of 'a' must be at least 1"),
         ([Step("a", nothing, retries=-1)], {}, "retries of 'a'"),
+        ([Step("a", 3)], {}, "must be a function, got 3"),  # type: ignore[arg-type]
         ([Step("a", nothing, timeout_s=0)], {}, "timeout_s of 'a'"),
         ([Step("a", nothing, policy="sometimes")], {}, "policy of 'a' must be one of"),
     ],
@@ -78,13 +79,6 @@ def test_work_that_no_process_can_find() -> None:
         GraphEngine(Graph("g", [Step("a", lambda: 1)]), executor="processes")
 
 
-def test_work_that_is_no_function() -> None:
-    """The result of a call where the function was meant."""
-    wrong: Any = 3
-    with pytest.raises(WrongDeclaration, match="must be a function, got 3"):
-        GraphEngine(Graph("g", [Step("a", wrong)]))
-
-
 def test_why_of_an_unknown_step() -> None:
     """A typing mistake is answered with the name that was meant."""
     engine = GraphEngine(Graph("g", [Step("publish", nothing)]))
@@ -100,6 +94,7 @@ STAGE = Stage("work", list)
     [
         ([], {}, "must have a stage"),
         ([STAGE, STAGE], {}, "two parts of a chain are named 'work'"),
+        ([Stage("a", 3)], {}, "must be a function, got 3"),  # type: ignore[arg-type]
         ([Stage("sink", list)], {}, "two parts of a chain are named 'sink'"),
         ([Stage("a", list, workers=0)], {}, "workers of 'a' must be at least 1"),
         ([Stage("a", list, timeout_s=-1)], {}, "timeout_s of 'a'"),
