@@ -1,5 +1,6 @@
 """A batch on its way, and what the engine knows of its records."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +27,7 @@ class Batch:
     first: int
     count: int
     records: list[Any]
-    positions: list[int] | None
+    positions: Sequence[int] | None
     rejected: list[Rejected] = field(default_factory=list)
     attempts: int = 0
     handing_s: float = 0.0
@@ -42,9 +43,10 @@ class Batch:
                 payload = self.records[index]
                 position = self.positions[index] if self.positions is not None else None
             self.rejected.append(Rejected(position, stage, reason, payload))
-        if self.positions is not None:
+        if rejected and self.positions is not None:
             gone = {index for index, _, _ in rejected}
-            kept = [one for at, one in enumerate(self.positions) if at not in gone]
-            self.positions = kept if len(kept) == len(given) else None
+            self.positions = [one for at, one in enumerate(self.positions) if at not in gone]
+        if self.positions is not None and len(self.positions) != len(given):
+            self.positions = None
         self.records = given
         self.attempts = 0

@@ -310,7 +310,7 @@ class ChainEngine:
         self.busy_s[0] += now_s() - began
         if not records:
             return None
-        positions = [*range(first, puller.position)]
+        positions = range(first, puller.position)
         return Batch(number, first, len(records), records, positions, handing_s=handing_s)
 
     def _work(self, place: int, batch: Batch, running: Running) -> Any:
