@@ -159,9 +159,9 @@ class World:
         job = Job(job_id, pipeline.name, "7", path, 0, (), {"n": 7})
         return self.attempts.run(pipeline, Delivery(job, worker, lambda: made, drilled))
 
-    def job(self, job_id: str = "job-1") -> JobRecord:
+    def job(self, job_id: str = "job-1", name: str = NAME) -> JobRecord:
         """The job's row."""
-        return self.ledger.job(job_id)
+        return self.ledger.job(name, job_id)
 
     def status(self, name: str = NAME) -> Status:
         """What the status command shows."""
@@ -179,7 +179,7 @@ def open_world(folder: Path, migrated_file: bytes) -> World:
     runtime = build(ledger_url="sqlite:///ledger.db", control_url="memory:")
     clock, queues = HandClock(), FakeQueues()
     runtime.clock = clock
-    ledger = SqlLedger(runtime.database)
+    ledger = SqlLedger(runtime.database, own_clock=False)
     line = CutLedger(ledger)
     runtime.ledger = cast(Any, line)
     runtime.queues = queues

@@ -28,12 +28,18 @@ def register(app: typer.Typer) -> None:
 
 
 def job(ctx: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
-    """Show one job's way, step by step."""
+    """Show one job's way, step by step; jobs of several sub-pipelines may have one id."""
     with opened(ctx, servers="") as runtime:
-        record = runtime.ledger.job(job_id)
+        records = runtime.ledger.jobs_of(job_id)
     if as_json:
-        show_json({**values_of(record), "way": read_way(record.way)})
+        shown = [{**values_of(record), "way": read_way(record.way)} for record in records]
+        show_json(shown[0] if len(shown) == 1 else {"jobs": shown})
         return
+    for record in records:
+        _show_job(record)
+
+
+def _show_job(record: "JobRecord") -> None:
     say(f"job {record.job_id} of {record.name}: {record.state} on {record.path}", "bold")
     show(facts(_facts(record)))
     say("")
@@ -111,10 +117,18 @@ def _show_failure(record: "JobRecord") -> None:
     say(f"{record.job_id}  {record.name}  {at}\n  {errors[-1]}")
 
 
-def retry(ctx: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
+def retry(
+    ctx: typer.Context,
+    job_id: JobId,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="Sub-pipeline, where several have a job of this id."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Send a kept failure again, to legacy."""
     with opened(ctx, servers="broker") as runtime:
-        not_sent = runtime.changes.retry(job_id)
+        not_sent = runtime.changes.retry(job_id, name)
     if as_json:
         show_json({"job_id": job_id, "sent": not_sent is None, "not_sent": not_sent})
     else:

@@ -20,7 +20,7 @@ import structlog
 from rollout.drills.fault import Fault, FaultPlan
 from rollout.drills.ports import DrillPlans, JobMarker
 from rollout.errors import JobFailed, LedgerUnreachable, UnknownJob
-from rollout.jobs.claims import DEATHS_MAX, Claim, JobRecord, JobState, Refusal
+from rollout.jobs.claims import DEATHS_MAX, Claim, JobRecord, JobState, Refusal, is_held_by
 from rollout.jobs.delivery import (
     Delivery,
     Done,
@@ -32,7 +32,7 @@ from rollout.jobs.delivery import (
     ToLegacy,
     Wait,
 )
-from rollout.jobs.ports import Committed, ConnectionSource, Job, Ledger, Refused
+from rollout.jobs.ports import Committed, ConnectionSource, Filing, Job, Ledger, Refused
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.ports import ControlStore
@@ -149,7 +149,7 @@ class Attempts:
             return self._without_ledger(paths, job, error)
         if isinstance(claim, Refused):
             return self._refused(paths, job, claim)
-        return self._claimed(paths, replace(job, attempt=claim.attempt), claim)
+        return self._claimed(paths, delivery, claim)
 
     def worker_lost(self, paths: Paths, job: Job, worker: str, reason: Reason) -> Outcome:
         """Say what becomes of a job whose worker process has just died or been stopped.
@@ -158,12 +158,12 @@ class Attempts:
         the one that died; if another has the job by now, that one keeps it.
         """
         try:
-            record = self._ledger.job(job.job_id)
+            record = self._ledger.job(job.name, job.job_id)
         except (LedgerUnreachable, UnknownJob):
             return ToLegacy(reason)
         if record.state is JobState.ACCEPTED:
             if record.path is JobPath.CONCURRENT:
-                return self._hand_over(job, None, reason, None)
+                return self._turn_away(job, reason)
             return ToLegacy(reason)
         if record.state.finished:
             return _outcome_of(paths, record)
@@ -173,22 +173,22 @@ class Attempts:
             return self._keep(job, record, Refusal.UNSAFE_REPEAT)
         if reason is Reason.TIME_LIMIT and record.path is JobPath.LEGACY:
             if record.drill is not None and record.moved_reason is not Reason.DRILL:
-                return self._hand_over(job, record.attempt, Reason.DRILL, None)
+                return self._hand_over(paths, job, record, Reason.DRILL, None)
             # Legacy's own limit is legacy's failure, as it was without rollout.
             return self._keep(job, record, Refusal.TIME_LIMIT)
         if record.deaths + 1 >= DEATHS_MAX:
             return self._keep(job, record, Refusal.POISON)
-        return self._hand_over(job, record.attempt, reason, None)
+        return self._hand_over(paths, job, record, reason, None)
 
     def hand_back(self, paths: Paths, job: Job) -> Outcome | None:
         """Say what becomes of a running job whose worker has no more time; None lets it run."""
         try:
-            record = self._ledger.job(job.job_id)
+            record = self._ledger.job(job.name, job.job_id)
         except (LedgerUnreachable, UnknownJob):
             return None
         if record.state is not JobState.STARTED or not paths.effects.repeatable:
             return None
-        return self._hand_over(job, record.attempt, Reason.STOPPED, None)
+        return self._hand_over(paths, job, record, Reason.STOPPED, None)
 
     def _claim(self, paths: Paths, delivery: Delivery) -> Claim | Refused:
         for _ in range(2):
@@ -203,9 +203,20 @@ class Attempts:
             )
             if not isinstance(claim, Refused) or claim.refusal is not Refusal.UNFILED:
                 return claim
+            filing = delivery.filing()
+            if self._is_forgotten(filing):
+                return Refused(Refusal.FORGOTTEN, None)
             self._ledger.ensure(paths.name, paths.effects, paths.holdback_bp, self._clock.now())
-            self._ledger.file([delivery.filing()])
+            self._ledger.file([filing])
         return claim
+
+    def _is_forgotten(self, filing: Filing) -> bool:
+        """Whether the job may have had its outcome, and been pruned since.
+
+        A job that the ledger never had, or lost in a failover, is younger than that.
+        """
+        pruned_before = self._ledger.pruned_before()
+        return pruned_before is not None and filing.at < pruned_before
 
     def _refused(self, paths: Paths, job: Job, refused: Refused) -> Outcome:
         record = refused.record
@@ -214,13 +225,15 @@ class Attempts:
                 return self._turn_away(job, Reason.KILLED)
             case Refusal.WORKER_LOST:
                 assert record is not None, "only an unfiled job has no record"
-                return self._hand_over(job, record.attempt, Reason.WORKER_LOST, None)
+                return self._hand_over(paths, job, record, Reason.WORKER_LOST, None)
             case Refusal.FINISHED:
                 assert record is not None, "only an unfiled job has no record"
                 return _outcome_of(paths, record)
             case Refusal.POISON | Refusal.UNSAFE_REPEAT:
                 assert record is not None, "only an unfiled job has no record"
                 return self._keep(job, record, refused.refusal)
+            case Refusal.UNFILED:
+                return self._gone()
             case other:
                 return Dropped(other)
 
@@ -232,83 +245,153 @@ class Attempts:
         }[refusal]
         try:
             kept = self._ledger.fail(
-                job.job_id, record.attempt, Reason.WORKER_LOST, said, self._clock.now()
+                job.name,
+                job.job_id,
+                record.attempt,
+                Reason.WORKER_LOST,
+                said,
+                self._clock.now(),
+                nonce=record.nonce,
             )
         except LedgerUnreachable as error:
             return Wait(error)
+        if kept is None:
+            return self._gone()
         return Failed(JobFailed(job.job_id, said)) if kept else Dropped(Refusal.STALE)
 
-    def _claimed(self, paths: Paths, job: Job, claim: Claim) -> Outcome:
+    def _gone(self) -> Outcome:
+        """The row went in this very moment: the message is all there is, and comes again."""
+        return Wait(LedgerUnreachable(self._ledger.url, LookupError("the job's row has gone")))
+
+    def _claimed(self, paths: Paths, delivery: Delivery, claim: Claim) -> Outcome:
+        job = replace(delivery.job, attempt=claim.attempt)
         began = self._clock.monotonic()
         try:
             value = paths.call(claim.path, job)
         except self._forgets as gone:
             # That is the job's outcome: kept for a person, unless another attempt has it.
-            self._record_failure(job, claim, f"the path raised {type(gone).__name__}")
+            self._keep_failure(
+                paths, delivery, claim, gone, f"the path raised {type(gone).__name__}"
+            )
             raise
         except self._passes:
             raise
         except (Exception, SystemExit) as error:
-            return self._path_failed(paths, job, claim, error)
-        return self._commit(paths, job, claim, PathRun(value, self._clock.monotonic() - began))
+            return self._path_failed(paths, delivery, claim, error)
+        return self._commit(paths, delivery, claim, PathRun(value, self._clock.monotonic() - began))
 
-    def _commit(self, paths: Paths, job: Job, claim: Claim, ran: PathRun) -> Outcome:
-        value = ran.value
+    def _commit(self, paths: Paths, delivery: Delivery, claim: Claim, ran: PathRun) -> Outcome:
+        job, value = replace(delivery.job, attempt=claim.attempt), ran.value
 
         def write(connect: ConnectionSource) -> str:
             return paths.write(value, replace(job, _connect=connect))
 
-        waits = commit_waits_s(job.job_id)
+        waits, in_doubt = commit_waits_s(job.job_id), False
         while True:
             try:
+                if in_doubt and (settled := self._settled(paths, claim)) is not None:
+                    return settled
                 done = self._ledger.commit(claim, paths.effects, write, self._clock.now())
+                if done is Refusal.UNFILED:  # the row has gone; what ran is not thrown away
+                    again = self._claim(paths, delivery)
+                    if isinstance(again, Refused):
+                        return self._refused(paths, job, again)
+                    claim = again
+                    continue
             except LedgerUnreachable as error:
+                in_doubt = True
                 pause = next(waits, None)
                 if pause is None:
                     return self._uncommitted(paths, job, value, error)
                 self._clock.sleep(pause)
                 continue
             except (Exception, SystemExit) as error:
-                return self._path_failed(paths, job, claim, error)
+                return self._path_failed(paths, delivery, claim, error)
             if isinstance(done, Committed):
                 result = paths.read(done.result)
                 return Done(result, ran=None if claim.fell_back else ran)
             if done is Refusal.KILLED:
-                return self._hand_over(job, claim.attempt, Reason.FENCED, None)
+                return self._hand_over(paths, job, claim, Reason.FENCED, None)
             return Dropped(done)
+
+    def _settled(self, paths: Paths, claim: Claim) -> Outcome | None:
+        """What became of a commit whose answer was lost; None when it has to be tried again.
+
+        The row is judged before the hook runs a second time: a hook with a key of its own would
+        meet its own row and take it for an error.
+        """
+        try:
+            record = self._ledger.job(claim.name, claim.job_id)
+        except UnknownJob:
+            return None  # the commit says so, too
+        if not is_held_by(record, claim):
+            return Dropped(Refusal.STALE)
+        if record.state.finished:
+            return _outcome_of(paths, record, duplicate=False)
+        return None if record.state is JobState.STARTED else Dropped(Refusal.STALE)
 
     def _uncommitted(self, paths: Paths, job: Job, value: Any, error: LedgerUnreachable) -> Outcome:
         """The ledger stayed away: nothing runs its commit hook unfenced.
 
-        The row says started, so the sweeper sends the job again when the ledger is back. A path
-        that does not need the ledger gives its caller the value already.
+        The message comes again: the last try may have committed, and then it alone can tell the
+        caller. If not, the row says started, and the sweeper sends the job again. A path that
+        does not need the ledger gives its caller the value already.
         """
         if paths.effects.needs_ledger or job.path is JobPath.CONCURRENT:
-            log.warning("not committed, the sweeper will send it", job=job.job_id, why=str(error))
-            return Dropped(Refusal.STALE)
+            log.warning("not known to be committed", job=job.job_id, why=str(error))
+            return Wait(error)
         return Done(value)
 
-    def _path_failed(self, paths: Paths, job: Job, claim: Claim, error: BaseException) -> Outcome:
-        said = describe(error)
+    def _path_failed(
+        self, paths: Paths, delivery: Delivery, claim: Claim, error: BaseException
+    ) -> Outcome:
+        job, said = replace(delivery.job, attempt=claim.attempt), describe(error)
         if claim.path is JobPath.CONCURRENT and paths.effects.repeatable:
             slow = type(error).__name__ == "SoftTimeLimitExceeded"
             reason = Reason.TIME_LIMIT if slow else Reason.FAILED
-            return self._hand_over(job, claim.attempt, reason, said)
+            return self._hand_over(paths, job, claim, reason, said)
         if getattr(paths, "hurt", False):
             # A drill may cost a job time, never its outcome: legacy runs it again.
-            return self._hand_over(job, claim.attempt, Reason.DRILL, said)
-        held = self._record_failure(job, claim, said)
-        return Failed(error) if held else Dropped(Refusal.STALE)
+            return self._hand_over(paths, job, claim, Reason.DRILL, said)
+        return self._keep_failure(paths, delivery, claim, error, said)
 
-    def _record_failure(self, job: Job, claim: Claim, said: str) -> bool:
-        """Keep the job as failed; False when another attempt holds it."""
-        try:
-            return self._patiently(
-                job.job_id,
-                lambda: self._ledger.fail(job.job_id, claim.attempt, None, said, self._clock.now()),
+    def _keep_failure(
+        self, paths: Paths, delivery: Delivery, claim: Claim, error: BaseException, said: str
+    ) -> Outcome:
+        """Keep the job as failed, and tell the caller what the ledger says in the end."""
+        job_id = claim.job_id
+
+        def fail() -> bool | None:
+            return self._ledger.fail(
+                claim.name, job_id, claim.attempt, None, said, self._clock.now(), nonce=claim.nonce
             )
-        except LedgerUnreachable:
-            return True  # the caller hears of the failure; the sweeper will try the job again
+
+        try:
+            held = self._patiently(job_id, fail)
+            if held is None:  # the row has gone
+                again = self._claim(paths, delivery)
+                if isinstance(again, Refused):
+                    return self._refused(paths, delivery.job, again)
+                claim = again
+                held = self._patiently(job_id, fail)
+            if held:
+                return Failed(error)
+            found = self._found_ended(paths, claim)
+        except LedgerUnreachable as unreachable:
+            return Wait(unreachable)  # the last try may have counted: the message tells it
+        # A lost answer: the try before this one kept it.
+        return Failed(error) if isinstance(found, Failed) else found or Dropped(Refusal.STALE)
+
+    def _found_ended(self, paths: Paths, held: Claim | JobRecord) -> Outcome | None:
+        """The outcome that this very attempt has made; None when it has made none."""
+        try:
+            record = self._ledger.job(held.name, held.job_id)
+        except UnknownJob:
+            return None
+        mine = record.attempt == held.attempt and record.nonce == held.nonce
+        return (
+            _outcome_of(paths, record, duplicate=False) if mine and record.state.finished else None
+        )
 
     def _patiently(self, job_id: str, call: Callable[[], _T]) -> _T:
         """Call the ledger, and again while it is away, as often as a commit is tried."""
@@ -320,25 +403,40 @@ class Attempts:
         return call()
 
     def _turn_away(self, job: Job, reason: Reason) -> Outcome:
-        """Send a job that has not started to legacy."""
-        return self._hand_over(job, None, reason, None)
+        """Send a job that has not started to legacy; whoever moves it sends it, so once."""
+        try:
+            moved = self._ledger.hand_over(
+                job.name, job.job_id, None, reason, None, self._clock.now()
+            )
+        except LedgerUnreachable:
+            return ToLegacy(reason)
+        return Dropped(Refusal.MOVED) if moved is False else ToLegacy(reason, recorded=bool(moved))
 
     def _hand_over(
-        self, job: Job, attempt: int | None, reason: Reason, error: str | None
+        self, paths: Paths, job: Job, held: Claim | JobRecord, reason: Reason, error: str | None
     ) -> Outcome:
-        """Move the job to legacy; whoever moves it sends it, so it is sent once."""
+        """Move a started job to legacy, as `_turn_away` does one that waits."""
 
         def move() -> bool | None:
-            return self._ledger.hand_over(job.job_id, attempt, reason, error, self._clock.now())
+            return self._ledger.hand_over(
+                job.name,
+                job.job_id,
+                held.attempt,
+                reason,
+                error,
+                self._clock.now(),
+                nonce=held.nonce,
+            )
 
         try:
             # A job that has run is worth the wait: until it is moved its message would be dropped.
-            moved = move() if attempt is None else self._patiently(job.job_id, move)
+            moved = self._patiently(job.job_id, move)
+            if moved is False:
+                # Its own commit may have counted, and only its answer was lost.
+                return self._found_ended(paths, held) or Dropped(Refusal.STALE)
         except LedgerUnreachable:
             return ToLegacy(reason)
-        if moved is None or moved:  # None: the ledger does not hold the job yet
-            return ToLegacy(reason, recorded=bool(moved))
-        return Dropped(Refusal.MOVED if attempt is None else Refusal.STALE)
+        return ToLegacy(reason, recorded=bool(moved))  # None: the ledger does not hold the job
 
     def _without_ledger(self, paths: Paths, job: Job, error: LedgerUnreachable) -> Outcome:
         """The ledger cannot record a start: legacy runs as before where a repeat does no harm."""
@@ -365,10 +463,10 @@ def _uncopied(made: Outcome) -> Outcome:
     return replace(made, ran=None) if isinstance(made, Done) else made
 
 
-def _outcome_of(paths: Paths, record: JobRecord) -> Outcome:
-    """The recorded outcome of a job whose message came again."""
+def _outcome_of(paths: Paths, record: JobRecord, *, duplicate: bool = True) -> Outcome:
+    """The recorded outcome of a job; `duplicate` when its message came again."""
     if record.result is not None:
-        return Done(paths.read(record.result), duplicate=True)
+        return Done(paths.read(record.result), duplicate=duplicate)
     return Failed(JobFailed(record.job_id, record.error or "no error was recorded"))
 
 

@@ -271,7 +271,7 @@ class Plant:
 
     def _has_row(self, job_id: str) -> bool:
         try:
-            self.runtime.ledger.job(job_id)
+            self.runtime.ledger.jobs_of(job_id)
         except (LedgerUnreachable, UnknownJob):
             return False
         return True

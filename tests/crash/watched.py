@@ -18,7 +18,7 @@ from rollout.adapters.celery.queues import KombuQueues
 from rollout.adapters.redis.store import RedisControlStore
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.tables import to_microseconds
-from rollout.jobs.claims import Claim, Refusal
+from rollout.jobs.claims import Claim, JobRef, Refusal
 from rollout.jobs.ports import Committed, ConnectionSource, Filing, Queues, Refused
 from rollout.jobs.submit import Submit
 from rollout.routing.decision import JobPath, Reason
@@ -106,19 +106,28 @@ class WatchedLedger(SqlLedger):
         return answer
 
     def fail(
-        self, job_id: str, attempt: int | None, reason: Reason | None, error: str, now: datetime
-    ) -> bool:
+        self,
+        name: str,
+        job_id: str,
+        attempt: int | None,
+        reason: Reason | None,
+        error: str,
+        now: datetime,
+        *,
+        nonce: str | None = None,
+    ) -> bool | None:
         """Fail, and say so when it counted."""
         self._ask(job_id, now)
-        held = super().fail(job_id, attempt, reason, error, now)
+        held = super().fail(name, job_id, attempt, reason, error, now, nonce=nonce)
         if held:
             self.history.write("failed", job=job_id, attempt=attempt)
         return held
 
-    def file(self, filings: Sequence[Filing]) -> None:
+    def file(self, filings: Sequence[Filing]) -> frozenset[JobRef]:
         """File; a producer told to die here dies between the row and the message."""
-        super().file(filings)
+        finished = super().file(filings)
         _die_if_told()
+        return finished
 
     def kill(self, kill: Kill) -> list[ControlState]:
         """Fence, and say when it held: from here on no older concurrent attempt may commit."""
@@ -144,10 +153,16 @@ class WatchedSubmit(Submit):
     history: History
 
     def file(
-        self, name: str, effects: Effects, holdback_bp: int, filings: Sequence[Filing]
+        self,
+        name: str,
+        effects: Effects,
+        holdback_bp: int,
+        filings: Sequence[Filing],
+        *,
+        outcome_will_do: bool = False,
     ) -> bool:
         """File, and name the jobs when the ledger is away, whichever call found it so."""
-        filed = super().file(name, effects, holdback_bp, filings)
+        filed = super().file(name, effects, holdback_bp, filings, outcome_will_do=outcome_will_do)
         if not filed:
             self.history.write("unfiled", jobs=[filing.job_id for filing in filings])
         return filed

@@ -78,9 +78,9 @@ class WatchedLedger(MemoryLedger):
             )  # fmt: skip
         return done
 
-    def reopen(self, job_id: str, now: datetime) -> Handed:
+    def reopen(self, name: str, job_id: str, now: datetime) -> Handed:
         """Reopen, and tell."""
-        handed = super().reopen(job_id, now)
+        handed = super().reopen(name, job_id, now)
         self._tell("reopened", job=job_id)
         return handed
 

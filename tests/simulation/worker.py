@@ -13,7 +13,7 @@ from rollout.adapters.memory.queues import MemoryMessage
 from rollout.errors import BrokerUnreachable, LedgerUnreachable
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.delivery import Delivery, Done, Dropped, Failed, Outcome, ToLegacy, Wait
-from rollout.jobs.ports import Filing, Job
+from rollout.jobs.ports import Filing, Job, Running
 from rollout.routing.decision import Decision, JobPath, Reason
 from rollout.routing.effects import Effects
 from tests.simulation.limits import RENEW_S, SILENT_AFTER, VISIBILITY_S
@@ -201,7 +201,10 @@ class Worker:
             seconds -= piece_s
             if seconds > 0:
                 try:
-                    self.process.ledger.renew([job.job_id], self.process.clock.now())
+                    self.process.ledger.renew(
+                        [Running(job.name, job.job_id, self._name, job.path)],
+                        self.process.clock.now(),
+                    )
                 except LedgerUnreachable:
                     continue
 

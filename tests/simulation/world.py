@@ -226,7 +226,7 @@ class World:
 
     def _outcome(self, job_id: str) -> Outcome | None:
         try:
-            record = self.ledger.job(job_id)
+            record = self.ledger.job(NAME, job_id)
         except UnknownJob:
             return None
         return Outcome(

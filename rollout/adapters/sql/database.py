@@ -24,6 +24,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from rollout.adapters.sql.hook_connection import note_error
 from rollout.errors import LedgerNotMigrated, LedgerUnreachable, WrongSettings
 
 BUSY_TIMEOUT_S = 5
@@ -96,10 +97,12 @@ class Database:
                 isolation_level="READ COMMITTED",
             )
             event.listen(engine, "checkout", _drop_if_cut)
+            event.listen(engine, "handle_error", note_error)
             return engine
         engine = create_engine(self._url, connect_args={"timeout": BUSY_TIMEOUT_S})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "handle_error", note_error)
         return engine
 
     @contextmanager
