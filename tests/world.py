@@ -54,12 +54,14 @@ class FakeQueues:
 class CutLedger:
     """A real ledger behind a line that is cut for chosen calls.
 
-    `away` names the calls that fail; a number is how often, None for ever. `trace` keeps all.
+    `away` names the calls that fail; a number is how often, None for ever. `unanswered` names those
+    that are carried out and whose answer is lost, as often. `trace` keeps all.
     """
 
     def __init__(self, ledger: SqlLedger) -> None:
         self._ledger = ledger
         self.away: dict[str, int | None] = {}
+        self.unanswered: dict[str, int] = {}
         self.trace: list[str] = []
         self.before: Callable[[str], None] = lambda name: None
 
@@ -85,7 +87,11 @@ class CutLedger:
                     if left is not None:
                         self.away[key] = left - 1
                     raise LedgerUnreachable("sqlite:///cut", GONE)
-            return value(*args, **kwargs)
+            answer = value(*args, **kwargs)
+            if self.unanswered.get(name, 0) > 0:
+                self.unanswered[name] -= 1
+                raise LedgerUnreachable("sqlite:///cut", GONE)
+            return answer
 
         return call
 

@@ -34,7 +34,8 @@ def upgrade() -> None:
     # second insert is no error, so it is passed over.
     op.execute(
         "CREATE TRIGGER decision_no_replace_window BEFORE INSERT ON decision "
-        'WHEN EXISTS (SELECT 1 FROM decision WHERE name = NEW.name AND "window" = NEW."window") '
+        'WHEN EXISTS (SELECT 1 FROM decision WHERE name = NEW.name AND "window" = NEW."window" '
+        "AND id IS NOT NEW.id) "
         "BEGIN SELECT RAISE(IGNORE); END"
     )
 

@@ -135,7 +135,9 @@ def test_what_says_nothing_about_a_path_is_left_out(ledger: ClosingLedger) -> No
         begun(ledger, job_id)
         assert ledger.mark_drilled(NAME, job_id, "drill-1", Fault.RAISE, NOW)
     commit(ledger, Claim("drill", NAME, C, 1, 0, False), now=at(3))
-    ledger.fail(NAME, "by-hand", begun(ledger, "by-hand", L).attempt, None, "broken", NOW - 99 * SECOND)
+    ledger.fail(
+        NAME, "by-hand", begun(ledger, "by-hand", L).attempt, None, "broken", NOW - 99 * SECOND
+    )
     ledger.reopen(NAME, "by-hand", NOW)
     ended(ledger, "back", C, -5)
     idle = PathSample.idle(END)

@@ -214,7 +214,7 @@ def _filing(
 
 
 def _due(pipeline: Routed, eta: Any) -> datetime | None:
-    """When a job may start; a time without a zone is in the app's, as Celery's worker takes it."""
+    """When a job may start; without a zone it is UTC, as Celery's worker takes it."""
     if not eta:
         return None
     read = maybe_iso8601(eta)
