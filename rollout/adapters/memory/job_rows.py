@@ -18,7 +18,7 @@ from rollout.jobs.claims import (
 )
 from rollout.jobs.ports import Committed, ConnectionSource, Filing, Handed, Refused, Running
 from rollout.jobs.way import step
-from rollout.routing.decision import FALLBACK_REASONS, JobPath, Reason
+from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.stages import ControlState
 
@@ -244,7 +244,7 @@ def outcome_of(record: JobRecord) -> OutcomeKey:
 def moved(record: JobRecord, reason: Reason, error: str | None, now: datetime) -> JobRecord:
     """A job's row after it was sent to legacy."""
     fallback = record.fallback_reason
-    if record.path is JobPath.CONCURRENT and reason in FALLBACK_REASONS:
+    if record.path is JobPath.CONCURRENT and reason.means.fallback:
         fallback = reason
     return replace(
         record,
