@@ -273,7 +273,7 @@ class Attempts:
                     again = self._claim(paths, delivery)
                     if isinstance(again, Refused):
                         return self._refused(paths, job, again)
-                    claim = again
+                    claim, job = again, replace(job, attempt=again.attempt)
                     continue
             except LedgerUnreachable as error:
                 in_doubt = True

@@ -14,6 +14,8 @@ SHOWS = {
     "attempt": {"committed twice", "two outcomes", "effect missing"},
     "gate": {"start without store", "start after kill"},
     "single mover": {"sent twice"},
+    "renewal": {"died for nothing"},
+    "lost answer": {"not told"},
     "outbox": {"stuck"},
     "proofs": {"advanced unproven"},
     "bake time": {"advanced too soon"},
