@@ -1,6 +1,7 @@
 """What a commit hook may do to the ledger's transaction: write in it, and nothing else."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -109,10 +110,8 @@ def test_a_swallowed_error_is_the_jobs_error_with_its_words(ledger_case: LedgerC
 
     def hook(connection: Any) -> None:
         insert(connection)
-        try:
+        with suppress(IntegrityError):
             insert(connection)
-        except IntegrityError:
-            pass
 
     with pytest.raises(CommitHookError, match=r"IntegrityError.*duplicate key") as caught:
         run(ledger_case, hook)
@@ -126,11 +125,8 @@ def test_a_caught_error_in_a_savepoint_is_none(ledger_case: LedgerCase) -> None:
 
     def hook(connection: Any) -> None:
         insert(connection)
-        try:
-            with connection.begin_nested():
-                insert(connection)
-        except IntegrityError:
-            pass
+        with suppress(IntegrityError), connection.begin_nested():
+            insert(connection)
 
     assert run(ledger_case, hook) == Committed('"done"')
     assert written(ledger_case.ledger) == ["hook"]

@@ -19,7 +19,7 @@ _BETWEEN_NS = 10_000_000_000
 
 def answers(evidence: Evidence, times: Times) -> Iterator[Violation]:
     """Whoever committed a job and lived on has told Celery its result."""
-    told = {event["job"] for event in evidence.events if event["what"] == "told"}
+    told = {event["job"] for event in evidence.events if _tells(event)}
     claims: dict[tuple[str, int], Event] = {}
     last: dict[str, int] = {}
     for event in evidence.events:
@@ -32,6 +32,11 @@ def answers(evidence: Evidence, times: Times) -> Iterator[Violation]:
             continue
         if last[claim.get("file", claim["who"])] - finished > _LIVED_NS:
             yield Violation("not told", row.job_id, f"attempt {row.attempt} committed, and no word")
+
+
+def _tells(event: Event) -> bool:
+    """Whether Celery got the result, at once or by a delivery that found the outcome there."""
+    return event["what"] == "told" or event.get("why") == "finished"
 
 
 def deaths(evidence: Evidence) -> Iterator[Violation]:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from rollout.errors import JobFailed
-from rollout.jobs.attempt import COMMIT_WAITS_S, commit_waits_s, describe
 from rollout.jobs.claims import JobState, Refusal
 from rollout.jobs.delivery import Delivery, Done, Dropped, Failed, ToLegacy, Wait
+from rollout.jobs.ending import COMMIT_WAITS_S, commit_waits_s, describe
 from rollout.jobs.ports import Job
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects

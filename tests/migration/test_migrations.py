@@ -238,7 +238,8 @@ def test_no_log_can_be_rewritten(empty: Database) -> None:
             connection.execute(
                 text(
                     'INSERT OR REPLACE INTO decision (name, at, "window", action, sentence, '
-                    "revision, inputs, answer) VALUES ('invoices', 1, 'w', 'mallory', '', 1, '', '')"
+                    "revision, inputs, answer) VALUES "
+                    "('invoices', 1, 'w', 'mallory', '', 1, '', '')"
                 )
             )
     with empty.read() as connection:
