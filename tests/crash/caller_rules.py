@@ -23,15 +23,20 @@ def answers(evidence: Evidence, times: Times) -> Iterator[Violation]:
     claims: dict[tuple[str, int], Event] = {}
     last: dict[str, int] = {}
     for event in evidence.events:
-        last[event.get("file", event["who"])] = event["t"]
+        last[_file(event)] = event["t"]
         if event["what"] == "claimed":
             claims[event["job"], event["attempt"]] = event
     for row in evidence.rows.values():
         claim, finished = claims.get((row.job_id, row.attempt)), times.finished(row)
         if row.state != "committed" or row.job_id in told or claim is None or finished is None:
             continue
-        if last[claim.get("file", claim["who"])] - finished > _LIVED_NS:
+        if last[_file(claim)] - finished > _LIVED_NS:
             yield Violation("not told", row.job_id, f"attempt {row.attempt} committed, and no word")
+
+
+def _file(event: Event) -> str:
+    """The process that wrote it: each has a file of its own."""
+    return str(event.get("file") or event["who"])
 
 
 def _tells(event: Event) -> bool:
@@ -91,12 +96,12 @@ def unsafe(evidence: Evidence) -> Iterator[Violation]:
     did: dict[str, Event] = {}
     last: dict[str, int] = {}
     for event in evidence.events:
-        last[event.get("file", event["who"])] = event["t"]
+        last[_file(event)] = event["t"]
         if event["what"] == "did":
             did[event["job"]] = event
     for job, event in did.items():
         row = evidence.rows.get(job)
-        lived = last[event.get("file", event["who"])] - event["t"] > _LIVED_NS
+        lived = last[_file(event)] - event["t"] > _LIVED_NS
         if row is not None and row.state == "failed" and lived and _undisturbed(evidence, event):
             yield Violation("done and failed", job, str(row.error)[:200])
 
