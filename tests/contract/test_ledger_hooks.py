@@ -154,7 +154,7 @@ def test_what_a_hook_sets_ends_with_it(ledger_case: LedgerCase, scope: str) -> N
                     connection.execute(text(f"SHOW {what}")).scalar_one()
                     for what in ("search_path", "statement_timeout")
                 ]
-            assert shown == ['"$user", public', "0"]
+            assert shown == ['"$user", public', "1min"]  # our own bound again
     finally:
         with ledger.database.write() as connection:
             connection.execute(text("DROP SCHEMA tenant CASCADE"))

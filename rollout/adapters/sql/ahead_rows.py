@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, and_, func, select, update
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger_clock import LedgerClock
-from rollout.adapters.sql.tables import job
+from rollout.adapters.sql.tables import OPEN, job
 from rollout.jobs.claims import JobState
 
 _HEARD = func.coalesce(job.c.renewed_at, job.c.started_at)
@@ -24,7 +24,7 @@ class AheadRows:
         self, name: str, sent_ahead: timedelta, heard_ahead: timedelta, now: datetime
     ) -> int:
         """Date accepted jobs sent, and started ones heard of, so far ahead of now as of now."""
-        mine, here = job.c.name == name, self._clock
+        mine, here = and_(OPEN, job.c.name == name), self._clock
         sent = and_(mine, job.c.state == JobState.ACCEPTED, job.c.sent_at > now + sent_ahead)
         heard = and_(mine, job.c.state == JobState.STARTED, here.at(now, heard_ahead) < _HEARD)
         # Looking first: a writing transaction at each tick would make SQLite's workers wait.

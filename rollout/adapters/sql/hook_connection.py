@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from sqlalchemy import Connection, Engine, event
 
+from rollout.adapters.sql.waits import bounds, unbound
 from rollout.errors import CommitHookError
 
 SAVEPOINT = "rollout_hook"
@@ -23,7 +24,7 @@ _AFTER = {
     # taken back in the transaction itself, which costs no round trip of its own: else the next job
     # on this connection would look for the ledger's tables elsewhere.
     "postgresql": f"SET CONSTRAINTS ALL IMMEDIATE; RELEASE SAVEPOINT {SAVEPOINT}; "
-    "RESET SESSION AUTHORIZATION; RESET ALL; DISCARD TEMP",
+    "RESET SESSION AUTHORIZATION; RESET ALL; DISCARD TEMP; ",
 }
 _ENDS = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/|;)*"
@@ -51,6 +52,8 @@ class HookConnection(Connection):
     def enter_hook(self) -> None:
         """Begin the transaction, and a savepoint that only `leave_hook` releases."""
         super().begin()
+        if self.dialect.name == "postgresql":
+            unbound(self)  # a hook may wait, and work, as long as it needs
         self.exec_driver_sql(f"SAVEPOINT {SAVEPOINT}")
         event.listen(self, "before_cursor_execute", _refuse_ending)
         self._in_hook = True
@@ -61,7 +64,7 @@ class HookConnection(Connection):
         cursor: Any = self.connection.cursor()
         if self.dialect.name == "postgresql":
             # Several statements in one round trip: they cannot be prepared.
-            cursor.execute(_AFTER["postgresql"], prepare=False)
+            cursor.execute(_AFTER["postgresql"] + bounds(), prepare=False)
         else:
             cursor.execute(_AFTER["sqlite"])
 
