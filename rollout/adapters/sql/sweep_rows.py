@@ -92,7 +92,8 @@ class SweepRows:
     def unsafe_running(self, names: Sequence[str]) -> int:
         """Count started concurrent jobs of those among these names whose effects are unsafe."""
         unsafe = select(sub_pipeline.c.name).where(
-            sub_pipeline.c.effects == Effects.UNSAFE, sub_pipeline.c.name.in_(names)
+            sub_pipeline.c.effects.in_([one for one in Effects if not one.repeatable]),
+            sub_pipeline.c.name.in_(names),
         )
         running = select(func.count()).where(
             OPEN,
@@ -153,7 +154,7 @@ class SweepRows:
             update(job)
             # By key alone: the rows are locked, and with the condition repeated PostgreSQL goes by
             # the index of what is open, through a million of them for each slice.
-            .where(_REF.in_(refs))
+            .where(_among(refs))
             .values(**moved(reason, None, now), deaths=job.c.deaths + died)
             .returning(*_HANDED)
         )
@@ -209,7 +210,7 @@ class SweepRows:
                 return 0
             rows = connection.execute(
                 update(job)
-                .where(_REF.in_(refs))
+                .where(_among(refs))
                 .values(folded=True)
                 .returning(
                     job.c.name,
@@ -329,3 +330,9 @@ def _is_lost(lost: Lost) -> ColumnElement[bool]:
         job.c.reason != Reason.OPTED_OUT,  # it waits in a queue of its caller's choice
         job.c.envelope != "",
     )
+
+
+def _among(keys: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:
+    """The jobs of these ids and names; by id as well, because SQLite has no index for a pair."""
+    ids = [key[0] for key in keys]
+    return and_(job.c.job_id.in_(ids), _REF.in_(keys))
