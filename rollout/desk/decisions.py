@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rollout.desk.evidence import notes_of, stands
+from rollout.desk.history import summary
 from rollout.desk.plain import Json
 from rollout.desk.text import at_text
 from rollout.errors import UnreadableDecision
@@ -22,19 +23,6 @@ class Decisions(Protocol):
     def decision(self, decision_id: int) -> DecisionRecord:
         """Read one decision. Raises UnknownDecision, LedgerUnreachable."""
         ...
-
-
-def summary(record: DecisionRecord) -> Json:
-    """What scripts read about a decision without its evidence."""
-    return {
-        "id": record.decision_id,
-        "name": record.name,
-        "at": record.at.isoformat(),
-        "window": record.window,
-        "action": record.action,
-        "sentence": record.sentence,
-        "revision": record.revision,
-    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from rollout.desk.decisions import summary
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.text import percent
 from rollout.pilot.ports import DecisionRecord
@@ -92,6 +91,19 @@ def read_history(log: Log, name: str, limit: int) -> History:
     return History(
         name, tuple(log.transitions(name, limit)), tuple(log.decisions(name, limit)), limit
     )
+
+
+def summary(record: DecisionRecord) -> Json:
+    """What scripts read about a decision without its evidence."""
+    return {
+        "id": record.decision_id,
+        "name": record.name,
+        "at": record.at.isoformat(),
+        "window": record.window,
+        "action": record.action,
+        "sentence": record.sentence,
+        "revision": record.revision,
+    }
 
 
 def last_change_json(record: TransitionRecord | None) -> Json | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollout.desk.decisions import summary
 from rollout.desk.evidence import notes_of, situation_json, stands, way_back_of
+from rollout.desk.history import summary
 from rollout.desk.leader import Leader
 from rollout.desk.plain import Json
 from rollout.desk.text import at_text
