@@ -247,7 +247,7 @@ class Runtime:
             self.ledger,
             self.database_ledger,
             self.situations,
-            self.policies,
+            lambda: self.policies,
             self.clock,
             self._lease,
         )

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from rollout.adapters.sql import migrate
 from rollout.adapters.sql.database import Database
 from rollout.desk.health import Address, Answered, LedgerAnswered, StoreAnswered
-from rollout.errors import WrongSettings
+from rollout.errors import LedgerUnreachable, WrongSettings
 from rollout.policy.policy import Policies
 from rollout.routing.clock import Clock
 from rollout.routing.ports import ControlStore
@@ -48,6 +48,11 @@ class Services(Protocol):
     @property
     def policies(self) -> Policies:
         """In force."""
+        ...
+
+    @property
+    def explanations(self) -> Any:
+        """What is pending and why."""
         ...
 
     def close(self) -> None:
@@ -138,8 +143,16 @@ class ConfiguredOutside:
         return states
 
     def policies(self) -> Policies:
-        """The policies in force."""
+        """The policies of the file."""
         return self._services.policies
+
+    def policy_difference(self) -> str | None:
+        """Where the leader judges by another policy than the file's; None where nobody can tell."""
+        try:
+            difference: str | None = self._services.explanations.explain().policy_difference
+        except LedgerUnreachable:  # told by its own check
+            return None
+        return difference
 
     @property
     def supervision_s(self) -> float:

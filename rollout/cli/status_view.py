@@ -29,6 +29,8 @@ def render(board: "Board") -> RenderableType:
     parts: list[RenderableType] = []
     for one in board.statuses:
         parts += [_title(one.state), facts(_lines(one, board)), Text("")]
+    if board.policy_difference is not None:
+        parts.append(Text(f"policy: {plain(board.policy_difference)}", "yellow"))
     if board.leader is not None:
         return Group(*parts, Text(f"leader: {plain(board.leader.sentence)}"))
     return Group(*parts[:-1])

@@ -26,7 +26,8 @@ if TYPE_CHECKING:  # the judgement is heavy, and a policy that cannot be read ne
 class Board:
     """Each sub-pipeline's status, its last change, what is pending.
 
-    `unjudged` says why nobody can tell what is pending, such as a policy that cannot be read.
+    `unjudged` says why nobody can tell what is pending, such as a policy that cannot be read;
+    `policy_difference` where the leader judges by another policy than the file's.
     """
 
     statuses: tuple[Status, ...]
@@ -34,12 +35,14 @@ class Board:
     pending: Mapping[str, Pending] = field(default_factory=dict)
     leader: Leader | None = None
     unjudged: str = ""
+    policy_difference: str | None = None
 
     def to_json(self) -> Json:
         """What scripts read."""
         return {
             "sub_pipelines": [self._status_json(one) for one in self.statuses],
             "leader": None if self.leader is None else self.leader.to_json(),
+            "policy_difference": self.policy_difference,
         }
 
     def _status_json(self, one: Status) -> Json:
@@ -75,8 +78,10 @@ def read_board(
     last = {one.state.name: ledger.transitions(one.state.name, 1) for one in statuses}
     changes = {one: records[0] for one, records in last.items() if records}
     try:
-        explained = explanations()
+        found = explanations().explain(name)
     except WrongSettings as error:
         return Board(statuses, changes, unjudged=error.problem)
-    pending = {one.state.name: one for one in explained.pending(name)}
-    return Board(statuses, changes, pending, explained.leader())
+    pending = {one.state.name: one for one in found.pending}
+    return Board(
+        statuses, changes, pending, found.leader, policy_difference=found.policy_difference
+    )

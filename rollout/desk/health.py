@@ -124,7 +124,11 @@ class Outside(Protocol):
         ...
 
     def policies(self) -> Policies:
-        """The policies in force. Raises WrongPolicy."""
+        """The policies of the file. Raises WrongPolicy."""
+        ...
+
+    def policy_difference(self) -> str | None:
+        """Where the leader judges by another policy than the file's; None when it does not."""
         ...
 
     @property
@@ -242,6 +246,9 @@ def _declared(outside: Outside) -> Finding:
 
 def _policies(outside: Outside) -> Finding:
     policies = outside.policies()
+    differs = outside.policy_difference()
+    if differs is not None:
+        return Finding("policies", Level.NOTE, differs, "restart the controller, or mend the file")
     own = ", ".join(policies.sub_pipelines)
     if not own and not policies.default.model_fields_set:
         return Finding("policies", Level.OK, "defaults; `rollout policy show` lists them")

@@ -101,6 +101,7 @@ class Why:
         last: The last decision of the controller; a confirmed revert is not one.
         confirmation: What routing says of the last revert; None without one.
         leader: Who leads.
+        policy_difference: Where the leader judges by another policy than the file's.
     """
 
     at: datetime
@@ -108,6 +109,7 @@ class Why:
     last: DecisionRecord | None
     confirmation: str | None
     leader: Leader
+    policy_difference: str | None = None
 
     @property
     def headline(self) -> tuple[str, str]:
@@ -147,6 +149,8 @@ class Why:
         ]
         if self.confirmation is not None:
             rows.insert(1, ("revert", self.confirmation))
+        if self.policy_difference is not None:
+            rows.append(("policy", self.policy_difference))
         return rows
 
     @property
@@ -161,7 +165,19 @@ class Why:
     @property
     def notes(self) -> list[tuple[str, str]]:
         """What the numbers do not say by themselves."""
-        return [] if self.pending.seen is None else notes_of(self.pending.seen)
+        seen, policy = self.pending.seen, self.pending.policy
+        if seen is None:
+            return []
+        notes = notes_of(seen)
+        if seen.looks == 0 and seen.look_at_day != policy.bake_days:
+            notes.append(
+                (
+                    "bake time",
+                    f"{seen.look_at_day:g} days are in force at this step, which began with them; "
+                    f"the policy's {policy.bake_days:g} hold from the next step on",
+                )
+            )
+        return notes
 
     @property
     def _last(self) -> str:
@@ -180,4 +196,5 @@ class Why:
             "revert_confirmation": self.confirmation,
             "last_decision": None if self.last is None else summary(self.last),
             "leader": self.leader.to_json(),
+            "policy_difference": self.policy_difference,
         }

@@ -7,10 +7,11 @@ jobs finish or people act between. Looking uses up no look.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from rollout.desk.in_force import read_in_force
 from rollout.desk.leader import Leader, read_leader
 from rollout.desk.pending import Pending, Why
 from rollout.errors import UnknownSubPipeline
@@ -33,6 +34,15 @@ from rollout.routing.stages import ControlState
 _DECISIONS_BACK = 20
 
 
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What is pending, who judges it, and where the file says another policy than the leader's."""
+
+    pending: tuple[Pending, ...]
+    leader: Leader
+    policy_difference: str | None = None
+
+
 class Explanations:
     """Reads the ledger and says why.
 
@@ -41,7 +51,7 @@ class Explanations:
         trials: Trials and decisions of the same ledger.
         leadership: Who leads, of the same ledger.
         situations: Gathers what a decision is made on.
-        policies: In force.
+        policies: Reads today's file; raises WrongSettings. The leader's own go first.
         clock: Time.
         ttl: How long a controller leads after it last said so.
     """
@@ -52,7 +62,7 @@ class Explanations:
         trials: Trials,
         leadership: Leadership,
         situations: Situations,
-        policies: Policies,
+        policies: Callable[[], Policies],
         clock: Clock,
         ttl: timedelta,
     ) -> None:
@@ -71,25 +81,31 @@ class Explanations:
             UnknownSubPipeline: There is no such name.
             LedgerUnreachable: The ledger does not answer.
         """
-        (pending,) = self.pending(name)
+        found = self.explain(name)
+        (pending,) = found.pending
         decided = self._trials.decisions(name, _DECISIONS_BACK)
         last = next((one for one in decided if one.action != CONFIRM), None)
         said = self._confirmation(pending.trial, decided)
-        return Why(self._clock.now(), pending, last, said, self.leader())
+        now, leader = self._clock.now(), found.leader
+        return Why(now, pending, last, said, leader, found.policy_difference)
 
-    def pending(self, name: str | None = None) -> list[Pending]:
+    def explain(self, name: str | None = None) -> Explained:
         """Say what the controller would decide now, about one sub-pipeline or all of them.
 
         Raises:
             UnknownSubPipeline: There is no such name.
             LedgerUnreachable: The ledger does not answer.
+            WrongSettings: Nobody leads, and the policies cannot be read.
         """
         now = self._clock.now()
         states = {state.name: state for state in self._ledger.controls()}
         if name is not None and name not in states:
             raise UnknownSubPipeline(name, states)
-        profiles = self._profiles_of(states, now)
-        trials, unread = self._trials_of(states, profiles, now)
+        leader = read_leader(self._leadership, self._clock, self._ttl)
+        in_force = read_in_force(self._leadership, leader, self._policies, states)
+        policies = in_force.policies
+        profiles = self._profiles_of(states, policies, now)
+        trials, unread = self._trials_of(states, profiles, policies, now)
         members = {one: member_of(state, trials.get(one)) for one, state in states.items()}
         counts = self._ledger.open_counts()
         waiting = backlogs([(one.name, one.path, one.state, one.jobs) for one in counts])
@@ -97,27 +113,23 @@ class Explanations:
         for one, state in states.items():
             if name not in (None, one):
                 continue
-            trial, policy = trials.get(one), self._policies.of(one)
+            trial, policy = trials.get(one), policies.of(one)
             if trial is None:
                 said = unread.get(one, "no controller has looked at it yet: `rollout controller`")
                 found.append(Pending(state, policy, None, None, None, None, said))
                 continue
-            held = held_by_fleet(one, members, self._policies, now)
+            held = held_by_fleet(one, members, policies, now)
             around = Around(profiles[one], waiting.get(one, 0), held)
             found.append(self._judged(trial, state, policy, around, now))
-        return found
-
-    def leader(self) -> Leader:
-        """Say who leads, and who waits to."""
-        return read_leader(self._leadership, self._clock, self._ttl)
+        return Explained(tuple(found), leader, in_force.difference)
 
     def _profiles_of(
-        self, states: Mapping[str, ControlState], now: datetime
+        self, states: Mapping[str, ControlState], policies: Policies, now: datetime
     ) -> dict[str, LegacyProfile]:
         """What legacy showed, with the days and spans closed that are over by now."""
         held = self._trials.profiles()
         return {
-            name: held.get(name, LegacyProfile()).pass_time(now, self._policies.of(name).day_s, 0)
+            name: held.get(name, LegacyProfile()).pass_time(now, policies.of(name).day_s, 0)
             for name in states
         }
 
@@ -125,6 +137,7 @@ class Explanations:
         self,
         states: Mapping[str, ControlState],
         profiles: Mapping[str, LegacyProfile],
+        policies: Policies,
         now: datetime,
     ) -> tuple[dict[str, Trial], dict[str, str]]:
         """Read the trials, each in the step that its control state is in by now.
@@ -137,7 +150,7 @@ class Explanations:
             name = row.columns["name"]
             if name not in states:
                 continue
-            policy, found = self._policies.of(name), profiles[name].thresholds
+            policy, found = policies.of(name), profiles[name].thresholds
             try:
                 trial = trial_from(row.columns, row.payload, policy)
             except (EvidenceError, KeyError, ValueError, TypeError) as error:

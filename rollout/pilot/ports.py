@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the way of a job never needs them
     from rollout.evidence.sample import PathSample
     from rollout.pilot.profile import LegacyProfile
     from rollout.pilot.trial import Trial
+    from rollout.policy.in_force import PoliciesInForce
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,13 @@ class Trials(Protocol):
 
     def take_lease(self, owner: str, now: datetime, ttl: timedelta) -> int | None:
         """Lead, or go on leading, for `ttl`; the token of this leadership, None for a standby."""
+        ...
+
+    def keep_policies(self, token: int, owner: str, text: str, now: datetime) -> None:
+        """Keep what this leader judges by, for whoever asks; `text` is of `in_force.text_of`.
+
+        Raises LeaseLost when another controller leads; then nothing is written.
+        """
         ...
 
     def drop_lease(self, token: int) -> None:
@@ -271,6 +279,10 @@ class Leadership(Protocol):
 
     def leader(self) -> tuple[str, datetime] | None:
         """Who leads and until when; None when nobody ever did, an empty name when it stopped."""
+        ...
+
+    def kept_policies(self) -> "PoliciesInForce | None":
+        """What the last leader judges by; None before the first."""
         ...
 
     def standbys(self, now: datetime) -> list[str]:

@@ -17,6 +17,7 @@ from rollout.pilot.fold import HourKey, Sum
 from rollout.pilot.ports import DecisionRecord, Recovery
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial
+from rollout.policy.in_force import PoliciesInForce
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
 from rollout.routing.ports import TransitionRecord
@@ -68,6 +69,7 @@ class Rows:
         self.cycles: dict[CycleKey, tuple[int, float]] = {}
         self.messages: list[Mapping[str, Any]] = []
         self.lease: Lease | None = None
+        self.leader_policies: PoliciesInForce | None = None
         self.standbys: dict[str, datetime] = {}
         self.builds: dict[tuple[str, JobPath], str] = {}
         self.trials: dict[str, Trial] = {}
