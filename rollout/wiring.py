@@ -3,12 +3,10 @@
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from os import getpid
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from rollout.adapters.celery.queues import KombuQueues
@@ -27,6 +25,7 @@ from rollout.errors import WrongSettings
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.ports import Queues
 from rollout.jobs.submit import Submit
+from rollout.policy.ladder import FirstSteps
 from rollout.routing.clock import Clock
 from rollout.routing.ports import ControlStore
 from rollout.routing.router import Router
@@ -69,13 +68,8 @@ class Runtime:
 
     @cached_property
     def database(self) -> Database:
-        """Connections of the ledger; the folder of an SQLite file is made."""
-        url = self.settings.ledger_url
-        if url.startswith("sqlite:///"):
-            # A folder that cannot be made is a ledger that does not answer at its first use.
-            with suppress(OSError):
-                Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        return Database(url)
+        """Connections of the ledger."""
+        return Database(self.settings.ledger_url)
 
     @cached_property
     def ledger(self) -> SqlLedger | MemoryLedger:
@@ -144,7 +138,8 @@ class Runtime:
     @cached_property
     def changes(self) -> Changes:
         """What people and the controller do."""
-        return Changes(self.ledger, self.control, self.queues, self.clock)
+        ladder = FirstSteps(lambda: self.policies)
+        return Changes(self.ledger, self.control, self.queues, self.clock, ladder)
 
     def drills(self, say: "Callable[[DrillEvent], None] | None") -> "Drills":
         """Runs drills; `say` is told each line of their journals. Workers never load them."""
@@ -172,6 +167,7 @@ class Runtime:
     def tick(self) -> "Tick":
         """The controller's turn."""
         from rollout.controller.tick import Tick, TickLimits
+        from rollout.drills.incidents import incidents_of
 
         limits = TickLimits(
             self.settings.lost_after,
@@ -188,6 +184,7 @@ class Runtime:
             limits,
             self._owner,
             self.pilots,
+            incidents_of(self.ledger, self.policies.default),
         )
 
     @cached_property
@@ -217,7 +214,6 @@ class Runtime:
     def pilots(self) -> "Pilots":
         """The controller's judgement."""
         from rollout.adapters.notify import Notifier
-        from rollout.drills.incidents import incidents_of
         from rollout.pilot.pilots import Pilots
 
         return Pilots(
@@ -226,7 +222,6 @@ class Runtime:
             self.policies,
             self.changes.project,
             Notifier(self.settings.notify_urls),
-            incidents_of(self.ledger, self.policies.default),
             self._owner,
             self._lease,
         )
@@ -243,8 +238,6 @@ class Runtime:
         from rollout.desk.why import Explanations
 
         return Explanations(
-            self.ledger,
-            self.ledger,
             self.database_ledger,
             self.situations,
             lambda: self.policies,
@@ -352,7 +345,7 @@ class Runtime:
         from rollout.adapters.sql import migrate
         from rollout.desk.migrated import Migrated
 
-        before = migrate.current(self.database)
+        before = migrate.current(self.database) if self.database.exists else None
         return Migrated(self.database.url, before, migrate.migrate(self.database))
 
     def close(self) -> None:

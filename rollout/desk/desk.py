@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from rollout.desk.drills import Journals
 from rollout.desk.jobs import Jobs
+from rollout.drills.ports import Journals
 from rollout.jobs.ports import Ledger
 from rollout.routing.clock import Clock
 from rollout.routing.ports import ControlStore

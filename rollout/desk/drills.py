@@ -2,26 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from rollout.desk.plain import Json, plain_json
-from rollout.drills.errors import BadDrill
-from rollout.drills.ports import DrillEvent
-
-_ALL = 10_000
-"""Drills among which an id's beginning is looked for."""
-
-
-class Journals(Protocol):
-    """The ledger's journal of drills. Both raise LedgerUnreachable."""
-
-    def drill_events(self, drill_id: str) -> list[DrillEvent]:
-        """Read one drill's journal, oldest first."""
-        ...
-
-    def drills(self, name: str | None, limit: int) -> list[DrillEvent]:
-        """Read the first and the last line of each drill, newest drill first."""
-        ...
+from rollout.drills.journal import journal_of
+from rollout.drills.ports import DrillEvent, Journals
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +95,4 @@ def read_journal(ledger: Journals, drill_id: str) -> DrillJournal:
         BadDrill: There is none, or more than one.
         LedgerUnreachable: The ledger does not answer.
     """
-    events = ledger.drill_events(drill_id)
-    if not events:
-        known = {one.drill_id for one in ledger.drills(None, _ALL)}
-        close = sorted(one for one in known if one.startswith(drill_id))
-        if len(close) == 1:
-            events = ledger.drill_events(close[0])
-    if not events:
-        raise BadDrill(f"no drill with id {drill_id!r}", "`rollout drill list` shows them")
-    return DrillJournal(tuple(events))
+    return DrillJournal(tuple(journal_of(ledger, drill_id)))

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from rollout.desk.plain import Json, plain_json
-from rollout.errors import RolloutError, WrongSettings
+from rollout.errors import LedgerNotFound, RolloutError, WrongSettings
 from rollout.policy.policy import Policies
 from rollout.routing.decision import Reason
 from rollout.routing.rule import Reading
@@ -154,6 +154,8 @@ def read_health(outside: Outside) -> Health:
         known = ", ".join(outside.known_settings())
         wrong = Finding("settings", Level.MISSING, error.problem, error.hint)
         return Health({}, (wrong, Finding("known settings", Level.NOTE, known)))
+    if (nothing := _nothing_here(outside)) is not None:
+        return Health(settings, (nothing,))
     found = [_address(outside)]
     found += [_guarded(what, check, outside) for what, check in _CHECKS]
     return Health(settings, (*found, *_parts(outside)))
@@ -167,6 +169,26 @@ def _guarded(what: str, check: Check, outside: Outside) -> Finding:
         return check(outside)
     except RolloutError as error:
         return Finding(what, Level.MISSING, error.problem, error.hint)
+
+
+def _nothing_here(outside: Outside) -> Finding | None:
+    """One sentence for a folder in which nothing of rollout is, and no setting names another."""
+    try:
+        if outside.address().source is not None:
+            return None
+        outside.ledger()
+    except LedgerNotFound as error:
+        return Finding(
+            "here",
+            Level.MISSING,
+            f"nothing of rollout is here: no ledger at {error.url}, and neither a setting nor an "
+            "app names a broker",
+            "go to the folder of your rollout.toml, or name ledger and broker (ROLLOUT_LEDGER_URL, "
+            "ROLLOUT_BROKER_URL); `rollout up -A MODULE` begins here",
+        )
+    except RolloutError:
+        return None
+    return None
 
 
 def _address(outside: Outside) -> Finding:

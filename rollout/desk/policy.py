@@ -10,6 +10,7 @@ from typing import Any
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.text import at_text, percent
 from rollout.policy.check import Declarations, Known, read_known, require_name
+from rollout.policy.ladder import steps_bp
 from rollout.policy.policy import Cohort, Policies, Policy, blocked_by, next_free
 from rollout.policy.tables import source_of
 
@@ -43,7 +44,7 @@ class PolicyPage:
     @property
     def steps_bp(self) -> tuple[int, ...]:
         """Scope of each step, in basis points."""
-        return self.policy.steps_bp(self.known.holdback_bp(self.name))
+        return steps_bp(self.policy, self.known.holdback_bp(self.name))
 
     @property
     def holdback_bp(self) -> int:

@@ -8,21 +8,10 @@ from rollout.errors import UnknownSubPipeline
 from rollout.jobs.claims import JobState
 from rollout.jobs.ports import CycleTally, Ledger, OpenCount, Tally
 from rollout.routing.clock import Clock
-from rollout.routing.decision import FALLBACK_REASONS, JobPath, Reason
+from rollout.routing.decision import JobPath, Reason
 from rollout.routing.ports import ControlStore
 from rollout.routing.rule import Reading, why_closed
 from rollout.routing.stages import ControlState
-
-WHY_CLOSED = {
-    Reason.KILLED: "it is killed",
-    Reason.KILLED_ALL: "all are killed",
-    Reason.UNKNOWN: "the control store holds nothing for it",
-    Reason.UNREADABLE: "the control store holds something unreadable",
-    Reason.UNREACHABLE: "the control store does not answer",
-    Reason.UNSUPERVISED: "no controller was heard of; start `rollout controller`",
-    Reason.STAGE: "its stage sends nothing to the concurrent path",
-}
-"""Why a concurrent start would be sent to legacy, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +56,7 @@ class Status:
     @property
     def fallbacks(self) -> int:
         """Finished jobs that legacy had to take over from the concurrent path."""
-        return sum(tally.jobs for tally in self.tallies if tally.reason in FALLBACK_REASONS)
+        return sum(tally.jobs for tally in self.tallies if tally.reason.means.fallback)
 
     @property
     def observed_bp(self) -> int | None:
@@ -92,7 +81,7 @@ class Status:
             newest = self.gate_revision == self.state.revision
             lag = "" if newest else ", which is not the newest"
             return f"concurrent inside the scope (supervised, revision {self.gate_revision}{lag})"
-        text = f"legacy: {closed} ({WHY_CLOSED[closed]})"
+        text = f"legacy: {closed} ({closed.means.closes})"
         gate_killed = self.gate.killed or self.gate.killed_all
         if gate_killed and not self.state.killed:
             text += (

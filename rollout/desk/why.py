@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from rollout.desk.in_force import read_in_force
 from rollout.desk.leader import Leader, read_leader
@@ -23,7 +24,7 @@ from rollout.pilot.fleet import held_by_fleet, member_of
 from rollout.pilot.judge import judge
 from rollout.pilot.outlook import outlook
 from rollout.pilot.pilots import SPREAD_JOBS
-from rollout.pilot.ports import DecisionRecord, Leadership, Trials
+from rollout.pilot.ports import Builds, DecisionRecord, Leadership, Trials
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.situations import Around, Situations, backlogs
 from rollout.pilot.trial import Trial, follow, trial_from
@@ -43,13 +44,15 @@ class Explained:
     policy_difference: str | None = None
 
 
+class WhyLedger(Ledger, Trials, Builds, Leadership, Protocol):
+    """The ledger, as far as it is asked why."""
+
+
 class Explanations:
     """Reads the ledger and says why.
 
     Args:
-        ledger: Control states and open jobs.
-        trials: Trials and decisions of the same ledger.
-        leadership: Who leads, of the same ledger.
+        ledger: Control states, open jobs, trials, decisions, who leads.
         situations: Gathers what a decision is made on.
         policies: Reads today's file; raises WrongSettings. The leader's own go first.
         clock: Time.
@@ -58,17 +61,13 @@ class Explanations:
 
     def __init__(
         self,
-        ledger: Ledger,
-        trials: Trials,
-        leadership: Leadership,
+        ledger: WhyLedger,
         situations: Situations,
         policies: Callable[[], Policies],
         clock: Clock,
         ttl: timedelta,
     ) -> None:
         self._ledger = ledger
-        self._trials = trials
-        self._leadership = leadership
         self._situations = situations
         self._policies = policies
         self._clock = clock
@@ -83,7 +82,7 @@ class Explanations:
         """
         found = self.explain(name)
         (pending,) = found.pending
-        decided = self._trials.decisions(name, _DECISIONS_BACK)
+        decided = self._ledger.decisions(name, _DECISIONS_BACK)
         last = next((one for one in decided if one.action != CONFIRM), None)
         said = self._confirmation(pending.trial, decided)
         now, leader = self._clock.now(), found.leader
@@ -101,8 +100,8 @@ class Explanations:
         states = {state.name: state for state in self._ledger.controls()}
         if name is not None and name not in states:
             raise UnknownSubPipeline(name, states)
-        leader = read_leader(self._leadership, self._clock, self._ttl)
-        in_force = read_in_force(self._leadership, leader, self._policies, states)
+        leader = read_leader(self._ledger, self._clock, self._ttl)
+        in_force = read_in_force(self._ledger, leader, self._policies, states)
         policies = in_force.policies
         profiles = self._profiles_of(states, policies, now)
         trials, unread = self._trials_of(states, profiles, policies, now)
@@ -127,7 +126,7 @@ class Explanations:
         self, states: Mapping[str, ControlState], policies: Policies, now: datetime
     ) -> dict[str, LegacyProfile]:
         """What legacy showed, with the days and spans closed that are over by now."""
-        held = self._trials.profiles()
+        held = self._ledger.profiles()
         return {
             name: held.get(name, LegacyProfile()).pass_time(now, policies.of(name).day_s, 0)
             for name in states
@@ -145,8 +144,8 @@ class Explanations:
         Returns:
             The trials, and why one could not be read.
         """
-        trials, unread, builds = {}, {}, self._trials.builds()
-        for row in self._trials.trial_rows():
+        trials, unread, builds = {}, {}, self._ledger.builds()
+        for row in self._ledger.trial_rows():
             name = row.columns["name"]
             if name not in states:
                 continue
@@ -167,7 +166,7 @@ class Explanations:
     ) -> Pending:
         """Judge as the next tick will."""
         if trial.on_trial:
-            spread = self._trials.key_spread(state.name, SPREAD_JOBS)
+            spread = self._ledger.key_spread(state.name, SPREAD_JOBS)
             trial = replace(trial, design_effect=max(1.0, spread.design_effect))
         seen = self._situations.gather(
             trial, state, policy, around, now, totals=trial.on_trial and not state.killed
@@ -179,7 +178,7 @@ class Explanations:
         """Say whether routing follows the last revert."""
         if trial is not None and trial.reverted_at is not None and not trial.on_trial:
             since = confirm_from(trial.reverted_at)
-            routed = self._trials.routed_since(trial.name, since)
+            routed = self._ledger.routed_since(trial.name, since)
             return Confirmation(trial.step, since, dict(routed)).sentence
         newest = next((one for one in decided if one.action in (CONFIRM, "revert")), None)
         return newest.sentence if newest is not None and newest.action == CONFIRM else None

@@ -6,7 +6,7 @@ from typing import Protocol
 import pytest
 
 from rollout.errors import LeaseLost
-from rollout.pilot.ports import Leadership, Trials
+from rollout.pilot.ports import Leadership, Lease
 from rollout.policy.in_force import text_of
 from rollout.policy.policy import Policies, Policy
 from tests.builders import NOW
@@ -15,7 +15,7 @@ TTL = timedelta(seconds=10)
 
 
 def test_one_controller_leads_and_a_standby_takes_over_when_its_lease_has_ended(
-    ledger: Trials,
+    ledger: Lease,
 ) -> None:
     """The token grows with each change of leader, so that a late one can be told."""
     assert ledger.take_lease("a", NOW, TTL) == 1
@@ -25,14 +25,14 @@ def test_one_controller_leads_and_a_standby_takes_over_when_its_lease_has_ended(
     assert ledger.take_lease("a", NOW + TTL * 1.5, TTL) is None
 
 
-def test_a_lease_by_a_clock_far_ahead_is_not_waited_for(ledger: Trials) -> None:
+def test_a_lease_by_a_clock_far_ahead_is_not_waited_for(ledger: Lease) -> None:
     """Its leader died an hour ahead of us: without this nothing would be swept for an hour."""
     assert ledger.take_lease("a", NOW + timedelta(hours=1), TTL) == 1
     assert ledger.take_lease("b", NOW, TTL) == 2
     assert ledger.take_lease("a", NOW + TTL / 2, TTL) is None
 
 
-class _Both(Trials, Leadership, Protocol):
+class _Both(Lease, Leadership, Protocol):
     """A ledger that leads and is asked."""
 
 

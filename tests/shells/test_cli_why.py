@@ -117,10 +117,11 @@ def test_status_has_judgement_and_way_back(judged: House) -> None:
     assert values["judgement"]["way_back"]["ready"] is False
 
 
-def test_status_with_a_broken_policy(judged: House) -> None:
+def test_status_with_a_broken_policy(house: House) -> None:
     """A line of a policy that cannot be read hides no fact of the status."""
-    (judged.folder / "rollout.toml").write_text("[policy]\nbake_dais = 7\n")
-    result = judged.run("status", "invoices")
+    house.run("start", "invoices")
+    (house.folder / "rollout.toml").write_text("[policy]\nbake_dais = 7\n")
+    result = house.run("status", "invoices")
     assert result.exit_code == 0
     said = flat(result.stdout)
     assert "judgement unknown: rollout.toml" in said

@@ -4,8 +4,10 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from rollout.evidence.counts import Counts
-from rollout.pilot.step import Window
+from rollout.evidence.revert_test import Window
 from rollout.pilot.trial import trial_from
 from rollout.policy.policy import Policy
 from tests.shells.conftest import House
@@ -59,7 +61,7 @@ def hurt(house: House) -> None:
         worse = Window(Counts(200, 200, 200, 0), None, None, 200, 200)
         end = trial.scored_to + timedelta(seconds=10)
         trial = trial.observe(worse, trial.scored_to, end, 0.0, 1.0)
-        assert trial.evidence.errors.latched
+        assert trial.evidence.latched
         ledger.save_trials(token, [replace(trial, scored_to=trial.began_at)])
         ledger.drop_lease(token)
 
@@ -79,3 +81,38 @@ def test_evidence_begins_anew_after_a_kill(house: House) -> None:
     (after,) = house.json("status")["sub_pipelines"]
     assert (after["stage"], after["scope_bp"]) == ("split", 100)
     assert "0 of 0" not in house.run("history", "invoices").stdout
+
+
+LOOKING = (
+    "status", "why invoices", "history invoices", "doctor", "job 1", "jobs --failed", "messages",
+    "policy show", "drill list", "decision 1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", LOOKING)
+def test_looking_for_a_ledger_that_is_not_there_makes_none(house: House, command: str) -> None:
+    """A moved plant is not answered with a new and empty one: it is asked where the ledger was."""
+    house.setenv("ROLLOUT_LEDGER_URL", "sqlite:///moved/ledger.db")
+    done = house.run(*command.split())
+    said = flat(done.stdout + done.stderr)
+    assert not (house.folder / "moved").exists()
+    if command != "policy show":
+        assert done.exit_code in (4, 5)
+        assert "was it moved, or is this another folder?" in said
+    assert house.run("migrate").exit_code == 0
+    assert (house.folder / "moved" / "ledger.db").exists()
+
+
+def test_an_empty_folder_is_one_sentence(
+    house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing is here: what is missing need not be said five times."""
+    for variable in ("LEDGER_URL", "BROKER_URL", "CONTROL_URL"):
+        monkeypatch.delenv(f"ROLLOUT_{variable}")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    done = house.run("doctor")
+    assert done.exit_code == 5
+    assert done.stdout.count("MISSING") == 1
+    assert "nothing of rollout is here" in flat(done.stdout)
+    assert list((tmp_path / "empty").iterdir()) == []

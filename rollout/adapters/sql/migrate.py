@@ -47,6 +47,7 @@ def migrate(database: Database, to: str = "head") -> str:
         WrongSettings: A newer release has migrated it.
     """
     config = _config(database)
+    database.begin_file()
     try:
         with database.write() as connection:
             config.attributes["connection"] = connection
