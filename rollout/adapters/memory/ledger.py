@@ -10,12 +10,15 @@ from rollout.adapters.memory.drill_rows import DrillRows
 from rollout.adapters.memory.evidence_rows import EvidenceRows
 from rollout.adapters.memory.job_rows import JobRows
 from rollout.adapters.memory.pilot_rows import PilotRows
+from rollout.adapters.memory.recent_rows import RecentRows
 from rollout.adapters.memory.rows import Rows
 from rollout.adapters.memory.sample_rows import SampleRows
 from rollout.adapters.memory.sweep_rows import SweepRows
 
 
-class MemoryLedger(ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, SampleRows, DrillRows):
+class MemoryLedger(
+    ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, SampleRows, DrillRows, RecentRows
+):
     """`ports.Ledger`, its other roles, and `drill_ports.DrillLedger` for one process's threads."""
 
     def __init__(self) -> None:
@@ -27,6 +30,7 @@ class MemoryLedger(ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, Sam
         EvidenceRows.__init__(self, rows)
         SampleRows.__init__(self, rows)
         DrillRows.__init__(self, rows)
+        RecentRows.__init__(self, rows)
 
     @property
     def reachable(self) -> bool:

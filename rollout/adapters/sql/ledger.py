@@ -8,6 +8,7 @@ from rollout.adapters.sql.drill_rows import DrillRows
 from rollout.adapters.sql.job_rows import JobRows
 from rollout.adapters.sql.lease_rows import LeaseRows
 from rollout.adapters.sql.pilot_rows import PilotRows
+from rollout.adapters.sql.recent_rows import RecentRows
 from rollout.adapters.sql.recovery_rows import RecoveryRows
 from rollout.adapters.sql.sample_rows import SampleRows
 from rollout.adapters.sql.shadow_rows import ShadowRows
@@ -16,7 +17,7 @@ from rollout.adapters.sql.sweep_rows import SweepRows
 
 class SqlLedger(
     ControlRows, JobRows, SweepRows, LeaseRows, PilotRows, RecoveryRows, ArrivalRows, SampleRows,
-    DrillRows, ShadowRows, AheadRows,
+    DrillRows, ShadowRows, AheadRows, RecentRows,
 ):  # fmt: skip
     """`ports.Ledger`, its other roles, and `drill_ports.DrillLedger` on either database.
 
@@ -29,6 +30,7 @@ class SqlLedger(
         JobRows.__init__(self, database)
         SweepRows.__init__(self, database)
         AheadRows.__init__(self, database)
+        RecentRows.__init__(self, database)
         LeaseRows.__init__(self, database)
         PilotRows.__init__(self, database)
         RecoveryRows.__init__(self, database)
