@@ -33,6 +33,7 @@ from rollout.settings import Settings, read_settings
 from rollout.shadow.ports import ShadowBudget, ShadowQueue
 
 if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
+    from rollout.adapters.celery.workers import CeleryWorkers
     from rollout.controller.tick import Tick
     from rollout.desk.desk import Desk
     from rollout.desk.health import Health
@@ -260,6 +261,7 @@ class Runtime:
             shadows=lambda: self.database_ledger,
             shadow_queue=lambda: self.shadow_queue,
             shadow_limit=timedelta(seconds=self.settings.shadow_limit_s),
+            workers=lambda: self.workers,
             policies=lambda: self.policies,
             parsed_policies=lambda: parse_policies(read_policy_tables()),
         )
@@ -302,6 +304,17 @@ class Runtime:
         from rollout.adapters.celery.shadow_queue import KombuShadowQueue
 
         return KombuShadowQueue.of_url(self.settings.broker(self.app_broker_url))
+
+    @cached_property
+    def workers(self) -> "CeleryWorkers | None":
+        """The workers at the broker, for looking; None where jobs run in this process."""
+        url = self.settings.broker(self.app_broker_url)
+        if url.startswith("memory:"):
+            return None
+        from rollout.adapters.celery.workers import CeleryWorkers
+
+        options = self.settings.broker_transport_options or self.app_broker_options
+        return CeleryWorkers(url, options)
 
     def shadow_publisher(self, queue: ShadowQueue) -> "ShadowPublisher":
         """Sends copies of legacy jobs, in a legacy worker."""
@@ -350,7 +363,7 @@ class Runtime:
 
     def close(self) -> None:
         """Close the connections of this process; what was never used is not built for it."""
-        for part in ("database", "control", "shadow_budget", "shadow_queue"):
+        for part in ("database", "control", "shadow_budget", "shadow_queue", "workers"):
             built: Any = self.__dict__.get(part)
             if built is not None:
                 built.close()

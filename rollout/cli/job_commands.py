@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollout.cli.exit_codes import ExitCode
-from rollout.cli.options import AnyName, AsJson, Limit
+from rollout.cli.options import AnyName, AsJson, Limit, Since, since_of
 from rollout.cli.output import at_text, facts, listing, say, show, show_json, warn
 from rollout.cli.session import opened
+from rollout.desk.lately import error_line
+from rollout.jobs.recent import JobKind
 
 if TYPE_CHECKING:
-    from rollout.desk.jobs import WayStep
+    from rollout.desk.jobs import JobList, WayStep
     from rollout.jobs.claims import JobRecord
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of the AsyncResult.")]
@@ -48,30 +50,52 @@ def jobs(
     ctx: typer.Context,
     name: AnyName = None,
     failed: Annotated[bool, typer.Option("--failed", help="The kept failures.")] = False,
+    fallbacks: Annotated[
+        bool, typer.Option("--fallbacks", help="Failed on the concurrent path, taken over.")
+    ] = False,
+    running: Annotated[bool, typer.Option("--running", help="Started, not finished.")] = False,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Accepted, not started.")] = False,
+    since: Since = "",
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List failed jobs that are kept, newest first."""
-    if not failed:
-        raise typer.BadParameter("say which jobs: --failed lists the kept failures")
+    """List jobs by where they stand, grouped by what they say, newest first."""
+    given = {"failed": failed, "fallbacks": fallbacks, "running": running, "waiting": waiting}
+    chosen = [kind for kind, wanted in given.items() if wanted]
+    if len(chosen) != 1:
+        raise typer.BadParameter("say which jobs: --failed, --fallbacks, --running or --waiting")
     with opened(ctx, servers="") as runtime:
-        found = runtime.desk.failed(name, limit)
+        at = since_of(since, runtime.clock.now())
+        found = runtime.desk.jobs(name, JobKind(chosen[0]), at, limit)
     if as_json:
         show_json(found.to_json())
     elif not found.jobs:
-        say("no failed job is kept")
+        say("no failed job is kept" if failed and at is None else f"no {chosen[0]} jobs")
     else:
-        for record in found.jobs:
-            _show_failure(record)
+        _show_groups(found)
+
+
+def _show_groups(found: "JobList") -> None:
+    for group in found.groups:
+        what = f"{len(group.jobs)} of {group.name}"
+        say(f"{what}: {group.error}" if group.error else what, "bold")
+        for record in group.jobs:
+            _show_line(record, found.kind)
+    if found.kind is JobKind.FAILED:
         say("`rollout job ID` shows a job's way, `rollout retry ID` runs it again on legacy")
-        if found.more:
-            say(f"only the newest {limit} are shown; --limit shows more")
+    else:
+        say("`rollout job ID` shows a job's way")
+    if found.more:
+        say(f"only the newest {found.limit} are shown; --limit shows more")
 
 
-def _show_failure(record: "JobRecord") -> None:
-    at = "" if record.finished_at is None else at_text(record.finished_at)
-    errors = (record.error or "no error was recorded").strip().splitlines()
-    say(f"{record.job_id}  {record.name}  {at}\n  {errors[-1]}")
+def _show_line(record: "JobRecord", kind: JobKind) -> None:
+    """A job on a line of its own, its id whole, so that it can be copied."""
+    at = record.finished_at if kind is JobKind.FAILED else record.accepted_at
+    said = "" if at is None else f"  {at_text(at)}"
+    say(f"  {record.job_id}{said}  {record.state} on {record.path}")
+    if kind in (JobKind.FAILED, JobKind.FALLBACKS):
+        say(f"    {error_line(record)}")
 
 
 def retry(ctx: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:

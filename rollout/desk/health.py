@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
 from rollout.desk.plain import Json, plain_json
+from rollout.desk.running_drills import RunningDrill
+from rollout.desk.workers import Hanging, nobody_listens
 from rollout.errors import LedgerNotFound, RolloutError, WrongSettings
+from rollout.jobs.ports import OpenCount
 from rollout.policy.policy import Policies
-from rollout.routing.decision import Reason
+from rollout.routing.decision import JobPath, Reason
 from rollout.routing.rule import Reading
 from rollout.routing.stages import ControlState
 
@@ -123,6 +126,22 @@ class Outside(Protocol):
         """All control rows of the ledger."""
         ...
 
+    def listeners(self) -> Mapping[str, Sequence[str]] | None:
+        """Workers by the queue they listen on; None where jobs run in this process."""
+        ...
+
+    def open_counts(self) -> list[OpenCount]:
+        """Unfinished jobs."""
+        ...
+
+    def hanging(self) -> Sequence[Hanging]:
+        """Processes that run what was taken from them."""
+        ...
+
+    def drills(self) -> Sequence[RunningDrill]:
+        """Drills that run now."""
+        ...
+
     def policies(self) -> Policies:
         """The policies of the file. Raises WrongPolicy."""
         ...
@@ -157,14 +176,16 @@ def read_health(outside: Outside) -> Health:
     if (nothing := _nothing_here(outside)) is not None:
         return Health(settings, (nothing,))
     found = [_address(outside)]
-    found += [_guarded(what, check, outside) for what, check in _CHECKS]
+    checked = [_guarded(what, check, outside) for what, check in _CHECKS]
+    found += [one for one in checked if one is not None]
     return Health(settings, (*found, *_parts(outside)))
 
 
-Check = Callable[[Outside], Finding]
+Check = Callable[[Outside], Finding | None]
+"""A check gives None where there is nothing to say."""
 
 
-def _guarded(what: str, check: Check, outside: Outside) -> Finding:
+def _guarded(what: str, check: Check, outside: Outside) -> Finding | None:
     try:
         return check(outside)
     except RolloutError as error:
@@ -266,6 +287,43 @@ def _declared(outside: Outside) -> Finding:
     return Finding("sub-pipelines", Level.MISSING, found, "start `rollout controller`")
 
 
+def _listening(outside: Outside) -> Finding | None:
+    listeners, states = outside.listeners(), outside.controls()
+    if listeners is None or not states:
+        return None
+    silent = [
+        (state.name, path)
+        for state in states
+        for path in JobPath
+        if not listeners.get(f"{state.name}.{path}")
+        and (path is JobPath.LEGACY or state.scope_bp > 0)
+    ]
+    if silent:
+        waits = {(one.name, one.path) for one in outside.open_counts() if one.jobs}
+        level = Level.MISSING if waits & set(silent) else Level.NOTE
+        said = "; ".join(nobody_listens(name, path) for name, path in silent)
+        return Finding("workers", level, said, "start the workers that it names")
+    names = sorted({worker for workers in listeners.values() for worker in workers})
+    return Finding("workers", Level.OK, f"{', '.join(names)} listen on every queue")
+
+
+def _processes(outside: Outside) -> Finding | None:
+    hanging = outside.hanging()
+    if not hanging:
+        return None
+    said = "\n".join(one.sentence for one in hanging)
+    return Finding("processes", Level.NOTE, said, "end the processes that it names")
+
+
+def _drills(outside: Outside) -> Finding | None:
+    running = outside.drills()
+    if not running:
+        return None
+    return Finding(
+        "drills", Level.NOTE, "\n".join(f"{one.name}: {one.sentence}" for one in running)
+    )
+
+
 def _policies(outside: Outside) -> Finding:
     policies = outside.policies()
     differs = outside.policy_difference()
@@ -284,6 +342,9 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("broker", _broker),
     ("controller", _supervision),
     ("sub-pipelines", _declared),
+    ("workers", _listening),
+    ("processes", _processes),
+    ("drills", _drills),
     ("policies", _policies),
 )
 

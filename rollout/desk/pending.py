@@ -7,8 +7,10 @@ from datetime import datetime
 
 from rollout.desk.evidence import notes_of, situation_json, stands, way_back_of
 from rollout.desk.history import summary
+from rollout.desk.lately import Lately, trouble_sentence
 from rollout.desk.leader import Leader
 from rollout.desk.plain import Json
+from rollout.desk.running_drills import RunningDrill
 from rollout.desk.text import at_text
 from rollout.pilot.judgement import Judgement
 from rollout.pilot.outlook import Outlook
@@ -102,6 +104,8 @@ class Why:
         confirmation: What routing says of the last revert; None without one.
         leader: Who leads.
         policy_difference: Where the leader judges by another policy than the file's.
+        lately: What both paths did in the last minutes.
+        drill: A drill that runs now.
     """
 
     at: datetime
@@ -110,6 +114,8 @@ class Why:
     confirmation: str | None
     leader: Leader
     policy_difference: str | None = None
+    lately: Lately | None = None
+    drill: RunningDrill | None = None
 
     @property
     def headline(self) -> tuple[str, str]:
@@ -137,8 +143,12 @@ class Why:
     def facts(self) -> list[tuple[str, str]]:
         """What is to be known, the most important first: a word and a sentence each."""
         pending, seen = self.pending, self.pending.seen
+        first = [] if self.drill is None else [("drill", self.drill.sentence)]
+        if self.lately is not None:
+            lately = self.lately
+            first += [("fails", trouble_sentence(one, lately, self.at)) for one in lately.troubles]
         if seen is None or pending.outlook is None:
-            return [("leader", self.leader.sentence), ("last decision", self._last)]
+            return [*first, ("leader", self.leader.sentence), ("last decision", self._last)]
         ready = way_back_of(seen, pending.way_back, pending.not_ready, pending.holdback_bp)
         rows = [
             ("next", pending.outlook.sentence),
@@ -151,7 +161,7 @@ class Why:
             rows.insert(1, ("revert", self.confirmation))
         if self.policy_difference is not None:
             rows.append(("policy", self.policy_difference))
-        return rows
+        return [*first, *rows]
 
     @property
     def needs(self) -> list[tuple[str, str]]:
@@ -197,4 +207,6 @@ class Why:
             "last_decision": None if self.last is None else summary(self.last),
             "leader": self.leader.to_json(),
             "policy_difference": self.policy_difference,
+            "lately": None if self.lately is None else self.lately.to_json(),
+            "drill": None if self.drill is None else self.drill.to_json(),
         }

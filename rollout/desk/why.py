@@ -13,11 +13,15 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from rollout.desk.in_force import read_in_force
+from rollout.desk.lately import read_lately
 from rollout.desk.leader import Leader, read_leader
 from rollout.desk.pending import Pending, Why
+from rollout.desk.running_drills import read_running
+from rollout.drills.ports import Journals
 from rollout.errors import UnknownSubPipeline
 from rollout.evidence.errors import EvidenceError
 from rollout.jobs.ports import Ledger
+from rollout.jobs.recent import RecentJobs
 from rollout.pilot.confirmation import ACTION as CONFIRM
 from rollout.pilot.confirmation import Confirmation, confirm_from
 from rollout.pilot.fleet import held_by_fleet, member_of
@@ -44,7 +48,7 @@ class Explained:
     policy_difference: str | None = None
 
 
-class WhyLedger(Ledger, Trials, Builds, Leadership, Protocol):
+class WhyLedger(Ledger, Trials, Builds, Leadership, RecentJobs, Journals, Protocol):
     """The ledger, as far as it is asked why."""
 
 
@@ -86,7 +90,9 @@ class Explanations:
         last = next((one for one in decided if one.action != CONFIRM), None)
         said = self._confirmation(pending.trial, decided)
         now, leader = self._clock.now(), found.leader
-        return Why(now, pending, last, said, leader, found.policy_difference)
+        lately = read_lately(self._ledger, [name], now)[name]
+        drill = read_running(self._ledger, now).get(name)
+        return Why(now, pending, last, said, leader, found.policy_difference, lately, drill)
 
     def explain(self, name: str | None = None) -> Explained:
         """Say what the controller would decide now, about one sub-pipeline or all of them.

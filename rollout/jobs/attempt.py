@@ -267,6 +267,14 @@ class Attempts:
 
     def _path_failed(self, paths: Paths, job: Job, claim: Claim, error: BaseException) -> Outcome:
         said = describe(error)
+        log.warning(
+            "the path failed",
+            job=job.job_id,
+            name=job.name,
+            path=str(job.path),
+            why=said,
+            exc_info=error,
+        )
         if claim.path is JobPath.CONCURRENT and paths.effects.repeatable:
             slow = type(error).__name__ == "SoftTimeLimitExceeded"
             reason = Reason.TIME_LIMIT if slow else Reason.FAILED

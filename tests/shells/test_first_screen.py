@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from rollout.drills.ports import DrillEvent
 from rollout.evidence.counts import Counts
 from rollout.evidence.revert_test import Window
+from rollout.jobs.claims import Claim
 from rollout.pilot.trial import trial_from
 from rollout.policy.policy import Policy
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.effects import Effects
 from tests.shells.conftest import House
 
 
@@ -116,3 +120,91 @@ def test_an_empty_folder_is_one_sentence(
     assert done.stdout.count("MISSING") == 1
     assert "nothing of rollout is here" in flat(done.stdout)
     assert list((tmp_path / "empty").iterdir()) == []
+
+
+def fall_back(house: House, error: str) -> str:
+    """A job that the concurrent path failed."""
+    job_id = house.submit()
+    with house.services() as runtime:
+        now, silent = runtime.clock.now(), runtime.settings.silent_after
+        path, effects = JobPath.CONCURRENT, Effects.COMMIT
+        claim = runtime.ledger.claim("invoices", job_id, path, effects, "w1", now, silent)
+        assert isinstance(claim, Claim)
+        runtime.ledger.hand_over(job_id, claim.attempt, Reason.FAILED, error, now)
+    return job_id
+
+
+def test_what_fails_since_when_and_by_what(house: House) -> None:
+    """One command from the pager's words: which path, how much of it, since when, by what error."""
+    house.run("start", "invoices")
+    house.tick()
+    first, *_, last = (fall_back(house, f"ValueError: no address {number}") for number in range(3))
+    for command in ("status", "status invoices", "why invoices"):
+        said = flat(house.run(*command.split()).stdout)
+        assert "3 of 3 finished jobs failed on it (100 %) in the last 5 min" in said, command
+        assert "it fails since " in said, command
+        assert f"newest error of job {last}: ValueError: no address 2" in said, command
+    said = flat(house.run("status").stdout)
+    assert "runbook: docs/runbooks/concurrent-path-misbehaves.md" in said
+    assert said.index("fails") < said.index("scope")
+    (values,) = house.json("status")["sub_pipelines"]
+    assert values["need"] == "now"
+    assert values["lately"]["paths"]["concurrent"] == {"jobs": 3, "finished": 3, "hurt": 3}
+    assert (values["alarms"][0]["what"], values["alarms"][0]["need"]) == ("fails", "now")
+    listed = house.run("jobs", "invoices", "--fallbacks", "--since", "10min").stdout
+    assert listed.splitlines()[0] == "3 of invoices: ValueError: no address #"
+    assert f"\n  {first}  " in listed
+    assert house.run("jobs", "invoices", "--fallbacks", "--since", "2099-01-01").stdout == (
+        "no fallbacks jobs\n"
+    )
+
+
+def test_jobs_by_where_they_stand(house: House) -> None:
+    """Running and waiting ones, and a time that cannot be read."""
+    house.begin(house.submit())
+    house.submit()
+    running = house.json("jobs", "--running")["jobs"]
+    assert [one["job_id"] for one in running] == [house.ids[0]]
+    assert [one["job_id"] for one in house.json("jobs", "invoices", "--waiting")["jobs"]] == [
+        house.ids[1]
+    ]
+    assert house.run("jobs", "--running", "--waiting").exit_code == 2
+    assert "--since must be a time" in flat(house.run("jobs", "--running", "--since", "x").stderr)
+
+
+def test_a_running_drill_is_seen(house: House) -> None:
+    """In status, why and doctor; what it hurts counts for no path."""
+    house.run("start", "invoices")
+    house.tick()
+    fell = fall_back(house, "DrillFault: raised on purpose")
+    with house.services() as runtime:
+        now = runtime.clock.now()
+        facts = {"path": "concurrent", "fault": "raise", "deadline_s": 90, "actor": "bo"}
+        event = DrillEvent("d1234567", "invoices", now, "declared", facts)
+        runtime.ledger.append_drill([event])
+        runtime.ledger.mark_drilled(fell, "d1234567", "raise", now)
+    for command in ("status", "why invoices", "doctor"):
+        said = flat(house.run(*command.split()).stdout)
+        assert "drill d1234567 (raise on concurrent) by bo since" in said, command
+    said = flat(house.run("status").stdout)
+    assert "1 more were hurt by a drill and count for no path" in said
+    assert "fails" not in said
+    with house.services() as runtime:
+        ended = replace(event, what="ended", facts={"result": "healed"})
+        runtime.ledger.append_drill([ended])
+    assert "drill d1234567" not in house.run("status").stdout
+
+
+def test_nobody_leads_is_the_first_line(house: House) -> None:
+    """Before everything else, with the runbook."""
+    first = house.run("status").stdout.splitlines()[0]
+    assert first.startswith("NOBODY leads, nothing is judged")
+
+
+def test_sub_pipelines_that_need_somebody_come_first(house: House) -> None:
+    """The killed one before the quiet one, whatever their names."""
+    house.declare("aaa", "zzz")
+    house.tick()
+    house.run("kill", "zzz", "--reason", "x")
+    shown = [line for line in house.run("status").stdout.splitlines() if line[:1].isalpha()]
+    assert [line.partition(":")[0] for line in shown] == ["zzz", "aaa", "invoices", "leader"]
