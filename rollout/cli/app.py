@@ -3,7 +3,6 @@
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from rollout import __version__
 from rollout.cli import (
@@ -22,11 +21,12 @@ from rollout.cli import (
     why_commands,
 )
 from rollout.cli.exit_codes import code_of, table
+from rollout.cli.groups import Grouped
 from rollout.cli.output import say, show_error
 from rollout.errors import RolloutError
 
 
-class _Guarded(TyperGroup):
+class _Guarded(Grouped):
     """Turns this package's errors into two lines and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -46,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
-    no_args_is_help=True,
+    invoke_without_command=True,
 )
 
 
@@ -74,8 +74,10 @@ def options(
         typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Keep the global options for the commands."""
+    """Without a command: where everything stands, what needs somebody first."""
     ctx.obj = module or None
+    if ctx.invoked_subcommand is None:
+        status_command.first_screen(ctx)
 
 
 for commands in (

@@ -5,7 +5,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import typer.main
 
+from rollout.cli.app import app
+from rollout.cli.groups import GROUPS
 from rollout.drills.ports import DrillEvent
 from rollout.evidence.counts import Counts
 from rollout.evidence.revert_test import Window
@@ -208,3 +211,31 @@ def test_sub_pipelines_that_need_somebody_come_first(house: House) -> None:
     house.run("kill", "zzz", "--reason", "x")
     shown = [line for line in house.run("status").stdout.splitlines() if line[:1].isalpha()]
     assert [line.partition(":")[0] for line in shown] == ["zzz", "aaa", "invoices", "leader"]
+
+
+def test_rollout_alone_shows_where_everything_stands(house: House) -> None:
+    """What needs somebody first, then what to type in doubt."""
+    house.declare("aaa")
+    house.tick()
+    house.run("kill", "invoices", "--reason", "x")
+    done = house.run()
+    assert done.exit_code == 0
+    assert done.stdout.startswith("invoices: KILLED")
+    assert done.stdout.splitlines()[-1].startswith("in doubt: `rollout kill NAME --reason '...'`")
+
+
+def test_rollout_alone_in_a_strange_folder_shows_the_help(house: House) -> None:
+    """Nothing is here: what can be typed, and where the ledger might be."""
+    house.setenv("ROLLOUT_LEDGER_URL", "sqlite:///moved/ledger.db")
+    done = house.run()
+    assert "Usage:" in done.stdout
+    assert "was it moved" in done.stderr
+
+
+def test_the_help_lists_every_command_in_a_group(house: House) -> None:
+    """Seeing, stopping, moving, mending, rehearsing, drills, running; none twice, none left."""
+    shown = house.run("--help").stdout
+    assert "Others" not in shown
+    named = [name for group in GROUPS.values() for name in group]
+    assert sorted(named) == sorted(typer.main.get_command(app).list_commands(None))  # type: ignore[attr-defined]
+    assert shown.index("Seeing:") < shown.index("Stopping:") < shown.index("Moving:")
