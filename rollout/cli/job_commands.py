@@ -6,14 +6,20 @@ import typer
 
 from rollout.cli.exit_codes import ExitCode
 from rollout.cli.options import AnyName, AsJson, Limit, Since, since_of
-from rollout.cli.output import at_text, facts, listing, say, show, show_json, warn
+from rollout.cli.output import at_text, facts, listing, say, show, show_error, show_json, warn
 from rollout.cli.session import opened
 from rollout.desk.lately import error_line
 from rollout.jobs.recent import JobKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rollout.control.change import Retried
     from rollout.desk.jobs import JobList, WayStep
     from rollout.jobs.claims import JobRecord
+
+RETRIES_MAX = 1000
+"""Most failures that one `retry --failed` takes; another takes the next."""
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of the AsyncResult.")]
 
@@ -98,17 +104,67 @@ def _show_line(record: "JobRecord", kind: JobKind) -> None:
         say(f"    {error_line(record)}")
 
 
-def retry(ctx: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
-    """Send a kept failure again, to legacy."""
+def retry(
+    ctx: typer.Context,
+    job_ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", help="Ids, or their beginnings.", show_default=False),
+    ] = None,
+    failed: Annotated[
+        str,
+        typer.Option(
+            "--failed", metavar="NAME", help="All kept failures of NAME.", show_default=False
+        ),
+    ] = "",
+    since: Since = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Send what --failed found; else it is only shown.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send kept failures again, to legacy."""
+    from rollout.control.change import retried_json
+
+    if bool(job_ids) is bool(failed):
+        raise typer.BadParameter("give either IDs or --failed NAME")
     with opened(ctx, servers="broker") as runtime:
-        not_sent = runtime.changes.retry(job_id)
+        if failed:
+            at = since_of(since, runtime.clock.now())
+            found = runtime.desk.jobs(failed, JobKind.FAILED, at, RETRIES_MAX)
+            if not yes:
+                _preview(found, as_json)
+                return
+            wanted = [record.job_id for record in found.jobs]
+        else:
+            wanted = [runtime.desk.whole_id(one) for one in job_ids or []]
+        done = runtime.changes.retry_all(wanted)
     if as_json:
-        show_json({"job_id": job_id, "sent": not_sent is None, "not_sent": not_sent})
+        show_json(done[0].to_json() if job_ids and len(done) == 1 else retried_json(done))
     else:
-        say(f"job {job_id}: accepted again, on legacy; `rollout job {job_id}` shows its way")
-    if not_sent is not None:
-        warn(f"its message is not sent yet: {not_sent}. The controller sends it")
-        raise typer.Exit(ExitCode.PARTLY)
+        _say_retried(done)
+    if any(one.not_sent is not None or one.refused is not None for one in done):
+        only = done[0].refused if len(done) == 1 else None
+        raise typer.Exit(ExitCode.REFUSED if only else ExitCode.PARTLY)
+
+
+def _preview(found: "JobList", as_json: bool) -> None:
+    if as_json:
+        show_json(found.to_json())
+        return
+    _show_groups(found)
+    say(f"{len(found.jobs)} jobs would be sent again, to legacy; --yes sends them")
+
+
+def _say_retried(done: "Sequence[Retried]") -> None:
+    for one in done:
+        if one.refused is not None:
+            show_error(one.refused)
+            continue
+        say(
+            f"job {one.job_id}: accepted again, on legacy; `rollout job {one.job_id}` shows its way"
+        )
+        if one.not_sent is not None:
+            warn(f"its message is not sent yet: {one.not_sent}. The controller sends it")
 
 
 def messages(ctx: typer.Context, limit: Limit = 20, as_json: AsJson = False) -> None:

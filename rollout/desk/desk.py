@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rollout.desk.pending import Why
     from rollout.desk.policy import PolicyPage
     from rollout.desk.policy_check import PolicyCheck
+    from rollout.desk.report import Report
     from rollout.desk.shadows import ShadowReport
     from rollout.desk.why import Explanations
     from rollout.desk.workers import Workers
@@ -104,6 +105,12 @@ class Desk:
 
         return read_history(self.ledger, name, limit)
 
+    def report(self, name: str, since: datetime) -> Report:
+        """What happened since then; raises UnknownSubPipeline, LedgerUnreachable."""
+        from rollout.desk.report import read_report
+
+        return read_report(self.ledger, self.clock, name, since)
+
     def decision(self, decision_id: int) -> DecisionPage:
         """A past decision; raises UnknownDecision, LedgerUnreachable."""
         from rollout.desk.decisions import read_decision
@@ -127,6 +134,12 @@ class Desk:
         from rollout.desk.jobs import read_jobs
 
         return read_jobs(self.ledger, name, kind, since, limit)
+
+    def whole_id(self, job_id: str) -> str:
+        """The id of the one job whose id begins so; raises LedgerUnreachable."""
+        from rollout.desk.jobs import whole_id
+
+        return whole_id(self.ledger, job_id)
 
     def messages(self, limit: int) -> Messages:
         """The refused messages; raises LedgerUnreachable."""

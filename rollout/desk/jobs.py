@@ -9,10 +9,14 @@ from typing import Any, Protocol
 from rollout.desk.lately import error_line
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.text import at_text
+from rollout.errors import UnknownJob
 from rollout.jobs.claims import JobRecord
 from rollout.jobs.recent import JobKind
 from rollout.jobs.way import read_way
 from rollout.routing.stages import ControlState
+
+_BEGINNING_MIN = 4
+"""Characters of an id that are looked for; fewer name too many."""
 
 
 class Jobs(Protocol):
@@ -24,6 +28,10 @@ class Jobs(Protocol):
 
     def job(self, job_id: str) -> JobRecord:
         """Read one job. Raises UnknownJob."""
+        ...
+
+    def ids_like(self, beginning: str, limit: int) -> list[str]:
+        """Ids of jobs that begin so, in order."""
         ...
 
     def jobs_of(
@@ -138,12 +146,24 @@ class Messages:
 
 
 def read_job(ledger: Jobs, job_id: str) -> JobPage:
-    """Read one job.
+    """Read one job by its id, or by the beginning of its id where only one begins so.
 
     Raises:
         UnknownJob, LedgerUnreachable: It cannot be read.
     """
-    return JobPage(ledger.job(job_id))
+    return JobPage(ledger.job(whole_id(ledger, job_id)))
+
+
+def whole_id(ledger: Jobs, job_id: str) -> str:
+    """The id that begins so; as it was given where none does, or several do."""
+    try:
+        ledger.job(job_id)
+    except UnknownJob:
+        if len(job_id) >= _BEGINNING_MIN:
+            found = ledger.ids_like(job_id, 2)
+            if len(found) == 1:
+                return found[0]
+    return job_id
 
 
 def read_jobs(

@@ -62,6 +62,10 @@ class RecentJobs(Protocol):
         """Count the jobs of every sub-pipeline that were admitted at `since` or later."""
         ...
 
+    def ids_like(self, beginning: str, limit: int) -> list[str]:
+        """Ids of jobs that begin so, in order; reads every id where the database has no better."""
+        ...
+
     def jobs_of(
         self, name: str | None, kind: JobKind, since: datetime | None, limit: int
     ) -> list[JobRecord]:

@@ -239,3 +239,54 @@ def test_the_help_lists_every_command_in_a_group(house: House) -> None:
     named = [name for group in GROUPS.values() for name in group]
     assert sorted(named) == sorted(typer.main.get_command(app).list_commands(None))  # type: ignore[attr-defined]
     assert shown.index("Seeing:") < shown.index("Stopping:") < shown.index("Moving:")
+
+
+def test_a_report_for_a_hand_over(house: House) -> None:
+    """Who did what when, which jobs were hurt, how it stands: as Markdown, as a page, in a file."""
+    house.run("start", "invoices", "--reason", "pilot begins")
+    house.tick()
+    fall_back(house, "ValueError: no | address")
+    fall_back(house, "ValueError: <none>")
+    house.run("kill", "invoices", "--reason", "too many errors")
+    house.run("rearm", "invoices", "--reason", "mended")
+    said = house.run("report", "invoices", "--since", "10min").stdout
+    assert said.startswith("# invoices: ")
+    assert "2 failed on the concurrent path and were taken over by legacy" in said
+    order = ["start to split", "first of 2 jobs that failed", "kill to", "rearm to"]
+    assert [said.index(one) for one in order] == sorted(said.index(one) for one in order)
+    assert "| ana | kill to split 1 % killed: too many errors" in said
+    assert "ValueError: no \\| address" in said
+    page = house.run("report", "invoices", "--html", "--out", "reports/night.html")
+    assert "reports/night.html" in page.stdout
+    text = Path("reports/night.html").read_text()
+    assert "ValueError: &lt;none&gt;" in text
+    assert "too many errors" in text
+    quiet = house.run("report", "invoices", "--since", "2099-01-01").stdout
+    assert "0 jobs came" in quiet
+
+
+def test_several_failures_are_retried_after_a_look(house: House) -> None:
+    """Named by the beginnings of their ids, or all of a sub-pipeline; shown before they go."""
+    for number in range(3):
+        house.fail(house.submit(), f"ValueError: {number}")
+    one, two, three = house.ids
+    shown = house.run("retry", "--failed", "invoices").stdout
+    assert "3 jobs would be sent again, to legacy; --yes sends them" in shown
+    assert all(f"  {job_id}  " in shown for job_id in house.ids)
+    assert house.json("job", one)["state"] == "failed"
+    assert house.json("job", one[:5])["job_id"] == one
+    done = house.run("retry", one[:5], "job-nobody")
+    assert done.exit_code == 3
+    assert f"job {one}: accepted again" in done.stdout
+    assert "no job with id 'job-nobody'" in done.stderr
+    sent = house.json("retry", "--failed", "invoices", "--since", "1h", "--yes")["retried"]
+    assert {row["job_id"] for row in sent} == {two, three}
+    assert house.run("retry", "--failed", "invoices", one).exit_code == 2
+    assert house.run("retry", one).exit_code == 1
+
+
+def test_a_star_is_no_name(house: House) -> None:
+    """The row of `kill --all` is no sub-pipeline that can be looked at."""
+    house.run("kill", "--all", "--reason", "x")
+    for command in ("history", "why", "job", "shadow-report"):
+        assert house.run(command, "*").exit_code == 1, command

@@ -29,6 +29,11 @@ class RecentRows:
             RecentCount(*key, len(times), min(times), max(times)) for key, times in found.items()
         ]
 
+    def ids_like(self, beginning: str, limit: int) -> list[str]:
+        """Ids of jobs that begin so, in order."""
+        with self._rows as rows:
+            return sorted(one for one in rows.jobs if one.startswith(beginning))[:limit]
+
     def jobs_of(
         self, name: str | None, kind: JobKind, since: datetime | None, limit: int
     ) -> list[JobRecord]:

@@ -59,6 +59,12 @@ class RecentRows:
                 for name, path, came, hurt, jobs, first, last in connection.execute(query)
             ]
 
+    def ids_like(self, beginning: str, limit: int) -> list[str]:
+        """Ids of jobs that begin so, in order."""
+        query = select(job.c.job_id).where(job.c.job_id.startswith(beginning, autoescape=True))
+        with self._db.read() as connection:
+            return list(connection.execute(query.order_by(job.c.job_id).limit(limit)).scalars())
+
     def jobs_of(
         self, name: str | None, kind: JobKind, since: datetime | None, limit: int
     ) -> list[JobRecord]:
