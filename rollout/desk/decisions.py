@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rollout.desk.evidence import notes_of, stands
+from rollout.desk.evidence import notes_of, stands, worst_first
 from rollout.desk.history import summary
 from rollout.desk.plain import Json
 from rollout.desk.text import at_text
@@ -50,7 +50,8 @@ class DecisionPage:
     @property
     def findings(self) -> Sequence[Finding]:
         """Every verdict with its numbers."""
-        return () if self.evidence is None else self.evidence.findings
+        found = () if self.evidence is None else self.evidence.findings
+        return sorted(found, key=worst_first)
 
     @property
     def notes(self) -> list[tuple[str, str]]:

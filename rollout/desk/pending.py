@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollout.desk.evidence import notes_of, situation_json, stands, way_back_of
+from rollout.desk.evidence import notes_of, situation_json, stands, way_back_of, worst_first
 from rollout.desk.history import summary
 from rollout.desk.lately import Lately, trouble_sentence
 from rollout.desk.leader import Leader
 from rollout.desk.plain import Json
 from rollout.desk.running_drills import RunningDrill
 from rollout.desk.text import at_text
+from rollout.evidence.verdict import Finding
 from rollout.pilot.judgement import Judgement
 from rollout.pilot.outlook import Outlook
 from rollout.pilot.ports import DecisionRecord
@@ -151,7 +152,7 @@ class Why:
             return [*first, ("leader", self.leader.sentence), ("last decision", self._last)]
         ready = way_back_of(seen, pending.way_back, pending.not_ready, pending.holdback_bp)
         rows = [
-            ("next", pending.outlook.sentence),
+            ("next", self._next(pending.outlook.sentence)),
             ("stands", stands(seen)),
             ("way back", ready),
             ("last decision", self._last),
@@ -188,6 +189,16 @@ class Why:
                 )
             )
         return notes
+
+    def _next(self, said: str) -> str:
+        """What comes next; nothing does while nobody leads."""
+        return said if self.leader.alive else f"{said}, as soon as a controller leads: nobody does"
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Every verdict, what regresses first."""
+        made = self.pending.made
+        return [] if made is None else sorted(made.findings, key=worst_first)
 
     @property
     def _last(self) -> str:

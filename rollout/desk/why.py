@@ -181,6 +181,8 @@ class Explanations:
 
     def _confirmation(self, trial: Trial | None, decided: Sequence[DecisionRecord]) -> str | None:
         """Say whether routing follows the last revert."""
+        if trial is not None and trial.on_trial:
+            return None  # a person has started again: that revert is over
         if trial is not None and trial.reverted_at is not None and not trial.on_trial:
             since = confirm_from(trial.reverted_at)
             routed = self._ledger.routed_since(trial.name, since)

@@ -36,7 +36,7 @@ def test_why_says_what_holds_and_what_comes_next(judged: House) -> None:
         assert word in said
     for test in ("error_rate", "fast_path", "cycle_time", "sample_ratio", "recovery"):
         assert f"{test} " in said
-    assert "way back NOT READY: unknown" in said
+    assert "way back NOT READY: Legacy has not committed a job yet." in said
     assert "last decision hold at " in said
     assert max(map(len, result.stdout.splitlines())) <= 80
 

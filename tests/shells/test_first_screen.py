@@ -19,6 +19,8 @@ from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from tests.shells.conftest import House
 
+VERDICTS = ["regress", "error", "insufficient", "pass"]
+
 
 def flat(text: str) -> str:
     """Output without its line breaks."""
@@ -290,3 +292,30 @@ def test_a_star_is_no_name(house: House) -> None:
     house.run("kill", "--all", "--reason", "x")
     for command in ("history", "why", "job", "shadow-report"):
         assert house.run(command, "*").exit_code == 1, command
+
+
+def test_a_decision_that_is_pending_is_said_once(house: House) -> None:
+    """The sentence, who does it, and what regresses first; nobody promises for a dead leader."""
+    house.run("start", "invoices")
+    house.tick()
+    hurt(house)
+    said = flat(house.run("why", "invoices").stdout)
+    sentence = house.json("why", "invoices")["pending"]["sentence"]
+    assert said.count(f"REVERT: {sentence}") == 1
+    assert "next the controller's next tick does it, as soon as a controller leads" in said
+    shown = [line.split()[:2] for line in house.run("why", "invoices").stdout.splitlines()]
+    verdicts = [words[1] for words in shown if words[1:2] and words[1] in VERDICTS]
+    assert verdicts == sorted(verdicts, key=VERDICTS.index)
+    assert verdicts[0] == "regress"
+
+
+def test_a_confirmed_revert_is_over_when_a_person_starts_again(house: House) -> None:
+    """What routing did since the last revert says nothing about the next trial."""
+    house.run("start", "invoices")
+    house.tick()
+    hurt(house)
+    house.tick()
+    assert house.json("status")["sub_pipelines"][0]["stage"] == "legacy"
+    assert house.json("why", "invoices")["revert_confirmation"] is not None
+    house.run("start", "invoices", "--reason", "mended")
+    assert house.json("why", "invoices")["revert_confirmation"] is None
