@@ -152,7 +152,8 @@ def _preview(found: "JobList", as_json: bool) -> None:
         show_json(found.to_json())
         return
     _show_groups(found)
-    say(f"{len(found.jobs)} jobs would be sent again, to legacy; --yes sends them")
+    jobs = "1 job" if len(found.jobs) == 1 else f"{len(found.jobs)} jobs"
+    say(f"{jobs} would be sent again, to legacy; --yes sends them")
 
 
 def _say_retried(done: "Sequence[Retried]") -> None:

@@ -156,7 +156,7 @@ def _told(
     if at is not None:
         said = f"next step {step} at the present rate {when(at, now)}"
     elif not_before is not None:
-        more = ", ".join(one.what for one in needs if one.at is None)
+        more = ", ".join(dict.fromkeys(one.what for one in needs if one.at is None))
         said = f"next step {step} not before {when(not_before, now)}"
         if not_before <= now:
             said = f"next step {step} waits for {more}" if more else f"next step {step} now"
