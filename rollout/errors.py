@@ -195,6 +195,18 @@ class ControlStoreUnreachable(RolloutError):
         )
 
 
+class NotPermitted(RolloutError):
+    """The control store answers, and its user may not run a command that is good to have."""
+
+    def __init__(self, url: str, command: str) -> None:
+        self.url = url
+        self.command = command
+        super().__init__(
+            f"the user of the control store at {url} may not run {command}",
+            f"grant it: ACL SETUSER ... +{command.lower()}",
+        )
+
+
 class LedgerUnreachable(RolloutError):
     """The ledger's database did not answer; nothing was recorded."""
 

@@ -115,6 +115,11 @@ TEXTS: list[tuple[RolloutError, str]] = [
         "run `rollout migrate`",
     ),
     (
+        errors.NotPermitted("redis://x", "INFO"),
+        "the user of the control store at redis://x may not run INFO; grant it: "
+        "ACL SETUSER ... +info",
+    ),
+    (
         errors.LedgerBusy("sqlite:///x", GONE, ["session 7 (psql)"]),
         "the ledger at sqlite:///x answers, but somebody holds what is needed: session 7 (psql); "
         "end that transaction (PostgreSQL: `SELECT pg_terminate_backend(PID)`), then repeat",

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
+from rollout.desk.outside import Outside
 from rollout.desk.plain import Json, plain_json
-from rollout.desk.running_drills import RunningDrill
-from rollout.desk.workers import Hanging, nobody_listens
+from rollout.desk.workers import nobody_listens
 from rollout.errors import LedgerNotFound, RolloutError, WrongSettings
-from rollout.jobs.ports import OpenCount
-from rollout.policy.policy import Policies
 from rollout.routing.decision import JobPath, Reason
-from rollout.routing.rule import Reading
-from rollout.routing.stages import ControlState
 
 
 class Level(StrEnum):
@@ -58,111 +54,6 @@ class Health:
             "settings": plain_json(self.settings),
             "findings": [plain_json(one) for one in self.findings],
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where the broker is taken to be, without password; `source` None when it is assumed."""
-
-    broker: str
-    source: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A server that answered: its address without password, and how long that took."""
-
-    url: str
-    took_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerAnswered(Answered):
-    """A ledger that answered; `migration` None where it has no tables."""
-
-    migration: str | None
-    newest: str
-
-
-@dataclass(frozen=True, slots=True)
-class StoreAnswered(Answered):
-    """A control store that answered; `forgets` is a setting by which it may drop a kill latch."""
-
-    forgets: str | None
-
-
-class Outside(Protocol):
-    """What is outside, as it is configured. Each raises the error of what is wrong or away."""
-
-    def settings(self) -> Mapping[str, Any]:
-        """Every setting in force, passwords hidden. Raises WrongSettings."""
-        ...
-
-    def known_settings(self) -> Iterable[str]:
-        """The names of all settings; never raises."""
-        ...
-
-    def address(self) -> Address:
-        """Where the broker is. Raises WrongSettings when the app cannot be imported."""
-        ...
-
-    def ledger(self) -> LedgerAnswered:
-        """Ask the ledger for its migration."""
-        ...
-
-    def store(self) -> StoreAnswered:
-        """Ask the control store."""
-        ...
-
-    def broker(self) -> Answered:
-        """Ask the broker."""
-        ...
-
-    def reading(self, name: str) -> Reading:
-        """What a start of this sub-pipeline would read."""
-        ...
-
-    def controls(self) -> list[ControlState]:
-        """All control rows of the ledger."""
-        ...
-
-    def listeners(self) -> Mapping[str, Sequence[str]] | None:
-        """Workers by the queue they listen on; None where jobs run in this process."""
-        ...
-
-    def open_counts(self) -> list[OpenCount]:
-        """Unfinished jobs."""
-        ...
-
-    def hanging(self) -> Sequence[Hanging]:
-        """Processes that run what was taken from them."""
-        ...
-
-    def drills(self) -> Sequence[RunningDrill]:
-        """Drills that run now."""
-        ...
-
-    def policies(self) -> Policies:
-        """The policies of the file. Raises WrongPolicy."""
-        ...
-
-    def policy_difference(self) -> str | None:
-        """Where the leader judges by another policy than the file's; None when it does not."""
-        ...
-
-    @property
-    def supervision_s(self) -> float:
-        """Seconds after which a controller that says nothing is taken for dead."""
-        ...
-
-    @property
-    def one_machine(self) -> bool:
-        """Whether the ledger is one that serves one machine."""
-        ...
-
-    def has_embedded_server(self) -> bool:
-        """Whether a Valkey can be started without one being given."""
-        ...
 
 
 def read_health(outside: Outside) -> Health:
@@ -240,6 +131,13 @@ def _ledger(outside: Outside) -> Finding:
 def _store(outside: Outside) -> Finding:
     one = outside.store()
     answers = f"{one.url} answers in {one.took_ms:.1f} ms"
+    if one.hidden:
+        return Finding(
+            "control store",
+            Level.NOTE,
+            f"{answers}; its user may not run INFO, so whether it may drop a kill latch is unknown",
+            "see that maxmemory-policy is noeviction or one of volatile-*",
+        )
     if one.forgets is None:
         return Finding("control store", Level.OK, answers)
     return Finding(
@@ -336,12 +234,26 @@ def _policies(outside: Outside) -> Finding:
     return Finding("policies", Level.OK, f"{found}; `rollout policy check` looks into them")
 
 
+def _builds(outside: Outside) -> Finding:
+    beside = outside.builds_running()
+    if not beside:
+        return Finding("builds", Level.OK, "no path runs two")
+    said = ", ".join(f"{name} {path}: {build!r}" for name, path, build in beside)
+    return Finding(
+        "builds",
+        Level.NOTE,
+        f"two releases run beside each other, the one named last counts: {said}",
+        "end the restart that is under way; jobs of both are counted as the newer one's",
+    )
+
+
 _CHECKS: tuple[tuple[str, Check], ...] = (
     ("ledger", _ledger),
     ("control store", _store),
     ("broker", _broker),
     ("controller", _supervision),
     ("sub-pipelines", _declared),
+    ("builds", _builds),
     ("workers", _listening),
     ("processes", _processes),
     ("drills", _drills),

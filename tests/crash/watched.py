@@ -129,6 +129,7 @@ class WatchedLedger(SqlLedger):
             "fenced",
             kill_id=kill.kill_id,
             fences={state.name: state.fence_revision for state in states if state.name != "*"},
+            killed={state.name: state.killed for state in states},
         )
         return states
 

@@ -9,7 +9,7 @@ import os
 import select
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from rollout.adapters.sql.waits import (
     bound,
     bound_session,
 )
+from rollout.adapters.sql.words import ASCII_ONLY, UTF8
 from rollout.errors import (
     LedgerBusy,
     LedgerNotFound,
@@ -134,6 +135,8 @@ class Database:
     def _open(self) -> Engine:
         if self.is_postgresql:
             own = {"connect_timeout": CONNECT_TIMEOUT_S, "fallback_application_name": OUR_NAME}
+            # Whatever the database's own: else psycopg gives bytes for text, and SQLAlchemy fails.
+            own["client_encoding"] = "UTF8"
             engine = create_engine(
                 self._url,
                 connect_args={**own, **_NOTICE_A_CUT},
@@ -145,7 +148,7 @@ class Database:
                 # kill it has just waited for.
                 isolation_level="READ COMMITTED",
             )
-            event.listen(engine, "connect", lambda connection, record: bound_session(connection))
+            event.listen(engine, "connect", _prepare_postgresql(engine))
             event.listen(engine, "checkout", _drop_if_cut)
             return engine
         if not self._may_begin and not self.exists:
@@ -244,6 +247,15 @@ def _drop_if_cut(connection: Any, record: object, proxy: object) -> None:
     looker.register(connection.fileno(), select.POLLIN)
     if looker.poll(0):
         raise DisconnectionError("the server closed the connection while it was idle")
+
+
+def _prepare_postgresql(engine: Engine) -> Callable[[Any, object], None]:
+    def prepare(connection: Any, record: object) -> None:
+        bound_session(connection)
+        encoding = connection.info.parameter_status("server_encoding")
+        setattr(engine.dialect, ASCII_ONLY, encoding != UTF8)
+
+    return prepare
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

@@ -134,10 +134,14 @@ class SweepRows:
             .with_for_update(skip_locked=True)
         )
         ids = list(connection.execute(chosen).scalars())
+        if not ids:
+            return []
         died = int(reason is Reason.WORKER_LOST)
         rows = connection.execute(
             update(job)
-            .where(job.c.job_id.in_(ids), wanted)
+            # By id alone: the rows are locked, and with the condition repeated PostgreSQL goes by
+            # the index of what is open, through a million of them for each slice.
+            .where(job.c.job_id.in_(ids))
             .values(**moved(reason, None, now), deaths=job.c.deaths + died)
             .returning(*_HANDED)
         )
