@@ -168,6 +168,14 @@ class Endings:
         self, paths: Paths, delivery: Delivery, claim: Claim, error: BaseException
     ) -> Outcome:
         job, said = replace(delivery.job, attempt=claim.attempt), describe(error)
+        log.warning(
+            "the path failed",
+            job=job.job_id,
+            name=job.name,
+            path=str(job.path),
+            why=said,
+            exc_info=error,
+        )
         if claim.path is JobPath.CONCURRENT and paths.effects.repeatable:
             slow = type(error).__name__ == "SoftTimeLimitExceeded"
             reason = Reason.TIME_LIMIT if slow else Reason.FAILED

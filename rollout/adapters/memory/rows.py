@@ -18,6 +18,7 @@ from rollout.pilot.lease import LeaseWatch
 from rollout.pilot.ports import DecisionRecord, Notice, Recovery
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial
+from rollout.policy.in_force import PoliciesInForce
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
@@ -73,6 +74,7 @@ class Rows:
         self.cycles: dict[CycleKey, tuple[int, float]] = {}
         self.messages: list[Mapping[str, Any]] = []
         self.lease: Lease | None = None
+        self.leader_policies: PoliciesInForce | None = None
         self.leases = LeaseWatch()
         self.standbys: dict[str, datetime] = {}
         self.builds: dict[tuple[str, JobPath], str] = {}
