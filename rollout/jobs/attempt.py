@@ -10,6 +10,7 @@ caller hands in a delivery and carries out the outcome; it decides nothing.
 """
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -30,9 +31,11 @@ from rollout.jobs.delivery import (
     Wait,
 )
 from rollout.jobs.interference import Interference
+from rollout.jobs.outcomes import FORGOTTEN, NOT_KEPT
 from rollout.jobs.ports import Committed, ConnectionSource, Job, Ledger, Refused
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
+from rollout.routing.effects import Effects
 from rollout.routing.ports import ControlStore
 from rollout.routing.rule import Planted, Reading, RouteTable, plan_in_force, position
 
@@ -63,7 +66,9 @@ class Attempts:
         clock: Time, and pauses between tries to commit.
         silent_after: A started job not heard of for this long may be claimed again.
         passes: Exceptions that belong to the queue engine (a retry, say) and are raised through.
-        forgets: Those among them by which a path tells the queue engine to forget the job.
+        forgets: Those among them by which a path tells the queue engine to forget the job: it has
+            done what it was to do, and there is no result.
+        sent_back: Says which of these give the message back to the queue, to be run again.
         interference: What breaks jobs on purpose; None leaves every job alone.
     """
 
@@ -76,6 +81,7 @@ class Attempts:
         passes: tuple[type[BaseException], ...] = (),
         forgets: tuple[type[BaseException], ...] = (),
         interference: Interference | None = None,
+        sent_back: Callable[[BaseException], bool] = lambda said: False,
     ) -> None:
         self._control = control
         self._interference = interference
@@ -84,6 +90,7 @@ class Attempts:
         self._silent_after = silent_after
         self._passes = passes
         self._forgets = forgets
+        self._sent_back = sent_back
 
     def gate(self, name: str, key: str) -> Reason | None:
         """Ask the control store whether a concurrent start may go on; a reason means no."""
@@ -117,9 +124,10 @@ class Attempts:
 
     def _with(self, ledger: Ledger) -> "Attempts":
         """The same attempts, claimed and committed by another ledger."""
-        return Attempts(
-            self._control, ledger, self._clock, self._silent_after, self._passes, self._forgets
-        )
+        behind = copy(self)
+        behind._ledger = ledger
+        behind._interference = None
+        return behind
 
     def _start(self, paths: Paths, delivery: Delivery) -> Outcome:
         """Claim the job and run its path, or say what becomes of it instead."""
@@ -130,7 +138,7 @@ class Attempts:
             return self._without_ledger(paths, job, error)
         if isinstance(claim, Refused):
             return self._refused(paths, job, claim)
-        return self._claimed(paths, replace(job, attempt=claim.attempt), claim)
+        return self._claimed(paths, delivery, claim)
 
     def worker_lost(self, paths: Paths, job: Job, worker: str, reason: Reason) -> Outcome:
         """Say what becomes of a job whose worker process has just died or been stopped.
@@ -219,19 +227,46 @@ class Attempts:
             return Wait(error)
         return Failed(JobFailed(job.job_id, said)) if kept else Dropped(Refusal.STALE)
 
-    def _claimed(self, paths: Paths, job: Job, claim: Claim) -> Outcome:
+    def _claimed(self, paths: Paths, delivery: Delivery, claim: Claim) -> Outcome:
+        job = replace(delivery.job, attempt=claim.attempt)
         began = self._clock.monotonic()
         try:
             value = paths.call(claim.path, job)
-        except self._forgets as gone:
-            # That is the job's outcome: kept for a person, unless another attempt has it.
-            self._record_failure(job, claim, f"the path raised {type(gone).__name__}")
-            raise
+        except self._forgets as said:
+            if self._sent_back(said):
+                self._release(delivery, claim)
+                raise
+            return self._forget(paths, job, claim, said)
         except self._passes:
             raise
         except (Exception, SystemExit) as error:
             return self._path_failed(paths, job, claim, error)
         return self._commit(paths, job, claim, PathRun(value, self._clock.monotonic() - began))
+
+    def _release(self, delivery: Delivery, claim: Claim) -> None:
+        """The path gave its message back: the job waits again, on the path it came by."""
+        filing = replace(delivery.filing(), path=claim.path)
+        try:
+            self._ledger.release(filing, claim.attempt)
+        except LedgerUnreachable as error:
+            log.warning("not released, waits until silent", job=claim.job_id, why=str(error))
+
+    def _forget(self, paths: Paths, job: Job, claim: Claim, said: BaseException) -> Outcome:
+        """The path told the queue engine to forget its job: it is over, and has no result."""
+
+        def commit() -> Committed | Refusal:
+            return self._ledger.commit(
+                claim, paths.effects, lambda connect: FORGOTTEN, self._clock.now()
+            )
+
+        try:
+            done = self._patiently(job.job_id, commit)
+        except LedgerUnreachable as error:
+            log.warning("not known to be over", job=job.job_id, why=str(error))
+            raise said from None
+        if done is Refusal.KILLED:
+            return self._hand_over(job, claim.attempt, Reason.FENCED, None)
+        raise said
 
     def _commit(self, paths: Paths, job: Job, claim: Claim, ran: PathRun) -> Outcome:
         value = ran.value
@@ -252,7 +287,9 @@ class Attempts:
             except (Exception, SystemExit) as error:
                 return self._path_failed(paths, job, claim, error)
             if isinstance(done, Committed):
-                result = paths.read(done.result)
+                # Without a hook the caller gets the very object that the path returned.
+                hooked = paths.effects is Effects.COMMIT
+                result = paths.read(done.result) if hooked else value
                 return Done(result, ran=None if claim.fell_back else ran)
             if done is Refusal.KILLED:
                 return self._hand_over(job, claim.attempt, Reason.FENCED, None)
@@ -348,6 +385,10 @@ def _uncopied(made: Outcome) -> Outcome:
 
 def _outcome_of(paths: Paths, record: JobRecord) -> Outcome:
     """The recorded outcome of a job whose message came again."""
+    if record.state.called_off or record.result == FORGOTTEN:
+        return Dropped(Refusal.FINISHED)
+    if record.result == NOT_KEPT:
+        return Failed(JobFailed(record.job_id, "it is committed, but its result was not kept"))
     if record.result is not None:
         return Done(paths.read(record.result), duplicate=True)
     return Failed(JobFailed(record.job_id, record.error or "no error was recorded"))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from rollout.jobs.claims import Claim, JobRecord, Refusal
+from rollout.jobs.claims import Claim, JobRecord, JobState, Refusal
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.ports import ControlLedger
@@ -167,6 +167,15 @@ class Ledger(ControlLedger, Protocol):
         self, job_id: str, attempt: int | None, reason: Reason | None, error: str, now: datetime
     ) -> bool:
         """Record the outcome failed; with `attempt`, only while that attempt holds the job."""
+        ...
+
+    def call_off(
+        self, job_id: str, attempt: int | None, state: JobState, said: str, now: datetime
+    ) -> bool:
+        """Record that the job's owner ended it (`JobState.called_off`), counted in the tallies.
+
+        False when it has its outcome, or with `attempt` when that attempt does not hold it.
+        """
         ...
 
     def reopen(self, job_id: str, now: datetime) -> Handed:

@@ -10,7 +10,6 @@ from uuid import uuid4
 import fakeredis
 import pytest
 from redis import Redis
-from rollout.policy.ports import Arrivals
 
 from rollout.adapters.memory.control_store import MemoryControlStore
 from rollout.adapters.memory.ledger import MemoryLedger
@@ -21,6 +20,7 @@ from rollout.adapters.sql.ledger import SqlLedger
 from rollout.drills.ports import DrillLedger
 from rollout.jobs.ports import Ledger
 from rollout.pilot.ports import Leadership, Samples, Trials
+from rollout.policy.ports import Arrivals
 from rollout.routing.ports import ControlStore
 from tests.conftest import Postgresql
 from tests.contract.differences import DIFFERENCES, Differences

@@ -371,8 +371,8 @@ def test_a_dead_child_of_an_unsafe_job_keeps_it(world: World) -> None:
     assert world.job().state is JobState.FAILED
 
 
-def test_a_job_given_up_by_its_path_is_kept(world: World) -> None:
-    """Celery's Ignore or Reject end as a kept failure, unless another attempt has the job."""
+def test_a_job_that_its_path_forgets_is_done_without_a_result(world: World) -> None:
+    """Celery's Ignore (a replaced task, say) is what the path said, no failure of the path."""
 
     def ignore(n: int) -> None:
         raise LookupError
@@ -383,8 +383,26 @@ def test_a_job_given_up_by_its_path_is_kept(world: World) -> None:
     delivery = Delivery(Job("job-1", NAME, "7", C, 0, (), {"n": 7}), "w", filing)
     with pytest.raises(LookupError):
         attempts.run(pipeline, delivery)
-    assert world.job().error == "the path raised LookupError"
-    assert world.job().state is JobState.FAILED
+    assert world.job().state is JobState.COMMITTED
+    assert world.ran == ["concurrent"]
+    assert isinstance(attempts.run(pipeline, delivery), Dropped)
+
+
+def test_a_job_that_its_path_sends_back_waits_again(world: World) -> None:
+    """Celery's Reject with requeue gives the message back: the next delivery may take the job."""
+
+    def send_back(n: int) -> None:
+        raise LookupError
+
+    pipeline = world.declare(concurrent=send_back)
+    attempts = world.runtime.attempts((LookupError,), (LookupError,), lambda said: True)
+    world.ledger.file([filing()])
+    delivery = Delivery(Job("job-1", NAME, "7", C, 0, (), {"n": 7}), "w", filing)
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            attempts.run(pipeline, delivery)
+        assert world.job().state is JobState.ACCEPTED
+        assert world.job().path is C
 
 
 # The ledger away at each step ----------------------------------------------------------------

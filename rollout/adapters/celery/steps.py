@@ -9,7 +9,7 @@ from celery.worker import state
 from kombu.utils.encoding import safe_repr
 
 from rollout.adapters.celery.guard import guard_restarts
-from rollout.adapters.celery.marks import path_of
+from rollout.adapters.celery.marks import job_id_of, path_of
 from rollout.errors import LedgerUnreachable, UnknownJob
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.claims import JobState
@@ -107,8 +107,7 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
 
             def revoked(sender: Any, request: Any, expired: bool, **kwargs: Any) -> None:
                 if sender.name in pipelines:
-                    why = "expired" if expired else "revoked"
-                    give_up(pipelines[sender.name], request, why)
+                    call_off(pipelines[sender.name], request, expired=expired)
 
             for signal, receiver in (
                 (signals.task_unknown, unknown),
@@ -128,18 +127,23 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
 
 
 def announce(pipelines: Mapping[str, Worked], queues: Sequence[str]) -> None:
-    """Say which builds this worker runs, of the paths whose queues it consumes."""
+    """Say what this worker serves, and which builds it runs, by the queues that it consumes.
+
+    A sub-pipeline whose workers run can be started before its first job.
+    """
     for pipeline in pipelines.values():
-        for path, build in pipeline.builds.items():
-            if not any(path_of(pipeline.name, queue) is path for queue in queues):
-                continue
-            try:
-                now = pipeline.clock.now()
-                pipeline.ledger.ensure(pipeline.name, pipeline.effects, pipeline.holdback_bp, now)
-                pipeline.trials.announce(pipeline.name, path, build)
-            except LedgerUnreachable as error:
-                # The next worker to start says it; until then both builds are one step.
-                log.error("build not announced", name=pipeline.name, build=build, why=str(error))
+        served = [path for queue in queues if (path := path_of(pipeline.name, queue))]
+        if not served:
+            continue
+        try:
+            now = pipeline.clock.now()
+            pipeline.ledger.ensure(pipeline.name, pipeline.effects, pipeline.holdback_bp, now)
+            for path, build in pipeline.builds.items():
+                if path in served:
+                    pipeline.trials.announce(pipeline.name, path, build)
+        except LedgerUnreachable as error:
+            # The next worker to start says it; until then both builds are one step.
+            log.error("worker not announced", name=pipeline.name, why=str(error))
 
 
 def renew(pipelines: Mapping[str, Worked]) -> None:
@@ -147,7 +151,7 @@ def renew(pipelines: Mapping[str, Worked]) -> None:
     running: dict[str, list[str]] = {}
     for request in tuple(state.active_requests):
         if request.task.name in pipelines:
-            running.setdefault(request.task.name, []).append(request.id)
+            running.setdefault(request.task.name, []).append(_job_id(request))
     for task_name, job_ids in running.items():
         pipeline = pipelines[task_name]
         try:
@@ -168,7 +172,7 @@ def finish_or_hand_back(pipelines: Mapping[str, Worked]) -> None:
     deadline = clock.monotonic() + max(pipelines[one.task.name].stop_after_s for one in running)
     while running and clock.monotonic() < deadline:
         clock.sleep(_STOP_PAUSE_S)
-        running = [one for one in running if _still_runs(pipelines[one.task.name], one.id)]
+        running = [one for one in running if _still_runs(pipelines[one.task.name], _job_id(one))]
     for request in running:
         _hand_back(pipelines[request.task.name], request)
 
@@ -204,14 +208,26 @@ def keep(pipelines: Mapping[str, Worked], message: Any, why: str) -> None:
         return
 
 
-def give_up(pipeline: Worked, request: Any, why: str) -> None:
-    """Record the outcome of a job that Celery discards without calling us.
+def _job_id(request: Any) -> str:
+    return job_id_of(request.request_dict, request.id)
+
+
+def call_off(pipeline: Worked, request: Any, *, expired: bool) -> None:
+    """Record the outcome of a job that was revoked or has expired: Celery discards it.
 
     A leftover of a job that has moved on, or that another worker runs, is nobody's outcome.
+
+    Args:
+        pipeline: The job's sub-pipeline.
+        request: Celery's request, or the context of one that was running.
+        expired: Its time was over before it started.
     """
     queue = (request.delivery_info or {}).get("routing_key")
+    given = request.request_dict if hasattr(request, "request_dict") else vars(request)
+    job_id = job_id_of(given, request.id)
+    state = JobState.EXPIRED if expired else JobState.CANCELLED
     try:
-        record = pipeline.ledger.job(request.id)
+        record = pipeline.ledger.job(job_id)
         waits_here = record.state is JobState.ACCEPTED and (
             record.path is path_of(pipeline.name, queue) or record.reason is Reason.OPTED_OUT
         )
@@ -219,9 +235,10 @@ def give_up(pipeline: Worked, request: Any, why: str) -> None:
             f"{request.hostname}:"
         )
         if waits_here or runs_here:
-            said = f"{why} before it finished"
-            pipeline.ledger.fail(request.id, record.attempt, None, said, pipeline.clock.now())
+            said = "its time was over" if expired else "it was revoked"
+            now = pipeline.clock.now()
+            pipeline.ledger.call_off(job_id, record.attempt, state, said, now)
     except UnknownJob:
-        log.info("discarded job is not filed", job=request.id, why=why)
+        log.info("discarded job is not filed", job=job_id, state=str(state))
     except LedgerUnreachable as error:
-        log.error("outcome not recorded", job=request.id, why=str(error))
+        log.error("outcome not recorded", job=job_id, why=str(error))

@@ -18,6 +18,7 @@ from rollout.adapters.sql.database import Database, is_wrong_sql
 from rollout.adapters.sql.driver import LazyTransaction, RowReader, Statement
 from rollout.adapters.sql.job_values import (
     RECORD_FIELDS,
+    called_off,
     claim_of,
     commit_values,
     failed,
@@ -27,6 +28,7 @@ from rollout.adapters.sql.job_values import (
     start_values,
 )
 from rollout.adapters.sql.tables import job, sub_pipeline, tally
+from rollout.adapters.sql.upserts import add_up
 from rollout.errors import IllegalTransition, LedgerUnreachable, UnknownJob
 from rollout.jobs.claims import Claim, JobRecord, JobState, Refusal, judge_claim, judge_commit
 from rollout.jobs.ports import Committed, ConnectionSource, Filing, Handed, Refused
@@ -293,6 +295,27 @@ class JobRows:
                 .values(**failed(reason, error, now))
             )
             return done.rowcount == 1
+
+    def call_off(
+        self, job_id: str, attempt: int | None, state: JobState, said: str, now: datetime
+    ) -> bool:
+        """Record that the job's owner ended it, counted in the tallies."""
+        unfinished = job.c.state.in_([JobState.ACCEPTED, JobState.STARTED])
+        held = unfinished if attempt is None else job.c.attempt == attempt
+        why = func.coalesce(job.c.fallback_reason, job.c.moved_reason, job.c.reason)
+        with self._db.write() as connection:
+            row = connection.execute(
+                update(job)
+                .where(job.c.job_id == job_id, unfinished, held)
+                .values(**called_off(state, said, now))
+                .returning(job.c.name, job.c.assigned_path, job.c.path, why)
+            ).first()
+            if row is not None:
+                keys = ("name", "assigned_path", "path", "reason")
+                counted = dict(zip(keys, row, strict=True)) | {"outcome": str(state), "jobs": 1}
+                insert_into = postgresql_insert if self._db.is_postgresql else sqlite_insert
+                add_up(connection, insert_into, tally, [counted])
+            return row is not None
 
     def reopen(self, job_id: str, now: datetime) -> Handed:
         """Put a failed job back to accepted on legacy."""

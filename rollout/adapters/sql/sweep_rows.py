@@ -24,7 +24,7 @@ from rollout.adapters.sql.control_rows import effects_of
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_values import failed, moved
 from rollout.adapters.sql.pilot_fold import FOLDED_COLUMNS, fold_into_trials
-from rollout.adapters.sql.tables import cycle_tally, job, kept_message, tally
+from rollout.adapters.sql.tables import cycle_tally, job, kept_message, sub_pipeline, tally
 from rollout.adapters.sql.upserts import add_up
 from rollout.jobs.claims import DEATHS_MAX, JobState
 from rollout.jobs.cycle import bucket_of
@@ -227,7 +227,7 @@ class SweepRows:
             return connection.execute(newest.limit(1)).scalar_one_or_none()
 
     def prune(self, finished_before: datetime, limit: int) -> int:
-        """Delete old committed jobs that were folded; how many."""
+        """Delete old jobs that were committed or called off, once they are counted; how many."""
         old = (
             select(job.c.job_id)
             .where(_COMMITTED, job.c.folded, job.c.finished_at < finished_before)
@@ -235,7 +235,21 @@ class SweepRows:
             .limit(limit)
         )
         with self._db.write() as connection:
-            return connection.execute(delete(job).where(job.c.job_id.in_(old))).rowcount
+            gone = connection.execute(delete(job).where(job.c.job_id.in_(old))).rowcount
+            # Few: they are looked for by their admission, of which there is an index.
+            called_off = (
+                select(job.c.job_id)
+                .where(
+                    job.c.name.in_(select(sub_pipeline.c.name)),
+                    job.c.accepted_at < finished_before,
+                    job.c.finished_at < finished_before,
+                    job.c.state.in_([state for state in JobState if state.called_off]),
+                )
+                .limit(max(0, limit - gone))
+            )
+            return (
+                gone + connection.execute(delete(job).where(job.c.job_id.in_(called_off))).rowcount
+            )
 
     def keep_message(self, queue: str, why: str, headers: str, body: str, now: datetime) -> None:
         """Keep a message that was refused on one of our queues."""
