@@ -1,5 +1,6 @@
 """What `doctor` looks at; each finding says what was found and what to do."""
 
+from collections import Counter
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,25 @@ def _declared(runtime: "Runtime") -> Finding:
     return Finding("sub-pipelines", Level.MISSING, found, "start `rollout controller`")
 
 
+def _opted_out(runtime: "Runtime") -> Finding:
+    from rollout.routing.decision import Reason
+
+    outcomes, _ = runtime.ledger.tallies()
+    away = Counter[str]()
+    for tally in outcomes:
+        if tally.reason is Reason.OPTED_OUT:
+            away[tally.name] += tally.jobs
+    if not away:
+        return Finding("routing", Level.OK, "no job bypassed it")
+    return Finding(
+        "routing",
+        Level.NOTE,
+        "; ".join(f"{jobs} jobs of {name}" for name, jobs in sorted(away.items()))
+        + " bypassed it: their callers named a queue",
+        "leave queue= out where they are sent (apply_async, beat entries, task options)",
+    )
+
+
 def _policies(runtime: "Runtime") -> Finding:
     policies = runtime.policies
     own = ", ".join(policies.sub_pipelines)
@@ -145,6 +165,7 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("broker", _broker),
     ("controller", _supervision),
     ("sub-pipelines", _declared),
+    ("routing", _opted_out),
     ("policies", _policies),
 )
 

@@ -90,6 +90,11 @@ def _lines(one: "Status", found: Found) -> list[tuple[str, str]]:
     rows += [(str(path), _jobs(one, path)) for path in JobPath]
     rows.append(("failed", f"{one.kept} kept" + _look(one)))
     rows.append(("fallbacks", f"{one.fallbacks} taken over by legacy"))
+    cancelled, expired = (one.ended(state) for state in (JobState.CANCELLED, JobState.EXPIRED))
+    if cancelled or expired:
+        rows.append(("called off", f"{cancelled} revoked, {expired} expired"))
+    if one.opted_out:
+        rows.append(("opted out", f"{one.opted_out} jobs: their callers named a queue"))
     pending = found.pending.get(state.name)
     if pending is None:
         rows.append(("judgement", f"unknown: {found.unjudged}"))
@@ -166,6 +171,9 @@ def _values(one: "Status", found: Found) -> dict[str, Any]:
         "committed": {path: one.committed(path) for path in JobPath},
         "failed_kept": one.kept,
         "fallbacks": one.fallbacks,
+        "cancelled": one.ended(JobState.CANCELLED),
+        "expired": one.ended(JobState.EXPIRED),
+        "opted_out": one.opted_out,
         "judgement": {"unseen": found.unjudged} if pending is None else values_of(pending),
         "last_change": last
         and {

@@ -58,12 +58,20 @@ class Status:
         return sum(tally.jobs for tally in self.tallies if tally.reason in FALLBACK_REASONS)
 
     @property
+    def opted_out(self) -> int:
+        """Finished jobs whose caller named a queue of its own, so that nobody routed them."""
+        return sum(tally.jobs for tally in self.tallies if tally.reason is Reason.OPTED_OUT)
+
+    def ended(self, state: JobState) -> int:
+        """Jobs that ended in this state."""
+        return sum(tally.jobs for tally in self.tallies if tally.outcome == state)
+
+    @property
     def observed_bp(self) -> int | None:
-        """Share of finished jobs assigned to the concurrent path, in basis points."""
-        total = sum(tally.jobs for tally in self.tallies)
-        moved = sum(
-            tally.jobs for tally in self.tallies if tally.assigned_path is JobPath.CONCURRENT
-        )
+        """Share of the finished jobs that were routed which took the concurrent path, in bp."""
+        routed = [tally for tally in self.tallies if tally.reason is not Reason.OPTED_OUT]
+        total = sum(tally.jobs for tally in routed)
+        moved = sum(tally.jobs for tally in routed if tally.assigned_path is JobPath.CONCURRENT)
         return None if total == 0 else 10_000 * moved // total
 
     def waiting(self, path: JobPath, state: JobState) -> int:

@@ -229,9 +229,10 @@ class Declared:
         kwargs: Mapping[str, Any],
         paths: Paths | None = None,
         on_fallback: Callable[[], None] = lambda: None,
+        again: tuple[type[BaseException], ...] = (),
     ) -> Any:
         """Take a job its whole way in this process; see `here.run_here`."""
-        return run_here(self, job_id, args, kwargs, paths, on_fallback)
+        return run_here(self, job_id, args, kwargs, paths, on_fallback, again)
 
     def write(self, value: Any, job: Job) -> str:
         """Call the commit hook, if there is one, and give the result as JSON text."""
@@ -266,9 +267,9 @@ class Declared:
 
     @property
     def runtime_here(self) -> Runtime:
-        """The services of jobs that run in this process: in memory while nobody set a ledger."""
+        """The services of jobs that run in this process: in memory while an app set no ledger."""
         runtime = self.runtime
-        if runtime is not self._given_runtime and not runtime.settings.ledger_is_set:
+        if self.app is not None and runtime is not self._given_runtime and not runtime.settings.ledger_is_set:
             return self._in_memory
         return runtime
 

@@ -1,6 +1,7 @@
 """A job's whole way in this process: `run`, a direct call, and Celery's eager mode."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from os import getpid
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -23,6 +24,7 @@ def run_here(
     kwargs: Mapping[str, Any],
     paths: Paths | None = None,
     on_fallback: Callable[[], None] = lambda: None,
+    again: tuple[type[BaseException], ...] = (),
 ) -> Any:
     """Route a job, run it here, and fall back here.
 
@@ -33,6 +35,7 @@ def run_here(
         kwargs: Its keyword arguments.
         paths: Runs the paths, in place of `declared` itself.
         on_fallback: Called before legacy takes over.
+        again: Exceptions by which a path asks to be run again under the same id.
 
     Raises:
         Exception: What the legacy path (or the commit hook) raised; the job is kept as failed.
@@ -60,13 +63,38 @@ def run_here(
     attempts = declared.attempts_of(runtime)
     worker = f"in process {getpid()}"
     job = Job(job_id, declared.name, key, decision.path, 0, args, kwargs)
-    taken = paths or declared
-    outcome = attempts.run(taken, Delivery(job, worker, lambda: filing, decision.drilled))
-    if isinstance(outcome, ToLegacy):
-        on_fallback()
-        legacy = Job(job_id, declared.name, key, JobPath.LEGACY, 0, args, kwargs)
-        outcome = attempts.run(taken, Delivery(legacy, worker, lambda: filing))
+    taken = _Counted(paths or declared)
+    try:
+        outcome = attempts.run(taken, Delivery(job, worker, lambda: filing, decision.drilled))
+        if isinstance(outcome, ToLegacy):
+            on_fallback()
+            legacy = Job(job_id, declared.name, key, JobPath.LEGACY, 0, args, kwargs)
+            outcome = attempts.run(taken, Delivery(legacy, worker, lambda: filing))
+    except again:
+        submit.release(replace(filing, path=taken.path), taken.attempt)
+        raise
     return _value_of(outcome, job_id)
+
+
+class _Counted:
+    """Paths that know which attempt ran last."""
+
+    hurt = False
+
+    def __init__(self, paths: Paths) -> None:
+        self.name = paths.name
+        self.effects = paths.effects
+        self.holdback_bp = paths.holdback_bp
+        self.write = paths.write
+        self.read = paths.read
+        self.attempt = 0
+        self.path = JobPath.LEGACY
+        self._paths = paths
+
+    def call(self, path: JobPath, job: Job) -> Any:
+        """Run the path."""
+        self.path, self.attempt = path, job.attempt
+        return self._paths.call(path, job)
 
 
 def _value_of(outcome: Outcome, job_id: str) -> Any:

@@ -36,6 +36,11 @@ class PathSignature:
                 f"{name!r} has bind=True and a path without arguments",
                 "give it `self`, the task, as its first argument",
             )
+        if not bound and given and given[0].name == "self":
+            raise DeclarationError(
+                f"a path of {name!r} takes `self`, and the task is not bound",
+                "declare SubPipeline(..., bind=True), as in @app.task(bind=True)",
+            )
         mine = given[1:] if bound else given
         self.wants_job = any(parameter.name == JOB for parameter in mine)
         if self.wants_job:

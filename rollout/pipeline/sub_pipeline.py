@@ -44,9 +44,10 @@ class SubPipeline:
     def __init__(
         self,
         name: str,
+        /,
         app: Any = None,
         *,
-        effects: str,
+        effects: str | None = None,
         key: str | Function | None = None,
         task_name: str | None = None,
         holdback_bp: int = HOLDBACK_BP,

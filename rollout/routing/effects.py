@@ -33,7 +33,7 @@ class Effects(StrEnum):
         return self in (Effects.COMMIT, Effects.UNSAFE)
 
 
-def read_effects(name: str, value: str) -> Effects:
+def read_effects(name: str, value: str | None) -> Effects:
     """Read the `effects=` of a declaration.
 
     Raises:

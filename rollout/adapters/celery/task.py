@@ -84,6 +84,7 @@ class Declared(Routed, Paths, Copied, Protocol):
         kwargs: Mapping[str, Any],
         paths: Paths | None = None,
         on_fallback: Callable[[], None] = ...,
+        again: tuple[type[BaseException], ...] = ...,
     ) -> Any:
         """Take a job its whole way in this process."""
         ...
@@ -164,7 +165,7 @@ class SubPipelineTask(Theirs):
 
         job_id = job_id_of(vars(request), request.id)
         run = DeliveredRun(self, request)
-        return self.pipeline.run_here(job_id, args, kwargs, run, start_anew)
+        return self.pipeline.run_here(job_id, args, kwargs, run, start_anew, (Retry,))
 
     # A copy of it --------------------------------------------------------------------------
 
@@ -188,7 +189,7 @@ class SubPipelineTask(Theirs):
             return
         self.pipeline.shadow_publisher.offer(
             self.pipeline,
-            Ran(task_id, ran.value, ran.seconds),
+            Ran(job_id_of(vars(self.request), task_id), ran.value, ran.seconds),
             lambda: self._is_near_limit(began),
         )
 
