@@ -269,9 +269,9 @@ class Declared:
     def runtime_here(self) -> Runtime:
         """The services of jobs that run in this process: in memory while an app set no ledger."""
         runtime = self.runtime
-        if self.app is not None and runtime is not self._given_runtime and not runtime.settings.ledger_is_set:
-            return self._in_memory
-        return runtime
+        if self.app is None or runtime is self._given_runtime:
+            return runtime
+        return runtime if runtime.settings.ledger_is_set else self._in_memory
 
     @cached_property
     def _built(self) -> Runtime:

@@ -8,13 +8,18 @@ from uuid import uuid4
 
 from rollout.adapters.envelope import seal
 from rollout.errors import JobFailed
-from rollout.jobs.delivery import Delivery, Done, Failed, Outcome, Paths, ToLegacy, Wait
+from rollout.jobs.claims import Refusal
+from rollout.jobs.delivery import Delivery, Done, Dropped, Failed, Outcome, Paths, ToLegacy, Wait
 from rollout.jobs.ports import Filing, Job
 from rollout.jobs.submit import UNFILED
 from rollout.routing.decision import JobPath
 
 if TYPE_CHECKING:
     from rollout.pipeline.declared import Declared
+
+
+_MOVED = Dropped(Refusal.MOVED)
+"""A retry of a job that fell back here: it is legacy's for good, whatever routing says now."""
 
 
 def run_here(
@@ -66,8 +71,9 @@ def run_here(
     taken = _Counted(paths or declared)
     try:
         outcome = attempts.run(taken, Delivery(job, worker, lambda: filing, decision.drilled))
-        if isinstance(outcome, ToLegacy):
-            on_fallback()
+        if isinstance(outcome, ToLegacy) or outcome == _MOVED:
+            if outcome != _MOVED:
+                on_fallback()
             legacy = Job(job_id, declared.name, key, JobPath.LEGACY, 0, args, kwargs)
             outcome = attempts.run(taken, Delivery(legacy, worker, lambda: filing))
     except again:

@@ -77,7 +77,10 @@ def ignores(c: Caller) -> Any:
 @case
 def arguments_are_checked(c: Caller) -> Any:
     """Wrong arguments raise at the caller, as the signature says."""
-    return [c.raises(lambda: c.tasks["add"].delay()), c.raises(lambda: c.tasks["add"].delay(1, 2, 3))]
+    return [
+        c.raises(lambda: c.tasks["add"].delay()),
+        c.raises(lambda: c.tasks["add"].delay(1, 2, 3)),
+    ]
 
 
 @case
@@ -130,9 +133,7 @@ def a_link_that_is_the_task(c: Caller) -> Any:
 @case
 def errbacks(c: Caller) -> Any:
     """One argument: sent as a task; three: called in place."""
-    sent = [
-        c.send("plain", do="fail", link_error=c.tasks[name].s()) for name in ("one", "three")
-    ]
+    sent = [c.send("plain", do="fail", link_error=c.tasks[name].s()) for name in ("one", "three")]
     said = [c.outcome(one) for one in sent]
     c.wait_for_notes("errback one", "errback three")
     return said

@@ -48,7 +48,7 @@ def _run(name: str, folder: Path, pipelines: dict[str, Any]) -> dict[str, Any]:
     killed: list[str] = []
 
     def after(task: str) -> None:
-        if MODE == "kill":
+        if MODE == "kill" and task not in killed:
             runtime = pipelines[task].runtime
             runtime.changes.kill(task, "conformance", "every job that waits goes to legacy")
             killed.append(task)
@@ -59,7 +59,7 @@ def _run(name: str, folder: Path, pipelines: dict[str, Any]) -> dict[str, Any]:
         said = CASES[name](caller)
     except Exception as error:
         said = ["the case raised", type(error).__name__, str(error)[:300]]
-    for task in killed:
+    for task in dict.fromkeys(killed):
         pipelines[task].runtime.changes.rearm(task, "conformance", "the next case")
     if killed:
         time.sleep(2 * SNAPSHOT_S)

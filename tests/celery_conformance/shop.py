@@ -87,7 +87,6 @@ class Refusing(Task):
     """A base whose `apply_async` lets a job in once, as locks such as celery-once do."""
 
     abstract = True
-    locked: set[str] = set()
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """Refuse the second."""
@@ -250,15 +249,22 @@ BODIES: dict[str, tuple[Any, dict[str, Any]]] = {
     "tracked": (act, {"track_started": True, "throws": (ValueError,), "trail": False}),
     "carried": (
         act,
-        {"priority": 3, "expires": 600, "compression": "gzip", "time_limit": 500,
-         "soft_time_limit": 400, "delivery_mode": 2, "shadow_name": lambda *a: "a shadow"},
-    ),  # fmt: skip
+        {
+            "priority": 3,
+            "expires": 600,
+            "compression": "gzip",
+            "time_limit": 500,
+            "soft_time_limit": 400,
+            "delivery_mode": 2,
+            "shadow_name": lambda *a: "a shadow",
+        },
+    ),
     "soft": (act, {"soft_time_limit": 1}),
     "hard": (act, {"time_limit": 1}),
     "late": (act, {"acks_late": True}),
     "rated": (act, {"rate_limit": "1000/s", "send_events": False, "resultrepr_maxsize": 8}),
     "unacked": (act, {"acks_on_failure_or_timeout": False}),
-}  # fmt: skip
+}
 
 
 def fails_first(body: Any) -> Any:
@@ -284,7 +290,8 @@ def same(body: Any) -> Any:
 
 def _case(args: Any, kwargs: Any) -> str:
     first = args[0] if args else ""
-    return str(kwargs.get("case") or getattr(first, "id", first)).partition("/")[0]
+    given = kwargs.get("case") or (current_task.request.kwargs or {}).get("case")
+    return str(given or getattr(first, "id", first)).partition("/")[0]
 
 
 def declare(name: str) -> Any:
@@ -304,37 +311,44 @@ tasks = {name: declare(name) for name in BODIES}
 plain_other = app.task(act, name="shop.other", shared=False)
 
 
-def _signals() -> None:
-    @signals.task_prerun.connect(weak=False)
-    def prerun(task: Any, kwargs: Any, **_: Any) -> None:
-        note(kwargs, "prerun", task.name)
-
-    @signals.task_postrun.connect(weak=False)
-    def postrun(task: Any, kwargs: Any, state: Any, **_: Any) -> None:
-        note(kwargs, "postrun", task.name, state)
-
-    @signals.task_success.connect(weak=False)
-    def success(sender: Any, result: Any, **_: Any) -> None:
-        said = "an object" if type(result) is object else repr(result)
-        if "case" in str(sender.request.kwargs):
-            note(sender.request.kwargs, "success", sender.name, said[:40])
-
-    @signals.task_failure.connect(weak=False)
-    def failure(sender: Any, exception: Any, kwargs: Any, **_: Any) -> None:
-        note(kwargs, "failure", sender.name, repr(exception)[:60])
-
-    @signals.task_retry.connect(weak=False)
-    def retry(sender: Any, request: Any, reason: Any = None, **_: Any) -> None:
-        note(request.kwargs, "retry", sender.name)
-
-    @signals.task_revoked.connect(weak=False)
-    def revoked(sender: Any, request: Any, expired: bool, terminated: bool, **_: Any) -> None:
-        note(request.kwargs, "revoked", sender.name, expired, terminated)
-
-    @signals.before_task_publish.connect(weak=False)
-    def publish(sender: Any, headers: Any, body: Any, **_: Any) -> None:
-        headers.setdefault("tenant", os.environ.get("TENANT", "nobody"))
-        note(body[1], "publish", sender, headers.get("retries"))
+def _prerun(task: Any, kwargs: Any, **_: Any) -> None:
+    note(kwargs, "prerun", task.name)
 
 
-_signals()
+def _postrun(task: Any, kwargs: Any, state: Any, **_: Any) -> None:
+    note(kwargs, "postrun", task.name, state)
+
+
+def _success(sender: Any, result: Any, **_: Any) -> None:
+    said = "an object" if type(result) is object else repr(result)
+    if "case" in str(sender.request.kwargs):
+        note(sender.request.kwargs, "success", sender.name, said[:12])
+
+
+def _failure(sender: Any, exception: Any, kwargs: Any, **_: Any) -> None:
+    note(kwargs, "failure", sender.name, repr(exception)[:60])
+
+
+def _retry(sender: Any, request: Any, reason: Any = None, **_: Any) -> None:
+    note(request.kwargs, "retry", sender.name)
+
+
+def _revoked(sender: Any, request: Any, expired: bool, terminated: bool, **_: Any) -> None:
+    note(request.kwargs, "revoked", sender.name, expired, terminated)
+
+
+def _publish(sender: Any, headers: Any, body: Any, **_: Any) -> None:
+    headers.setdefault("tenant", os.environ.get("TENANT", "nobody"))
+    note(body[1], "publish", sender, headers.get("retries"))
+
+
+for _signal, _receiver in (
+    (signals.task_prerun, _prerun),
+    (signals.task_postrun, _postrun),
+    (signals.task_success, _success),
+    (signals.task_failure, _failure),
+    (signals.task_retry, _retry),
+    (signals.task_revoked, _revoked),
+    (signals.before_task_publish, _publish),
+):
+    _signal.connect(_receiver, weak=False)

@@ -79,9 +79,9 @@ class Pending:
         declared, app = self._declared, self._app
         if not self._made and JobPath.LEGACY in declared.paths:
             _check_free(app, declared)
-            self._made = True
             make_task(app, declared, self._options)
             _make_shadow(app, declared)
+            self._made = True
         return app._tasks.get(declared.task_name) if self._made else None
 
 

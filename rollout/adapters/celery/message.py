@@ -116,6 +116,9 @@ def as_delivered(request: Any, app: Any) -> Message:
         for name, value in (request.properties or {}).items()
         if name not in OF_THE_TRANSPORT and value is not None
     }
+    if "expiration" in properties:
+        # A message that came has it in milliseconds, as text; `publish` takes seconds.
+        properties["expiration"] = int(properties["expiration"]) / 1000
     encoding = {"compression": given["compression"]} if given.get("compression") else {}
     follows = {
         "callbacks": request.callbacks,
