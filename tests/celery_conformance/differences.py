@@ -60,7 +60,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         "unit_tests",
-        ("concurrent", "fallback"),
+        ("concurrent", "fallback", "kill"),
         ("notes",),
         "with a ledger of its own a job that runs in its caller's process takes its way there",
     ),

@@ -45,12 +45,12 @@ def main() -> None:
 
 
 def _run(name: str, folder: Path, pipelines: dict[str, Any]) -> dict[str, Any]:
+    changes = next(iter(pipelines.values())).runtime.changes if pipelines else None
     killed: list[str] = []
 
     def after(task: str) -> None:
-        if MODE == "kill" and task not in killed:
-            runtime = pipelines[task].runtime
-            runtime.changes.kill(task, "conformance", "every job that waits goes to legacy")
+        if changes is not None and MODE == "kill" and not killed:
+            changes.kill(None, "conformance", "every job that waits goes to legacy")
             killed.append(task)
 
     caller = Caller(name, app, tasks, folder, after)
@@ -59,9 +59,8 @@ def _run(name: str, folder: Path, pipelines: dict[str, Any]) -> dict[str, Any]:
         said = CASES[name](caller)
     except Exception as error:
         said = ["the case raised", type(error).__name__, str(error)[:300]]
-    for task in dict.fromkeys(killed):
-        pipelines[task].runtime.changes.rearm(task, "conformance", "the next case")
-    if killed:
+    if changes is not None and killed:
+        changes.rearm(None, "conformance", "the next case")
         time.sleep(2 * SNAPSHOT_S)
     return {"said": said, "backend": _backend(caller.ids), "s": time.monotonic() - started}
 

@@ -135,6 +135,7 @@ REFUSED: list[tuple[str, Callable[[Any], Any], str]] = [
     ("queue", lambda app: adopted(app, queue="billing"), "rollout chooses the queue"),
     ("acks", lambda app: adopted(app, acks_late=False), "acknowledged when its job has its"),
     ("pickle", lambda app: adopted(app, serializer="pickle"), "reads nothing that is code"),
+    ("base", lambda app: adopted(app, base=object), "must be a Celery Task class"),
     ("shared", lambda app: adopted(app, shared=True), "copied into every app"),
     ("async", lambda app: SubPipeline("a", app=app, effects="none").legacy(awaits), "async def"),
     ("job", lambda app: SubPipeline("a", app=app, effects="none").legacy(job_first), "`job`"),

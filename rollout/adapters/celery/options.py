@@ -6,6 +6,8 @@ Everything that is not refused is Celery's own business and is handed to it as i
 from collections.abc import Mapping
 from typing import Any
 
+from celery import Task
+
 from rollout.errors import DeclarationError
 
 REFUSED: Mapping[str, tuple[str, str]] = {
@@ -44,6 +46,12 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
             f"acks_late=False of {name!r} is refused: a message is acknowledged when its job has "
             "its outcome, so that a dead worker loses none",
             "leave acks_late out",
+        )
+    base = options.get("base")
+    if base is not None and not (isinstance(base, type) and issubclass(base, Task)):
+        raise DeclarationError(
+            f"base= of {name!r} must be a Celery Task class, got {base!r}",
+            "derive it from celery.Task",
         )
     serializer = options.get("serializer")
     if serializer not in (None, "json"):
