@@ -157,7 +157,7 @@ class World:
         if file:
             self.ledger.file([made])
         job = Job(job_id, pipeline.name, "7", path, 0, (), {"n": 7})
-        return self.attempts.run(pipeline, Delivery(job, worker, lambda: made, drilled))
+        return self.attempts.run(pipeline.declared, Delivery(job, worker, lambda: made, drilled))
 
     def job(self, job_id: str = "job-1") -> JobRecord:
         """The job's row."""

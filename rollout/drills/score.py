@@ -9,7 +9,7 @@ from typing import Any
 from rollout.drills.healing import Healing
 from rollout.jobs.claims import JobRecord, JobState
 from rollout.jobs.way import read_way
-from rollout.routing.decision import JobPath
+from rollout.routing.decision import JobPath, Reason
 
 SECONDS_MIN = 0.001
 """A recovery takes some time: the recovery test compares logarithms."""
@@ -40,12 +40,11 @@ class Score:
 
     Attributes:
         onset_at: When the first job was hurt.
-        first_failure_at: When the first hurt job was seen to fail, wait or move.
-        detected_at: That, or the end of the first window outside the band if it came first.
+        detected_at: When the first hurt job was seen to fail, wait or move, or the end of the first
+            window outside the band if it came first.
         recovered_at: When the path was healed; None when it was not by the deadline.
         recovery_s: From onset to recovery, or to the deadline.
         jobs_lost: Hurt jobs without an outcome at the end; must be 0.
-        jobs_kept: Hurt jobs that failed for good and are kept for a person.
         effects_twice: Hurt jobs that were committed more than once; must be 0.
         more: Figures that only this kind of drill has.
     """
@@ -55,14 +54,12 @@ class Score:
     result: Result
     sentence: str
     onset_at: datetime | None = None
-    first_failure_at: datetime | None = None
     detected_at: datetime | None = None
     recovered_at: datetime | None = None
     detection_s: float | None = None
     recovery_s: float | None = None
     jobs_hurt: int = 0
     jobs_lost: int = 0
-    jobs_kept: int = 0
     effects_twice: int = 0
     more: Mapping[str, Any] = field(default_factory=dict)
 
@@ -115,14 +112,12 @@ def score_of(
         result=result,
         sentence=sentence,
         onset_at=onset,
-        first_failure_at=first,
         detected_at=detected,
         recovered_at=recovered_at,
         detection_s=_seconds(onset, detected),
         recovery_s=recovery_s,
         jobs_hurt=len(jobs),
         jobs_lost=sum(not record.state.finished for record in jobs) if late else 0,
-        jobs_kept=sum(record.state is JobState.FAILED for record in jobs),
         effects_twice=committed_twice(jobs),
     )
 
@@ -143,6 +138,17 @@ def _seconds(since: datetime | None, until: datetime | None) -> float | None:
     if since is None or until is None:
         return None
     return round(max(0.0, (until - since).total_seconds()), 3)
+
+
+def has_failed(
+    state: JobState, fallback: Reason | None, moved: Reason | None, drill: str | None
+) -> bool:
+    """Whether a path failed a finished job, as a drill sees it.
+
+    A run that a drill broke on legacy was a failure, too, though legacy ran the job again.
+    """
+    broken = drill is not None and moved is not None and Reason(moved).means.ends_drilled_run
+    return state == JobState.FAILED or fallback is not None or broken
 
 
 def struck_at(record: JobRecord) -> datetime | None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rollout.evidence.betting import Margin
-from rollout.evidence.errors import BadRate
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +36,3 @@ LADDER = (
     (10_000, StepMargin(Margin(1.10, 0.0005), 2, 2, 1.25)),
 )
 """Largest scope in basis points, and the margin up to it."""
-
-
-def margin_for(scope_bp: int) -> StepMargin:
-    """Give the margin of a step; a scope between two rows gets the stricter one.
-
-    Args:
-        scope_bp: Scope the step runs at, 1..10000 basis points.
-
-    Raises:
-        BadRate: No such scope.
-    """
-    if scope_bp > 0:
-        for scope_bp_max, margin in LADDER:
-            if scope_bp <= scope_bp_max:
-                return margin
-    raise BadRate("scope_bp must lie in 1..10000", scope_bp, "a step needs some concurrent jobs")

@@ -16,7 +16,7 @@ from rollout.jobs.attempt import Attempts
 from rollout.jobs.delivery import Paths
 from rollout.jobs.ports import Job, Ledger
 from rollout.jobs.submit import Submit
-from rollout.pilot.ports import Trials
+from rollout.pilot.ports import Builds
 from rollout.pipeline.here import run_here
 from rollout.pipeline.signatures import JOB, PathSignature
 from rollout.routing.clock import Clock
@@ -292,7 +292,7 @@ class Declared:
         return self.runtime.ledger
 
     @property
-    def trials(self) -> Trials:
+    def build_ledger(self) -> Builds:
         """The ledger, as far as builds are announced to it."""
         return self.runtime.ledger
 

@@ -13,9 +13,11 @@ import numpy as np
 from scipy.stats import norm
 
 from rollout.evidence.counts import Counts
-from rollout.pilot.step import StepEvidence, Window, guard_of
+from rollout.evidence.revert_test import Window
+from rollout.pilot.step import StepEvidence, guard_of
 from rollout.policy.policy import Policy
 from rollout.rehearsal import peers
+from rollout.rehearsal.injection import BadInjection, Injection
 from rollout.rehearsal.peers import Floats, Minutes
 
 DAY_MINUTES = 1440
@@ -80,6 +82,17 @@ class Row:
 
 
 Rule = Callable[[Minutes], int | None]
+
+
+def fault_of(injection: Injection | None) -> float:
+    """The share of concurrent jobs that fail in a failing pilot; all of them without a word.
+
+    Raises:
+        BadInjection: It slows jobs down; pilots that are drawn here only fail.
+    """
+    if injection is not None and injection.slow != 1.0:
+        raise BadInjection("a comparison without a stream draws failures only, got a slow-down")
+    return 1.0 if injection is None or injection.errors is None else injection.errors
 
 
 def compare_pilots(traffic: Traffic, pilots: int, scopes: Sequence[float] = SCOPES) -> list[Row]:
@@ -160,7 +173,7 @@ def first_revert(spans: Minutes, length_s: float, rate: float) -> int | None:
     for at, (n, k, m, j) in enumerate(zip(*columns, strict=True)):
         window = Window(Counts(n, k, m, j), None, None, n, m)
         evidence = evidence.observe(window, length_s, rate, 1.0)
-        if evidence.errors.latched or evidence.fast.latched:
+        if evidence.latched:
             return at
     return None
 

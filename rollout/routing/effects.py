@@ -40,7 +40,7 @@ def read_effects(name: str, value: str | None) -> Effects:
         DeclarationError: The word is not one of the four.
     """
     try:
-        return Effects(value)
+        return Effects(value or "")
     except ValueError:
         words = ", ".join(repr(str(word)) for word in Effects)
         raise DeclarationError(

@@ -31,7 +31,7 @@ app.conf.update(
 )
 
 
-class Hooked(Task):
+class Hooked(Task):  # type: ignore[misc]  # Celery has no types
     """A base with every hook, and a helper."""
 
     abstract = True
@@ -68,7 +68,7 @@ class Hooked(Task):
         return super().on_replace(sig)
 
 
-class Called(Task):
+class Called(Task):  # type: ignore[misc]  # Celery has no types
     """Flask's own recipe: the body runs inside a context."""
 
     abstract = True
@@ -83,7 +83,7 @@ class Called(Task):
             type(self).inside = False
 
 
-class Refusing(Task):
+class Refusing(Task):  # type: ignore[misc]  # Celery has no types
     """A base whose `apply_async` lets a job in once, as locks such as celery-once do."""
 
     abstract = True

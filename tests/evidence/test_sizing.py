@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from rollout.evidence.errors import BadCounts, BadRate
-from rollout.evidence.margins import margin_for
+from rollout.evidence.margins import LADDER
 from rollout.evidence.sizing import failures_allowed, jobs_needed, pass_chance
 
-FIRST = margin_for(100).error
+FIRST = LADDER[0][1].error
 
 
 def test_350_jobs_a_week_pass_36_percent_by_week_4() -> None:

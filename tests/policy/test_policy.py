@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from rollout.evidence.margins import LADDER, margin_for
+from rollout.evidence.margins import LADDER
 from rollout.evidence.recovery import P_LIMIT, PAIRS_EXACT_MAX
+from rollout.policy.ladder import steps_bp
 from rollout.policy.lint.proof import RECOVERY_P_LIMIT
 from rollout.policy.policy import (
     PAIRS_COUNTED_MAX,
@@ -34,10 +35,21 @@ MODELS = (Policy, StepMargins, Fleet, Cohort, Policies, Freeze, Quiet)
 def test_the_defaults_are_the_method() -> None:
     """Doubling each week from 1 % to what a holdback of 5 % leaves, with the method's margins."""
     policy = Policy()
-    assert policy.steps_bp(500) == (100, 200, 400, 800, 1600, 3200, 6400, 9500)
+    assert steps_bp(policy, 500) == (100, 200, 400, 800, 1600, 3200, 6400, 9500)
     assert [row.scope_bp_max for row in policy.margins] == [bound for bound, _ in LADDER]
-    for scope_bp in (1, 100, 400, 401, 3200, 3201, 9500, 10_000):
-        assert policy.margins_at(scope_bp).margin == margin_for(scope_bp)
+    wide, middle, strict = (margin for _, margin in LADDER)
+    for margin, scopes in ((wide, (1, 100, 400)), (middle, (401, 3200)), (strict, (3201, 10_000))):
+        assert {policy.margins_at(scope_bp).margin for scope_bp in scopes} == {margin}
+    assert [(one.error.ratio, one.error.absolute) for one in (wide, middle, strict)] == [
+        (1.5, 0.0025),
+        (1.25, 0.001),
+        (1.1, 0.0005),
+    ]
+    assert [(one.median_shift, one.tail_shift, one.recovery_ratio) for _, one in LADDER] == [
+        (3, 5, 1.5),
+        (2, 3, 1.5),
+        (2, 2, 1.25),
+    ]
     assert (policy.bake_days, policy.looks_max, policy.drills_min) == (7, 4, 6)
 
 
@@ -103,7 +115,7 @@ def test_steps_never_pass_the_limit(
 ) -> None:
     """They grow and never overshoot cap or holdback; the policy's own holdback goes first."""
     policy = Policy(ladder_bp=tuple(sorted(ladder)), scope_bp_max=cap, holdback_bp=own)
-    steps = policy.steps_bp(declared)
+    steps = steps_bp(policy, declared)
     limit = min(cap, 10_000 - (declared if own is None else own))
     assert list(steps) == sorted(set(steps))
     assert all(0 < step <= limit for step in steps)

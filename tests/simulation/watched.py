@@ -151,9 +151,7 @@ class WatchedLedger(MemoryLedger):
         """Nothing of the bulk is ever unfinished."""
         return []
 
-    def samples_of_all(
-        self, since: datetime, until: datetime
-    ) -> dict[str, dict[JobPath, PathSample]]:
+    def samples(self, since: datetime, until: datetime) -> dict[str, dict[JobPath, PathSample]]:
         """The bulk has no incidents; what drills show is recorded by whoever plays them."""
         return {}
 
@@ -221,8 +219,16 @@ class WatchedQueues(MemoryQueues):
         self.on_send(message)
 
     def give_back(self, message: MemoryMessage) -> None:
-        """Give back; a worker may take it at once."""
-        super().give_back(message)
+        """Put a taken message back, to be the next one that is taken; also after its worker died.
+
+        Raises:
+            BrokerUnreachable: It is still held.
+        """
+        self._must_answer()
+        with self._lock:
+            if message in self._taken:
+                del self._taken[message]
+                self._queues[(message.name, message.path)].appendleft(message)
         self.on_send(message)
 
     def again(self, message: MemoryMessage) -> None:

@@ -175,7 +175,7 @@ class Departure:
         if path_of(self.pipeline.name, queue) is None:
             return OPTED_OUT
         before = self._before
-        if before and before.path == JobPath.LEGACY and before.reason in _STAYS:
+        if before and before.path == JobPath.LEGACY and before.decision.reason.means.final:
             # A retry decides again, except that a job which fell back stays on legacy for good.
             return before.decision
         decided: Decision = self.pipeline.submit.decide(self.pipeline.name, self._key)
@@ -264,9 +264,6 @@ class Departure:
         if prepared.decision is OPTED_OUT:
             return message, None, filed
         return message, prepared.decision.path if filed else UNFILED.path, filed
-
-
-_STAYS = frozenset({Reason.FAILED, Reason.TIME_LIMIT, Reason.WORKER_LOST, Reason.FENCED})
 
 
 def _at(message: Message, marks: Marks) -> Message:

@@ -124,7 +124,7 @@ def _publish(producer: Producer, job: Handed) -> None:
         reason=job.reason,
         revision=marks.revision if marks else -1,
         of=task_id,
-        spent=marks.spent if marks else message.headers["retries"],
+        spent=marks.spent if marks else message.headers.get("retries", 0),
     )
     # Of an older release's envelope it is not known how the broker was to keep it.
     how = {} if "delivery_mode" in message.properties else {"delivery_mode": 2}

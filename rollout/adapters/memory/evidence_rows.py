@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from rollout.adapters.memory.rows import Rows
 from rollout.jobs.claims import JobRecord, JobState
-from rollout.pilot.fold import Finished, Frame, Sum, fold_finished
-from rollout.pilot.outcome import DRAWN, Outcome, outcome_of
+from rollout.pilot.fold import SUMS, Finished, Frame, Sum, fold_finished
+from rollout.pilot.outcome import Outcome, outcome_of
 from rollout.pilot.ports import HourRow, KeySpread, OpenSlow, WindowRow
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial, edge_us
@@ -46,16 +46,7 @@ class EvidenceRows:
         with self._rows as rows:
             mine = [(key, total) for key, total in rows.hours.items() if key[:2] == (name, step)]
         return [
-            HourRow(
-                hour,
-                path,
-                total.jobs,
-                total.failed,
-                total.both_failed,
-                total.unjudged,
-                total.slow_median,
-                total.slow_tail,
-            )
+            HourRow(hour, path, *(getattr(total, name) for name in SUMS))
             for (_, _, hour, path), total in sorted(mine, key=lambda item: item[0])
         ]
 
@@ -74,7 +65,7 @@ class EvidenceRows:
                 if (
                     job.accepted_at >= trial.began_at
                     and job.revision >= trial.step_revision
-                    and job.reason in DRAWN
+                    and job.reason.means.drawn
                     and not in_drill(rows, job)
                     and outcome_so_far(job) in _JUDGED
                 ):
@@ -130,7 +121,7 @@ def fold_into_trials(rows: Rows, jobs: Sequence[JobRecord]) -> None:
         rows.profiles[name] = rows.profiles.get(name, LegacyProfile()).add(finished)
     for key, gained in folded.hours.items():
         total = rows.hours.setdefault(key, Sum())
-        for column in Sum.__slots__:
+        for column in SUMS:
             setattr(total, column, getattr(total, column) + getattr(gained, column))
 
 
@@ -198,7 +189,7 @@ def _windows_of(rows: Rows, trial: Trial, now: datetime) -> Iterable[WindowRow]:
         at = _microseconds(job.accepted_at)
         if at >= ripe:
             break
-        belongs = job.revision >= trial.step_revision and job.reason in DRAWN
+        belongs = job.revision >= trial.step_revision and job.reason.means.drawn
         if belongs and not in_drill(rows, job):
             groups[(at // length, job.assigned_path)].append(job)
     for (number, path), jobs in groups.items():
