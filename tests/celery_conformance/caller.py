@@ -98,6 +98,14 @@ class Caller:
                 return
             time.sleep(0.05)
 
+    def wait_for_outcome(self) -> None:
+        """Wait until a worker has said how a job ended."""
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            if any(line[0] == "postrun" and line[2] != "IGNORED" for line in self._notes()):
+                return
+            time.sleep(0.05)
+
     def raises(self, call: Callable[[], Any]) -> list[str]:
         """The error of a call."""
         try:

@@ -36,6 +36,7 @@ _of("retries", "hooked", "retry", "a")
 _of("retries_with_other_arguments", "hooked", "retry with", "a", priority=3)
 _of("retries_exhausted", "hooked", "exhaust")
 _of("autoretry", "auto", "auto")
+_of("autoretry_when_the_other_path_has_used_its_own", "auto", "auto later")
 _of("autoretry_exhausted", "auto", "auto exhaust")
 _of("autoretry_not_for", "auto", "fail")
 _of("rejects", "plain", "reject")
@@ -64,6 +65,14 @@ _of("countdown", "plain", "return", 1, countdown=0.3)
 _of("eta", "plain", "return", 1, eta=datetime.now(UTC) + timedelta(seconds=0.3))
 _of("no_result_wanted", "plain", "return", 1, ignore_result=True)
 _of("failure_not_acknowledged", "unacked", "fail")
+
+
+@case
+def object_as_the_worker_sees_it(c: Caller) -> Any:
+    """A result that JSON cannot carry fails only where somebody keeps results."""
+    sent = c.send("plain", do="object")
+    c.wait_for_outcome()
+    return sent.id
 
 
 @case

@@ -52,6 +52,13 @@ DIFFERENCES: tuple[Difference, ...] = (
         lambda seen: seen.said[:2] == ["raised", "JobFailed"] and "SystemExit(3)" in seen.said[2],
     ),
     Difference(
+        "autoretry_when_the_other_path_has_used_its_own",
+        ("fallback",),
+        ("notes",),
+        "retries on the concurrent path come first, and are not legacy's",
+        lambda seen: [line[4] for line in seen.notes if line[0] == "ran"] == [0, 1, 2],
+    ),
+    Difference(
         "looks",
         BEHIND,
         ("said",),

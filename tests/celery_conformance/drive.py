@@ -5,6 +5,7 @@ the worker; what was seen is written to `seen.json`.
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -62,12 +63,29 @@ def _run(name: str, folder: Path, pipelines: dict[str, Any]) -> dict[str, Any]:
     if changes is not None and killed:
         changes.rearm(None, "conformance", "the next case")
         time.sleep(2 * SNAPSHOT_S)
-    return {"said": said, "backend": _backend(caller.ids), "s": time.monotonic() - started}
+    return {
+        "said": said,
+        "backend": _backend(caller.ids),
+        "ledger": _ledger(caller.ids, pipelines),
+        "s": time.monotonic() - started,
+    }
+
+
+def _ledger(ids: list[str], pipelines: dict[str, Any]) -> list[str]:
+    """The outcomes that the ledger has of these jobs."""
+    found = []
+    for job_id in ids if MODE != "bare" else ():
+        ledger = next(iter(pipelines.values())).ledger
+        deadline = time.monotonic() + 5
+        while not (state := ledger.job(job_id).state).finished and time.monotonic() < deadline:
+            time.sleep(0.05)
+        found.append(str(state))
+    return found
 
 
 def _backend(ids: list[str]) -> list[Any]:
     found = []
-    for job_id in ids:
+    for job_id in ids if app.conf.result_backend[:4] in ("redi", "db+s") else ():
         meta = app.backend.get_task_meta(job_id)
         kept = {
             name: repr(meta.get(name))
@@ -94,12 +112,10 @@ def _open(pipelines: dict[str, Any]) -> None:
 
 
 def _worker(folder: Path, queues: list[str]) -> "subprocess.Popen[bytes]":
-    from tests.celery_conformance.modes import POOL
-
     return subprocess.Popen(
         [sys.executable, "-m", "celery", "-A", "tests.celery_conformance.shop", "worker",
          "-Q", ",".join(queues), "-l", "INFO", "--without-mingle", "--without-gossip",
-         "-n", "w@conformance", *POOL],
+         "-n", "w@conformance", *os.environ["CONFORMANCE_POOL"].split()],
         stdout=(folder / "worker.log").open("wb"),
         stderr=subprocess.STDOUT,
     )  # fmt: skip

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from tests.celery_conformance.notes import read_notes
 from tests.ports import free_port
 
 MODES = ("bare", "legacy", "concurrent", "fallback", "kill")
-POOL = tuple(os.environ.get("CONFORMANCE_POOL", "-P prefork -c 1").split())
 LIMIT_S = 170
 
 
@@ -25,10 +25,25 @@ class Seen:
     said: Any
     backend: list[Any]
     notes: list[list[Any]]
+    ledger: list[str]
 
 
-def observe(mode: str, folder: Path, cases: list[str] | None = None) -> dict[str, Seen]:
-    """Run the cases in one mode, on a server of its own."""
+def observe(
+    mode: str,
+    folder: Path,
+    cases: Sequence[str] = (),
+    pool: str = "-P prefork -c 1",
+    backend: str = "",
+) -> dict[str, Seen]:
+    """Run the cases in one mode, on a server of its own.
+
+    Args:
+        mode: One of `MODES`.
+        folder: What all processes write goes there.
+        cases: Names of cases; all by default.
+        pool: Arguments of the worker.
+        backend: Result backend; by default a database of the server.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "notes.jsonl").touch()
     server = ValkeyServer(port=free_port(), data_dir=folder / "valkey")
@@ -40,7 +55,8 @@ def observe(mode: str, folder: Path, cases: list[str] | None = None) -> dict[str
             "CONFORMANCE_MODE": mode,
             "CONFORMANCE_FOLDER": str(folder),
             "CONFORMANCE_BROKER": f"{url}/0",
-            "CONFORMANCE_BACKEND": f"{url}/1",
+            "CONFORMANCE_BACKEND": backend or f"{url}/1",
+            "CONFORMANCE_POOL": pool,
             "C_FORCE_ROOT": "1",
             "ROLLOUT_LEDGER_URL": f"sqlite:///{folder}/ledger.db",
             "ROLLOUT_SNAPSHOT_S": "0.02",
@@ -51,14 +67,15 @@ def observe(mode: str, folder: Path, cases: list[str] | None = None) -> dict[str
         python = [sys.executable, "-m"]
         if mode != "bare":
             _call([*python, "rollout", "migrate"], environment)
-        drive = [*python, "tests.celery_conformance.drive", str(folder), *(cases or [])]
+        drive = [*python, "tests.celery_conformance.drive", str(folder), *cases]
         _call(drive, environment)
     finally:
         server.stop()
     seen = json.loads((folder / "seen.json").read_text())
     notes = read_notes(folder)
     return {
-        name: Seen(one["said"], one["backend"], notes.get(name, [])) for name, one in seen.items()
+        name: Seen(one["said"], one["backend"], notes.get(name, []), one["ledger"])
+        for name, one in seen.items()
     }
 
 

@@ -20,7 +20,7 @@ FOLDER = Path(os.environ.get("CONFORMANCE_FOLDER", "."))
 BROKER = os.environ.get("CONFORMANCE_BROKER", "memory://")
 BACKEND = os.environ.get("CONFORMANCE_BACKEND", "cache+memory://")
 
-app = Celery("shop", broker=BROKER, backend=BACKEND or None)
+app = Celery("shop", broker=BROKER, backend=BACKEND)
 app.conf.update(
     worker_prefetch_multiplier=4,
     task_publish_retry=False,
@@ -142,7 +142,7 @@ def act(*args: Any, case: str = "", do: str = "return", **more: Any) -> Any:
             return [*args, request.retries]
         case "exhaust":
             raise task.retry(countdown=0, max_retries=1, exc=ValueError("still no"))
-        case "auto":
+        case "auto" | "auto later":
             if request.retries < 2:
                 raise KeyError("transient")
             return ["at", request.retries]
@@ -272,6 +272,8 @@ def fails_first(body: Any) -> Any:
 
     def broken(*args: Any, **kwargs: Any) -> Any:
         note(_case(args, kwargs), "fell", current_task.name, None)
+        if kwargs.get("do") == "auto later":
+            raise KeyError("tried again by Celery, until there are no more retries")
         raise RuntimeError("the new path is broken")
 
     broken.__signature__ = __import__("inspect").signature(body)  # type: ignore[attr-defined]

@@ -41,7 +41,7 @@ class All:
         """What one mode saw, by case; ids and times are made equal."""
         if mode not in self._seen:
             self._seen[mode] = {
-                name: Seen(*(_plain(part) for part in (one.said, one.backend, one.notes)))
+                name: Seen(*map(_plain, (one.said, one.backend, one.notes, one.ledger)))
                 for name, one in observe(mode, self._folder / mode).items()
             }
         return self._seen[mode]
@@ -68,6 +68,25 @@ def test_it_does_the_same_behind_rollout(seen: All, mode: str, case: str) -> Non
         missing, added = expected - got, got - expected
         assert not missing, behind.notes
         assert not added or tried_before(mode, bare.notes, added), added
+
+
+OUTCOMES = {"SUCCESS": "committed", "FAILURE": "failed", "REVOKED": "cancelled"}
+"""What the ledger says of a job whose state in Celery's result backend is this."""
+FORGOTTEN = ("ignores", "rejects")
+"""The body told Celery to forget the job: that is what it was to do."""
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+def test_the_ledger_has_the_same_outcomes(seen: All, mode: str) -> None:
+    """Each job has one outcome, and what its owner called off is no failure of a path."""
+    for case, bare in seen.of("bare").items():
+        states = [OUTCOMES.get(one["status"].strip("'")) for one in bare.backend]
+        expected = ["committed" if case in FORGOTTEN else state for state in states]
+        if case == "expired":
+            expected = ["expired"]
+        got = seen.of(mode)[case].ledger
+        same = [state in (None, one) for state, one in zip(expected, got, strict=True)]
+        assert all(same), (case, expected, got)
 
 
 def _said(case: str, said: Any) -> Any:
