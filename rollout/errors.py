@@ -284,7 +284,7 @@ class MalformedCopy(RolloutError):
 
 
 class NotShadowable(RolloutError):
-    """Shadow runs, or an audit, of paths that touch the world; nothing was started."""
+    """Shadow runs, or runs for a comparison, of paths that touch the world; nothing was started."""
 
     def __init__(self, name: str, effects: str) -> None:
         self.name = name

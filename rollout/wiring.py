@@ -36,6 +36,9 @@ from rollout.shadow.ports import ShadowBudget, ShadowQueue
 
 if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
     from rollout.controller.tick import Tick
+    from rollout.desk.desk import Desk
+    from rollout.desk.health import Health
+    from rollout.desk.migrated import Migrated
     from rollout.desk.why import Explanations
     from rollout.drills.drill import Drill
     from rollout.drills.drills import Drills
@@ -43,6 +46,7 @@ if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
     from rollout.pilot.pilots import Pilots
     from rollout.pilot.situations import Situations
     from rollout.policy.policy import Policies
+    from rollout.rehearsal.from_ledger import FromLedger
     from rollout.shadow.publish import ShadowPublisher
     from rollout.shadow.runs import ShadowRuns
 
@@ -248,6 +252,25 @@ class Runtime:
             self._lease,
         )
 
+    @cached_property
+    def desk(self) -> "Desk":
+        """What a person wants to know; statistics are loaded by the questions that need them."""
+        from rollout.desk.desk import Desk
+        from rollout.policies import parse_policies
+        from rollout.settings import read_policy_tables
+
+        return Desk(
+            ledger=self.ledger,
+            control=lambda: self.control,
+            clock=self.clock,
+            explanations=lambda: self.explanations,
+            shadows=lambda: self.database_ledger,
+            shadow_queue=lambda: self.shadow_queue,
+            shadow_limit=timedelta(seconds=self.settings.shadow_limit_s),
+            policies=lambda: self.policies,
+            parsed_policies=lambda: parse_policies(read_policy_tables()),
+        )
+
     def attempts(
         self,
         passes: tuple[type[BaseException], ...] = (),
@@ -320,6 +343,20 @@ class Runtime:
             limit,
         )
 
+    def finished_jobs(self, name: str) -> "FromLedger":
+        """What a rehearsal is made of; raises BadStream, UnknownSubPipeline, LedgerUnreachable."""
+        from rollout.adapters.sql.finished_jobs import read_finished
+
+        return read_finished(self.database, name, self.ledger.control(name).salt)
+
+    def migrate(self) -> "Migrated":
+        """Bring the ledger's tables to this release; raises LedgerUnreachable, WrongSettings."""
+        from rollout.adapters.sql import migrate
+        from rollout.desk.migrated import Migrated
+
+        before = migrate.current(self.database)
+        return Migrated(self.database.url, before, migrate.migrate(self.database))
+
     def close(self) -> None:
         """Close the connections of this process; what was never used is not built for it."""
         for part in ("database", "control", "shadow_budget", "shadow_queue"):
@@ -334,6 +371,25 @@ def ledger_in_memory(what: str) -> WrongSettings:
         f"the ledger is 'memory:', which no other process sees; {what} need a database",
         "set ROLLOUT_LEDGER_URL to sqlite:///file or postgresql+psycopg://...",
     )
+
+
+def arguments_in(envelope: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a kept message; raises ValueError, KeyError, TypeError when it is none."""
+    from rollout.adapters.envelope import unseal_arguments
+
+    return unseal_arguments(envelope)
+
+
+def health(read: "Callable[[], Settings]", app_url: "Callable[[Settings], str | None]") -> "Health":
+    """Look at everything outside; see `ConfiguredOutside` for the arguments."""
+    from rollout.adapters.outside import ConfiguredOutside
+    from rollout.desk.health import read_health
+
+    outside = ConfiguredOutside(read, app_url, Runtime)
+    try:
+        return read_health(outside)
+    finally:
+        outside.close()
 
 
 def _say_nothing(event: DrillEvent) -> None:

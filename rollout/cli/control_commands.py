@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rollout.cli.changed_view import close, sentence, values_of
+from rollout.cli.changed_view import close, sentence
 from rollout.cli.options import (
     Actor,
     AsJson,
@@ -132,7 +132,7 @@ def rearm(
         changed = runtime.changes.rearm(name, who(actor), said(reason), seen_revision=revision)
         gates = {one.state.name: runtime.control.read(one.state.name) for one in changed}
     if as_json:
-        show_json({"rearmed": [values_of(one) for one in changed]})
+        show_json({"rearmed": [one.to_json() for one in changed]})
     else:
         for one in changed:
             say(sentence(one.state))
@@ -163,7 +163,7 @@ def change(
             name, event, who(actor), said(reason), scope_bp=scope_bp, seen_revision=revision
         )
     if as_json:
-        show_json({"event": str(event), **values_of(changed)})
+        show_json({"event": str(event), **changed.to_json()})
     else:
         say(sentence(changed.state))
     close([changed])

@@ -13,7 +13,13 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from rollout.desk.text import at_text, percent
 from rollout.errors import RolloutError
+
+__all__ = [
+    "at_text", "complain", "facts", "listing", "percent", "plain", "say", "show", "show_error",
+    "show_json", "stdout", "warn",
+]  # fmt: skip
 
 
 def plain(value: object) -> str:
@@ -22,16 +28,6 @@ def plain(value: object) -> str:
         char if char.isprintable() or char == "\n" else repr(char)[1:-1]
         for char in str(value).replace("\t", " ")
     )
-
-
-def at_text(at: datetime) -> str:
-    """A time as people compare it with their logs."""
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def percent(scope_bp: int) -> str:
-    """A share as people say it."""
-    return f"{scope_bp / 100:g} %"
 
 
 def stdout() -> Console:

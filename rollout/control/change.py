@@ -8,7 +8,7 @@ in the store comes first, because it is the faster half, and the fence in the le
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
 from rollout.errors import (
@@ -38,6 +38,21 @@ class Changed:
 
     state: ControlState
     not_projected: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """What scripts read about a change."""
+        state = self.state
+        return {
+            "name": state.name,
+            "stage": str(state.stage),
+            "scope_bp": state.scope_bp,
+            "scope_bp_max": state.scope_bp_max,
+            "killed": state.killed,
+            "frozen": state.frozen,
+            "revision": state.revision,
+            "projected": self.not_projected is None,
+            "not_projected": self.not_projected,
+        }
 
 
 @dataclass(frozen=True, slots=True)

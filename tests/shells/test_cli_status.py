@@ -30,6 +30,9 @@ KEYS = {
     "committed",
     "failed_kept",
     "fallbacks",
+    "cancelled",
+    "expired",
+    "opted_out",
     "judgement",
     "last_change",
 }
