@@ -138,7 +138,8 @@ def test_what_a_worker_sends_again(app: Any) -> None:
 def test_marks_count_for_their_own_job_only(app: Any) -> None:
     """Headers that a body forwards make no other job a fallback."""
     first = submit(app)
-    app.bills.apply_async((1,), task_id="job-2", headers=dict(first.headers))
+    fell_back = {**first.headers[HEADER], "reason": str(Reason.FAILED)}
+    app.bills.apply_async((1,), task_id="job-2", headers={**first.headers, HEADER: fell_back})
     assert app.bills.ledger.job("job-2").reason is Reason.UNKNOWN
     assert take().headers[HEADER]["of"] == "job-2"
 
