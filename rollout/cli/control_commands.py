@@ -13,6 +13,7 @@ from rollout.cli.options import (
     OneOrAll,
     Reason,
     Revision,
+    one_or_all,
     said,
     who,
 )
@@ -139,12 +140,6 @@ def rearm(
         if not changed:
             say("the kill of all is lifted; no sub-pipeline is in force again by that")
     close(changed, gates)
-
-
-def one_or_all(name: str | None, every: bool) -> None:
-    """Refuse both and neither."""
-    if (name is None) is not every:
-        raise typer.BadParameter("give either NAME or --all")
 
 
 def change(

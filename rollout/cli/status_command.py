@@ -30,7 +30,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show where each sub-pipeline stands."""
-    with opened(ctx, servers="store") as runtime:
+    with opened(ctx, servers="store", brief=True) as runtime:
         if not watch:
             found = runtime.desk.status(name)
             if as_json:

@@ -22,8 +22,7 @@ from rollout.pilot.confirmation import Confirmation, confirm_from
 from rollout.pilot.fleet import held_by_fleet, member_of
 from rollout.pilot.judge import judge
 from rollout.pilot.outlook import outlook
-from rollout.pilot.pilots import SPREAD_JOBS
-from rollout.pilot.ports import Builds, DecisionRecord, Leadership, Trials
+from rollout.pilot.ports import SPREAD_JOBS, Builds, DecisionRecord, Leadership, Trials
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.situations import Around, Situations, backlogs
 from rollout.pilot.trial import Trial, follow, trial_from

@@ -6,8 +6,9 @@ Source: evidence method, section 5: 350 concurrent jobs a week pass a 0.5 % gate
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.stats import binom
+from collections.abc import Sequence
+from math import fsum
+from operator import mul
 
 from rollout.evidence.betting import Margin
 from rollout.evidence.counts import Counts, check_count
@@ -18,7 +19,10 @@ JOBS_A_WEEK_MAX = 10_000_000
 """Where the search for enough traffic gives up."""
 
 RATE_MIN = 1e-15
-"""A smaller rate is none: ten million jobs do not show it, and scipy's binomial overflows on it."""
+"""A smaller rate is none: ten million jobs do not show it."""
+
+_NEGLIGIBLE = 1e-20
+"""Counts less likely than this, beside the likeliest one, are far below rounding error."""
 
 
 def failures_allowed(
@@ -75,16 +79,54 @@ def pass_chance(
     check_count("jobs a week", legacy_per_week - 1)
     if rate < RATE_MIN:
         rate = 0.0
-    # Beyond this many failures a week the chance is far below rounding error.
-    k_max = int(binom.ppf(1 - 1e-12, concurrent_per_week, rate)) + 1
-    week = binom.pmf(np.arange(k_max + 1), concurrent_per_week, rate)
-    not_passed = np.ones(1)
+    first, week = _failures_in(concurrent_per_week, rate)
+    low, not_passed = 0, [1.0]  # chances of so many failures so far, the first one being `low`
     for look in range(1, weeks + 1):
-        not_passed = np.convolve(not_passed, week)
+        low, not_passed = low + first, _convolved(not_passed, week)
         n_concurrent, n_legacy = look * concurrent_per_week, look * legacy_per_week
         allowed = failures_allowed(n_concurrent, n_legacy, rate, margin, z_limit)
-        not_passed[: allowed + 1] = 0.0
-    return min(1.0, max(0.0, 1.0 - float(not_passed.sum())))
+        passed = max(0, allowed + 1 - low)
+        low, not_passed = low + passed, not_passed[passed:]
+        if not not_passed:
+            return 1.0
+    return min(1.0, max(0.0, 1.0 - fsum(not_passed)))
+
+
+def _failures_in(jobs: int, rate: float) -> tuple[int, list[float]]:
+    """Give the binomial distribution where it is not negligible: its first count, and chances.
+
+    Worked out by the ratio of neighbours from the likeliest count outwards: no factorial, so
+    nothing over- or underflows, and a test holds it to scipy's.
+    """
+    if rate in (0.0, 1.0):
+        return (jobs if rate else 0), [1.0]
+    odds = rate / (1.0 - rate)
+    mode = min(jobs, int((jobs + 1) * rate))
+    above, count, chance = [1.0], mode, 1.0
+    while count < jobs and chance > _NEGLIGIBLE:
+        chance *= (jobs - count) / (count + 1) * odds
+        count += 1
+        above.append(chance)
+    below, count, chance = [], mode, 1.0
+    while count > 0 and chance > _NEGLIGIBLE:
+        chance *= count / ((jobs - count + 1) * odds)
+        count -= 1
+        below.append(chance)
+    chances = [*reversed(below), *above]
+    whole = fsum(chances)
+    return count, [one / whole for one in chances]
+
+
+def _convolved(left: Sequence[float], right: Sequence[float]) -> list[float]:
+    """Give the distribution of the sum of two independent counts."""
+    turned = list(reversed(right))
+    size = len(right)
+    found = []
+    for place in range(len(left) + size - 1):
+        begin, end = max(0, place - size + 1), min(place + 1, len(left))
+        offset = size - 1 - place
+        found.append(sum(map(mul, left[begin:end], turned[offset + begin : offset + end])))
+    return found
 
 
 def jobs_needed(

@@ -16,7 +16,7 @@ from rollout.routing.decision import JobPath
 from rollout.routing.effects import read_effects
 from rollout.routing.stages import BP_ALL, HOLDBACK_BP
 from rollout.shadow.compare import Comparison
-from rollout.wiring import Runtime
+from rollout.wiring import Runtime, load_for_jobs
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,89}")
 
@@ -61,6 +61,7 @@ class SubPipeline:
                 f"holdback_bp of {name!r} must be 0..{BP_ALL - 1}, got {holdback_bp!r}",
                 "500 keeps 5 % on legacy",
             )
+        load_for_jobs()
         self.declared = Declared(
             name,
             app,

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 
 from tests.crash.evidence import Evidence, Row
 from tests.crash.kill_rules import FOREVER, kills
+from tests.crash.switch_rules import switches
 from tests.crash.times import Times, times_of
 from tests.crash.violation import Violation
 
@@ -37,6 +38,11 @@ KINDS = (
     "start without store",
     "stuck",
     "clock stepped",
+    "kill lifted by another",
+    "kill not in force",
+    "kill slow",
+    "log broken",
+    "build taken back",
 )
 
 
@@ -48,6 +54,7 @@ def check(evidence: Evidence) -> list[Violation]:
     found += outcomes(evidence)
     found += commits(evidence)
     found += kills(evidence, times)
+    found += switches(evidence)
     found += scopes(evidence)
     found += outages(evidence)
     found += rest(evidence, times)

@@ -48,6 +48,10 @@ def _forking(plant: Plant) -> tuple[str, ...]:
     return tuple(name for name, worker in plant.workers.items() if worker.pool == "prefork")
 
 
+def _concurrent(plant: Plant) -> tuple[str, ...]:
+    return tuple(plant.releases)
+
+
 def _one_stopped(plant: Plant) -> tuple[str, ...]:
     """One at a time: with two stopped there may be nobody left to make an attempt stale."""
     return tuple(f"{name} one-stopped" for name in plant.workers)
@@ -93,6 +97,15 @@ KINDS = (
     Kind("link slow", _links, harms.link("slow"), (2.0, 5.0)),
     Kind("link black hole", _links, harms.link("hole"), (3.0, 7.0)),
     Kind("clock jumped", _clocks, harms.turn_clock, (2.0, 6.0)),
+    Kind(
+        "control row held",
+        lambda plant: ("row",) if plant.is_postgresql else _NEVER,
+        harms.hold_row,
+        (2.0, 6.0),
+    ),
+    Kind("web hook never answers", _always("hook"), harms.write_notices, (3.0, 6.0)),
+    Kind("release restarted", _concurrent, harms.restart_release, (0.2, 1.5)),
+    Kind("long queue killed", _always("burst"), harms.long_queue, (2.0, 4.0)),
     Kind("ledger locked", _always("ledger"), harms.lock_ledger, (5.5, 7.0)),
     Kind(
         "ledger disk full",

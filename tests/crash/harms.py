@@ -11,7 +11,10 @@ from contextlib import suppress
 import psutil
 from sqlalchemy import create_engine, text
 
-from tests.crash.plant import PRODUCERS, Plant
+from rollout.adapters.sql.notice_rows import write_notice
+from rollout.errors import LedgerUnreachable
+from tests.crash.app import NAMES
+from tests.crash.plant import OPERATORS, PRODUCERS, Plant
 
 Recovery = Callable[[], None]
 
@@ -136,6 +139,57 @@ def lock_ledger(plant: Plant, target: str, rng: random.Random) -> Recovery:
         engine.dispose()
 
     return unlock
+
+
+def hold_row(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """Hold a control row as a forgotten psql does: no kill, change or decision of it comes by."""
+    engine = create_engine(
+        plant.settings.ledger_url, connect_args={"connect_timeout": 2, "application_name": "psql"}
+    )
+    connection = None
+    with suppress(Exception):  # the ledger may be away: then there is nothing to hold
+        connection = engine.connect()
+        connection.execute(text("SET lock_timeout = '1s'"))
+        connection.execute(
+            text("SELECT 1 FROM sub_pipeline WHERE name = :name FOR UPDATE"),
+            {"name": rng.choice(NAMES)},
+        )
+
+    def release() -> None:
+        with suppress(Exception):  # its server may have been killed meanwhile
+            if connection is not None:
+                connection.close()
+        engine.dispose()
+
+    return release
+
+
+def write_notices(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """Leave notices for a web hook that takes connections and never answers."""
+    now = plant.runtime.clock.now()
+    with suppress(LedgerUnreachable), plant.runtime.database.write() as connection:
+        for _ in range(rng.randint(1, 20)):
+            write_notice(connection, rng.choice(NAMES), "revert", "drawn by the seed", now)
+    return nothing
+
+
+def restart_release(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """Restart a worker: a straggler with the release it had, or with the next one."""
+    newest = max(plant.releases.values())
+    if rng.random() < 0.5:
+        mine = plant.releases[target]
+        plant.releases[target] = newest + 1 if mine == newest else newest
+    return kill_role(plant, target, rng)
+
+
+def long_queue(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """Submit many jobs at once; a person kills their sub-pipeline while they wait."""
+    (plant.flags / f"burst-{rng.choice(PRODUCERS)}").write_text(str(plant.burst))
+
+    def kill_it() -> None:
+        (plant.flags / f"kill-{rng.choice(OPERATORS)}").touch()
+
+    return kill_it
 
 
 def _patience(plant: Plant) -> dict[str, float]:

@@ -45,6 +45,7 @@ def main(who: str, seed: int, share: int, per_s: float, long_share: float) -> No
     rng = random.Random(f"{seed} {who} {done}")
     while done < share:
         _submit_poison(flags / f"poison-{who}")
+        _submit_burst(flags / f"burst-{who}", rng)
         if (flags / "pause").exists():  # back-pressure: the driver sees too many open jobs
             time.sleep(0.1)
             continue
@@ -65,6 +66,23 @@ def _submit_poison(flag: Path) -> None:
         history.write("submit failed", why=str(error)[:300])
     else:
         history.write("submitted", name="parts", jobs=[result.id], poison=what)
+
+
+def _submit_burst(flag: Path, rng: random.Random) -> None:
+    """Submit a long queue at once, beyond the share: a kill meets it."""
+    if not flag.exists():
+        return
+    left = int(flag.read_text())
+    flag.unlink()
+    while left > 0:
+        jobs = [draw_job(rng, 0.0) | {"seconds": 0.0} for _ in range(min(left, 500))]
+        try:
+            ids = [result.id for result in parts.submit_many(jobs)]
+        except Exception as error:  # told of it: nothing was submitted
+            history.write("submit failed", why=f"{type(error).__name__}: {error}"[:300])
+            return
+        history.write("submitted", name="parts", jobs=ids, poison="burst")
+        left -= len(jobs)
 
 
 def _submit(rng: random.Random, left: int, long_share: float) -> int:

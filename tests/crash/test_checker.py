@@ -51,7 +51,14 @@ def row(job: str, seconds: float, path: str = "concurrent", **facts: Any) -> Row
 
 def change(event: str, revision: int, before: int, after: int) -> Change:
     """A logged transition of `parts`."""
-    return Change("parts", event, {"scope_bp": before}, {"scope_bp": after, "revision": revision})
+    was, now = _state(revision - 1, before), _state(revision, after)
+    return Change("parts", event, was, now)
+
+
+def _state(revision: int, scope_bp: int) -> dict[str, Any]:
+    """The fields of a control state that rules look at."""
+    kill_id = "k" if revision == 4 else None
+    return {"scope_bp": scope_bp, "revision": revision, "kill_id": kill_id}
 
 
 def good() -> Evidence:
@@ -319,3 +326,47 @@ def test_every_kind_is_planted() -> None:
 
     text = Path(__file__).read_text(encoding="utf-8")
     assert [kind for kind in KINDS if f'"{kind}"' not in text] == []
+
+
+def test_a_rearm_of_all_that_lifts_another_kill_is_found() -> None:
+    """What was killed by itself is not lifted by who lifts the kill of all."""
+    lifted = at(7.2, "operator2", "rearm ended", name=None, refused=False, lifted={"parts": "k"})
+    assert kinds(with_events(lifted)) == ["kill lifted by another"]
+    own = at(7.2, "operator2", "rearm ended", name="parts", refused=False, lifted={"parts": "k"})
+    assert kinds(with_events(own)) == []
+
+
+def test_a_kill_of_all_that_leaves_one_out_is_found() -> None:
+    """It returned with a sub-pipeline that is not killed."""
+    fenced = at(
+        6.5, "operator2", "fenced", kill_id="k2", fences={}, killed={"parts": True, "notes": False}
+    )
+    assert kinds(with_events(fenced)) == ["kill not in force"]
+
+
+def test_a_kill_that_says_nothing_for_long_is_found() -> None:
+    """Whatever it waits for, it says so; then it may take its time."""
+    asked = at(6, "operator2", "kill asked", name="parts")
+    late = at(9.5, "operator2", "kill acknowledged", name="parts", names=[], kill_id="x",
+              complete=False)  # fmt: skip
+    assert kinds(with_events(asked, late)) == ["kill slow"]
+    said = at(6.6, "operator2", "kill said", name="parts", waits="session 7 (psql)")
+    assert kinds(with_events(asked, said, late)) == []
+
+
+def test_a_line_of_the_log_that_begins_elsewhere_is_found() -> None:
+    """A change that nobody logged lies between two lines."""
+    base = good()
+    gap = change("freeze", 8, 8000, 8000)
+    assert kinds(replace(base, changes=[*base.changes, gap])) == ["log broken"]
+
+
+def test_a_build_that_comes_back_is_found() -> None:
+    """A straggler's reconnect took the path's build back."""
+    builds = [
+        at(second, "driver", "build seen", name="parts", path="concurrent", build=build)
+        for second, build in ((3, "1"), (4, "2"), (6, "2"), (7, "3"))
+    ]
+    assert kinds(with_events(*builds)) == []
+    back = at(7.5, "driver", "build seen", name="parts", path="concurrent", build="2")
+    assert kinds(with_events(*builds, back)) == ["build taken back"]

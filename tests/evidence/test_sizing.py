@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from math import fsum
+
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
 
 from rollout.evidence.errors import BadCounts, BadRate
 from rollout.evidence.margins import LADDER
-from rollout.evidence.sizing import failures_allowed, jobs_needed, pass_chance
+from rollout.evidence.sizing import (
+    _convolved,
+    _failures_in,
+    failures_allowed,
+    jobs_needed,
+    pass_chance,
+)
 
 FIRST = LADDER[0][1].error
 
@@ -52,3 +64,22 @@ def test_a_rate_next_to_nothing_is_none() -> None:
         assert pass_chance(3000, 297_000, rate, FIRST, 4) == pass_chance(
             3000, 297_000, 0.0, FIRST, 4
         )
+
+
+@given(
+    jobs=st.integers(1, 20_000),
+    rate=st.floats(1e-6, 1.0) | st.sampled_from([0.0, 1e-15, 0.5, 1 - 1e-12]),
+)
+def test_the_distribution_of_failures_is_scipys(jobs: int, rate: float) -> None:
+    """Each chance agrees to ten digits, and what is left out is next to nothing."""
+    first, chances = _failures_in(jobs, rate)
+    counts = np.arange(first, first + len(chances))
+    assert chances == pytest.approx(binom.pmf(counts, jobs, rate), rel=1e-9, abs=1e-15)
+    assert fsum(chances) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_a_sum_of_counts_is_convolved_as_numpy_does() -> None:
+    """Three distributions of unequal length."""
+    one, other = _failures_in(350, 0.005)[1], _failures_in(700, 0.01)[1]
+    for left, right in ((one, other), (other, one), ([1.0], one), (one, [1.0])):
+        assert _convolved(left, right) == pytest.approx(np.convolve(left, right), abs=1e-15)

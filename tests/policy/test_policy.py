@@ -10,11 +10,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from rollout.evidence.margins import LADDER
-from rollout.evidence.recovery import P_LIMIT, PAIRS_EXACT_MAX
 from rollout.policy.ladder import steps_bp
-from rollout.policy.lint.proof import RECOVERY_P_LIMIT
 from rollout.policy.policy import (
-    PAIRS_COUNTED_MAX,
     Cohort,
     Fleet,
     Freeze,
@@ -51,12 +48,6 @@ def test_the_defaults_are_the_method() -> None:
         (2, 2, 1.25),
     ]
     assert (policy.bake_days, policy.looks_max, policy.drills_min) == (7, 4, 6)
-
-
-def test_numbers_kept_apart_from_the_evidence_agree_with_it() -> None:
-    """They stand here a second time because the evidence on recovery loads scipy."""
-    assert PAIRS_COUNTED_MAX == PAIRS_EXACT_MAX
-    assert RECOVERY_P_LIMIT == P_LIMIT
 
 
 @pytest.mark.parametrize("model", MODELS)

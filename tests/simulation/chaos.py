@@ -12,6 +12,7 @@ from random import Random
 from rollout.pilot.ports import Recovery
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.stages import BP_ALL, Event, Stage
+from tests.simulation.limits import LONG_QUEUE
 from tests.simulation.process import PORTS, Process
 from tests.simulation.producer import Kind
 from tests.simulation.world import World
@@ -34,7 +35,7 @@ class Chaos:
             self._second_controller, self._kill_producer, self._cut_one, self._cut_one,
             self._cut_all, self._cut_all, self._wipe_store, self._lose_messages, self._duplicate,
             self._duplicate, self._delay, self._skew, self._concurrent_breaks, self._slow_one,
-            self._slow_one, self._slow_one,
+            self._slow_one, self._slow_one, self._hold_row, self._long_queue,
         ]  # fmt: skip
 
     def plan(self) -> None:
@@ -232,6 +233,24 @@ class Chaos:
         process = self._someone()
         process.clock.skew_s = self._chance.uniform(-200, 200)
         self._tell("clock off", process=process.who, seconds=round(process.clock.skew_s))
+
+    def _hold_row(self) -> None:
+        """A forgotten transaction holds a control row: no kill, change or decision comes by."""
+        name = self._kind().name
+        self._tell("control row held", name=name)
+        self._world.ledger.held_rows.add(name)
+        self._later(self._minutes(20), lambda: self._world.ledger.held_rows.discard(name))
+
+    def _long_queue(self) -> None:
+        """More jobs than a slice moves wait when somebody pulls the switch."""
+        kind = self._kind()
+        self._tell("long queue", name=kind.name)
+        for number in range(LONG_QUEUE):
+            self._world.submit(kind, f"long-{number}")
+        self._later(self._chance.random(), lambda: self._killed(kind.name))
+
+    def _killed(self, name: str) -> None:
+        self._world.person(lambda one: one.kill(name))
 
     def _concurrent_breaks(self) -> None:
         self._tell("concurrent path broken")

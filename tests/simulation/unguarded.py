@@ -66,7 +66,9 @@ def _many_movers(
     return None if moved is None else True
 
 
-def _project_backwards(self: MemoryControlStore, state: ControlState) -> bool:
+def _project_backwards(
+    self: MemoryControlStore, state: ControlState, *, over: int | None = None
+) -> bool:
     """An older state may be written over a newer one."""
     self._states[state.name] = state
     return True

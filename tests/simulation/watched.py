@@ -13,6 +13,7 @@ from typing import Any
 from rollout.adapters.memory.control_store import MemoryControlStore
 from rollout.adapters.memory.ledger import MemoryLedger
 from rollout.adapters.memory.queues import MemoryMessage, MemoryQueues
+from rollout.errors import LedgerBusy
 from rollout.evidence.sample import PathSample
 from rollout.jobs.claims import Claim, Refusal
 from rollout.jobs.ports import Committed, ConnectionSource, Handed, Refused
@@ -22,7 +23,7 @@ from rollout.pilot.trial import Trial
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
-from rollout.routing.ports import Kill
+from rollout.routing.ports import PATIENCE_S, Kill, Waiting
 from rollout.routing.rule import Reading, why_closed
 from rollout.routing.stages import ControlState, Event
 from tests.simulation.bulk import Bulk
@@ -44,6 +45,7 @@ class WatchedLedger(MemoryLedger):
         self._bulk = bulk
         self._clock = clock
         self._told: Counter[str] = Counter()
+        self.held_rows: set[str] = set()
 
     def claim(
         self,
@@ -94,16 +96,20 @@ class WatchedLedger(MemoryLedger):
         scope_bp: int | None = None,
         seen_revision: int | None = None,
     ) -> ControlState:
-        """Change, and tell."""
+        """Change, and tell; a row that somebody holds is waited for in vain."""
+        self._must_be_free(name)
         after = super().change(
             name, event, actor, reason, now, scope_bp=scope_bp, seen_revision=seen_revision
         )
         self._tell_changes([after])
         return after
 
-    def kill(self, kill: Kill) -> list[ControlState]:
-        """Kill, and tell."""
-        states = super().kill(kill)
+    def kill(
+        self, kill: Kill, *, patience_s: float = PATIENCE_S, waiting: Waiting | None = None
+    ) -> list[ControlState]:
+        """Kill, and tell; a row that somebody holds is waited for in vain."""
+        self._must_be_free(kill.name)
+        states = super().kill(kill, patience_s=patience_s, waiting=waiting)
         self._tell_changes(states)
         self._tell("fenced", kill=kill.kill_id, names=[state.name for state in states])
         return states
@@ -117,15 +123,22 @@ class WatchedLedger(MemoryLedger):
         *,
         seen_revision: int | None = None,
     ) -> list[ControlState]:
-        """Rearm, and tell."""
+        """Rearm, and tell; a row that somebody holds is waited for in vain."""
+        self._must_be_free(name)
         states = super().rearm(name, actor, reason, now, seen_revision=seen_revision)
         self._tell_changes(states)
         return states
 
+    def _must_be_free(self, name: str | None) -> None:
+        """Refuse what needs a control row that somebody holds; None needs every row."""
+        if self.held_rows if name is None else name in self.held_rows:
+            raise LedgerBusy("memory:", TimeoutError("held"), ("session 7 (psql)",))
+
     # Trials --------------------------------------------------------------------------------
 
     def decide(self, token: int, decision: NewDecision, trial: Trial) -> ControlState | None:
-        """Decide, and tell."""
+        """Decide, and tell; a row that somebody holds is waited for in vain."""
+        self._must_be_free(decision.name)
         state = super().decide(token, decision, trial)
         if state is not None:
             self._tell(

@@ -171,6 +171,7 @@ class World:
     def heal(self) -> None:
         """Mend every line, correct every clock, and start what is dead; one controller is left."""
         self.away.clear()
+        self.ledger.held_rows.clear()
         if "controller-2" in self.controllers:
             self.controllers["controller-2"].process.kill()
         for process in self.processes():

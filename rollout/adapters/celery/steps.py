@@ -1,6 +1,6 @@
 """Rollout in a worker's main process: claims are renewed, foreign messages are kept."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import structlog
@@ -8,6 +8,7 @@ from celery import bootsteps, signals
 from celery.worker import state
 from kombu.utils.encoding import safe_repr
 
+from rollout.adapters.celery.builds import Announcer
 from rollout.adapters.celery.guard import guard_restarts
 from rollout.adapters.celery.marks import job_id_of, path_of
 from rollout.errors import LedgerUnreachable, UnknownJob
@@ -68,6 +69,12 @@ class Worked(Paths, Protocol):
 def worker_step(pipelines: Mapping[str, Worked]) -> type:
     """Make the bootstep of one app; `pipelines` is by task name."""
 
+    announcer = Announcer(pipelines)  # of the process: a step starts anew at every reconnect
+
+    def renew_and_tell() -> None:
+        renew(pipelines)
+        announcer.tell()
+
     class RolloutStep(bootsteps.StartStopStep):
         """Renews claims of running jobs and keeps refused messages."""
 
@@ -83,8 +90,8 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
                 pipeline.check()
             pause_s = min(pipeline.silent_after_s for pipeline in pipelines.values()) / 3
             guard_restarts()
-            self._timer = consumer.timer.call_repeatedly(pause_s, lambda: renew(pipelines))
-            announce(pipelines, list(consumer.app.amqp.queues.consume_from))
+            self._timer = consumer.timer.call_repeatedly(pause_s, renew_and_tell)
+            announcer.consumes(list(consumer.app.amqp.queues.consume_from))
             self._keep_refused(consumer)
 
         def stop(self, consumer: Any) -> None:
@@ -124,26 +131,6 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
             consumer.on_decode_error = kept_decode_error
 
     return RolloutStep
-
-
-def announce(pipelines: Mapping[str, Worked], queues: Sequence[str]) -> None:
-    """Say what this worker serves, and which builds it runs, by the queues that it consumes.
-
-    A sub-pipeline whose workers run can be started before its first job.
-    """
-    for pipeline in pipelines.values():
-        served = [path for queue in queues if (path := path_of(pipeline.name, queue))]
-        if not served:
-            continue
-        try:
-            now = pipeline.clock.now()
-            pipeline.ledger.ensure(pipeline.name, pipeline.effects, pipeline.holdback_bp, now)
-            for path, build in pipeline.builds.items():
-                if path in served:
-                    pipeline.build_ledger.announce(pipeline.name, path, build)
-        except LedgerUnreachable as error:
-            # The next worker to start says it; until then both builds are one step.
-            log.error("worker not announced", name=pipeline.name, why=str(error))
 
 
 def renew(pipelines: Mapping[str, Worked]) -> None:

@@ -14,7 +14,8 @@ from rollout.drills.watch import Watch
 from rollout.errors import LedgerUnreachable, UnknownSubPipeline
 from rollout.jobs.claims import JobRecord, JobState
 from rollout.pilot.fold import HourKey, Sum
-from rollout.pilot.ports import DecisionRecord, Recovery
+from rollout.pilot.lease import LeaseWatch
+from rollout.pilot.ports import DecisionRecord, Notice, Recovery
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial
 from rollout.routing.decision import JobPath
@@ -68,12 +69,15 @@ class Rows:
         self.cycles: dict[CycleKey, tuple[int, float]] = {}
         self.messages: list[Mapping[str, Any]] = []
         self.lease: Lease | None = None
+        self.leases = LeaseWatch()
         self.standbys: dict[str, datetime] = {}
         self.builds: dict[tuple[str, JobPath], str] = {}
+        self.builds_seen: defaultdict[tuple[str, JobPath], set[str]] = defaultdict(set)
         self.trials: dict[str, Trial] = {}
         self.profiles: dict[str, LegacyProfile] = {}
         self.hours: dict[HourKey, Sum] = {}
         self.decisions: list[DecisionRecord] = []
+        self.notices: dict[int, tuple[Notice, datetime, bool]] = {}
         self.decided: set[tuple[str, str]] = set()
         self.recoveries: list[Recovery] = []
         self.watches: dict[tuple[str, JobPath], Watch] = {}

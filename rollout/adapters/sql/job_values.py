@@ -4,9 +4,10 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, case, func, null
+from sqlalchemy import RowMapping, case, func, literal, null
 
 from rollout.adapters.sql.tables import job, to_microseconds
+from rollout.adapters.sql.words import Words
 from rollout.jobs.claims import Claim, JobRecord, JobState
 from rollout.jobs.ports import Filing
 from rollout.jobs.way import step
@@ -29,7 +30,7 @@ def moved(reason: Reason, error: str | None, now: datetime) -> dict[str, Any]:
             else_=job.c.fallback_reason,
         ),
         "moved_reason": reason,
-        "error": func.coalesce(job.c.error, error),
+        "error": func.coalesce(job.c.error, literal(error, Words)),
         "way": job.c.way + line,
     }
 
@@ -39,7 +40,9 @@ def failed(reason: Reason | None, error: str, now: datetime) -> dict[str, Any]:
     return {
         "state": JobState.FAILED,
         "finished_at": now,
-        "error": case((job.c.error.is_(None), error), else_=job.c.error + "\n" + error),
+        "error": case(
+            (job.c.error.is_(None), literal(error, Words)), else_=job.c.error + "\n" + error
+        ),
         "way": job.c.way + step(now, "failed", path=None, reason=reason, error=error),
     }
 

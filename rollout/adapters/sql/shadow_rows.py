@@ -10,8 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, func, or_, select, text, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from xxhash import xxh3_64_hexdigest
 
 from rollout.adapters.sql.control_rows import known_names
@@ -48,7 +46,7 @@ class ShadowRows:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
+        self._insert: Any = database.insert
 
     def begin_shadow(self, begun: ShadowBegun, shed: Mapping[str, int]) -> bool:
         """Record a run as running, and what was shed before it; False for a message seen before."""
@@ -114,10 +112,9 @@ class ShadowRows:
 
     def _account(self, connection: Connection, name: str) -> Any:
         """Lock the account, begun anew when the epoch has changed, and give its evidence."""
-        epoch = _epoch(connection, name)
         connection.execute(
             self._insert(shadow_account)
-            .values(name=name, epoch=epoch)
+            .values(name=name, epoch=_epoch(connection, name))
             .on_conflict_do_nothing(index_elements=["name"])
         )
         held = connection.execute(
@@ -125,6 +122,9 @@ class ShadowRows:
             .where(shadow_account.c.name == name)
             .with_for_update()
         ).one()
+        # Read under the lock: of two workers one would else hold an epoch of before for the new
+        # one, wipe what the other has counted, and be wiped in turn.
+        epoch = _epoch(connection, name)
         if held.epoch != epoch:
             connection.execute(
                 update(shadow_account)

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from rollout.evidence.fast_path import LIMIT as FAST_LIMIT
+from rollout.evidence.recovery import P_LIMIT
 from rollout.policy.lint.finding import Level, PolicyFinding, Subject
-
-RECOVERY_P_LIMIT = 0.025
-"""A drill test passes at or under this p; a test holds it to `evidence/recovery.py`."""
 
 FALSE_REVERT_MAX = 0.01
 """The promise: at most one healthy four-week pilot in 100 is reverted."""
@@ -29,12 +27,12 @@ def drills(subject: Subject, now: datetime) -> Iterator[PolicyFinding]:
             " the same, and one of the three promises is off.",
             "use drills_min = 6 and drill each step",
         )
-    elif 0.5**policy.drills_min > RECOVERY_P_LIMIT:
+    elif 0.5**policy.drills_min > P_LIMIT:
         yield PolicyFinding(
             Level.ERROR,
             "too_few_drills",
             f"{policy.drills_min} drill pairs can never pass: the smallest p of them is"
-            f" {0.5**policy.drills_min:.3f}, {RECOVERY_P_LIMIT} is needed.",
+            f" {0.5**policy.drills_min:.3f}, {P_LIMIT} is needed.",
             "use at least drills_min = 6",
         )
     if policy.drills_min and policy.drills_max_age_days < policy.bake_days:
@@ -67,7 +65,7 @@ def chances(subject: Subject, now: datetime) -> Iterator[PolicyFinding]:
             f" steps, the method has {PROMOTE_ALPHA_MAX:.0%}.",
             f"use alpha_promote = {PROMOTE_ALPHA_MAX}",
         )
-    drilled = policy.looks_max * RECOVERY_P_LIMIT
+    drilled = policy.looks_max * P_LIMIT
     if policy.drills_min and drilled > 2 * PROMOTE_ALPHA_MAX:
         yield PolicyFinding(
             Level.WARNING,

@@ -18,6 +18,7 @@ from statistics import NormalDist
 
 from rollout.evidence.betting import Margin
 from rollout.evidence.promotion import LOOKS_MAX
+from rollout.evidence.sizing import jobs_needed, pass_chance
 from rollout.policy.lint.finding import Level, PolicyFinding, Subject, Traffic, percent
 from rollout.policy.policy import Policy
 from rollout.routing.stages import BP_ALL
@@ -94,8 +95,6 @@ def jobs_enough(policy: Policy, scope_bp: int, rate: float) -> int | None:
     Returns:
         Jobs, to within 1 %; None when no number of jobs is enough.
     """
-    from rollout.evidence.sizing import jobs_needed
-
     margin = policy.margins_at(scope_bp).margin.error
     if scope_bp == BP_ALL or not _bounded(margin, rate):
         return None
@@ -112,8 +111,6 @@ def _z_limit(policy: Policy) -> float:
 
 
 def _chance(n_concurrent: int, n_legacy: int, rate: float, margin: Margin, policy: Policy) -> float:
-    from rollout.evidence.sizing import pass_chance
-
     looks, z_limit = min(policy.looks_max, LOOKS_MAX), _z_limit(policy)
     if rate * n_concurrent <= FAILURES_EXACT_MAX:
         return pass_chance(n_concurrent, n_legacy, rate, margin, looks, z_limit)
