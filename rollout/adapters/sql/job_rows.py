@@ -312,8 +312,7 @@ class JobRows:
             if row is not None:
                 keys = ("name", "assigned_path", "path", "reason")
                 counted = dict(zip(keys, row, strict=True)) | {"outcome": str(state), "jobs": 1}
-                insert_into = postgresql_insert if self._db.is_postgresql else sqlite_insert
-                add_up(connection, insert_into, tally, [counted])
+                add_up(connection, self._db.insert, tally, [counted])
             return row is not None
 
     def reopen(self, job_id: str, now: datetime) -> Handed:
