@@ -409,3 +409,34 @@ def test_deterministic_batches_have_seeds() -> None:
     first = ChainEngine(chain, range(8), deterministic=True).run().output
     assert first == ChainEngine(chain, range(8), deterministic=True).run().output
     assert len(set(first)) == 4
+
+
+def test_ctrl_c_while_threads_are_started_leaves_no_half_receipt(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Receipts are closed when the sink that uses them has ended, not before."""
+    landing = threading.Event()
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        started.append(thread)
+        if len(started) == 3:
+            landing.wait(10)
+            raise KeyboardInterrupt
+
+    def sink(rows: list[int], at: Landing) -> None:
+        landing.set()
+        time.sleep(0.05)
+
+    receipts = FileReceipts(tmp_path / "receipts")
+    engine = ChainEngine(
+        Chain("c", [Stage("a", same)], size=2), range(9), sink=sink, receipts=receipts
+    )
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine.run()
+    assert not any(thread.is_alive() for thread in started)
+    assert receipts.open_for("c") == Position(1, 2)
+    receipts.close()
