@@ -147,8 +147,7 @@ class ChainEngine:
             self._close()
         report = self.report()
         if self.failures:
-            number = min(self.failures)
-            place, error = self.failures[number]
+            number, (place, error) = min(self.failures.items(), key=lambda one: one[0])
             if isinstance(error, TooManyDeadLetters):
                 raise error
             raise BatchFailed(number, self.chain.names[place], error, report) from error
@@ -319,15 +318,12 @@ class ChainEngine:
             stage = self.chain.stages[place - 1]
             if self.batches[number].attempts <= stage.retries and not self._is_late(number):
                 self.board.pause(place, number)
-                self.crew.at(now_s() + stage.retry_wait_s, lambda: self._again(number))
+                self.crew.at(now_s() + stage.retry_wait_s, lambda: self.board.again(number))
                 return
         self._fail(place, number, error)
 
     def _is_late(self, number: int) -> bool:
         return self.board.failed_at is not None and number >= self.board.failed_at
-
-    def _again(self, number: int) -> None:
-        self.board.again(number)
 
     def _fail(
         self, place: int, number: int, error: BaseException, still_runs: bool = False
