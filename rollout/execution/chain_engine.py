@@ -19,7 +19,8 @@ from rollout.execution.chain import Chain
 from rollout.execution.chain_board import ChainBoard, Task
 from rollout.execution.chain_report import ChainReport
 from rollout.execution.chain_why import chain_idle_reason, why_batch
-from rollout.execution.crew import Crew, now_s
+from rollout.execution.crew import Crew
+from rollout.execution.cutter import Cutter
 from rollout.execution.dead_letter import DeadLetter
 from rollout.execution.errors import (
     BatchFailed,
@@ -33,8 +34,8 @@ from rollout.execution.lander import Lander
 from rollout.execution.landing import BatchReceipts, Sink
 from rollout.execution.places import Place, place_of
 from rollout.execution.running import MayGoOn, Running, seed_of, set_current
-from rollout.execution.sizing import Auto, Bytes, Sizer
-from rollout.execution.sources import Puller, Source
+from rollout.execution.shape import now_s
+from rollout.execution.sources import Source
 from rollout.execution.stage_work import Answer, work_batch
 from rollout.execution.why import Why
 
@@ -83,9 +84,8 @@ class ChainEngine:
         self.chain, self.deterministic = chain, deterministic
         self.lander = Lander(chain.name, sink, receipts, dead_letter)
         self.places = self._find_places(executor)
-        self.sizer = Sizer(chain.size) if isinstance(chain.size, Auto) else None
+        self.cutter = Cutter(chain.size)
         self._source = source
-        self._puller: Puller | None = None
         self.board = ChainBoard(chain.workers, chain.buffer)
         self.batches: dict[int, Batch] = {}
         self.now: dict[Task, Running] = {}
@@ -131,9 +131,11 @@ class ChainEngine:
             self.board = ChainBoard(self.chain.workers, self.chain.buffer, position.batches)
             for place in set(self.places):
                 place.open()
-            self._puller = Puller(self._source, position.records)
+            self.cutter.open(self._source, position)
             self.crew.start()
-        except BaseException:
+        except BaseException as error:
+            # Threads that have started use what is closed here, so they end first.
+            self.crew.end(f"interrupted by {type(error).__name__}")
             self._close()
             raise
 
@@ -145,8 +147,7 @@ class ChainEngine:
             self._close()
         report = self.report()
         if self.failures:
-            number = min(self.failures)
-            place, error = self.failures[number]
+            number, (place, error) = min(self.failures.items(), key=lambda one: one[0])
             if isinstance(error, TooManyDeadLetters):
                 raise error
             raise BatchFailed(number, self.chain.names[place], error, report) from error
@@ -185,7 +186,12 @@ class ChainEngine:
         place, number = task
         try:
             if place == 0:
-                return self._cut(number, handing_s)
+                set_current(None)
+                cut = self.cutter.cut(number)
+                self.busy_s[0] = self.cutter.busy_s
+                if cut is not None:
+                    cut.handing_s = handing_s
+                return cut
             batch = self.batches[number]
             batch.handing_s += handing_s
             running = self._running(task, batch)
@@ -219,9 +225,8 @@ class ChainEngine:
             elif place < self.board.sink:
                 self.busy_s[place] += value[2]
                 self.batches[number].take_in(self.chain.names[place], value)
-            elif self.sizer is not None:
-                batch = self.batches[number]
-                self.sizer.observe(batch.count, batch.handing_s, batch.work_s)
+            else:
+                self.cutter.landed(self.batches[number])
             self.board.done(place, number)
         self._forget()
 
@@ -255,8 +260,7 @@ class ChainEngine:
             running.stopped = reason
         for place in set(self.places):
             place.take_back()
-        if self._puller is not None:
-            self._puller.interrupt()
+        self.cutter.interrupt()
         self.board.stop()
 
     def name(self, task: Task) -> str:
@@ -291,28 +295,6 @@ class ChainEngine:
         set_current(running)
         return running
 
-    def _cut(self, number: int, handing_s: float) -> Batch | None:
-        set_current(None)
-        puller = self._puller
-        assert puller is not None, "start made it"
-        size: int | Bytes
-        position = self.lander.position
-        if number == position.batches and position.in_doubt:
-            size = position.in_doubt
-        elif self.sizer is not None:
-            size = self.sizer.size
-        else:
-            assert not isinstance(self.chain.size, Auto), "a sizer seeks it"
-            size = self.chain.size
-        first = puller.position
-        began = now_s()
-        records = puller.pull(size)
-        self.busy_s[0] += now_s() - began
-        if not records:
-            return None
-        positions = range(first, puller.position)
-        return Batch(number, first, len(records), records, positions, handing_s=handing_s)
-
     def _work(self, place: int, batch: Batch, running: Running) -> Any:
         stage, where = self.chain.stages[place - 1], self.places[place - 1]
         call = (stage.work, batch.records, stage.each, list(stage.corrupt_types))
@@ -336,15 +318,12 @@ class ChainEngine:
             stage = self.chain.stages[place - 1]
             if self.batches[number].attempts <= stage.retries and not self._is_late(number):
                 self.board.pause(place, number)
-                self.crew.at(now_s() + stage.retry_wait_s, lambda: self._again(number))
+                self.crew.at(now_s() + stage.retry_wait_s, lambda: self.board.again(number))
                 return
         self._fail(place, number, error)
 
     def _is_late(self, number: int) -> bool:
         return self.board.failed_at is not None and number >= self.board.failed_at
-
-    def _again(self, number: int) -> None:
-        self.board.again(number)
 
     def _fail(
         self, place: int, number: int, error: BaseException, still_runs: bool = False
@@ -365,8 +344,7 @@ class ChainEngine:
                 del self.batches[number]
 
     def _close(self) -> None:
-        if self._puller is not None:
-            self._puller.close()
+        self.cutter.close()
         for place in set(self.places):
             place.close()
         self.lander.close()

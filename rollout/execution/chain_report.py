@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollout.execution.crew import Span
+from rollout.execution.shape import Span
 from rollout.execution.trace import Slice, save
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class ChainReport:
     def of(cls, engine: ChainEngine) -> ChainReport:
         """Read a run; under its lock."""
         chain, crew, lander = engine.chain, engine.crew, engine.lander
-        size = chain.size if isinstance(chain.size, int) else None
+        size = engine.cutter.size
         letter = lander.dead_letter
         return cls(
             name=chain.name,
@@ -133,7 +133,7 @@ class ChainReport:
             from_batch=lander.position.batches,
             from_record=lander.position.records,
             dead=letter.tally.dead if letter is not None else 0,
-            size=engine.sizer.size if engine.sizer is not None else size,
+            size=size if isinstance(size, int) else None,
             stages=tuple(
                 StageTimes(name, workers, busy_s)
                 for name, workers, busy_s in zip(

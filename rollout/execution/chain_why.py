@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rollout.execution.crew import now_s
+from rollout.execution.shape import now_s
 from rollout.execution.why import Why, listed
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from rollout.execution.board import Board
-from rollout.execution.crew import Crew, now_s
+from rollout.execution.crew import Crew
 from rollout.execution.declaration import Barrier, Step
 from rollout.execution.errors import BarrierClosed, StepsFailed, StepTimedOut, Stopped
 from rollout.execution.graph import Graph
@@ -22,6 +22,7 @@ from rollout.execution.policies import StepState
 from rollout.execution.receipts import StepReceipts
 from rollout.execution.report import GraphReport
 from rollout.execution.running import MayGoOn, Running, seed_of, set_current
+from rollout.execution.shape import now_s
 from rollout.execution.why import Why, graph_idle_reason, why_step
 
 
@@ -114,7 +115,9 @@ class GraphEngine:
         try:
             self.place.open()
             self.crew.start()
-        except BaseException:
+        except BaseException as error:
+            # Threads that have started use what is closed here, so they end first.
+            self.crew.end(f"interrupted by {type(error).__name__}")
             self._close()
             raise
 

@@ -10,11 +10,11 @@ from rich.text import Text
 
 from rollout.execution.chain_engine import ChainEngine
 from rollout.execution.chain_report import ChainReport
-from rollout.execution.crew import now_s
 from rollout.execution.errors import ExecutionError
 from rollout.execution.graph_engine import GraphEngine
 from rollout.execution.policies import StepState
 from rollout.execution.report import GraphReport
+from rollout.execution.shape import now_s
 from rollout.execution.why import Why, listed
 
 REFRESH_S = 0.2

@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollout.execution.crew import Span
 from rollout.execution.declaration import Failure
 from rollout.execution.graph import Graph
 from rollout.execution.paths import Bounds, bounds, critical_path, remembered
 from rollout.execution.policies import StepState
+from rollout.execution.shape import Span
 from rollout.execution.trace import Slice, save
 
 if TYPE_CHECKING:

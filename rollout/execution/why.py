@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from rollout.execution.crew import now_s
 from rollout.execution.errors import UnknownStep
 from rollout.execution.policies import StepState
+from rollout.execution.shape import now_s
 
 if TYPE_CHECKING:
     from rollout.execution.graph_engine import GraphEngine

@@ -1,12 +1,10 @@
 """Runs of chains on real threads."""
 
-import asyncio
 import random
 import signal
 import threading
 import time
-import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,8 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.execution import (
-    Auto,
-    Bytes,
     Chain,
     ChainEngine,
     FileReceipts,
@@ -108,56 +104,6 @@ def test_the_prefix_rule(failing: int, where: str) -> None:
     assert isinstance(caught.value.error, ValueError)
 
 
-def test_records_before_an_error_of_the_source_land() -> None:
-    """Also those of the batch that was being cut."""
-
-    def source() -> Iterator[int]:
-        yield from range(7)
-        raise OSError("gone")
-
-    landed: list[int] = []
-    with pytest.raises(BatchFailed, match="gone"):
-        ChainEngine(three(), source(), sink=lambda rows, landing: landed.extend(rows)).run()
-    assert landed == list(range(7))
-
-
-def test_back_pressure_reaches_the_source() -> None:
-    """With a slow sink the source is read only as far ahead as the buffers go."""
-    read = 0
-    ahead: list[int] = []
-
-    def source() -> Iterator[int]:
-        nonlocal read
-        for record in range(400):
-            read = record + 1
-            yield record
-
-    def sink(rows: list[int], landing: Landing) -> None:
-        time.sleep(0.001)
-        ahead.append(read - landing.first)
-
-    ChainEngine(three(size=5), source(), sink=sink).run()
-    # Batches at once: source 1, stages 1 + 3 + 2, sink 1, and 2 behind each of the first four;
-    # one more where the next to land needs no room.
-    assert max(ahead) <= (1 + 1 + 3 + 2 + 1 + 4 * 2 + 4) * 5
-
-
-def test_memory_is_bounded_by_the_buffers() -> None:
-    """Twenty times the records through a slow sink take the same memory."""
-
-    def peak(records: int) -> int:
-        source = (bytes(1_000) for _ in range(records))
-        chain = Chain("memory", [Stage("a", same, 2), Stage("b", same, 2)], size=20)
-        tracemalloc.start()
-        ChainEngine(chain, source, sink=lambda rows, landing: time.sleep(0.0002)).run()
-        found = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return found
-
-    peak(200)
-    assert peak(20_000) < peak(1_000) + 1_000_000
-
-
 def test_stages_overlap() -> None:
     """Three stages of one pace run at the same time, not in lockstep."""
 
@@ -170,95 +116,6 @@ def test_stages_overlap() -> None:
     assert report.speedup > 1.8, "at most 3.0 with one worker each"
     assert report.speedup <= report.speedup_bound + 0.01
     assert report.output == list(range(20))
-
-
-def test_an_async_source() -> None:
-    """Its loop runs in a thread of its own, also between two batches, and ends with the run."""
-    beside: list[int] = []
-    closed: list[bool] = []
-
-    async def ticking() -> None:
-        while True:
-            await asyncio.sleep(0.001)
-            beside.append(1)
-
-    async def source() -> AsyncIterator[int]:
-        task = asyncio.create_task(ticking())
-        try:
-            for record in range(30):
-                await asyncio.sleep(0)
-                yield record
-        finally:
-            task.cancel()
-            closed.append(True)
-
-    def sink(rows: list[int], landing: Landing) -> None:
-        time.sleep(0.005)
-
-    report = ChainEngine(three(), source(), sink=sink).run()
-    assert report.records == 30
-    assert beside
-    assert closed == [True]
-
-
-def test_an_async_source_that_waits_can_be_stopped() -> None:
-    """A source with nothing to give does not hold up the end of the run."""
-
-    async def source() -> AsyncIterator[int]:
-        yield 1
-        await asyncio.sleep(60)
-
-    engine = ChainEngine(three(size=1), source())
-    engine.start()
-    wait_until(lambda: engine.report().batches == 1, "the first batch has landed")
-    engine.stop("enough")
-    with pytest.raises(Stopped, match="enough"):
-        engine.wait()
-
-
-def test_a_function_of_the_position_as_source() -> None:
-    """It is called with how many records to leave out."""
-    report = ChainEngine(three(), lambda position: range(position, 12)).run()
-    assert report.output == list(range(12))
-
-
-def test_a_generator_is_closed_when_the_run_fails() -> None:
-    """What it holds open it can close."""
-    closed: list[bool] = []
-
-    def source() -> Iterator[int]:
-        try:
-            yield from range(1_000_000)
-        finally:
-            closed.append(True)
-
-    with pytest.raises(BatchFailed):
-        ChainEngine(three(lambda batch: 1 / 0), source()).run()
-    assert closed == [True]
-
-
-def test_batches_by_bytes() -> None:
-    """As many records as fit; a larger one is a batch of its own."""
-    records = ["a" * length for length in (4, 4, 4, 30, 1, 9, 10)]
-    sizes: list[list[int]] = []
-    chain = three(size=Bytes(10))
-    sink = lambda rows, landing: sizes.append([len(row) for row in rows])  # noqa: E731
-    ChainEngine(chain, records, sink=sink).run()
-    assert sizes == [[4, 4], [4], [30], [1, 9], [10]]
-
-
-def test_the_size_is_sought() -> None:
-    """With work that grows with the records, within the bounds, and the report names it."""
-
-    def work(batch: list[int]) -> list[int]:
-        time.sleep(2e-5 * len(batch))
-        return batch
-
-    chain = Chain("auto", [Stage("a", work)], size=Auto(1, 5_000))
-    report = ChainEngine(chain, range(30_000)).run()
-    assert report.output == list(range(30_000))
-    assert report.size is not None
-    assert 2 <= report.size <= 5_000
 
 
 def test_a_batch_is_tried_again() -> None:
@@ -409,3 +266,34 @@ def test_deterministic_batches_have_seeds() -> None:
     first = ChainEngine(chain, range(8), deterministic=True).run().output
     assert first == ChainEngine(chain, range(8), deterministic=True).run().output
     assert len(set(first)) == 4
+
+
+def test_ctrl_c_while_threads_are_started_leaves_no_half_receipt(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Receipts are closed when the sink that uses them has ended, not before."""
+    landing = threading.Event()
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        started.append(thread)
+        if len(started) == 3:
+            landing.wait(10)
+            raise KeyboardInterrupt
+
+    def sink(rows: list[int], at: Landing) -> None:
+        landing.set()
+        time.sleep(0.05)
+
+    receipts = FileReceipts(tmp_path / "receipts")
+    engine = ChainEngine(
+        Chain("c", [Stage("a", same)], size=2), range(9), sink=sink, receipts=receipts
+    )
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine.run()
+    assert not any(thread.is_alive() for thread in started)
+    assert receipts.open_for("c") == Position(1, 2)
+    receipts.close()
