@@ -63,7 +63,9 @@ def hurt(house: House) -> None:
     """Let the evidence of the step say that the concurrent path fails, and no controller act."""
     with house.services() as runtime:
         ledger, now = runtime.ledger, runtime.clock.now()
-        token = ledger.take_lease("died before it judged", now, timedelta(seconds=1))
+        leader = ledger.leader()
+        assert leader is not None
+        token = ledger.take_lease(leader[0], now, timedelta(seconds=1))
         assert token is not None
         (row,) = ledger.trial_rows()
         trial = trial_from(row.columns, row.payload, Policy())

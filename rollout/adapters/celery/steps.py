@@ -10,6 +10,7 @@ from kombu.utils.encoding import safe_repr
 
 from rollout.adapters.celery.builds import Announcer
 from rollout.adapters.celery.guard import guard_restarts
+from rollout.adapters.celery.limits import warn_unlimited
 from rollout.adapters.celery.marks import path_of
 from rollout.errors import LedgerUnreachable, UnknownJob
 from rollout.jobs.attempt import Attempts
@@ -91,6 +92,7 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
             pause_s = min(pipeline.silent_after_s for pipeline in pipelines.values()) / 3
             guard_restarts()
             self._timer = consumer.timer.call_repeatedly(pause_s, renew_and_tell)
+            warn_unlimited(consumer.app, pipelines)
             announcer.consumes(list(consumer.app.amqp.queues.consume_from))
             self._keep_refused(consumer)
 
