@@ -334,6 +334,27 @@ class JobFailed(RolloutError):
         )
 
 
+class AlreadyFinished(RolloutError):
+    """A job was submitted under an id whose job has its outcome: it is not run a second time."""
+
+    def __init__(self, name: str, job_id: str) -> None:
+        self.name = name
+        self.job_id = job_id
+        super().__init__(
+            f"job {job_id} of {name!r} has its outcome already, nothing was submitted",
+            f"submit under a new id to run it again; `rollout job {job_id}` shows the outcome, "
+            f"`rollout retry {job_id}` runs a kept failure again",
+        )
+
+
+class CommitHookError(RolloutError):
+    """A commit hook ended the ledger's transaction, or left it unfit to commit."""
+
+    def __init__(self, came: str, do: str) -> None:
+        self.came = came
+        super().__init__(f"a commit hook must leave the ledger's transaction open: {came}", do)
+
+
 class StaleAttempt(RolloutError):
     """An attempt that lost its job to a newer one wanted to try it again; it is dropped."""
 

@@ -140,6 +140,17 @@ TEXTS: list[tuple[RolloutError, str]] = [
         "return the values from the path and write them in the function under @commit",
     ),
     (
+        errors.AlreadyFinished("invoices", "j1"),
+        "job j1 of 'invoices' has its outcome already, nothing was submitted; submit under a new "
+        "id to run it again; `rollout job j1` shows the outcome, `rollout retry j1` runs a kept "
+        "failure again",
+    ),
+    (
+        errors.CommitHookError("commit() was called", "write, and return"),
+        "a commit hook must leave the ledger's transaction open: commit() was called; "
+        "write, and return",
+    ),
+    (
         errors.JobFailed("j1", "boom"),
         "job j1 has failed and is kept: boom; `rollout job j1` shows its way, "
         "`rollout retry j1` runs it again",

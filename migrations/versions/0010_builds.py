@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0010"
-down_revision = "0006"
+down_revision = "0009"
 
 _KNOWN = """
 INSERT INTO build_seen (name, path, build, first_at, last_at)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rollout.control.change import Retried
-    from rollout.desk.jobs import JobList, WayStep
+    from rollout.desk.jobs import JobList, JobPage, WayStep
     from rollout.jobs.claims import JobRecord
 
 RETRIES_MAX = 1000
@@ -31,17 +31,22 @@ def register(app: typer.Typer) -> None:
 
 
 def job(ctx: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
-    """Show one job's way, step by step."""
+    """Show one job's way, step by step; jobs of several sub-pipelines may have one id."""
     with opened(ctx, servers="") as runtime:
         found = runtime.desk.job(job_id)
     if as_json:
         show_json(found.to_json())
         return
-    record = found.record
+    for page in found.pages:
+        _show_job(page)
+
+
+def _show_job(page: "JobPage") -> None:
+    record = page.record
     say(f"job {record.job_id} of {record.name}: {record.state} on {record.path}", "bold")
-    show(facts(found.facts))
+    show(facts(page.facts))
     say("")
-    rows = [_row(step) for step in found.steps]
+    rows = [_row(step) for step in page.steps]
     show(listing(("UTC", "ms", "what", "path", "reason", "worker"), rows, whole=5))
     if record.error:
         say(f"\nerror: {record.error}")
@@ -116,6 +121,10 @@ def retry(
             "--failed", metavar="NAME", help="All kept failures of NAME.", show_default=False
         ),
     ] = "",
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="Sub-pipeline, where several have a job of this id."),
+    ] = None,
     since: Since = "",
     yes: Annotated[
         bool, typer.Option("--yes", help="Send what --failed found; else it is only shown.")
@@ -134,9 +143,11 @@ def retry(
             if not yes:
                 _preview(found, as_json)
                 return
-            wanted = [record.job_id for record in found.jobs]
+            wanted: list[tuple[str, str | None]] = [
+                (record.job_id, record.name) for record in found.jobs
+            ]
         else:
-            wanted = [runtime.desk.whole_id(one) for one in job_ids or []]
+            wanted = [(runtime.desk.whole_id(job_id), name) for job_id in job_ids or []]
         done = runtime.changes.retry_all(wanted)
     if as_json:
         show_json(done[0].to_json() if job_ids and len(done) == 1 else retried_json(done))

@@ -315,13 +315,13 @@ class Tick:
         """Send jobs again that the ledger has and nobody else seems to have."""
         now = self._clock.now()
         ahead = self._ledger.redate(
-            state.name, now + self._limits.lost_after, now + self._limits.silent_after, now
+            state.name, self._limits.lost_after, self._limits.silent_after, now
         )
         if ahead:
             log.warning("jobs dated in the future, by a clock ahead", name=state.name, jobs=ahead)
         if self._heard_long_enough():
             silent = self._ledger.resend_silent(
-                state.name, now - self._limits.silent_after, now, _SWEEP_BATCH
+                state.name, self._limits.silent_after, now, _SWEEP_BATCH
             )
             self._note(report, self._changes.recall.send(silent))
             report.resent_silent += len(silent)
@@ -393,7 +393,7 @@ class Tick:
         if next_up is not None:
             # A foreign message says nothing about ours; what workers hold is still spared.
             with suppress(UnknownJob):
-                next_sent = self._ledger.job(next_up).sent_at
+                next_sent = self._ledger.job(lost.name, next_up).sent_at
                 sent_before = min(sent_before, next_sent - self._limits.lost_after)
         return replace(lost, sent_before=sent_before, spared=held.by_workers or frozenset())
 

@@ -26,15 +26,15 @@ class Jobs(Protocol):
         """Read one control row. Raises UnknownSubPipeline."""
         ...
 
-    def job(self, job_id: str) -> JobRecord:
-        """Read one job. Raises UnknownJob."""
+    def jobs_of(self, job_id: str) -> list[JobRecord]:
+        """Read the jobs of one id in all sub-pipelines. Raises UnknownJob for none."""
         ...
 
     def ids_like(self, beginning: str, limit: int) -> list[str]:
         """Ids of jobs that begin so, in order."""
         ...
 
-    def jobs_of(
+    def recent_jobs(
         self, name: str | None, kind: JobKind, since: datetime | None, limit: int
     ) -> list[JobRecord]:
         """Read jobs of one kind, newest admission first, without their messages."""
@@ -97,6 +97,18 @@ class JobPage:
 
 
 @dataclass(frozen=True, slots=True)
+class JobPages:
+    """The jobs of one id, by sub-pipeline: almost always one."""
+
+    pages: tuple[JobPage, ...]
+
+    def to_json(self) -> Json:
+        """The one job, or `jobs` of several."""
+        found = [page.to_json() for page in self.pages]
+        return found[0] if len(found) == 1 else {"jobs": found}
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorGroup:
     """Jobs of one sub-pipeline that say the same, newest first; `error` is None where none does."""
 
@@ -145,19 +157,19 @@ class Messages:
         return {"messages": [plain_json(one) for one in self.messages]}
 
 
-def read_job(ledger: Jobs, job_id: str) -> JobPage:
-    """Read one job by its id, or by the beginning of its id where only one begins so.
+def read_job(ledger: Jobs, job_id: str) -> JobPages:
+    """Read the jobs of one id, or of the beginning of an id where only one begins so.
 
     Raises:
-        UnknownJob, LedgerUnreachable: It cannot be read.
+        UnknownJob, LedgerUnreachable: None can be read.
     """
-    return JobPage(ledger.job(whole_id(ledger, job_id)))
+    return JobPages(tuple(JobPage(one) for one in ledger.jobs_of(whole_id(ledger, job_id))))
 
 
 def whole_id(ledger: Jobs, job_id: str) -> str:
     """The id that begins so; as it was given where none does, or several do."""
     try:
-        ledger.job(job_id)
+        ledger.jobs_of(job_id)
     except UnknownJob:
         if len(job_id) >= _BEGINNING_MIN:
             found = ledger.ids_like(job_id, 2)
@@ -177,7 +189,7 @@ def read_jobs(
     """
     if name is not None:
         ledger.control(name)
-    return JobList(kind, tuple(ledger.jobs_of(name, kind, since, limit)), limit)
+    return JobList(kind, tuple(ledger.recent_jobs(name, kind, since, limit)), limit)
 
 
 def read_messages(ledger: Jobs, limit: int) -> Messages:
@@ -190,9 +202,9 @@ def read_messages(ledger: Jobs, limit: int) -> Messages:
 
 
 def job_json(record: JobRecord) -> Json:
-    """What scripts read about a job; its message and its way are left out."""
+    """What scripts read about a job; message, way and the nonce of its claim are left out."""
     values: Json = plain_json(record)
-    del values["envelope"], values["way"]
+    del values["envelope"], values["way"], values["nonce"]
     return values
 
 

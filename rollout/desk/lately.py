@@ -113,7 +113,7 @@ def _of(jobs: RecentJobs, name: str, counts: Sequence[RecentCount], since: datet
     hurt = [path for path, one in paths.items() if one.hurt]
     troubles: list[Trouble] = []
     if hurt:
-        found = jobs.jobs_of(name, JobKind.HURT, since + LATELY - _BACK, _ERRORS_BACK)
+        found = jobs.recent_jobs(name, JobKind.HURT, since + LATELY - _BACK, _ERRORS_BACK)
         troubles = [one for path in hurt if (one := _trouble(path, found)) is not None]
     return Lately(since, paths, drilled, tuple(troubles))
 

@@ -146,7 +146,7 @@ def read_report(ledger: ReportLedger, clock: Clock, name: str, since: datetime) 
     """
     state, now = ledger.control(name), clock.now()
     counts = tuple(one for one in ledger.recent_counts(since) if one.name == name)
-    hurt = tuple(ledger.jobs_of(name, JobKind.HURT, since, _LINES))
+    hurt = tuple(ledger.recent_jobs(name, JobKind.HURT, since, _LINES))
     lines = [*_logged(ledger, name), *_drilled(ledger, name), *_failures(hurt)]
     lines = sorted((one for one in lines if one.at >= since), key=lambda one: one.at)
     builds = ledger.builds().get(name, (None, None))

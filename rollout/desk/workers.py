@@ -41,7 +41,7 @@ class Workers(Protocol):
 class JobRow(Protocol):
     """The ledger, as far as one job is asked for."""
 
-    def job(self, job_id: str) -> JobRecord:
+    def job(self, name: str, job_id: str) -> JobRecord:
         """Read one job. Raises UnknownJob, LedgerUnreachable."""
         ...
 
@@ -85,7 +85,7 @@ def read_hanging(
         if name == task.queue or name not in names or now - task.since < HANGS_AFTER:
             continue
         try:
-            record = ledger.job(task.job_id)
+            record = ledger.job(name, task.job_id)
         except UnknownJob:
             continue
         holds = record.path is JobPath.CONCURRENT and record.state is JobState.STARTED

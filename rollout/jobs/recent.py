@@ -66,7 +66,7 @@ class RecentJobs(Protocol):
         """Ids of jobs that begin so, in order; reads every id where the database has no better."""
         ...
 
-    def jobs_of(
+    def recent_jobs(
         self, name: str | None, kind: JobKind, since: datetime | None, limit: int
     ) -> list[JobRecord]:
         """Read jobs of one kind, newest admission first, without their messages.

@@ -179,7 +179,9 @@ class LedgerCase:
         if not self.own.speaks_sql:
             return self.ledger
         engine = self.sql.database.engine
-        return SqlLedger(Database(engine.url.render_as_string(hide_password=False)))
+        return SqlLedger(
+            Database(engine.url.render_as_string(hide_password=False)), own_clock=False
+        )
 
 
 @pytest.fixture(params=list(DIFFERENCES))
@@ -210,7 +212,7 @@ def _memory_ledger() -> LedgerCase:
 def _sqlite(folder: Path, content: bytes) -> Iterator[LedgerCase]:
     path, away = folder / "ledger.db", folder / "away.db"
     path.write_bytes(content)
-    ledger = SqlLedger(Database(f"sqlite:///{path}"))
+    ledger = SqlLedger(Database(f"sqlite:///{path}"), own_clock=False)
 
     def cut_off() -> None:
         # A database on a volume that was unmounted: the file is gone, a folder is in its place.
@@ -230,7 +232,7 @@ def _sqlite(folder: Path, content: bytes) -> Iterator[LedgerCase]:
 
 def _postgresql(server: Postgresql) -> Iterator[LedgerCase]:
     name = server.shared
-    ledger = SqlLedger(Database(server.url(name)))
+    ledger = SqlLedger(Database(server.url(name)), own_clock=False)
     yield LedgerCase(
         "postgresql",
         ledger,

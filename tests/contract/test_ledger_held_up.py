@@ -19,9 +19,9 @@ from rollout.jobs.ports import Committed
 from rollout.routing.effects import Effects
 from rollout.routing.stages import Event
 from rollout.shadow.ports import ShadowBegun, ShadowEnd, ShadowRun
-from tests.builders import NAME, NOW, filing, kill_of
+from tests.builders import NAME, NOW, filing, kill_of, running
 from tests.contract.conftest import LedgerCase
-from tests.contract.ledger_acts import C, claim, commit, declared, refusal_of, started
+from tests.contract.ledger_acts import LATER, C, claim, commit, declared, refusal_of, started
 from tests.waiting import wait_until
 
 on_postgresql = pytest.mark.parametrize("ledger_case", ["postgresql"], indirect=True)
@@ -142,7 +142,7 @@ def test_other_writers_are_told_that_somebody_holds_a_lock(
     acts: tuple[Callable[[], object], ...] = (
         lambda: ledger.change(NAME, Event.FREEZE, "ada", "", NOW),
         lambda: claim(ledger, "job-2"),
-        lambda: ledger.renew(["job-1"], NOW),
+        lambda: ledger.renew([running()], LATER),
     )
     with session(ledger_case) as other:
         hold_row(other)

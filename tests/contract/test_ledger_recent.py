@@ -19,9 +19,9 @@ def test_jobs_are_counted_by_path_and_fate_and_listed_by_kind(ledger: _Asked) ->
     """One that fell back belongs to the concurrent path; what was admitted before is left out."""
     declared(ledger)
     fell = started(ledger, "fell")
-    ledger.hand_over("fell", fell.attempt, Reason.FAILED, "ValueError: no address", NOW)
+    ledger.hand_over(NAME, "fell", fell.attempt, Reason.FAILED, "ValueError: no address", NOW)
     kept = started(ledger, "kept", L)
-    ledger.fail("kept", kept.attempt, Reason.FAILED, "ValueError: x", NOW)
+    ledger.fail(NAME, "kept", kept.attempt, Reason.FAILED, "ValueError: x", NOW)
     started(ledger, "runs")
     done = started(ledger, "done", L)
     ledger.commit(done, Effects.COMMIT, lambda connect: "null", NOW)
@@ -35,16 +35,16 @@ def test_jobs_are_counted_by_path_and_fate_and_listed_by_kind(ledger: _Asked) ->
     }
 
     def ids(kind: JobKind, name: str | None = NAME) -> list[str]:
-        return [one.job_id for one in ledger.jobs_of(name, kind, NOW, 10)]
+        return [one.job_id for one in ledger.recent_jobs(name, kind, NOW, 10)]
 
     assert ids(JobKind.FALLBACKS) == ["fell"]
     assert ids(JobKind.FAILED, None) == ["kept"]
     assert ids(JobKind.HURT) == ["fell", "kept"]
     assert ids(JobKind.RUNNING) == ["runs"]
     assert ids(JobKind.WAITING) == ["fell", "waits"]
-    assert [one.job_id for one in ledger.jobs_of(None, JobKind.WAITING, None, 10)][-1] == "old"
+    assert [one.job_id for one in ledger.recent_jobs(None, JobKind.WAITING, None, 10)][-1] == "old"
     assert ids(JobKind.WAITING, "nobody") == []
-    (fallback,) = ledger.jobs_of(NAME, JobKind.FALLBACKS, NOW, 1)
+    (fallback,) = ledger.recent_jobs(NAME, JobKind.FALLBACKS, NOW, 1)
     assert (fallback.error, fallback.envelope) == ("ValueError: no address", "")
     assert fallback.path is JobPath.LEGACY
     assert ledger.ids_like("o", 5) == ["old"]

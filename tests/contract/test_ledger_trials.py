@@ -298,7 +298,7 @@ def test_a_failure_retried_by_hand_is_not_counted_again(
     """It was counted when it failed."""
     put(ledger, row(1, **LEGACY, state=JobState.FAILED))
     ledger.fold(10)
-    ledger.reopen("job-1", NOW + 5 * SECOND)
+    ledger.reopen(NAME, "job-1", NOW + 5 * SECOND)
     held = claim(ledger, delivered=JobPath.LEGACY, now=NOW + 6 * SECOND)
     assert isinstance(held, Claim)
     commit(ledger, held, now=NOW + 7 * SECOND)

@@ -48,8 +48,8 @@ def test_a_failure_whose_words_cannot_be_stored_is_kept(ledger: Ledger) -> None:
     """An exception's text may hold anything."""
     declared(ledger)
     ledger.file([filing()])
-    assert ledger.fail("job-1", None, None, "boom \x00 \ud83d", NOW)
-    assert "boom" in str(ledger.job("job-1").error)
+    assert ledger.fail(NAME, "job-1", None, None, "boom \x00 \ud83d", NOW)
+    assert "boom" in str(ledger.job(NAME, "job-1").error)
 
 
 @pytest.fixture(params=["SQL_ASCII", "LATIN1"])

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ def test_no_statement_of_a_turn_reads_the_history(
         for path in JobPath:
             ledger.resend_lost(Lost(NAME, path, clock.now(), frozenset({"x"})), clock.now(), 10)
         ledger.recall(NAME, running=True, reason=Reason.KILLED, now=clock.now(), limit=10)
-        ledger.resend_silent(NAME, clock.now(), clock.now(), 10)
+        ledger.resend_silent(NAME, timedelta(seconds=30), clock.now(), 10)
         ledger.tallies()
         ledger.kept_counts()
     looked = [(one, plan_of(ledger, one, values)) for one, values in said.items()]

@@ -76,6 +76,9 @@ _NEVER: tuple[str, ...] = ()
 KINDS = (
     Kind("worker child killed", _forking, harms.kill_child, (0.3, 1.0)),
     Kind("worker killed", _workers, harms.kill_role, (0.2, 2.5)),
+    Kind("worker told to stop", _workers, harms.tell_to_stop, (8.0, 16.0)),
+    Kind("clock 5 min off", _workers, harms.turn_clock_by(300.0), (6.0, 9.0)),
+    Kind("rows gone", _always("ledger broker"), harms.lose_rows, (6.5, 8.0), may=_all_filed),
     Kind("worker stopped", _one_stopped, harms.stop_worker, (7.0, 9.0)),
     Kind("controller killed", _always(*CONTROLLERS), harms.kill_role, (0.3, 3.0)),
     Kind("both controllers killed", _always(" ".join(CONTROLLERS)), harms.kill_role, (5.0, 7.0)),
@@ -94,6 +97,12 @@ KINDS = (
     Kind("store killed, file", _always("control"), harms.kill_valkey(empty=False), (0.2, 4.0)),
     Kind("store killed, no file", _always("control"), harms.kill_valkey(empty=True), (0.2, 4.0)),
     Kind("link cut", _links, harms.link("cut"), (0.3, 4.0)),
+    Kind(
+        "answers of COMMIT lost",
+        lambda plant: ("ledger-link",) if plant.is_postgresql else _NEVER,
+        harms.link("answers"),
+        (1.0, 3.0),
+    ),
     Kind("link slow", _links, harms.link("slow"), (2.0, 5.0)),
     Kind("link black hole", _links, harms.link("hole"), (3.0, 7.0)),
     Kind("clock jumped", _clocks, harms.turn_clock, (2.0, 6.0)),

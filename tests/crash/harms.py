@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, text
 from rollout.adapters.sql.notice_rows import write_notice
 from rollout.errors import LedgerUnreachable
 from tests.crash.app import NAMES
+from tests.crash.history import label
 from tests.crash.plant import OPERATORS, PRODUCERS, Plant
 
 Recovery = Callable[[], None]
@@ -93,7 +94,7 @@ def link(mode: str) -> Callable[[Plant, str, random.Random], Recovery]:
     def hit(plant: Plant, target: str, rng: random.Random) -> Recovery:
         name = target.split()[0].removesuffix("-link")
         slow = f" {rng.uniform(0.02, 0.3):.3f}" if mode == "slow" else ""
-        gone = name == "control" and mode != "slow"
+        gone = name == "control" and mode not in ("slow", "answers")
         plant.turn_link(name, mode + slow)
         if gone:
             plant.history.write("store gone", worker=plant.linked)
@@ -113,6 +114,51 @@ def turn_clock(plant: Plant, target: str, rng: random.Random) -> Recovery:
     offset_s = rng.choice((-1, 1)) * 10 ** rng.uniform(0.5, 3.9)
     plant.turn_clock(target, offset_s)
     return lambda: plant.turn_clock(target, None)
+
+
+def turn_clock_by(seconds: float) -> Callable[[Plant, str, random.Random], Recovery]:
+    """Set a process's wall clock ahead or back by so much: far more than a worker may be silent."""
+
+    def hit(plant: Plant, target: str, rng: random.Random) -> Recovery:
+        plant.turn_clock(target, rng.choice((-1, 1)) * seconds)
+        return lambda: plant.turn_clock(target, None)
+
+    return hit
+
+
+def tell_to_stop(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """SIGTERM to a worker's main process, as a pod gets it; SIGKILL when its grace is over."""
+    (plant.flags / f"poison-{rng.choice(PRODUCERS)}").write_text("wire")
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(plant.children.pid(target)).terminate()
+
+    def again() -> None:
+        plant.children.kill(target)
+        plant.start_role(target)
+
+    return again
+
+
+def lose_rows(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """Take rows from under running attempts, as a failover to a copy that lags behind does.
+
+    Unsafe ones are spared: should the worker die, nobody could say that it has begun.
+    """
+    with suppress(Exception), plant.runtime.database.write() as connection:
+        found = connection.execute(
+            text(
+                "SELECT job_id, name FROM job WHERE state = 'started' AND name <> 'wires'"
+                " AND deaths = 0 AND envelope <> '' LIMIT 3"
+            )
+        ).all()
+        for job_id, name in found:
+            given = {"job_id": job_id, "name": name}
+            connection.execute(
+                text("DELETE FROM job WHERE job_id = :job_id AND name = :name"), given
+            )
+        # Before it is true, so that no claim comes before its reason.
+        plant.history.write("rows gone", jobs=[label(name, job_id) for job_id, name in found])
+    return nothing
 
 
 def fill_disk(plant: Plant, target: str, rng: random.Random) -> Recovery:

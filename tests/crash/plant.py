@@ -19,7 +19,7 @@ from rollout.adapters.sql.migrate import migrate
 from rollout.errors import LedgerUnreachable, UnknownJob
 from rollout.routing.effects import Effects
 from rollout.settings import Settings, as_variables, read_settings
-from tests.crash.app import EFFECT_TABLE, NAMES
+from tests.crash.app import EFFECT_TABLE, EFFECTS, KEYED_TABLE, NAMES
 from tests.crash.children import Children
 from tests.crash.history import History
 from tests.crash.jumping_clock import offset_file
@@ -167,9 +167,9 @@ class Plant:
         migrate(self.runtime.database)
         with self.runtime.database.write() as connection:
             connection.execute(text(EFFECT_TABLE))
-        effects = {"parts": Effects.COMMIT, "notes": Effects.NONE}
-        for name in NAMES:
-            self.runtime.submit.ensure(name, effects[name], 500)
+            connection.execute(text(KEYED_TABLE))
+        for name, effects in EFFECTS.items():
+            self.runtime.submit.ensure(name, Effects(effects), 500)
         self._start_proxy()
         for name in (*self.workers, *CONTROLLERS):
             self.start_role(name)
@@ -282,7 +282,7 @@ class Plant:
 
     def _has_row(self, job_id: str) -> bool:
         try:
-            self.runtime.ledger.job(job_id)
+            self.runtime.ledger.jobs_of(job_id.partition("@")[0])
         except (LedgerUnreachable, UnknownJob):
             return False
         return True

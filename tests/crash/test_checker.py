@@ -67,6 +67,7 @@ def good() -> Evidence:
         at(1, "producer1", "submitted", name="parts", jobs=["a", "b"]),
         claimed(2, "a", 1, 0),
         at(2.1, "forked", "committed", job="a", attempt=1, path="concurrent"),
+        at(2.2, "forked", "told", job="a"),
         at(5, "operator1", "kill asked", name="parts"),
         at(5.1, "operator1", "fenced", kill_id="k", fences={"parts": 4}),
         at(
@@ -318,6 +319,74 @@ def test_stepped_clock_is_told() -> None:
         {**event, "w": event["w"] + (S if event["t"] > 6 * S else 0)} for event in good().events
     ]
     assert "clock stepped" in kinds(replace(good(), events=events))
+
+
+def test_committed_job_of_which_nobody_hears() -> None:
+    """Its process lived on; told by anybody, or dead at once, it is no violation."""
+    base = good()
+    later = at(9.9, "forked", "asked", job="z", now=0)
+    untold = [event for event in base.events if event["what"] != "told" or event["job"] != "a"]
+    events = sorted([*untold, later], key=lambda event: int(event["t"]))
+    assert kinds(replace(base, events=events)) == ["not told"]
+    assert kinds(replace(base, events=untold)) == []
+
+
+def test_worker_taken_for_dead_that_was_heard_of() -> None:
+    """By its claim or by its renewal; after long enough it is rightly given up."""
+    claim = claimed(2, "b", 1, 0, worker="w:1")
+    renewed = at(5, "forked", "renewed", job="b", worker="w:1")
+    for seconds, found in ((4, True), (6, True), (9.5, False)):
+        silenced = at(seconds, "controller1", "silenced", job="b")
+        got = kinds(with_events(claim, renewed, silenced))
+        assert ("died for nothing" in got) is found
+    other = at(5, "forked", "renewed", job="b", worker="w:2")
+    assert kinds(with_events(claim, other, at(8, "controller1", "silenced", job="b"))) == []
+
+
+def test_effect_of_an_attempt_that_did_not_commit() -> None:
+    """The row says attempt 1, the effect is of attempt 2."""
+    assert kinds(replace(good(), effect_attempts={"a": 1})) == []
+    assert kinds(replace(good(), effect_attempts={"a": 2})) == ["effect of another"]
+
+
+def test_hook_that_met_its_own_row() -> None:
+    """Run again after its commit, whose answer was lost."""
+    way = (*good().rows["b"].way[:-1], {"at": iso(6), "what": "failed"})
+    failed = row("b", 6, "legacy", state="failed", way=way, error="IntegrityError: duplicate key")
+    assert kinds(with_row(failed, effects=0)) == ["hook met itself"]
+
+
+def test_unsafe_job_that_was_done_and_is_kept_as_failed() -> None:
+    """Nothing but a stop disturbed it; a killed worker explains it."""
+    way = ({"at": iso(6), "what": "failed"},)
+    failed = row("u", 6, "legacy", name="wires", state="failed", way=way, error="fell silent")
+    base = with_row(failed, effects=0)
+    did = [at(6, "legacy", "did", job="u"), at(10.9, "legacy", "x"), at(11.9, "legacy", "x")]
+
+    def with_fault(kind: str) -> Evidence:
+        begun = at(5.5, "driver", "fault begun", n=1, kind=kind, target="legacy")
+        events = sorted([*base.events, *did, begun], key=lambda event: int(event["t"]))
+        return replace(base, events=events)
+
+    assert kinds(with_fault("worker told to stop")) == ["done and failed"]
+    assert kinds(with_fault("worker killed")) == []
+
+
+def test_counts_that_differ_from_the_rows() -> None:
+    """A job counted twice, and one that was forgotten."""
+    assert kinds(replace(good(), tallies={("parts", "committed"): 2})) == []
+    for jobs in (1, 3):
+        assert kinds(replace(good(), tallies={("parts", "committed"): jobs})) == ["miscounted"]
+
+
+def test_claim_of_a_row_that_had_gone_asks_nobody() -> None:
+    """What runs has its row written anew; a second such claim is a start like any other."""
+    gone = at(9.4, "driver", "rows gone", jobs=["b"])
+    once = claimed(9.5, "b", 1, 4, asked=None)
+    assert kinds(with_events(gone, once)) == []
+    assert kinds(with_events(gone, once, claimed(9.6, "b", 2, 4, asked=None))) == [
+        "start without store"
+    ]
 
 
 def test_every_kind_is_planted() -> None:

@@ -1,6 +1,6 @@
 """`policy check` and `policy show`, through the front door."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ def test_nothing_to_find(house: House) -> None:
     assert result.exit_code == 0
     assert result.stdout == "nothing found\n"
     assert house.json("policy", "check") == {
-        "ok": True, "findings": [], "traffic": {}, "ledger": None
+        "ok": True, "findings": [], "traffic": {}, "too_early": {}, "ledger": None
     }  # fmt: skip
 
 
@@ -82,11 +82,11 @@ def test_every_wrong_line_of_the_file(house: House) -> None:
 def test_the_ledgers_traffic_sizes_the_steps(house: House) -> None:
     """Four failed jobs are a traffic that proves nothing; the numbers are shown."""
     with house.services() as runtime:
-        now = datetime.now(UTC)
+        now = datetime.now(UTC) - timedelta(minutes=20)
         for number in range(4):
             job_id = f"{house.folder.name}-{number}"
             runtime.ledger.file([filing(job_id, JobPath.LEGACY, at=now)])
-            runtime.ledger.fail(job_id, None, Reason.FAILED, "ValueError: no", now)
+            runtime.ledger.fail("invoices", job_id, None, Reason.FAILED, "ValueError: no", now)
     result = house.run("policy", "check")
     assert result.exit_code == 5
     assert "invoices: 672 jobs a week, 100.00% of legacy's fail" in result.stdout

@@ -137,7 +137,7 @@ def fall_back(house: House, error: str) -> str:
         path, effects = JobPath.CONCURRENT, Effects.COMMIT
         claim = runtime.ledger.claim("invoices", job_id, path, effects, "w1", now, silent)
         assert isinstance(claim, Claim)
-        runtime.ledger.hand_over(job_id, claim.attempt, Reason.FAILED, error, now)
+        runtime.ledger.hand_over("invoices", job_id, claim.attempt, Reason.FAILED, error, now)
     return job_id
 
 
@@ -189,7 +189,7 @@ def test_a_running_drill_is_seen(house: House) -> None:
         facts = {"path": "concurrent", "fault": "raise", "deadline_s": 90, "actor": "bo"}
         event = DrillEvent("d1234567", "invoices", now, "declared", facts)
         runtime.ledger.append_drill([event])
-        runtime.ledger.mark_drilled(fell, "d1234567", "raise", now)
+        runtime.ledger.mark_drilled("invoices", fell, "d1234567", "raise", now)
     for command in ("status", "why invoices", "doctor"):
         said = flat(house.run(*command.split()).stdout)
         assert "drill d1234567 (raise on concurrent) by bo since" in said, command
@@ -321,3 +321,11 @@ def test_a_confirmed_revert_is_over_when_a_person_starts_again(house: House) -> 
     assert house.json("why", "invoices")["revert_confirmation"] is not None
     house.run("start", "invoices", "--reason", "mended")
     assert house.json("why", "invoices")["revert_confirmation"] is None
+
+
+def test_seconds_of_traffic_size_nothing(house: House) -> None:
+    """A week is not told from forty seconds: it says so, and what to give instead."""
+    house.commit(house.submit())
+    said = flat(house.run("policy", "check").stdout)
+    assert "of traffic are too early to size" in said
+    assert "jobs a week" not in said

@@ -13,6 +13,7 @@ from rollout.pilot.situations import Situations
 from rollout.policy.ladder import FirstSteps
 from rollout.policy.policy import Policies
 from rollout.routing.stages import Event
+from tests.simulation.history import label
 from tests.simulation.limits import LEASE, LIMITS, SLICE, TICK_S, WATCH
 from tests.simulation.process import Process
 from tests.simulation.watched import Tell
@@ -105,7 +106,7 @@ class Operator:
 
         def act() -> None:
             for record in self.process.ledger.failed(name, 2):
-                self._tell("retry asked", job=record.job_id)
+                self._tell("retry asked", job=label(*record.ref))
                 self._changes.retry(record.job_id)
 
         self._do(f"retry {name}", act)

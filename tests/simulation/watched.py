@@ -15,7 +15,7 @@ from rollout.adapters.memory.ledger import MemoryLedger
 from rollout.adapters.memory.queues import MemoryMessage, MemoryQueues
 from rollout.errors import LedgerBusy
 from rollout.evidence.sample import PathSample
-from rollout.jobs.claims import Claim, Refusal
+from rollout.jobs.claims import Claim, JobRef, Refusal
 from rollout.jobs.ports import Committed, ConnectionSource, Handed, Refused
 from rollout.pilot.ports import HourRow, KeySpread, NewDecision, OpenSlow, WindowRow
 from rollout.pilot.profile import LegacyProfile
@@ -27,6 +27,7 @@ from rollout.routing.ports import PATIENCE_S, Kill, Waiting
 from rollout.routing.rule import Reading, why_closed
 from rollout.routing.stages import ControlState, Event
 from tests.simulation.bulk import Bulk
+from tests.simulation.history import label
 
 Tell = Callable[..., None]
 """Adds a line to the history: `tell(what, **facts)`."""
@@ -40,7 +41,7 @@ class WatchedLedger(MemoryLedger):
     """
 
     def __init__(self, tell: Tell, bulk: Bulk, clock: Clock) -> None:
-        super().__init__()
+        super().__init__(clock)
         self._tell = tell
         self._bulk = bulk
         self._clock = clock
@@ -60,7 +61,9 @@ class WatchedLedger(MemoryLedger):
         """Claim, and tell when it was granted."""
         got = super().claim(name, job_id, delivered, effects, worker, now, silent_after)
         if isinstance(got, Claim):
-            self._tell("claimed", name=name, job=job_id, attempt=got.attempt, path=delivered)
+            self._tell(
+                "claimed", name=name, job=label(name, job_id), attempt=got.attempt, path=delivered
+            )
         return got
 
     def commit(
@@ -73,16 +76,26 @@ class WatchedLedger(MemoryLedger):
         """Commit, and tell when it counted."""
         done = super().commit(claim, effects, write, now)
         if isinstance(done, Committed):
+            job = label(claim.name, claim.job_id)
             self._tell(
-                "committed", name=claim.name, job=claim.job_id, attempt=claim.attempt,
+                "committed", name=claim.name, job=job, attempt=claim.attempt,
                 path=claim.path, unsafe=not effects.repeatable,
             )  # fmt: skip
         return done
 
-    def reopen(self, job_id: str, now: datetime) -> Handed:
+    def resend_silent(
+        self, name: str, silent_after: timedelta, now: datetime, limit: int
+    ) -> list[Handed]:
+        """Sweep, and tell whose worker was taken for dead."""
+        handed = super().resend_silent(name, silent_after, now, limit)
+        for one in handed:
+            self._tell("silenced", job=label(name, one.job_id))
+        return handed
+
+    def reopen(self, name: str, job_id: str, now: datetime) -> Handed:
         """Reopen, and tell."""
-        handed = super().reopen(job_id, now)
-        self._tell("reopened", job=job_id)
+        handed = super().reopen(name, job_id, now)
+        self._tell("reopened", job=label(name, job_id))
         return handed
 
     def change(
@@ -249,11 +262,11 @@ class WatchedQueues(MemoryQueues):
         MemoryQueues.send(self, replace(message))
         self.on_send(message)
 
-    def take_out(self, job_ids: set[str] | None = None) -> list[MemoryMessage]:
+    def take_out(self, jobs: set[JobRef] | None = None) -> list[MemoryMessage]:
         """Lose messages that wait: of these jobs, or all."""
         lost: list[MemoryMessage] = []
         for queue in self._queues.values():
-            gone = [one for one in queue if job_ids is None or one.job_id in job_ids]
+            gone = [one for one in queue if jobs is None or (one.name, one.job_id) in jobs]
             for message in gone:
                 queue.remove(message)
             lost += gone

@@ -32,9 +32,10 @@ class RecentRows:
     def ids_like(self, beginning: str, limit: int) -> list[str]:
         """Ids of jobs that begin so, in order."""
         with self._rows as rows:
-            return sorted(one for one in rows.jobs if one.startswith(beginning))[:limit]
+            ids = {job.job_id for job in rows.jobs.values()}
+        return sorted(job_id for job_id in ids if job_id.startswith(beginning))[:limit]
 
-    def jobs_of(
+    def recent_jobs(
         self, name: str | None, kind: JobKind, since: datetime | None, limit: int
     ) -> list[JobRecord]:
         """Read jobs of one kind, newest admission first, without their messages."""

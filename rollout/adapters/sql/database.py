@@ -25,6 +25,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from rollout.adapters.sql.hook_connection import note_error
 from rollout.adapters.sql.waits import (
     LOOK_AFTER_S,
     OUR_NAME,
@@ -150,12 +151,14 @@ class Database:
             )
             event.listen(engine, "connect", _prepare_postgresql(engine))
             event.listen(engine, "checkout", _drop_if_cut)
+            event.listen(engine, "handle_error", note_error)
             return engine
         if not self._may_begin and not self.exists:
             raise LedgerNotFound(self.url)
         engine = create_engine(self._url, connect_args={"timeout": BUSY_TIMEOUT_S})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "handle_error", note_error)
         return engine
 
     @contextmanager

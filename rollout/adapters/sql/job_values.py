@@ -67,7 +67,7 @@ def _lost(record: JobRecord) -> bool:
     return record.state is JobState.STARTED and record.path is JobPath.CONCURRENT
 
 
-def claim_of(record: JobRecord, delivered: JobPath, control: ControlState) -> Claim:
+def claim_of(record: JobRecord, delivered: JobPath, control: ControlState, nonce: str) -> Claim:
     return Claim(
         record.job_id,
         record.name,
@@ -75,13 +75,20 @@ def claim_of(record: JobRecord, delivered: JobPath, control: ControlState) -> Cl
         record.attempt + 1,
         control.fence_revision,
         fell_back=_lost(record) or record.fallback_reason is not None,
+        nonce=nonce,
     )
 
 
-def start_values(claim: Claim, record: JobRecord, worker: str, now: datetime) -> dict[str, Any]:
+def start_values(
+    claim: Claim, record: JobRecord, worker: str, now: datetime, heard: datetime
+) -> dict[str, Any]:
+    """Values of a claim: `now` by the worker's clock, `heard` by that which measures silence."""
     silent = record.state is JobState.STARTED
     return {
+        "b_name": claim.name,
         "b_job_id": claim.job_id,
+        "b_nonce": claim.nonce,
+        "b_heard": to_microseconds(heard),
         "b_path": claim.path,
         "b_attempt": claim.attempt,
         "b_fence": claim.fence_revision,
@@ -95,6 +102,7 @@ def start_values(claim: Claim, record: JobRecord, worker: str, now: datetime) ->
 
 def commit_values(claim: Claim, result: str, now: datetime) -> dict[str, Any]:
     return {
+        "b_name": claim.name,
         "b_job_id": claim.job_id,
         "b_attempt": claim.attempt,
         "b_now": to_microseconds(now),

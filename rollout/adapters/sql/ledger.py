@@ -25,13 +25,15 @@ class SqlLedger(
 
     Args:
         database: Connections; shared with nobody else.
+        own_clock: Measure the silence of workers by the database's clock; False goes by the times
+            that callers give, for a test whose clock is set by hand.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, own_clock: bool = True) -> None:
         ControlRows.__init__(self, database)
-        JobRows.__init__(self, database)
-        SweepRows.__init__(self, database)
-        AheadRows.__init__(self, database)
+        JobRows.__init__(self, database, own_clock=own_clock)
+        SweepRows.__init__(self, database, own_clock=own_clock)
+        AheadRows.__init__(self, database, own_clock=own_clock)
         RecentRows.__init__(self, database)
         BuildRows.__init__(self, database)
         NoticeRows.__init__(self, database)

@@ -63,9 +63,11 @@ class RecentRows:
         """Ids of jobs that begin so, in order."""
         query = select(job.c.job_id).where(job.c.job_id.startswith(beginning, autoescape=True))
         with self._db.read() as connection:
-            return list(connection.execute(query.order_by(job.c.job_id).limit(limit)).scalars())
+            return list(
+                connection.execute(query.distinct().order_by(job.c.job_id).limit(limit)).scalars()
+            )
 
-    def jobs_of(
+    def recent_jobs(
         self, name: str | None, kind: JobKind, since: datetime | None, limit: int
     ) -> list[JobRecord]:
         """Read jobs of one kind, newest admission first, without their messages."""

@@ -97,7 +97,7 @@ job = Table(
     "job",
     metadata,
     Column("job_id", String(191), primary_key=True),
-    Column("name", String(100), nullable=False),
+    Column("name", String(100), primary_key=True),
     Column("key", Text, nullable=False),
     Column("state", String(12), nullable=False),
     Column("assigned_path", String(12), nullable=False),
@@ -120,6 +120,7 @@ job = Table(
     Column("worker", String(200)),
     Column("folded", Boolean, nullable=False),
     Column("drill", String(64)),
+    Column("nonce", String(32)),
     Column("way", Text, nullable=False),
     Column("envelope", Text, nullable=False),
     # The controller's work depends on what is open and not on history: unfinished and unfolded
@@ -160,7 +161,19 @@ job = Table(
         postgresql_where=text("drill IS NOT NULL"),
     ),
 )
-"""One row per job; `way` is its history, one JSON object a line, only ever appended to."""
+"""One row per job, found by sub-pipeline and id.
+
+`way` is its history, one JSON object a line, only ever appended to. `renewed_at` is by the
+database's clock.
+"""
+
+pruned = Table(
+    "pruned",
+    metadata,
+    Column("what", String(16), primary_key=True),
+    Column("before", UtcTime, nullable=False),
+)
+"""One row, `job`: jobs that finished before then may have been deleted."""
 
 tally = Table(
     "tally",
