@@ -190,6 +190,8 @@ def test_doctor_looks_at_the_policies(house: House) -> None:
 
     assert policies() == ("ok", "defaults; `rollout policy show` lists them")
     write("[policy.sub_pipeline.invoices]\nbake_days = 14\n")
+    assert policies()[0] == "note"  # the controller has not read it yet
+    house.tick()
     level, found = policies()
     assert level == "ok"
     assert "invoices with one of their own" in found
