@@ -1,10 +1,10 @@
 """`history`: who changed what, what the controller decided, when and why."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rollout.cli.options import AsJson, Limit, Name
+from rollout.cli.options import AsJson, Limit, OneOrAll
 from rollout.cli.output import listing, say, show, show_json
 from rollout.cli.session import opened
 
@@ -17,15 +17,24 @@ def register(app: typer.Typer) -> None:
     app.command()(history)
 
 
-def history(ctx: typer.Context, name: Name, limit: Limit = 20, as_json: AsJson = False) -> None:
+def history(
+    ctx: typer.Context,
+    name: OneOrAll = None,
+    every: Annotated[bool, typer.Option("--all", help="When all were killed and rearmed.")] = False,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+) -> None:
     """Show changes and decisions of a sub-pipeline, newest first."""
+    if (name is None) is not every:
+        raise typer.BadParameter("give either NAME or --all")
     with opened(ctx, servers="") as runtime:
         found = runtime.desk.history(name, limit)
     timeline = found.timeline
     if as_json:
         show_json(found.to_json())
     elif not timeline:
-        say(f"{name}: declared and never changed; `rollout start {name}` begins")
+        begins = f"{name}: declared and never changed; `rollout start {name}` begins"
+        say("all were never killed" if name is None else begins)
     else:
         head = ("UTC", "rev", "event", "now", "by", "id", "why")
         show(listing(head, map(_row, timeline), whole=3))

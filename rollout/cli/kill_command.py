@@ -148,13 +148,20 @@ def job_lines(report: "KillReport", lost_after_s: float) -> list[tuple[str, str]
     more = " or more" if report.many and not report.left else ""
     rows = [
         (f"{'queued jobs':<14}", f"{report.queued_sent_back}{more} {sent}"),
-        ("running jobs", f"{report.running_abandoned} abandoned; legacy runs them again"),
+        ("running jobs", _abandoned(report)),
     ]
     if report.unsafe_finishing:
         rows.append(
             ("unsafe jobs", f"{report.unsafe_finishing} running; they are allowed to finish")
         )
     return rows
+
+
+def _abandoned(report: "KillReport") -> str:
+    said = f"{report.running_abandoned} abandoned; legacy runs them again"
+    if report.running_abandoned:
+        said += "\nA process that goes on with one is named by `rollout doctor`."
+    return said
 
 
 def _target(report: "KillReport") -> str:

@@ -99,8 +99,8 @@ class Desk:
         """What is pending and why; raises UnknownSubPipeline, LedgerUnreachable, WrongPolicy."""
         return self.explanations().why(name)
 
-    def history(self, name: str, limit: int) -> History:
-        """Changes and decisions; raises UnknownSubPipeline, LedgerUnreachable."""
+    def history(self, name: str | None, limit: int) -> History:
+        """Changes and decisions; None: the kills of all. Raises as `read_history`."""
         from rollout.desk.history import read_history
 
         return read_history(self.ledger, name, limit)

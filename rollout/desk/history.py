@@ -87,14 +87,15 @@ class History:
         }
 
 
-def read_history(log: Log, name: str, limit: int) -> History:
-    """Read the newest lines.
+def read_history(log: Log, name: str | None, limit: int) -> History:
+    """Read the newest lines of one sub-pipeline; None: of the latch that kills all.
 
     Raises:
         UnknownSubPipeline, LedgerUnreachable: They cannot be read.
     """
     if name == ALL:
         raise UnknownSubPipeline(name, [state.name for state in log.controls()])
+    name = ALL if name is None else name
     return History(
         name, tuple(log.transitions(name, limit)), tuple(log.decisions(name, limit)), limit
     )

@@ -7,8 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rollout.desk.plain import Json, plain_json
+from rollout.desk.text import span_text
 from rollout.errors import RolloutError
-from rollout.policy.check import Assumed, Checked, Declarations, Known, check_policies, read_known
+from rollout.policy.check import (
+    EARLY,
+    Assumed,
+    Checked,
+    Declarations,
+    Known,
+    check_policies,
+    read_known,
+)
 from rollout.policy.policy import Policies
 
 LEVELS = ("error", "warning", "advice")
@@ -57,6 +66,10 @@ class PolicyCheck:
         return [
             f"{name}: {one.jobs_per_week:,.0f} jobs a week, {one.error_rate:.2%} of legacy's fail"
             for name, one in self.checked.traffic.items()
+        ] + [
+            f"{name}: {span_text(span)} of traffic are too early to size; look again after "
+            f"{span_text(EARLY)}, or give --jobs-per-week and --error-rate"
+            for name, span in self.checked.early.items()
         ]
 
     @property
@@ -80,6 +93,7 @@ class PolicyCheck:
                 name: {"jobs_per_week": one.jobs_per_week, "error_rate": one.error_rate}
                 for name, one in self.checked.traffic.items()
             },
+            "too_early": {name: span.total_seconds() for name, span in self.checked.early.items()},
             "ledger": None if unanswered is None else str(unanswered),
         }
 

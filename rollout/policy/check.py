@@ -22,6 +22,9 @@ SEEN_DAYS = 7
 SPAN_MIN = timedelta(hours=1)
 """A shorter record is taken for an hour's, so that a first burst is not taken for a week's."""
 
+EARLY = timedelta(minutes=10)
+"""A record of less than this says nothing about a week: no step is sized with it."""
+
 
 class Declarations(Protocol):
     """What is asked of the ledger."""
@@ -83,10 +86,17 @@ class Known:
         state = None if name is None else (self.states or {}).get(name)
         return HOLDBACK_BP if state is None else state.holdback_bp
 
+    def early(self, name: str, now: datetime) -> timedelta | None:
+        """How short the record is, where it is too short to size anything; else None."""
+        arrived = self.arrived.get(name)
+        if arrived is None or now - arrived.first_at >= EARLY:
+            return None
+        return max(now - arrived.first_at, timedelta(0))
+
     def traffic(self, name: str, now: datetime) -> Traffic | None:
         """What arrives, scaled to a week; None when no job or no legacy job has finished."""
         arrived = self.arrived.get(name)
-        if arrived is None or arrived.legacy_jobs == 0:
+        if arrived is None or arrived.legacy_jobs == 0 or self.early(name, now) is not None:
             return None
         span = max(now - arrived.first_at, SPAN_MIN)
         weeks = span / timedelta(days=SEEN_DAYS)
@@ -101,11 +111,13 @@ class Checked:
         findings: The worst first.
         traffic: By name, as it was taken; a name without it was not sized.
         known: What the ledger said.
+        early: Names whose record is too short to size anything, and how short it is.
     """
 
     findings: tuple[PolicyFinding, ...]
     traffic: Mapping[str, Traffic]
     known: Known
+    early: Mapping[str, timedelta] = field(default_factory=dict)
 
 
 def read_known(ledger: Declarations, now: datetime, *, traffic: bool = True) -> Known:
@@ -177,4 +189,6 @@ def check_policies(
     between = lint_fleet(policies, None if known.states is None else list(known.states))
     found += [finding for finding in between if name in (None, finding.subject)]
     sized = {one: taken for one, taken in traffic.items() if taken is not None}
-    return Checked(worst_first(found), sized, known)
+    spans = {one: known.early(one, now) for one in names if one not in sized}
+    early = {one: span for one, span in spans.items() if span is not None}
+    return Checked(worst_first(found), sized, known, early)

@@ -66,12 +66,15 @@ def test_the_ledger_tells_holdback_and_effects() -> None:
 
 
 def test_traffic_is_scaled_to_a_week() -> None:
-    """From the first finished job on; less than an hour counts as one."""
+    """From the first finished job on; less than an hour counts as one, minutes as nothing."""
     half = Arrived("invoices", 500, 400, 4, NOW - WEEK / 2)
     told = known("invoices", arrived=half)
     assert told.traffic("invoices", NOW) == Traffic(1000, 0.01)
-    burst = known("invoices", arrived=Arrived("invoices", 10, 10, 0, NOW - timedelta(minutes=1)))
+    burst = known("invoices", arrived=Arrived("invoices", 10, 10, 0, NOW - timedelta(minutes=11)))
     assert burst.traffic("invoices", NOW) == Traffic(10 * 168, 0.0)
+    early = known("invoices", arrived=Arrived("invoices", 9, 9, 0, NOW - timedelta(seconds=40)))
+    assert early.traffic("invoices", NOW) is None
+    assert early.early("invoices", NOW) == timedelta(seconds=40)
     assert told.traffic("orders", NOW) is None
     no_legacy = known("invoices", arrived=Arrived("invoices", 10, 0, 0, NOW - WEEK))
     assert no_legacy.traffic("invoices", NOW) is None

@@ -232,8 +232,8 @@ def test_the_latch_of_all_is_no_sub_pipeline(house: House) -> None:
     for command in ("freeze", "revert", "kill", "rearm"):
         result = house.run(command, "*", "--reason", "x")
         assert result.exit_code == 1
-        assert house.json("history", "*")["transitions"][0]["event"] == "kill"
-    assert len(house.json("history", "*")["transitions"]) == 1
+        assert house.json("history", "--all")["transitions"][0]["event"] == "kill"
+    assert len(house.json("history", "--all")["transitions"]) == 1
 
 
 def test_own_kill_outlives_the_kill_of_all(house: House) -> None:

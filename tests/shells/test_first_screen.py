@@ -63,7 +63,9 @@ def hurt(house: House) -> None:
     """Let the evidence of the step say that the concurrent path fails, and no controller act."""
     with house.services() as runtime:
         ledger, now = runtime.ledger, runtime.clock.now()
-        token = ledger.take_lease("died before it judged", now, timedelta(seconds=1))
+        leader = ledger.leader()
+        assert leader is not None
+        token = ledger.take_lease(leader[0], now, timedelta(seconds=1))
         assert token is not None
         (row,) = ledger.trial_rows()
         trial = trial_from(row.columns, row.payload, Policy())
@@ -319,3 +321,11 @@ def test_a_confirmed_revert_is_over_when_a_person_starts_again(house: House) -> 
     assert house.json("why", "invoices")["revert_confirmation"] is not None
     house.run("start", "invoices", "--reason", "mended")
     assert house.json("why", "invoices")["revert_confirmation"] is None
+
+
+def test_seconds_of_traffic_size_nothing(house: House) -> None:
+    """A week is not told from forty seconds: it says so, and what to give instead."""
+    house.commit(house.submit())
+    said = flat(house.run("policy", "check").stdout)
+    assert "of traffic are too early to size" in said
+    assert "jobs a week" not in said

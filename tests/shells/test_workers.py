@@ -89,6 +89,7 @@ def test_who_listens_and_what_hangs_after_a_kill(house: House, shop: str) -> Non
     house.run("scope", "invoices", "9500")
     house.tick()
     with worker(house, shop, "invoices.concurrent") as process:
+        assert b"no time limit" in (house.folder / "worker.log").read_bytes()
         findings = {one["what"]: one["found"] for one in house.json("doctor")["findings"]}
         assert f"{missing}legacy" in findings["workers"]
         assert f"{missing}concurrent" not in findings["workers"]
