@@ -16,7 +16,7 @@ from rollout.adapters.memory.sweep_rows import SweepRows
 
 
 class MemoryLedger(ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, SampleRows, DrillRows):
-    """`ports.Ledger`, its other roles, and `drill_ports.DrillLedger` for one process's threads."""
+    """`jobs.ports.Ledger`, its other roles, `drills.ports.DrillLedger`; for one process."""
 
     def __init__(self) -> None:
         rows = Rows()
