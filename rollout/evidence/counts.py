@@ -60,7 +60,7 @@ class Counts(StoredRow):
         return self.n_concurrent > 0 and self.n_legacy > 0
 
     def to_json(self) -> Json:
-        """Give the four numbers; by hand because a tick asks it part by part, decision 0022."""
+        """Give the four numbers; by hand, for speed: see `stored`."""
         return [self.n_concurrent, self.k_concurrent, self.n_legacy, self.k_legacy]
 
 

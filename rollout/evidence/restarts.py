@@ -64,7 +64,7 @@ class Restarts(Stored):
         return Restarts(0.0, self.elapsed_s, self.lumps_s)
 
     def to_json(self) -> Json:
-        """Give a plain object; by hand because a tick asks it part by part, see decision 0022."""
+        """Give a plain object; by hand, for speed: see `stored`."""
         return {"pend": self.pend, "elapsed_s": self.elapsed_s, "lumps_s": list(self.lumps_s)}
 
 

@@ -46,7 +46,7 @@ class SinglePathState(Stored):
         return SinglePathState(self.wealth, self.restarts.change_scope())
 
     def to_json(self) -> Json:
-        """Give a plain object; by hand because a tick asks it part by part, see decision 0022."""
+        """Give a plain object; by hand, for speed: see `stored`."""
         return {
             "wealth": list(self.wealth),
             "restarts": self.restarts.to_json(),

@@ -272,6 +272,8 @@ def broken(**values: Any) -> dict[str, Any]:
         {"baseline": {"kept": [[1, 1, 5, 1.0, 0.0]], "pause_us": 0, "settled": True}},
         {"baseline": {"kept": [[1, 1, 0, 1.0, 0.0]] * 49, "pause_us": 0, "settled": True}},
         {"baseline": {"kept": [], "pause_us": -1, "settled": True}},
+        {"baseline": {"kept": [], "pause_us": 10**30, "settled": True}},
+        {"baseline": {"kept": [[10**30, 1, 0, 1.0, 0.0]], "pause_us": 0, "settled": True}},
         {"recent": [["2026-01-01T00:00:00+00:00", 1, 0, 0]]},
         {"inside": -1},
         {"excursion": {"onset_at": None}},
