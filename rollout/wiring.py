@@ -9,13 +9,11 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from importlib import import_module
 from os import getpid
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from rollout.adapters.clock import SystemClock
@@ -24,7 +22,9 @@ from rollout.routing.clock import Clock
 from rollout.settings import Settings, read_settings, without_password
 
 if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for what it needs alone
+    from rollout.adapters.celery.workers import CeleryWorkers
     from rollout.adapters.memory.ledger import MemoryLedger
+    from rollout.adapters.notify import Outbox
     from rollout.adapters.sql.database import Database
     from rollout.adapters.sql.ledger import SqlLedger
     from rollout.adapters.sql.switch_ledger import SwitchLedger
@@ -72,15 +72,10 @@ class Runtime:
 
     @cached_property
     def database(self) -> Database:
-        """Connections of the ledger; the folder of an SQLite file is made."""
+        """Connections of the ledger."""
         from rollout.adapters.sql.database import Database
 
-        url = self.settings.ledger_url
-        if url.startswith("sqlite:///"):
-            # A folder that cannot be made is a ledger that does not answer at its first use.
-            with suppress(OSError):
-                Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        return Database(url)
+        return Database(self.settings.ledger_url)
 
     @cached_property
     def ledger(self) -> SqlLedger | MemoryLedger:
@@ -262,7 +257,6 @@ class Runtime:
     @cached_property
     def pilots(self) -> Pilots:
         """The controller's judgement."""
-        from rollout.adapters.notify import Notifier
         from rollout.pilot.pilots import Pilots
 
         return Pilots(
@@ -270,10 +264,17 @@ class Runtime:
             self.situations,
             self.policies,
             self.changes.project,
-            Notifier(self.settings.notify_urls),
+            bool(self.settings.notify_urls),
             self._owner,
             self._lease,
         )
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Sends the controller's notices, beside its turns."""
+        from rollout.adapters.notify import Outbox
+
+        return Outbox(self.ledger, self.clock, self.settings.notify_urls)
 
     @property
     def _lease(self) -> timedelta:
@@ -289,7 +290,7 @@ class Runtime:
         return Explanations(
             self.database_ledger,
             self.situations,
-            self.policies,
+            lambda: self.policies,
             self.clock,
             self._lease,
         )
@@ -309,6 +310,7 @@ class Runtime:
             shadows=lambda: self.database_ledger,
             shadow_queue=lambda: self.shadow_queue,
             shadow_limit=timedelta(seconds=self.settings.shadow_limit_s),
+            workers=lambda: self.workers,
             policies=lambda: self.policies,
             parsed_policies=lambda: parse_policies(read_policy_tables()),
         )
@@ -357,6 +359,17 @@ class Runtime:
 
         return KombuShadowQueue.of_url(self.settings.broker(self.app_broker_url))
 
+    @cached_property
+    def workers(self) -> CeleryWorkers | None:
+        """The workers at the broker, for looking; None where jobs run in this process."""
+        url = self.settings.broker(self.app_broker_url)
+        if url.startswith("memory:"):
+            return None
+        from rollout.adapters.celery.workers import CeleryWorkers
+
+        options = self.settings.broker_transport_options or self.app_broker_options
+        return CeleryWorkers(url, options)
+
     def shadow_publisher(self, queue: ShadowQueue) -> ShadowPublisher:
         """Sends copies of legacy jobs, in a legacy worker."""
         from rollout.shadow.publish import ShadowLimits, ShadowPublisher
@@ -399,12 +412,12 @@ class Runtime:
         from rollout.adapters.sql import migrate
         from rollout.desk.migrated import Migrated
 
-        before = migrate.current(self.database)
+        before = migrate.current(self.database) if self.database.exists else None
         return Migrated(self.database.url, before, migrate.migrate(self.database))
 
     def close(self) -> None:
         """Close the connections of this process; what was never used is not built for it."""
-        for part in ("database", "control", "shadow_budget", "shadow_queue"):
+        for part in ("database", "control", "shadow_budget", "shadow_queue", "workers"):
             built: Any = self.__dict__.get(part)
             if built is not None:
                 built.close()

@@ -5,6 +5,8 @@ should that fail, from the controller's next tick. Kill is the exception in its 
 in the store comes first, because it is the faster half, and the fence in the ledger second.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,9 +21,11 @@ from rollout.errors import (
     LedgerBusy,
     LedgerUnreachable,
     ReasonMissing,
+    RolloutError,
+    UnknownJob,
     UnknownSubPipeline,
 )
-from rollout.jobs.claims import JobState
+from rollout.jobs.claims import JobRecord, JobState
 from rollout.jobs.ports import Ledger, Queues
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
@@ -65,6 +69,26 @@ class FirstStep(Protocol):
         Raises WrongPolicy.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What came of one retry: `not_sent` says why its message waits, `refused` why nothing came."""
+
+    job_id: str
+    not_sent: str | None
+    refused: RolloutError | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What scripts read."""
+        values = {"job_id": self.job_id, "sent": self.refused is None and self.not_sent is None}
+        refused = None if self.refused is None else self.refused.problem
+        return {**values, "not_sent": self.not_sent, "refused": refused}
+
+
+def retried_json(done: Sequence[Retried]) -> dict[str, Any]:
+    """What scripts read of several retries."""
+    return {"retried": [one.to_json() for one in done]}
 
 
 class Changes:
@@ -259,13 +283,34 @@ class Changes:
             return str(error)
         return None
 
-    def retry(self, job_id: str) -> str | None:
+    def retry_all(self, jobs: Sequence[tuple[str, str | None]]) -> list[Retried]:
+        """Send kept failures again; one that is refused stops none of the others.
+
+        Args:
+            jobs: Id and sub-pipeline of each; no name will do where only one has a job of the id.
+
+        Raises:
+            LedgerUnreachable: What was reopened by then is sent.
+        """
+        done = []
+        for job_id, name in jobs:
+            try:
+                done.append(Retried(job_id, self.retry(job_id, name)))
+            except (IllegalTransition, UnknownJob) as error:
+                done.append(Retried(job_id, None, error))
+        return done
+
+    def retry(self, job_id: str, name: str | None = None) -> str | None:
         """Send a kept failure again, to legacy; the text says why the broker did not take it.
+
+        Args:
+            name: Its sub-pipeline; None will do where only one has a job of this id, or only one
+                a failed one.
 
         Raises:
             UnknownJob, IllegalTransition, LedgerUnreachable: nothing was changed.
         """
-        record = self._ledger.job(job_id)
+        record = self._the_one(job_id, name)
         if record.state is JobState.FAILED and not record.envelope:
             raise IllegalTransition(
                 job_id,
@@ -273,7 +318,20 @@ class Changes:
                 "because it ran in process and no message of it is kept",
                 f"call run() of {record.name!r} again with its arguments",
             )
-        return self.recall.send([self._ledger.reopen(job_id, self._clock.now())])
+        return self.recall.send([self._ledger.reopen(record.name, job_id, self._clock.now())])
+
+    def _the_one(self, job_id: str, name: str | None) -> JobRecord:
+        """The job that is meant, of all sub-pipelines that have one of this id."""
+        if name is not None:
+            return self._ledger.job(name, job_id)
+        found = self._ledger.jobs_of(job_id)
+        failed = [record for record in found if record.state is JobState.FAILED] or found
+        if len(failed) > 1:
+            names = ", ".join(record.name for record in failed)
+            raise IllegalTransition(
+                job_id, "retry", f"while it is one id of several: {names}", "say --name which"
+            )
+        return failed[0]
 
 
 def _need_reason(event: Event, reason: str) -> None:

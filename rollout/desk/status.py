@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from rollout.desk.plain import Json
+from rollout.desk.lately import Lately
+from rollout.desk.plain import Json, plain_json
+from rollout.desk.running_drills import RunningDrill
+from rollout.desk.text import span_text
 from rollout.errors import UnknownSubPipeline
 from rollout.jobs.claims import JobState
 from rollout.jobs.ports import CycleTally, Ledger, OpenCount, Tally
@@ -29,6 +32,14 @@ class Status:
     open_counts: list[OpenCount] = field(default_factory=list)
     tallies: list[Tally] = field(default_factory=list)
     kept: int = 0
+    lately: Lately | None = None
+    drill: RunningDrill | None = None
+    builds: tuple[str | None, str | None] = (None, None)
+
+    def oldest(self, path: JobPath, state: JobState) -> datetime | None:
+        """Admission of the oldest unfinished job on this path in this state."""
+        found = [one.oldest for one in self.open_counts if one.path is path and one.state == state]
+        return min(found, default=None)
 
     @property
     def closed(self) -> Reason | None:
@@ -91,6 +102,27 @@ class Status:
             text += "; the store lost the latch, the controller's next tick sets it"
         return text
 
+    def jobs_sentence(self, path: JobPath) -> str:
+        """What waits, runs and was committed on a path, and what it did lately."""
+        waiting, running = (
+            self.waiting(path, state) for state in (JobState.ACCEPTED, JobState.STARTED)
+        )
+        text = f"{waiting} waiting, {running} running, {self.committed(path)} committed"
+        oldest = self.oldest(path, JobState.STARTED)
+        if oldest is not None:
+            text += f"; the oldest that runs came {span_text(self.at - oldest)} ago"
+        if self.lately is not None:
+            text += f"; in the last 5 min: {self.lately.of(path).sentence}"
+            if path is JobPath.CONCURRENT and self.lately.drilled:
+                text += f", {self.lately.drilled} more were hurt by a drill and count for no path"
+        return text
+
+    @property
+    def builds_sentence(self) -> str:
+        """Which build of each path the workers run."""
+        legacy, concurrent = (build or "not announced yet" for build in self.builds)
+        return f"legacy {legacy}, concurrent {concurrent}"
+
     def to_json(self) -> Json:
         """What scripts read about its state and its jobs."""
         state, gate = self.state, self.gate
@@ -119,6 +151,15 @@ class Status:
             "committed": {str(path): self.committed(path) for path in JobPath},
             "failed_kept": self.kept,
             "fallbacks": self.fallbacks,
+            "oldest_running": {
+                str(path): plain_json(self.oldest(path, JobState.STARTED)) for path in JobPath
+            },
+            "oldest_waiting": {
+                str(path): plain_json(self.oldest(path, JobState.ACCEPTED)) for path in JobPath
+            },
+            "lately": None if self.lately is None else self.lately.to_json(),
+            "drill": None if self.drill is None else self.drill.to_json(),
+            "builds": dict(zip(map(str, JobPath), self.builds, strict=True)),
         }
 
 

@@ -60,7 +60,9 @@ class DrillPlans(Protocol):
 class JobMarker(Protocol):
     """The ledger, as far as a worker under a drill needs it. All raise LedgerUnreachable."""
 
-    def mark_drilled(self, job_id: str, drill_id: str, fault: str, now: datetime) -> bool:
+    def mark_drilled(
+        self, name: str, job_id: str, drill_id: str, fault: str, now: datetime
+    ) -> bool:
         """Note that a drill hurts this job; False when it is not filed, or was hurt before."""
         ...
 
@@ -81,7 +83,7 @@ class DrillEvent:
 
 
 class Journals(Protocol):
-    """The ledger's journal of drills. Both raise LedgerUnreachable."""
+    """The ledger's journal of drills, as far as people read it. Both raise LedgerUnreachable."""
 
     def drill_events(self, drill_id: str) -> list[DrillEvent]:
         """Read one drill's journal, oldest first."""

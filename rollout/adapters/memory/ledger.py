@@ -10,16 +10,24 @@ from rollout.adapters.memory.drill_rows import DrillRows
 from rollout.adapters.memory.evidence_rows import EvidenceRows
 from rollout.adapters.memory.job_rows import JobRows
 from rollout.adapters.memory.pilot_rows import PilotRows
+from rollout.adapters.memory.recent_rows import RecentRows
 from rollout.adapters.memory.rows import Rows
 from rollout.adapters.memory.sample_rows import SampleRows
 from rollout.adapters.memory.sweep_rows import SweepRows
+from rollout.routing.clock import Clock
 
 
-class MemoryLedger(ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, SampleRows, DrillRows):
-    """`jobs.ports.Ledger`, its other roles, `drills.ports.DrillLedger`; for one process."""
+class MemoryLedger(
+    ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, SampleRows, DrillRows, RecentRows
+):
+    """`jobs.ports.Ledger` and its other roles, and drills' `DrillLedger`, for one process's threads.
 
-    def __init__(self) -> None:
-        rows = Rows()
+    Args:
+        clock: Measures the silence of workers; None goes by the times that callers give.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        rows = Rows(clock)
         ControlRows.__init__(self, rows)
         JobRows.__init__(self, rows)
         SweepRows.__init__(self, rows)
@@ -27,6 +35,7 @@ class MemoryLedger(ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, Sam
         EvidenceRows.__init__(self, rows)
         SampleRows.__init__(self, rows)
         DrillRows.__init__(self, rows)
+        RecentRows.__init__(self, rows)
 
     @property
     def reachable(self) -> bool:

@@ -9,8 +9,9 @@ import os
 import select
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
@@ -24,6 +25,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from rollout.adapters.sql.hook_connection import note_error
 from rollout.adapters.sql.waits import (
     LOOK_AFTER_S,
     OUR_NAME,
@@ -32,7 +34,14 @@ from rollout.adapters.sql.waits import (
     bound,
     bound_session,
 )
-from rollout.errors import LedgerBusy, LedgerNotMigrated, LedgerUnreachable, WrongSettings
+from rollout.adapters.sql.words import ASCII_ONLY, UTF8
+from rollout.errors import (
+    LedgerBusy,
+    LedgerNotFound,
+    LedgerNotMigrated,
+    LedgerUnreachable,
+    WrongSettings,
+)
 from rollout.routing.ports import Waiting
 
 BUSY_TIMEOUT_S = 5
@@ -59,6 +68,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._url = _checked(url)
+        self._may_begin = False
         self._engine: Engine | None = None
         self._pid = 0
 
@@ -71,6 +81,27 @@ class Database:
     def is_postgresql(self) -> bool:
         """Whether the fence is an advisory lock (PostgreSQL) or the single writer (SQLite)."""
         return self._url.get_backend_name() == "postgresql"
+
+    def begin_file(self) -> None:
+        """Allow a file of SQLite, and its folder, to be made: a migration begins a ledger."""
+        self._may_begin = True
+        file = self._file
+        if file is not None:
+            # A folder that cannot be made is a ledger that does not answer at its first use.
+            with suppress(OSError):
+                file.parent.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is something to ask; always true of a server."""
+        return self._file is None or self._file.exists()
+
+    @property
+    def _file(self) -> Path | None:
+        name = self._url.database
+        if self.is_postgresql or not name or name == ":memory:":
+            return None
+        return Path(name)
 
     @property
     def insert(self) -> Any:
@@ -105,6 +136,8 @@ class Database:
     def _open(self) -> Engine:
         if self.is_postgresql:
             own = {"connect_timeout": CONNECT_TIMEOUT_S, "fallback_application_name": OUR_NAME}
+            # Whatever the database's own: else psycopg gives bytes for text, and SQLAlchemy fails.
+            own["client_encoding"] = "UTF8"
             engine = create_engine(
                 self._url,
                 connect_args={**own, **_NOTICE_A_CUT},
@@ -116,12 +149,16 @@ class Database:
                 # kill it has just waited for.
                 isolation_level="READ COMMITTED",
             )
-            event.listen(engine, "connect", lambda connection, record: bound_session(connection))
+            event.listen(engine, "connect", _prepare_postgresql(engine))
             event.listen(engine, "checkout", _drop_if_cut)
+            event.listen(engine, "handle_error", note_error)
             return engine
+        if not self._may_begin and not self.exists:
+            raise LedgerNotFound(self.url)
         engine = create_engine(self._url, connect_args={"timeout": BUSY_TIMEOUT_S})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "handle_error", note_error)
         return engine
 
     @contextmanager
@@ -213,6 +250,15 @@ def _drop_if_cut(connection: Any, record: object, proxy: object) -> None:
     looker.register(connection.fileno(), select.POLLIN)
     if looker.poll(0):
         raise DisconnectionError("the server closed the connection while it was idle")
+
+
+def _prepare_postgresql(engine: Engine) -> Callable[[Any, object], None]:
+    def prepare(connection: Any, record: object) -> None:
+        bound_session(connection)
+        encoding = connection.info.parameter_status("server_encoding")
+        setattr(engine.dialect, ASCII_ONLY, encoding != UTF8)
+
+    return prepare
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:
