@@ -317,10 +317,11 @@ class Runtime:
 
     def attempts(
         self,
-        passes: tuple[type[BaseException], ...],
+        passes: tuple[type[BaseException], ...] = (),
         forgets: tuple[type[BaseException], ...] = (),
+        sent_back: Callable[[BaseException], bool] = lambda said: False,
     ) -> Attempts:
-        """Runs deliveries; `passes` and `forgets` are the queue engine's own exceptions."""
+        """Runs deliveries; what is given says what the queue engine's own exceptions mean."""
         from rollout.adapters.process import end_this_process
         from rollout.drills.interference import DrillInterference
         from rollout.jobs.attempt import Attempts
@@ -333,6 +334,7 @@ class Runtime:
             passes,
             forgets,
             DrillInterference(self.control, self.plans, self.ledger, self.clock, end_this_process),
+            sent_back,
         )
 
     @cached_property
@@ -494,6 +496,18 @@ def build(
         WrongSettings: A value is wrong or a name is unknown.
     """
     return Runtime(read_settings(**settings), app_broker_url, app_broker_options=app_broker_options)
+
+
+def build_for_app(app: Any) -> Runtime:
+    """Build a runtime for a Celery app's own broker. Raises WrongSettings."""
+    url = app.conf.broker_write_url
+    urls = url if isinstance(url, str | None) else ";".join(url)
+    return build(app_broker_url=urls, app_broker_options=app.conf.broker_transport_options)
+
+
+def build_in_memory() -> Runtime:
+    """Build a runtime that lives and ends with this process: no server, no file."""
+    return build(broker_url="memory:", control_url="memory:", ledger_url="memory:")
 
 
 def load_for_jobs() -> None:

@@ -1,5 +1,6 @@
 """What is outside, as it is configured: the port that the desk's health asks."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
@@ -14,7 +15,7 @@ from rollout.errors import BrokerUnreachable, LedgerUnreachable, NotPermitted, W
 from rollout.jobs.ports import OpenCount
 from rollout.policy.policy import Policies
 from rollout.routing.clock import Clock
-from rollout.routing.decision import JobPath
+from rollout.routing.decision import JobPath, Reason
 from rollout.routing.ports import ControlStore
 from rollout.routing.rule import Reading
 from rollout.routing.stages import ControlState
@@ -186,6 +187,15 @@ class ConfiguredOutside:
         """Drills that run now."""
         running = read_running(self._services.ledger, self._services.clock.now())
         return list(running.values())
+
+    def opted_out(self) -> Mapping[str, int]:
+        """Finished jobs that named a queue of their own, by sub-pipeline."""
+        outcomes, _ = self._services.ledger.tallies()
+        away = Counter[str]()
+        for tally in outcomes:
+            if tally.reason is Reason.OPTED_OUT:
+                away[tally.name] += tally.jobs
+        return away
 
     def builds_running(self) -> list[tuple[str, JobPath, str]]:
         """Builds that workers run beside another one of the same path."""

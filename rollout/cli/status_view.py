@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from rollout.cli.output import at_text, facts, percent, plain
+from rollout.jobs.claims import JobState
 from rollout.routing.decision import JobPath
 from rollout.routing.stages import ControlState
 
@@ -89,6 +90,11 @@ def _lines(one: "Status", board: "Board") -> list[tuple[str, RenderableType]]:
     rows.append(("builds", one.builds_sentence))
     rows.append(("failed", f"{one.kept} kept" + _look(one)))
     rows.append(("fallbacks", f"{one.fallbacks} taken over by legacy"))
+    cancelled, expired = (one.ended(state) for state in (JobState.CANCELLED, JobState.EXPIRED))
+    if cancelled or expired:
+        rows.append(("called off", f"{cancelled} revoked, {expired} expired"))
+    if one.opted_out:
+        rows.append(("opted out", f"{one.opted_out} jobs: their callers named a queue"))
     pending = board.pending.get(state.name)
     if pending is None:
         rows.append(("judgement", f"unknown: {board.unjudged}"))

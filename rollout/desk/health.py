@@ -222,6 +222,19 @@ def _drills(outside: Outside) -> Finding | None:
     )
 
 
+def _opted_out(outside: Outside) -> Finding:
+    away = outside.opted_out()
+    if not away:
+        return Finding("routing", Level.OK, "no job went around it")
+    names = "; ".join(f"{jobs} jobs of {name}" for name, jobs in sorted(away.items()))
+    return Finding(
+        "routing",
+        Level.NOTE,
+        f"{names} went around it: their callers named a queue",
+        "leave queue= out where they are sent (apply_async, beat entries)",
+    )
+
+
 def _policies(outside: Outside) -> Finding:
     policies = outside.policies()
     differs = outside.policy_difference()
@@ -253,6 +266,7 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("broker", _broker),
     ("controller", _supervision),
     ("sub-pipelines", _declared),
+    ("routing", _opted_out),
     ("builds", _builds),
     ("workers", _listening),
     ("processes", _processes),

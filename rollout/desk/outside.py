@@ -81,6 +81,10 @@ class Outside(Protocol):
         """What a start of this sub-pipeline would read."""
         ...
 
+    def opted_out(self) -> Mapping[str, int]:
+        """Finished jobs that named a queue of their own, by sub-pipeline."""
+        ...
+
     def controls(self) -> list[ControlState]:
         """All control rows of the ledger."""
         ...

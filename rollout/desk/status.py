@@ -70,12 +70,20 @@ class Status:
         return sum(tally.jobs for tally in self.tallies if tally.reason.means.fallback)
 
     @property
+    def opted_out(self) -> int:
+        """Finished jobs whose caller named a queue of its own, so that nobody routed them."""
+        return sum(tally.jobs for tally in self.tallies if tally.reason is Reason.OPTED_OUT)
+
+    def ended(self, state: JobState) -> int:
+        """Jobs that ended in this state."""
+        return sum(tally.jobs for tally in self.tallies if tally.outcome == state)
+
+    @property
     def observed_bp(self) -> int | None:
-        """Share of finished jobs assigned to the concurrent path, in basis points."""
-        total = sum(tally.jobs for tally in self.tallies)
-        moved = sum(
-            tally.jobs for tally in self.tallies if tally.assigned_path is JobPath.CONCURRENT
-        )
+        """Share of the finished jobs that were routed which took the concurrent path, in bp."""
+        routed = [tally for tally in self.tallies if tally.reason is not Reason.OPTED_OUT]
+        total = sum(tally.jobs for tally in routed)
+        moved = sum(tally.jobs for tally in routed if tally.assigned_path is JobPath.CONCURRENT)
         return None if total == 0 else 10_000 * moved // total
 
     def waiting(self, path: JobPath, state: JobState) -> int:
@@ -151,6 +159,9 @@ class Status:
             "committed": {str(path): self.committed(path) for path in JobPath},
             "failed_kept": self.kept,
             "fallbacks": self.fallbacks,
+            "cancelled": self.ended(JobState.CANCELLED),
+            "expired": self.ended(JobState.EXPIRED),
+            "opted_out": self.opted_out,
             "oldest_running": {
                 str(path): plain_json(self.oldest(path, JobState.STARTED)) for path in JobPath
             },

@@ -20,7 +20,7 @@ from rollout.routing.clock import Clock
 class MemoryLedger(
     ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, SampleRows, DrillRows, RecentRows
 ):
-    """`jobs.ports.Ledger` and its other roles, and drills' `DrillLedger`, for one process.
+    """`jobs.ports.Ledger`, its other roles and drills' `DrillLedger`, for one process's threads.
 
     Args:
         clock: Measures the silence of workers; None goes by the times that callers give.

@@ -276,7 +276,7 @@ class SweepRows:
             return connection.execute(newest.limit(1)).scalar_one_or_none()
 
     def prune(self, finished_before: datetime, limit: int) -> int:
-        """Delete old committed jobs that were folded; how many."""
+        """Delete old jobs that were committed or called off, once they are counted; how many."""
         old = (
             select(job.c.job_id, job.c.name)
             .where(_COMMITTED, job.c.folded, job.c.finished_at < finished_before)
@@ -295,7 +295,18 @@ class SweepRows:
                         where=pruned.c.before < finished_before,
                     )
                 )
-            return gone
+            # Few: they are looked for by their admission, of which there is an index.
+            called_off = (
+                select(job.c.job_id, job.c.name)
+                .where(
+                    job.c.name.in_(select(sub_pipeline.c.name)),
+                    job.c.accepted_at < finished_before,
+                    job.c.finished_at < finished_before,
+                    job.c.state.in_([state for state in JobState if state.called_off]),
+                )
+                .limit(max(0, limit - gone))
+            )
+            return gone + connection.execute(delete(job).where(_REF.in_(called_off))).rowcount
 
     def pruned_before(self) -> datetime | None:
         """The newest `finished_before` that deleted a job; None when none ever was."""
