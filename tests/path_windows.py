@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
-from rollout.drills.incident import Excursion
+from rollout.drills.incident import Incident
 from rollout.drills.watch import Rules, Watch, observe
 from rollout.evidence.sample import PathSample
 from tests.builders import NOW
@@ -26,16 +26,16 @@ WAITING = replace(USUAL, jobs=0, p95_s=None, oldest_s=1.0)
 
 def fed(
     watch: Watch, samples: Iterable[PathSample], rules: Rules = HASTY, *, stored: bool = False
-) -> tuple[Watch, list[Excursion]]:
+) -> tuple[Watch, list[Incident]]:
     """Feed windows of a minute each; with `stored` the state goes through JSON every time."""
     said = []
     for sample in samples:
         at = (watch.at or NOW) + MINUTE
-        watch, excursion = observe(watch, replace(sample, at=at), rules)
+        watch, incident = observe(watch, replace(sample, at=at), rules)
         if stored:
             watch = Watch.from_json(json.loads(json.dumps(watch.to_json())))
-        if excursion is not None:
-            said.append(excursion)
+        if incident is not None:
+            said.append(incident)
     return watch, said
 
 

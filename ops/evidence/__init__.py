@@ -1,5 +1,5 @@
 """Seeded simulations of the evidence tests: `python -m ops.evidence` prints and writes the table.
 
 The simulations step all pilots of a row through time together, with a vectorised twin of the
-core's tests; `tests/evidence/test_twin.py` shows that twin and core agree.
+tests in `rollout/evidence`; `tests/evidence/test_twin.py` shows that they agree.
 """

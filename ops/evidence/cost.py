@@ -20,7 +20,7 @@ SLOW = Counts(6, 3, 6, 3)
 
 
 def row(ticks: int) -> Row:
-    """Measure the core itself, not its twin."""
+    """Measure the tests themselves, not their twin."""
     error = ErrorRate.fresh().change_scope()
 
     def batch() -> float:

@@ -1,4 +1,4 @@
-"""S rows: what shadows find and how often they are wrong, on the core's own tests.
+"""S rows: what shadows find and how often they are wrong, on the product's tests.
 
 The model of times: jobs lognormal, sigma 1 on the log scale between jobs; each run of a job has
 noise of its own, lognormal too, so that a pair's log ratio spreads by sqrt(2) times that. The

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from statistics import mean, median
 
-from rollout.drills.incident import Excursion
+from rollout.drills.incident import Incident
 from rollout.drills.watch import Rules, Watch, observe
 from rollout.evidence.sample import PathSample
 
@@ -85,17 +85,17 @@ HEADING = (
 )
 
 
-def watched(samples: Iterable[PathSample], rules: Rules) -> list[Excursion]:
+def watched(samples: Iterable[PathSample], rules: Rules) -> list[Incident]:
     """Run the watch over all windows; an incident that lasts at the end is in as it stands."""
     watch, ended = Watch(), []
     for sample in samples:
-        watch, excursion = observe(watch, sample, rules)
-        if excursion is not None and not excursion.lasts:
-            ended.append(excursion)
-    return ended if watch.excursion is None else [*ended, watch.excursion]
+        watch, incident = observe(watch, sample, rules)
+        if incident is not None and not incident.lasts:
+            ended.append(incident)
+    return ended if watch.incident is None else [*ended, watch.incident]
 
 
-def scored(series: Series) -> tuple[Score, list[Excursion]]:
+def scored(series: Series) -> tuple[Score, list[Incident]]:
     """Watch a series and compare."""
     incidents = watched(series.samples, series.rules)
     first, last = series.samples[0].at, series.samples[-1].at

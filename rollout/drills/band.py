@@ -23,7 +23,7 @@ from math import exp, log, sqrt
 from statistics import median
 
 from rollout.evidence.sample import PathSample
-from rollout.evidence.stored import Json, read_numbers
+from rollout.evidence.stored import Number, StoredRow
 
 WINDOWS_MIN = 20
 """With fewer windows a MAD is off by half and more, so there is no band."""
@@ -51,12 +51,12 @@ TIME_S_MIN = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
+class Band(StoredRow):
     """The largest error rate, p95 cycle time and age of an open job that are normal."""
 
-    error_rate_max: float
-    p95_s_max: float
-    oldest_s_max: float
+    error_rate_max: Number
+    p95_s_max: Number
+    oldest_s_max: Number
 
     def why_outside(self, sample: PathSample) -> str | None:
         """Name the measure, its value and its limit in one sentence; None is inside.
@@ -80,15 +80,6 @@ class Band:
                 f" normal is at most {_s(self.oldest_s_max)}."
             )
         return None
-
-    def to_json(self) -> Json:
-        """Give a plain list."""
-        return [self.error_rate_max, self.p95_s_max, self.oldest_s_max]
-
-    @classmethod
-    def from_json(cls, payload: Json) -> Band:
-        """Read what `to_json` gave; raises BadState."""
-        return cls(*read_numbers(payload, 3))
 
 
 def too_many(failed: int, jobs: int, rate_max: float) -> bool:

@@ -12,17 +12,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
 
 from rollout.drills.band import Band, band_from
-from rollout.evidence.errors import BadState
 from rollout.evidence.sample import PathSample
-from rollout.evidence.stored import Json, read_count, read_flag, read_list, read_number, read_object
+from rollout.evidence.stored import Count, Flag, Number, Stored, StoredAs
 
 SLOTS = 48
 """Windows kept; about 3 KB as JSON."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_TIME_US_MAX = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_Microseconds = Annotated[Count, Field(le=_TIME_US_MAX)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,42 +61,41 @@ class Baseline:
         settled = self.band is not None or kept[-1].at - kept[0].at >= settle
         return Baseline(kept, pause, band_from(kept) if settled else None)
 
-    def to_json(self) -> Json:
-        """Give a plain object."""
-        return {
-            "kept": [_stored(sample) for sample in self.kept],
-            "pause_us": self.pause // _MICROSECOND,
-            "settled": self.band is not None,
-        }
-
-    @classmethod
-    def from_json(cls, payload: Json) -> Baseline:
-        """Read what `to_json` gave; raises EvidenceError."""
-        stored = read_object(payload, ["kept", "pause_us", "settled"])
-        kept = tuple(_sample(item) for item in read_list(stored["kept"]))
-        if len(kept) > SLOTS:
-            raise BadState(
-                f"a baseline keeps {SLOTS} windows at most", len(kept), "start this watch afresh"
-            )
-        pause = _MICROSECOND * read_count(stored["pause_us"])
-        return cls(kept, pause, band_from(kept) if read_flag(stored["settled"]) else None)
-
 
 NOTHING_KNOWN = Baseline()
 """The baseline of a new watch, and after an incident that was given up on."""
 
 
-def _stored(sample: PathSample) -> Json:
+def _sample(row: tuple[int, int, int, float | None, float]) -> PathSample:
+    at_us, jobs, failed, p95_s, oldest_s = row
+    return PathSample(_EPOCH + _MICROSECOND * at_us, jobs, failed, p95_s, oldest_s)
+
+
+def _row(sample: PathSample) -> tuple[int, int, int, float | None, float]:
     at_us = (sample.at - _EPOCH) // _MICROSECOND
-    return [at_us, sample.jobs, sample.failed, sample.p95_s, sample.oldest_s]
+    return at_us, sample.jobs, sample.failed, sample.p95_s, sample.oldest_s
 
 
-def _sample(payload: Json) -> PathSample:
-    at_us, jobs, failed, p95_s, oldest_s = read_list(payload, 5)
-    return PathSample(
-        _EPOCH + _MICROSECOND * read_count(at_us),
-        read_count(jobs),
-        read_count(failed),
-        None if p95_s is None else read_number(p95_s),
-        read_number(oldest_s),
-    )
+_Row = tuple[_Microseconds, Count, Count, Number | None, Number]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBaseline(Stored):
+    """A baseline as it is stored: the band is drawn again from the windows."""
+
+    kept: Annotated[
+        tuple[Annotated[PathSample, StoredAs(_Row, _sample, _row)], ...], Field(max_length=SLOTS)
+    ]
+    pause_us: _Microseconds
+    settled: Flag
+
+    @classmethod
+    def of(cls, baseline: Baseline) -> StoredBaseline:
+        """Take what is stored of a baseline."""
+        settled = baseline.band is not None
+        return cls(baseline.kept, baseline.pause // _MICROSECOND, settled)
+
+    def baseline(self) -> Baseline:
+        """Build it again."""
+        band = band_from(self.kept) if self.settled else None
+        return Baseline(self.kept, _MICROSECOND * self.pause_us, band)

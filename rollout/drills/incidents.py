@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from rollout.drills.incident import Excursion
+from rollout.drills.incident import Incident
 from rollout.drills.ports import WatchLedger
 from rollout.drills.watch import Rules, Watch, observe
 from rollout.evidence.errors import EvidenceError
@@ -76,7 +76,7 @@ class Incidents:
             return errors
         samples = self._ledger.samples(self._until, until)
         after = dict(self._watches)
-        ended: list[tuple[str, JobPath, Excursion]] = []
+        ended: list[tuple[str, JobPath, Incident]] = []
         for name in names:
             for path in JobPath:
                 sample = samples.get(name, {}).get(path) or PathSample.idle(until)
@@ -91,7 +91,7 @@ class Incidents:
         watches: dict[tuple[str, JobPath], Watch],
         key: tuple[str, JobPath],
         sample: PathSample,
-        ended: list[tuple[str, JobPath, Excursion]],
+        ended: list[tuple[str, JobPath, Incident]],
         errors: list[str],
     ) -> None:
         try:
@@ -121,13 +121,13 @@ def incidents_of(ledger: WatchLedger, default: Policy) -> Incidents:
 def _recovery(
     name: str,
     path: JobPath,
-    one: Excursion,
+    one: Incident,
     watches: Mapping[tuple[str, JobPath], Watch],
-    ended: list[tuple[str, JobPath, Excursion]],
+    ended: list[tuple[str, JobPath, Incident]],
 ) -> Recovery:
     """An ended incident as it is recorded."""
     other = next(each for each in JobPath if each is not path)
-    lasting = watches.get((name, other), Watch()).excursion
+    lasting = watches.get((name, other), Watch()).incident
     beside = [each for each_name, side, each in ended if (each_name, side) == (name, other)]
     shared = lasting is not None or any(_overlap(one, each) for each in beside)
     end = one.recovered_at or one.gave_up_at or one.detected_at
@@ -146,7 +146,7 @@ def _recovery(
     )
 
 
-def _overlap(one: Excursion, other: Excursion) -> bool:
+def _overlap(one: Incident, other: Incident) -> bool:
     end = other.recovered_at or other.gave_up_at
     return end is None or end > one.onset_at
 

@@ -1,6 +1,6 @@
 """What drills need from outside: the store's plans, the ledger's marks, spans and journal.
 
-Beside `ports.py`, which the way of every job needs; a job needs these only under a drill. All
+Beside `jobs/ports.py`, which the way of every job needs; a job needs these only under a drill. All
 methods raise ControlStoreUnreachable or LedgerUnreachable, as those there.
 """
 

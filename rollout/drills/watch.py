@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
 
 from rollout.drills.band import Band
-from rollout.drills.baseline import NOTHING_KNOWN, Baseline
-from rollout.drills.incident import Excursion, read_time, read_time_or_none
+from rollout.drills.baseline import NOTHING_KNOWN, Baseline, StoredBaseline
+from rollout.drills.incident import Incident
 from rollout.evidence.errors import BadProcess
 from rollout.evidence.sample import BadTime, PathSample
-from rollout.evidence.stored import Json, read_count, read_flag, read_list, read_object
-
-_KEYS = ["at", "baseline", "recent", "inside", "inside_since", "excursion"]
+from rollout.evidence.stored import Count, Flag, Stored, StoredAs, StoredRow, Time
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +64,17 @@ RULES = Rules()
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(StoredRow):
     """A window that said something: when it began, whether it was outside, what finished."""
 
-    start: datetime
-    outside: bool
-    jobs: int
-    failed: int
-
-    def to_json(self) -> Json:
-        """Give a plain list."""
-        return [self.start.isoformat(), self.outside, self.jobs, self.failed]
-
-    @classmethod
-    def from_json(cls, payload: Json) -> Seen:
-        """Read what `to_json` gave; raises BadState."""
-        start, outside, jobs, failed = read_list(payload, 4)
-        return cls(read_time(start), read_flag(outside), read_count(jobs), read_count(failed))
+    start: Time
+    outside: Flag
+    jobs: Count
+    failed: Count
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(Stored):
     """The state of the watch over one path: a value, at most 5 KB of JSON.
 
     Attributes:
@@ -92,50 +83,28 @@ class Watch:
         recent: The last windows that said something.
         inside: Windows in a row inside, counted while an incident lasts.
         inside_since: Start of the first of them.
-        excursion: The incident that lasts now.
+        incident: The incident that lasts now.
     """
 
-    at: datetime | None = None
-    baseline: Baseline = NOTHING_KNOWN
+    at: Time | None = None
+    baseline: Annotated[
+        Baseline, StoredAs(StoredBaseline, StoredBaseline.baseline, StoredBaseline.of)
+    ] = NOTHING_KNOWN
     recent: tuple[Seen, ...] = ()
-    inside: int = 0
-    inside_since: datetime | None = None
-    excursion: Excursion | None = None
+    inside: Count = 0
+    inside_since: Time | None = None
+    # Stored watches call it by the name that incidents had.
+    incident: Annotated[Incident | None, Field(alias="excursion")] = None
 
     @property
     def band(self) -> Band | None:
         """What is normal; None as long as too little is known."""
         return self.baseline.band
 
-    def to_json(self) -> Json:
-        """Give a plain object."""
-        return {
-            "at": None if self.at is None else self.at.isoformat(),
-            "baseline": self.baseline.to_json(),
-            "recent": [seen.to_json() for seen in self.recent],
-            "inside": self.inside,
-            "inside_since": None if self.inside_since is None else self.inside_since.isoformat(),
-            "excursion": None if self.excursion is None else self.excursion.to_json(),
-        }
-
-    @classmethod
-    def from_json(cls, payload: Json) -> Watch:
-        """Read what `to_json` gave; raises EvidenceError."""
-        stored = read_object(payload, _KEYS)
-        excursion = stored["excursion"]
-        return cls(
-            read_time_or_none(stored["at"]),
-            Baseline.from_json(stored["baseline"]),
-            tuple(Seen.from_json(item) for item in read_list(stored["recent"])),
-            read_count(stored["inside"]),
-            read_time_or_none(stored["inside_since"]),
-            None if excursion is None else Excursion.from_json(excursion),
-        )
-
 
 def observe(
     watch: Watch, sample: PathSample, rules: Rules = RULES
-) -> tuple[Watch, Excursion | None]:
+) -> tuple[Watch, Incident | None]:
     """Take in one window.
 
     A window in which no job finished says nothing, unless an open job is too old: it neither
@@ -149,7 +118,7 @@ def observe(
 
     Returns:
         The next state, and the incident when this window began or ended it, else None; what
-        lasts is `watch.excursion`.
+        lasts is `watch.incident`.
 
     Raises:
         BadTime: The window does not end after the last one: a clock went backwards, or the
@@ -169,18 +138,18 @@ def observe(
     if sample.jobs > 0 or why is not None:
         seen = Seen(start, why is not None, sample.jobs, sample.failed)
         after = replace(after, recent=(*watch.recent, seen)[-rules.of_last :])
-    if watch.excursion is not None:
-        return _while_it_lasts(after, watch.excursion, sample, start, why, rules)
+    if watch.incident is not None:
+        return _while_it_lasts(after, watch.incident, sample, start, why, rules)
     return _while_normal(after, sample, why, rules)
 
 
 def _while_normal(
     watch: Watch, sample: PathSample, why: str | None, rules: Rules
-) -> tuple[Watch, Excursion | None]:
+) -> tuple[Watch, Incident | None]:
     outside = [seen.start for seen in watch.recent if seen.outside]
     if why is not None and len(outside) >= rules.outside_min:
-        begun = Excursion(outside[0], sample.at, None, None, why)
-        return replace(watch, excursion=begun), begun
+        begun = Incident(outside[0], sample.at, None, None, why)
+        return replace(watch, incident=begun), begun
     if not outside and sample.jobs > 0:
         watch = replace(watch, baseline=watch.baseline.learn(sample, rules.settle, rules.memory))
     return watch, None
@@ -188,29 +157,29 @@ def _while_normal(
 
 def _while_it_lasts(
     watch: Watch,
-    excursion: Excursion,
+    incident: Incident,
     sample: PathSample,
     start: datetime,
     why: str | None,
     rules: Rules,
-) -> tuple[Watch, Excursion | None]:
+) -> tuple[Watch, Incident | None]:
     if why is not None:
         watch = replace(watch, inside=0, inside_since=None)
     elif sample.jobs > 0:
         since = watch.inside_since or start
         watch = replace(watch, inside=watch.inside + 1, inside_since=since)
         if watch.inside >= rules.inside_min:
-            return _end(watch, replace(excursion, recovered_at=since), "It was back inside after")
-    if sample.at - excursion.onset_at >= rules.cap:
-        given_up = replace(excursion, gave_up_at=sample.at)
+            return _end(watch, replace(incident, recovered_at=since), "It was back inside after")
+    if sample.at - incident.onset_at >= rules.cap:
+        given_up = replace(incident, gave_up_at=sample.at)
         watch = replace(watch, baseline=NOTHING_KNOWN)
         return _end(watch, given_up, "It had not recovered at the cap, after")
     return watch, None
 
 
-def _end(watch: Watch, ended: Excursion, how: str) -> tuple[Watch, Excursion]:
+def _end(watch: Watch, ended: Incident, how: str) -> tuple[Watch, Incident]:
     ended = replace(ended, sentence=f"{ended.sentence} {how} {ended.recovery_s:.6g} s.")
-    return replace(watch, recent=(), inside=0, inside_since=None, excursion=None), ended
+    return replace(watch, recent=(), inside=0, inside_since=None, incident=None), ended
 
 
 def _why_outside(band: Band, sample: PathSample, lately: Sequence[Seen]) -> str | None:

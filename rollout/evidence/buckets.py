@@ -12,10 +12,13 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import BeforeValidator
 
 from rollout.evidence.counts import JOBS_MAX, check_count
 from rollout.evidence.errors import BadDuration, BadRate, BadState
-from rollout.evidence.stored import Json, read_count
+from rollout.evidence.stored import Count, Json, read_as
 
 GROWTH = 1.01 / 0.99
 """Upper edge over lower edge of a bucket: the middle is within 1 % of everything in it."""
@@ -121,7 +124,15 @@ class Histogram:
 
     @classmethod
     def from_json(cls, payload: Json) -> Histogram:
-        """Read what `to_json` gave; raises BadState."""
-        if not isinstance(payload, Mapping) or not all(key.isdecimal() for key in payload):
-            raise BadState("a histogram must map buckets to counts", payload, "count it again")
-        return cls({int(index): read_count(count) for index, count in payload.items()})
+        """Read what `to_json` gave; raises BadState or BadCounts."""
+        return cls(read_as(_Buckets, payload))
+
+
+def _bucket(key: str) -> int:
+    """A bucket's number from the text that JSON makes of a key."""
+    if not key.isdecimal():
+        raise BadState("a histogram must map buckets to counts", key, "count it again")
+    return int(key)
+
+
+_Buckets = dict[Annotated[Count, BeforeValidator(_bucket)], Count]

@@ -16,13 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from rollout.evidence.betting import Bet, Family, Margin
 from rollout.evidence.counts import Counts
 from rollout.evidence.detectable import detectable_rate
-from rollout.evidence.errors import BadState
 from rollout.evidence.process import BettingProcess, BettingState
-from rollout.evidence.stored import Json, read_count, read_flag, read_list, read_object
+from rollout.evidence.stored import Count, Flag, Stored, StoredRow, Text
 from rollout.evidence.verdict import Finding, Verdict
 
 SHADOW_OUTPUT = "shadow_output"
@@ -55,7 +57,7 @@ PROCESS = BettingProcess(
 
 
 @dataclass(frozen=True, slots=True)
-class FieldTest:
+class FieldTest(StoredRow):
     """One field: in how many runs it differed, and its bets.
 
     Attributes:
@@ -65,10 +67,10 @@ class FieldTest:
         betting: Evidence since its first appearance.
     """
 
-    name: str
-    k_new: int
-    k_old: int
-    betting: BettingState
+    name: Text
+    k_new: Count
+    k_old: Count
+    betting: Annotated[BettingState, AfterValidator(PROCESS.checked)]
 
     @property
     def is_noise(self) -> bool:
@@ -77,7 +79,7 @@ class FieldTest:
 
 
 @dataclass(frozen=True, slots=True)
-class Outputs:
+class Outputs(Stored):
     """The state of all fields' tests; about 500 bytes of JSON for each that ever differed.
 
     Attributes:
@@ -88,11 +90,11 @@ class Outputs:
         latched: Whether it was.
     """
 
-    new: int = 0
-    old: int = 0
+    new: Count = 0
+    old: Count = 0
     fields: tuple[FieldTest, ...] = ()
-    guilty: tuple[str, ...] = ()
-    latched: bool = False
+    guilty: tuple[Text, ...] = ()
+    latched: Flag = False
 
     def observe(self, again: bool, differing: Collection[str]) -> Outputs:
         """Take in one run.
@@ -188,45 +190,6 @@ class Outputs:
             f"{self.old}"
             for name in names
         )
-
-    def to_json(self) -> Json:
-        """Give a plain object."""
-        return {
-            "new": self.new,
-            "old": self.old,
-            "fields": [
-                [field.name, field.k_new, field.k_old, field.betting.to_json()]
-                for field in self.fields
-            ],
-            "guilty": list(self.guilty),
-            "latched": self.latched,
-        }
-
-    @classmethod
-    def from_json(cls, payload: Json) -> Outputs:
-        """Read what `to_json` gave; raises BadState."""
-        stored = read_object(payload, ["new", "old", "fields", "guilty", "latched"])
-        fields = []
-        for item in read_list(stored["fields"]):
-            name, k_new, k_old, betting = read_list(item, 4)
-            fields.append(
-                FieldTest(
-                    _text(name), read_count(k_new), read_count(k_old), PROCESS.from_json(betting)
-                )
-            )
-        return cls(
-            read_count(stored["new"]),
-            read_count(stored["old"]),
-            tuple(fields),
-            tuple(_text(name) for name in read_list(stored["guilty"])),
-            read_flag(stored["latched"]),
-        )
-
-
-def _text(payload: Json) -> str:
-    if not isinstance(payload, str):
-        raise BadState("a stored field must be a text", payload, "start this window afresh")
-    return payload
 
 
 def _next(field: FieldTest, again: bool, hit: bool) -> FieldTest:

@@ -21,12 +21,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import exp, isfinite, log, tanh
 from statistics import median
+from typing import Annotated
+
+from pydantic import Field
 
 from rollout.evidence.blocks import check_tick
 from rollout.evidence.detectable import smallest
-from rollout.evidence.errors import BadDuration, BadState
+from rollout.evidence.errors import BadDuration
 from rollout.evidence.restarts import PERIOD_S
-from rollout.evidence.stored import Json, read_count, read_flag, read_list, read_object
+from rollout.evidence.stored import Count, Flag, Number, Signed, Stored
 from rollout.evidence.verdict import Finding, Verdict
 
 SHADOW_TIME = "shadow_time"
@@ -40,6 +43,8 @@ TIME_ALPHA = 0.01
 
 SCALES = (0.05, 0.1, 0.2, 0.5)
 """Scales of the bets; spread^2 / effect is the best one, so these suit spreads of 0.1 to 0.5."""
+
+_PER_SCALE = Field(min_length=len(SCALES), max_length=len(SCALES))
 
 START_STAKE = 0.5
 PAIRS_KEPT = 100
@@ -90,7 +95,7 @@ def prior_factor(found: Finding | None, days: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class PairedTime:
+class PairedTime(Stored):
     """The state of the test: a value, about 1.5 KB of JSON.
 
     Attributes:
@@ -103,13 +108,13 @@ class PairedTime:
         latched: Whether the limit was reached.
     """
 
-    wealth: tuple[float, ...] = (0.0,) * len(SCALES)
-    pend: float = START_STAKE
-    pairs: int = 0
-    recent: tuple[float, ...] = ()
-    again: int = 0
-    recent_again: tuple[float, ...] = ()
-    latched: bool = False
+    wealth: Annotated[tuple[Number, ...], _PER_SCALE] = (0.0,) * len(SCALES)
+    pend: Annotated[Number, Field(le=1.0)] = START_STAKE
+    pairs: Count = 0
+    recent: tuple[Signed, ...] = ()
+    again: Count = 0
+    recent_again: tuple[Signed, ...] = ()
+    latched: Flag = False
 
     @property
     def statistic(self) -> float:
@@ -196,46 +201,6 @@ class PairedTime:
         if place is None or ratio / place > TIME_MARGIN:
             return False
         return self.latched or place > TIME_MARGIN
-
-    def to_json(self) -> Json:
-        """Give a plain object."""
-        return {
-            "wealth": list(self.wealth),
-            "pend": self.pend,
-            "pairs": self.pairs,
-            "recent": list(self.recent),
-            "again": self.again,
-            "recent_again": list(self.recent_again),
-            "latched": self.latched,
-        }
-
-    @classmethod
-    def from_json(cls, payload: Json) -> PairedTime:
-        """Read what `to_json` gave; raises BadState."""
-        keys = ["wealth", "pend", "pairs", "recent", "again", "recent_again", "latched"]
-        stored = read_object(payload, keys)
-        wealth, (pend,) = _numbers(stored["wealth"]), _numbers([stored["pend"]])
-        if len(wealth) != len(SCALES) or min(wealth) < 0 or not 0 <= pend <= 1:
-            raise BadState("stored bets must be those of this version", wealth, "start afresh")
-        return cls(
-            wealth,
-            pend,
-            read_count(stored["pairs"]),
-            _numbers(stored["recent"]),
-            read_count(stored["again"]),
-            _numbers(stored["recent_again"]),
-            read_flag(stored["latched"]),
-        )
-
-
-def _numbers(payload: Json) -> tuple[float, ...]:
-    """Finite numbers of either sign."""
-    numbers = []
-    for item in read_list(payload):
-        if isinstance(item, bool) or not isinstance(item, int | float) or not isfinite(item):
-            raise BadState("a stored number must be finite", item, "start this window afresh")
-        numbers.append(float(item))
-    return tuple(numbers)
 
 
 def detectable(recent: Sequence[float]) -> float | None:

@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import exp, isclose
+from typing import Annotated, Any
 
 from rollout.evidence.betting import Bet, Margin, log_likelihood
 from rollout.evidence.blocks import EMPTY_BLOCK, BlockBuilder
 from rollout.evidence.counts import NO_COUNTS, Counts
-from rollout.evidence.errors import BadProcess
+from rollout.evidence.errors import BadProcess, BadState
 from rollout.evidence.restarts import NO_STAKE, Restarts
-from rollout.evidence.stored import Json, read_numbers, read_object
+from rollout.evidence.stored import Json, Number, Stored, StoredAs
 
 WEALTH_MAX = 1e12
 """Wealth is cut here, far above every limit, so that it stays a number; less is always valid."""
@@ -37,7 +38,7 @@ def grow(
 
 
 @dataclass(frozen=True, slots=True)
-class BettingState:
+class BettingState(Stored):
     """What a test remembers between ticks; some 300 bytes of JSON.
 
     Attributes:
@@ -47,8 +48,10 @@ class BettingState:
         scored: Jobs of all closed blocks since the step began.
     """
 
-    wealth: tuple[float, ...]
-    block: BlockBuilder = EMPTY_BLOCK
+    wealth: tuple[Number, ...]
+    block: Annotated[BlockBuilder, StoredAs(Any, BlockBuilder.from_json, BlockBuilder.to_json)] = (
+        EMPTY_BLOCK
+    )
     restarts: Restarts = NO_STAKE
     scored: Counts = NO_COUNTS
 
@@ -58,7 +61,7 @@ class BettingState:
         return BettingState(self.wealth, EMPTY_BLOCK, restarts, NO_COUNTS)
 
     def to_json(self) -> Json:
-        """Give a plain object."""
+        """Give a plain object; by hand, for speed: see `stored`."""
         return {
             "wealth": list(self.wealth),
             "block": self.block.to_json(),
@@ -135,12 +138,13 @@ class BettingProcess:
         """The statistic that a path within the margin reaches with probability <= alpha."""
         return 1.0 / self.alpha
 
+    def checked(self, state: BettingState) -> BettingState:
+        """Give a state back that these bets made, else raise BadState."""
+        if len(state.wealth) != len(self.bets):
+            expected = f"stored wealth must be that of {len(self.bets)} bets"
+            raise BadState(expected, state.wealth, "start this window afresh")
+        return state
+
     def from_json(self, payload: Json) -> BettingState:
         """Read a state back; raises BadState when it was stored by other bets."""
-        stored = read_object(payload, ["wealth", "block", "restarts", "scored"])
-        return BettingState(
-            read_numbers(stored["wealth"], len(self.bets)),
-            BlockBuilder.from_json(stored["block"]),
-            Restarts.from_json(stored["restarts"]),
-            Counts.from_json(stored["scored"]),
-        )
+        return self.checked(BettingState.from_json(payload))

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from rollout.evidence.blocks import TICK_S_MAX
 from rollout.evidence.outputs import Outputs
 from rollout.evidence.paired_time import PairedTime
-from rollout.evidence.stored import Json, read_count, read_number, read_object
+from rollout.evidence.stored import Count, Number, Stored
 from rollout.routing.decision import JobPath
 
 
 @dataclass(frozen=True, slots=True)
-class ShadowEvidence:
+class ShadowEvidence(Stored):
     """The state of both tests, and counts.
 
     Attributes:
@@ -25,10 +25,10 @@ class ShadowEvidence:
         time: The test of the times.
     """
 
-    pairs: int = 0
-    errors: int = 0
-    again_errors: int = 0
-    last_s: float = 0.0
+    pairs: Count = 0
+    errors: Count = 0
+    again_errors: Count = 0
+    last_s: Number = 0.0
     outputs: Outputs = field(default_factory=Outputs)
     time: PairedTime = field(default_factory=PairedTime)
 
@@ -59,28 +59,3 @@ class ShadowEvidence:
         if again:
             return replace(self, again_errors=self.again_errors + 1, outputs=outputs)
         return replace(self, errors=self.errors + 1, outputs=outputs)
-
-    def to_json(self) -> Json:
-        """Give a plain object."""
-        return {
-            "pairs": self.pairs,
-            "errors": self.errors,
-            "again_errors": self.again_errors,
-            "last_s": self.last_s,
-            "outputs": self.outputs.to_json(),
-            "time": self.time.to_json(),
-        }
-
-    @classmethod
-    def from_json(cls, payload: Json) -> ShadowEvidence:
-        """Read what `to_json` gave; raises BadState."""
-        keys = ["pairs", "errors", "again_errors", "last_s", "outputs", "time"]
-        stored = read_object(payload, keys)
-        return cls(
-            read_count(stored["pairs"]),
-            read_count(stored["errors"]),
-            read_count(stored["again_errors"]),
-            read_number(stored["last_s"]),
-            Outputs.from_json(stored["outputs"]),
-            PairedTime.from_json(stored["time"]),
-        )

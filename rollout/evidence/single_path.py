@@ -13,10 +13,10 @@ from math import isclose, log
 
 from rollout.evidence.counts import check_count
 from rollout.evidence.detectable import smallest
-from rollout.evidence.errors import BadProcess, BadRate
+from rollout.evidence.errors import BadProcess, BadRate, BadState
 from rollout.evidence.process import WEALTH_MAX, grow
 from rollout.evidence.restarts import NO_STAKE, SCOPE_STAKE, Restarts
-from rollout.evidence.stored import Json, read_count, read_numbers, read_object
+from rollout.evidence.stored import Count, Json, Number, Stored
 
 RATES = ((0.3, 0.34), (0.6, 0.33), (0.95, 0.33))
 """Rates bet on, with their weights: some, most and nearly all jobs hit."""
@@ -33,20 +33,20 @@ def log_likelihood(rate: float, cap: float, n: int, k: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class SinglePathState:
+class SinglePathState(Stored):
     """Wealth per rate bet on, the waiting stake, and the jobs scored since the step began."""
 
-    wealth: tuple[float, ...]
+    wealth: tuple[Number, ...]
     restarts: Restarts = NO_STAKE
-    n: int = 0
-    k: int = 0
+    n: Count = 0
+    k: Count = 0
 
     def change_scope(self) -> SinglePathState:
         """Begin a step: what was learnt is kept, the counts start again."""
         return SinglePathState(self.wealth, self.restarts.change_scope())
 
     def to_json(self) -> Json:
-        """Give a plain object."""
+        """Give a plain object; by hand, for speed: see `stored`."""
         return {
             "wealth": list(self.wealth),
             "restarts": self.restarts.to_json(),
@@ -138,10 +138,8 @@ class SinglePathProcess:
 
     def from_json(self, payload: Json) -> SinglePathState:
         """Read a state back; raises BadState when it was stored by other rates."""
-        stored = read_object(payload, ["wealth", "restarts", "n", "k"])
-        return SinglePathState(
-            read_numbers(stored["wealth"], len(self.rates)),
-            Restarts.from_json(stored["restarts"]),
-            read_count(stored["n"]),
-            read_count(stored["k"]),
-        )
+        state = SinglePathState.from_json(payload)
+        if len(state.wealth) != len(self.rates):
+            expected = f"stored wealth must be that of {len(self.rates)} rates"
+            raise BadState(expected, state.wealth, "start this window afresh")
+        return state

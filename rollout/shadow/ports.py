@@ -1,6 +1,6 @@
 """What shadow runs need from outside: their account in the ledger, a budget, a queue.
 
-Beside `ports.py`, which the way of every job needs. Methods of the account raise
+Beside `jobs/ports.py`, which the way of every job needs. Methods of the account raise
 LedgerUnreachable.
 """
 

@@ -55,7 +55,7 @@ CHARS_MAX = 200_000_000
 """A shadow's own result may cost the shadow more than a copy may cost legacy."""
 
 
-class Shadowed(Protocol):
+class ShadowPaths(Protocol):
     """The declared sub-pipeline, as far as a shadow needs it. It has no commit hook."""
 
     name: str
@@ -116,7 +116,7 @@ class ShadowRuns:
         self._limit = limit
         self._upkeep_at = float("-inf")
 
-    def run(self, paths: Shadowed, values: Any, run_id: str) -> None:
+    def run(self, paths: ShadowPaths, values: Any, run_id: str) -> None:
         """Take one shadow its whole way. Raises nothing that path or servers can cause."""
         try:
             self._run(paths, values, run_id)
@@ -124,7 +124,7 @@ class ShadowRuns:
         except LedgerUnreachable as error:
             log.warning("shadow not recorded", run=run_id, why=str(error))
 
-    def _run(self, paths: Shadowed, values: Any, run_id: str) -> None:
+    def _run(self, paths: ShadowPaths, values: Any, run_id: str) -> None:
         try:
             copy = read_copy(values)
         except MalformedCopy as error:
@@ -142,12 +142,12 @@ class ShadowRuns:
         if self._shadows.begin_shadow(begun, copy.shed):
             self._end(self._outcome(paths, copy, ShadowEnd(run_id, paths.name, begun.at)))
 
-    def _refused(self, paths: Shadowed) -> Shed | None:
+    def _refused(self, paths: ShadowPaths) -> Shed | None:
         if not paths.effects.shadowable:
             return Shed.EFFECTS
         return None if share_bp(self._control.read(paths.name), 1, 1) else Shed.CLOSED
 
-    def _outcome(self, paths: Shadowed, copy: ShadowCopy, end: ShadowEnd) -> ShadowEnd:
+    def _outcome(self, paths: ShadowPaths, copy: ShadowCopy, end: ShadowEnd) -> ShadowEnd:
         shadow_s = None
         found: Compared | Uncomparable | _Stopped
         if isinstance(copy.result, Unusable):
@@ -177,7 +177,7 @@ class ShadowRuns:
             diff=found.diff(),
         )
 
-    def _job(self, paths: Shadowed, copy: ShadowCopy) -> Job | _Stopped:
+    def _job(self, paths: ShadowPaths, copy: ShadowCopy) -> Job | _Stopped:
         try:
             record = self._jobs.job(paths.name, copy.job_id)
             args, kwargs = paths.input_of(record.envelope)
@@ -185,7 +185,7 @@ class ShadowRuns:
             return _Stopped(Trouble.NO_INPUT, f"{type(error).__name__}: {error}"[:300])
         return Job(copy.job_id, paths.name, record.key, copy.path, 0, args, kwargs)
 
-    def _call(self, paths: Shadowed, job: Job) -> tuple[Any, float] | _Stopped:
+    def _call(self, paths: ShadowPaths, job: Job) -> tuple[Any, float] | _Stopped:
         began = self._clock.monotonic()
         try:
             value = paths.call(job.path, job)
@@ -204,7 +204,7 @@ class ShadowRuns:
                 self._clock.sleep(pause_s)
         self._shadows.end_shadow(end, fold)
 
-    def lost(self, paths: Shadowed, run_id: str, trouble: Trouble) -> None:
+    def lost(self, paths: ShadowPaths, run_id: str, trouble: Trouble) -> None:
         """Count a shadow whose process has died; called by the process that saw it."""
         end = ShadowEnd(
             run_id,
@@ -236,7 +236,9 @@ def settle(shadows: Shadows, name: str, now: datetime, limit: timedelta) -> int:
     return shadows.settle_shadows(name, now - limit - LOST_GRACE, now, fold, UPKEEP_BATCH)
 
 
-def judge(paths: Shadowed, carried: str | Digest, value: Any) -> Compared | Uncomparable | _Stopped:
+def judge(
+    paths: ShadowPaths, carried: str | Digest, value: Any
+) -> Compared | Uncomparable | _Stopped:
     """Compare what a shadow returned with what legacy had returned."""
     try:
         if not weigh(value, NODES_MAX, CHARS_MAX):

@@ -80,7 +80,7 @@ def test_claims_count_up_and_remember_who_and_when(ledger: Ledger) -> None:
 
 
 def test_claims_are_refused_for_each_reason(ledger: Ledger) -> None:
-    """The ledger passes on what the core judges, with the row it judged."""
+    """The ledger passes on what `jobs/claims` judges, with the row it judged."""
     assert claim(ledger, "nobody") == Refused(Refusal.UNFILED, None)
     started(ledger)
     assert refusal_of(claim(ledger, worker="w2")) is Refusal.BUSY

@@ -53,6 +53,11 @@ def test_each_word_has_one_meaning() -> None:
     assert all(row[1].endswith(".") for row in [*rows(BUILT), *rows(NOT_BUILT)])
 
 
+def test_it_is_short_enough_to_be_read() -> None:
+    """The words of the product and not of the code: fewer than 40."""
+    assert len(rows(BUILT)) < 40
+
+
 def test_every_built_word_has_a_code_name() -> None:
     """A word without a place in the code stands in the second table."""
     assert all(re.search(r"`rollout\.", row[2]) for row in rows(BUILT))

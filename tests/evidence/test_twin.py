@@ -1,4 +1,4 @@
-"""The vectorised twin of the simulations is the core, to 1e-9."""
+"""The vectorised twin of the simulations is `rollout/evidence`, to 1e-9."""
 
 from __future__ import annotations
 

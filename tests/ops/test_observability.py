@@ -158,7 +158,7 @@ def test_fallbacks_are_those_of_the_core() -> None:
 
 
 def test_the_alert_for_a_person_names_the_holds_that_need_one() -> None:
-    """The holds that end only by a person's decision are those of the core."""
+    """The holds that end only by a person's decision are those of `pilot/holds`."""
     rule = next(rule for rule in rules() if rule["alert"] == "RolloutPersonNeeded")
     matched = re.search(r'kind=~"([^"]*)"', rule["expr"])
     assert matched is not None

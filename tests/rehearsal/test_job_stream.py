@@ -75,7 +75,7 @@ def test_times_go_through_microseconds_unharmed() -> None:
 
 @given(st.integers(0, round(DURATION_S_MAX * 1e6)))
 def test_buckets_are_those_of_the_core(duration_us: int) -> None:
-    """Any whole microsecond falls into the bucket that the core finds for its seconds."""
+    """Any whole microsecond falls into the bucket that `bucket_index` finds for its seconds."""
     assert buckets_of(np.array([duration_us])).tolist() == [bucket_index(duration_us / 1e6)]
 
 

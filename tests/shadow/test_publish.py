@@ -35,7 +35,7 @@ ALL = ShadowLimits(
 
 @dataclass
 class FakeQueue:
-    """`shadow_ports.ShadowQueue` that remembers; `away` plays a broker that is down."""
+    """`shadow.ports.ShadowQueue` that remembers; `away` plays a broker that is down."""
 
     sent: list[Mapping[str, Any]] = field(default_factory=list)
     waiting: int = 0

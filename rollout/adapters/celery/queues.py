@@ -36,7 +36,7 @@ UNACKED_MAX = 20_000
 
 
 class KombuQueues:
-    """`ports.Queues` on any broker that kombu speaks; the user's code is not needed.
+    """`jobs.ports.Queues` on any broker that kombu speaks; the user's code is not needed.
 
     A connection is opened for each call, because the callers (controller, CLI) call rarely and a
     kept one would have to survive restarts of the broker.

@@ -19,7 +19,7 @@ from celery.worker.request import Request
 from celery.worker.state import task_ready
 
 from rollout.shadow.copies import Trouble
-from rollout.shadow.runs import Shadowed, ShadowRuns
+from rollout.shadow.runs import ShadowPaths, ShadowRuns
 
 log = structlog.get_logger("rollout")
 
@@ -27,7 +27,7 @@ NICE = 10
 """Shadows give way to legacy when both want one processor."""
 
 
-class Shadowing(Shadowed, Protocol):
+class Shadowing(ShadowPaths, Protocol):
     """The declared sub-pipeline, as far as its shadow worker needs it."""
 
     @property

@@ -33,7 +33,7 @@ def shadow_task_of(task_name: str) -> str:
 
 
 class KombuShadowQueue:
-    """`shadow_ports.ShadowQueue` on any broker that kombu speaks.
+    """`shadow.ports.ShadowQueue` on any broker that kombu speaks.
 
     Args:
         connect: Makes a connection from transport options; called anew after each failure.

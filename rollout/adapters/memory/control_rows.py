@@ -93,7 +93,7 @@ class ControlRows:
     def kill(
         self, kill: Kill, *, patience_s: float = PATIENCE_S, waiting: Waiting | None = None
     ) -> list[ControlState]:
-        """Latch the kill and move the fence; see `control_ports.ControlLedger.kill`."""
+        """Latch the kill and move the fence; see `routing.ports.ControlLedger.kill`."""
         with self._rows as rows:
             if kill.name is not None:
                 return [_kill_one(rows, rows.known(kill.name), kill)]

@@ -13,7 +13,7 @@ from rollout.routing.stages import ControlState
 
 @dataclass
 class MemoryControlStore(MemoryDrillPlans):
-    """`control_ports.ControlStore` and `drill_ports.DrillPlans` for one process.
+    """`routing.ports.ControlStore` and `drills.ports.DrillPlans` for one process.
 
     Args:
         clock: Tells when a heartbeat is forgotten.

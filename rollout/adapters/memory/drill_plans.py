@@ -10,7 +10,7 @@ from rollout.routing.clock import Clock
 
 @dataclass
 class MemoryDrillPlans(ABC):
-    """`drill_ports.DrillPlans`, the part of `MemoryControlStore` that drills use."""
+    """`drills.ports.DrillPlans`, the part of `MemoryControlStore` that drills use."""
 
     clock: Clock
     reachable: bool = True

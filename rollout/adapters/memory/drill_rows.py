@@ -18,7 +18,7 @@ _FIRST, _LAST = "declared", "ended"
 
 
 class DrillRows:
-    """`drill_ports.DrillLedger`."""
+    """`drills.ports.DrillLedger`."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows

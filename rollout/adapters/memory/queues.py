@@ -21,7 +21,7 @@ class MemoryMessage:
 
 
 class MemoryQueues:
-    """`ports.Queues` for one process, with the worker's and the producer's side beside it.
+    """`jobs.ports.Queues` for one process, with the worker's and the producer's side beside it.
 
     Like a broker with late acknowledgement: a message that was taken stays in the worker's hands
     until it is acknowledged or given back.
@@ -38,7 +38,7 @@ class MemoryQueues:
         self._taken: dict[MemoryMessage, None] = {}
         self._lock = Lock()
 
-    # The controller's side: ports.Queues -------------------------------------------------
+    # The controller's side: jobs.ports.Queues -------------------------------------------------
 
     def send_to_legacy(self, jobs: Sequence[Handed]) -> None:
         """Publish stored envelopes to their legacy queues. Raises BrokerUnreachable."""

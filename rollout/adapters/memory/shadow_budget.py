@@ -7,7 +7,7 @@ from rollout.shadow.copies import Shed
 
 
 class MemoryShadowBudget:
-    """`shadow_ports.ShadowBudget` for one process.
+    """`shadow.ports.ShadowBudget` for one process.
 
     `reachable` False plays a store that does not answer.
     """
@@ -19,7 +19,7 @@ class MemoryShadowBudget:
         self.reachable = True
 
     def take(self, name: str, rate_per_s: float, per_day: int) -> str | None:
-        """Take one copy's share of rate and day's budget; see `shadow_ports.ShadowBudget`."""
+        """Take one copy's share of rate and day's budget; see `shadow.ports.ShadowBudget`."""
         if not self.reachable:
             return Shed.STORE
         now = self._clock.now()

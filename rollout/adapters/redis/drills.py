@@ -56,7 +56,7 @@ return 0
 
 
 class RedisDrillPlans(ABC):
-    """`drill_ports.DrillPlans`, the part of `RedisControlStore` that drills use."""
+    """`drills.ports.DrillPlans`, the part of `RedisControlStore` that drills use."""
 
     _redis: Any
     _prefix: str

@@ -34,7 +34,7 @@ return ''
 
 
 class RedisShadowBudget:
-    """`shadow_ports.ShadowBudget` on a Redis or Valkey server.
+    """`shadow.ports.ShadowBudget` on a Redis or Valkey server.
 
     Args:
         url: `redis://host:port/db`, also `rediss://` and `unix://`.
@@ -58,7 +58,7 @@ class RedisShadowBudget:
         self._script = self._redis.register_script(_TAKE)
 
     def take(self, name: str, rate_per_s: float, per_day: int) -> str | None:
-        """Take one copy's share of rate and day's budget; see `shadow_ports.ShadowBudget`."""
+        """Take one copy's share of rate and day's budget; see `shadow.ports.ShadowBudget`."""
         interval_us = 1e6 / rate_per_s
         slack_us = max(0.0, 1e6 - interval_us)
         keys = [f"{self._prefix}shadow:free:{name}", f"{self._prefix}shadow:day:{name}"]

@@ -53,7 +53,7 @@ _FIELDS = tuple(field.name for field in fields(ControlState))
 
 
 class RedisControlStore(RedisDrillPlans):
-    """`control_ports.ControlStore` and `drill_ports.DrillPlans` on a Redis or Valkey server.
+    """`routing.ports.ControlStore` and `drills.ports.DrillPlans` on a Redis or Valkey server.
 
     Args:
         url: `redis://host:port/db`, also `rediss://` and `unix://`.

@@ -35,7 +35,7 @@ _RECORDED = tuple(column for column in job.c if column.name != "envelope")
 
 
 class DrillRows:
-    """`drill_ports.DrillLedger`."""
+    """`drills.ports.DrillLedger`."""
 
     def __init__(self, database: Database) -> None:
         self._db = database

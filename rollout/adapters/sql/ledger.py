@@ -21,7 +21,7 @@ class SqlLedger(
     ControlRows, JobRows, SweepRows, LeaseRows, PilotRows, RecoveryRows, ArrivalRows, SampleRows,
     DrillRows, ShadowRows, AheadRows, BuildRows, NoticeRows, RecentRows,
 ):  # fmt: skip
-    """`ports.Ledger`, its other roles, and `drill_ports.DrillLedger` on either database.
+    """`jobs.ports.Ledger`, its other roles, and `drills.ports.DrillLedger` on either database.
 
     Args:
         database: Connections; shared with nobody else.

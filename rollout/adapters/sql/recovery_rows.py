@@ -1,6 +1,5 @@
 """How each path heals, on a database: what is watched, and how long it took."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -43,7 +42,7 @@ class RecoveryRows:
             {
                 "name": name,
                 "path": path,
-                "payload": json.dumps(watch.to_json(), separators=(",", ":")),
+                "payload": watch.to_text(),
             }
             for (name, path), watch in sorted(watches.items())
         ]
@@ -70,8 +69,8 @@ class RecoveryRows:
 
 def _watch_of(row: Any) -> Watch:
     try:
-        return Watch.from_json(json.loads(row.payload))
-    except (EvidenceError, ValueError, KeyError):
+        return Watch.from_text(row.payload)
+    except EvidenceError:
         return Watch()
 
 

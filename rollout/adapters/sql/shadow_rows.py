@@ -1,4 +1,4 @@
-"""The account of shadows on a database; see `shadow_ports.Shadows`.
+"""The account of shadows on a database; see `shadow.ports.Shadows`.
 
 The account's row is locked first in each of its transactions, so that what is folded is folded
 once and in one order. Shadow workers wait for each other there, legacy for none of them.

@@ -10,7 +10,7 @@ from rollout.adapters.sql.sweep_rows import SweepRows
 
 
 class SwitchLedger(ControlRows, SweepRows):
-    """What `control.change.Changes.kill` asks of `ports.Ledger`, on either database.
+    """What `control.change.Changes.kill` asks of `jobs.ports.Ledger`, on either database.
 
     Args:
         database: Connections.
