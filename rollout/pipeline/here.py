@@ -63,7 +63,9 @@ def run_here(
     )
     if declared.app is None:
         seal(declared.name, {"body": [args, kwargs]}, runtime.settings.payload_bytes_max)
-    if not submit.file(declared.name, declared.effects, declared.holdback_bp, [filing]):
+    if not submit.file(
+        declared.name, declared.effects, declared.holdback_bp, [filing], outcome_will_do=True
+    ):
         decision = UNFILED
     attempts = declared.attempts_of(runtime)
     worker = f"in process {getpid()}"

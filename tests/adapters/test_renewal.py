@@ -28,6 +28,7 @@ class Request:
     def __init__(self, path: JobPath = JobPath.CONCURRENT) -> None:
         self.id, self.hostname, self.worker_pid = "job-1", "w", os.getpid()
         self.delivery_info = {"routing_key": f"{NAME}.{path}"}
+        self.request_dict: dict[str, object] = {}
         self.task = Mock(worker_of=SubPipelineTask.worker_of)
         self.task.name = TASK
 

@@ -8,7 +8,6 @@ import pytest
 from billiard.einfo import ExceptionInfo
 from celery import Celery
 
-from rollout.adapters.celery.request import SubPipelineRequest
 from rollout.jobs.claims import Claim
 from rollout.pipeline import SubPipeline
 from rollout.routing.decision import JobPath
@@ -29,7 +28,7 @@ def request_of(world: World) -> Iterator[Any]:
     headers = {"id": "job-1", "task": made.task.name, "lang": "py", "root_id": "job-1"}
     message = Mock(headers=headers, properties={}, delivery_info={"routing_key": f"{NAME}.legacy"})
     message.body, message.payload = b"[[1], {}, {}]", [[1], {}, {}]
-    made_request = SubPipelineRequest(
+    made_request = made.task.Request(
         message, app=app, task=made.task, hostname="w", eventer=Mock(), decoded=True,
         body=message.payload, headers=headers, on_ack=Mock(), on_reject=Mock(),
     )  # fmt: skip

@@ -77,7 +77,9 @@ def _ledger(ids: list[str], pipelines: dict[str, Any]) -> list[str]:
     for job_id in ids if MODE != "bare" else ():
         ledger = next(iter(pipelines.values())).ledger
         deadline = time.monotonic() + 5
-        while not (state := ledger.job(job_id).state).finished and time.monotonic() < deadline:
+        while not (state := ledger.jobs_of(job_id)[0].state).finished:
+            if time.monotonic() >= deadline:
+                break
             time.sleep(0.05)
         found.append(str(state))
     return found

@@ -115,7 +115,7 @@ def test_everything_that_celery_puts_on_a_message_was_asked_for(app: Any) -> Non
 def test_what_the_ledger_sends_again(app: Any) -> None:
     """The sweeper, a kill and `rollout retry` publish the stored envelope."""
     first = submit(app)
-    record = app.bills.ledger.job("job-1")
+    record = app.bills.ledger.job("invoices", "job-1")
     queues = KombuQueues(URL, app.bills.clock)
     queues.send_to_legacy([Handed("job-1", "invoices", record.envelope, Reason.KILLED)])
     assert fields(take()) == fields(first)
@@ -140,7 +140,7 @@ def test_marks_count_for_their_own_job_only(app: Any) -> None:
     first = submit(app)
     fell_back = {**first.headers[HEADER], "reason": str(Reason.FAILED)}
     app.bills.apply_async((1,), task_id="job-2", headers={**first.headers, HEADER: fell_back})
-    assert app.bills.ledger.job("job-2").reason is Reason.UNKNOWN
+    assert app.bills.ledger.job("invoices", "job-2").reason is Reason.UNKNOWN
     assert take().headers[HEADER]["of"] == "job-2"
 
 
@@ -150,14 +150,18 @@ def test_a_replacement_is_a_job_of_its_own(app: Any) -> None:
     app.bills.apply_async((2,), task_id="job-1", replaced_task_nesting=1)
     take()
     take()
-    assert app.bills.ledger.job("job-1").envelope != app.bills.ledger.job("job-1~1").envelope
+    first, second = (app.bills.ledger.job("invoices", one) for one in ("job-1", "job-1~1"))
+    assert first.envelope != second.envelope
+        app.bills.ledger.job("invoices", "job-1").envelope
+        != app.bills.ledger.job("bills", "job-1~1").envelope
+    )
 
 
 def test_retries_of_the_concurrent_path_are_not_legacys(app: Any) -> None:
     """What is kept for legacy has the retries that legacy has used."""
     sent = submit(app)
     assert sent.headers["retries"] == 2
-    assert '"retries": 2' in app.bills.ledger.job("job-1").envelope
+    assert '"retries": 2' in app.bills.ledger.job("invoices", "job-1").envelope
 
 
 def test_many_jobs_carry_the_same(app: Any) -> None:
@@ -166,5 +170,5 @@ def test_many_jobs_carry_the_same(app: Any) -> None:
     for number in range(2):
         message = take()
         assert message.headers["traceparent"] == f"trace {number}"
-        record = app.bills.ledger.job(message.headers["id"])
+        record = app.bills.ledger.job("invoices", message.headers["id"])
         assert f"trace {number}" in record.envelope

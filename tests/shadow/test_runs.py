@@ -77,8 +77,8 @@ def test_a_copy_of_paths_that_touch_the_world_is_not_run(world: World, effects: 
     """A release may have changed the declaration while copies waited."""
     pipeline = shadowed(world)
     changed = SubPipeline(NAME, effects=effects, runtime=world.runtime)
-    changed.legacy(pipeline._paths[L])
-    changed.concurrent(pipeline._paths[C])
+    changed.legacy(pipeline.declared.paths[L])
+    changed.concurrent(pipeline.declared.paths[C])
     run(world, changed)
     assert world.ran == []
     assert account(world).counts == {"shed:effects": 1}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rollout.adapters.envelope import seal
+from rollout.cli.exit_codes import ExitCode
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
 from rollout.shadow.ports import ShadowBegun, ShadowEnd
@@ -226,7 +227,9 @@ def test_the_job_of_another_sub_pipeline_is_refused(shop: House) -> None:
     """Its arguments need not fit."""
     shop.declare("bills")
     other = shop.submit("bills")
-    assert shop.run("determinism", "invoices", "--job", other).exit_code == 2
+    refused = shop.run("determinism", "invoices", "--job", other)
+    assert refused.exit_code == ExitCode.REFUSED
+    assert other in refused.stderr
 
 
 def test_a_comparison_needs_an_app(house: House) -> None:

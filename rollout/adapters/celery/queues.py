@@ -116,7 +116,7 @@ class KombuQueues:
 
 def _publish(producer: Producer, job: Handed) -> None:
     message = from_text(job.envelope)
-    task_id = message.headers["id"]
+    task_id = message.headers.get("id", job.job_id)
     marks = read_marks(message.headers, task_id)
     again = Marks(
         key=marks.key if marks else job.job_id,
