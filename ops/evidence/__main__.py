@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from ops.evidence import censoring, cost, delays, false_alarms, peers, promotions, shadows
+from ops.evidence import budgets, censoring, cost, delays, false_alarms, peers, promotions, shadows
 from ops.evidence.row import HEADING, Row, write
 
 
@@ -31,6 +31,16 @@ def full() -> dict[str, Callable[[], list[Row]]]:
         "C1": lambda: [censoring.row(1000)],
         "K1": lambda: [cost.row(1_000_000)],
         "S1 S2 S3": shadows.rows,
+        "M1": lambda: [budgets.vectors_row()],
+        "M2": lambda: [budgets.limit_row()],
+        "M3": lambda: [budgets.margin_row(4000)],
+        "M4": lambda: [budgets.days_row("M4", 500, shadow=False)],
+        "M5": lambda: [budgets.days_row("M5", 500, shadow=True)],
+        "M6": lambda: [budgets.sizes_row(4000)],
+        "M7": lambda: [budgets.healthy_row(500)],
+        "M8 M9 M10 M11 M12 M13": lambda: budgets.harmed_rows(500),
+        "M14": lambda: [budgets.bursts_row(500)],
+        "M15": lambda: [budgets.drills_row(5000)],
     }
 
 
@@ -43,6 +53,10 @@ def quick() -> dict[str, Callable[[], list[Row]]]:
         "C1": lambda: [censoring.row(200)],
         "K1": lambda: [cost.row(20_000)],
         "S1": lambda: [shadows.time_row(300)],
+        "M1": lambda: [budgets.vectors_row()],
+        "M2": lambda: [budgets.limit_row()],
+        "M6": lambda: [budgets.sizes_row(500)],
+        "M15": lambda: [budgets.drills_row(500)],
     }
 
 

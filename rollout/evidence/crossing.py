@@ -71,7 +71,8 @@ def _simpson(points: Floats) -> Floats:
     weights = np.full(points.size, 2.0)
     weights[1::2] = 4.0
     weights[0] = weights[-1] = 1.0
-    return weights * (points[1] - points[0]) / 3
+    rule: Floats = weights * (points[1] - points[0]) / 3
+    return rule
 
 
 @cache

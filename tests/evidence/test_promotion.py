@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,6 +75,19 @@ def test_phi_grows_with_clumps_and_is_never_under_one() -> None:
     assert overdispersion(clumped[:23]) == 1.0
     assert overdispersion([Counts(0, 0, 5, 5)] * 48) == 1.0
     assert overdispersion([Counts(5, 0, 5, 0)] * 48) == 1.0
+
+
+def test_sparse_hours_are_put_together() -> None:
+    """Independent jobs at 700 a week do not look clumped because an hour has four of them."""
+    rng = np.random.default_rng(7)
+    found = []
+    for _ in range(100):
+        n, m = rng.poisson(700 / 168 / 2, (2, 336))
+        k, j = rng.binomial(n, 0.05), rng.binomial(m, 0.05)
+        columns = zip(n.tolist(), k.tolist(), m.tolist(), j.tolist(), strict=True)
+        found.append(overdispersion([Counts(*column) for column in columns]))
+    assert np.mean(found) < 1.02
+    assert np.quantile(found, 0.9) < 1.05
 
 
 def test_a_common_bad_hour_is_no_clump() -> None:

@@ -27,11 +27,11 @@ def test_expected_scores() -> None:
 def test_scores_are_those_of_the_judgement() -> None:
     """Many totals at once give what `promotion.score` gives one by one, and 0 where it has none."""
     totals = [Counts(219, 1, 6781, 34), Counts(0, 0, 10, 1), Counts(12, 0, 688, 2)]
-    columns = [
+    k, n, j, m = (
         np.array([getattr(one, name) for one in totals], dtype=np.float64)
         for name in ("k_concurrent", "n_concurrent", "k_legacy", "n_legacy")
-    ]
-    together = scores(*columns, 0.05)
+    )
+    together = scores(k, n, j, m, 0.05)
     for counts, z in zip(totals, together.tolist(), strict=True):
         assert z == pytest.approx(score(counts, Margin(1.0, 0.05)) or 0.0)
 
