@@ -19,7 +19,7 @@ from rollout.jobs.attempt import Attempts
 from rollout.jobs.delivery import Delivery, Done, Failed, ToLegacy, Wait
 from rollout.jobs.ports import Filing, Job, Ledger
 from rollout.jobs.submit import UNFILED, Submit
-from rollout.pilot.ports import Trials
+from rollout.pilot.ports import Builds
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects, read_effects
@@ -61,6 +61,9 @@ class SubPipeline:
     Raises:
         DeclarationError: The declaration cannot work; says why and what to write.
     """
+
+    hurt = False
+    """No drill strikes in what is declared; one puts paths of its own around it."""
 
     def __init__(
         self,
@@ -395,7 +398,7 @@ class SubPipeline:
         return self.runtime.ledger
 
     @property
-    def trials(self) -> Trials:
+    def build_ledger(self) -> Builds:
         """The ledger, as far as builds are announced to it."""
         return self.runtime.ledger
 

@@ -27,6 +27,7 @@ from rollout.errors import WrongSettings
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.ports import Queues
 from rollout.jobs.submit import Submit
+from rollout.policy.ladder import FirstSteps
 from rollout.routing.clock import Clock
 from rollout.routing.ports import ControlStore
 from rollout.routing.router import Router
@@ -140,7 +141,8 @@ class Runtime:
     @cached_property
     def changes(self) -> Changes:
         """What people and the controller do."""
-        return Changes(self.ledger, self.control, self.queues, self.clock)
+        ladder = FirstSteps(lambda: self.policies)
+        return Changes(self.ledger, self.control, self.queues, self.clock, ladder)
 
     def drills(self, say: "Callable[[DrillEvent], None] | None") -> "Drills":
         """Runs drills; `say` is told each line of their journals. Workers never load them."""
@@ -168,6 +170,7 @@ class Runtime:
     def tick(self) -> "Tick":
         """The controller's turn."""
         from rollout.controller.tick import Tick, TickLimits
+        from rollout.drills.incidents import incidents_of
 
         limits = TickLimits(
             self.settings.lost_after,
@@ -184,6 +187,7 @@ class Runtime:
             limits,
             self._owner,
             self.pilots,
+            incidents_of(self.ledger, self.policies.default),
         )
 
     @cached_property
@@ -213,7 +217,6 @@ class Runtime:
     def pilots(self) -> "Pilots":
         """The controller's judgement."""
         from rollout.adapters.notify import Notifier
-        from rollout.drills.incidents import incidents_of
         from rollout.pilot.pilots import Pilots
 
         return Pilots(
@@ -222,7 +225,6 @@ class Runtime:
             self.policies,
             self.changes.project,
             Notifier(self.settings.notify_urls),
-            incidents_of(self.ledger, self.policies.default),
             self._owner,
             self._lease,
         )
@@ -239,8 +241,6 @@ class Runtime:
         from rollout.desk.why import Explanations
 
         return Explanations(
-            self.ledger,
-            self.ledger,
             self.database_ledger,
             self.situations,
             self.policies,
@@ -254,6 +254,9 @@ class Runtime:
         forgets: tuple[type[BaseException], ...] = (),
     ) -> Attempts:
         """Runs deliveries; `passes` and `forgets` are the queue engine's own exceptions."""
+        from rollout.adapters.process import end_this_process
+        from rollout.drills.interference import DrillInterference
+
         return Attempts(
             self.control,
             self.ledger,
@@ -261,7 +264,7 @@ class Runtime:
             self.settings.silent_after,
             passes,
             forgets,
-            self.plans,
+            DrillInterference(self.control, self.plans, self.ledger, self.clock, end_this_process),
         )
 
     @cached_property

@@ -57,7 +57,7 @@ class Stream:
     def _judge(self) -> None:
         """The part of the controller's turn that judges."""
         now, ledger = self.world.clock.now(), self.world.ledger
-        assert self.world.runtime.pilots.lead(now)
+        assert self.world.runtime.pilots.lead(now) is not None
         while ledger.fold(2_000) == 2_000:
             pass
         report = self.world.runtime.pilots.turn(ledger.controls(), [], now)

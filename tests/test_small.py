@@ -11,7 +11,7 @@ from rollout.errors import DeclarationError
 from rollout.jobs.claims import JobState
 from rollout.jobs.cycle import BUCKETS_S, bucket_of
 from rollout.jobs.way import read_way, step
-from rollout.routing.decision import FALLBACK_REASONS, Reason
+from rollout.routing.decision import Reason
 from rollout.routing.effects import Effects, read_effects
 from tests.builders import NOW
 
@@ -86,5 +86,5 @@ def test_reasons_and_states_are_plain_words_in_json() -> None:
 
 def test_a_kill_does_not_count_against_the_concurrent_path() -> None:
     """Only failures of the path itself do."""
-    counted = {reason for reason in Reason if reason in FALLBACK_REASONS}
+    counted = {reason for reason in Reason if reason.means.fallback}
     assert counted == {Reason.FAILED, Reason.TIME_LIMIT, Reason.WORKER_LOST}

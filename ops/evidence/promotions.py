@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from ops.evidence.cycles import lognormal, lognormal_quantile
@@ -13,7 +15,7 @@ from rollout.evidence.buckets import GROWTH
 from rollout.evidence.counts import Counts
 from rollout.evidence.drill_pair import DrillPair
 from rollout.evidence.margins import StepMargin, margin_for
-from rollout.evidence.promote import PROOFS, decide
+from rollout.evidence.promote import decide
 from rollout.evidence.promotion import LOOKS_MAX, Z_LIMIT, overdispersion, score
 from rollout.evidence.recovery import finding as recovery_finding
 from rollout.evidence.verdict import Finding, Verdict
@@ -21,6 +23,10 @@ from rollout.evidence.verdict import Finding, Verdict
 RATE = 0.005
 HOURS = 168
 NOTHING_SHIFTED = 1.0
+
+
+PROOFS = ("error_rate", "cycle_median", "cycle_tail", "recovery")
+"""What P3 takes away one by one."""
 
 
 def hours_of(rng: np.random.Generator, scope: float, p_new: float, p_old: float) -> list[Counts]:
@@ -128,14 +134,17 @@ def hold_row() -> Row:
     harm = {"error_rate": 0.1}
     five = recovery_finding([DrillPair(1.0, 2.0, 60.0)] * 5, 1.5)
     none = recovery_finding([], 1.5)
+    ask = partial(decide, needed=PROOFS)
     cases = {
-        "all fine": decide(7, 1, fine, harm, split),
-        "no drills": decide(7, 1, {**fine, "recovery": none}, harm, split),
-        "5 pairs": decide(7, 1, {**fine, "recovery": five}, harm, split),
-        "broken sample ratio": decide(7, 1, fine, harm, sample_ratio.finding(9000, 691_000, 0.01)),
-        "6 days": decide(6, 1, fine, harm, split),
-        "harm at 20": decide(7, 1, fine, {"error_rate": 20.0}, split),
-        "fifth look": decide(7, 5, fine, harm, split),
+        "all fine": ask(7, 1, fine, harm, split),
+        "no drills": ask(7, 1, {**fine, "recovery": none}, harm, split),
+        "5 pairs": ask(7, 1, {**fine, "recovery": five}, harm, split),
+        "broken sample ratio": ask(
+            7, 1, fine, harm, sample_ratio.finding(9000, 691_000, 0.01), needed=PROOFS
+        ),
+        "6 days": ask(6, 1, fine, harm, split),
+        "harm at 20": ask(7, 1, fine, {"error_rate": 20.0}, split),
+        "fifth look": ask(7, 5, fine, harm, split),
     }
     seen = {name: float(answer.promote) for name, answer in cases.items()}
     ok = seen.pop("all fine") == 1.0 and not any(seen.values())

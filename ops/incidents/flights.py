@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from heapq import heappop, heappush
-from math import ceil
 from zoneinfo import ZoneInfo
 
 from ops.incidents.series import Series, Span
@@ -90,16 +89,9 @@ def windows(flights: Sequence[Flight]) -> Iterator[PathSample]:
             started += 1
         while open_ones and open_ones[0].ended_at <= until:
             heappop(open_ones)
-        yield _sample(until, done, open_ones)
+        timed = [(one.cancelled, (one.ended_at - one.accepted_at).total_seconds()) for one in done]
+        yield PathSample.of(until, timed, open_ones[0].accepted_at if open_ones else None)
         until += HOUR
-
-
-def _sample(until: datetime, done: Sequence[Flight], open_ones: Sequence[Flight]) -> PathSample:
-    times = sorted((one.ended_at - one.accepted_at).total_seconds() for one in done)
-    oldest = (until - open_ones[0].accepted_at).total_seconds() if open_ones else 0.0
-    cancelled = sum(flight.cancelled for flight in done)
-    p95_s = times[ceil(0.95 * len(times)) - 1] if times else None
-    return PathSample(until, len(done), cancelled, p95_s, oldest)
 
 
 def cancelled_days(flights: Sequence[Flight]) -> list[Span]:

@@ -20,7 +20,7 @@ class Notifier:
     def __init__(self, urls: Sequence[str]) -> None:
         self._urls = tuple(urls)
 
-    def __call__(self, name: str, action: str, sentence: str) -> None:
+    def decided(self, name: str, action: str, sentence: str) -> None:
         """Tell all; never raises."""
         if not self._urls:
             return

@@ -1,6 +1,6 @@
 """`start`, `scope`, `double`, `graduate`, `revert`, `freeze`, `unfreeze`, `rearm`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -19,9 +19,6 @@ from rollout.cli.options import (
 from rollout.cli.output import say, show_json
 from rollout.cli.session import opened
 from rollout.routing.stages import Event
-
-if TYPE_CHECKING:
-    from rollout.wiring import Runtime
 
 
 def register(app: typer.Typer) -> None:
@@ -150,16 +147,6 @@ def one_or_all(name: str | None, every: bool) -> None:
         raise typer.BadParameter("give either NAME or --all")
 
 
-def _first_step(runtime: "Runtime", name: str) -> int | None:
-    """The first step of the policy's ladder; None where cap and holdback leave none.
-
-    Raises:
-        UnknownSubPipeline, WrongPolicy: Nothing was changed.
-    """
-    state = runtime.ledger.control(name)
-    return next(iter(runtime.policies.of(name).steps_bp(state.holdback_bp)), None)
-
-
 def change(
     ctx: typer.Context,
     name: str,
@@ -172,8 +159,6 @@ def change(
 ) -> None:
     """Apply an event and print what is now true."""
     with opened(ctx, servers="store") as runtime:
-        if event is Event.START:
-            scope_bp = _first_step(runtime, name)
         changed = runtime.changes.change(
             name, event, who(actor), said(reason), scope_bp=scope_bp, seen_revision=revision
         )

@@ -72,6 +72,7 @@ def shown(
 ) -> None:
     """Show the policy in force and where each value comes from."""
     from rollout.policies import source_of
+    from rollout.policy.ladder import steps_bp
     from rollout.policy.policy import blocked_by, next_free
 
     policy = policies.default if name is None else policies.of(name)
@@ -79,7 +80,7 @@ def shown(
     sources = {field: source_of(policies, name, field) for field in values}
     declared = known.holdback_bp(name)
     is_declared = name is not None and name in (known.states or ())
-    steps = policy.steps_bp(declared)
+    steps = steps_bp(policy, declared)
     cohort = None if name is None else policies.cohort_of(name)
     held, free = blocked_by(policy, now), next_free(policy, now)
     if as_json:

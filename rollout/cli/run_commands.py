@@ -72,7 +72,7 @@ def _stop_on_signals() -> list[int]:
 
 def controller(ctx: typer.Context, app: AppOption = "") -> None:
     """Run the controller: heartbeat, projection, sweeper, metrics."""
-    from rollout.controller.loop import run
+    from rollout.up.controller import run
 
     ctx.obj = app or ctx.obj
     settings = settings_of(ctx)

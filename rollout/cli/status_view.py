@@ -41,16 +41,6 @@ no sub-pipeline is declared in this ledger yet. Declare one:
 
 and submit its first job, or start a worker: `rollout up -A MODULE`"""
 
-WHY_CLOSED = {
-    Reason.KILLED: "it is killed",
-    Reason.KILLED_ALL: "all are killed",
-    Reason.UNKNOWN: "the control store holds nothing for it",
-    Reason.UNREADABLE: "the control store holds something unreadable",
-    Reason.UNREACHABLE: "the control store does not answer",
-    Reason.UNSUPERVISED: "no controller was heard of; start `rollout controller`",
-    Reason.STAGE: "its stage sends nothing to the concurrent path",
-}
-
 
 def render(found: Found) -> RenderableType:
     if not found.statuses:
@@ -113,7 +103,7 @@ def _gate(one: "Status") -> str:
     if closed is None:
         lag = "" if one.gate_revision == one.state.revision else ", which is not the newest"
         return f"concurrent inside the scope (supervised, revision {one.gate_revision}{lag})"
-    text = f"legacy: {closed} ({WHY_CLOSED[closed]})"
+    text = f"legacy: {closed} ({closed.means.closes})"
     gate_killed = one.gate.killed or one.gate.killed_all
     if gate_killed and not one.state.killed:
         text += "; the latch is in the control store only, the controller's next tick settles it"

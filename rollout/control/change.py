@@ -8,6 +8,7 @@ in the store comes first, because it is the faster half, and the fence in the le
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import uuid4
 
 from rollout.errors import (
@@ -65,10 +66,29 @@ class KillReport:
         return self.store_error is None or self.ledger_error is None
 
 
+class FirstStep(Protocol):
+    """Knows the ladder, which is the policy's."""
+
+    def first_bp(self, name: str, holdback_bp: int) -> int | None:
+        """The first step in basis points; None where cap and holdback leave none.
+
+        Raises WrongPolicy.
+        """
+        ...
+
+
 class Changes:
     """Use cases that change the control state."""
 
-    def __init__(self, ledger: Ledger, control: ControlStore, queues: Queues, clock: Clock) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        control: ControlStore,
+        queues: Queues,
+        clock: Clock,
+        ladder: FirstStep,
+    ) -> None:
+        self._ladder = ladder
         self._ledger = ledger
         self._control = control
         self._queues = queues
@@ -86,11 +106,15 @@ class Changes:
     ) -> Changed:
         """Apply one event of the stage table (kill and rearm have their own methods).
 
+        A start that names no scope begins at the first step of the policy's ladder.
+
         Raises:
             ReasonMissing, UnknownSubPipeline, StaleRevision, IllegalTransition, ScopeOutOfRange,
-            LedgerUnreachable: nothing was changed.
+            NotShadowable, WrongPolicy, LedgerUnreachable: nothing was changed.
         """
         _need_reason(event, reason)
+        if event is Event.START and scope_bp is None:
+            scope_bp = self._first_step(name)
         state = self._ledger.change(
             name,
             event,
@@ -101,6 +125,14 @@ class Changes:
             seen_revision=seen_revision,
         )
         return Changed(state, self.project([state]))
+
+    def _first_step(self, name: str) -> int:
+        state = self._ledger.control(name)
+        first = self._ladder.first_bp(name, state.holdback_bp)
+        if first is None:
+            hint = f"`rollout policy show {name}` has scope_bp_max and holdback_bp"
+            raise IllegalTransition(name, Event.START, "while its policy leaves no step", hint)
+        return first
 
     def kill(self, name: str | None, actor: str, reason: str) -> KillReport:
         """Send everything to legacy now; see promise 3 in the README.

@@ -1,53 +1,62 @@
 """Tick, export, wait; until told to stop."""
 
-import signal
-from threading import Event
-from types import FrameType
+from collections.abc import Sequence
+from typing import Protocol
 
 import structlog
 
-from rollout.adapters.prometheus import Exporter
-from rollout.controller.tick import TickReport
+from rollout.controller.tick import Tick, TickReport
 from rollout.errors import LedgerUnreachable
-from rollout.wiring import Runtime
+from rollout.jobs.ports import CycleTally, Ledger, Tally
 
 log = structlog.get_logger("rollout.controller")
 
 
-def run(runtime: Runtime) -> None:
-    """Run the controller until SIGTERM or ctrl-C.
+class Stop(Protocol):
+    """Says when to stop, and waits for it; `threading.Event` is one."""
+
+    def is_set(self) -> bool:
+        """Whether to stop now."""
+        ...
+
+    def wait(self, timeout: float) -> bool:
+        """Wait at most so many seconds for it."""
+        ...
+
+
+class Figures(Protocol):
+    """Where the figures of a tick go; see `adapters.prometheus`."""
+
+    def tick(
+        self,
+        report: TickReport,
+        outcomes: Sequence[Tally] | None = None,
+        cycles: Sequence[CycleTally] | None = None,
+    ) -> None:
+        """Take a tick's report, and the ledger's counts unless it is away."""
+        ...
+
+
+def run(tick: Tick, ledger: Ledger, figures: Figures, tick_s: float, stop: Stop) -> None:
+    """Run the controller until told to stop.
 
     Two controllers at once do no harm: each step of a tick is safe to repeat.
     """
-    stop = Event()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
-    settings = runtime.settings
-    exporter = Exporter()
-    port = exporter.serve(settings.metrics_host, settings.metrics_port)
-    log.info("controller started", metrics=f"http://{settings.metrics_host}:{port}/metrics")
-    said: list[str] = []
+    logged: list[str] = []
     while not stop.is_set():
-        report = turn(runtime, exporter)
-        if report.errors != said:
+        report = turn(tick, ledger, figures)
+        if report.errors != logged:
             for error in report.errors:
                 log.error("tick incomplete", why=error)
             if not report.errors:
                 log.info("tick complete again")
-            said = report.errors
-        stop.wait(settings.tick_s)
-    exporter.close()
-    runtime.close()
-    log.info("controller stopped")
+            logged = report.errors
+        stop.wait(tick_s)
 
 
-def turn(runtime: Runtime, exporter: Exporter) -> TickReport:
+def turn(tick: Tick, ledger: Ledger, figures: Figures) -> TickReport:
     """One tick, and its figures for `/metrics`."""
-    report = runtime.tick.turn()
+    report = tick.turn()
     if report.resent_lost or report.resent_silent or report.recalled:
         log.warning(
             "jobs sent to legacy",
@@ -56,9 +65,9 @@ def turn(runtime: Runtime, exporter: Exporter) -> TickReport:
             recalled=report.recalled,
         )
     try:
-        outcomes, cycles = runtime.ledger.tallies()
+        outcomes, cycles = ledger.tallies()
     except LedgerUnreachable:
-        exporter.tick(report)
+        figures.tick(report)
     else:
-        exporter.tick(report, outcomes, cycles)
+        figures.tick(report, outcomes, cycles)
     return report

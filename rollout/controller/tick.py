@@ -13,7 +13,14 @@ from datetime import datetime, timedelta
 import structlog
 
 from rollout.control.change import Changes
-from rollout.errors import BrokerUnreachable, ControlStoreUnreachable, LedgerUnreachable, UnknownJob
+from rollout.drills.incidents import Incidents
+from rollout.errors import (
+    BrokerUnreachable,
+    ControlStoreUnreachable,
+    LeaseLost,
+    LedgerUnreachable,
+    UnknownJob,
+)
 from rollout.jobs.ports import Held, Ledger, Lost, OpenCount, Queues
 from rollout.pilot.pilots import Pilots, PilotsReport
 from rollout.routing.clock import Clock
@@ -78,8 +85,10 @@ class Tick:
         limits: TickLimits,
         owner: str,
         pilots: Pilots,
+        incidents: Incidents,
     ) -> None:
         self._pilots = pilots
+        self._incidents = incidents
         self._ledger = ledger
         self._control = control
         self._queues = queues
@@ -107,8 +116,9 @@ class Tick:
             self._pilots.stop()
 
     def _ledger_steps(self, report: TickReport) -> None:
-        report.leads = self._pilots.lead(report.at)
-        if not report.leads:
+        token = self._pilots.lead(report.at)
+        report.leads = token is not None
+        if token is None:
             report.states = self._ledger.controls()
             return
         try:
@@ -132,7 +142,16 @@ class Tick:
         report.pilots = self._pilots.turn(report.states, report.open_counts, report.at)
         for said in report.pilots.errors:
             self._note(report, said)
+        report.errors += self._watch(token, report)
         report.pruned = self._prune(report.at)
+
+    def _watch(self, token: int, report: TickReport) -> list[str]:
+        """Time how paths left what is normal for them; people read it, no judgement does."""
+        try:
+            names = sorted(state.name for state in report.states)
+            return self._incidents.turn(token, names, report.at)
+        except LeaseLost as error:
+            return [str(error)]
 
     def _prune(self, now: datetime) -> int:
         """Delete old committed jobs; old by this clock and by those of the workers.

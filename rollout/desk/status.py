@@ -7,7 +7,7 @@ from rollout.errors import UnknownSubPipeline
 from rollout.jobs.claims import JobState
 from rollout.jobs.ports import CycleTally, Ledger, OpenCount, Tally
 from rollout.routing.clock import Clock
-from rollout.routing.decision import FALLBACK_REASONS, JobPath, Reason
+from rollout.routing.decision import JobPath, Reason
 from rollout.routing.ports import ControlStore
 from rollout.routing.rule import Reading, why_closed
 from rollout.routing.stages import ControlState
@@ -55,7 +55,7 @@ class Status:
     @property
     def fallbacks(self) -> int:
         """Finished jobs that legacy had to take over from the concurrent path."""
-        return sum(tally.jobs for tally in self.tallies if tally.reason in FALLBACK_REASONS)
+        return sum(tally.jobs for tally in self.tallies if tally.reason.means.fallback)
 
     @property
     def observed_bp(self) -> int | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from rollout.errors import UnknownSubPipeline
 from rollout.evidence.errors import EvidenceError
@@ -21,7 +22,7 @@ from rollout.pilot.judge import judge
 from rollout.pilot.judgement import Judgement
 from rollout.pilot.outlook import Outlook, outlook
 from rollout.pilot.pilots import SPREAD_JOBS
-from rollout.pilot.ports import DecisionRecord, Leadership, Trials
+from rollout.pilot.ports import Builds, DecisionRecord, Leadership, Trials
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.readiness import describe, not_ready
 from rollout.pilot.situation import Situation
@@ -102,13 +103,15 @@ class Why:
     leader: Leader
 
 
+class WhyLedger(Ledger, Trials, Builds, Leadership, Protocol):
+    """The ledger, as far as it is asked why."""
+
+
 class Explanations:
     """Reads the ledger and says why.
 
     Args:
-        ledger: Control states and open jobs.
-        trials: Trials and decisions of the same ledger.
-        leadership: Who leads, of the same ledger.
+        ledger: Control states, open jobs, trials, decisions, who leads.
         situations: Gathers what a decision is made on.
         policies: In force.
         clock: Time.
@@ -117,17 +120,13 @@ class Explanations:
 
     def __init__(
         self,
-        ledger: Ledger,
-        trials: Trials,
-        leadership: Leadership,
+        ledger: WhyLedger,
         situations: Situations,
         policies: Policies,
         clock: Clock,
         ttl: timedelta,
     ) -> None:
         self._ledger = ledger
-        self._trials = trials
-        self._leadership = leadership
         self._situations = situations
         self._policies = policies
         self._clock = clock
@@ -141,7 +140,7 @@ class Explanations:
             LedgerUnreachable: The ledger does not answer.
         """
         (pending,) = self.pending(name)
-        decided = self._trials.decisions(name, _DECISIONS_BACK)
+        decided = self._ledger.decisions(name, _DECISIONS_BACK)
         last = next((one for one in decided if one.action != CONFIRM), None)
         said = self._confirmation(pending.trial, decided)
         return Why(self._clock.now(), pending, last, said, self.leader())
@@ -179,18 +178,18 @@ class Explanations:
     def leader(self) -> Leader:
         """Say who leads, and who waits to."""
         now, takeover_s = self._clock.now(), self._ttl.total_seconds()
-        held = self._leadership.leader()
+        held = self._ledger.leader()
         if held is None or not held[0]:
-            return Leader(None, None, takeover_s, tuple(self._leadership.standbys(now)))
+            return Leader(None, None, takeover_s, tuple(self._ledger.standbys(now)))
         owner, until = held
         age_s = max(0.0, (now - (until - self._ttl)).total_seconds())
-        return Leader(owner, age_s, takeover_s, tuple(self._leadership.standbys(now)))
+        return Leader(owner, age_s, takeover_s, tuple(self._ledger.standbys(now)))
 
     def _profiles_of(
         self, states: Mapping[str, ControlState], now: datetime
     ) -> dict[str, LegacyProfile]:
         """What legacy showed, with the days and spans closed that are over by now."""
-        held = self._trials.profiles()
+        held = self._ledger.profiles()
         return {
             name: held.get(name, LegacyProfile()).pass_time(now, self._policies.of(name).day_s, 0)
             for name in states
@@ -207,8 +206,8 @@ class Explanations:
         Returns:
             The trials, and why one could not be read.
         """
-        trials, unread, builds = {}, {}, self._trials.builds()
-        for row in self._trials.trial_rows():
+        trials, unread, builds = {}, {}, self._ledger.builds()
+        for row in self._ledger.trial_rows():
             name = row.columns["name"]
             if name not in states:
                 continue
@@ -229,7 +228,7 @@ class Explanations:
     ) -> Pending:
         """Judge as the next tick will."""
         if trial.on_trial:
-            spread = self._trials.key_spread(state.name, SPREAD_JOBS)
+            spread = self._ledger.key_spread(state.name, SPREAD_JOBS)
             trial = replace(trial, design_effect=max(1.0, spread.design_effect))
         seen = self._situations.gather(
             trial, state, policy, around, now, totals=trial.on_trial and not state.killed
@@ -241,7 +240,7 @@ class Explanations:
         """Say whether routing follows the last revert."""
         if trial is not None and trial.reverted_at is not None and not trial.on_trial:
             since = confirm_from(trial.reverted_at)
-            routed = self._trials.routed_since(trial.name, since)
+            routed = self._ledger.routed_since(trial.name, since)
             return Confirmation(trial.step, since, dict(routed)).sentence
         newest = next((one for one in decided if one.action in (CONFIRM, "revert")), None)
         return newest.sentence if newest is not None and newest.action == CONFIRM else None

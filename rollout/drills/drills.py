@@ -14,7 +14,7 @@ from rollout.control.change import Changes
 from rollout.drills.drill import Drill, Exercise
 from rollout.drills.errors import DrillRefused
 from rollout.drills.fault import Fault
-from rollout.drills.faults import PlantedFault, Stub
+from rollout.drills.injector import FaultInjector, Stub
 from rollout.drills.journal import Journal
 from rollout.drills.kill import KillDrill
 from rollout.drills.lease import Lease
@@ -186,7 +186,7 @@ class Drills:
             drill_id,
             path,
             normal,
-            self._injectors(drill) or PlantedFault(drill, self._plans, clock, self._stub),
+            self._injectors(drill) or FaultInjector(drill, self._plans, clock, self._stub),
             self._ledger,
             self._control,
             clock,

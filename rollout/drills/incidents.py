@@ -2,23 +2,22 @@
 
 Once per window the leader takes what each path did, tells its watch, and stores watches and ended
 incidents in one transaction. An incident that both paths have at the same time is the world's, not
-the path's: it is recorded as common and counts against nobody.
+the path's, and is recorded as common. Incidents are shown to people; no test of a trial reads them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import structlog
 
 from rollout.drills.incident import Excursion
+from rollout.drills.ports import WatchLedger
 from rollout.drills.watch import Rules, Watch, observe
 from rollout.evidence.errors import EvidenceError
 from rollout.evidence.sample import PathSample
-from rollout.pilot.ports import Recovery, Samples, Trials
+from rollout.pilot.ports import Recovery
 from rollout.policy.policy import Policy
 from rollout.routing.decision import JobPath
 
@@ -29,19 +28,6 @@ COMMON = "common: "
 
 _BACK_S = 2.0
 """A window ends this long ago, so that jobs that finished in it have committed."""
-
-
-class WatchLedger(Samples, Trials, Protocol):
-    """The ledger, as far as incidents need it."""
-
-
-@dataclass(slots=True)
-class IncidentReport:
-    """What a turn saw: incidents that began or ended, and those that last."""
-
-    changed: list[tuple[str, JobPath, Excursion]] = field(default_factory=list)
-    lasting: dict[tuple[str, JobPath], Excursion] = field(default_factory=dict)
-    errors: list[str] = field(default_factory=list)
 
 
 class Incidents:
@@ -59,18 +45,25 @@ class Incidents:
         self._rules = rules
         self._watches: dict[tuple[str, JobPath], Watch] | None = None
         self._until: datetime | None = None
+        self._token: int | None = None
 
-    def forget(self) -> None:
-        """Read everything anew: another controller may have led."""
-        self._watches = self._until = None
+    def turn(self, token: int, names: Sequence[str], now: datetime) -> list[str]:
+        """Take in the window that has ended, if one has.
 
-    def turn(self, token: int, names: list[str], now: datetime) -> IncidentReport:
-        """Take in the window that has ended, if one has. Call it while leading.
+        Args:
+            token: Of the leadership; under a new one everything is read anew.
+            names: Sub-pipelines to watch.
+            now: Aware time.
+
+        Returns:
+            Why something could not be taken in.
 
         Raises:
             LedgerUnreachable, LeaseLost: The window comes again.
         """
-        report = IncidentReport()
+        if token != self._token:
+            self._token, self._watches, self._until = token, None, None
+        errors: list[str] = []
         until = now - timedelta(seconds=_BACK_S)
         if self._watches is None:
             self._watches = dict(self._ledger.watches())
@@ -80,20 +73,18 @@ class Incidents:
             )
         assert self._until is not None, "it was set with the watches"
         if until - self._until < self._window and self._watches:
-            report.lasting = _lasting(self._watches)
-            return report
-        samples = self._ledger.samples_of_all(self._until, until)
+            return errors
+        samples = self._ledger.samples(self._until, until)
         after = dict(self._watches)
         ended: list[tuple[str, JobPath, Excursion]] = []
         for name in names:
             for path in JobPath:
                 sample = samples.get(name, {}).get(path) or PathSample.idle(until)
-                self._one(after, (name, path), sample, ended, report)
+                self._one(after, (name, path), sample, ended, errors)
         healed = [_recovery(name, path, one, after, ended) for name, path, one in ended]
         self._ledger.save_watches(token, _changed(after, self._watches), healed)
         self._watches, self._until = after, until
-        report.lasting = _lasting(after)
-        return report
+        return errors
 
     def _one(
         self,
@@ -101,16 +92,15 @@ class Incidents:
         key: tuple[str, JobPath],
         sample: PathSample,
         ended: list[tuple[str, JobPath, Excursion]],
-        report: IncidentReport,
+        errors: list[str],
     ) -> None:
         try:
             watches[key], incident = observe(watches.get(key, Watch()), sample, self._rules)
         except EvidenceError as error:
-            report.errors.append(f"{key[0]}.{key[1]}: {error}")
+            errors.append(f"{key[0]}.{key[1]}: {error}")
             return
         if incident is None:
             return
-        report.changed.append((*key, incident))
         if incident.lasts:
             log.warning("incident", name=key[0], path=str(key[1]), why=incident.sentence)
         else:
@@ -165,7 +155,3 @@ def _changed(
     after: Mapping[tuple[str, JobPath], Watch], before: Mapping[tuple[str, JobPath], Watch]
 ) -> dict[tuple[str, JobPath], Watch]:
     return {key: watch for key, watch in after.items() if watch != before.get(key)}
-
-
-def _lasting(watches: Mapping[tuple[str, JobPath], Watch]) -> dict[tuple[str, JobPath], Excursion]:
-    return {key: one.excursion for key, one in watches.items() if one.excursion is not None}

@@ -6,11 +6,9 @@ the ledger. Whatever a hurt attempt does on legacy, its job runs there again: a 
 job time, never its outcome.
 """
 
-import os
-import signal
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, cast
 
 import structlog
 
@@ -18,12 +16,14 @@ from rollout.drills.errors import DrillFault
 from rollout.drills.fault import Fault, FaultPlan
 from rollout.drills.ports import DrillPlans, JobMarker
 from rollout.errors import ControlStoreUnreachable, LedgerUnreachable
-from rollout.jobs.ports import Job
+from rollout.jobs.delivery import Delivery, Paths
+from rollout.jobs.interference import Interfered
+from rollout.jobs.ports import Job, Ledger
 from rollout.routing.clock import Clock
-from rollout.routing.decision import JobPath
+from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.ports import ControlStore
-from rollout.routing.rule import plan_in_force
+from rollout.routing.rule import Planted, plan_in_force
 
 log = structlog.get_logger("rollout")
 
@@ -45,55 +45,90 @@ def downstream(url: str) -> str:
     return _stub_url.get() or url
 
 
-class Hit(Protocol):
-    """The declared sub-pipeline as `jobs.attempt` sees it."""
+class DrillInterference:
+    """Lets a planted fault happen to the jobs that its plan chooses; see `jobs.interference`.
 
-    name: str
-    effects: Effects
-    holdback_bp: int
+    Args:
+        control: Asked whether the plan is still in force.
+        plans: Counts the jobs that are hurt, over all workers.
+        marker: Marks them in the ledger.
+        clock: Time, and the naps of a fault that waits.
+        end_this_process: Kills the process that runs the job, as SIGKILL does.
+    """
 
-    def call(self, path: JobPath, job: Job) -> Any:
-        """Run the path."""
-        ...
+    def __init__(
+        self,
+        control: ControlStore,
+        plans: DrillPlans,
+        marker: JobMarker,
+        clock: Clock,
+        end_this_process: Callable[[], None],
+    ) -> None:
+        self._control = control
+        self._plans = plans
+        self._marker = marker
+        self._clock = clock
+        self._end_this_process = end_this_process
 
-    def write(self, value: Any, job: Job) -> str:
-        """Call the commit hook and give the result as JSON text."""
-        ...
+    def meet(
+        self, paths: Paths, delivery: Delivery, ledger: Ledger, planted: Planted
+    ) -> Interfered:
+        """Say how the delivery goes on with the planted fault in it, if it is one of the chosen."""
+        alone = Interfered(paths, ledger)
+        if not isinstance(planted, FaultPlan):
+            return alone
+        fault = PlantedFault(
+            planted,
+            delivery,
+            self._control,
+            self._plans,
+            self._marker,
+            self._clock,
+            self._end_this_process,
+        )
+        if not fault.concerns(paths.effects):
+            return alone
+        if not planted.fault.before_claim:
+            return Interfered(PathsUnderFault(paths, fault), ledger)
+        # Legacy asks nobody at its start, so it would not notice a fault of the gate.
+        if planted.fault.at_the_gate and delivery.job.path is not JobPath.CONCURRENT:
+            return alone
+        if not fault.strike():
+            return alone
+        if planted.fault is Fault.STORE_CUT:
+            return Interfered(paths, ledger, Reason.UNREACHABLE)
+        if planted.fault is Fault.WAY_BACK:
+            return Interfered(paths, ledger, Reason.DRILL)
+        return Interfered(paths, cast(Ledger, CutLedger(ledger, fault)))
 
-    def read(self, result: str) -> Any:
-        """Read a result back."""
-        ...
 
-
-class Hurting:
+class PlantedFault:
     """One delivery of a chosen job, and the plan that it meets.
 
     Args:
         plan: In force when the delivery began.
-        job: The job, on the path of its delivery.
-        worker: Process that runs it, `node:pid`.
-        expendable: Whether this process may be killed: it is one child of a pool.
+        delivery: The job, on the path of its delivery, and the process that runs it.
     """
 
     def __init__(
         self,
         plan: FaultPlan,
-        job: Job,
-        worker: str,
-        expendable: bool,
+        delivery: Delivery,
         control: ControlStore,
         plans: DrillPlans,
         ledger: JobMarker,
         clock: Clock,
+        end_this_process: Callable[[], None],
     ) -> None:
         self.plan = plan
-        self._job = job
-        self._node = worker.rpartition(":")[0]
-        self._expendable = expendable
+        self._job = delivery.job
+        self._node = delivery.worker.rpartition(":")[0]
+        self._expendable = delivery.expendable
         self._control = control
         self._plans = plans
         self._ledger = ledger
         self._clock = clock
+        self.end_this_process = end_this_process
 
     def concerns(self, effects: Effects) -> bool:
         """Whether this job, on this worker and with these effects, is one to hurt."""
@@ -121,7 +156,7 @@ class Hurting:
         """Ask whether the plan is still in force for this job."""
         reading = self._control.read(self.plan.name)
         found = plan_in_force(reading, self._job.path, self._clock.now())
-        return found is not None and found.drill_id == self.plan.drill_id
+        return isinstance(found, FaultPlan) and found.drill_id == self.plan.drill_id
 
     def wait(self, seconds: float) -> None:
         """Wait in naps, so that time limits get through, while the plan is in force."""
@@ -146,12 +181,12 @@ class Hurting:
         return DrillFault(self.plan.drill_id, self.plan.fault)
 
 
-class HurtPaths:
+class PathsUnderFault:
     """The sub-pipeline with the fault around its path; `hurt` once it has struck."""
 
-    def __init__(self, paths: Hit, hurting: Hurting) -> None:
+    def __init__(self, paths: Paths, fault: PlantedFault) -> None:
         self._paths = paths
-        self._hurting = hurting
+        self._fault = fault
         self.name = paths.name
         self.effects = paths.effects
         self.holdback_bp = paths.holdback_bp
@@ -160,26 +195,26 @@ class HurtPaths:
 
     def call(self, path: JobPath, job: Job) -> Any:
         """Run the path with the fault before, in or after it."""
-        if not self._hurting.strike():
+        if not self._fault.strike():
             return self._paths.call(path, job)
         self.hurt = True
-        fault, plan = self._hurting.plan.fault, self._hurting.plan
+        fault, plan = self._fault.plan.fault, self._fault.plan
         before: dict[Fault, Callable[[], None]] = {
             Fault.RAISE: self._fail,
-            Fault.DELAY: lambda: self._hurting.wait(plan.fault_s),
-            Fault.HANG: lambda: self._hurting.wait(self._hurting.rest_s()),
+            Fault.DELAY: lambda: self._fault.wait(plan.fault_s),
+            Fault.HANG: lambda: self._fault.wait(self._fault.rest_s()),
             Fault.MEMORY: lambda: blow_up(plan.memory_mb),
-            Fault.LOCK: self._hurting.hold_lock,
+            Fault.LOCK: self._fault.hold_lock,
         }
         if fault in before:
             before[fault]()
         if fault is Fault.DOWNSTREAM:
             return self._with_stub(path, job)
         value = self._paths.call(path, job)
-        if fault is Fault.KILL_CHILD and self._hurting.goes_on():
-            os.kill(os.getpid(), signal.SIGKILL)
-        if fault is Fault.CORRUPT and self._hurting.goes_on():
-            return Corrupt(self._hurting.error())
+        if fault is Fault.KILL_CHILD and self._fault.goes_on():
+            self._fault.end_this_process()
+        if fault is Fault.CORRUPT and self._fault.goes_on():
+            return Corrupt(self._fault.error())
         return value
 
     def write(self, value: Any, job: Job) -> str:
@@ -187,14 +222,14 @@ class HurtPaths:
         result = self._paths.write(value, job)
         if isinstance(value, Corrupt):
             log.warning("commit hook noticed nothing of a corrupt value", job=job.job_id)
-            raise self._hurting.error()
+            raise self._fault.error()
         return result
 
     def _fail(self) -> None:
-        raise self._hurting.error()
+        raise self._fault.error()
 
     def _with_stub(self, path: JobPath, job: Job) -> Any:
-        token = _stub_url.set(self._hurting.plan.stub_url)
+        token = _stub_url.set(self._fault.plan.stub_url)
         try:
             return self._paths.call(path, job)
         finally:
@@ -217,9 +252,9 @@ class Corrupt:
 class CutLedger:
     """The ledger behind a line that a drill has cut: each call fails until the drill is over."""
 
-    def __init__(self, ledger: Any, hurting: Hurting) -> None:
+    def __init__(self, ledger: Ledger, fault: PlantedFault) -> None:
         self._ledger = ledger
-        self._hurting = hurting
+        self._fault = fault
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._ledger, name)
@@ -227,8 +262,8 @@ class CutLedger:
             return value
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            if self._hurting.goes_on():
-                cut = ConnectionError(f"drill {self._hurting.plan.drill_id} cut the line")
+            if self._fault.goes_on():
+                cut = ConnectionError(f"drill {self._fault.plan.drill_id} cut the line")
                 raise LedgerUnreachable(self._ledger.url, cut)
             return value(*args, **kwargs)
 

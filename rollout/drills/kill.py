@@ -30,7 +30,6 @@ POLL_S = 0.1
 """Pause between two looks at what is still on the concurrent path."""
 SETTLE_S = 0.5
 """Pause between two looks at the ways of all jobs, which cost more."""
-_BY_KILL = frozenset({Reason.KILLED, Reason.FENCED})
 
 
 class KillDrill:
@@ -185,9 +184,7 @@ def _at(line: dict[str, Any]) -> datetime:
 def handed_back(ways: Ways, seen: Seen) -> list[JobRecord]:
     """Jobs that the kill sent from the concurrent path to legacy."""
     found = {
-        record.job_id: record
-        for record, line in ways
-        if line["what"] == "handed to legacy" and line["reason"] in _BY_KILL and _since(line, seen)
+        record.job_id: record for record, line in ways if _sent_back(line) and _since(line, seen)
     }
     return list(found.values())
 
@@ -200,11 +197,7 @@ def resumed_at(ways: Ways, seen: Seen) -> datetime | None:
 
 def figures(ways: Ways, seen: Seen) -> dict[str, Any]:
     """Seconds from the pull of the switch, and starts that should not have been."""
-    back = [
-        _at(line)
-        for _, line in ways
-        if line["what"] == "handed to legacy" and line["reason"] in _BY_KILL and _since(line, seen)
-    ]
+    back = [_at(line) for _, line in ways if _sent_back(line) and _since(line, seen)]
     refused = [
         _at(line)
         for _, line in ways
@@ -220,6 +213,10 @@ def figures(ways: Ways, seen: Seen) -> dict[str, Any]:
             seen.killed_at < at < until for at in _concurrent_starts(ways)
         ),
     }
+
+
+def _sent_back(line: dict[str, Any]) -> bool:
+    return line["what"] == "handed to legacy" and Reason(line["reason"]).means.by_kill
 
 
 def _concurrent_starts(ways: Ways) -> list[datetime]:

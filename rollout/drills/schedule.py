@@ -5,7 +5,7 @@ many schedulers must not drill one database at once. A drill that is refused is 
 with new jitter; nothing here insists.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -16,7 +16,7 @@ from rollout.drills.drill import Drill
 from rollout.drills.drills import DrillReport, Drills
 from rollout.drills.errors import DrillRefused
 from rollout.pilot.not_yet import drill_overdue
-from rollout.pilot.ports import Recovery, TrialRow
+from rollout.pilot.ports import Builds, Recoveries, Trials
 from rollout.pilot.situations import pairs_of, step_pairs
 from rollout.policy.policy import Policy, blocked_by
 from rollout.routing.clock import Clock
@@ -25,30 +25,18 @@ from rollout.routing.decision import JobPath
 log = structlog.get_logger("rollout.drill")
 
 
-class Recoveries(Protocol):
+class ScheduleLedger(Recoveries, Builds, Trials, Protocol):
     """The ledger, as far as the schedule needs it."""
 
-    def recoveries(self, name: str | None, since: datetime) -> list[Recovery]:
-        """Read recoveries that ended at or after `since`, oldest first."""
-        ...
 
-    def builds(self) -> Mapping[str, tuple[str | None, str | None]]:
-        """Builds of the paths of each sub-pipeline, legacy first."""
-        ...
-
-    def trial_rows(self) -> list[TrialRow]:
-        """Read all trials; the column `began_at` is when the present step began."""
-        ...
-
-
-def drills_due(ledger: Recoveries, name: str, policy: Policy, now: datetime) -> str | None:
+def drills_due(ledger: ScheduleLedger, name: str, policy: Policy, now: datetime) -> str | None:
     """Say that a drill is overdue and why; None when there are pairs enough, as `judge` asks."""
     since = now - timedelta(seconds=policy.drills_max_age_days * policy.day_s)
     build = ledger.builds().get(name, (None, None))[1]
     drills = [
         one
         for one in ledger.recoveries(name, since)
-        if one.kind == "drill" and one.version in (None, build)
+        if one.by_drill and one.version in (None, build)
     ]
     rows = (row.columns for row in ledger.trial_rows())
     began_at = next((row["began_at"] for row in rows if row["name"] == name), since)
@@ -73,7 +61,7 @@ class Schedule:
 
     declared: Sequence[Drill]
     drills: Drills
-    ledger: Recoveries
+    ledger: ScheduleLedger
     clock: Clock
     policy_of: Callable[[str], Policy]
     draw: Callable[[], float]

@@ -9,7 +9,7 @@ from typing import Any
 from rollout.drills.healing import Healing
 from rollout.jobs.claims import JobRecord, JobState
 from rollout.jobs.way import read_way
-from rollout.routing.decision import JobPath
+from rollout.routing.decision import JobPath, Reason
 
 SECONDS_MIN = 0.001
 """A recovery takes some time: the recovery test compares logarithms."""
@@ -143,6 +143,17 @@ def _seconds(since: datetime | None, until: datetime | None) -> float | None:
     if since is None or until is None:
         return None
     return round(max(0.0, (until - since).total_seconds()), 3)
+
+
+def has_failed(
+    state: JobState, fallback: Reason | None, moved: Reason | None, drill: str | None
+) -> bool:
+    """Whether a path failed a finished job, as a drill sees it.
+
+    A run that a drill broke on legacy was a failure, too, though legacy ran the job again.
+    """
+    broken = drill is not None and moved is not None and Reason(moved).means.ends_drilled_run
+    return state == JobState.FAILED or fallback is not None or broken
 
 
 def struck_at(record: JobRecord) -> datetime | None:

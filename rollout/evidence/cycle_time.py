@@ -9,12 +9,14 @@ Source: evidence method, section 4; Shekhar & Ramdas (arXiv 2112.09162).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from rollout.evidence.betting import Bet, Family, Margin
 from rollout.evidence.counts import Counts, check_count
 from rollout.evidence.detectable import detectable_rate
 from rollout.evidence.errors import BadCounts
 from rollout.evidence.process import BettingProcess, BettingState
+from rollout.evidence.revert_test import Window
 from rollout.evidence.stored import Json, read_flag, read_object
 from rollout.evidence.thresholds import REVERT_SHIFT, slowdown
 from rollout.evidence.verdict import Finding, Verdict
@@ -37,6 +39,8 @@ TAIL = BettingProcess(
 @dataclass(frozen=True, slots=True)
 class CycleTime:
     """The state of the test: a value, about 700 bytes of JSON."""
+
+    METRIC: ClassVar[str] = "cycle_time"
 
     median: BettingState
     tail: BettingState
@@ -89,7 +93,15 @@ class CycleTime:
         )
         return replace(after, latched=self.latched or after.statistic >= 1.0 / self.alpha)
 
-    def finding(self) -> Finding:
+    def take_in(
+        self, window: Window, span_s: float, rate_legacy: float | None, pace: float
+    ) -> CycleTime:
+        """Take in one window, as every revert test does; one without thresholds tells nothing."""
+        if window.median is None or window.tail is None:
+            return self
+        return self.observe(window.median, window.tail, span_s, pace)
+
+    def finding(self, rate_legacy: float | None = None) -> Finding:
         """Say what the test says now; `detectable` is a share of jobs beyond legacy's median."""
         scored = self.median.scored
         detectable = detectable_rate(MEDIAN, scored)
@@ -109,7 +121,7 @@ class CycleTime:
         else:
             verdict, sentence = Verdict.PASS, f"{slow}; a share of {detectable:.1%} would show."
         return Finding(
-            "cycle_time",
+            self.METRIC,
             verdict,
             self.statistic,
             1.0 / self.alpha,

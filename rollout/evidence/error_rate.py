@@ -6,11 +6,13 @@ Source: evidence method, section 2.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rollout.evidence.betting import Bet, Family, Margin
 from rollout.evidence.counts import Counts
 from rollout.evidence.detectable import detectable_rate
 from rollout.evidence.process import BettingProcess, BettingState
+from rollout.evidence.revert_test import Window
 from rollout.evidence.stored import Json, read_flag, read_object
 from rollout.evidence.verdict import Finding, Verdict
 
@@ -36,6 +38,8 @@ PROCESS = BettingProcess(BETS, REVERT_MARGIN, REVERT_ALPHA)
 class ErrorRate:
     """The state of the test: a value, about 400 bytes of JSON."""
 
+    METRIC: ClassVar[str] = "error_rate"
+
     betting: BettingState
     latched: bool = False
     process: BettingProcess = PROCESS
@@ -45,8 +49,8 @@ class ErrorRate:
         """Begin a window; call `change_scope` when its first step begins."""
         return cls(process.fresh(), False, process)
 
-    def change_scope(self) -> ErrorRate:
-        """Begin a step: only jobs admitted from now on count."""
+    def change_scope(self, prior: float = 1.0) -> ErrorRate:
+        """Begin a step: only jobs admitted from now on count; there is no prior of failures."""
         return ErrorRate(self.betting.change_scope(), self.latched, self.process)
 
     @property
@@ -63,7 +67,13 @@ class ErrorRate:
         reached = self.process.statistic(betting) >= self.process.limit
         return ErrorRate(betting, self.latched or reached, self.process)
 
-    def finding(self) -> Finding:
+    def take_in(
+        self, window: Window, span_s: float, rate_legacy: float | None, pace: float
+    ) -> ErrorRate:
+        """Take in one window, as every revert test does."""
+        return self.observe(window.failures, span_s, pace)
+
+    def finding(self, rate_legacy: float | None = None) -> Finding:
         """Say what the test says now: REGRESS, PASS (no harm seen) or INSUFFICIENT."""
         scored = self.betting.scored
         detectable = detectable_rate(self.process, scored)
@@ -89,7 +99,7 @@ class ErrorRate:
                 f"a failure rate of {detectable:.2%} or more would have been."
             )
         return Finding(
-            "error_rate",
+            self.METRIC,
             verdict,
             self.statistic,
             self.process.limit,

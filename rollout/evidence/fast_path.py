@@ -10,11 +10,13 @@ Source: evidence method, section 3.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from rollout.evidence.betting import Bet, Family, Margin
 from rollout.evidence.counts import Counts
 from rollout.evidence.errors import BadRate
 from rollout.evidence.process import BettingProcess, BettingState
+from rollout.evidence.revert_test import Window
 from rollout.evidence.single_path import SinglePathProcess, SinglePathState
 from rollout.evidence.stored import Json, read_flag, read_object
 from rollout.evidence.verdict import Finding, Verdict
@@ -71,6 +73,8 @@ def cap_from(rate_legacy: float | None) -> float:
 class FastPath:
     """The state of the test: a value, about 600 bytes of JSON."""
 
+    METRIC: ClassVar[str] = "fast_path"
+
     alone: SinglePathState
     corroboration: BettingState | None = None
     latched: bool = False
@@ -80,7 +84,7 @@ class FastPath:
         """Begin a window; call `change_scope` when its first step begins."""
         return cls(ALONE.fresh())
 
-    def change_scope(self) -> FastPath:
+    def change_scope(self, prior: float = 1.0) -> FastPath:
         """Begin a step: a comparison that was under way starts again with the new jobs."""
         return FastPath(self.alone.change_scope(), None, self.latched)
 
@@ -124,7 +128,13 @@ class FastPath:
         both = after.statistic >= LIMIT and after.corroborated >= CORROBORATION_LIMIT
         return replace(after, latched=True) if both else after
 
-    def finding(self, rate_legacy: float | None) -> Finding:
+    def take_in(
+        self, window: Window, span_s: float, rate_legacy: float | None, pace: float
+    ) -> FastPath:
+        """Take in one window, as every revert test does."""
+        return self.observe(window.failures, span_s, rate_legacy, pace)
+
+    def finding(self, rate_legacy: float | None = None) -> Finding:
         """Say what the test says now; the value is the watch over the concurrent path alone.
 
         Args:
@@ -146,7 +156,7 @@ class FastPath:
             verdict = Verdict.PASS
             sentence = f"No total failure in {n} concurrent jobs; {detectable:.0%} would show."
         return Finding(
-            "fast_path", verdict, self.statistic, LIMIT, n, n_legacy, detectable, sentence
+            self.METRIC, verdict, self.statistic, LIMIT, n, n_legacy, detectable, sentence
         )
 
     def to_json(self) -> Json:

@@ -14,9 +14,6 @@ FULL_DAYS_MIN = 7
 HARM_MAX = 20.0
 """A harm statistic from here on is no revert yet, and no time to grow."""
 
-PROOFS = ("error_rate", "cycle_median", "cycle_tail", "recovery")
-"""The findings a promotion needs, by their metric."""
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -40,9 +37,9 @@ def decide(
     harm: Mapping[str, float],
     sample_ratio: Finding,
     *,
+    needed: Sequence[str],
     days_min: int = FULL_DAYS_MIN,
     looks_max: int = LOOKS_MAX,
-    needed: Sequence[str] = PROOFS,
 ) -> Answer:
     """Say whether a step may be promoted.
 
@@ -52,9 +49,9 @@ def decide(
         proofs: The weekly findings by metric; one that is missing holds.
         harm: The statistic of every revert test by metric; empty means none is running, holds.
         sample_ratio: The check of the split.
+        needed: The proofs that are asked for, by metric; without any nothing is proven.
         days_min: Whole days a step needs.
         looks_max: Looks a step gets.
-        needed: The proofs by metric, when a policy asks for others.
 
     Returns:
         Promote only when every condition holds; otherwise each one that does not.
@@ -71,6 +68,8 @@ def decide(
             reasons.append(f"{metric} was not measured.")
         elif found.verdict is not Verdict.PASS:
             reasons.append(f"{metric} is {found.verdict.value}: {found.sentence}")
+    if not needed:
+        reasons.append("No proof is asked for, so nothing is proven.")
     if not harm:
         reasons.append("No revert test is running.")
     for metric, statistic in harm.items():

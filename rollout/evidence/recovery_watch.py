@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import isfinite
+from typing import ClassVar
 
 from rollout.evidence.errors import BadDuration
+from rollout.evidence.revert_test import Window
 from rollout.evidence.single_path import SinglePathProcess, SinglePathState
 from rollout.evidence.stored import Json, read_flag, read_object
 from rollout.evidence.verdict import Finding, Verdict
@@ -40,6 +42,8 @@ def is_slow(concurrent_s: float, legacy_median_s: float) -> bool:
 class RecoveryWatch:
     """The state of the test: a value, about 200 bytes of JSON."""
 
+    METRIC: ClassVar[str] = "recovery_watch"
+
     slow: SinglePathState
     failed: bool = False
     latched: bool = False
@@ -50,7 +54,7 @@ class RecoveryWatch:
         """Begin a window; call `change_scope` when its first step begins."""
         return cls(PROCESS.fresh(), alpha=alpha)
 
-    def change_scope(self) -> RecoveryWatch:
+    def change_scope(self, prior: float = 1.0) -> RecoveryWatch:
         """Begin a step."""
         return replace(self, slow=self.slow.change_scope())
 
@@ -71,7 +75,13 @@ class RecoveryWatch:
         """Say that a job was lost, or the path had not recovered at the hard cap: revert."""
         return replace(self, failed=True, latched=True)
 
-    def finding(self) -> Finding:
+    def take_in(
+        self, window: Window, span_s: float, rate_legacy: float | None, pace: float
+    ) -> RecoveryWatch:
+        """Take in one window, as every revert test does: time passes, jobs tell nothing."""
+        return self.observe(0, 0, span_s, pace)
+
+    def finding(self, rate_legacy: float | None = None) -> Finding:
         """Say what the test says now."""
         n, k, limit = self.slow.n, self.slow.k, 1.0 / self.alpha
         detectable = PROCESS.detectable(n, SLOW_SHARE_MAX, limit)
@@ -87,7 +97,7 @@ class RecoveryWatch:
         else:
             verdict = Verdict.PASS
             sentence = f"{k} of {n} recoveries were slow, which is no alarm."
-        return Finding("recovery_watch", verdict, self.statistic, limit, n, 0, detectable, sentence)
+        return Finding(self.METRIC, verdict, self.statistic, limit, n, 0, detectable, sentence)
 
     def to_json(self) -> Json:
         """Give a plain object."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -47,6 +48,28 @@ class PathSample:
     def idle(cls, at: datetime) -> PathSample:
         """Give the window in which nothing finished and at whose end nothing is open."""
         return cls(at, 0, 0, None, 0.0)
+
+    @classmethod
+    def of(
+        cls,
+        at: datetime,
+        finished: Iterable[tuple[bool, float]],
+        oldest_at: datetime | None,
+    ) -> PathSample:
+        """Sum a window up.
+
+        Args:
+            at: End of the window, aware.
+            finished: Whether each job that finished in it failed, and its cycle time in seconds;
+                a time under 0 (a clock went back) counts as 0, one over 30 days as 30 days.
+            oldest_at: Since when the oldest open job could run; None when none is open.
+        """
+        jobs = list(finished)
+        times = sorted(min(max(0.0, took_s), DURATION_S_MAX) for _, took_s in jobs)
+        # Nearest rank, in whole numbers: 0.95 times a whole number may fall short of one.
+        p95_s = times[-(-95 * len(times) // 100) - 1] if times else None
+        age_s = 0.0 if oldest_at is None else max(0.0, (at - oldest_at).total_seconds())
+        return cls(at, len(jobs), sum(failed for failed, _ in jobs), p95_s, age_s)
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:

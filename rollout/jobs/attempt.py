@@ -10,15 +10,12 @@ caller hands in a delivery and carries out the outcome; it decides nothing.
 """
 
 from collections.abc import Callable, Iterator
-from copy import copy
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import structlog
 
-from rollout.drills.fault import Fault, FaultPlan
-from rollout.drills.ports import DrillPlans, JobMarker
 from rollout.errors import JobFailed, LedgerUnreachable, UnknownJob
 from rollout.jobs.claims import DEATHS_MAX, Claim, JobRecord, JobState, Refusal
 from rollout.jobs.delivery import (
@@ -32,11 +29,12 @@ from rollout.jobs.delivery import (
     ToLegacy,
     Wait,
 )
+from rollout.jobs.interference import Interference
 from rollout.jobs.ports import Committed, ConnectionSource, Job, Ledger, Refused
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.ports import ControlStore
-from rollout.routing.rule import Reading, RouteTable, plan_in_force, position
+from rollout.routing.rule import Planted, Reading, RouteTable, plan_in_force, position
 
 log = structlog.get_logger("rollout")
 
@@ -66,7 +64,7 @@ class Attempts:
         silent_after: A started job not heard of for this long may be claimed again.
         passes: Exceptions that belong to the queue engine (a retry, say) and are raised through.
         forgets: Those among them by which a path tells the queue engine to forget the job.
-        plans: The control store's drills; None runs none.
+        interference: What breaks jobs on purpose; None leaves every job alone.
     """
 
     def __init__(
@@ -77,10 +75,10 @@ class Attempts:
         silent_after: timedelta,
         passes: tuple[type[BaseException], ...] = (),
         forgets: tuple[type[BaseException], ...] = (),
-        plans: DrillPlans | None = None,
+        interference: Interference | None = None,
     ) -> None:
         self._control = control
-        self._plans = plans
+        self._interference = interference
         self._ledger = ledger
         self._clock = clock
         self._silent_after = silent_after
@@ -101,44 +99,27 @@ class Attempts:
                 return self._turn_away(job, reason)
         elif delivery.drilled:
             reading = self._control.read(job.name)
-        if reading is not None and reading.plan is not None:
-            plan = plan_in_force(reading, job.path, self._clock.now())
-            if plan is not None:
-                return _uncopied(self._drilled(paths, delivery, plan))
+        if self._interference is not None and reading is not None and reading.plan is not None:
+            planted = plan_in_force(reading, job.path, self._clock.now())
+            if planted is not None:
+                return _uncopied(self._interfered(paths, delivery, planted))
         made = self._start(paths, delivery)
         return _uncopied(made) if delivery.drilled else made
 
-    def _drilled(self, paths: Paths, delivery: Delivery, plan: FaultPlan) -> Outcome:
-        """Take a delivery its way with a drill's fault in it, when it is one of the chosen."""
-        from rollout.drills.interference import CutLedger, Hurting, HurtPaths
+    def _interfered(self, paths: Paths, delivery: Delivery, planted: Planted) -> Outcome:
+        """Take a delivery its way with what a drill makes of it."""
+        assert self._interference is not None, "asked for by the caller"
+        met = self._interference.meet(paths, delivery, self._ledger, planted)
+        if met.turned_away is not None:
+            return self._turn_away(delivery.job, met.turned_away)
+        behind = self if met.ledger is self._ledger else self._with(met.ledger)
+        return behind._start(met.paths, delivery)
 
-        if self._plans is None:
-            return self._start(paths, delivery)
-        hurting = Hurting(
-            plan,
-            delivery.job,
-            delivery.worker,
-            delivery.expendable,
-            self._control,
-            self._plans,
-            cast(JobMarker, self._ledger),
-            self._clock,
+    def _with(self, ledger: Ledger) -> "Attempts":
+        """The same attempts, claimed and committed by another ledger."""
+        return Attempts(
+            self._control, ledger, self._clock, self._silent_after, self._passes, self._forgets
         )
-        if not hurting.concerns(paths.effects):
-            return self._start(paths, delivery)
-        if not plan.fault.before_claim:
-            return self._start(HurtPaths(paths, hurting), delivery)
-        if plan.fault.at_the_gate:
-            # Legacy asks nobody, so it would not notice.
-            if delivery.job.path is JobPath.CONCURRENT and hurting.strike():
-                cut = plan.fault is Fault.STORE_CUT
-                return self._turn_away(delivery.job, Reason.UNREACHABLE if cut else Reason.DRILL)
-            return self._start(paths, delivery)
-        if not hurting.strike():
-            return self._start(paths, delivery)
-        behind = copy(self)
-        behind._ledger = cast(Ledger, CutLedger(self._ledger, hurting))
-        return behind._start(paths, delivery)
 
     def _start(self, paths: Paths, delivery: Delivery) -> Outcome:
         """Claim the job and run its path, or say what becomes of it instead."""
@@ -294,7 +275,7 @@ class Attempts:
             slow = type(error).__name__ == "SoftTimeLimitExceeded"
             reason = Reason.TIME_LIMIT if slow else Reason.FAILED
             return self._hand_over(job, claim.attempt, reason, said)
-        if getattr(paths, "hurt", False):
+        if paths.hurt:
             # A drill may cost a job time, never its outcome: legacy runs it again.
             return self._hand_over(job, claim.attempt, Reason.DRILL, said)
         held = self._record_failure(job, claim, said)

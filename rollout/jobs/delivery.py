@@ -17,6 +17,8 @@ class Paths(Protocol):
     name: str
     effects: Effects
     holdback_bp: int
+    hurt: bool
+    """Whether a drill has struck in the path: whatever came of it, legacy runs the job again."""
 
     def call(self, path: JobPath, job: Job) -> Any:
         """Run the path's function with the job's arguments."""

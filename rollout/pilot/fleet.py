@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rollout.pilot.judge import next_step_bp
 from rollout.pilot.judgement import Action, Judgement
 from rollout.pilot.situation import Situation
 from rollout.pilot.trial import Trial
+from rollout.policy import ladder
 from rollout.policy.policy import Cohort, Policies, Policy
 from rollout.routing.stages import ControlState, Event, Stage
 
@@ -139,7 +139,7 @@ def enter(policy: Policy, seen: Situation, cohort: Cohort, said: str) -> Judgeme
         None when cap and holdback leave no step; `rollout policy check` says so.
     """
     event = Event.SHADOW if policy.shadow_pairs_min else Event.START
-    first = next_step_bp(policy, 0, seen.state.holdback_bp)
+    first = ladder.first_bp(policy, seen.state.holdback_bp)
     if first is None:
         return None
     first = None if event is Event.SHADOW else first

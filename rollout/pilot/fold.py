@@ -14,12 +14,9 @@ from typing import NamedTuple
 from rollout.evidence.buckets import DURATION_S_MAX
 from rollout.evidence.thresholds import Thresholds, is_slow
 from rollout.jobs.claims import JobState
-from rollout.pilot.outcome import DRAWN, Outcome, outcome_of
+from rollout.pilot.outcome import Outcome, outcome_of
 from rollout.pilot.profile import FinishedJob
 from rollout.routing.decision import JobPath, Reason
-
-UNDRAWN_LEGACY = frozenset({Reason.OUT_OF_SCOPE, Reason.STAGE})
-"""Decisions that sent a job to legacy in ordinary running: they show what legacy is like."""
 
 
 class Finished(NamedTuple):
@@ -114,7 +111,7 @@ def _belongs(job: Finished, frame: Frame) -> bool:
     """Whether a job is one of this step's; a failure that is retried was counted before."""
     return (
         frame.on_trial
-        and job.reason in DRAWN
+        and job.reason.means.drawn
         and job.revision >= frame.step_revision
         and job.accepted_at >= frame.began_at
         and job.moved is not Reason.RETRIED_BY_HAND
@@ -150,7 +147,7 @@ def _profiled(job: Finished, outcome: Outcome, taken_s: float, in_drill: bool) -
     tells = (
         not in_drill
         and job.assigned is JobPath.LEGACY
-        and job.reason in UNDRAWN_LEGACY
+        and job.reason.means.usual
         and outcome in (Outcome.GOOD, Outcome.FAILED)
         and job.moved is not Reason.RETRIED_BY_HAND
     )

@@ -10,23 +10,20 @@ Source: evidence method, sections 2 to 6; decision 0012.
 from __future__ import annotations
 
 from datetime import timedelta
-from statistics import NormalDist
 
-from rollout.evidence import promotion, recovery, sample_ratio
-from rollout.evidence.betting import Margin
+from rollout.evidence import sample_ratio
 from rollout.evidence.paired_time import SHADOW_TIME
 from rollout.evidence.promote import decide
 from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot.holds import NEED_A_PERSON, HoldKind
 from rollout.pilot.judgement import Action, Judgement, still
 from rollout.pilot.not_yet import Hold, days_in_step, not_yet, sampled_outputs
+from rollout.pilot.proofs import proofs
 from rollout.pilot.situation import Situation
 from rollout.pilot.step import StepEvidence
+from rollout.policy import ladder
 from rollout.policy.policy import Policy, next_free
 from rollout.routing.stages import Event, Stage
-
-PROOFS = ("error_rate_step", "cycle_median", "cycle_tail", "recovery")
-"""The findings that an advance needs, by metric."""
 
 
 def judge(policy: Policy, seen: Situation) -> Judgement:
@@ -60,50 +57,15 @@ def judge(policy: Policy, seen: Situation) -> Judgement:
     return _climb(policy, seen, guards, split)
 
 
-def next_step_bp(policy: Policy, scope_bp: int, holdback_bp: int) -> int | None:
-    """The next step above a scope; None at the top."""
-    return next((one for one in policy.steps_bp(holdback_bp) if one > scope_bp), None)
-
-
-def previous_step_bp(policy: Policy, scope_bp: int, holdback_bp: int) -> int | None:
-    """The step below a scope; None at the first one."""
-    lower = [one for one in policy.steps_bp(holdback_bp) if one < scope_bp]
-    return lower[-1] if lower else None
-
-
-def proofs(policy: Policy, seen: Situation) -> dict[str, Finding]:
-    """The findings that an advance needs, from the totals of the step and its drills."""
-    margins, totals = policy.margins_at(max(1, seen.state.scope_bp)), seen.totals
-    limit = NormalDist().inv_cdf(policy.alpha_promote / policy.looks_max)
-    found = {
-        "error_rate_step": promotion.finding(
-            "error_rate_step",
-            totals.failures,
-            margins.margin.error,
-            max(1.0, totals.phi_failures),
-            limit,
-        )
-    }
-    for metric, counts, phi in (
-        ("cycle_median", totals.median, totals.phi_median),
-        ("cycle_tail", totals.tail, totals.phi_tail),
-    ):
-        found[metric] = promotion.finding(metric, counts, Margin(), max(1.0, phi), limit)
-    found["recovery"] = recovery.finding(seen.pairs, margins.recovery_ratio)
-    return found
-
-
 def _climb(
     policy: Policy, seen: Situation, guards: tuple[Finding, ...], split: Finding
 ) -> Judgement:
     """Hold or advance in stage split."""
     state = seen.state
     proven = proofs(policy, seen)
-    if policy.drills_min == 0:
-        del proven["recovery"]
     findings = (*guards, split, *proven.values(), *sampled_outputs(seen))
-    next_bp = next_step_bp(policy, state.scope_bp, state.holdback_bp)
-    if next_bp is None and state.scope_bp < state.scope_bp_max:
+    next_bp = ladder.next_bp(policy, state.scope_bp, state.holdback_bp)
+    if ladder.is_capped(policy, state):
         said = f"at its cap of {state.scope_bp} bp; the policy lets it grow no further"
         return still(seen, Action.HOLD, said, findings, ())
     holds = not_yet(policy, seen)
@@ -130,7 +92,7 @@ def _climb(
         split,
         days_min=int(policy.bake_days),
         looks_max=policy.looks_max,
-        needed=tuple(one for one in PROOFS if one in proven),
+        needed=tuple(proven),
     )
     window = f"{seen.step}/look/{seen.looks + 1}"
     if not answer.promote:
@@ -161,9 +123,7 @@ def _grow(
     if next_bp is None:
         action, event, said = Action.GRADUATE, Event.GRADUATE, "the last step is proven: graduate"
     else:
-        action = Action.ADVANCE
-        doubled = min(2 * seen.state.scope_bp, seen.state.scope_bp_max)
-        event = Event.DOUBLE if next_bp == doubled else Event.SCOPE
+        action, event = Action.ADVANCE, ladder.growth(seen.state, next_bp)
         said = f"every proof passed: from {seen.state.scope_bp} to {next_bp} bp"
     if not policy.automatic:
         said = f"{said}; the policy is not automatic, so a person acts"
@@ -176,7 +136,7 @@ def _revert(
     policy: Policy, seen: Situation, findings: tuple[Finding, ...], reasons: tuple[str, ...]
 ) -> Judgement:
     state, window = seen.state, f"{seen.step}/revert"
-    below = previous_step_bp(policy, state.scope_bp, state.holdback_bp)
+    below = ladder.previous_bp(policy, state.scope_bp, state.holdback_bp)
     if not policy.automatic:
         said = f"it should be reverted, and the policy is not automatic: {reasons[0]}"
         kinds = (HoldKind.WORSE,)
@@ -213,7 +173,7 @@ def _revert(
 def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
     """Hold in shadow until its pairs are there and none of its findings is worse."""
     shadowed = seen.shadowed
-    first = next_step_bp(policy, 0, seen.state.holdback_bp)
+    first = ladder.first_bp(policy, seen.state.holdback_bp)
     if not policy.shadow_pairs_min or first is None:
         said = f"in shadow; `rollout start {seen.state.name}` begins the first step"
         return still(seen, Action.HOLD, said, shadowed.findings, ())

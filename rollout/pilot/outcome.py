@@ -13,26 +13,6 @@ from enum import StrEnum
 from rollout.jobs.claims import JobState
 from rollout.routing.decision import JobPath, Reason
 
-DRAWN = frozenset({Reason.IN_SCOPE, Reason.OUT_OF_SCOPE})
-"""Reasons of a path that chance chose. Any other decision at submission compares nothing."""
-
-TELLS_NOTHING = frozenset(
-    {
-        Reason.OUT_OF_SCOPE,
-        Reason.STAGE,
-        Reason.KILLED,
-        Reason.KILLED_ALL,
-        Reason.UNKNOWN,
-        Reason.UNREADABLE,
-        Reason.UNREACHABLE,
-        Reason.UNSUPERVISED,
-        Reason.LEDGER_UNREACHABLE,
-        Reason.FENCED,
-    }
-)
-"""Moves to legacy that were no doing of the concurrent path; what is lost or stopped still counts,
-with the time that it cost."""
-
 
 class Outcome(StrEnum):
     """What a job says so far."""
@@ -75,7 +55,7 @@ def outcome_of(
     if fallback is not None:
         was_kept = failed or moved is Reason.RETRIED_BY_HAND
         return Outcome.BOTH_FAILED if was_kept else Outcome.FAILED
-    if moved in TELLS_NOTHING:
+    if moved is not None and moved.means.not_its_doing:
         return Outcome.UNJUDGED
     if failed:
         return Outcome.FAILED if path is JobPath.CONCURRENT else Outcome.BOTH_FAILED

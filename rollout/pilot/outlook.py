@@ -15,10 +15,11 @@ from rollout.evidence.promote import HARM_MAX
 from rollout.evidence.stored import Json
 from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot.holds import HoldKind
-from rollout.pilot.judge import PROOFS, next_step_bp
 from rollout.pilot.judgement import Judgement
 from rollout.pilot.not_yet import Hold, days_in_step, not_yet
+from rollout.pilot.proofs import PROOFS, RECOVERY
 from rollout.pilot.situation import Situation
+from rollout.policy import ladder
 from rollout.policy.policy import Policy, next_free
 from rollout.routing.stages import Stage
 
@@ -98,12 +99,12 @@ def outlook(policy: Policy, seen: Situation, made: Judgement) -> Outlook:
         return _by_hand("graduated: no step is left, it is only watched")
     if state.stage is Stage.SHADOW:
         return _from_shadow(policy, seen, made)
-    next_bp = next_step_bp(policy, state.scope_bp, state.holdback_bp)
-    if next_bp is None and state.scope_bp < state.scope_bp_max:
+    if ladder.is_capped(policy, state):
         return _by_hand("at its cap: the policy lets it grow no further")
     worse = [one.sentence for one in made.findings if one.verdict is Verdict.REGRESS]
     if worse:
         return _by_hand(f"never as it is: {worse[0]}")
+    next_bp = ladder.next_bp(policy, state.scope_bp, state.holdback_bp)
     return _climbing(policy, seen, made, next_bp)
 
 
@@ -206,14 +207,15 @@ def _of_hold(policy: Policy, seen: Situation, hold: Hold) -> Need:
 def _unproven(policy: Policy, seen: Situation, made: Judgement) -> list[Need]:
     """Proofs that do not pass yet, tests that lean towards harm, a split that is broken."""
     needs = []
+    scored = {one.metric for one in PROOFS}
     for found in made.findings:
         if found.verdict is Verdict.PASS:
             continue
-        if found.metric == "recovery":
+        if found.metric == RECOVERY:
             if found.value is None and len(seen.pairs) < policy.drills_min:
                 continue  # the drills hold says it
-            needs.append(Need("recovery", found.sentence))
-        elif found.metric in PROOFS:
+            needs.append(Need(RECOVERY, found.sentence))
+        elif found.metric in scored:
             needs.append(_of_score(policy, seen, found))
         elif found.metric == "sample_ratio":
             needs.append(Need("sample_ratio", found.sentence))

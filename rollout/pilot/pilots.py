@@ -16,8 +16,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from rollout.drills.incidents import IncidentReport, Incidents
-from rollout.errors import IllegalTransition, LeaseLost, StaleRevision
+from rollout.errors import IllegalTransition, LeaseLost, NotShadowable, StaleRevision
 from rollout.evidence.errors import EvidenceError
 from rollout.jobs.ports import OpenCount
 from rollout.pilot.confirmation import Confirmation, confirm_from
@@ -27,7 +26,7 @@ from rollout.pilot.inputs import Entry, answer_text, inputs_of
 from rollout.pilot.judge import judge
 from rollout.pilot.judgement import Action, Judgement
 from rollout.pilot.not_yet import not_yet
-from rollout.pilot.ports import NewDecision, TrialRow, Trials, WindowRow
+from rollout.pilot.ports import NewDecision, Notices, PilotLedger, TrialRow, WindowRow
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.readings import recovered_to, whole_windows, windows_of, with_recovery
 from rollout.pilot.situation import Shadowed, Situation
@@ -35,7 +34,7 @@ from rollout.pilot.situations import Around, Healed, Situations, backlogs, drill
 from rollout.pilot.trial import Trial, after_look, begin, cool_down, follow, trial_from
 from rollout.policy.policy import Policies, Policy
 from rollout.routing.decision import JobPath
-from rollout.routing.stages import ControlState, Stage, apply
+from rollout.routing.stages import ControlState, Event, Stage, apply
 
 log = structlog.get_logger("rollout")
 
@@ -53,9 +52,6 @@ _SHADOWED = (Stage.SHADOW, Stage.SPLIT)
 
 _NONE = timedelta(0)
 
-Notify = Callable[[str, str, str], None]
-"""Takes sub-pipeline, action and sentence of a decision; must not raise."""
-
 
 @dataclass(slots=True)
 class PilotsReport:
@@ -67,7 +63,6 @@ class PilotsReport:
     profiles: Mapping[str, LegacyProfile] = field(default_factory=dict)
     shadowed: Mapping[str, Shadowed] = field(default_factory=dict)
     unconfirmed: list[str] = field(default_factory=list)
-    incidents: IncidentReport = field(default_factory=IncidentReport)
     errors: list[str] = field(default_factory=list)
 
 
@@ -75,33 +70,30 @@ class Pilots:
     """Watches every sub-pipeline and decides for those on trial.
 
     Args:
-        trials: The ledger.
+        ledger: Of trials.
         situations: Gathers what a decision is made on.
         policies: In force.
         project: Copies changed control states to the store at once.
-        notify: Told of each decision that changed something.
-        incidents: Watches both paths and times how they heal.
+        notices: Told of each decision that changed something or that needs a person.
         owner: Names this controller in the lease.
         ttl: Without a tick for this long another controller may lead.
     """
 
     def __init__(
         self,
-        trials: Trials,
+        ledger: PilotLedger,
         situations: Situations,
         policies: Policies,
         project: Callable[[Sequence[ControlState]], str | None],
-        notify: Notify,
-        incidents: Incidents,
+        notices: Notices,
         owner: str,
         ttl: timedelta,
     ) -> None:
-        self._incidents = incidents
-        self._ledger = trials
+        self._ledger = ledger
         self._situations = situations
         self._policies = policies
         self._project = project
-        self._notify = notify
+        self._notices = notices
         self._owner = owner
         self._ttl = ttl
         self._token: int | None = None
@@ -112,14 +104,14 @@ class Pilots:
         self._shadowed: dict[str, Shadowed] = {}
         self._recoveries_since: datetime | None = None
 
-    def lead(self, now: datetime) -> bool:
-        """Lead, or go on leading; False for a standby."""
+    def lead(self, now: datetime) -> int | None:
+        """Lead, or go on leading; the token of this leadership, None for a standby."""
         token = self._ledger.take_lease(self._owner, now, self._ttl)
         if token != self._token:
             self._forget()
             log.info("leads" if token is not None else "stands by", owner=self._owner, token=token)
         self._token = token
-        return token is not None
+        return token
 
     def stop(self) -> None:
         """Stop leading, so that a standby need not wait."""
@@ -163,8 +155,6 @@ class Pilots:
         days = {name: self._policies.of(name).day_s for name in by_name}
         report.profiles = self._ledger.pass_time(now, days)
         self._follow_all(token, by_name, report, now)
-        report.incidents = self._incidents.turn(token, sorted(by_name), now)
-        report.errors += report.incidents.errors
         self._take_in(token, now, report)
         waiting = backlogs([(one.name, one.path, one.state, one.jobs) for one in open_counts])
         members = self._members(by_name)
@@ -184,7 +174,6 @@ class Pilots:
         self._held.clear()
         self._look_again.clear()
         self._recoveries_since = None
-        self._incidents.forget()
 
     def _remember(self, rows: Sequence[TrialRow], report: PilotsReport) -> None:
         """Read the trials back; one that this release cannot read begins afresh."""
@@ -226,7 +215,7 @@ class Pilots:
         self._save(token, changed)
 
     def _take_in(self, token: int, now: datetime, report: PilotsReport) -> None:
-        """Take in the windows that are old enough, and recoveries of the concurrent path."""
+        """Take in the windows that are old enough, and drills of the concurrent path."""
         rows = self._ledger.windows(now, WINDOWS_A_TICK)
         if len(rows) == WINDOWS_A_TICK:
             rows = whole_windows(rows)
@@ -252,7 +241,7 @@ class Pilots:
         self._save(token, list({one.name: one for one in changed}.values()))
 
     def _take_in_recoveries(self, now: datetime, fresh: Mapping[str, Trial]) -> list[Trial]:
-        """Tell the recovery watch how concurrent paths healed since the last tick."""
+        """Tell the recovery watch how concurrent paths healed in drills since the last tick."""
         watched = {
             name: fresh.get(name, held) for name, held in self._held.items() if held.on_trial
         }
@@ -263,7 +252,7 @@ class Pilots:
         for one in self._ledger.recoveries(None, since):
             self._recoveries_since = one.at
             trial = changed.get(one.name) or watched.get(one.name)
-            if trial is None or one.path is not JobPath.CONCURRENT:
+            if trial is None or one.path is not JobPath.CONCURRENT or not one.by_drill:
                 continue
             if one.at > recovered_to(trial):
                 healed = self._ledger.recoveries(one.name, now - _RECOVERIES_BACK)
@@ -296,7 +285,7 @@ class Pilots:
         trial = self._confirm_revert(token, trial, now, report)
         if state.stage is Stage.LEGACY or state.killed:
             return
-        worse = _latched(trial)
+        worse = trial.on_trial and trial.evidence.latched
         if not worse and now < self._look_again.get(name, now):
             return
         self._look_again[name] = now + timedelta(seconds=trial.window_s)
@@ -333,9 +322,15 @@ class Pilots:
         if made.event is not None:
             try:
                 changed = apply(
-                    state, made.event, scope_bp=made.to_bp, seen_revision=state.revision
+                    state,
+                    made.event,
+                    scope_bp=made.to_bp,
+                    seen_revision=state.revision,
+                    effects=self._ledger.effects(state.name)
+                    if made.event is Event.SHADOW
+                    else None,
                 )
-            except IllegalTransition as error:
+            except (IllegalTransition, NotShadowable) as error:
                 report.errors.append(str(error))
                 return
             prior = seen.shadowed.prior(trial.began_at, seen.now)
@@ -374,7 +369,7 @@ class Pilots:
         )
         try:
             state = self._ledger.decide(token, decision, after)
-        except (StaleRevision, IllegalTransition) as error:
+        except (StaleRevision, IllegalTransition, NotShadowable) as error:
             report.errors.append(str(error))  # somebody changed it just now; judged anew next tick
             return False
         if state is None:  # decided before: only what is remembered is brought up to date
@@ -387,7 +382,7 @@ class Pilots:
             if not_projected is not None:
                 report.errors.append(not_projected)
         if made.event is not None or made.person:
-            self._notify(after.name, str(made.action), made.sentence)
+            self._notices.decided(after.name, str(made.action), made.sentence)
         return True
 
     def _confirm_revert(
@@ -466,11 +461,3 @@ class Pilots:
                     continue
                 entry = Entry.of(cohort, members, self._policies)
                 self._act(token, policy, trial, seen, made, report, entry)
-
-
-def _latched(trial: Trial) -> bool:
-    """Whether a revert test has reached its limit."""
-    one = trial.evidence
-    return (
-        one.errors.latched or one.fast.latched or one.cycle.latched or one.recovery.latched
-    ) and trial.on_trial

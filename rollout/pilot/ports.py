@@ -1,4 +1,4 @@
-"""What the controller's judgement needs from the ledger: trials, decisions, samples.
+"""What the controller's judgement needs from outside: a port for each role of the ledger.
 
 Beside `jobs/ports.py`, which the way of every job needs. All methods raise LedgerUnreachable.
 """
@@ -9,11 +9,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
 from rollout.routing.stages import ControlState, Event
 
 if TYPE_CHECKING:  # the way of a job never needs them
-    from rollout.drills.watch import Watch
-    from rollout.evidence.sample import PathSample
     from rollout.pilot.profile import LegacyProfile
     from rollout.pilot.trial import Trial
 
@@ -102,7 +101,10 @@ class NewDecision:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """One recovery of one path, by drill or in earnest; `seconds` == `cap_s` is censored."""
+    """One recovery of one path, by drill or in earnest; `seconds` == `cap_s` is censored.
+
+    `kind` is "drill" or "incident".
+    """
 
     name: str
     at: datetime
@@ -119,6 +121,11 @@ class Recovery:
     jobs_hurt: int = 0
     jobs_lost: int = 0
 
+    @property
+    def by_drill(self) -> bool:
+        """Whether the same fault was injected on both paths: only then is it evidence."""
+        return self.kind == "drill"
+
 
 @dataclass(frozen=True, slots=True)
 class KeySpread:
@@ -133,8 +140,8 @@ class KeySpread:
     design_effect: float
 
 
-class Trials(Protocol):
-    """The ledger, as far as the controller's trials need it."""
+class Lease(Protocol):
+    """The ledger, as far as a controller asks it whether it leads."""
 
     def take_lease(self, owner: str, now: datetime, ttl: timedelta) -> int | None:
         """Lead, or go on leading, for `ttl`; the token of this leadership, None for a standby."""
@@ -144,6 +151,10 @@ class Trials(Protocol):
         """Stop leading, so that a standby need not wait."""
         ...
 
+
+class Builds(Protocol):
+    """The ledger, as far as it knows which code runs."""
+
     def announce(self, name: str, path: JobPath, build: str) -> None:
         """Say which build of a path the workers run now. Nothing changes when it is known."""
         ...
@@ -151,6 +162,10 @@ class Trials(Protocol):
     def builds(self) -> Mapping[str, tuple[str | None, str | None]]:
         """Builds of the legacy and the concurrent path, by sub-pipeline."""
         ...
+
+
+class Trials(Protocol):
+    """The ledger, as far as it keeps trials, what they count, and what was decided on them."""
 
     def trial_rows(self) -> list[TrialRow]:
         """Read every trial."""
@@ -198,7 +213,7 @@ class Trials(Protocol):
 
         None when this window of the sub-pipeline was decided before: nothing is done.
 
-        Raises LeaseLost, StaleRevision, IllegalTransition; then nothing was changed.
+        Raises LeaseLost, StaleRevision, IllegalTransition, NotShadowable; then nothing was changed.
         """
         ...
 
@@ -210,21 +225,9 @@ class Trials(Protocol):
         """Read one decision. Raises UnknownDecision."""
         ...
 
-    def watches(self) -> "Mapping[tuple[str, JobPath], Watch]":
-        """Read what is known of each path's normal state and incidents."""
-        ...
 
-    def save_watches(
-        self,
-        token: int,
-        watches: "Mapping[tuple[str, JobPath], Watch]",
-        recoveries: Sequence[Recovery],
-    ) -> None:
-        """Write watches and the incidents that have ended, in one transaction.
-
-        Raises LeaseLost when another controller leads; then nothing is written.
-        """
-        ...
+class Recoveries(Protocol):
+    """The ledger, as far as it keeps how long paths took to heal."""
 
     def add_recovery(self, recovery: Recovery) -> None:
         """Record how long a path took to heal."""
@@ -235,34 +238,19 @@ class Trials(Protocol):
         ...
 
 
-class Samples(Protocol):
-    """What the watch for incidents asks the ledger, once a window and sub-pipeline."""
+class PilotLedger(Lease, Builds, Trials, Recoveries, Protocol):
+    """The ledger, as far as the controller's judgement needs it."""
 
-    def samples(
-        self, name: str, since: datetime, until: datetime
-    ) -> Mapping[JobPath, "PathSample"]:
-        """Say what both paths did after `since` and up to `until`, by assigned path.
-
-        A job that fell back is a failure of the concurrent path, with its whole cycle time. Left
-        out are jobs that say nothing about a path (`pilot.outcome`), jobs that failed on both
-        paths, jobs of a drill or admitted during one, jobs tried again by hand, and jobs that
-        bypass routing. Failed jobs have a cycle time too. Open is what is due and unfinished when
-        this is asked; a retry that waits is as old as its due time.
-
-        A job that commits after this was asked, with an end before `until` (its worker's clock),
-        is in no window. So let `until` lie some seconds back, and `since` be the last `until`.
-
-        Reads the jobs of all names that finished in the window; for many names ask for all.
-        """
+    def effects(self, name: str) -> Effects:
+        """What a sub-pipeline's paths do to the world. Raises UnknownSubPipeline."""
         ...
 
-    def samples_of_all(
-        self, since: datetime, until: datetime
-    ) -> Mapping[str, Mapping[JobPath, "PathSample"]]:
-        """Say the same of every sub-pipeline, at the cost of one.
 
-        A name that is missing had no job: `PathSample.idle(until)` on both paths.
-        """
+class Notices(Protocol):
+    """Tells people of decisions."""
+
+    def decided(self, name: str, action: str, sentence: str) -> None:
+        """Tell of a decision on a sub-pipeline, as one line; must not raise."""
         ...
 
 

@@ -6,16 +6,13 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from rollout.drills.incidents import COMMON
 from rollout.evidence.counts import NO_COUNTS, Counts
 from rollout.evidence.recovery_watch import is_slow
+from rollout.evidence.revert_test import Window
 from rollout.pilot.ports import Recovery, WindowRow
-from rollout.pilot.step import StepEvidence, Window
+from rollout.pilot.step import StepEvidence
 from rollout.pilot.trial import Trial
 from rollout.routing.decision import JobPath
-
-INCIDENTS_MIN = 6
-"""Fewer incidents of legacy are no distribution to hold one of the concurrent path against."""
 
 
 def windows_of(
@@ -60,26 +57,20 @@ def whole_windows(rows: list[WindowRow]) -> list[WindowRow]:
 
 
 def with_recovery(trial: Trial, one: Recovery, healed: Sequence[Recovery]) -> StepEvidence:
-    """Judge one recovery of the concurrent path against legacy's median of the same kind.
+    """Judge one drill of the concurrent path against legacy's median under drills.
 
     A drill is the same fault on both paths, so one that loses a job or has not healed at its cap
-    reverts at once. An incident is whatever happened: it is held against legacy's own incidents
-    when there are enough of them, and never reverts by itself; what it did to the jobs, the other
-    tests see. What both paths had at once was the world's fault, and says nothing.
+    reverts at once. An incident is whatever happened, found by a watch that is wrong more often
+    than the 1 % of the revert tests allows: it says nothing here.
     """
-    if one.fault.startswith(COMMON) or one.onset_at < trial.fresh_at:
+    if not one.by_drill or one.onset_at < trial.fresh_at:
         return trial.evidence
-    drill = one.kind == "drill"
-    if drill and (one.jobs_lost or one.seconds >= one.cap_s):
+    if one.jobs_lost or one.seconds >= one.cap_s:
         return trial.evidence.not_recovered()
     legacy = sorted(
-        other.seconds
-        for other in healed
-        if other.path is JobPath.LEGACY
-        and other.kind == one.kind
-        and not other.fault.startswith(COMMON)
+        other.seconds for other in healed if other.path is JobPath.LEGACY and other.by_drill
     )
-    if len(legacy) < (1 if drill else INCIDENTS_MIN) or legacy[len(legacy) // 2] <= 0:
+    if not legacy or legacy[len(legacy) // 2] <= 0:
         return trial.evidence
     return trial.evidence.recovered(is_slow(one.seconds, legacy[len(legacy) // 2]))
 

@@ -10,7 +10,7 @@ from rollout.evidence.counts import Counts
 from rollout.evidence.drill_pair import DrillPair
 from rollout.evidence.errors import BadDuration
 from rollout.evidence.promotion import overdispersion
-from rollout.pilot.ports import HourRow, OpenSlow, Recovery, Trials
+from rollout.pilot.ports import HourRow, OpenSlow, PilotLedger, Recoveries, Recovery
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.situation import Shadowed, Situation, Totals, WayBack
 from rollout.pilot.trial import ON_TRIAL, Trial
@@ -47,12 +47,12 @@ class Healed:
     A query for each of a thousand sub-pipelines costs more than the rest of their judgement.
 
     Args:
-        trials: The ledger.
+        recoveries: The ledger's.
         since: Nobody asks for older ones.
     """
 
-    def __init__(self, trials: Trials, since: datetime) -> None:
-        self._trials = trials
+    def __init__(self, recoveries: Recoveries, since: datetime) -> None:
+        self._recoveries = recoveries
         self._since = since
         self._by_name: dict[str, list[Recovery]] | None = None
 
@@ -60,7 +60,7 @@ class Healed:
         """Give those of one sub-pipeline that ended at or after `since`, oldest first."""
         if self._by_name is None:
             self._by_name = {}
-            for one in self._trials.recoveries(None, self._since):
+            for one in self._recoveries.recoveries(None, self._since):
                 self._by_name.setdefault(one.name, []).append(one)
         return [one for one in self._by_name.get(name, ()) if one.at >= since]
 
@@ -69,7 +69,7 @@ class Situations:
     """Reads the ledger and puts situations together.
 
     Args:
-        trials: The ledger.
+        ledger: Of trials.
         shadow: What shadow runs of a sub-pipeline showed.
         shadowed: Sub-pipelines that `shadow` may know something of; read once a turn, because a
             query for each of a thousand doubles the cost of judging them.
@@ -77,11 +77,11 @@ class Situations:
 
     def __init__(
         self,
-        trials: Trials,
+        ledger: PilotLedger,
         shadow: ShadowSource = no_shadow,
         shadowed: Callable[[], Collection[str]] = frozenset,
     ) -> None:
-        self._trials = trials
+        self._ledger = ledger
         self._shadow = shadow
         self.shadowed = shadowed
 
@@ -106,9 +106,9 @@ class Situations:
             totals: False leaves out the totals of the step, which cost most.
         """
         since = now - drills_age_max(policy)
-        recoveries = around.healed or self._trials.recoveries
+        recoveries = around.healed or self._ledger.recoveries
         healed = recoveries(trial.name, since) if policy.drills_min else []
-        drills = [one for one in healed if one.kind == "drill" and _same_build(one, trial)]
+        drills = [one for one in healed if one.by_drill and _same_build(one, trial)]
         asked = around.shadowed is None or trial.name in around.shadowed
         return Situation(
             now=now,
@@ -137,8 +137,8 @@ class Situations:
         return self._shadow(trial.name).prior(trial.began_at, now)
 
     def _totals(self, trial: Trial, now: datetime) -> Totals:
-        hours = self._trials.hours(trial.name, trial.step)
-        return totals_of(hours, self._trials.open_slow(trial, now))
+        hours = self._ledger.hours(trial.name, trial.step)
+        return totals_of(hours, self._ledger.open_slow(trial, now))
 
 
 def drills_age_max(policy: Policy) -> timedelta:

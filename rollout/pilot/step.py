@@ -1,24 +1,29 @@
 """The revert tests of one sub-pipeline, fed with windows of admission.
 
 A value of about 2 KB as JSON. It forgets nothing of what it learnt when a step begins but counts
-only jobs that were admitted since.
+only jobs that were admitted since. `REVERT_TESTS` is the one list of what may revert a trial.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TypeVar
 
 from rollout.evidence.betting import Margin
-from rollout.evidence.counts import NO_COUNTS, Counts, check_count
+from rollout.evidence.counts import check_count
 from rollout.evidence.cycle_time import CycleTime
 from rollout.evidence.error_rate import BETS, ErrorRate
 from rollout.evidence.fast_path import FastPath
 from rollout.evidence.process import BettingProcess
 from rollout.evidence.recovery_watch import RecoveryWatch
+from rollout.evidence.revert_test import RevertTest, Window
 from rollout.evidence.stored import Json, read_count, read_object
 from rollout.evidence.verdict import Finding
 from rollout.policy.policy import Policy
+
+_Test = TypeVar("_Test", bound=RevertTest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,40 +53,53 @@ def _error_process(margin: Margin, alpha: float) -> BettingProcess:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """Jobs admitted in one window, old enough to be judged.
+class RevertKind:
+    """One revert test that watches every step.
 
     Attributes:
-        failures: Jobs and failures, both paths; what tells nothing is left out.
-        median: The same jobs, those beyond the median threshold; None without thresholds.
-        tail: The same jobs, those beyond the tail threshold.
-        admitted_concurrent: All jobs that routing sent to the concurrent path.
-        admitted_legacy: All jobs that it sent to legacy.
-        both_failed: Jobs that failed on both paths.
-        unjudged: Jobs that tell nothing.
+        key: Its place in stored evidence.
+        fresh: Begins it.
+        read: Reads what its `to_json` gave; raises BadState.
+        added: Evidence stored by an earlier release lacks it. A stored decision is then judged
+            again without it, as it was made; a trial that goes on begins it.
     """
 
-    failures: Counts
-    median: Counts | None
-    tail: Counts | None
-    admitted_concurrent: int
-    admitted_legacy: int
-    both_failed: int = 0
-    unjudged: int = 0
+    key: str
+    fresh: Callable[[Guard], RevertTest]
+    read: Callable[[Json, Guard], RevertTest]
+    added: bool = False
 
 
-NO_JOBS = Window(NO_COUNTS, None, None, 0, 0)
-"""A span in which nothing was admitted: only time passes."""
+REVERT_TESTS: tuple[RevertKind, ...] = (
+    RevertKind(
+        "errors",
+        lambda guard: ErrorRate.fresh(guard.error_process),
+        lambda stored, guard: ErrorRate.from_json(stored, guard.error_process),
+    ),
+    RevertKind(
+        "fast", lambda guard: FastPath.fresh(), lambda stored, _: FastPath.from_json(stored)
+    ),
+    RevertKind(
+        "cycle",
+        lambda guard: CycleTime.fresh(guard.alpha_cycle),
+        lambda stored, guard: CycleTime.from_json(stored, guard.alpha_cycle),
+    ),
+    RevertKind(
+        "recovery",
+        lambda guard: RecoveryWatch.fresh(guard.alpha_recovery),
+        lambda stored, guard: RecoveryWatch.from_json(stored, guard.alpha_recovery),
+    ),
+)
+"""What may revert a trial, in the order in which it is said."""
+
+_COUNTED = ("admitted_concurrent", "admitted_legacy", "both_failed", "unjudged")
 
 
 @dataclass(frozen=True, slots=True)
 class StepEvidence:
-    """What the revert tests remember."""
+    """What the revert tests remember: `tests` by their key, in the order of `REVERT_TESTS`."""
 
-    errors: ErrorRate
-    fast: FastPath
-    cycle: CycleTime
-    recovery: RecoveryWatch
+    tests: tuple[tuple[str, RevertTest], ...]
     admitted_concurrent: int = 0
     admitted_legacy: int = 0
     both_failed: int = 0
@@ -95,111 +113,82 @@ class StepEvidence:
             guard: How strict the tests are.
             prior: See `CycleTime.change_scope`.
         """
-        return cls(
-            ErrorRate.fresh(guard.error_process),
-            FastPath.fresh(),
-            CycleTime.fresh(guard.alpha_cycle),
-            RecoveryWatch.fresh(guard.alpha_recovery),
-        ).begin_step(prior)
+        return cls(tuple((kind.key, kind.fresh(guard)) for kind in REVERT_TESTS)).begin_step(prior)
 
     def begin_step(self, prior: float = 1.0) -> StepEvidence:
         """Begin a step of the same trial."""
-        return StepEvidence(
-            self.errors.change_scope(),
-            self.fast.change_scope(),
-            self.cycle.change_scope(prior),
-            self.recovery.change_scope(),
-        )
+        return StepEvidence(tuple((key, one.change_scope(prior)) for key, one in self.tests))
 
     def observe(
         self, window: Window, span_s: float, rate_legacy: float | None, pace: float
     ) -> StepEvidence:
-        """Take in one window.
-
-        Args:
-            window: What was admitted.
-            span_s: Seconds since the end of the window before.
-            rate_legacy: Failure rate of legacy in the last seven days.
-            pace: How many seconds of the policy's calendar a second is.
+        """Take in one window; the arguments are those of `RevertTest.take_in`.
 
         Raises:
             EvidenceError: The input cannot be; nothing is changed.
         """
-        cycle = self.cycle
-        if window.median is not None and window.tail is not None:
-            cycle = cycle.observe(window.median, window.tail, span_s, pace)
         return StepEvidence(
-            self.errors.observe(window.failures, span_s, pace),
-            self.fast.observe(window.failures, span_s, rate_legacy, pace),
-            cycle,
-            self.recovery.observe(0, 0, span_s, pace),
+            tuple((key, one.take_in(window, span_s, rate_legacy, pace)) for key, one in self.tests),
             self.admitted_concurrent + window.admitted_concurrent,
             self.admitted_legacy + window.admitted_legacy,
             self.both_failed + window.both_failed,
             self.unjudged + window.unjudged,
         )
 
+    def of(self, kind: type[_Test]) -> _Test:
+        """Give one of the tests."""
+        return next(one for _, one in self.tests if isinstance(one, kind))
+
+    def _with(self, changed: RevertTest) -> StepEvidence:
+        kept = ((key, changed if type(one) is type(changed) else one) for key, one in self.tests)
+        return replace(self, tests=tuple(kept))
+
     def recovered(self, slow: bool) -> StepEvidence:
         """Take in one recovery of the concurrent path; `slow` by `recovery_watch.is_slow`."""
-        return replace(self, recovery=self.recovery.observe(1, int(slow), 0.0))
+        return self._with(self.of(RecoveryWatch).observe(1, int(slow), 0.0))
 
     def not_recovered(self) -> StepEvidence:
         """Say that a job was lost, or the concurrent path had not healed at the cap."""
-        return replace(self, recovery=self.recovery.fail())
+        return self._with(self.of(RecoveryWatch).fail())
+
+    @property
+    def latched(self) -> bool:
+        """Whether a test has reached its limit."""
+        return any(one.latched for _, one in self.tests)
 
     def findings(self, rate_legacy: float | None) -> tuple[Finding, ...]:
         """Say what each revert test says now."""
-        return (
-            self.errors.finding(),
-            self.fast.finding(rate_legacy),
-            self.cycle.finding(),
-            self.recovery.finding(),
-        )
+        return tuple(one.finding(rate_legacy) for _, one in self.tests)
 
     @property
     def harm(self) -> dict[str, float]:
         """The statistic of each revert test by its metric."""
-        return {
-            "error_rate": self.errors.statistic,
-            "fast_path": self.fast.statistic,
-            "cycle_time": self.cycle.statistic,
-            "recovery_watch": self.recovery.statistic,
-        }
+        return {one.METRIC: one.statistic for _, one in self.tests}
 
     def to_json(self) -> Json:
         """Give a plain object."""
         return {
-            "errors": self.errors.to_json(),
-            "fast": self.fast.to_json(),
-            "cycle": self.cycle.to_json(),
-            "recovery": self.recovery.to_json(),
-            "admitted_concurrent": self.admitted_concurrent,
-            "admitted_legacy": self.admitted_legacy,
-            "both_failed": self.both_failed,
-            "unjudged": self.unjudged,
+            **{key: one.to_json() for key, one in self.tests},
+            **{name: getattr(self, name) for name in _COUNTED},
         }
 
     @classmethod
     def from_json(cls, payload: Json, guard: Guard) -> StepEvidence:
         """Read what `to_json` gave; raises BadState."""
-        stored = read_object(payload, list(_KEYS))
-        counts = {name: check_count(name, read_count(stored[name])) for name in _KEYS[4:]}
-        return cls(
-            ErrorRate.from_json(stored["errors"], guard.error_process),
-            FastPath.from_json(stored["fast"]),
-            CycleTime.from_json(stored["cycle"], guard.alpha_cycle),
-            RecoveryWatch.from_json(stored["recovery"], guard.alpha_recovery),
-            **counts,
+        had = payload if isinstance(payload, dict) else {}
+        kinds = [kind for kind in REVERT_TESTS if not kind.added or kind.key in had]
+        stored = read_object(payload, [*(kind.key for kind in kinds), *_COUNTED])
+        counts = {name: check_count(name, read_count(stored[name])) for name in _COUNTED}
+        tests = tuple((kind.key, kind.read(stored[kind.key], guard)) for kind in kinds)
+        return cls(tests, **counts)
+
+    def completed(self, guard: Guard) -> StepEvidence:
+        """Begin the tests that it lacks, because they are newer than it."""
+        had = dict(self.tests)
+        if len(had) == len(REVERT_TESTS):
+            return self
+        tests = (
+            (kind.key, had.get(kind.key) or kind.fresh(guard).change_scope())
+            for kind in REVERT_TESTS
         )
-
-
-_KEYS = (
-    "errors",
-    "fast",
-    "cycle",
-    "recovery",
-    "admitted_concurrent",
-    "admitted_legacy",
-    "both_failed",
-    "unjudged",
-)
+        return replace(self, tests=tuple(tests))

@@ -14,9 +14,10 @@ from typing import Any
 
 from rollout.evidence.blocks import TICK_S_MAX
 from rollout.evidence.buckets import bucket_edge_s
+from rollout.evidence.revert_test import NO_JOBS, Window
 from rollout.evidence.stored import Json
 from rollout.evidence.thresholds import REVERT_SHIFT, Thresholds
-from rollout.pilot.step import NO_JOBS, StepEvidence, Window, guard_of
+from rollout.pilot.step import StepEvidence, guard_of
 from rollout.policy.policy import Policy
 from rollout.routing.stages import ControlState, Stage
 
@@ -294,7 +295,7 @@ def trial_from(columns: Mapping[str, Any], payload: Mapping[str, Any], policy: P
         BadState, BadCounts: It is not what this release stores.
     """
     stage, scope_bp, fence, legacy, concurrent = payload["identity"]
-    found, shifts = payload["thresholds"], payload["shifts"]
+    found, shifts, guard = payload["thresholds"], payload["shifts"], guard_of(policy)
     return Trial(
         name=columns["name"],
         version=columns["version"],
@@ -310,7 +311,7 @@ def trial_from(columns: Mapping[str, Any], payload: Mapping[str, Any], policy: P
         window_s=payload["window_s"],
         hour_s=payload["hour_s"],
         fresh_at=datetime.fromisoformat(payload["fresh_at"]),
-        evidence=StepEvidence.from_json(payload["evidence"], guard_of(policy)),
+        evidence=StepEvidence.from_json(payload["evidence"], guard).completed(guard),
         thresholds=None if found is None else Thresholds(*found),
         cooldown_until=_time(payload["cooldown_until"]),
         design_effect=payload["design_effect"],

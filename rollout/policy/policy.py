@@ -207,19 +207,6 @@ class Policy(BaseModel):
         kept = holdback_bp if self.holdback_bp is None else self.holdback_bp
         return min(self.scope_bp_max, BP_ALL - kept)
 
-    def steps_bp(self, holdback_bp: int) -> tuple[int, ...]:
-        """The steps as they can be taken: what lies above the limit is taken at the limit.
-
-        Args:
-            holdback_bp: The one declared in code.
-
-        Returns:
-            Growing scopes in basis points; empty when the limit leaves no job.
-        """
-        limit = self.scope_limit_bp(holdback_bp)
-        steps = dict.fromkeys(min(step, limit) for step in self.ladder_bp)
-        return tuple(step for step in steps if step > 0)
-
     def margins_at(self, scope_bp: int) -> StepMargins:
         """The row of a step; a scope between two rows gets the stricter one.
 

@@ -13,7 +13,8 @@ import numpy as np
 from scipy.stats import norm
 
 from rollout.evidence.counts import Counts
-from rollout.pilot.step import StepEvidence, Window, guard_of
+from rollout.evidence.revert_test import Window
+from rollout.pilot.step import StepEvidence, guard_of
 from rollout.policy.policy import Policy
 from rollout.rehearsal import peers
 from rollout.rehearsal.peers import Floats, Minutes
@@ -160,7 +161,7 @@ def first_revert(spans: Minutes, length_s: float, rate: float) -> int | None:
     for at, (n, k, m, j) in enumerate(zip(*columns, strict=True)):
         window = Window(Counts(n, k, m, j), None, None, n, m)
         evidence = evidence.observe(window, length_s, rate, 1.0)
-        if evidence.errors.latched or evidence.fast.latched:
+        if evidence.latched:
             return at
     return None
 

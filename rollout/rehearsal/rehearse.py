@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from rollout.drills.incidents import WatchLedger, incidents_of
 from rollout.jobs.ports import OpenCount
 from rollout.pilot.pilots import Pilots
-from rollout.pilot.ports import DecisionRecord, Recovery
+from rollout.pilot.ports import DecisionRecord, PilotLedger, Recovery
 from rollout.pilot.situations import Situations
 from rollout.pilot.trial import window_s
+from rollout.policy import ladder
 from rollout.policy.policy import Policies, Policy
 from rollout.routing.ports import TransitionRecord
 from rollout.routing.stages import ControlState, Event, Stage
@@ -35,7 +35,7 @@ not seen by then takes so long that minutes do not matter."""
 FOLD_BATCH = 100_000
 
 
-class Rehearsable(WatchLedger, Protocol):
+class Rehearsable(PilotLedger, Protocol):
     """A ledger whose jobs come by themselves as time is let pass."""
 
     wider: timedelta
@@ -153,8 +153,7 @@ def rehearse(
         Situations(ledger),
         plan.policies,
         project=_nothing_to_project,
-        notify=_nobody_to_tell,
-        incidents=incidents_of(ledger, plan.policies.default),
+        notices=_Nobody(),
         owner="rehearsal",
         ttl=plan.end - plan.begin + timedelta(days=1),
     )
@@ -197,8 +196,7 @@ def _ticks(ledger: Rehearsable, plan: Plan, policy: Policy) -> Iterator[datetime
 def _start(ledger: Rehearsable, plan: Plan, policy: Policy, now: datetime) -> None:
     """What a person does: `rollout start`, and `rollout scope` where another step is wanted."""
     (state,) = ledger.controls()
-    steps = policy.steps_bp(state.holdback_bp)
-    first = plan.scope_bp if plan.scope_bp is not None else (steps[0] if steps else None)
+    first = next(iter(ladder.steps_from(policy, state.holdback_bp, plan.scope_bp)), None)
     ledger.change(Event.START, "a person", "the rehearsal starts", now, scope_bp=first)
 
 
@@ -232,5 +230,8 @@ def _nothing_to_project(states: Sequence[ControlState]) -> str | None:
     return None
 
 
-def _nobody_to_tell(name: str, action: str, sentence: str) -> None:
+class _Nobody:
     """A rehearsal alarms nobody."""
+
+    def decided(self, name: str, action: str, sentence: str) -> None:
+        """Tell nobody."""

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from rollout.pilot.judgement import Action
 from rollout.pilot.ports import Recovery
+from rollout.policy.ladder import steps_from
 from rollout.policy.policy import Policies
 from rollout.rehearsal.exposed import Exposed
 from rollout.rehearsal.injection import Injection
@@ -158,9 +159,7 @@ def compare(setting: Setting, policies: Mapping[str, Policies]) -> list[Compared
 
 def _peers(setting: Setting, policies: Policies) -> list[Compared]:
     policy = policies.of(setting.stream.name)
-    steps = list(policy.steps_bp(setting.holdback_bp))
-    if setting.scope_bp is not None:
-        steps = [setting.scope_bp, *(one for one in steps if one > setting.scope_bp)]
+    steps = steps_from(policy, setting.holdback_bp, setting.scope_bp)
     step = timedelta(seconds=max(policy.bake_days, 1.0) * policy.day_s)
     ladder = Ladder(setting.start, setting.end, steps, step)
     failed = setting.stream.legacy_failed

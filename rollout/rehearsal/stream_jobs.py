@@ -42,8 +42,6 @@ class StreamJobs:
     def __init__(self, stream: JobStream) -> None:
         self.stream = stream
         self.admitted = 0
-        self.longest_us = 0
-        """The longest that any admitted job takes."""
         self.open = np.empty(0, dtype=np.int64)
         """Jobs that were not folded yet, by admission."""
         size = stream.jobs
@@ -71,9 +69,6 @@ class StreamJobs:
         rows.concurrent[which] = concurrent
         rows.moved_us[which] = np.where(took_over, seen_us, -1)
         rows.finish_us[which] = seen_us + np.where(took_over, stream.legacy_us[which], 0)
-        self.longest_us = max(
-            self.longest_us, int((rows.finish_us[which] - stream.at_us[which]).max())
-        )
         rows.failed[which] = stream.legacy_failed[which] & (~concurrent | took_over)
         self.open = np.concatenate([self.open, np.arange(begin, end, dtype=np.int64)])
         self.admitted = end
@@ -101,16 +96,6 @@ class StreamJobs:
     def unfinished(self, now_us: int) -> Whole:
         """Admitted jobs without an outcome, by admission."""
         return self.open[self.columns.finish_us[self.open] > now_us]
-
-    def finished_in(self, since_us: int, until_us: int) -> Whole:
-        """Admitted jobs whose outcome came after `since` and up to `until`, by admission."""
-        begin, end = (
-            self.before(since_us - self.longest_us),
-            min(self.before(until_us + 1), self.admitted),
-        )
-        finish = self.columns.finish_us[begin:end]
-        found: Whole = begin + np.flatnonzero((finish > since_us) & (finish <= until_us))
-        return found
 
     def on_legacy(self, which: Whole, now_us: int) -> Flags:
         """Which of these unfinished jobs run on legacy now."""

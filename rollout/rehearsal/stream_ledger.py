@@ -1,6 +1,6 @@
 """A ledger of one sub-pipeline over a stream of jobs on a virtual clock.
 
-The port `Trials` and the few calls of `Ledger` that the controller's judgement needs: the same
+The port `PilotLedger` and the few calls of `Ledger` that the controller's judgement needs: the same
 judgement as in production then runs on weeks of jobs in seconds. A contract test holds windows,
 totals and decisions to those of the SQL ledger on the same jobs.
 
@@ -17,9 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from rollout.drills.watch import Watch
 from rollout.errors import LeaseLost, UnknownDecision, UnknownSubPipeline
-from rollout.evidence.sample import PathSample
 from rollout.jobs.ports import OpenCount
 from rollout.pilot.fold import Sum
 from rollout.pilot.ports import (
@@ -39,6 +37,7 @@ from rollout.rehearsal.exposed import Exposed
 from rollout.rehearsal.job_stream import EPOCH, JobStream, time_of, us_of
 from rollout.rehearsal.stream_jobs import StreamJobs
 from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
 from rollout.routing.ports import TransitionRecord
 from rollout.routing.stages import HOLDBACK_BP, ControlState, Event, apply
 
@@ -46,7 +45,7 @@ _TOKEN = 1
 
 
 class StreamLedger:
-    """`trial_ports.Trials` and `Samples` over a stream; call `admit` before asking of a new time.
+    """`pilot.ports.PilotLedger` over a stream; call `admit` before asking of a new time.
 
     Args:
         stream: The jobs.
@@ -74,7 +73,6 @@ class StreamLedger:
         self._decisions: list[DecisionRecord] = []
         self._decided: set[str] = set()
         self._recoveries: list[Recovery] = []
-        self._watches: dict[tuple[str, JobPath], Watch] = {}
         self._builds: dict[JobPath, str] = {}
 
     # What the stream's driver does --------------------------------------------------------
@@ -92,7 +90,13 @@ class StreamLedger:
         Raises IllegalTransition, ScopeOutOfRange; then nothing was changed.
         """
         self.admit(now)
-        self._log(event, actor, reason, now, apply(self.state, event, scope_bp=scope_bp))
+        self._log(
+            event,
+            actor,
+            reason,
+            now,
+            apply(self.state, event, scope_bp=scope_bp, effects=self.effects(self.state.name)),
+        )
         return self.state
 
     def _log(self, event: Event, actor: str, why: str, at: datetime, after: ControlState) -> None:
@@ -166,6 +170,11 @@ class StreamLedger:
         """Say which build of a path runs now."""
         self._must_be(name)
         self._builds[path] = build
+
+    def effects(self, name: str) -> Effects:
+        """A stream's jobs touch nothing: they have run before, or are drawn."""
+        self._must_be(name)
+        return Effects.NONE
 
     def builds(self) -> dict[str, tuple[str | None, str | None]]:
         """Builds of the legacy and the concurrent path."""
@@ -264,7 +273,13 @@ class StreamLedger:
         before = after = self.state
         if made.event is not None:
             self.admit(made.at)
-            after = apply(before, made.event, scope_bp=made.to_bp, seen_revision=made.seen_revision)
+            after = apply(
+                before,
+                made.event,
+                scope_bp=made.to_bp,
+                seen_revision=made.seen_revision,
+                effects=self.effects(made.name),
+            )
         self._save(token, trial)
         if made.event is not None:
             self._log(made.event, "controller", made.sentence, made.at, after)
@@ -295,32 +310,6 @@ class StreamLedger:
         return self._decisions[decision_id - 1]
 
     # Recoveries ---------------------------------------------------------------------------
-
-    def watches(self) -> dict[tuple[str, JobPath], Watch]:
-        """Read what is known of each path's normal state and incidents."""
-        return dict(self._watches)
-
-    def save_watches(
-        self,
-        token: int,
-        watches: Mapping[tuple[str, JobPath], Watch],
-        recoveries: Sequence[Recovery],
-    ) -> None:
-        """Write watches and the incidents that have ended."""
-        self._watches |= watches
-        for one in recoveries:
-            self.add_recovery(one)
-
-    def samples(self, name: str, since: datetime, until: datetime) -> dict[JobPath, PathSample]:
-        """Say what both paths did after `since` and up to `until`, by assigned path."""
-        self._must_be(name)
-        return stream_windows.samples(self.jobs, since, until, self._now_us)
-
-    def samples_of_all(
-        self, since: datetime, until: datetime
-    ) -> dict[str, dict[JobPath, PathSample]]:
-        """Say the same of the one sub-pipeline."""
-        return {self.state.name: self.samples(self.state.name, since, until)}
 
     def add_recovery(self, recovery: Recovery) -> None:
         """Record how long a path took to heal."""

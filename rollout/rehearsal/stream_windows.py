@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from math import ceil
 
 import numpy as np
 
-from rollout.evidence.buckets import DURATION_S_MAX
-from rollout.evidence.sample import PathSample
 from rollout.pilot.ports import OpenSlow, WindowRow
 from rollout.pilot.trial import Trial, edge_us
 from rollout.rehearsal.job_stream import SECOND_US, time_of, us_of
@@ -87,29 +84,3 @@ def open_slow(jobs: StreamJobs, trial: Trial, now: datetime) -> list[OpenSlow]:
         if mine.size:
             counted.append(OpenSlow(path, int((mine > median).sum()), int((mine > tail).sum())))
     return counted
-
-
-def samples(
-    jobs: StreamJobs, since: datetime, until: datetime, now_us: int
-) -> dict[JobPath, PathSample]:
-    """Say what both paths did after `since` and up to `until`; what is open is so at `now`."""
-    rows, at, until_us = jobs.columns, jobs.stream.at_us, us_of(until)
-    done = jobs.finished_in(us_of(since), until_us)
-    waiting = jobs.unfinished(now_us)
-    waiting = waiting[at[waiting] <= until_us]
-    said = {}
-    for path in JobPath:
-        concurrent = path is JobPath.CONCURRENT
-        mine = done[rows.concurrent[done] == concurrent]
-        if concurrent:  # what failed on both paths says nothing
-            mine = mine[~(rows.failed[mine] & (rows.moved_us[mine] >= 0))]
-            failed = rows.moved_us[mine] >= 0
-        else:
-            failed = rows.failed[mine]
-        times = np.sort(rows.finish_us[mine] - at[mine])
-        rank = ceil(0.95 * times.size) - 1
-        p95_s = min(int(times[rank]) / 1e6, DURATION_S_MAX) if times.size else None
-        open_here = waiting[rows.concurrent[waiting] == concurrent]
-        oldest_s = (until_us - int(at[open_here[0]])) / SECOND_US if open_here.size else 0.0
-        said[path] = PathSample(until, int(mine.size), int(failed.sum()), p95_s, oldest_s)
-    return said

@@ -7,10 +7,10 @@ concurrent path, and the holdback is the top end of the same range.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from xxhash import xxh3_64_intdigest
 
-from rollout.drills.fault import FaultPlan
 from rollout.routing.decision import Decision, JobPath, Reason
 from rollout.routing.stages import BP_ALL, ControlState, Stage
 
@@ -28,6 +28,20 @@ def position(salt: str, key: str) -> int:
     return xxh3_64_intdigest(salt.encode() + _SEPARATOR + key.encode())
 
 
+class Planted(Protocol):
+    """What a drill has planted on a sub-pipeline, as far as routing needs to know it."""
+
+    @property
+    def paths(self) -> tuple[JobPath, ...]:
+        """Paths whose jobs may meet it."""
+        ...
+
+    @property
+    def until(self) -> datetime:
+        """Aware UTC time at which it is over."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What one look at the control store gave for one sub-pipeline.
@@ -42,7 +56,7 @@ class Reading:
     killed_all: bool = False
     supervised: bool = False
     doubt: Reason | None = None
-    plan: FaultPlan | None = None
+    plan: Planted | None = None
 
 
 class RouteTable:
@@ -89,13 +103,13 @@ def why_closed(reading: Reading) -> Reason | None:
     return None
 
 
-def plan_in_force(reading: Reading, path: JobPath, now: datetime) -> FaultPlan | None:
+def plan_in_force(reading: Reading, path: JobPath, now: datetime) -> Planted | None:
     """Give the drill's fault that jobs of this path may meet now; a kill ends every drill."""
     plan = plan_on(reading, path)
     return plan if plan is not None and now < plan.until else None
 
 
-def plan_on(reading: Reading, path: JobPath) -> FaultPlan | None:
+def plan_on(reading: Reading, path: JobPath) -> Planted | None:
     """Give the fault planted on a path, without a look at the time; none while killed."""
     plan = reading.plan
     if plan is None or path not in plan.paths:

@@ -7,10 +7,12 @@ compares the two. Nothing else in the program changes a stage.
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from rollout.errors import IllegalTransition, ScopeOutOfRange, StaleRevision
+from rollout.errors import IllegalTransition, NotShadowable, ScopeOutOfRange, StaleRevision
+from rollout.routing.effects import Effects
 
 BP_ALL = 10_000
 FIRST_STEP_BP = 100
+"""A start or a doubling from 0 that names no scope; `control.change` asks the policy for one."""
 HOLDBACK_BP = 500
 ALL = "*"
 """Name of the row that holds the latch of `kill --all`; no sub-pipeline may be called so."""
@@ -70,6 +72,11 @@ class ControlState:
     def scope_bp_max(self) -> int:
         """Largest scope the holdback leaves room for, in basis points."""
         return BP_ALL - self.holdback_bp
+
+    @property
+    def doubled_bp(self) -> int:
+        """Scope after DOUBLE, in basis points: never past what the holdback leaves."""
+        return min(max(2 * self.scope_bp, FIRST_STEP_BP), self.scope_bp_max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +176,7 @@ def apply(
     scope_bp: int | None = None,
     kill_id: str | None = None,
     seen_revision: int | None = None,
+    effects: Effects | None = None,
 ) -> ControlState:
     """Give the control state after an event.
 
@@ -180,6 +188,7 @@ def apply(
         scope_bp: New scope in basis points, for SCOPE; the first step, for START.
         kill_id: Name of this kill; for KILL only.
         seen_revision: Revision the actor decided on; None skips the comparison.
+        effects: What the paths do to the world; for SHADOW, which is refused without it.
 
     Returns:
         The next state, its revision one higher.
@@ -188,12 +197,15 @@ def apply(
         StaleRevision: `seen_revision` is not the current one.
         IllegalTransition: The table does not allow the event here.
         ScopeOutOfRange: `scope_bp` is not 0..10_000 less the holdback.
+        NotShadowable: Copies of its jobs would touch the world beside the real ones.
     """
     if seen_revision is not None and seen_revision != state.revision:
         raise StaleRevision(state.name, state.revision, seen_revision)
     row = _BY_EVENT[event]
     if state.stage not in row.stages:
         _refuse_stage(state, row)
+    if event is Event.SHADOW and (effects is None or not effects.shadowable):
+        raise NotShadowable(state.name, "unknown" if effects is None else str(effects))
     scope = _scope_after(state, event, scope_bp)
     if row.grows and (scope > state.scope_bp or event is not Event.SCOPE):
         _refuse_growth(state, event)
@@ -223,7 +235,7 @@ def _scope_after(state: ControlState, event: Event, scope_bp: int | None) -> int
                     f"at its largest scope of {state.scope_bp_max}",
                     f"`rollout graduate {state.name}` ends the trial",
                 )
-            return min(max(2 * state.scope_bp, FIRST_STEP_BP), state.scope_bp_max)
+            return state.doubled_bp
         case Event.GRADUATE:
             if state.scope_bp < state.scope_bp_max:
                 raise IllegalTransition(

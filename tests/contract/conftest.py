@@ -10,7 +10,6 @@ from uuid import uuid4
 import fakeredis
 import pytest
 from redis import Redis
-from rollout.policy.ports import Arrivals
 
 from rollout.adapters.memory.control_store import MemoryControlStore
 from rollout.adapters.memory.ledger import MemoryLedger
@@ -18,9 +17,10 @@ from rollout.adapters.redis.store import RedisControlStore
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.database import ping as ping_database
 from rollout.adapters.sql.ledger import SqlLedger
-from rollout.drills.ports import DrillLedger
+from rollout.drills.ports import DrillLedger, WatchLedger
 from rollout.jobs.ports import Ledger
-from rollout.pilot.ports import Leadership, Samples, Trials
+from rollout.pilot.ports import Leadership, PilotLedger
+from rollout.policy.ports import Arrivals
 from rollout.routing.ports import ControlStore
 from tests.conftest import Postgresql
 from tests.contract.differences import DIFFERENCES, Differences
@@ -131,7 +131,7 @@ def _valkey(request: pytest.FixtureRequest) -> Iterator[StoreCase]:
     raw.close()
 
 
-class ClosingLedger(Ledger, Trials, Samples, Arrivals, Leadership, DrillLedger, Protocol):
+class ClosingLedger(Ledger, PilotLedger, WatchLedger, Arrivals, Leadership, DrillLedger, Protocol):
     """A ledger with what every adapter offers beside the port."""
 
     def close(self) -> None:

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from rollout.policy.ports import Arrived
-
 from rollout.routing.decision import Reason
 from rollout.routing.effects import Effects
 from tests.builders import NAME, NOW, filing

@@ -13,7 +13,13 @@ from rollout.adapters.memory.ledger import MemoryLedger
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.outcomes import OUTCOME
 from rollout.adapters.sql.tables import job
-from rollout.errors import IllegalTransition, LeaseLost, StaleRevision, UnknownDecision
+from rollout.errors import (
+    IllegalTransition,
+    LeaseLost,
+    NotShadowable,
+    StaleRevision,
+    UnknownDecision,
+)
 from rollout.evidence.thresholds import Thresholds
 from rollout.jobs.claims import Claim, JobState
 from rollout.pilot.outcome import outcome_of
@@ -432,3 +438,22 @@ def test_recoveries_come_back_in_order(ledger: ClosingLedger) -> None:
 def test_stage_words_fit_the_columns() -> None:
     """Longest words of what is stored as text."""
     assert max(len(stage) for stage in Stage) <= 16
+
+
+@pytest.mark.parametrize("effects", [Effects.IDEMPOTENT, Effects.UNSAFE])
+def test_no_door_puts_paths_that_touch_the_world_into_shadow(
+    ledger: ClosingLedger, token: int, effects: Effects
+) -> None:
+    """Neither a person's change nor a decision of the controller: a cohort's entry, say."""
+    before = ledger.ensure("risky", effects, 500, NOW)
+    with pytest.raises(NotShadowable):
+        ledger.change("risky", Event.SHADOW, "ada", "", NOW)
+    made = begin(before, (None, None), POLICY, None, NOW)
+    ledger.save_trials(token, [made])
+    entry = NewDecision(
+        "risky", NOW, "1/enter", "advance", "enters", "{}", "{}", Event.SHADOW, None, 1
+    )
+    with pytest.raises(NotShadowable):
+        ledger.decide(token, entry, replace(made, version=1))
+    assert ledger.control("risky") == before
+    assert ledger.decisions("risky", 9) == []

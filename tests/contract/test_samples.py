@@ -11,11 +11,11 @@ from sqlalchemy import event, insert, select, text
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.tables import job
 from rollout.drills.fault import Fault
+from rollout.drills.ports import Samples
 from rollout.evidence.sample import PathSample
 from rollout.evidence.thresholds import Thresholds
 from rollout.jobs.claims import Claim
 from rollout.jobs.ports import Filing
-from rollout.pilot.ports import Samples
 from rollout.pilot.trial import begin
 from rollout.policy.policy import Policy
 from rollout.routing.decision import JobPath, Reason
@@ -57,9 +57,8 @@ def rescued(ledger: ClosingLedger, job_id: str, seconds: float) -> None:
 
 def seen(ledger: Samples, since: datetime = NOW, until: datetime = END) -> list[PathSample]:
     """The samples of the concurrent path and of legacy."""
-    samples = ledger.samples(NAME, since, until)
-    idle = dict.fromkeys(samples, PathSample.idle(until))
-    assert samples == ledger.samples_of_all(since, until).get(NAME, idle)
+    idle = dict.fromkeys(JobPath, PathSample.idle(until))
+    samples = ledger.samples(since, until).get(NAME, idle)
     return [samples[C], samples[L]]
 
 
@@ -68,8 +67,7 @@ def test_nothing_happened(ledger: ClosingLedger) -> None:
     declared(ledger)
     idle = PathSample.idle(END)
     assert seen(ledger) == [idle, idle]
-    assert ledger.samples("unknown", NOW, END) == {C: idle, L: idle}
-    assert ledger.samples_of_all(NOW, END) == {}
+    assert ledger.samples(NOW, END) == {}
 
 
 def test_jobs_are_counted_by_the_path_they_were_assigned_to(ledger: ClosingLedger) -> None:
@@ -163,7 +161,7 @@ def test_other_sub_pipelines_are_other_watches(ledger: ClosingLedger) -> None:
     assert isinstance(held, Claim)
     commit(ledger, held, now=at(1))
     assert [sample.jobs for sample in seen(ledger)] == [0, 0]
-    assert ledger.samples("other", NOW, END)[C] == PathSample(END, 1, 0, 1.0, 60.0)
+    assert ledger.samples(NOW, END)["other"][C] == PathSample(END, 1, 0, 1.0, 60.0)
 
 
 @on_databases
@@ -176,10 +174,7 @@ def test_no_history_is_read(ledger_case: LedgerCase, analyzed: bool) -> None:
     if analyzed:
         with ledger.database.write() as connection:
             connection.execute(text("ANALYZE"))
-    plan = plan_of(
-        ledger_case,
-        lambda: (ledger.samples(NAME, NOW, END), ledger.samples_of_all(NOW, END)),
-    )
+    plan = plan_of(ledger_case, lambda: ledger.samples(NOW, END))
     for index in ("job_committed", "job_failed", "job_open"):
         assert index in plan, plan
     # Any other index would go through all jobs of the name that ever were.

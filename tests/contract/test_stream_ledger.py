@@ -40,7 +40,7 @@ PLAN = Plan(
 )
 """Compressed days with drills, ticks minutes apart, and windows as narrow as the policy's."""
 
-ASKED = ("windows", "hours", "open_slow", "key_spread", "routed_since", "samples_of_all", "fold")
+ASKED = ("windows", "hours", "open_slow", "key_spread", "routed_since", "fold")
 
 
 class Asked:
@@ -120,6 +120,5 @@ def test_same_answers_and_decisions_as_a_real_ledger(ledger_case: LedgerCase) ->
     assert in_memory.errors == in_sql.errors == []
     assert memory.controls() == ledger.controls()
     assert memory.profiles() == ledger.profiles()
-    assert memory.watches() == ledger.watches()
     (mine,), (theirs,) = memory.trial_rows(), ledger.trial_rows()
     assert (mine.columns, mine.payload) == (dict(theirs.columns), theirs.payload)

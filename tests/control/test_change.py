@@ -11,6 +11,7 @@ from rollout.errors import (
     UnknownSubPipeline,
 )
 from rollout.jobs.claims import Claim, JobState
+from rollout.policy.policy import Policies, Policy
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.stages import Event
@@ -47,6 +48,24 @@ def test_a_change_without_the_store_is_in_force_in_the_ledger(world: World) -> N
     world.control.reachable = True
     world.runtime.tick.turn()
     assert world.control.read(NAME).state == changed.state
+
+
+def test_a_start_begins_at_the_policy_s_first_step_through_any_door(world: World) -> None:
+    """Whoever calls the service gets it; the command line chooses nothing."""
+    world.ledger.ensure(NAME, Effects.COMMIT, 500, world.clock.now())
+    world.runtime.policies = Policies(default=Policy(ladder_bp=(2500, 9500)))
+    assert world.runtime.changes.change(NAME, Event.START, "ada", "go").state.scope_bp == 2500
+
+
+def test_a_start_without_a_step_is_refused(world: World) -> None:
+    """Where the cap leaves no job, 1 % is not a way out; a scope that a person names is."""
+    world.ledger.ensure(NAME, Effects.COMMIT, 500, world.clock.now())
+    world.runtime.policies = Policies(default=Policy(scope_bp_max=0))
+    with pytest.raises(IllegalTransition, match="while its policy leaves no step"):
+        world.runtime.changes.change(NAME, Event.START, "ada", "go")
+    assert world.ledger.control(NAME).scope_bp == 0
+    changed = world.runtime.changes.change(NAME, Event.START, "ada", "go", scope_bp=50)
+    assert changed.state.scope_bp == 50
 
 
 def test_refused_changes_touch_neither_ledger_nor_store(world: World) -> None:

@@ -1,6 +1,6 @@
 """A controller process: the product's own loop on the watched runtime."""
 
-from rollout.controller.loop import run
+from rollout.up.controller import run
 from tests.crash.app import runtime
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from rollout.policy.policy import Cohort, Fleet, Policy, StepMargins
 from tests.docs.tables import ROOT, filled, table
 
 POLICY = ROOT / "docs" / "policy.md"
-LINT = ROOT / "rollout" / "core" / "lint"
+LINT = ROOT / "rollout" / "policy" / "lint"
 
 
 def _default(model: type[BaseModel], name: str) -> str:

@@ -12,7 +12,7 @@ from textwrap import dedent
 
 from rollout.drills.fault import Fault
 from rollout.jobs.claims import Refusal
-from rollout.routing.decision import FALLBACK_REASONS, Reason
+from rollout.routing.decision import Reason
 from rollout.routing.effects import Effects
 from rollout.routing.stages import TRANSITIONS, Event, Stage, Transition
 from rollout.settings import Settings
@@ -28,7 +28,10 @@ def sentences(kind: type[Enum]) -> dict[str, str]:
     found: dict[str, str] = {}
     for assigned, said in zip(defined.body, defined.body[1:], strict=False):
         if isinstance(assigned, ast.Assign) and isinstance(said, ast.Expr):
-            value, text = ast.literal_eval(assigned.value), ast.literal_eval(said.value)
+            word = assigned.value
+            if isinstance(word, ast.Tuple):
+                word = word.elts[0]  # what it means stands behind it
+            value, text = ast.literal_eval(word), ast.literal_eval(said.value)
             found[value] = " ".join(text.split())
     assert set(found) == {member.value for member in kind}, f"a sentence is missing in {kind}"
     return found
@@ -65,7 +68,7 @@ def stages() -> str:
 def reasons() -> str:
     """One row per reason of a decision."""
     rows = [
-        (f"`{value}`", "yes" if value in FALLBACK_REASONS else "", said)
+        (f"`{value}`", "yes" if Reason(value).means.fallback else "", said)
         for value, said in sentences(Reason).items()
     ]
     return table(("reason", "fallback", "what it says"), *rows)

@@ -1,6 +1,5 @@
 """Incidents on a real ledger: timed per path, told from the world's, kept over a new leader."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,12 +11,9 @@ from rollout.drills.incidents import COMMON, Incidents
 from rollout.drills.watch import Rules
 from rollout.jobs.claims import JobState
 from rollout.pilot.ports import Recovery
-from rollout.pilot.readings import with_recovery
-from rollout.pilot.trial import begin
-from rollout.policy.policy import Policy
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
-from tests.builders import NAME, NOW, split
+from tests.builders import NAME
 from tests.world import World
 
 C, L = JobPath.CONCURRENT, JobPath.LEGACY
@@ -49,8 +45,7 @@ class Watched:
             with self.world.ledger.database.write() as connection:
                 connection.execute(insert(job), rows)
             self.world.clock.advance(WINDOW.total_seconds())
-            report = self.incidents.turn(self.token, [NAME], self.world.clock.now())
-            assert report.errors == []
+            assert self.incidents.turn(self.token, [NAME], self.world.clock.now()) == []
 
     def _row(self, path: JobPath, at: datetime, fails: bool) -> dict[str, Any]:
         self.number += 1
@@ -132,15 +127,16 @@ def test_calm_records_nothing(watched: Watched) -> None:
     assert watched.healed() == []
 
 
-def test_what_a_recovery_says_of_a_trial() -> None:
-    """A drill that never healed reverts; what is common, older than the trial, or no drill not."""
-    begun = begin(split(3200), (None, None), Policy(), None, NOW)
-    after = NOW + timedelta(minutes=1)
-    drill = Recovery(NAME, after, "drill", C, "raise", after, 60.0, 60.0)
-    assert with_recovery(begun, drill, []).recovery.latched
-    for harmless in (
-        replace(drill, onset_at=NOW - timedelta(minutes=1)),
-        replace(drill, kind="incident"),
-        replace(drill, fault=f"{COMMON}outage"),
-    ):
-        assert not with_recovery(begun, harmless, []).recovery.latched
+def test_another_token_reads_the_watch_anew(watched: Watched) -> None:
+    """Who led before may have seen the onset; what this one remembers is not written over it."""
+    watched.windows(5, frozenset({C}))
+    mine, watched.incidents = watched.incidents, watched.anew()
+    watched.windows(5, frozenset({C}))
+    token = watched.world.ledger.take_lease(
+        "two", watched.world.clock.now() + timedelta(days=2), timedelta(days=9)
+    )
+    assert token is not None
+    watched.incidents, watched.token = mine, token
+    watched.windows(8)
+    (one,) = watched.healed()
+    assert abs(one.seconds - 100) <= WINDOW.total_seconds()

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import pytest
 
 from rollout.evidence import sample_ratio
-from rollout.evidence.promote import PROOFS, Answer, decide
+from rollout.evidence.promote import Answer, decide
 from rollout.evidence.verdict import Finding, Verdict
 
+PROOFS = ("error_rate", "cycle_median", "cycle_tail", "recovery")
 SPLIT = sample_ratio.finding(7000, 693_000, 0.01)
 HARM = {"error_rate": 0.1, "fast_path": 0.0, "cycle_time": 19.9}
 
@@ -30,7 +31,7 @@ def ask(
     split: Finding = SPLIT,
 ) -> Answer:
     """Ask with everything fine but for what is given."""
-    return decide(full_days, looks, proofs, harm, split)
+    return decide(full_days, looks, proofs, harm, split, needed=PROOFS)
 
 
 def test_everything_fine_promotes() -> None:
@@ -68,6 +69,11 @@ def test_after_four_looks_a_person_decides() -> None:
 def test_leaning_towards_harm_holds(harm: Mapping[str, float]) -> None:
     """A statistic of 20 or more, one that is no number, and no revert test at all hold."""
     assert not ask(harm=harm).promote
+
+
+def test_without_a_proof_nothing_is_proven() -> None:
+    """A list of proofs that came out empty must not wave every path through."""
+    assert not decide(7, 1, FINE, HARM, SPLIT, needed=()).promote
 
 
 def test_broken_or_unknown_split_holds() -> None:

@@ -24,7 +24,7 @@ from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.situation import Shadowed
 from rollout.pilot.trial import begin
 from rollout.policy.policy import Policy
-from rollout.routing.decision import FALLBACK_REASONS, JobPath, Reason
+from rollout.routing.decision import JobPath, Reason
 from rollout.routing.stages import ControlState
 from rollout.settings import Settings
 from tests.builders import split
@@ -154,7 +154,7 @@ def test_fallbacks_are_those_of_the_core() -> None:
     rule = next(rule for rule in rules() if rule["alert"] == "RolloutFallbacks")
     matched = re.search(r'reason=~"([^"]*)"', rule["expr"])
     assert matched is not None
-    assert set(matched[1].split("|")) == {str(reason) for reason in FALLBACK_REASONS}
+    assert set(matched[1].split("|")) == {str(reason) for reason in Reason if reason.means.fallback}
 
 
 def test_the_alert_for_a_person_names_the_holds_that_need_one() -> None:

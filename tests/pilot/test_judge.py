@@ -10,12 +10,13 @@ import pytest
 
 from rollout.evidence.counts import Counts
 from rollout.evidence.drill_pair import DrillPair
+from rollout.evidence.revert_test import Window
 from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot.holds import HoldKind, holds_of
 from rollout.pilot.judge import judge
 from rollout.pilot.judgement import Action, Judgement
 from rollout.pilot.situation import Shadowed, Situation, Totals, WayBack, situation_from_json
-from rollout.pilot.step import StepEvidence, Window, guard_of
+from rollout.pilot.step import StepEvidence, guard_of
 from rollout.policy.policy import Freeze, Policy
 from rollout.routing.stages import Event, Stage
 from tests.builders import split
@@ -220,8 +221,7 @@ def test_a_lean_towards_harm_holds() -> None:
     """A revert test over 20 is no revert yet and no time to grow."""
     lean = evidence(failed=5)
     assert max(lean.harm.values()) >= 20.0
-    assert not lean.fast.latched
-    assert not lean.errors.latched
+    assert not lean.latched
     held(ready(evidence=lean), "leans towards harm")
 
 

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from rollout.policy.ports import Arrived
 
 from rollout.errors import LedgerUnreachable, UnknownSubPipeline
 from rollout.policy.check import Assumed, Checked, Known, check_policies, names_of, read_known
 from rollout.policy.lint.finding import Traffic
 from rollout.policy.policy import Cohort, Policies, Policy
+from rollout.policy.ports import Arrived
 from rollout.routing.effects import Effects
 from rollout.routing.stages import ControlState
 

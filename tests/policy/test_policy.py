@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from rollout.evidence.margins import LADDER, margin_for
 from rollout.evidence.recovery import P_LIMIT, PAIRS_EXACT_MAX
+from rollout.policy.ladder import steps_bp
 from rollout.policy.lint.proof import RECOVERY_P_LIMIT
 from rollout.policy.policy import (
     PAIRS_COUNTED_MAX,
@@ -34,7 +35,7 @@ MODELS = (Policy, StepMargins, Fleet, Cohort, Policies, Freeze, Quiet)
 def test_the_defaults_are_the_method() -> None:
     """Doubling each week from 1 % to what a holdback of 5 % leaves, with the method's margins."""
     policy = Policy()
-    assert policy.steps_bp(500) == (100, 200, 400, 800, 1600, 3200, 6400, 9500)
+    assert steps_bp(policy, 500) == (100, 200, 400, 800, 1600, 3200, 6400, 9500)
     assert [row.scope_bp_max for row in policy.margins] == [bound for bound, _ in LADDER]
     for scope_bp in (1, 100, 400, 401, 3200, 3201, 9500, 10_000):
         assert policy.margins_at(scope_bp).margin == margin_for(scope_bp)
@@ -103,7 +104,7 @@ def test_steps_never_pass_the_limit(
 ) -> None:
     """They grow and never overshoot cap or holdback; the policy's own holdback goes first."""
     policy = Policy(ladder_bp=tuple(sorted(ladder)), scope_bp_max=cap, holdback_bp=own)
-    steps = policy.steps_bp(declared)
+    steps = steps_bp(policy, declared)
     limit = min(cap, 10_000 - (declared if own is None else own))
     assert list(steps) == sorted(set(steps))
     assert all(0 < step <= limit for step in steps)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from rollout.policy.ladder import steps_bp
 from rollout.policy.lint.finding import Level, PolicyFinding, Subject, Traffic
 from rollout.policy.lint.rules import lint
 from rollout.policy.lint.traffic import jobs_enough, proofs, provable
@@ -115,7 +116,7 @@ def test_looks_and_bake_time_change_what_is_proved() -> None:
 def test_any_traffic_gives_an_answer(jobs: int, rate: float, looks: int) -> None:
     """A chance in 0..1 for each step, whatever is asked."""
     policy = Policy(looks_max=looks)
-    steps = policy.steps_bp(500)
+    steps = steps_bp(policy, 500)
     answers = proofs(policy, steps, Traffic(jobs, rate))
     assert [one.scope_bp for one in answers] == list(steps)
     assert all(0.0 <= one.chance <= 1.0 for one in answers)

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.errors import IllegalTransition, RolloutError, ScopeOutOfRange, StaleRevision
+from rollout.errors import (
+    IllegalTransition,
+    NotShadowable,
+    RolloutError,
+    ScopeOutOfRange,
+    StaleRevision,
+)
+from rollout.routing.effects import Effects
 from rollout.routing.stages import BP_ALL, TRANSITIONS, ControlState, Event, Stage, apply
 from tests.builders import NAME, split
 
@@ -66,9 +73,9 @@ def test_every_combination_does_what_the_table_says(
     expected = outcome(stage, event, killed=killed, frozen=frozen, grows=grows)
     if expected is None:
         with pytest.raises(IllegalTransition):
-            apply(before, event, scope_bp=scope_bp, kill_id="kill-1")
+            apply(before, event, scope_bp=scope_bp, kill_id="kill-1", effects=Effects.NONE)
     else:
-        after = apply(before, event, scope_bp=scope_bp, kill_id="kill-1")
+        after = apply(before, event, scope_bp=scope_bp, kill_id="kill-1", effects=Effects.NONE)
         assert after.stage is expected
         assert after.revision == before.revision + 1
     assert before == copy
@@ -146,6 +153,13 @@ def test_a_stale_revision_is_refused_before_anything_else() -> None:
     assert apply(split(), Event.FREEZE, seen_revision=3).frozen
 
 
+@pytest.mark.parametrize("effects", [None, Effects.IDEMPOTENT, Effects.UNSAFE])
+def test_paths_that_touch_the_world_get_no_shadow(effects: Effects | None) -> None:
+    """Neither do paths of which nobody knows what they do: the rule stands in the stage table."""
+    with pytest.raises(NotShadowable, match="may not run beside the real job"):
+        apply(ControlState(NAME), Event.SHADOW, effects=effects)
+
+
 EVENTS = st.lists(
     st.tuples(st.sampled_from(Event), st.one_of(st.none(), st.integers(-10, BP_ALL + 10))),
     max_size=40,
@@ -161,7 +175,9 @@ def test_no_sequence_of_events_breaks_the_rules(
     for number, (event, scope_bp) in enumerate(events):
         before = state
         try:
-            state = apply(before, event, scope_bp=scope_bp, kill_id=f"kill-{number}")
+            state = apply(
+                before, event, scope_bp=scope_bp, kill_id=f"kill-{number}", effects=Effects.COMMIT
+            )
         except RolloutError:
             continue
         assert 0 <= state.scope_bp <= BP_ALL - holdback_bp

@@ -9,11 +9,23 @@ from rollout.drills.watch import Rules
 from rollout.errors import RolloutError
 from rollout.pilot.pilots import Pilots
 from rollout.pilot.situations import Situations
+from rollout.policy.ladder import FirstSteps
 from rollout.policy.policy import Policies
 from rollout.routing.stages import Event
 from tests.simulation.limits import LEASE, LIMITS, TICK_S, WATCH
 from tests.simulation.process import Process
 from tests.simulation.watched import Tell
+
+
+class Told:
+    """`pilot.ports.Notices` that goes into the history of the run."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+
+    def decided(self, name: str, action: str, sentence: str) -> None:
+        """Note it."""
+        self._tell("notified", name=name, action=action)
 
 
 class Controller:
@@ -24,18 +36,20 @@ class Controller:
         self.owner = owner
         self._tell = tell
         ledger, store, broker = process.ledger, process.store, process.broker
-        changes = Changes(ledger, store, broker, process.clock)
+        changes = Changes(ledger, store, broker, process.clock, FirstSteps(lambda: policies))
         pilots = Pilots(
             process.trials,
             Situations(process.trials),
             policies,
             changes.project,
-            lambda name, action, said: tell("notified", name=name, action=action),
-            Incidents(process.watching, WATCH, Rules()),
+            Told(tell),
             owner,
             LEASE,
         )
-        self._tick = Tick(ledger, store, broker, changes, process.clock, LIMITS, owner, pilots)
+        incidents = Incidents(process.watching, WATCH, Rules())
+        self._tick = Tick(
+            ledger, store, broker, changes, process.clock, LIMITS, owner, pilots, incidents
+        )
         process.spawn(self._loop)
 
     def _loop(self) -> None:
@@ -52,10 +66,16 @@ class Controller:
 class Operator:
     """One command of a person on call; the process ends with it."""
 
-    def __init__(self, process: Process, tell: Tell) -> None:
+    def __init__(self, process: Process, tell: Tell, policies: Policies) -> None:
         self.process = process
         self._tell = tell
-        self._changes = Changes(process.ledger, process.store, process.broker, process.clock)
+        self._changes = Changes(
+            process.ledger,
+            process.store,
+            process.broker,
+            process.clock,
+            FirstSteps(lambda: policies),
+        )
 
     def change(self, name: str, event: Event, scope_bp: int | None, *, seen: bool) -> None:
         """Give a change; with `seen`, only on the revision that was read before."""

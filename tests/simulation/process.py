@@ -12,10 +12,10 @@ from random import Random
 from typing import Any, cast
 
 from rollout.adapters.memory.queues import MemoryMessage
-from rollout.drills.incidents import WatchLedger
+from rollout.drills.ports import WatchLedger
 from rollout.errors import BrokerUnreachable, ControlStoreUnreachable, LedgerUnreachable
 from rollout.jobs.ports import Ledger
-from rollout.pilot.ports import Trials
+from rollout.pilot.ports import PilotLedger
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.ports import ControlStore
 from rollout.routing.rule import Reading
@@ -102,7 +102,7 @@ class Process:
         self._turbulence = turbulence
         self._actors: list[Actor] = []
         self.ledger = cast(Ledger, self._line("ledger", servers["ledger"]))
-        self.trials = cast(Trials, self.ledger)
+        self.trials = cast(PilotLedger, self.ledger)
         self.watching = cast(WatchLedger, self.ledger)
         self.store = cast(ControlStore, self._line("store", servers["store"]))
         self.broker = cast(WatchedQueues, self._line("broker", servers["broker"]))

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rollout.evidence.verdict import Verdict
+from rollout.pilot.proofs import PROOFS
+from rollout.policy.ladder import steps_bp
 from rollout.policy.policy import Policies
 from rollout.routing.stages import BP_ALL, ControlState, Stage
 from tests.simulation.bulk import Bulk, Weather
@@ -77,7 +79,7 @@ class TrialRules:
             days = (event.at_s - began_s) / _DAY_S
             self._say(event, "advanced too soon", name, f"{days:.2f} days at the step")
         answer = json.loads(event.facts["answer"])
-        steps = policy.steps_bp(state.holdback_bp)
+        steps = steps_bp(policy, state.holdback_bp)
         due = next((step for step in steps if step > state.scope_bp), None)
         if answer["to_bp"] != due:
             self._say(event, "step skipped", name, f"{state.scope_bp} to {answer['to_bp']}")
@@ -117,7 +119,7 @@ class TrialRules:
         return found
 
 
-_PROOFS = frozenset({"error_rate_step", "cycle_median", "cycle_tail", "recovery"})
+_PROOFS = frozenset(one.metric for one in PROOFS)
 
 
 def _identity(state: ControlState) -> tuple[Stage, int, int]:

@@ -10,8 +10,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from rollout.routing.clock import Clock
-
 from rollout.adapters.memory.control_store import MemoryControlStore
 from rollout.adapters.memory.ledger import MemoryLedger
 from rollout.adapters.memory.queues import MemoryMessage, MemoryQueues
@@ -21,6 +19,7 @@ from rollout.jobs.ports import Committed, ConnectionSource, Handed, Refused
 from rollout.pilot.ports import HourRow, KeySpread, NewDecision, OpenSlow, WindowRow
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial
+from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
 from rollout.routing.ports import Kill
@@ -152,9 +151,7 @@ class WatchedLedger(MemoryLedger):
         """Nothing of the bulk is ever unfinished."""
         return []
 
-    def samples_of_all(
-        self, since: datetime, until: datetime
-    ) -> dict[str, dict[JobPath, PathSample]]:
+    def samples(self, since: datetime, until: datetime) -> dict[str, dict[JobPath, PathSample]]:
         """The bulk has no incidents; what drills show is recorded by whoever plays them."""
         return {}
 

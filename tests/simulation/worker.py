@@ -293,6 +293,7 @@ class _Paths:
         self.name = kind.name
         self.effects = kind.effects
         self.holdback_bp = kind.holdback_bp
+        self.hurt = False
 
     def call(self, path: JobPath, job: Job) -> Any:
         return self._worker.call(self._kind, path, job)

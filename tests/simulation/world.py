@@ -126,7 +126,7 @@ class World:
     def person(self, act: Callable[[Operator], None]) -> Process:
         """Let a person give one command, in a process of its own."""
         self._people += 1
-        operator = Operator(self.process(f"operator-{self._people}"), self.tell)
+        operator = Operator(self.process(f"operator-{self._people}"), self.tell, self.policies)
         operator.process.spawn(lambda: act(operator))
         return operator.process
 

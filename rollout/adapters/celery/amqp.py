@@ -174,12 +174,9 @@ def admit(
 
 def _decide(pipeline: Routed, key: str, marks: Marks | None) -> Decision:
     """A retry decides again, except that a job which fell back stays on legacy for good."""
-    if marks is not None and marks.path == JobPath.LEGACY and marks.reason in _STAYS:
+    if marks is not None and marks.path == JobPath.LEGACY and marks.decision.reason.means.final:
         return marks.decision
     return pipeline.submit.decide(pipeline.name, key)
-
-
-_STAYS = frozenset({Reason.FAILED, Reason.TIME_LIMIT, Reason.WORKER_LOST, Reason.FENCED})
 
 
 def _filing(

@@ -15,7 +15,7 @@ from rollout.jobs.attempt import Attempts
 from rollout.jobs.claims import JobState
 from rollout.jobs.delivery import Paths, ToLegacy
 from rollout.jobs.ports import Ledger
-from rollout.pilot.ports import Trials
+from rollout.pilot.ports import Builds
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
 
@@ -46,7 +46,7 @@ class Worked(Paths, Protocol):
         ...
 
     @property
-    def trials(self) -> Trials:
+    def build_ledger(self) -> Builds:
         """The ledger, as far as builds are announced to it."""
         ...
 
@@ -136,7 +136,7 @@ def announce(pipelines: Mapping[str, Worked], queues: Sequence[str]) -> None:
             try:
                 now = pipeline.clock.now()
                 pipeline.ledger.ensure(pipeline.name, pipeline.effects, pipeline.holdback_bp, now)
-                pipeline.trials.announce(pipeline.name, path, build)
+                pipeline.build_ledger.announce(pipeline.name, path, build)
             except LedgerUnreachable as error:
                 # The next worker to start says it; until then both builds are one step.
                 log.error("build not announced", name=pipeline.name, build=build, why=str(error))

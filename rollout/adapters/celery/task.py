@@ -293,6 +293,7 @@ class _Runnable:
         self.name = task.pipeline.name
         self.effects = task.pipeline.effects
         self.holdback_bp = task.pipeline.holdback_bp
+        self.hurt = False
         self.write = task.pipeline.write
         self.read = task.pipeline.read
 

@@ -80,7 +80,13 @@ class ControlRows:
         assert event not in (Event.KILL, Event.REARM), "kill and rearm have methods of their own"
         with self._rows as rows:
             before = rows.known(name)
-            after = apply(before, event, scope_bp=scope_bp, seen_revision=seen_revision)
+            after = apply(
+                before,
+                event,
+                scope_bp=scope_bp,
+                seen_revision=seen_revision,
+                effects=rows.effects[name],
+            )
             record_change(rows, before, after, event, actor, reason, now)
         return after
 

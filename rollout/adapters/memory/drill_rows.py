@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 from rollout.adapters.memory.rows import Rows, Span
 from rollout.drills.ports import DrillEvent
-from rollout.drills.score import FROM_OUTSIDE
+from rollout.drills.score import FROM_OUTSIDE, has_failed
 from rollout.evidence.sample import PathSample
 from rollout.jobs.claims import JobRecord, JobState
 from rollout.jobs.way import step
-from rollout.routing.decision import JobPath, Reason
+from rollout.routing.decision import JobPath
 
 _LOCK_NAP_S = 0.05
 _FIRST, _LAST = "declared", "ended"
@@ -81,16 +81,23 @@ class DrillRows:
         """Say what each path did in a window, jobs of drills included."""
         with self._rows as rows:
             finished = [
-                job
+                (job.assigned_path, _timed(job, job.finished_at))
                 for job in rows.jobs.values()
                 if job.name == name and job.finished_at and since < job.finished_at <= until
             ]
             waiting = [
-                job
+                (job.assigned_path, job.accepted_at)
                 for job in rows.open_jobs(name)
                 if job.not_before is None or job.not_before <= until
             ]
-        return {path: _sample(path, finished, waiting, until) for path in JobPath}
+        return {
+            path: PathSample.of(
+                until,
+                (timed for assigned, timed in finished if assigned is path),
+                min((at for assigned, at in waiting if assigned is path), default=None),
+            )
+            for path in JobPath
+        }
 
     def begin_span(self, name: str, drill_id: str, began_at: datetime, ends_at: datetime) -> None:
         """Note that jobs admitted from now on, at the latest to `ends_at`, are nobody's sample."""
@@ -133,28 +140,13 @@ class DrillRows:
         return [event for one in begun for event in ends if event.drill_id == one]
 
 
-def _sample(
-    path: JobPath, finished: Sequence[JobRecord], waiting: Sequence[JobRecord], at: datetime
-) -> PathSample:
-    mine = [job for job in finished if job.assigned_path is path]
-    times = sorted(
-        max(0.0, (job.finished_at - job.accepted_at).total_seconds())
-        for job in mine
-        if job.finished_at is not None
-    )
-    p95 = times[max(0, -(-95 * len(times) // 100) - 1)] if times else None
-    oldest = min((job.accepted_at for job in waiting if job.assigned_path is path), default=at)
-    age_s = max(0.0, (at - oldest).total_seconds())
-    return PathSample(at, len(mine), sum(map(_has_failed, mine)), p95, age_s)
+def _timed(job: JobRecord, finished_at: datetime) -> tuple[bool, float]:
+    """Whether a path failed this job, and its cycle time in seconds."""
+    failed = has_failed(job.state, job.fallback_reason, job.moved_reason, job.drill)
+    return failed, (finished_at - job.accepted_at).total_seconds()
 
 
 def _failed_since(job: JobRecord, since: datetime) -> bool:
     moved = job.moved_reason is not None and job.sent_at >= since
     ended = job.finished_at is not None and job.finished_at >= since
     return moved or (job.state is JobState.FAILED and ended)
-
-
-def _has_failed(job: JobRecord) -> bool:
-    """Whether a path failed this job; a run that a drill broke on legacy counts, too."""
-    broken = job.drill is not None and job.moved_reason in (Reason.DRILL, Reason.WORKER_LOST)
-    return job.state is JobState.FAILED or job.fallback_reason is not None or broken

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from rollout.adapters.memory.rows import Rows
 from rollout.jobs.claims import JobRecord, JobState
 from rollout.pilot.fold import Finished, Frame, Sum, fold_finished
-from rollout.pilot.outcome import DRAWN, Outcome, outcome_of
+from rollout.pilot.outcome import Outcome, outcome_of
 from rollout.pilot.ports import HourRow, KeySpread, OpenSlow, WindowRow
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial, edge_us
@@ -74,7 +74,7 @@ class EvidenceRows:
                 if (
                     job.accepted_at >= trial.began_at
                     and job.revision >= trial.step_revision
-                    and job.reason in DRAWN
+                    and job.reason.means.drawn
                     and not in_drill(rows, job)
                     and outcome_so_far(job) in _JUDGED
                 ):
@@ -198,7 +198,7 @@ def _windows_of(rows: Rows, trial: Trial, now: datetime) -> Iterable[WindowRow]:
         at = _microseconds(job.accepted_at)
         if at >= ripe:
             break
-        belongs = job.revision >= trial.step_revision and job.reason in DRAWN
+        belongs = job.revision >= trial.step_revision and job.reason.means.drawn
         if belongs and not in_drill(rows, job):
             groups[(at // length, job.assigned_path)].append(job)
     for (number, path), jobs in groups.items():

@@ -10,7 +10,7 @@ from rollout.errors import IllegalTransition, UnknownJob
 from rollout.jobs.claims import Claim, JobRecord, JobState, Refusal, judge_claim, judge_commit
 from rollout.jobs.ports import Committed, ConnectionSource, Filing, Handed, Refused
 from rollout.jobs.way import step
-from rollout.routing.decision import FALLBACK_REASONS, JobPath, Reason
+from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.stages import ControlState
 
@@ -196,7 +196,7 @@ def outcome_of(record: JobRecord) -> OutcomeKey:
 def moved(record: JobRecord, reason: Reason, error: str | None, now: datetime) -> JobRecord:
     """A job's row after it was sent to legacy."""
     fallback = record.fallback_reason
-    if record.path is JobPath.CONCURRENT and reason in FALLBACK_REASONS:
+    if record.path is JobPath.CONCURRENT and reason.means.fallback:
         fallback = reason
     return replace(
         record,

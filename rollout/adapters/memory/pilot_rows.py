@@ -148,6 +148,7 @@ class PilotRows:
                     decision.event,
                     scope_bp=decision.to_bp,
                     seen_revision=decision.seen_revision,
+                    effects=rows.effects[decision.name],
                 )
             rows.decided.add((decision.name, decision.window))
             rows.decisions.append(_recorded(len(rows.decisions) + 1, decision, before.revision))

@@ -1,13 +1,10 @@
 """What each path did in a window, from a ledger in memory."""
 
 from collections import defaultdict
-from collections.abc import Iterable
 from datetime import datetime
-from math import ceil
 
 from rollout.adapters.memory.evidence_rows import in_drill, outcome_so_far
 from rollout.adapters.memory.rows import Rows
-from rollout.evidence.buckets import DURATION_S_MAX
 from rollout.evidence.sample import PathSample
 from rollout.jobs.claims import JobRecord
 from rollout.pilot.outcome import Outcome
@@ -17,20 +14,13 @@ _Key = tuple[str, JobPath]
 
 
 class SampleRows:
-    """`trial_ports.Samples`: the jobs that finished in the window, and the open ones."""
+    """`drills.ports.Samples`: the jobs that finished in the window, and the open ones."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
 
-    def samples(self, name: str, since: datetime, until: datetime) -> dict[JobPath, PathSample]:
+    def samples(self, since: datetime, until: datetime) -> dict[str, dict[JobPath, PathSample]]:
         """Say what both paths did after `since` and up to `until`, by assigned path."""
-        idle = dict.fromkeys(JobPath, PathSample.idle(until))
-        return self.samples_of_all(since, until).get(name, idle)
-
-    def samples_of_all(
-        self, since: datetime, until: datetime
-    ) -> dict[str, dict[JobPath, PathSample]]:
-        """Say the same of every sub-pipeline that had a job."""
         finished: defaultdict[_Key, list[tuple[bool, float]]] = defaultdict(list)
         due_at: dict[_Key, datetime] = {}
         with self._rows as rows:
@@ -46,11 +36,11 @@ class SampleRows:
                     outcome = outcome_so_far(job)
                     if outcome in (Outcome.GOOD, Outcome.FAILED):
                         took_s = (job.finished_at - job.accepted_at).total_seconds()
-                        one = (outcome is Outcome.FAILED, min(took_s, DURATION_S_MAX))
+                        one = (outcome is Outcome.FAILED, took_s)
                         finished[key].append(one)
         return {
             name: {
-                path: _sample(until, finished.get((name, path), ()), due_at.get((name, path)))
+                path: PathSample.of(until, finished.get((name, path), ()), due_at.get((name, path)))
                 for path in JobPath
             }
             for name in sorted({name for name, _ in (*finished, *due_at)})
@@ -62,18 +52,4 @@ def _counts(job: JobRecord) -> bool:
         job.reason is not Reason.OPTED_OUT  # it waits in a queue of its caller's choice
         # Its failure was counted when it failed.
         and job.moved_reason is not Reason.RETRIED_BY_HAND
-    )
-
-
-def _sample(
-    until: datetime, finished: Iterable[tuple[bool, float]], due_at: datetime | None
-) -> PathSample:
-    jobs = list(finished)
-    times = sorted(took_s for _, took_s in jobs)
-    return PathSample(
-        at=until,
-        jobs=len(jobs),
-        failed=sum(failed for failed, _ in jobs),
-        p95_s=times[ceil(0.95 * len(times)) - 1] if times else None,
-        oldest_s=0.0 if due_at is None else (until - due_at).total_seconds(),
     )

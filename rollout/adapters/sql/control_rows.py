@@ -12,7 +12,7 @@ from xxhash import xxh3_64_intdigest
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.tables import job, sub_pipeline, transition
-from rollout.errors import IllegalTransition, NotShadowable, UnknownSubPipeline
+from rollout.errors import IllegalTransition, UnknownSubPipeline
 from rollout.jobs.claims import JobState
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
@@ -104,11 +104,13 @@ class ControlRows:
         assert event not in (Event.KILL, Event.REARM), "kill and rearm have methods of their own"
         with self._db.write() as connection:
             before = self._known(connection, name, locked=True)
-            after = apply(before, event, scope_bp=scope_bp, seen_revision=seen_revision)
-            if event is Event.SHADOW:
-                effects = effects_of(connection, [name])[name]
-                if not effects.shadowable:
-                    raise NotShadowable(name, str(effects))
+            after = apply(
+                before,
+                event,
+                scope_bp=scope_bp,
+                seen_revision=seen_revision,
+                effects=effects_of(connection, [name])[name] if event is Event.SHADOW else None,
+            )
             record_change(connection, before, after, event, actor, reason, now)
         return after
 

@@ -14,11 +14,11 @@ from rollout.adapters.sql.job_values import record_of
 from rollout.adapters.sql.pilot_tables import drill_span
 from rollout.adapters.sql.tables import job
 from rollout.drills.ports import DrillEvent
-from rollout.drills.score import FROM_OUTSIDE
+from rollout.drills.score import FROM_OUTSIDE, has_failed
 from rollout.evidence.sample import PathSample
 from rollout.jobs.claims import JobRecord, JobState
 from rollout.jobs.way import step
-from rollout.routing.decision import JobPath, Reason
+from rollout.routing.decision import JobPath
 
 LOCK_NAP_S = 0.05
 _WEIGHED = (
@@ -141,7 +141,14 @@ class DrillRows:
         with self._db.read() as connection:
             rows = connection.execute(finished).all()
             waiting: dict[str, Any] = {path: at for path, at in connection.execute(oldest)}
-        return {path: _sample(path, rows, waiting.get(path), until) for path in JobPath}
+        return {
+            path: PathSample.of(
+                until,
+                (_timed(row) for row in rows if row.assigned_path == path),
+                waiting.get(path),
+            )
+            for path in JobPath
+        }
 
     def begin_span(self, name: str, drill_id: str, began_at: datetime, ends_at: datetime) -> None:
         """Note that jobs admitted from now on, at the latest to `ends_at`, are nobody's sample.
@@ -202,21 +209,10 @@ class DrillRows:
         return sorted(found, key=lambda event: ids.index(event.drill_id))
 
 
-def _sample(
-    path: JobPath, rows: Sequence[Any], oldest: datetime | None, at: datetime
-) -> PathSample:
-    mine = [row for row in rows if row.assigned_path == path]
-    failed = sum(map(_has_failed, mine))
-    times = sorted(max(0.0, (row.finished_at - row.accepted_at).total_seconds()) for row in mine)
-    p95 = times[max(0, -(-95 * len(times) // 100) - 1)] if times else None
-    age_s = 0.0 if oldest is None else max(0.0, (at - oldest).total_seconds())
-    return PathSample(at, len(mine), failed, p95, age_s)
-
-
-def _has_failed(row: Any) -> bool:
-    """Whether a path failed this job; a run that a drill broke on legacy counts, too."""
-    broken = row.drill is not None and row.moved_reason in (Reason.DRILL, Reason.WORKER_LOST)
-    return row.state == JobState.FAILED or row.fallback_reason is not None or broken
+def _timed(row: Any) -> tuple[bool, float]:
+    """Whether a path failed this job, and its cycle time in seconds."""
+    failed = has_failed(row.state, row.fallback_reason, row.moved_reason, row.drill)
+    return failed, (row.finished_at - row.accepted_at).total_seconds()
 
 
 def _event_of(row: RowMapping) -> DrillEvent:

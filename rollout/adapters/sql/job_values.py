@@ -10,7 +10,7 @@ from rollout.adapters.sql.tables import job, to_microseconds
 from rollout.jobs.claims import Claim, JobRecord, JobState
 from rollout.jobs.ports import Filing
 from rollout.jobs.way import step
-from rollout.routing.decision import FALLBACK_REASONS, JobPath, Reason
+from rollout.routing.decision import JobPath, Reason
 from rollout.routing.stages import ControlState
 
 RECORD_FIELDS = tuple(field.name for field in fields(JobRecord))
@@ -18,7 +18,7 @@ RECORD_FIELDS = tuple(field.name for field in fields(JobRecord))
 
 def moved(reason: Reason, error: str | None, now: datetime) -> dict[str, Any]:
     """Values that send an unfinished job to legacy. Callers add the condition."""
-    fallback = reason if reason in FALLBACK_REASONS else null()
+    fallback = reason if reason.means.fallback else null()
     line = step(now, "handed to legacy", reason=reason, error=error)
     return {
         "state": JobState.ACCEPTED,

@@ -5,9 +5,10 @@ from sqlalchemy import case, exists, or_
 from rollout.adapters.sql.pilot_tables import drill_span
 from rollout.adapters.sql.tables import job
 from rollout.jobs.claims import JobState
-from rollout.pilot.outcome import TELLS_NOTHING, Outcome
+from rollout.pilot.outcome import Outcome
 from rollout.routing.decision import JobPath, Reason
 
+_NOT_ITS_DOING = [one for one in Reason if one.means.not_its_doing]
 _KEPT = or_(job.c.state == JobState.FAILED, job.c.moved_reason == Reason.RETRIED_BY_HAND)
 
 OUTCOME = case(
@@ -20,7 +21,7 @@ OUTCOME = case(
         job.c.fallback_reason.is_not(None),
         case((_KEPT, Outcome.BOTH_FAILED), else_=Outcome.FAILED),
     ),
-    (job.c.moved_reason.in_(sorted(TELLS_NOTHING)), Outcome.UNJUDGED),
+    (job.c.moved_reason.in_(_NOT_ITS_DOING), Outcome.UNJUDGED),
     (
         job.c.state == JobState.FAILED,
         case((job.c.path == JobPath.CONCURRENT, Outcome.FAILED), else_=Outcome.BOTH_FAILED),

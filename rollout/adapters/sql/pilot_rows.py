@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from rollout.adapters.sql.control_rows import ControlRows, record_change
+from rollout.adapters.sql.control_rows import ControlRows, effects_of, record_change
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.lease_rows import must_lead
 from rollout.adapters.sql.outcomes import IN_DRILL, JUDGED, OUTCOME
@@ -29,7 +29,7 @@ from rollout.adapters.sql.profile_rows import read_profiles, write_profiles
 from rollout.adapters.sql.tables import from_microseconds, job, sub_pipeline, to_microseconds
 from rollout.errors import LeaseLost, UnknownDecision
 from rollout.jobs.claims import JobState
-from rollout.pilot.outcome import DRAWN, Outcome
+from rollout.pilot.outcome import Outcome
 from rollout.pilot.ports import (
     DecisionRecord,
     HourRow,
@@ -41,14 +41,14 @@ from rollout.pilot.ports import (
 )
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial, edge_us
-from rollout.routing.decision import JobPath
-from rollout.routing.stages import ControlState, apply
+from rollout.routing.decision import JobPath, Reason
+from rollout.routing.stages import ControlState, Event, apply
 
 _COLUMNS = ("name", "version", "step", "step_revision", "began_at", "scored_to")
 # With the condition of its index as a literal: a planner does not see through a parameter that the
 # index holds these rows, and would look through all jobs that ever were.
 _OPEN = text("state IN ('accepted', 'started')")
-_DRAWN = job.c.reason.in_(sorted(DRAWN))
+_DRAWN = job.c.reason.in_([one for one in Reason if one.means.drawn])
 
 
 class PilotRows:
@@ -293,7 +293,14 @@ class PilotRows:
             self._save(connection, token, [trial])
             if made.event is None:
                 return before
-            after = apply(before, made.event, scope_bp=made.to_bp, seen_revision=made.seen_revision)
+            shadow = made.event is Event.SHADOW
+            after = apply(
+                before,
+                made.event,
+                scope_bp=made.to_bp,
+                seen_revision=made.seen_revision,
+                effects=effects_of(connection, [made.name])[made.name] if shadow else None,
+            )
             record_change(
                 connection, before, after, made.event, "controller", made.sentence, made.at
             )

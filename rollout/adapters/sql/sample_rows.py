@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from datetime import datetime
-from math import ceil
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -23,7 +21,6 @@ from sqlalchemy import (
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.outcomes import IN_DRILL
 from rollout.adapters.sql.tables import job
-from rollout.evidence.buckets import DURATION_S_MAX
 from rollout.evidence.sample import PathSample
 from rollout.jobs.claims import JobState
 from rollout.pilot.outcome import Outcome, outcome_of
@@ -53,32 +50,19 @@ _due_at = case((job.c.not_before > job.c.accepted_at, job.c.not_before), else_=j
 
 
 class SampleRows:
-    """`trial_ports.Samples`: the jobs that finished in the window, and the open ones."""
+    """`drills.ports.Samples`: the jobs that finished in the window, and the open ones."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def samples(self, name: str, since: datetime, until: datetime) -> dict[JobPath, PathSample]:
+    def samples(self, since: datetime, until: datetime) -> dict[str, dict[JobPath, PathSample]]:
         """Say what both paths did after `since` and up to `until`, by assigned path."""
-        found = self._read(since, until, name)
-        idle = dict.fromkeys(JobPath, PathSample.idle(until))
-        return found.get(name, idle)
-
-    def samples_of_all(
-        self, since: datetime, until: datetime
-    ) -> dict[str, dict[JobPath, PathSample]]:
-        """Say the same of every sub-pipeline that had a job, at the cost of one."""
-        return self._read(since, until, None)
-
-    def _read(
-        self, since: datetime, until: datetime, name: str | None
-    ) -> dict[str, dict[JobPath, PathSample]]:
         with self._db.read() as connection:
-            finished = _finished(connection, since, until, name)
-            due_at = _oldest_due(connection, until, name)
+            finished = _finished(connection, since, until)
+            due_at = _oldest_due(connection, until)
         return {
             each: {
-                path: _sample(until, finished.get((each, path), ()), due_at.get((each, path)))
+                path: PathSample.of(until, finished.get((each, path), ()), due_at.get((each, path)))
                 for path in JobPath
             }
             for each in sorted({one for one, _ in (*finished, *due_at)})
@@ -86,11 +70,9 @@ class SampleRows:
 
 
 def _finished(
-    connection: Connection, since: datetime, until: datetime, name: str | None
+    connection: Connection, since: datetime, until: datetime
 ) -> dict[_Key, list[tuple[bool, float]]]:
     """Whether each finished job failed, and its cycle time in seconds."""
-    # `name || ''` keeps the planner from looking through all jobs of that name that ever were.
-    named = () if name is None else (job.c.name + "" == name,)
     # One query per state, with the condition of its index as a literal: a planner does not see
     # through a parameter that the index holds these rows.
     rows = connection.execute(
@@ -100,7 +82,6 @@ def _finished(
                     text(f"state = '{state}'"),
                     job.c.finished_at > since,
                     job.c.finished_at <= until,
-                    *named,
                     *_COUNTS,
                 )
                 for state in (JobState.COMMITTED, JobState.FAILED)
@@ -111,7 +92,7 @@ def _finished(
     for row in rows:
         outcome = _outcome(row)
         if outcome in (Outcome.GOOD, Outcome.FAILED):
-            took_s = min(row.took_us / 1e6, DURATION_S_MAX)
+            took_s = row.took_us / 1e6
             key = (row.name, _PATHS[row.assigned_path])
             found[key].append((outcome is Outcome.FAILED, took_s))
     return found
@@ -128,30 +109,15 @@ def _outcome(row: Any) -> Outcome:
     )
 
 
-def _oldest_due(connection: Connection, until: datetime, name: str | None) -> dict[_Key, datetime]:
+def _oldest_due(connection: Connection, until: datetime) -> dict[_Key, datetime]:
     """Since when the oldest open job of each path could run."""
     query = (
         select(job.c.name, job.c.assigned_path, func.min(_due_at))
         .where(
             text("state IN ('accepted', 'started')"),
             _due_at <= until,
-            *(() if name is None else (job.c.name == name,)),
             *_COUNTS,
         )
         .group_by(job.c.name, job.c.assigned_path)
     )
     return {(each, _PATHS[path]): due_at for each, path, due_at in connection.execute(query)}
-
-
-def _sample(
-    until: datetime, finished: Iterable[tuple[bool, float]], due_at: datetime | None
-) -> PathSample:
-    jobs = list(finished)
-    times = sorted(took_s for _, took_s in jobs)
-    return PathSample(
-        at=until,
-        jobs=len(jobs),
-        failed=sum(failed for failed, _ in jobs),
-        p95_s=times[ceil(0.95 * len(times)) - 1] if times else None,
-        oldest_s=0.0 if due_at is None else (until - due_at).total_seconds(),
-    )

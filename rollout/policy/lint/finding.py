@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rollout.policy import ladder
 from rollout.policy.policy import Policy
 from rollout.routing.effects import Effects
 from rollout.routing.stages import BP_ALL, HOLDBACK_BP
@@ -80,7 +81,7 @@ class Subject:
     @property
     def steps_bp(self) -> tuple[int, ...]:
         """The steps as they can be taken."""
-        return self.policy.steps_bp(self.holdback_bp)
+        return ladder.steps_bp(self.policy, self.holdback_bp)
 
     @property
     def graduates(self) -> bool:

@@ -15,7 +15,7 @@ Stub = Callable[[], tuple[str, Callable[[], None]]]
 """Starts a server that answers errors; gives its URL and what stops it."""
 
 
-class PlantedFault:
+class FaultInjector:
     """Plants the fault of a drill, and takes it away; the workers mark whom it hurts.
 
     Args:
