@@ -9,6 +9,7 @@ Source: small-pilots method, section 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 JOBS_A_WEEK_MIN = 50
 """A step with fewer concurrent jobs a week is left out, up to `SURE_BP`."""
@@ -24,6 +25,19 @@ ARRIVALS_S = 300.0
 
 WEEK_S = 7 * 86_400.0
 BP_ALL = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What the jobs were like before the trial.
+
+    Attributes:
+        jobs_a_week: On both paths, in seven policy days.
+        rate_failed: Legacy's failure rate, 0..1.
+    """
+
+    jobs_a_week: float
+    rate_failed: float = 0.0
 
 
 def at_stake(jobs_a_week: float, scope_bp: float) -> float:
