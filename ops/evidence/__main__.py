@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from ops.evidence import budgets, censoring, cost, delays, false_alarms, peers, promotions, shadows
+from ops.evidence import budgets, censoring, cost, delays, false_alarms, holds, peers, shadows
 from ops.evidence.row import HEADING, Row, write
 
 
@@ -25,9 +25,6 @@ def full() -> dict[str, Callable[[], list[Row]]]:
         "D2": lambda: [delays.total_row("D2", True, 200)],
         "D3 D4 D5": lambda: delays.partial_rows(200),
         "D6 D7": lambda: delays.cycle_rows(200),
-        "P1": lambda: [promotions.power_row(4000)],
-        "P2": lambda: [promotions.false_row(2000)],
-        "P3": lambda: [promotions.hold_row()],
         "C1": lambda: [censoring.row(1000)],
         "K1": lambda: [cost.row(1_000_000)],
         "S1 S2 S3": shadows.rows,
@@ -41,6 +38,7 @@ def full() -> dict[str, Callable[[], list[Row]]]:
         "M8 M9 M10 M11 M12 M13": lambda: budgets.harmed_rows(500),
         "M14": lambda: [budgets.bursts_row(500)],
         "M15": lambda: [budgets.drills_row(5000)],
+        "M16": lambda: [holds.row()],
     }
 
 
@@ -48,8 +46,6 @@ def quick() -> dict[str, Callable[[], list[Row]]]:
     """Name the rows that take seconds."""
     return {
         "D1": lambda: [delays.total_row("D1", False, 500)],
-        "P1": lambda: [promotions.power_row(300)],
-        "P3": lambda: [promotions.hold_row()],
         "C1": lambda: [censoring.row(200)],
         "K1": lambda: [cost.row(20_000)],
         "S1": lambda: [shadows.time_row(300)],
@@ -57,6 +53,7 @@ def quick() -> dict[str, Callable[[], list[Row]]]:
         "M2": lambda: [budgets.limit_row()],
         "M6": lambda: [budgets.sizes_row(500)],
         "M15": lambda: [budgets.drills_row(500)],
+        "M16": lambda: [holds.row()],
     }
 
 

@@ -116,13 +116,6 @@ def shown(
 
 def _value(policy: "Policy", field: str) -> str:
     value = getattr(policy, field)
-    if field == "margins":
-        return "\n".join(
-            f"up to {percent(row.scope_bp_max)}: {row.error_ratio:g} x + {row.error_absolute:g},"
-            f" median +{row.median_shift}, tail +{row.tail_shift},"
-            f" recovery {row.recovery_ratio:g} x"
-            for row in value
-        )
     if field == "freezes":
         lines = [
             f"{one.begin:%Y-%m-%d %H:%M} to {one.end:%Y-%m-%d %H:%M}"

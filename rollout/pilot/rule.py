@@ -16,11 +16,11 @@ from pydantic import BaseModel, ConfigDict
 
 from rollout.evidence import promotion, recovery
 from rollout.evidence.betting import Margin
-from rollout.evidence.budget_proof import shadow_finding
+from rollout.evidence.budget_proof import SHADOW_FAILED, shadow_finding
 from rollout.evidence.counts import Counts
 from rollout.evidence.harm_budget import SCORE_LIMIT
 from rollout.evidence.looks import LOOKS_MAX
-from rollout.evidence.verdict import Finding
+from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot.drills_asked import drill_overdue
 from rollout.pilot.proofs import Asked, proofs
 from rollout.pilot.situation import Situation
@@ -68,7 +68,8 @@ def _shadow(policy: Policy, seen: Situation) -> Finding | None:
     """Shadow is step 0: its failures have to keep to the budget at the first scope."""
     first = ladder.first_bp(policy, seen.state.holdback_bp, seen.baseline, shadowed=True)
     if seen.baseline is None or first is None or seen.baseline.jobs_a_week <= 0:
-        return None
+        said = "Nobody has counted yet how many jobs come, so no budget is known."
+        return Finding(SHADOW_FAILED, Verdict.INSUFFICIENT, None, SCORE_LIMIT, 0, 0, None, said)
     budget = ladder.budget_of(policy, seen.baseline)
     asked = Asked(seen.baseline, budget, first, SCORE_LIMIT, recovery=False)
     return shadow_finding(seen.shadowed.raised, asked.stake(budget.failed))

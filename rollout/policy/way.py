@@ -68,8 +68,8 @@ def steps_for(
 
     steps = [step for step in ladder_bp if fits(step)] or list(ladder_bp[-1:])
     while steps and at_stake(jobs_a_week, steps[0]) > budget_failed:
-        lower = steps[0] // 2
-        if lower < 1 or jobs_a_week * lower / BP_ALL < JOBS_A_WEEK_MIN:
-            break
+        lower, arriving = steps[0] // 2, at_stake(jobs_a_week, steps[0]) - JOBS_BEFORE_REVERT
+        if arriving < 1.0 or lower < 1 or jobs_a_week * lower / BP_ALL < JOBS_A_WEEK_MIN:
+            break  # a lower step would save nothing, or see nothing
         steps.insert(0, lower)
     return tuple(steps)

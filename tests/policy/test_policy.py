@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
-
 from rollout.evidence.margins import LADDER, margin_for
+
 from rollout.evidence.recovery import P_LIMIT, PAIRS_EXACT_MAX
 from rollout.policy.ladder import steps_bp
 from rollout.policy.lint.proof import RECOVERY_P_LIMIT
