@@ -8,6 +8,7 @@ import pytest
 
 from tests.docs.tables import ARCHITECTURE, ROOT, TABLES, filled
 
+
 def documents() -> list[Path]:
     """All pages of the docs."""
     return sorted((ROOT / "docs").rglob("*.md"))

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from rollout.evidence.betting import Margin
 from rollout.evidence.counts import NO_COUNTS, Counts
 from rollout.evidence.errors import BadRate
-from rollout.evidence.margins import LADDER, margin_for
 from rollout.evidence.promotion import Z_LIMIT, detectable, finding, overdispersion, score
 from rollout.evidence.verdict import Verdict
 from tests.evidence.strategies import counts
 from tests.evidence.vectors import VECTORS
 
-FIRST = margin_for(100).error
+FIRST = Margin(1.5, 0.0025)
+"""What a step up to 4 % could be worse by in the last release."""
 
 
 def test_vectors() -> None:
@@ -26,26 +26,6 @@ def test_vectors() -> None:
         found = score(totals, Margin(vector["r"], vector["delta"]))
         assert found == pytest.approx(vector["z"], rel=1e-9)
     assert pytest.approx(-2.2414, abs=1e-4) == Z_LIMIT
-
-
-def test_ladder_is_the_table_of_the_method() -> None:
-    """Wide margins for small scopes, and the stricter row wherever the table has a gap."""
-    rows = {scope_bp: margin_for(scope_bp) for scope_bp in (1, 100, 400, 800, 3200, 5000, 10_000)}
-    assert [(r.error.ratio, r.error.absolute) for r in rows.values()] == [
-        *[(1.5, 0.0025)] * 3,
-        *[(1.25, 0.001)] * 2,
-        *[(1.1, 0.0005)] * 2,
-    ]
-    assert [(r.median_shift, r.tail_shift, r.recovery_ratio) for _, r in LADDER] == [
-        (3, 5, 1.5),
-        (2, 3, 1.5),
-        (2, 2, 1.25),
-    ]
-    assert margin_for(401) == margin_for(800)
-    assert margin_for(3201) == margin_for(5000)
-    for scope_bp in (0, -1, 10_001):
-        with pytest.raises(BadRate):
-            margin_for(scope_bp)
 
 
 def test_a_week_of_equal_paths_passes() -> None:
@@ -97,7 +77,7 @@ def test_a_common_bad_hour_is_no_clump() -> None:
     assert overdispersion(outage) < overdispersion(apart) / 5
 
 
-@given(counts(200), st.sampled_from([row.error for _, row in LADDER]), st.floats(1, 50))
+@given(counts(200), st.sampled_from([FIRST, Margin(1.1, 0.0005), Margin(1.0, 0.02)]), st.floats(1, 50))
 def test_pass_only_beside_jobs_on_both_paths(totals: Counts, margin: Margin, phi: float) -> None:
     """A PASS has jobs on both paths and a rate under the margin; anything else holds."""
     found = finding("error_rate", totals, margin, phi)
