@@ -12,6 +12,7 @@ from redis import Redis
 
 from ops.bench.servers import valkey
 from rollout import Reason, build
+from rollout.routing.rule import RouteTable
 
 CALLS = 30
 NAME, KEY = "bench-dead", "customer-7"
@@ -37,13 +38,13 @@ def measure(folder: Path) -> dict[str, float]:
 def _longest_ms(gone: Gone, strike: Callable[[], None] = lambda: None) -> float:
     with gone as url:
         runtime = build(control_url=url, broker_url=url)
-        gate = runtime.attempts(()).gate
-        gate(NAME, KEY)  # a worker that has a connection is the harder case
+        gate = runtime.control.read
+        gate(NAME)  # a worker that has a connection is the harder case
         strike()
         longest = 0.0
         for _ in range(CALLS):
             started = time.perf_counter()
-            reason = gate(NAME, KEY)
+            reason = RouteTable(gate(NAME)).decide(KEY).reason
             longest = max(longest, time.perf_counter() - started)
             if reason is not Reason.UNREACHABLE:
                 raise RuntimeError(f"the gate of a dead store said {reason!r}")

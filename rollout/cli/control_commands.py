@@ -35,7 +35,7 @@ def start(
     actor: Actor = "",
     as_json: AsJson = False,
 ) -> None:
-    """Begin: the first step's share of jobs (1 %) runs on the concurrent path."""
+    """Begin: the first step's share of jobs runs on the concurrent path."""
     change(ctx, name, Event.START, reason, revision, actor, as_json)
 
 

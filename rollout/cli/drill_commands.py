@@ -266,15 +266,7 @@ def journal(ctx: typer.Context, drill_id: DrillId, as_json: AsJson = False) -> N
 
 
 def _events(ctx: typer.Context, drill_id: str) -> "list[DrillEvent]":
-    from rollout.drills.errors import BadDrill
+    from rollout.drills.journal import journal_of
 
     with opened(ctx, servers="") as runtime:
-        events = runtime.ledger.drill_events(drill_id)
-        if not events:
-            found = {e.drill_id for e in runtime.ledger.drills(None, 10_000)}
-            close = sorted(one for one in found if one.startswith(drill_id))
-            if len(close) == 1:
-                events = runtime.ledger.drill_events(close[0])
-    if not events:
-        raise BadDrill(f"no drill with id {drill_id!r}", "`rollout drill list` shows them")
-    return events
+        return journal_of(runtime.ledger, drill_id)

@@ -267,12 +267,9 @@ def synthetic_drills(
 def _compare_pilots(
     drawing: Any, injection: "Injection | None", days: float, pilots: int, as_json: bool
 ) -> None:
-    from rollout.rehearsal.injection import BadInjection
-    from rollout.rehearsal.pilots import Traffic, compare_pilots
+    from rollout.rehearsal.pilots import Traffic, compare_pilots, fault_of
 
-    if injection is not None and injection.slow != 1.0:
-        raise BadInjection("--compare without --stream draws failures only, got a slow-down")
-    fault = 1.0 if injection is None or injection.errors is None else injection.errors
+    fault = fault_of(injection)
     traffic = Traffic(
         drawing.jobs_per_day, drawing.error_rate, max(1, round(days)), fault, drawing.seed
     )

@@ -11,7 +11,7 @@ from rollout.demo.paths import (
     load_overlapped,
     load_record_by_record,
 )
-from rollout.demo.preparation import corrupt_copy, jobs, prepare, remove_staging
+from rollout.demo.preparation import corrupt_copy, jobs, prepare
 from rollout.demo.record import CorruptInput, InputMissing
 from rollout.demo.source import SourceMissing
 from rollout.demo.transform import COLUMNS
@@ -34,7 +34,6 @@ __all__ = [
     "load_record_by_record",
     "prepare",
     "reference_load",
-    "remove_staging",
     "warehouse_flight",
     "write",
 ]

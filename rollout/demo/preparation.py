@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 from collections import defaultdict
 from pathlib import Path
 
@@ -97,17 +96,6 @@ def corrupt_copy(folder: str | Path, day: str, origin: str, damaged_origin: str 
     damaged = raw_file(folder, day, damaged_origin)
     damaged.write_text("".join(lines), encoding="utf-8")
     return damaged
-
-
-def remove_staging(folder: str | Path) -> int:
-    """Remove what jobs of dead processes left in the staging folder; return how many.
-
-    A job removes its own folder, unless its process is killed. Call it while no job runs.
-    """
-    left = [entry for entry in staging_folder(folder).glob("*") if entry.is_dir()]
-    for entry in left:
-        shutil.rmtree(entry)
-    return len(left)
 
 
 def _cut(source: Path, folder: Path) -> list[tuple[str, str, int]]:

@@ -36,11 +36,6 @@ class Excursion:
         return self.recovered_at is None and self.gave_up_at is None
 
     @property
-    def censored(self) -> bool:
-        """Whether it was given up on: the true recovery time is longer than `recovery_s`."""
-        return self.gave_up_at is not None
-
-    @property
     def recovery_s(self) -> float | None:
         """Seconds from onset to recovery, or to giving up: the cap, or a window more.
 

@@ -7,9 +7,13 @@ from typing import Any
 
 import structlog
 
+from rollout.drills.errors import BadDrill
 from rollout.drills.ports import DrillEvent, DrillLedger
 from rollout.errors import LedgerUnreachable
 from rollout.routing.clock import Clock
+
+_DRILLS_BACK = 10_000
+"""Drills among which an abbreviated id is looked up."""
 
 log = structlog.get_logger("rollout.drill")
 
@@ -41,3 +45,19 @@ class Journal:
             return False
         self.waiting.clear()
         return True
+
+
+def journal_of(ledger: DrillLedger, drill_id: str) -> list[DrillEvent]:
+    """Read a drill's journal by its id, or by as much of the id's beginning as names one drill.
+
+    Raises:
+        BadDrill: There is no such drill, or the beginning names several.
+    """
+    events = ledger.drill_events(drill_id)
+    if events:
+        return events
+    found = {event.drill_id for event in ledger.drills(None, _DRILLS_BACK)}
+    close = [one for one in found if drill_id and one.startswith(drill_id)]
+    if len(close) != 1:
+        raise BadDrill(f"no drill with id {drill_id!r}", "`rollout drill list` shows them")
+    return ledger.drill_events(close[0])

@@ -40,12 +40,11 @@ class Score:
 
     Attributes:
         onset_at: When the first job was hurt.
-        first_failure_at: When the first hurt job was seen to fail, wait or move.
-        detected_at: That, or the end of the first window outside the band if it came first.
+        detected_at: When the first hurt job was seen to fail, wait or move, or the end of the first
+            window outside the band if it came first.
         recovered_at: When the path was healed; None when it was not by the deadline.
         recovery_s: From onset to recovery, or to the deadline.
         jobs_lost: Hurt jobs without an outcome at the end; must be 0.
-        jobs_kept: Hurt jobs that failed for good and are kept for a person.
         effects_twice: Hurt jobs that were committed more than once; must be 0.
         more: Figures that only this kind of drill has.
     """
@@ -55,14 +54,12 @@ class Score:
     result: Result
     sentence: str
     onset_at: datetime | None = None
-    first_failure_at: datetime | None = None
     detected_at: datetime | None = None
     recovered_at: datetime | None = None
     detection_s: float | None = None
     recovery_s: float | None = None
     jobs_hurt: int = 0
     jobs_lost: int = 0
-    jobs_kept: int = 0
     effects_twice: int = 0
     more: Mapping[str, Any] = field(default_factory=dict)
 
@@ -115,14 +112,12 @@ def score_of(
         result=result,
         sentence=sentence,
         onset_at=onset,
-        first_failure_at=first,
         detected_at=detected,
         recovered_at=recovered_at,
         detection_s=_seconds(onset, detected),
         recovery_s=recovery_s,
         jobs_hurt=len(jobs),
         jobs_lost=sum(not record.state.finished for record in jobs) if late else 0,
-        jobs_kept=sum(record.state is JobState.FAILED for record in jobs),
         effects_twice=committed_twice(jobs),
     )
 

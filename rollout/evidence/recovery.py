@@ -82,7 +82,7 @@ def finding(pairs: Sequence[DrillPair], ratio: float) -> Finding:
         BadRate: `ratio` is under 1.
     """
     if not 1.0 <= ratio < float("inf"):
-        raise BadRate("a recovery ratio must be >= 1", ratio, "take it from margin_for(scope_bp)")
+        raise BadRate("a recovery ratio must be >= 1", ratio, "take it from the policy's margins")
     used = [pair for pair in pairs if not pair.both_censored][-PAIRS_EXACT_MAX:]
     p_value = None
     if len(used) < PAIRS_MIN:

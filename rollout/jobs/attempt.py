@@ -85,10 +85,6 @@ class Attempts:
         self._passes = passes
         self._forgets = forgets
 
-    def gate(self, name: str, key: str) -> Reason | None:
-        """Ask the control store whether a concurrent start may go on; a reason means no."""
-        return _why_not(self._control.read(name), key)
-
     def run(self, paths: Paths, delivery: Delivery) -> Outcome:
         """Take one delivery as far as it goes. Raises only what `passes` names."""
         job, reading = delivery.job, None

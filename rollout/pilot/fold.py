@@ -7,7 +7,7 @@ that dies loses nothing and counts nothing twice.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import NamedTuple
 
@@ -59,6 +59,9 @@ class Sum:
     slow_median: int = 0
     slow_tail: int = 0
 
+
+SUMS = tuple(one.name for one in fields(Sum))
+"""The counts of an hour by name: columns of its row in every ledger, in the order of `HourRow`."""
 
 HourKey = tuple[str, int, int, JobPath]
 """Sub-pipeline, step, hour, assigned path."""

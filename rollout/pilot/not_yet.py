@@ -60,7 +60,10 @@ def not_yet(policy: Policy, seen: Situation, *, in_shadow: bool = False) -> tupl
     if overdue is not None:
         said = f"Drill overdue: {overdue}; `rollout drill run` makes one."
         holds.append(Hold(HoldKind.DRILLS, said))
-    holds += [Hold(HoldKind.WAY_BACK, said) for said in not_ready(seen.way_back, state, policy)]
+    holds += [
+        Hold(HoldKind.WAY_BACK, said)
+        for said in not_ready(seen.way_back, state, policy, seen.baseline)
+    ]
     if not in_shadow:
         worse = [one for one in sampled_outputs(seen) if one.verdict is Verdict.REGRESS]
         holds += [Hold(HoldKind.OUTPUTS, one.sentence) for one in worse]

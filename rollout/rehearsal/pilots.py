@@ -17,6 +17,7 @@ from rollout.evidence.revert_test import Window
 from rollout.pilot.step import StepEvidence, guard_of
 from rollout.policy.policy import Policy
 from rollout.rehearsal import peers
+from rollout.rehearsal.injection import BadInjection, Injection
 from rollout.rehearsal.peers import Floats, Minutes
 
 DAY_MINUTES = 1440
@@ -81,6 +82,17 @@ class Row:
 
 
 Rule = Callable[[Minutes], int | None]
+
+
+def fault_of(injection: Injection | None) -> float:
+    """The share of concurrent jobs that fail in a failing pilot; all of them without a word.
+
+    Raises:
+        BadInjection: It slows jobs down; pilots that are drawn here only fail.
+    """
+    if injection is not None and injection.slow != 1.0:
+        raise BadInjection("a comparison without a stream draws failures only, got a slow-down")
+    return 1.0 if injection is None or injection.errors is None else injection.errors
 
 
 def compare_pilots(traffic: Traffic, pilots: int, scopes: Sequence[float] = SCOPES) -> list[Row]:

@@ -122,11 +122,6 @@ class Rehearsed:
     errors: list[str] = field(default_factory=list)
 
     @property
-    def advances(self) -> list[TransitionRecord]:
-        """Changes by which the scope grew, the start included."""
-        return [one for one in self.changes if one.after.scope_bp > one.before.scope_bp]
-
-    @property
     def scope_bp_top(self) -> int:
         """The largest scope it came to, in basis points."""
         return max((one.after.scope_bp for one in self.changes), default=0)

@@ -19,7 +19,7 @@ import numpy as np
 
 from rollout.errors import LeaseLost, UnknownDecision, UnknownSubPipeline
 from rollout.jobs.ports import OpenCount
-from rollout.pilot.fold import Sum
+from rollout.pilot.fold import SUMS, Sum
 from rollout.pilot.ports import (
     DecisionRecord,
     HourRow,
@@ -143,7 +143,7 @@ class StreamLedger:
             step = self._trial.step
             for hour, path, gained in stream_fold.hours_gained(self.jobs, taken, self._trial):
                 total = self._hours.setdefault((step, hour, path), Sum())
-                for field in Sum.__slots__:
+                for field in SUMS:
                     setattr(total, field, getattr(total, field) + getattr(gained, field))
         return int(taken.size)
 
@@ -242,7 +242,7 @@ class StreamLedger:
         """Read the totals of a step."""
         self._must_be(name)
         return [
-            HourRow(hour, path, *(getattr(total, field) for field in Sum.__slots__))
+            HourRow(hour, path, *(getattr(total, field) for field in SUMS))
             for (of, hour, path), total in sorted(self._hours.items())
             if of == step
         ]

@@ -12,9 +12,6 @@ from rollout.routing.rule import Reading, position, threshold
 from rollout.routing.stages import BP_ALL, Stage
 from rollout.shadow.canonical import Digest
 
-SHADOWED_STAGES = frozenset({Stage.SHADOW, Stage.SPLIT})
-"""Stages in which legacy jobs are copied."""
-
 
 class Shed(StrEnum):
     """Why a legacy job of the sample got no copy, or its copy did not run."""

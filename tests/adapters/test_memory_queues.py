@@ -36,16 +36,6 @@ def test_the_oldest_message_is_taken_first_and_stays_in_hand() -> None:
     assert queues.take(NAME, L) is None
 
 
-def test_a_message_given_back_is_the_next_one() -> None:
-    """As a broker does with what a lost worker held; a second time changes nothing."""
-    queues = filled("a", "b")
-    taken = queues.take(NAME, C)
-    assert taken is not None
-    queues.give_back(taken)
-    queues.give_back(taken)
-    assert queues.held(NAME) == Held(frozenset(), {C: "a", L: None}, 2)
-
-
 def test_handed_jobs_go_to_the_end_of_legacy() -> None:
     """But for those whose envelope nobody kept."""
     queues = filled()
@@ -65,14 +55,6 @@ def test_one_sub_pipelines_queues_are_its_own() -> None:
     assert queues.held(NAME).waiting == queues.held("bills").waiting == 1
 
 
-def test_a_broker_that_lost_its_memory_holds_nothing() -> None:
-    """Neither what waited nor what workers had."""
-    queues = filled("a", "b")
-    queues.take(NAME, C)
-    assert [lost.job_id for lost in queues.forget_all()] == ["a", "b"]
-    assert queues.held(NAME) == Held(frozenset(), {C: None, L: None}, 0)
-
-
 def test_a_broker_that_is_away_says_so_and_keeps_what_it_has() -> None:
     """Every call raises BrokerUnreachable."""
     queues = filled("a", "b")
@@ -83,7 +65,6 @@ def test_a_broker_that_is_away_says_so_and_keeps_what_it_has() -> None:
         lambda: queues.send(message("c")),
         lambda: queues.take(NAME, C),
         lambda: queues.acknowledge(taken),
-        lambda: queues.give_back(taken),
         lambda: queues.held(NAME),
         lambda: queues.send_to_legacy([]),
     ):

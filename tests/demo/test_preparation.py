@@ -11,8 +11,6 @@ from rollout.demo.preparation import (
     prepare,
     raw_file,
     reference_file,
-    remove_staging,
-    staging_folder,
 )
 from rollout.demo.record import InputMissing
 from rollout.demo.reference import SqlReference, from_source, in_memory
@@ -89,11 +87,3 @@ def test_corrupt_copy_is_no_job_of_the_list(folder: Path) -> None:
     """It must be submitted on purpose."""
     corrupt_copy(folder, "2013-01-01", "EWR", "QQQ")
     assert "QQQ" not in {origin for _, origin, _ in jobs(folder)}
-
-
-def test_remains_of_killed_jobs_are_removed(tmp_path: Path, source: Path) -> None:
-    """A process that is killed cannot clean up, so the demo does."""
-    prepare(tmp_path, source)
-    (staging_folder(tmp_path) / "job-left").mkdir()
-    assert remove_staging(tmp_path) == 1
-    assert remove_staging(tmp_path) == 0

@@ -46,7 +46,7 @@ def test_an_incident_has_onset_detection_and_recovery(sample: PathSample) -> Non
     assert (begun.lasts, begun.recovery_s) == (True, None)
     assert replace(ended, recovered_at=None, sentence=begun.sentence) == begun
     assert ended.recovered_at == onset + 10 * MINUTE
-    assert (ended.lasts, ended.censored, ended.recovery_s) == (False, False, 600.0)
+    assert (ended.lasts, ended.gave_up_at, ended.recovery_s) == (False, None, 600.0)
     assert ended.sentence == f"{begun.sentence} It was back inside after 600 s."
     assert watch.excursion is None
 
@@ -169,7 +169,8 @@ def test_a_shift_that_stays_is_given_up_on_at_the_cap() -> None:
     watch = settled()
     after, said = fed(watch, [SLOW] * 120)
     begun, given_up = said
-    assert (given_up.recovered_at, given_up.censored) == (None, True)
+    assert given_up.recovered_at is None
+    assert given_up.gave_up_at is not None
     assert given_up.gave_up_at == begun.onset_at + HASTY.cap
     assert given_up.recovery_s == HASTY.cap.total_seconds()
     assert given_up.sentence.endswith("It had not recovered at the cap, after 7200 s.")

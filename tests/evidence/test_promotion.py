@@ -77,7 +77,9 @@ def test_a_common_bad_hour_is_no_clump() -> None:
     assert overdispersion(outage) < overdispersion(apart) / 5
 
 
-@given(counts(200), st.sampled_from([FIRST, Margin(1.1, 0.0005), Margin(1.0, 0.02)]), st.floats(1, 50))
+@given(
+    counts(200), st.sampled_from([FIRST, Margin(1.1, 0.0005), Margin(1.0, 0.02)]), st.floats(1, 50)
+)
 def test_pass_only_beside_jobs_on_both_paths(totals: Counts, margin: Margin, phi: float) -> None:
     """A PASS has jobs on both paths and a rate under the margin; anything else holds."""
     found = finding("error_rate", totals, margin, phi)

@@ -130,7 +130,7 @@ def _earlier(inputs: Any) -> None:
 
 
 def _stricter(inputs: Any) -> None:
-    inputs["policy"]["alpha_promote"] = 1e-9
+    inputs["situation"]["totals"]["failures"][1] += 500
 
 
 def _still_concurrent(inputs: Any) -> None:

@@ -103,7 +103,7 @@ def test_shadow_pairs_need_effects_that_allow_them(effects: Effects) -> None:
 
 def test_the_declared_holdback_counts_when_the_policy_names_none() -> None:
     """And the policy's own goes before it."""
-    assert "above_holdback" in found({}, holdback_bp=1000)
+    assert "above_holdback" in found({"ladder_bp": [4000, 9500]}, holdback_bp=1000)
     assert "above_holdback" not in found({"holdback_bp": 500}, holdback_bp=1000)
 
 
@@ -119,7 +119,7 @@ def test_a_freeze_that_is_over_by_local_time_only() -> None:
 
 def test_the_worst_comes_first_and_names_whom_it_is_about() -> None:
     """Errors, warnings, advice."""
-    policy = Policy(automatic=False, drills_min=3, legacy_headroom_min=0.5)
+    policy = Policy(automatic=False, bake_days=0.0, legacy_headroom_min=0.5)
     findings = lint(Subject(policy, name="invoices"), NOW)
     assert [one.level for one in findings] == [ERROR, WARNING, ADVICE]
     assert {one.subject for one in findings} == {"invoices"}

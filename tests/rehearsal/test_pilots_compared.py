@@ -1,8 +1,17 @@
 """Many pilots and every rule: the shape of the published comparison, on a few of them."""
 
 import numpy as np
+import pytest
 
-from rollout.rehearsal.pilots import EXPOSED, FALSE, Traffic, compare_pilots, first_revert
+from rollout.rehearsal.injection import BadInjection, Injection
+from rollout.rehearsal.pilots import (
+    EXPOSED,
+    FALSE,
+    Traffic,
+    compare_pilots,
+    fault_of,
+    first_revert,
+)
 
 
 def test_the_comparison_has_the_published_shape() -> None:
@@ -24,3 +33,10 @@ def test_the_same_seed_compares_the_same() -> None:
     assert compare_pilots(traffic, 2, (0.5,)) == compare_pilots(traffic, 2, (0.5,))
     healthy = traffic.minutes(np.random.default_rng(1), 0.5, 500, (0.005, 0.005))
     assert first_revert(healthy, 60.0, 0.005) is None
+
+
+def test_a_slow_down_cannot_be_drawn() -> None:
+    """Whoever asks: the pilots that are drawn here only fail."""
+    assert (fault_of(None), fault_of(Injection(1.0, errors=0.2))) == (1.0, 0.2)
+    with pytest.raises(BadInjection, match="draws failures only"):
+        fault_of(Injection(1.0, slow=2.0))

@@ -219,8 +219,16 @@ class WatchedQueues(MemoryQueues):
         self.on_send(message)
 
     def give_back(self, message: MemoryMessage) -> None:
-        """Give back; a worker may take it at once."""
-        super().give_back(message)
+        """Put a taken message back, to be the next one that is taken; also after its worker died.
+
+        Raises:
+            BrokerUnreachable: It is still held.
+        """
+        self._must_answer()
+        with self._lock:
+            if message in self._taken:
+                del self._taken[message]
+                self._queues[(message.name, message.path)].appendleft(message)
         self.on_send(message)
 
     def again(self, message: MemoryMessage) -> None:

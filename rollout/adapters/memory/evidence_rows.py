@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from rollout.adapters.memory.rows import Rows
 from rollout.jobs.claims import JobRecord, JobState
-from rollout.pilot.fold import Finished, Frame, Sum, fold_finished
+from rollout.pilot.fold import SUMS, Finished, Frame, Sum, fold_finished
 from rollout.pilot.outcome import Outcome, outcome_of
 from rollout.pilot.ports import HourRow, KeySpread, OpenSlow, WindowRow
 from rollout.pilot.profile import LegacyProfile
@@ -56,16 +56,7 @@ class EvidenceRows:
         with self._rows as rows:
             mine = [(key, total) for key, total in rows.hours.items() if key[:2] == (name, step)]
         return [
-            HourRow(
-                hour,
-                path,
-                total.jobs,
-                total.failed,
-                total.both_failed,
-                total.unjudged,
-                total.slow_median,
-                total.slow_tail,
-            )
+            HourRow(hour, path, *(getattr(total, name) for name in SUMS))
             for (_, _, hour, path), total in sorted(mine, key=lambda item: item[0])
         ]
 
@@ -135,7 +126,7 @@ def fold_into_trials(rows: Rows, jobs: Sequence[JobRecord]) -> None:
         rows.profiles[name] = rows.profiles.get(name, LegacyProfile()).add(finished)
     for key, gained in folded.hours.items():
         total = rows.hours.setdefault(key, Sum())
-        for column in Sum.__slots__:
+        for column in SUMS:
             setattr(total, column, getattr(total, column) + getattr(gained, column))
 
 

@@ -87,29 +87,6 @@ class MemoryQueues:
         with self._lock:
             self._taken.pop(message, None)
 
-    def give_back(self, message: MemoryMessage) -> None:
-        """Put a taken message back, to be the next one that is taken; also after its worker died.
-
-        Raises:
-            BrokerUnreachable: It is still held.
-        """
-        self._must_answer()
-        with self._lock:
-            if message in self._taken:
-                del self._taken[message]
-                self._queues[(message.name, message.path)].appendleft(message)
-
-    def forget_all(self) -> list[MemoryMessage]:
-        """Lose every message, as a broker without a file does when it is killed; those it held."""
-        with self._lock:
-            lost = [
-                *self._taken,
-                *(message for queue in self._queues.values() for message in queue),
-            ]
-            self._taken.clear()
-            self._queues.clear()
-            return lost
-
     def _must_answer(self) -> None:
         if not self.reachable:
             raise BrokerUnreachable(self.url, ConnectionError("set unreachable"))

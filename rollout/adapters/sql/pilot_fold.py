@@ -15,7 +15,7 @@ from rollout.adapters.sql.tables import job
 from rollout.adapters.sql.upserts import add_up
 from rollout.evidence.thresholds import Thresholds
 from rollout.jobs.claims import JobState
-from rollout.pilot.fold import Finished, Frame, HourKey, Sum, fold_finished
+from rollout.pilot.fold import SUMS, Finished, Frame, HourKey, Sum, fold_finished
 from rollout.pilot.profile import LegacyProfile
 from rollout.routing.decision import JobPath, Reason
 
@@ -32,7 +32,6 @@ FOLDED_COLUMNS = (
 _PATHS = {str(one): one for one in JobPath}
 _STATES = {str(one): one for one in JobState}
 _REASONS: dict[str | None, Reason | None] = {None: None, **{str(one): one for one in Reason}}
-_HOUR_SUMS = ("jobs", "failed", "both_failed", "unjudged", "slow_median", "slow_tail")
 
 
 def fold_into_trials(connection: Connection, insert_into: Any, rows: Sequence[Any]) -> None:
@@ -100,8 +99,7 @@ def _add_hours(connection: Connection, insert_into: Any, hours: dict[HourKey, Su
     """Add to the totals, in one order so that two folders cannot wait for each other's rows."""
     keys = ("name", "step", "hour", "path")
     rows = [
-        dict(zip(keys, key, strict=True))
-        | {column: getattr(total, column) for column in _HOUR_SUMS}
+        dict(zip(keys, key, strict=True)) | {column: getattr(total, column) for column in SUMS}
         for key, total in _in_order(hours.items())
     ]
     add_up(connection, insert_into, evidence_hour, rows)

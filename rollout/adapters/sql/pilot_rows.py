@@ -30,6 +30,7 @@ from rollout.adapters.sql.profile_rows import read_profiles, write_profiles
 from rollout.adapters.sql.tables import from_microseconds, job, sub_pipeline, to_microseconds
 from rollout.errors import LeaseLost, UnknownDecision
 from rollout.jobs.claims import JobState
+from rollout.pilot.fold import SUMS
 from rollout.pilot.outcome import Outcome
 from rollout.pilot.ports import (
     DecisionRecord,
@@ -232,16 +233,7 @@ class PilotRows:
         )
         with self._db.read() as connection:
             return [
-                HourRow(
-                    row.hour,
-                    JobPath(row.path),
-                    row.jobs,
-                    row.failed,
-                    row.both_failed,
-                    row.unjudged,
-                    row.slow_median,
-                    row.slow_tail,
-                )
+                HourRow(row.hour, JobPath(row.path), *(getattr(row, name) for name in SUMS))
                 for row in connection.execute(query)
             ]
 

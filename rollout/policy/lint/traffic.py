@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from math import inf
 
 from rollout.evidence.looks import LOOKS_MAX, look_day
-from rollout.policy.lint.finding import Level, PolicyFinding, Subject, Traffic, percent
-from rollout.routing.stages import BP_ALL
+from rollout.policy.lint.finding import Level, PolicyFinding, Subject, percent
 
 CHANCE_WANTED = 0.8
 """A step that a healthy path passes less often than this is too small for its traffic."""
@@ -23,14 +21,9 @@ CHANCE_HOPELESS = 0.05
 PILOTS = 300
 """Drawn for each step: enough to tell one path in five from one in ten."""
 
-GAPS = 3.0
-"""Random arrivals leave a gap of three mean ones in 5 % of cases."""
-
-WEEK_S = 7 * 86_400.0
-
 
 def traffic(subject: Subject, now: datetime) -> Iterator[PolicyFinding]:
-    """Steps that the traffic cannot prove, and what little traffic does to the way back."""
+    """Steps that the traffic cannot prove."""
     if subject.traffic is None or not subject.steps_bp:
         return
     if subject.baseline is None:
@@ -40,9 +33,8 @@ def traffic(subject: Subject, now: datetime) -> Iterator[PolicyFinding]:
             "No job comes: nothing can be proved.",
             "pool similar sub-pipelines into one, or let a person decide: automatic = false",
         )
-    else:
-        yield from _sized(subject)
-    yield from _way_back_seen(subject, subject.traffic)
+        return
+    yield from _sized(subject)
 
 
 def _sized(subject: Subject) -> Iterator[PolicyFinding]:
@@ -55,7 +47,7 @@ def _sized(subject: Subject) -> Iterator[PolicyFinding]:
         f"{plan.length.failed:,.0f} extra failed and {plan.length.late:,.0f} extra late jobs a week"
     )
     hardly = [one for one in plan.steps if one.proven < CHANCE_WANTED]
-    if hardly and len(hardly) == len(plan.steps):
+    if hardly and all(one.proven < CHANCE_HOPELESS for one in plan.steps[:-1] or hardly):
         yield PolicyFinding(
             Level.ERROR,
             "nothing_proved",
@@ -86,24 +78,3 @@ def _sized(subject: Subject) -> Iterator[PolicyFinding]:
                 f" {LOOKS_MAX} looks, jobs_min asks for {policy.jobs_min:,}.",
                 "lower jobs_min, or begin with a larger step",
             )
-
-
-def _way_back_seen(subject: Subject, arriving: Traffic) -> Iterator[PolicyFinding]:
-    """A last legacy success that is often too old, because legacy has little left to do."""
-    policy = subject.policy
-    for step in subject.steps_bp:
-        successes = arriving.jobs_per_week * (1 - arriving.error_rate) * (BP_ALL - step) / BP_ALL
-        gap_s = WEEK_S / successes if successes > 0 else inf
-        if GAPS * gap_s > policy.legacy_success_age_s_max:
-            often = "none" if gap_s == inf else f"one success in {gap_s:,.0f} s"
-            yield PolicyFinding(
-                Level.WARNING,
-                "legacy_rarely_seen",
-                f"At {percent(step)} legacy has {often}, and its way back is not ready when the"
-                f" last one is older than {policy.legacy_success_age_s_max:,.0f} s: advances from"
-                " there will often be held.",
-                "see that legacy gets jobs: keep a holdback_bp"
-                if gap_s == inf
-                else f"use legacy_success_age_s_max = {GAPS * gap_s:.0f} or more",
-            )
-            return
