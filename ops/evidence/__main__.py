@@ -11,7 +11,17 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from ops.evidence import budgets, censoring, cost, delays, false_alarms, holds, peers, shadows
+from ops.evidence import (
+    budgets,
+    censoring,
+    cost,
+    delays,
+    false_alarms,
+    holds,
+    peers,
+    rehearsals,
+    shadows,
+)
 from ops.evidence.row import HEADING, Row, write
 
 
@@ -39,6 +49,8 @@ def full() -> dict[str, Callable[[], list[Row]]]:
         "M14": lambda: [budgets.bursts_row(500)],
         "M15": lambda: [budgets.drills_row(5000)],
         "M16": lambda: [holds.row()],
+        "R1": lambda: [rehearsals.thousand_row(20)],
+        "R2": lambda: [rehearsals.sizes_row(8)],
     }
 
 
