@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
     from rollout.pilot.pilots import Pilots
     from rollout.pilot.situations import Situations
     from rollout.policy.policy import Policies
+    from rollout.policy.way import Baseline
     from rollout.shadow.publish import ShadowPublisher
     from rollout.shadow.runs import ShadowRuns
 
@@ -141,8 +142,13 @@ class Runtime:
     @cached_property
     def changes(self) -> Changes:
         """What people and the controller do."""
-        ladder = FirstSteps(lambda: self.policies)
+        ladder = FirstSteps(lambda: self.policies, self._baseline_of)
         return Changes(self.ledger, self.control, self.queues, self.clock, ladder)
+
+    def _baseline_of(self, name: str) -> "Baseline | None":
+        """What legacy has shown of a sub-pipeline lately."""
+        profile = self.ledger.profiles().get(name)
+        return None if profile is None else profile.baseline
 
     def drills(self, say: "Callable[[DrillEvent], None] | None") -> "Drills":
         """Runs drills; `say` is told each line of their journals. Workers never load them."""
@@ -199,7 +205,7 @@ class Runtime:
         """Gathers what a decision is made on."""
         from rollout.pilot.situation import Shadowed
         from rollout.pilot.situations import Situations
-        from rollout.shadow.runs import findings_of
+        from rollout.shadow.runs import findings_of, raised_of
 
         if isinstance(self.ledger, MemoryLedger):  # one process runs no shadows
             return Situations(self.ledger)
@@ -209,7 +215,8 @@ class Runtime:
             if account.evidence is None:
                 return Shadowed()
             found = findings_of(account)
-            return Shadowed(found.pairs, found.errors, (found.outputs, found.time))
+            raised = raised_of(account.evidence)
+            return Shadowed(found.pairs, found.errors, (found.outputs, found.time), raised)
 
         return Situations(self.ledger, shadowed, self.database_ledger.shadow_names)
 

@@ -98,7 +98,9 @@ def test_stated_traffic_goes_first() -> None:
     stated = Assumed(jobs_per_week=0.0, error_rate=0.0)
     assert stated.complete
     assert rules(check(Policies(), Known(), assumed=stated))[0] == (None, "nothing_proved")
-    assert Assumed(jobs_per_week=5.0).over(None) is None
+    assert Assumed(error_rate=0.1).over(None) is None
+    alone = check(Policies(), Known(), assumed=Assumed(jobs_per_week=3.0))
+    assert rules(alone)[0] == (None, "nothing_proved"), "traffic alone is enough to size it"
 
 
 def test_an_unknown_name_is_refused_when_the_ledger_could_tell() -> None:
