@@ -6,6 +6,7 @@ limits of all together, `[cohort.NAME]` similar sub-pipelines.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -75,6 +76,35 @@ def gone_settings(tables: Mapping[str, Any]) -> list[GoneSetting]:
             table = f"policy.{SUB_PIPELINE}.{name}"
             named += [GoneSetting(table, key) for key in values if key in GONE]
     return named
+
+
+def write_budget(name: str, values: Mapping[str, float], folder: Path) -> Path:
+    """Write a sub-pipeline's budget into `rollout.toml`, as a table of its own.
+
+    Args:
+        name: The sub-pipeline.
+        values: Budgets by key.
+        folder: Where the file is, or will be.
+
+    Raises:
+        WrongSettings: The file cannot be read, or has a table of that name already.
+    """
+    file = folder / CONFIG_FILE
+    before = file.read_text() if file.exists() else ""
+    try:
+        tables = tomllib.loads(before)
+    except ValueError as error:
+        raise WrongSettings(f"{file} cannot be read: {error}", "correct it first") from None
+    lines = [f"{key} = {value}" for key, value in values.items()]
+    if name in tables.get("policy", {}).get(SUB_PIPELINE, {}):
+        raise WrongSettings(
+            f"{file} has a table [policy.{SUB_PIPELINE}.{name}] already",
+            f"put this into it: {', '.join(lines)}",
+        )
+    quoted = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
+    table = [f"[policy.{SUB_PIPELINE}.{quoted}]", *lines]
+    file.write_text(before.rstrip() + ("\n\n" if before.strip() else "") + "\n".join(table) + "\n")
+    return file
 
 
 def read_policies() -> Policies:

@@ -6,6 +6,7 @@ import typer
 
 from rollout.cli.exit_codes import ExitCode
 from rollout.cli.options import AnyName, AsJson
+from rollout.cli.output import warn
 from rollout.cli.policy_view import report, shown
 from rollout.cli.session import opened
 
@@ -52,11 +53,14 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Look for contradictions and for steps that can never be proved."""
-    from rollout.policies import parse_policies
+    from rollout.policies import gone_settings, parse_policies
     from rollout.policy.check import Assumed, Checked, Known, check_policies, read_known
     from rollout.settings import read_policy_tables
 
-    policies, wrong = parse_policies(read_policy_tables())
+    tables = read_policy_tables()
+    policies, wrong = parse_policies(tables)
+    for gone in gone_settings(tables):
+        warn(gone.sentence)
     checked = Checked((), {}, Known())
     if not wrong:
         assumed = Assumed(jobs_per_week, error_rate)
