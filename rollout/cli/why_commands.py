@@ -7,7 +7,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from rollout.cli.evidence_view import findings_of, notes_of, page, stands
+from rollout.cli.evidence_view import findings_of, notes_of, page, stands, statistics_of
 from rollout.cli.exit_codes import ExitCode
 from rollout.cli.options import AsJson, Name
 from rollout.cli.output import at_text, facts, plain, say, show, show_json
@@ -100,7 +100,12 @@ def _page_of(record: "DecisionRecord") -> RenderableType:
     rows += [("because", one) for one in found.reasons]
     rows.append(("check", f"`rollout replay {record.decision_id}` makes it again"))
     notes = [] if found.seen is None else notes_of(found.seen)
-    return page([title, facts(rows)], findings_of(found.findings), facts(notes) if notes else None)
+    return page(
+        [title, facts(rows)],
+        findings_of(found.findings),
+        facts(notes) if notes else None,
+        statistics_of(found.findings),
+    )
 
 
 def _stored(text: str) -> Any:

@@ -10,6 +10,7 @@ from rollout.cli.evidence_view import (
     notes_of,
     page,
     stands,
+    statistics_of,
     values_of_situation,
     way_back_of,
 )
@@ -49,6 +50,7 @@ def render(why: "Why") -> RenderableType:
         [Text("before the next step", "bold"), facts(needs)] if needs else None,
         findings_of(made.findings),
         facts(notes) if notes else None,
+        statistics_of(made.findings),
     )
 
 

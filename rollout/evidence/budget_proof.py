@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from math import sqrt
 
 from rollout.evidence.betting import Margin
 from rollout.evidence.counts import Counts
@@ -122,6 +123,25 @@ def _said(event: Event, stake: Stake, ruled_out: float | None, *, proven: bool) 
         return f"Nothing is shown yet of {event.word} jobs {at}; {budget} a week."
     shown = f"at most {max(0.0, stake.cost(ruled_out)):,.0f} extra {event.word} jobs a week {at}"
     return f"Shown: {shown}, {budget}." if proven else f"Shown so far: {shown}, {budget}."
+
+
+def between(event: Event, counts: Counts, stake: Stake, phi: float = 1.0) -> str:
+    """Say what a step leaves open: what the path may have fewer or more of, a week, 95 %."""
+    if not counts.both_paths:
+        return f"nothing is known of {event.word} jobs"
+    p_new, p_old = counts.k_concurrent / counts.n_concurrent, counts.k_legacy / counts.n_legacy
+    # One more of each on either path, so that none seen does not count as none possible.
+    n, m = counts.n_concurrent + 2, counts.n_legacy + 2
+    new, old = (counts.k_concurrent + 1) / n, (counts.k_legacy + 1) / m
+    spread = _TWO_SIDED * sqrt(max(1.0, phi) * (new * (1 - new) / n + old * (1 - old) / m))
+    low, high = (stake.cost(p_new - p_old + side * spread) for side in (-1, 1))
+    fewer = f"{-low:,.0f} fewer" if low < 0 else f"{low:,.0f} more"
+    more = f"{high:,.0f} more" if high >= 0 else f"{-high:,.0f} fewer"
+    return f"between {fewer} and {more} {event.word} jobs a week"
+
+
+_TWO_SIDED = 1.96
+"""Standard errors to each side of 95 %."""
 
 
 def pairs_finding(metric: str, pairs: Sequence[DrillPair]) -> Finding:

@@ -133,7 +133,8 @@ def _grow(
     next_bp: int | None,
 ) -> Judgement:
     if next_bp is None:
-        action, event, said = Action.GRADUATE, Event.GRADUATE, "the last step is proven: graduate"
+        action, event = Action.GRADUATE, Event.GRADUATE
+        said = rule_of(policy).graduates(policy, seen)
     else:
         action, event = Action.ADVANCE, ladder.growth(seen.state, next_bp)
         said = f"every proof passed: from {seen.state.scope_bp} to {next_bp} bp"

@@ -223,7 +223,7 @@ def _unproven(policy: Policy, seen: Situation, made: Judgement) -> list[Need]:
     for metric, statistic in seen.evidence.harm.items():
         # As `promote.decide` asks, so that NaN is told as well.
         if not statistic < HARM_MAX:
-            said = f"Leans towards harm: {statistic:.3g}, it must fall under {HARM_MAX:g}."
+            said = f"Leans towards harm, {statistic / HARM_MAX:.2g} times what lets a step grow."
             needs.append(Need(metric, said))
     return needs
 

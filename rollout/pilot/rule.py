@@ -16,13 +16,13 @@ from pydantic import BaseModel, ConfigDict
 
 from rollout.evidence import promotion, recovery
 from rollout.evidence.betting import Margin
-from rollout.evidence.budget_proof import SHADOW_FAILED, shadow_finding
+from rollout.evidence.budget_proof import SHADOW_FAILED, Event, between, shadow_finding
 from rollout.evidence.counts import Counts
 from rollout.evidence.harm_budget import SCORE_LIMIT
 from rollout.evidence.looks import LOOKS_MAX
 from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot.drills_asked import drill_overdue
-from rollout.pilot.proofs import Asked, proofs
+from rollout.pilot.proofs import Asked, asked_of, proofs
 from rollout.pilot.situation import Situation
 from rollout.policy import ladder
 from rollout.policy.policy import Policy
@@ -39,6 +39,7 @@ class Rule:
         overdue: Which drills are missing; None when there are enough.
         shadow: What stage shadow has to show; None asks for nothing.
         shadow_acts: Whether stage shadow ends by itself.
+        graduates: What is said at graduation.
     """
 
     looks_max: int
@@ -47,6 +48,7 @@ class Rule:
     overdue: Callable[[Policy, Situation], str | None]
     shadow: Callable[[Policy, Situation], Finding | None]
     shadow_acts: bool = True
+    graduates: Callable[[Policy, Situation], str] = lambda policy, seen: _PROVEN
 
 
 def rule_of(policy: Policy) -> Rule:
@@ -61,7 +63,22 @@ def rule_of(policy: Policy) -> Rule:
             _no_shadow,
             policy.shadow_pairs_min > 0,
         )
-    return Rule(LOOKS_MAX, gap_days / 2, proofs, drill_overdue, _shadow)
+    return Rule(LOOKS_MAX, gap_days / 2, proofs, drill_overdue, _shadow, True, _graduates)
+
+
+_PROVEN = "the last step is proven: graduate"
+
+
+def _graduates(policy: Policy, seen: Situation) -> str:
+    """Say what was shown, and what a person still has to live with."""
+    asked, totals = asked_of(policy, seen), seen.totals
+    if asked is None:
+        return _PROVEN
+    failed = between(
+        Event.FAILED, totals.failures, asked.stake(asked.budget.failed), totals.phi_failures
+    )
+    late = between(Event.LATE, totals.tail, asked.stake(asked.budget.late), totals.phi_tail)
+    return f"{_PROVEN}; at {asked.next_bp / 100:g} % there are {failed}, and {late}"
 
 
 def _shadow(policy: Policy, seen: Situation) -> Finding | None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rollout.evidence.blocks import EMPTY_BLOCK, BlockBuilder
 from rollout.evidence.counts import NO_COUNTS, Counts
 from rollout.evidence.errors import BadDuration, BadState
+from rollout.evidence.stored import Json
 from tests.evidence.strategies import NO_TICK_S, counts
 
 LEGACY_ONLY = Counts(0, 0, 5, 1)
@@ -35,7 +36,7 @@ def test_a_block_waits_for_the_other_path_as_long_as_it_takes() -> None:
 
 def test_a_block_of_the_last_release_is_read() -> None:
     """Its age is dropped, its jobs count."""
-    stored = {"counts": [0, 0, 5, 1], "age_s": 12.0}
+    stored: Json = {"counts": [0, 0, 5, 1], "age_s": 12.0}
     assert BlockBuilder.from_json(stored) == BlockBuilder(LEGACY_ONLY)
     with pytest.raises(BadState):
         BlockBuilder.from_json({"counts": [0, 0, 5, 1], "age": 12.0})
