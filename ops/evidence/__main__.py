@@ -21,6 +21,7 @@ from ops.evidence import (
     peers,
     rehearsals,
     shadows,
+    small,
 )
 from ops.evidence.row import HEADING, Row, write
 
@@ -35,6 +36,9 @@ def full() -> dict[str, Callable[[], list[Row]]]:
         "D2": lambda: [delays.total_row("D2", True, 200)],
         "D3 D4 D5": lambda: delays.partial_rows(200),
         "D6 D7": lambda: delays.cycle_rows(200),
+        "F7": lambda: [small.false_row(400)],
+        "D8": lambda: [small.partial_row(400)],
+        "D9": lambda: [small.long_row(10)],
         "C1": lambda: [censoring.row(1000)],
         "K1": lambda: [cost.row(1_000_000)],
         "S1 S2 S3": shadows.rows,
