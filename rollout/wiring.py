@@ -205,7 +205,7 @@ class Runtime:
         """Gathers what a decision is made on."""
         from rollout.pilot.situation import Shadowed
         from rollout.pilot.situations import Situations
-        from rollout.shadow.runs import findings_of, raised_of
+        from rollout.shadow.runs import evidence_of, findings_of, raised_of
 
         if isinstance(self.ledger, MemoryLedger):  # one process runs no shadows
             return Situations(self.ledger)
@@ -215,7 +215,7 @@ class Runtime:
             if account.evidence is None:
                 return Shadowed()
             found = findings_of(account)
-            raised = raised_of(account.evidence)
+            raised = raised_of(evidence_of(account))
             return Shadowed(found.pairs, found.errors, (found.outputs, found.time), raised)
 
         return Situations(self.ledger, shadowed, self.database_ledger.shadow_names)
