@@ -1,7 +1,10 @@
-"""The weekly score of a step: is the concurrent path proven to be within the ladder's margin?
+"""The score of a step: how far the concurrent rate lies under a margin, in standard errors.
 
 The burden of proof lies on the new path: "not shown to be worse" is INSUFFICIENT here, and only
 "shown to be no worse than the margin" is PASS.
+
+`score` and `overdispersion` are what `budget_proof` promotes by. `finding` with its margins and its four
+looks is the rule of the last release, by which only its own decisions are made again (`pilot/rule.py`).
 
 Source: Farrington & Manning, Statistics in Medicine 1990; evidence method, section 5.
 """
