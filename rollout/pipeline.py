@@ -25,7 +25,7 @@ from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects, read_effects
 from rollout.routing.stages import BP_ALL, HOLDBACK_BP
 from rollout.shadow.compare import Comparison
-from rollout.wiring import Runtime, build
+from rollout.wiring import Runtime, build, load_for_jobs
 
 if TYPE_CHECKING:
     from rollout.shadow.publish import ShadowPublisher
@@ -88,6 +88,7 @@ class SubPipeline:
                 f"holdback_bp of {name!r} must be 0..{BP_ALL - 1}, got {holdback_bp!r}",
                 "500 keeps 5 % on legacy",
             )
+        load_for_jobs()
         self.name = name
         self.app = app
         self.effects: Effects = read_effects(name, effects)

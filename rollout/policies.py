@@ -21,10 +21,8 @@ from pydantic_core import ErrorDetails
 
 from rollout.errors import WrongSettings
 from rollout.policy.policy import Cohort, Fleet, Policies, Policy
+from rollout.policy.tables import SUB_PIPELINE
 from rollout.settings import CONFIG_FILE, read_policy_tables
-
-SUB_PIPELINE = "sub_pipeline"
-"""The key of `[policy]` under which single sub-pipelines stand."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -140,13 +138,6 @@ def read_policies_of(file: Path) -> Policies:
     return policies
 
 
-def tables_of(policies: Policies, name: str) -> list[str]:
-    """The tables that say something about one sub-pipeline; empty for defaults alone."""
-    own = policies.sub_pipelines.get(name)
-    tables = ["[policy]"] if policies.default.model_fields_set else []
-    return [*tables, *([f"[policy.{SUB_PIPELINE}.{name}]"] if own is not None else [])]
-
-
 def parse_policies(tables: Mapping[str, Any]) -> tuple[Policies, list[WrongPolicy]]:
     """Build the policies and collect every wrong line.
 
@@ -177,14 +168,6 @@ def parse_policies(tables: Mapping[str, Any]) -> tuple[Policies, list[WrongPolic
         ),
         wrong,
     )
-
-
-def source_of(policies: Policies, name: str | None, field: str) -> str:
-    """Where the value in force of one field comes from: a table of the file, or the default."""
-    own = policies.sub_pipelines.get(name or "")
-    if own is not None and field in own.model_fields_set:
-        return f"[policy.{SUB_PIPELINE}.{name}]"
-    return "[policy]" if field in policies.default.model_fields_set else "default"
 
 
 def _cohort(name: str, values: Any, wrong: list[WrongPolicy]) -> Cohort | None:

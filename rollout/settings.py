@@ -9,6 +9,7 @@ import re
 import tomllib
 from datetime import timedelta
 from difflib import get_close_matches
+from getpass import getuser
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -282,5 +283,11 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def user_name() -> str:
-    """Who acts, for the log of changes."""
-    return os.environ.get("ROLLOUT_ACTOR") or os.environ.get("USER") or f"uid {os.getuid()}"
+    """Who acts, for the log of changes: as said, else as the system knows the user."""
+    said = os.environ.get("ROLLOUT_ACTOR")
+    if said:
+        return said
+    try:
+        return getuser()
+    except (KeyError, ImportError, OSError):  # a container's user has a number and no name
+        return f"uid {os.getuid()}"

@@ -1,4 +1,10 @@
-"""Builds the objects; the only place that knows every adapter."""
+"""Builds the objects; the only place that knows every adapter.
+
+Each is imported when it is built: `rollout kill` must not wait for what it does not use. What a
+job needs is imported at once by `load_for_jobs`, before a worker forks its children.
+"""
+
+from __future__ import annotations
 
 import socket
 import sys
@@ -7,43 +13,41 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
+from importlib import import_module
 from os import getpid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from rollout.adapters.celery.queues import KombuQueues
 from rollout.adapters.clock import SystemClock
-from rollout.adapters.memory.control_store import MemoryControlStore
-from rollout.adapters.memory.ledger import MemoryLedger
-from rollout.adapters.memory.queues import MemoryQueues
-from rollout.adapters.memory.shadow_budget import MemoryShadowBudget
-from rollout.adapters.redis.shadow import RedisShadowBudget
-from rollout.adapters.redis.store import RedisControlStore
-from rollout.adapters.sql.database import Database
-from rollout.adapters.sql.ledger import SqlLedger
-from rollout.control.change import Changes
-from rollout.drills.ports import DrillEvent, DrillPlans
-from rollout.errors import WrongSettings
-from rollout.jobs.attempt import Attempts
-from rollout.jobs.ports import Queues
-from rollout.jobs.submit import Submit
-from rollout.policy.ladder import FirstSteps
+from rollout.errors import LedgerUnreachable, WrongSettings
 from rollout.routing.clock import Clock
-from rollout.routing.ports import ControlStore
-from rollout.routing.router import Router
-from rollout.settings import Settings, read_settings
-from rollout.shadow.ports import ShadowBudget, ShadowQueue
+from rollout.settings import Settings, read_settings, without_password
 
-if TYPE_CHECKING:  # heavy: scipy comes with them, and no job needs it
+if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for what it needs alone
+    from rollout.adapters.memory.ledger import MemoryLedger
+    from rollout.adapters.sql.database import Database
+    from rollout.adapters.sql.ledger import SqlLedger
+    from rollout.adapters.sql.switch_ledger import SwitchLedger
+    from rollout.control.change import Changes
     from rollout.controller.tick import Tick
+    from rollout.desk.desk import Desk
+    from rollout.desk.health import Health
+    from rollout.desk.migrated import Migrated
     from rollout.desk.why import Explanations
     from rollout.drills.drill import Drill
     from rollout.drills.drills import Drills
+    from rollout.drills.ports import DrillEvent, DrillPlans
     from rollout.drills.run import Injector
+    from rollout.jobs.attempt import Attempts
+    from rollout.jobs.ports import Ledger, Queues
+    from rollout.jobs.submit import Submit
     from rollout.pilot.pilots import Pilots
     from rollout.pilot.situations import Situations
     from rollout.policy.policy import Policies
     from rollout.policy.way import Baseline
+    from rollout.rehearsal.from_ledger import FromLedger
+    from rollout.routing.ports import ControlStore
+    from rollout.shadow.ports import ShadowBudget, ShadowQueue
     from rollout.shadow.publish import ShadowPublisher
     from rollout.shadow.runs import ShadowRuns
 
@@ -58,16 +62,20 @@ class Runtime:
         clock: Time.
         app_broker_options: The app's `broker_transport_options`; they name keys and hosts, so a
             controller without them would look for messages elsewhere than workers do.
+        brief: This process ends soon, and loads no client library that it can do without.
     """
 
     settings: Settings
     app_broker_url: str | None = None
     clock: Clock = SystemClock()  # noqa: RUF009  # it holds no state
     app_broker_options: Mapping[str, Any] | None = None
+    brief: bool = False
 
     @cached_property
     def database(self) -> Database:
         """Connections of the ledger; the folder of an SQLite file is made."""
+        from rollout.adapters.sql.database import Database
+
         url = self.settings.ledger_url
         if url.startswith("sqlite:///"):
             # A folder that cannot be made is a ledger that does not answer at its first use.
@@ -83,10 +91,14 @@ class Runtime:
             WrongSettings: It would be in memory, and jobs run in other processes.
         """
         if not self.settings.ledger_in_memory:
+            from rollout.adapters.sql.ledger import SqlLedger
+
             return SqlLedger(self.database)
         broker = self.settings.broker_url or self.app_broker_url
         if broker is not None and not broker.startswith("memory:"):
             raise ledger_in_memory("jobs that a broker carries to other processes")
+        from rollout.adapters.memory.ledger import MemoryLedger
+
         return MemoryLedger()
 
     @property
@@ -96,38 +108,47 @@ class Runtime:
         Raises:
             WrongSettings: It is in memory.
         """
-        if isinstance(self.ledger, MemoryLedger):
+        if self.settings.ledger_in_memory:
             raise ledger_in_memory("shadows, drills and the controller's leadership")
-        return self.ledger
+        return cast("SqlLedger", self.ledger)
 
     @cached_property
     def control(self) -> ControlStore:
         """The fast copy that every start asks."""
         url = self.settings.control(self.app_broker_url)
         if url.startswith("memory:"):
+            from rollout.adapters.memory.control_store import MemoryControlStore
+
             return MemoryControlStore(self.clock)
+        from rollout.adapters.redis.store import RedisControlStore
+
         return RedisControlStore(
             url,
             self.settings.key_prefix,
             self.settings.connect_timeout_ms / 1000,
             self.settings.read_timeout_ms / 1000,
+            small=self.brief,
         )
 
     @property
     def plans(self) -> DrillPlans:
         """The control store's drills: every store that is built above keeps them."""
-        return cast(DrillPlans, self.control)
+        return cast("DrillPlans", self.control)
 
     @cached_property
     def queues(self) -> Queues:
         """The broker. `memory:` is our own, `memory://` that of kombu, which Celery can use."""
         if self.settings.broker_url == "memory:":
+            from rollout.adapters.memory.queues import MemoryQueues
+
             return MemoryQueues()
+        from rollout.adapters.celery.queues import KombuQueues
+
         options = self.settings.broker_transport_options or self.app_broker_options
         return KombuQueues(self.settings.broker(self.app_broker_url), self.clock, options)
 
     @cached_property
-    def policies(self) -> "Policies":
+    def policies(self) -> Policies:
         """What the controller may do by itself, from `rollout.toml`; raises WrongPolicy."""
         from rollout.policies import read_policies
 
@@ -136,21 +157,45 @@ class Runtime:
     @cached_property
     def submit(self) -> Submit:
         """Routes and files new jobs."""
+        from rollout.jobs.submit import Submit
+        from rollout.routing.router import Router
+
         router = Router(self.control, self.clock, self.settings.snapshot_s)
         return Submit(router, self.ledger, self.clock)
 
     @cached_property
     def changes(self) -> Changes:
         """What people and the controller do."""
-        ladder = FirstSteps(lambda: self.policies, self._baseline_of)
-        return Changes(self.ledger, self.control, self.queues, self.clock, ladder)
+        from rollout.control.change import Changes
+        from rollout.policy.ladder import FirstSteps
 
-    def _baseline_of(self, name: str) -> "Baseline | None":
+        ladder = FirstSteps(lambda: self.policies, self._baseline_of)
+        if not self.brief:
+            return Changes(self.ledger, self.control, self.queues, self.clock, ladder)
+        ledger = cast("Ledger", _Late(lambda: self.switch_ledger))
+        queues = cast("Queues", _Late(lambda: self.queues))
+        return Changes(ledger, self.control, queues, self.clock, ladder)
+
+    def _baseline_of(self, name: str) -> Baseline | None:
         """What legacy has shown of a sub-pipeline lately."""
         profile = self.ledger.profiles().get(name)
         return None if profile is None else profile.baseline
 
-    def drills(self, say: "Callable[[DrillEvent], None] | None") -> "Drills":
+    @cached_property
+    def switch_ledger(self) -> SwitchLedger:
+        """The ledger of a kill, whose first half is done: a wrong address is one that is away.
+
+        Raises:
+            LedgerUnreachable: The settings name no database that can be.
+        """
+        from rollout.adapters.sql.switch_ledger import SwitchLedger
+
+        try:
+            return SwitchLedger(self.database)
+        except WrongSettings as error:
+            raise LedgerUnreachable(without_password(self.settings.ledger_url), error) from error
+
+    def drills(self, say: Callable[[DrillEvent], None] | None) -> Drills:
         """Runs drills; `say` is told each line of their journals. Workers never load them."""
         from rollout.adapters.stub import failing_stub
         from rollout.drills.drills import Drills
@@ -166,14 +211,14 @@ class Runtime:
             self._injector_of,
         )
 
-    def _injector_of(self, drill: "Drill") -> "Injector | None":
+    def _injector_of(self, drill: Drill) -> Injector | None:
         """What breaks things for a drill whose fault no worker knows."""
         from rollout.adapters.chaos_toolkit import Experiment
 
         return None if drill.experiment is None else Experiment(drill, self.clock)
 
     @cached_property
-    def tick(self) -> "Tick":
+    def tick(self) -> Tick:
         """The controller's turn."""
         from rollout.controller.tick import Tick, TickLimits
         from rollout.drills.incidents import incidents_of
@@ -201,19 +246,20 @@ class Runtime:
         return f"{socket.gethostname()}:{getpid()}"
 
     @cached_property
-    def situations(self) -> "Situations":
+    def situations(self) -> Situations:
         """Gathers what a decision is made on."""
         from rollout.pilot.situation import Shadowed
         from rollout.pilot.situations import Situations
         from rollout.shadow.runs import evidence_of, findings_of, raised_of
 
-        if isinstance(self.ledger, MemoryLedger):  # one process runs no shadows
+        if self.settings.ledger_in_memory:  # one process runs no shadows
             return Situations(self.ledger)
 
         def shadowed(name: str) -> Shadowed:
             account = self.database_ledger.shadow_account(name)
             if account.evidence is None:
                 return Shadowed()
+
             found = findings_of(account)
             raised = raised_of(evidence_of(account))
             return Shadowed(found.pairs, found.errors, (found.outputs, found.time), raised)
@@ -221,7 +267,7 @@ class Runtime:
         return Situations(self.ledger, shadowed, self.database_ledger.shadow_names)
 
     @cached_property
-    def pilots(self) -> "Pilots":
+    def pilots(self) -> Pilots:
         """The controller's judgement."""
         from rollout.adapters.notify import Notifier
         from rollout.pilot.pilots import Pilots
@@ -243,7 +289,7 @@ class Runtime:
         return self.settings.supervision * 0.6
 
     @cached_property
-    def explanations(self) -> "Explanations":
+    def explanations(self) -> Explanations:
         """Why each sub-pipeline stands where it stands."""
         from rollout.desk.why import Explanations
 
@@ -255,6 +301,25 @@ class Runtime:
             self._lease,
         )
 
+    @cached_property
+    def desk(self) -> Desk:
+        """What a person wants to know; statistics are loaded by the questions that need them."""
+        from rollout.desk.desk import Desk
+        from rollout.policies import parse_policies
+        from rollout.settings import read_policy_tables
+
+        return Desk(
+            ledger=self.ledger,
+            control=lambda: self.control,
+            clock=self.clock,
+            explanations=lambda: self.explanations,
+            shadows=lambda: self.database_ledger,
+            shadow_queue=lambda: self.shadow_queue,
+            shadow_limit=timedelta(seconds=self.settings.shadow_limit_s),
+            policies=lambda: self.policies,
+            parsed_policies=lambda: parse_policies(read_policy_tables()),
+        )
+
     def attempts(
         self,
         passes: tuple[type[BaseException], ...],
@@ -263,6 +328,7 @@ class Runtime:
         """Runs deliveries; `passes` and `forgets` are the queue engine's own exceptions."""
         from rollout.adapters.process import end_this_process
         from rollout.drills.interference import DrillInterference
+        from rollout.jobs.attempt import Attempts
 
         return Attempts(
             self.control,
@@ -279,7 +345,11 @@ class Runtime:
         """Counts shadow copies over all workers."""
         url = self.settings.control(self.app_broker_url)
         if url.startswith("memory:"):
+            from rollout.adapters.memory.shadow_budget import MemoryShadowBudget
+
             return MemoryShadowBudget(self.clock)
+        from rollout.adapters.redis.shadow import RedisShadowBudget
+
         return RedisShadowBudget(
             url,
             self.settings.key_prefix,
@@ -294,7 +364,7 @@ class Runtime:
 
         return KombuShadowQueue.of_url(self.settings.broker(self.app_broker_url))
 
-    def shadow_publisher(self, queue: ShadowQueue) -> "ShadowPublisher":
+    def shadow_publisher(self, queue: ShadowQueue) -> ShadowPublisher:
         """Sends copies of legacy jobs, in a legacy worker."""
         from rollout.shadow.publish import ShadowLimits, ShadowPublisher
 
@@ -311,7 +381,7 @@ class Runtime:
         return ShadowPublisher(self.control, self.shadow_budget, queue, self.clock, limits)
 
     @cached_property
-    def shadow_runs(self) -> "ShadowRuns":
+    def shadow_runs(self) -> ShadowRuns:
         """Runs shadows, in a shadow worker."""
         from rollout.shadow.runs import ShadowRuns
 
@@ -325,6 +395,20 @@ class Runtime:
             limit,
         )
 
+    def finished_jobs(self, name: str) -> FromLedger:
+        """What a rehearsal is made of; raises BadStream, UnknownSubPipeline, LedgerUnreachable."""
+        from rollout.adapters.sql.finished_jobs import read_finished
+
+        return read_finished(self.database, name, self.ledger.control(name).salt)
+
+    def migrate(self) -> Migrated:
+        """Bring the ledger's tables to this release; raises LedgerUnreachable, WrongSettings."""
+        from rollout.adapters.sql import migrate
+        from rollout.desk.migrated import Migrated
+
+        before = migrate.current(self.database)
+        return Migrated(self.database.url, before, migrate.migrate(self.database))
+
     def close(self) -> None:
         """Close the connections of this process; what was never used is not built for it."""
         for part in ("database", "control", "shadow_budget", "shadow_queue"):
@@ -333,12 +417,59 @@ class Runtime:
                 built.close()
 
 
+class _Late:
+    """Stands for a part, and builds it when it is asked for the first thing."""
+
+    def __init__(self, build: Callable[[], Any]) -> None:
+        self._build = build
+
+    def __getattr__(self, name: str) -> Any:
+        """What the part has under this name."""
+        return getattr(self._build(), name)
+
+
 def ledger_in_memory(what: str) -> WrongSettings:
     """The error of a ledger in memory where several processes have to share one."""
     return WrongSettings(
         f"the ledger is 'memory:', which no other process sees; {what} need a database",
         "set ROLLOUT_LEDGER_URL to sqlite:///file or postgresql+psycopg://...",
     )
+
+
+def arguments_in(envelope: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a kept message; raises ValueError, KeyError, TypeError when it is none."""
+    from rollout.adapters.envelope import unseal_arguments
+
+    return unseal_arguments(envelope)
+
+
+def health(read: Callable[[], Settings], app_url: Callable[[Settings], str | None]) -> Health:
+    """Look at everything outside; see `ConfiguredOutside` for the arguments."""
+    from rollout.adapters.outside import ConfiguredOutside
+    from rollout.desk.health import read_health
+
+    outside = ConfiguredOutside(read, app_url, Runtime)
+    try:
+        return read_health(outside)
+    finally:
+        outside.close()
+
+
+_FOR_JOBS = (
+    "rollout.adapters.celery.queues",
+    "rollout.adapters.memory.control_store",
+    "rollout.adapters.memory.ledger",
+    "rollout.adapters.memory.queues",
+    "rollout.adapters.process",
+    "rollout.adapters.redis.client",
+    "rollout.adapters.redis.shadow",
+    "rollout.adapters.redis.store",
+    "rollout.adapters.sql.ledger",
+    "rollout.drills.interference",
+    "rollout.jobs.attempt",
+    "rollout.jobs.submit",
+    "rollout.routing.router",
+)
 
 
 def _say_nothing(event: DrillEvent) -> None:
@@ -357,6 +488,16 @@ def build(
         WrongSettings: A value is wrong or a name is unknown.
     """
     return Runtime(read_settings(**settings), app_broker_url, app_broker_options=app_broker_options)
+
+
+def load_for_jobs() -> None:
+    """Import what submitting and running a job needs.
+
+    Called where a sub-pipeline is declared: a worker that forks before would have each of its
+    children import all of it, within the first job.
+    """
+    for module in _FOR_JOBS:
+        import_module(module)
 
 
 def load_app(module: str) -> Any:

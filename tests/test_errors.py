@@ -11,6 +11,16 @@ from rollout.routing.stages import ControlState, Event, apply
 GONE = ConnectionError("refused")
 TEXTS: list[tuple[RolloutError, str]] = [
     (
+        errors.ExtraMissing("numpy"),
+        "this needs the module 'numpy', which is not installed; "
+        "pip install 'celery-rollout[rehearsal]'",
+    ),
+    (
+        errors.ProcessNotReady("legacy", "died while it started", "Boom"),
+        "the process 'legacy' died while it started; its log ends:\nBoom; "
+        "correct what its log says",
+    ),
+    (
         errors.ScopeOutOfRange(12_000),
         "scope_bp must be 0..10000, got 12000; use 10000 for every job",
     ),
@@ -97,6 +107,11 @@ TEXTS: list[tuple[RolloutError, str]] = [
         errors.LedgerUnreachable("sqlite:///l", GONE),
         "the ledger at sqlite:///l did not answer: refused; start the database or correct "
         "ROLLOUT_LEDGER_URL",
+    ),
+    (
+        errors.LedgerBusy("sqlite:///x", GONE, ["session 7 (psql)"]),
+        "the ledger at sqlite:///x answers, but somebody holds what is needed: session 7 (psql); "
+        "end that transaction (PostgreSQL: `SELECT pg_terminate_backend(PID)`), then repeat",
     ),
     (
         errors.LedgerNotMigrated("sqlite:///l", None, "head"),

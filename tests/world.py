@@ -31,7 +31,7 @@ class FakeQueues:
 
     def __init__(self) -> None:
         self.sent: list[str] = []
-        self.waiting = 0
+        self.waiting: dict[JobPath, int] = {}
         self.hands: frozenset[str] | None = frozenset()
         self.next_up: dict[JobPath, str | None] = {}
         self.away = False

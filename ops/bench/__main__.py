@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ops.bench import dead_store, route, steps, tick, writers
+from ops.bench import dead_store, route, shell, steps, tick, writers
 from ops.bench.figures import Target
 from ops.bench.servers import LEDGERS, Servers, servers, worker
 
@@ -33,6 +33,7 @@ TARGETS = (
     Target("bulk_ratio", 5, "x", "filing in bulk, the worse ledger", at_least=True),
     Target("dead_store_gate_ms_max", 200, "ms", "longest gate under a dead control store"),
     *tick.TARGETS,
+    *shell.TARGETS,
 )
 PACKAGES = ("celery", "kombu", "redis", "sqlalchemy", "psycopg", "growthbook", "openfeature-sdk")
 
@@ -58,6 +59,7 @@ def main() -> int:
     with servers() as found:
         part("steps_us", lambda: steps.measure(found))
         part("sqlite_writers_us", lambda: writers.measure(found.folder))
+        part("shell", lambda: shell.measure(found.folder))
         part("dead_store_gate_ms", lambda: dead_store.measure(found.folder))
         part("through_celery", lambda: _in_worker(found))
     part("tick", tick.measure)
@@ -102,8 +104,10 @@ def _headline(report: dict[str, Any]) -> dict[str, Any]:
         head["bulk_ratio"] = min(one["bulk_ratio"] for one in report["steps_us"].values())
     if "dead_store_gate_ms" in report:
         head["dead_store_gate_ms_max"] = max(report["dead_store_gate_ms"].values())
-    measured = report.get("tick", {})
-    return head | {one.key: measured[one.key] for one in tick.TARGETS if one.key in measured}
+    for part, targets in (("tick", tick.TARGETS), ("shell", shell.TARGETS)):
+        measured = report.get(part, {})
+        head |= {one.key: measured[one.key] for one in targets if one.key in measured}
+    return head
 
 
 def _print(console: Console, report: dict[str, Any]) -> None:
@@ -134,7 +138,7 @@ def _print(console: Console, report: dict[str, Any]) -> None:
             console.print(_context(title, rows))
     if "tick" in report:
         tick.show(console, report["tick"])
-    for key in ("route", "publishing_us", "dead_store_gate_ms"):
+    for key in ("route", "publishing_us", "dead_store_gate_ms", "shell"):
         if key in report:
             console.print(f"[bold]{key}[/]", report[key])
     load, cores = report["machine"]["load"], report["machine"]["cores"]

@@ -47,7 +47,7 @@ def full() -> dict[str, Callable[[], list[Row]]]:
         "M3": lambda: [budgets.margin_row(4000)],
         "M4": lambda: [budgets.days_row("M4", 500, shadow=False)],
         "M5": lambda: [budgets.days_row("M5", 500, shadow=True)],
-        "M6": lambda: [budgets.sizes_row(4000)],
+        "M6": lambda: [budgets.sizes_row(1000)],
         "M7": lambda: [budgets.healthy_row(500)],
         "M8 M9 M10 M11 M12 M13": lambda: budgets.harmed_rows(500),
         "M14": lambda: [budgets.bursts_row(500)],
@@ -67,7 +67,7 @@ def quick() -> dict[str, Callable[[], list[Row]]]:
         "S1": lambda: [shadows.time_row(300)],
         "M1": lambda: [budgets.vectors_row()],
         "M2": lambda: [budgets.limit_row()],
-        "M6": lambda: [budgets.sizes_row(500)],
+        "M6": lambda: [budgets.sizes_row(100)],
         "M15": lambda: [budgets.drills_row(500)],
         "M16": lambda: [holds.row()],
     }

@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from ops.evidence.climbs import GRADUATED_BP, LADDER_BP, Climbed, Pilot, climb
+from ops.evidence.crossing import crossing, limit_for
 from ops.evidence.row import Row
+from ops.evidence.scores import scores
 from ops.evidence.twin import Floats
 from rollout.evidence.betting import Margin
 from rollout.evidence.counts import Counts
-from rollout.evidence.crossing import crossing, limit_for
 from rollout.evidence.harm_budget import SCORE_LIMIT, automatic, budget_for, margin
 from rollout.evidence.looks import LOOKS_MAX, look_day
 from rollout.evidence.pair_wealth import PROVEN_AT, RECOVERY_RATIO, proven_at, wealth
 from rollout.evidence.promotion import overdispersion, score
-from rollout.evidence.step_odds import Margins, odds, scores
+from rollout.evidence.step_odds import Margins, odds
 from rollout.policy.way import steps_for
 
 VECTORS = Path(__file__).parents[2] / "tests" / "evidence" / "budget_vectors.json"
@@ -121,8 +122,8 @@ def sizes_row(pilots: int) -> Row:
                     )
                 )
                 last = after == GRADUATED_BP
-                drawn = odds(
-                    jobs, here / 1e4, rate, points, last=last, pilots=pilots, seed=206 + number
+                (drawn,) = odds(
+                    jobs, here / 1e4, rate, [points], last=last, pilots=pilots, seed=206 + number
                 )
                 days += drawn.days
             medians.append(by(days, 0.5))

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from ops.evidence.scores import scores
 from ops.evidence.traffic import DAY_S
 from ops.evidence.twin import Flags, Floats
 from ops.evidence.watches import TwinCycle, TwinErrors
@@ -20,7 +21,6 @@ from rollout.evidence.buckets import GROWTH
 from rollout.evidence.harm_budget import SCORE_LIMIT, HarmBudget, budget_for, margin
 from rollout.evidence.looks import LOOKS_MAX, look_day
 from rollout.evidence.promote import HARM_MAX
-from rollout.evidence.step_odds import scores
 from rollout.evidence.thresholds import REVERT_SHIFT
 from rollout.policy.way import SURE_BP, steps_for
 

@@ -34,7 +34,7 @@ class ChaosToolkitMissing(RolloutError):
     def __init__(self) -> None:
         super().__init__(
             "a Chaos Toolkit experiment needs the package chaostoolkit-lib, it is not installed",
-            "pip install 'rollout[chaos]'",
+            "pip install 'celery-rollout[chaos]'",
         )
 
     def __reduce__(self) -> tuple[type, tuple[()]]:

@@ -6,29 +6,18 @@ import typer
 from typer.core import TyperGroup
 
 from rollout import __version__
-from rollout.cli import (
-    backtest_command,
-    control_commands,
-    doctor,
-    drill_commands,
-    history_view,
-    job_commands,
-    kill_command,
-    plan_command,
-    policy_commands,
-    run_commands,
-    shadow_commands,
-    simulate_command,
-    status_command,
-    why_commands,
-)
 from rollout.cli.exit_codes import code_of, table
+from rollout.cli.loading import Commands
 from rollout.cli.output import say, show_error
-from rollout.errors import RolloutError
+from rollout.errors import EXTRA_OF, ExtraMissing, RolloutError
 
 
 class _Guarded(TyperGroup):
-    """Turns this package's errors into two lines and an exit code."""
+    """Loads commands when they are needed, and turns errors into two lines and an exit code."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = Commands()
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -37,6 +26,12 @@ class _Guarded(TyperGroup):
         except RolloutError as error:
             show_error(error)
             raise typer.Exit(code_of(error)) from None
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRA_OF:
+                raise
+            missing = ExtraMissing(error.name)
+            show_error(missing)
+            raise typer.Exit(code_of(missing)) from None
 
 
 app = typer.Typer(
@@ -77,25 +72,6 @@ def options(
 ) -> None:
     """Keep the global options for the commands."""
     ctx.obj = module or None
-
-
-for commands in (
-    status_command,
-    why_commands,
-    control_commands,
-    kill_command,
-    shadow_commands,
-    history_view,
-    job_commands,
-    policy_commands,
-    plan_command,
-    simulate_command,
-    backtest_command,
-    doctor,
-    drill_commands,
-    run_commands,
-):
-    commands.register(app)
 
 
 def main() -> None:

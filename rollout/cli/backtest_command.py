@@ -20,7 +20,7 @@ from rollout.cli.simulate_command import (
 )
 
 if TYPE_CHECKING:
-    from rollout.adapters.sql.finished_jobs import FromLedger
+    from rollout.rehearsal.from_ledger import FromLedger
 
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -51,14 +51,13 @@ def backtest(
     as_json: AsJson = False,
 ) -> None:
     """Ask what a policy would have done on this ledger's jobs, and what peers would have."""
-    from rollout.adapters.sql.finished_jobs import read_finished
     from rollout.rehearsal.injection import parse_injection
 
     injection = parse_injection(inject) if inject else None
     others = {str(file): policies_of(file) for file in policy}
     with interruptible() as so_far, opened(ctx, servers="") as runtime:
         state = runtime.ledger.control(name)
-        found = read_finished(runtime.database, name, state.salt)
+        found = runtime.finished_jobs(name)
         policies = runtime.policies
         recorded = runtime.ledger.recoveries(name, _EVER)
         setting = setting_of(found.stream, policies, None, injection=injection)

@@ -1,6 +1,6 @@
-"""What is now true after a change: for people and for scripts."""
+"""What is now true after a change, for people."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -13,22 +13,6 @@ if TYPE_CHECKING:
 
     from rollout.control.change import Changed
     from rollout.routing.rule import Reading
-
-
-def values_of(changed: "Changed") -> dict[str, Any]:
-    """What scripts read about a change."""
-    state = changed.state
-    return {
-        "name": state.name,
-        "stage": str(state.stage),
-        "scope_bp": state.scope_bp,
-        "scope_bp_max": state.scope_bp_max,
-        "killed": state.killed,
-        "frozen": state.frozen,
-        "revision": state.revision,
-        "projected": changed.not_projected is None,
-        "not_projected": changed.not_projected,
-    }
 
 
 def sentence(state: ControlState) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rollout.cli.changed_view import close, sentence, values_of
+from rollout.cli.changed_view import close, sentence
 from rollout.cli.options import (
     Actor,
     AsJson,
@@ -13,6 +13,7 @@ from rollout.cli.options import (
     OneOrAll,
     Reason,
     Revision,
+    one_or_all,
     said,
     who,
 )
@@ -136,19 +137,13 @@ def rearm(
         changed = runtime.changes.rearm(name, who(actor), said(reason), seen_revision=revision)
         gates = {one.state.name: runtime.control.read(one.state.name) for one in changed}
     if as_json:
-        show_json({"rearmed": [values_of(one) for one in changed]})
+        show_json({"rearmed": [one.to_json() for one in changed]})
     else:
         for one in changed:
             say(sentence(one.state))
         if not changed:
             say("the kill of all is lifted; no sub-pipeline is in force again by that")
     close(changed, gates)
-
-
-def one_or_all(name: str | None, every: bool) -> None:
-    """Refuse both and neither."""
-    if (name is None) is not every:
-        raise typer.BadParameter("give either NAME or --all")
 
 
 def change(
@@ -167,7 +162,7 @@ def change(
             name, event, who(actor), said(reason), scope_bp=scope_bp, seen_revision=revision
         )
     if as_json:
-        show_json({"event": str(event), **values_of(changed)})
+        show_json({"event": str(event), **changed.to_json()})
     else:
         say(sentence(changed.state))
     close([changed])

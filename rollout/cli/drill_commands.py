@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from rollout.cli.drill_view import event_line, event_values, journal_table, list_rows, score_table
+from rollout.cli.drill_view import event_line, journal_table, list_rows, score_table
 from rollout.cli.exit_codes import ExitCode
 from rollout.cli.options import Actor, AnyName, AsJson, Limit, Name, OneOrAll, who
 from rollout.cli.output import listing, say, show, show_json
 from rollout.cli.session import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rollout.drills.drill import Drill
     from rollout.drills.gameday import GameDay
     from rollout.drills.ports import DrillEvent
@@ -59,29 +57,28 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a drill or a game day; ctrl-C ends it and takes its fault away."""
-    from rollout.adapters.drill_file import read_file
-    from rollout.drills.gameday import is_game_day, read_game_day
+    from rollout.drills.gameday import GameDay
+    from rollout.sources import read_drill_file
 
-    values = read_file(file)
+    declared = read_drill_file(file)
     _end_on_sigterm()
-    if is_game_day(values):
-        day = read_game_day(values, f"game day {file.name}")
-        with opened(ctx) as runtime:
-            _play(runtime, day, report, who(actor))
-        return
-    drill = _read_one(values, file)
     with opened(ctx) as runtime:
-        _run_one(runtime, _both(drill) if pair else drill, who(actor), as_json)
+        if isinstance(declared, GameDay):
+            _play(runtime, declared, report, who(actor))
+        else:
+            _run_one(runtime, _both(declared) if pair else declared, who(actor), as_json)
 
 
-def _read_one(values: "Mapping[str, Any]", file: Path) -> "Drill":
-    if file.suffix == ".json":
-        from rollout.adapters.chaos_toolkit import read_experiment
+def _read_one(file: Path) -> "Drill":
+    """One drill; raises BadDrill for a game day, too."""
+    from rollout.drills.errors import BadDrill
+    from rollout.drills.gameday import GameDay
+    from rollout.sources import read_drill_file
 
-        return read_experiment(values, f"experiment {file.name}")
-    from rollout.drills.drill import read_drill
-
-    return read_drill(values, f"drill {file.name}")
+    declared = read_drill_file(file)
+    if isinstance(declared, GameDay):
+        raise BadDrill(f"{file} must declare one drill, got a game day", "give a file for each")
+    return declared
 
 
 def _run_one(runtime: "Runtime", drill: "Drill", actor: str, as_json: bool) -> None:
@@ -91,7 +88,7 @@ def _run_one(runtime: "Runtime", drill: "Drill", actor: str, as_json: bool) -> N
     except KeyboardInterrupt:
         _interrupted()
     if as_json:
-        show_json({"pair_id": report.pair_id, "scores": [one.facts() for one in report.scores]})
+        show_json(report.to_json())
     else:
         show(score_table(report.scores))
         for score in report.scores:
@@ -167,10 +164,9 @@ def schedule(
     """Run overdue drills as pairs, when the policy's calendars allow it; ctrl-C ends it."""
     from secrets import randbelow
 
-    from rollout.adapters.drill_file import read_file
     from rollout.drills.schedule import Schedule
 
-    declared = [_both(_read_one(read_file(file), file)) for file in files]
+    declared = [_both(_read_one(file)) for file in files]
     _end_on_sigterm()
     with opened(ctx) as runtime:
         made = Schedule(
@@ -233,40 +229,34 @@ def list_all(
 ) -> None:
     """List drills, newest first."""
     with opened(ctx, servers="") as runtime:
-        events = runtime.ledger.drills(name, limit)
+        found = runtime.desk.drills(name, limit)
     if as_json:
-        show_json({"drills": [event_values(event) for event in events]})
-    elif not events:
+        show_json(found.to_json())
+    elif not found.events:
         say("no drill has been run; `rollout drill run FILE` runs one")
     else:
         columns = ("UTC", "id", "sub-pipeline", "path", "fault", "result", "recovery")
-        show(listing(columns, list_rows(events), whole=2))
+        show(listing(columns, list_rows(found), whole=2))
 
 
 def show_one(ctx: typer.Context, drill_id: DrillId, as_json: AsJson = False) -> None:
     """Show what came of one drill."""
-    events = _events(ctx, drill_id)
-    ended = [event for event in events if event.what == "ended"]
+    with opened(ctx, servers="") as runtime:
+        found = runtime.desk.drill(drill_id)
     if as_json:
-        show_json({"declared": events[0].facts, "ended": ended[0].facts if ended else None})
+        show_json(found.summary_json())
         return
-    facts: dict[str, Any] = {**events[0].facts, **(ended[0].facts if ended else {})}
-    show(listing(("what", "is"), [(key, str(value)) for key, value in facts.items()], whole=1))
-    if not ended:
+    rows = [(key, str(value)) for key, value in found.facts.items()]
+    show(listing(("what", "is"), rows, whole=1))
+    if found.ended is None:
         say("it has not ended, or its runner died; its fault ended by itself")
 
 
 def journal(ctx: typer.Context, drill_id: DrillId, as_json: AsJson = False) -> None:
     """Show everything that happened in one drill, in order."""
-    events = _events(ctx, drill_id)
-    if as_json:
-        show_json({"drill_id": events[0].drill_id, "events": [event_values(e) for e in events]})
-    else:
-        show(journal_table(events))
-
-
-def _events(ctx: typer.Context, drill_id: str) -> "list[DrillEvent]":
-    from rollout.drills.journal import journal_of
-
     with opened(ctx, servers="") as runtime:
-        return journal_of(runtime.ledger, drill_id)
+        found = runtime.desk.drill(drill_id)
+    if as_json:
+        show_json(found.to_json())
+    else:
+        show(journal_table(found.events))

@@ -1,4 +1,4 @@
-"""How drills look: for people and for scripts."""
+"""How drills look to people."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,6 +8,7 @@ from rich.table import Table
 from rollout.cli.output import listing
 
 if TYPE_CHECKING:
+    from rollout.desk.drills import DrillList
     from rollout.drills.ports import DrillEvent
     from rollout.drills.score import Score
 
@@ -28,17 +29,6 @@ def _facts(event: "DrillEvent") -> str:
     else:
         shown = {key: value for key, value in event.facts.items() if key not in _LONG}
     return "  ".join(f"{key}={value}" for key, value in shown.items() if value is not None)
-
-
-def event_values(event: "DrillEvent") -> dict[str, Any]:
-    """What scripts read about a line."""
-    return {
-        "drill_id": event.drill_id,
-        "name": event.name,
-        "at": event.at,
-        "what": event.what,
-        "facts": dict(event.facts),
-    }
 
 
 def journal_table(events: "Sequence[DrillEvent]") -> Table:
@@ -69,16 +59,13 @@ def seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def list_rows(events: "Sequence[DrillEvent]") -> list[tuple[object, ...]]:
-    """A row per drill from its first and last lines."""
-    ended = {event.drill_id: event.facts for event in events if event.what == "ended"}
+def list_rows(found: "DrillList") -> list[tuple[object, ...]]:
+    """A row per drill."""
     return [
         (
-            f"{event.at:%Y-%m-%d %H:%M:%S}", event.drill_id[:12], event.name,
-            event.facts["path"], event.facts["fault"],
-            ended.get(event.drill_id, {}).get("result", "not ended"),
-            seconds(ended.get(event.drill_id, {}).get("recovery_s")),
+            f"{line.declared.at:%Y-%m-%d %H:%M:%S}", line.declared.drill_id[:12],
+            line.declared.name, line.declared.facts["path"], line.declared.facts["fault"],
+            line.result, seconds(line.recovery_s),
         )
-        for event in events
-        if event.what == "declared"
+        for line in found.lines
     ]  # fmt: skip

@@ -6,6 +6,7 @@ from rollout.errors import (
     BrokerUnreachable,
     ControlStoreUnreachable,
     LedgerUnreachable,
+    ProcessNotReady,
     RolloutError,
 )
 
@@ -37,9 +38,12 @@ MEANINGS = {
 }
 
 
+_UNANSWERED = (LedgerUnreachable, ControlStoreUnreachable, BrokerUnreachable, ProcessNotReady)
+
+
 def code_of(error: RolloutError) -> ExitCode:
     """Exit code of an error that ended a command."""
-    if isinstance(error, LedgerUnreachable | ControlStoreUnreachable | BrokerUnreachable):
+    if isinstance(error, _UNANSWERED):
         return ExitCode.UNANSWERED
     return ExitCode.REFUSED
 

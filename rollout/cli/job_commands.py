@@ -1,8 +1,6 @@
 """`job`, `jobs`, `retry`, `messages`, `prune`: single jobs, and what is kept or deleted."""
 
-from dataclasses import asdict
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,13 +8,10 @@ from rollout.cli.exit_codes import ExitCode
 from rollout.cli.options import AnyName, AsJson, Limit
 from rollout.cli.output import at_text, facts, listing, say, show, show_json, warn
 from rollout.cli.session import opened
-from rollout.jobs.way import read_way
 
 if TYPE_CHECKING:
+    from rollout.desk.jobs import WayStep
     from rollout.jobs.claims import JobRecord
-
-PRUNE_BATCH = 1000
-"""Rows of one transaction, so that no worker waits long for SQLite's single writer."""
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of the AsyncResult.")]
 
@@ -30,53 +25,23 @@ def register(app: typer.Typer) -> None:
 def job(ctx: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
     """Show one job's way, step by step."""
     with opened(ctx, servers="") as runtime:
-        record = runtime.ledger.job(job_id)
+        found = runtime.desk.job(job_id)
     if as_json:
-        show_json({**values_of(record), "way": read_way(record.way)})
+        show_json(found.to_json())
         return
+    record = found.record
     say(f"job {record.job_id} of {record.name}: {record.state} on {record.path}", "bold")
-    show(facts(_facts(record)))
+    show(facts(found.facts))
     say("")
-    show(listing(("UTC", "ms", "what", "path", "reason", "worker"), _steps(record), whole=5))
+    rows = [_row(step) for step in found.steps]
+    show(listing(("UTC", "ms", "what", "path", "reason", "worker"), rows, whole=5))
     if record.error:
         say(f"\nerror: {record.error}")
 
 
-def values_of(record: "JobRecord") -> dict[str, Any]:
-    """What scripts read about a job; its message and its way are left out."""
-    values = asdict(record)
-    del values["envelope"], values["way"]
-    return values
-
-
-def _facts(record: "JobRecord") -> list[tuple[str, str]]:
-    rows = [
-        ("key", record.key),
-        ("assigned to", f"{record.assigned_path} ({record.reason}, revision {record.revision})"),
-        ("submitted", at_text(record.accepted_at)),
-    ]
-    if record.not_before is not None:
-        rows.append(("not before", at_text(record.not_before)))
-    if record.finished_at is not None:
-        rows.append(("cycle time", f"{_ms(record.accepted_at, record.finished_at)} ms"))
-    if record.fallback_reason is not None:
-        rows.append(("fell back", str(record.fallback_reason)))
-    return rows
-
-
-def _steps(record: "JobRecord") -> list[tuple[object, ...]]:
-    rows = []
-    for line in read_way(record.way):
-        at = datetime.fromisoformat(line["at"])
-        clock = f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}"
-        told = [line.get(fact) for fact in ("path", "reason", "worker")]
-        rows.append((clock, _ms(record.accepted_at, at), line["what"], *told))
-    return rows
-
-
-def _ms(since: datetime, at: datetime) -> int:
-    # A step is kept in whole milliseconds, a submission in microseconds.
-    return max(0, round((at - since).total_seconds() * 1000))
+def _row(step: "WayStep") -> tuple[object, ...]:
+    clock = f"{step.at:%H:%M:%S}.{step.at.microsecond // 1000:03d}"
+    return (clock, step.after_ms, step.what, step.path, step.reason, step.worker)
 
 
 def jobs(
@@ -90,18 +55,16 @@ def jobs(
     if not failed:
         raise typer.BadParameter("say which jobs: --failed lists the kept failures")
     with opened(ctx, servers="") as runtime:
-        if name is not None:
-            runtime.ledger.control(name)
-        records = runtime.ledger.failed(name, limit)
+        found = runtime.desk.failed(name, limit)
     if as_json:
-        show_json({"jobs": [values_of(record) for record in records]})
-    elif not records:
+        show_json(found.to_json())
+    elif not found.jobs:
         say("no failed job is kept")
     else:
-        for record in records:
+        for record in found.jobs:
             _show_failure(record)
         say("`rollout job ID` shows a job's way, `rollout retry ID` runs it again on legacy")
-        if len(records) == limit:
+        if found.more:
             say(f"only the newest {limit} are shown; --limit shows more")
 
 
@@ -127,13 +90,13 @@ def retry(ctx: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
 def messages(ctx: typer.Context, limit: Limit = 20, as_json: AsJson = False) -> None:
     """List refused messages that are kept, newest first."""
     with opened(ctx, servers="") as runtime:
-        kept = runtime.ledger.kept_messages(limit)
+        found = runtime.desk.messages(limit)
     if as_json:
-        show_json({"messages": [dict(message) for message in kept]})
+        show_json(found.to_json())
         return
-    if not kept:
+    if not found.messages:
         say("no refused message is kept")
-    for message in kept:
+    for message in found.messages:
         say(f"{at_text(message['at'])}  {message['queue']}", "bold")
         show(facts((part, message[part]) for part in ("why", "headers", "body")))
 
@@ -149,13 +112,13 @@ def prune(
     """Delete old committed jobs now; unfinished and failed ones stay."""
     from datetime import timedelta
 
+    from rollout.control.prune import prune as delete
+
     with opened(ctx, servers="") as runtime:
         keep = runtime.settings.keep if days is None else timedelta(days=days)
-        before = runtime.clock.now() - keep
-        pruned = 0
-        while batch := runtime.ledger.prune(before, PRUNE_BATCH):
-            pruned += batch
+        done = delete(runtime.ledger, runtime.clock.now() - keep)
     if as_json:
-        show_json({"pruned": pruned, "finished_before": before.isoformat()})
+        show_json(done.to_json())
     else:
-        say(f"{pruned} committed jobs deleted that finished before {at_text(before)}")
+        before = at_text(done.finished_before)
+        say(f"{done.jobs} committed jobs deleted that finished before {before}")

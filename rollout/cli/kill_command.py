@@ -1,18 +1,22 @@
-"""`kill`: prints exactly what is true, half by half."""
+"""`kill`: prints exactly what is true, half by half.
+
+The latch in the control store is set, and said, before anything is loaded that only the ledger
+needs: the imports of this module and of what it calls until then are what a kill waits for.
+"""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rollout.cli.control_commands import one_or_all
 from rollout.cli.exit_codes import ExitCode
-from rollout.cli.options import Actor, AsJson, NeededReason, OneOrAll, said, who
-from rollout.cli.output import complain, facts, say, show, show_json
+from rollout.cli.kill_progress import JsonProgress, KillProgress, say_fact
+from rollout.cli.options import Actor, AsJson, NeededReason, OneOrAll, one_or_all, said, who
+from rollout.cli.output import complain, show_json
 from rollout.cli.session import opened_for_kill
 
 if TYPE_CHECKING:
-    from rollout.control.change import KillReport
+    from rollout.control.kill_report import KillReport
     from rollout.wiring import Runtime
 
 
@@ -32,12 +36,14 @@ def kill(
     """Send every job to legacy now, until it is rearmed."""
     one_or_all(name, every)
     with opened_for_kill(ctx) as runtime:
-        report = runtime.changes.kill(name, who(actor), said(reason))
+        progress = JsonProgress(runtime) if as_json else KillProgress(runtime)
+        with progress.watching() as heard:
+            report = runtime.changes.kill(name, who(actor), said(reason), heard=heard)
         if as_json:
             show_json(values_of(report))
-        else:
-            say(headline(report), "bold")
-            show(facts(lines(report, runtime)))
+        elif report.ledger_error is None:
+            for fact, value in job_lines(report, runtime.settings.lost_after_s):
+                say_fact(fact, value)
     code = exit_code(report)
     if code is ExitCode.UNANSWERED:
         _by_hand(report)
@@ -74,26 +80,24 @@ def headline(report: "KillReport") -> str:
         return f"{what}: KILLED in the ledger; the control store is missing."
     if report.store_error is None:
         return f"{what}: KILLED in the control store; the fence in the ledger is missing."
+    if report.held_by:
+        return f"{what}: NOT KILLED. The control store does not answer, the ledger is held."
     return f"{what}: NOT KILLED. Neither control store nor ledger answers."
 
 
-def lines(report: "KillReport", runtime: "Runtime") -> list[tuple[str, str]]:
-    """Both halves, the jobs, and what lifts it."""
-    found = [
-        ("starts blocked", _starts(report, runtime.control.url)),
-        ("commits fenced", _commits(report, runtime)),
+def lifting(report: "KillReport") -> list[tuple[str, str]]:
+    """Who killed, why, and what lifts it; nothing when nothing holds."""
+    if not report.holds:
+        return []
+    kill = report.kill
+    return [
+        ("log", f"by {kill.actor}: {kill.reason}"),
+        ("lift it with", f"rollout rearm {kill.name or '--all'} --reason '...'"),
     ]
-    if report.ledger_error is None:
-        found += _jobs(report, runtime.settings.lost_after_s)
-    if report.holds:
-        kill = report.kill
-        target = kill.name or "--all"
-        found.append(("log", f"by {kill.actor}: {kill.reason}"))
-        found.append(("lift it with", f"rollout rearm {target} --reason '...'"))
-    return found
 
 
-def _starts(report: "KillReport", url: str) -> str:
+def starts(report: "KillReport", url: str) -> str:
+    """What is true of starts."""
     if report.store_error is None:
         return f"yes, in {report.starts_blocked_ms:.1f} ms (control store {url})"
     text = f"NOT by the store: {report.store_error}\n"
@@ -106,31 +110,44 @@ def _starts(report: "KillReport", url: str) -> str:
     return text + "A gate that cannot read the store either sends starts to legacy."
 
 
-def _commits(report: "KillReport", runtime: "Runtime") -> str:
+def commits(report: "KillReport", runtime: "Runtime") -> str:
+    """What is true of commits."""
     if report.ledger_error is None:
-        return f"yes, in {report.commits_fenced_ms:.1f} ms (ledger {runtime.ledger.url})"
+        return f"yes, in {report.commits_fenced_ms:.1f} ms (ledger {runtime.database.url})"
+    soon = f"within a tick ({runtime.settings.tick_s:g} s)"
+    if report.held_by:
+        text = f"NOT: {report.ledger_error}\nJobs that run already may commit until then. "
+        if report.store_error is None:
+            text += f"The controller tries at each tick and fences {soon} of its end. "
+        return text.rstrip()
     text = f"NOT: {report.ledger_error}\nNo commit is possible while the ledger is away. "
     if report.store_error is None:
         text += (
-            "The controller fences as soon as it answers, within a tick "
-            f"({runtime.settings.tick_s:g} s), in which running jobs may still commit. If only "
-            "this machine cannot reach it, kill again from another. "
+            f"The controller fences as soon as it answers, {soon}, in which running jobs may "
+            "still commit. If only this machine cannot reach it, kill again from another. "
         )
         if report.kill.name is not None:
             text += f"The name {report.kill.name!r} could not be checked."
     return text.rstrip()
 
 
-def _jobs(report: "KillReport", lost_after_s: float) -> list[tuple[str, str]]:
-    if report.broker_error is None:
-        sent = "sent back to legacy"
-    else:
+def job_lines(report: "KillReport", lost_after_s: float) -> list[tuple[str, str]]:
+    """What became of the jobs that the kill met."""
+    if report.broker_error is not None:
         sent = (
             f"moved to legacy in the ledger, not all sent: {report.broker_error}\n"
             f"The controller sends what no queue holds after {lost_after_s:g} s."
         )
+    elif report.left:
+        sent = (
+            "sent back to legacy so far; the controller moves the rest, or this command again. "
+            "Until then the gate sends each to legacy at its start."
+        )
+    else:
+        sent = "sent back to legacy"
+    more = " or more" if report.many and not report.left else ""
     rows = [
-        ("queued jobs", f"{report.queued_sent_back} {sent}"),
+        (f"{'queued jobs':<14}", f"{report.queued_sent_back}{more} {sent}"),
         ("running jobs", f"{report.running_abandoned} abandoned; legacy runs them again"),
     ]
     if report.unsafe_finishing:

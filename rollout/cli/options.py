@@ -39,3 +39,9 @@ def who(actor: str) -> str:
     from rollout.settings import user_name
 
     return said(actor.strip() or user_name())[:ACTOR_CHARS_MAX]
+
+
+def one_or_all(name: str | None, every: bool) -> None:
+    """Refuse both and neither."""
+    if (name is None) is not every:
+        raise typer.BadParameter("give either NAME or --all")

@@ -4,16 +4,26 @@ Texts that came from outside (reasons, errors, names) may hold anything: they ar
 markup, and their control characters are made visible.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, RenderableType
-from rich.table import Table
-from rich.text import Text
+import typer
 
+from rollout.desk.text import at_text, percent
 from rollout.errors import RolloutError
+
+__all__ = [
+    "at_text", "complain", "facts", "listing", "percent", "plain", "say", "show", "show_error",
+    "show_json", "stdout", "warn",
+]  # fmt: skip
+
+if TYPE_CHECKING:  # rich takes longer to load than a kill switch may
+    from rich.console import Console, RenderableType
+    from rich.table import Table
 
 
 def plain(value: object) -> str:
@@ -24,24 +34,28 @@ def plain(value: object) -> str:
     )
 
 
-def at_text(at: datetime) -> str:
-    """A time as people compare it with their logs."""
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def percent(scope_bp: int) -> str:
-    """A share as people say it."""
-    return f"{scope_bp / 100:g} %"
-
-
 def stdout() -> Console:
     """Where results go; made anew, because tests and pipes change what stdout is."""
+    from rich.console import Console
+
     return Console(highlight=False, emoji=False)
 
 
 def say(text: str, style: str = "") -> None:
     """Print a sentence; it is never broken, so that it can be searched for."""
+    from rich.text import Text
+
     stdout().print(Text(plain(text), style), soft_wrap=True)
+
+
+def say_now(text: str, *, bold: bool = False) -> None:
+    """Print a sentence at once, also into a pipe, and without loading anything."""
+    typer.secho(plain(text), bold=bold or None)
+
+
+def fact(name: str, value: str, width: int) -> str:
+    """A line of `facts`: the name and its value, whose further lines stand under the first."""
+    return f"  {name:<{width}}  " + value.replace("\n", f"\n{' ' * (width + 4)}")
 
 
 def show(what: RenderableType) -> None:
@@ -69,6 +83,9 @@ def _to_json(value: object) -> Any:
 
 def complain(label: str, text: str, style: str = "") -> None:
     """Print `label: text` on stderr."""
+    from rich.console import Console
+    from rich.text import Text
+
     console = Console(stderr=True, highlight=False, emoji=False)
     console.print(Text.assemble((f"{label}: ", style), plain(text)), soft_wrap=True)
 
@@ -86,6 +103,9 @@ def show_error(error: RolloutError) -> None:
 
 def facts(rows: Iterable[tuple[str, RenderableType]]) -> Table:
     """Names on the left, values on the right, without lines."""
+    from rich.table import Table
+    from rich.text import Text
+
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -96,6 +116,9 @@ def facts(rows: Iterable[tuple[str, RenderableType]]) -> Table:
 
 def listing(columns: Sequence[str], rows: Iterable[Sequence[object]], whole: int) -> Table:
     """A table with a header and without lines; the first `whole` columns are never folded."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for number, column in enumerate(table.columns):
         column.overflow, column.no_wrap = "fold", number < whole

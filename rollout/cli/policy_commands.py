@@ -6,8 +6,8 @@ import typer
 
 from rollout.cli.exit_codes import ExitCode
 from rollout.cli.options import AnyName, AsJson
-from rollout.cli.output import warn
-from rollout.cli.policy_view import report, shown
+from rollout.cli.output import show_json, warn
+from rollout.cli.policy_view import show_check, show_policy
 from rollout.cli.session import opened
 
 OrDefault = Annotated[
@@ -53,32 +53,27 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Look for contradictions and for steps that can never be proved."""
-    from rollout.policies import gone_settings, parse_policies
-    from rollout.policy.check import Assumed, Checked, Known, check_policies, read_known
+    from rollout.policies import gone_settings
+    from rollout.policy.check import Assumed
     from rollout.settings import read_policy_tables
 
-    tables = read_policy_tables()
-    policies, wrong = parse_policies(tables)
-    for gone in gone_settings(tables):
+    for gone in gone_settings(read_policy_tables()):
         warn(gone.sentence)
-    checked = Checked((), {}, Known())
-    if not wrong:
-        assumed = Assumed(jobs_per_week, error_rate)
-        with opened(ctx, servers="") as runtime:
-            now = runtime.clock.now()
-            # A person who has said it all may have no ledger: a policy is checked in CI, too.
-            known = Known() if assumed.complete else read_known(runtime.ledger, now)
-            checked = check_policies(policies, known, name, assumed, now)
-    if not report(checked, wrong, as_json):
+    with opened(ctx, servers="") as runtime:
+        found = runtime.desk.policy_check(name, Assumed(jobs_per_week, error_rate))
+    if as_json:
+        show_json(found.to_json())
+    else:
+        show_check(found)
+    if not found.fine:
         raise typer.Exit(ExitCode.FOUND)
 
 
 def show(ctx: typer.Context, name: OrDefault = None, as_json: AsJson = False) -> None:
     """Show the policy in force, and where each value comes from."""
-    from rollout.policy.check import read_known, require_name
-
     with opened(ctx, servers="") as runtime:
-        now = runtime.clock.now()
-        known = read_known(runtime.ledger, now, traffic=False)
-        require_name(runtime.policies, known, name)
-        shown(runtime.policies, known, name, now, as_json)
+        found = runtime.desk.policy(name)
+    if as_json:
+        show_json(found.to_json())
+    else:
+        show_policy(found)

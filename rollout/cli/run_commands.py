@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from rollout.cli.output import say
+from rollout.cli.output import say_now
 from rollout.cli.session import runtime_of, settings_of
 
 AppOption = Annotated[
@@ -44,18 +44,19 @@ def up(ctx: typer.Context, app: AppOption = "") -> None:
     settings = settings_of(ctx)
     if settings.app is None:
         raise WrongSettings("`rollout up` needs the app", "name its module: rollout up -A shop")
-    machine = Machine(settings.app, settings, Path(STATE_FOLDER), say)
+    machine = Machine(settings.app, settings, Path(STATE_FOLDER), say_now)
     stopping = _stop_on_signals()
     machine.start()
-    say("ready       ctrl-C stops all")
     try:
+        if machine.wait_until_ready(lambda: bool(stopping)):
+            say_now("ready       ctrl-C stops all")
         while not stopping:
             machine.processes.look_after()
             time.sleep(0.2)
     finally:
-        say("stopping    workers finish what they hold (10 s at most)")
+        say_now("stopping    workers finish what they hold (10 s at most)")
         machine.stop()
-        say("stopped")
+        say_now("stopped")
 
 
 def _stop_on_signals() -> list[int]:

@@ -18,14 +18,21 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(ctx: typer.Context, *, servers: str = "store broker") -> Iterator["Runtime"]:
-    """Open the services; `servers` names what the command asks beside the ledger.
+def opened(
+    ctx: typer.Context, *, servers: str = "store broker", brief: bool = False
+) -> Iterator["Runtime"]:
+    """Open the services.
+
+    Args:
+        ctx: The command's.
+        servers: What the command asks beside the ledger.
+        brief: It asks little, and must not wait for libraries; see `Runtime`.
 
     Raises:
         WrongSettings: A setting is wrong, or the app that names a server cannot be imported.
     """
     settings = settings_of(ctx)
-    runtime = runtime_of(settings, servers)
+    runtime = runtime_of(settings, servers, brief=brief)
     try:
         yield runtime
     finally:
@@ -43,9 +50,9 @@ def opened_for_kill(ctx: typer.Context) -> Iterator["Runtime"]:
 
     settings = settings_of(ctx)
     try:
-        runtime = runtime_of(settings, "store broker")
+        runtime = runtime_of(settings, "store broker", brief=True)
     except WrongSettings as error:
-        runtime = Runtime(settings)
+        runtime = Runtime(settings, brief=True)
         runtime.queues = cast("Queues", _Unaddressed(error))
         if settings.control_url is None:
             runtime.control = cast("ControlStore", _Unaddressed(error))
@@ -68,6 +75,10 @@ class _Unaddressed:
         self._why = why
 
     def latch(self, kill: "Kill") -> None:
+        """Refuse as an absent store does."""
+        raise ControlStoreUnreachable(self.url, self._why)
+
+    def unlatch(self, name: str | None, kill_id: str | None) -> bool:
         """Refuse as an absent store does."""
         raise ControlStoreUnreachable(self.url, self._why)
 
@@ -100,7 +111,7 @@ def settings_of(ctx: typer.Context) -> "Settings":
     return settings
 
 
-def runtime_of(settings: "Settings", servers: str) -> "Runtime":
+def runtime_of(settings: "Settings", servers: str, *, brief: bool = False) -> "Runtime":
     """The services, with the app's broker and its options when the app names the servers.
 
     Raises:
@@ -110,9 +121,9 @@ def runtime_of(settings: "Settings", servers: str) -> "Runtime":
 
     url = broker_of_app(settings, servers)
     if url is None or settings.app is None:
-        return Runtime(settings)
+        return Runtime(settings, brief=brief)
     options = load_app(settings.app).conf.broker_transport_options
-    return Runtime(settings, url, app_broker_options=options)
+    return Runtime(settings, url, app_broker_options=options, brief=brief)
 
 
 def broker_of_app(settings: "Settings", servers: str) -> str | None:

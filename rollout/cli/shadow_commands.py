@@ -1,4 +1,4 @@
-"""`shadow`, `shadow-report`, `audit-determinism`: learn about the new path without using it."""
+"""`shadow`, `shadow-report`, `determinism`: learn about the new path without using it."""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,14 +14,13 @@ from rollout.routing.stages import Event
 
 if TYPE_CHECKING:
     from rollout.up.determinism import Input
-    from rollout.wiring import Runtime
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
     app.command()(shadow)
     app.command(name="shadow-report")(report)
-    app.command(name="audit-determinism")(audit)
+    app.command()(determinism)
 
 
 def shadow(
@@ -38,41 +37,17 @@ def shadow(
 
 def report(ctx: typer.Context, name: Name, limit: Limit = 20, as_json: AsJson = False) -> None:
     """Show what the shadows of a sub-pipeline found: outputs, noise, times, errors."""
-    from rollout.cli.shadow_view import Shown, as_values, render
+    from rollout.cli.shadow_view import render
 
     with opened(ctx, servers="broker") as runtime:
-        _settle(runtime, name)
-        account = runtime.database_ledger.shadow_account(name)
-        state = runtime.ledger.control(name)
-        waiting, why = _waiting(runtime, name)
-    shown = Shown(account, state, waiting, why, limit)
+        found = runtime.desk.shadow_report(name, limit)
     if as_json:
-        show_json(as_values(shown))
+        show_json(found.to_json())
     else:
-        show(render(shown))
+        show(render(found))
 
 
-def _settle(runtime: "Runtime", name: str) -> None:
-    """Count runs that were never heard of again: whoever looks does it."""
-    from datetime import timedelta
-
-    from rollout.shadow.runs import settle
-
-    limit = timedelta(seconds=runtime.settings.shadow_limit_s)
-    settle(runtime.database_ledger, name, runtime.clock.now(), limit)
-
-
-def _waiting(runtime: "Runtime", name: str) -> tuple[int | None, str]:
-    """Copies in the queue; None and why when the broker does not answer."""
-    from rollout.errors import BrokerUnreachable
-
-    try:
-        return runtime.shadow_queue.backlog(name), ""
-    except BrokerUnreachable as error:
-        return None, str(error)
-
-
-def audit(
+def determinism(
     ctx: typer.Context,
     name: Name,
     app: AppOption = "",
@@ -88,30 +63,31 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Run one input many times on both paths and say which fields vary; nothing is committed."""
-    from rollout.cli.audit_view import as_values, render
+    from rollout.cli.determinism_view import render
     from rollout.errors import WrongSettings
-    from rollout.shadow.determinism import audit as judged
+    from rollout.shadow.determinism import judge_runs
     from rollout.up.determinism import Effort, declared, measure
 
     ctx.obj = app or ctx.obj
     settings = settings_of(ctx)
     if settings.app is None:
         raise WrongSettings(
-            "an audit needs the app", "name its module: rollout audit-determinism NAME -A shop"
+            "paths can be run only with the app",
+            "name its module: rollout determinism NAME -A shop",
         )
     pipeline = declared(settings.app, name)
     given = _input(ctx, settings.app, name, job, args, kwargs)
     effort = Effort(runs, processes, settings.shadow_limit_s)
-    found = judged(pipeline.comparison, measure(given, effort, pipeline))
+    found = judge_runs(name, pipeline.comparison, measure(given, effort, pipeline))
     if as_json:
-        show_json(as_values(name, found))
+        show_json(found.to_json())
     else:
-        show(render(name, found))
+        show(render(found))
 
 
 def _input(ctx: typer.Context, module: str, name: str, job: str, args: str, kwargs: str) -> "Input":
-    from rollout.adapters.envelope import unseal_arguments
     from rollout.up.determinism import Input
+    from rollout.wiring import arguments_in
 
     if not job:
         return Input(
@@ -123,7 +99,7 @@ def _input(ctx: typer.Context, module: str, name: str, job: str, args: str, kwar
         raise typer.BadParameter(f"job {job} is one of {record.name!r}, not of {name!r}")
     if not record.envelope:
         raise typer.BadParameter(f"job {job} ran in process, and no input of it is kept")
-    return Input(module, name, *unseal_arguments(record.envelope))
+    return Input(module, name, *arguments_in(record.envelope))
 
 
 def _json(option: str, text: str, kind: type) -> Any:

@@ -11,7 +11,7 @@ import typer
 
 from rollout.cli.exit_codes import ExitCode
 from rollout.cli.options import AsJson
-from rollout.cli.output import warn
+from rollout.cli.output import show_json, warn
 from rollout.cli.rehearsal_view import show_compared, show_pilots, show_replayed
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Rehearse a trial in seconds: the controller's own judgement on drawn or recorded jobs."""
-    from rollout.adapters.stream_draw import Drawing
     from rollout.rehearsal.injection import parse_injection
+    from rollout.rehearsal.stream_draw import Drawing
 
     policies = policies_of(policy)
     injection = parse_injection(inject) if inject else None
@@ -126,21 +126,30 @@ def rehearse_and_show(
     so_far: "list[Rehearsed]",
 ) -> None:
     """Replay one policy and show its timeline, or all of them and the peers in a table."""
+    from rollout.desk.rehearsals import ComparisonPage, RehearsalPage
     from rollout.rehearsal import replay as replays
 
     first = next(iter(policies.values()))
     day_s = first.of(setting.stream.name).day_s
     if compare:
-        rows = replays.compare(setting, policies)
+        rows = tuple(replays.compare(setting, policies))
         injected = setting.injection is not None
-        show_compared(rows, setting.start, day_s, heading, injected, as_json)
+        table = ComparisonPage(rows, setting.start, day_s, tuple(heading), injected)
+        if as_json:
+            show_json(table.to_json())
+        else:
+            show_compared(table)
         return
 
     def remember(done: "Rehearsed") -> None:
         so_far[:] = [done]
 
     replayed = replays.replay(setting, first, remember)
-    show_replayed(replayed, setting.start, day_s, heading, as_json)
+    page = RehearsalPage(replayed, setting.start, day_s, tuple(heading))
+    if as_json:
+        show_json(page.to_json())
+    else:
+        show_replayed(page)
 
 
 @contextmanager
@@ -189,7 +198,7 @@ def said_of(injection: "Injection | None", pairs_per_week: float) -> list[str]:
 
 
 def _policy_said(policies: "Policies", name: str, file: Path | None) -> str:
-    from rollout.policies import tables_of
+    from rollout.policy.tables import tables_of
     from rollout.settings import CONFIG_FILE
 
     tables = tables_of(policies, name)
@@ -207,8 +216,8 @@ def _drawing_said(drawing: Any, days: float, day_s: float) -> str:
 
 
 def _drawn(name: str, policies: "Policies", drawing: Any, days: float) -> "Setting":
-    from rollout.adapters.stream_draw import draw_stream
     from rollout.rehearsal.replay import Setting
+    from rollout.rehearsal.stream_draw import draw_stream
 
     day_s = policies.of(name).day_s
     begin = START - timedelta(seconds=WARMUP_DAYS * day_s)
@@ -223,7 +232,7 @@ def _drawn(name: str, policies: "Policies", drawing: Any, days: float) -> "Setti
 
 
 def _recorded(name: str, policies: "Policies", file: Path, days: float) -> "Setting":
-    from rollout.adapters.stream_files import read_stream
+    from rollout.sources import read_stream
 
     return setting_of(read_stream(file, name), policies, days)
 
@@ -257,7 +266,7 @@ def synthetic_drills(
     setting: "Setting", day_s: float, pairs_per_week: float, seed: int
 ) -> list[Any]:
     """Drills for the whole trial."""
-    from rollout.adapters.stream_draw import draw_drills
+    from rollout.rehearsal.stream_draw import draw_drills
 
     days = (setting.end - setting.start).total_seconds() / day_s
     name = setting.stream.name
@@ -267,6 +276,7 @@ def synthetic_drills(
 def _compare_pilots(
     drawing: Any, injection: "Injection | None", days: float, pilots: int, as_json: bool
 ) -> None:
+    from rollout.desk.rehearsals import PilotsPage
     from rollout.rehearsal.pilots import Traffic, compare_pilots, fault_of
 
     fault = fault_of(injection)
@@ -279,4 +289,8 @@ def _compare_pilots(
         f"{100 * traffic.error_rate:g} % of them fail",
         f"exposed: {100 * fault:g} % of concurrent jobs fail from the start of the pilot",
     ]
-    show_pilots(compare_pilots(traffic, pilots), heading, as_json)
+    found = PilotsPage(tuple(compare_pilots(traffic, pilots)), tuple(heading))
+    if as_json:
+        show_json(found.to_json())
+    else:
+        show_pilots(found)

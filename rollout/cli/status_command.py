@@ -9,8 +9,8 @@ from rich.text import Text
 from rollout.cli.options import AnyName, AsJson
 from rollout.cli.output import at_text, plain, show, show_error, show_json, stdout
 from rollout.cli.session import opened
-from rollout.cli.status_view import Found, as_values, render
-from rollout.errors import ControlStoreUnreachable, LedgerUnreachable, RolloutError, WrongSettings
+from rollout.cli.status_view import render
+from rollout.errors import ControlStoreUnreachable, LedgerUnreachable, RolloutError
 
 if TYPE_CHECKING:
     from rollout.wiring import Runtime
@@ -30,11 +30,11 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show where each sub-pipeline stands."""
-    with opened(ctx, servers="store") as runtime:
+    with opened(ctx, servers="store", brief=True) as runtime:
         if not watch:
-            found = _read(runtime, name)
+            found = runtime.desk.status(name)
             if as_json:
-                show_json(as_values(found))
+                show_json(found.to_json())
             else:
                 show(render(found))
             return
@@ -42,20 +42,6 @@ def status(
             _watch(runtime, name, as_json)
         except KeyboardInterrupt:
             raise typer.Exit from None
-
-
-def _read(runtime: "Runtime", name: str | None) -> Found:
-    from rollout.desk.status import read_status
-
-    statuses = read_status(runtime.ledger, runtime.control, runtime.clock, name)
-    last = {one.state.name: runtime.ledger.transitions(one.state.name, 1) for one in statuses}
-    changes = {one: records[0] for one, records in last.items() if records}
-    try:
-        explanations = runtime.explanations
-    except WrongSettings as error:  # a policy that cannot be read hides no fact
-        return Found(statuses, changes, unjudged=error.problem)
-    pending = {one.state.name: one for one in explanations.pending(name)}
-    return Found(statuses, changes, pending, explanations.leader())
 
 
 def _watch(runtime: "Runtime", name: str | None, as_json: bool) -> None:
@@ -66,12 +52,12 @@ def _watch(runtime: "Runtime", name: str | None, as_json: bool) -> None:
     if as_json or not console.is_terminal:
         while True:
             try:
-                found = _read(runtime, name)
+                found = runtime.desk.status(name)
             except (LedgerUnreachable, ControlStoreUnreachable) as error:
                 show_error(error)
             else:
                 if as_json:
-                    show_json(as_values(found), indent=None)
+                    show_json(found.to_json(), indent=None)
                 else:
                     show(render(found))
             console.file.flush()
@@ -89,7 +75,7 @@ def _watch(runtime: "Runtime", name: str | None, as_json: bool) -> None:
 def _screen(runtime: "Runtime", name: str | None) -> RenderableType:
     foot = Text(f"{at_text(runtime.clock.now())}, ctrl-C ends", "dim")
     try:
-        return Group(render(_read(runtime, name)), foot)
+        return Group(render(runtime.desk.status(name)), foot)
     except (LedgerUnreachable, ControlStoreUnreachable) as error:
         return Group(_failure(error), foot)
 

@@ -1,22 +1,20 @@
 """`why`, `decision`, `replay`: the pending decision, a past one, and a past one made again."""
 
-import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from rollout.cli.evidence_view import findings_of, notes_of, page, stands, statistics_of
+from rollout.cli.evidence_view import findings_of, page, statistics_of
 from rollout.cli.exit_codes import ExitCode
 from rollout.cli.options import AsJson, Name
-from rollout.cli.output import at_text, facts, plain, say, show, show_json
+from rollout.cli.output import facts, plain, say, show, show_json
 from rollout.cli.session import opened
-from rollout.cli.why_view import as_values, render, summary
-from rollout.errors import UnreadableDecision
+from rollout.cli.why_view import render
 
 if TYPE_CHECKING:
-    from rollout.pilot.ports import DecisionRecord
+    from rollout.desk.decisions import DecisionPage
 
 DecisionId = Annotated[
     int, typer.Argument(metavar="ID", help="Number of the decision; `history` lists them.")
@@ -32,9 +30,9 @@ def register(app: typer.Typer) -> None:
 def why(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
     """Say what the controller would decide now, why, and what the next step takes."""
     with opened(ctx, servers="") as runtime:
-        found = runtime.explanations.why(name)
+        found = runtime.desk.why(name)
     if as_json:
-        show_json(as_values(found))
+        show_json(found.to_json())
     else:
         show(render(found))
 
@@ -42,34 +40,22 @@ def why(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
 def decision(ctx: typer.Context, decision_id: DecisionId, as_json: AsJson = False) -> None:
     """Show a past decision with the evidence it was made on."""
     with opened(ctx, servers="") as runtime:
-        record = runtime.ledger.decision(decision_id)
+        found = runtime.desk.decision(decision_id)
     if as_json:
-        stored = {"inputs": _stored(record.inputs), "answer": _stored(record.answer)}
-        show_json({**summary(record), **stored})
+        show_json(found.to_json())
     else:
-        show(_page_of(record))
+        show(_page_of(found))
 
 
 def replay(ctx: typer.Context, decision_id: DecisionId, as_json: AsJson = False) -> None:
     """Make a past decision again from what it was made on; it must agree."""
-    from rollout.pilot.replay import replay as again
-
     with opened(ctx, servers="") as runtime:
-        made = again(runtime.ledger.decision(decision_id))
-    record = made.record
+        found = runtime.desk.replay(decision_id)
+    made = found.made
     if as_json:
-        show_json(
-            {
-                **summary(record),
-                "agrees": made.agrees,
-                "differences": [
-                    {"where": one.where, "decided": one.decided, "replayed": one.replayed}
-                    for one in made.differences
-                ],
-            }
-        )
+        show_json(found.to_json())
     elif made.agrees:
-        said = f"{record.action} {record.name}, {record.sentence}"
+        said = f"{made.record.action} {made.record.name}, {made.record.sentence}"
         say(f"decision {decision_id} agrees: made again from its inputs it is {said}")
     else:
         say(
@@ -82,35 +68,16 @@ def replay(ctx: typer.Context, decision_id: DecisionId, as_json: AsJson = False)
         raise typer.Exit(ExitCode.FOUND)
 
 
-def _page_of(record: "DecisionRecord") -> RenderableType:
-    from rollout.pilot.replay import evidence_of
-
+def _page_of(found: "DecisionPage") -> RenderableType:
+    record = found.record
     title = Text.assemble(
         (f"decision {record.decision_id}", "bold"),
         f" on {plain(record.name)}: {record.action}: {plain(record.sentence)}",
     )
-    rows = [("made", f"{at_text(record.at)} on revision {record.revision}, window {record.window}")]
-    try:
-        found = evidence_of(record)
-    except UnreadableDecision as error:
-        rows.append(("evidence", f"{error.problem}; --json shows what is stored"))
-        return page([title, facts(rows)])
-    if found.seen is not None:
-        rows.append(("stood", stands(found.seen)))
-    rows += [("because", one) for one in found.reasons]
-    rows.append(("check", f"`rollout replay {record.decision_id}` makes it again"))
-    notes = [] if found.seen is None else notes_of(found.seen)
+    notes = found.notes
     return page(
-        [title, facts(rows)],
+        [title, facts(found.facts)],
         findings_of(found.findings),
         facts(notes) if notes else None,
         statistics_of(found.findings),
     )
-
-
-def _stored(text: str) -> Any:
-    """Stored JSON; as it is when it is none."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

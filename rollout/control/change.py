@@ -7,27 +7,28 @@ in the store comes first, because it is the faster half, and the fence in the le
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 from uuid import uuid4
 
+from rollout.control.kill_report import NOBODY, Count, Heard, KillReport
+from rollout.control.recall import Recall
 from rollout.errors import (
-    BrokerUnreachable,
     ControlStoreUnreachable,
     IllegalTransition,
+    LedgerBusy,
     LedgerUnreachable,
     ReasonMissing,
     UnknownSubPipeline,
 )
 from rollout.jobs.claims import JobState
-from rollout.jobs.ports import Handed, Ledger, Queues
+from rollout.jobs.ports import Ledger, Queues
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
-from rollout.routing.ports import ControlStore, Kill, Met
+from rollout.routing.ports import MET_MAX, ControlStore, Kill, Met
 from rollout.routing.stages import ControlState, Event
 
 _NEEDS_REASON = frozenset({Event.REVERT, Event.KILL, Event.REARM})
-_RECALL_BATCH = 500
 _RECENT = 20
 """Changes among which a kill is looked for that was made just now."""
 
@@ -39,31 +40,20 @@ class Changed:
     state: ControlState
     not_projected: str | None
 
-
-@dataclass(frozen=True, slots=True)
-class KillReport:
-    """What is true after a kill. A half that failed carries its error instead of milliseconds."""
-
-    kill: Kill
-    names: tuple[str, ...]
-    starts_blocked_ms: float | None
-    store_error: str | None
-    commits_fenced_ms: float | None
-    ledger_error: str | None
-    queued_sent_back: int
-    running_abandoned: int
-    unsafe_finishing: int
-    broker_error: str | None
-
-    @property
-    def complete(self) -> bool:
-        """Whether both halves hold."""
-        return self.store_error is None and self.ledger_error is None
-
-    @property
-    def holds(self) -> bool:
-        """Whether at least one half holds, which alone stops starts where it is reached."""
-        return self.store_error is None or self.ledger_error is None
+    def to_json(self) -> dict[str, Any]:
+        """What scripts read about a change."""
+        state = self.state
+        return {
+            "name": state.name,
+            "stage": str(state.stage),
+            "scope_bp": state.scope_bp,
+            "scope_bp_max": state.scope_bp_max,
+            "killed": state.killed,
+            "frozen": state.frozen,
+            "revision": state.revision,
+            "projected": self.not_projected is None,
+            "not_projected": self.not_projected,
+        }
 
 
 class FirstStep(Protocol):
@@ -91,8 +81,8 @@ class Changes:
         self._ladder = ladder
         self._ledger = ledger
         self._control = control
-        self._queues = queues
         self._clock = clock
+        self.recall = Recall(ledger, queues, clock)
 
     def change(
         self,
@@ -134,10 +124,13 @@ class Changes:
             raise IllegalTransition(name, Event.START, "while its policy leaves no step", hint)
         return first
 
-    def kill(self, name: str | None, actor: str, reason: str) -> KillReport:
+    def kill(
+        self, name: str | None, actor: str, reason: str, *, heard: Heard = NOBODY
+    ) -> KillReport:
         """Send everything to legacy now; see promise 3 in the README.
 
-        Does the half it can when the store or the ledger is away, and reports the other.
+        Does the half it can when the store or the ledger is away, and reports the other. `heard`
+        is told each half when it holds, long before the last queued job is moved.
 
         Raises:
             ReasonMissing: Nothing was changed.
@@ -145,106 +138,90 @@ class Changes:
         """
         _need_reason(Event.KILL, reason)
         kill = Kill(uuid4().hex, name, actor, reason, self._clock.now())
-        blocked_ms, store_error = self._block_starts(kill)
+        report = self._block_starts(KillReport(kill, (name,) if name else ()))
+        heard.blocked(report)
         try:
-            states, fenced_ms, ledger_error = self._fence_commits(kill)
+            states, report = self._fence_commits(report, heard)
         except UnknownSubPipeline:
             self._lift_mistaken(kill)
             raise
-        names = tuple(state.name for state in states if state.name != "*")
+        heard.holds(report)
         self.project(states)
-        queued, running, unsafe, broker_error = self._send_back(names, kill)
-        return KillReport(
-            kill=kill,
-            names=names or ((name,) if name else ()),
-            starts_blocked_ms=blocked_ms,
-            store_error=store_error,
-            commits_fenced_ms=fenced_ms,
-            ledger_error=ledger_error,
-            queued_sent_back=queued,
-            running_abandoned=running,
-            unsafe_finishing=unsafe,
-            broker_error=broker_error,
-        )
+        return self._send_back(report, [one.name for one in states if one.name != "*"], heard)
 
     def _lift_mistaken(self, kill: Kill) -> None:
         """Take back the latch of a name that does not exist; left behind, it stops nothing."""
         with suppress(ControlStoreUnreachable):
             self._control.unlatch(kill.name, kill.kill_id)
 
-    def _block_starts(self, kill: Kill) -> tuple[float | None, str | None]:
+    def _block_starts(self, report: KillReport) -> KillReport:
         began = self._clock.monotonic()
         try:
-            self._control.latch(kill)
+            self._control.latch(report.kill)
         except ControlStoreUnreachable as error:
-            return None, str(error)
-        return (self._clock.monotonic() - began) * 1000, None
+            return replace(report, store_error=str(error))
+        return replace(report, starts_blocked_ms=(self._clock.monotonic() - began) * 1000)
 
-    def _fence_commits(self, kill: Kill) -> tuple[list[ControlState], float | None, str | None]:
+    def _fence_commits(
+        self, report: KillReport, heard: Heard
+    ) -> tuple[list[ControlState], KillReport]:
         began = self._clock.monotonic()
         try:
-            states = self._ledger.kill(kill)
+            states = self._ledger.kill(report.kill, waiting=lambda who: heard.waiting(report, who))
+            took_ms = (self._clock.monotonic() - began) * 1000
+        except LedgerBusy as error:
+            held_by = error.blockers or ("somebody whom the database does not name",)
+            return [], replace(report, ledger_error=str(error), held_by=held_by)
         except LedgerUnreachable as error:
-            return [], None, str(error)
-        return states, (self._clock.monotonic() - began) * 1000, None
-
-    def _send_back(self, names: tuple[str, ...], kill: Kill) -> tuple[int, int, int, str | None]:
-        """Send queued and abandoned jobs to legacy; the controller does what this leaves."""
-        queued = running = unsafe = 0
-        broker_error: str | None = None
+            return [], replace(report, ledger_error=str(error))
+        names = tuple(state.name for state in states if state.name != "*")
+        report = replace(report, names=names or report.names, commits_fenced_ms=took_ms)
         try:
+            return states, replace(report, unsafe_finishing=self._ledger.unsafe_running(names))
+        except LedgerUnreachable as error:  # it went away just now: the fence holds
+            return states, replace(report, broker_error=str(error))
+
+    def _send_back(self, report: KillReport, names: list[str], heard: Heard) -> KillReport:
+        """Send queued and abandoned jobs to legacy; the controller does what this leaves."""
+        queued = running = 0
+        many = left = False
+        error = report.broker_error
+        try:
+            count = Count(heard, self._open(names) if names else 0)
             for name in names:
-                waiting, working, error = self.recall(name, Reason.KILLED, running=True)
-                broker_error = broker_error or error
+                moved = self.recall.whole(
+                    name, Reason.KILLED, running=True, heard=count.add, stopped=heard.stopped
+                )
+                error, left = error or moved.error, left or moved.more
                 # A controller that sees the kill moves jobs too, so count what the fence met.
-                met = self._met(name, kill) or Met(waiting, working)
-                queued += met.queued
+                met = self._met(name, report.kill) or Met(moved.waiting, moved.working)
+                many = many or MET_MAX in (met.queued, met.running)
+                queued += moved.waiting if moved.more else max(met.queued, moved.waiting)
                 running += met.running if self._ledger.effects(name).repeatable else 0
-            unsafe = sum(
-                count.jobs
-                for count in self._ledger.open_counts()
-                if count.name in names
-                and count.path is JobPath.CONCURRENT
-                and count.state == JobState.STARTED
-            )
-        except LedgerUnreachable as error:
-            broker_error = broker_error or str(error)
-        return queued, running, unsafe, broker_error
+        except LedgerUnreachable as away:
+            error, left = error or str(away), True
+        return replace(
+            report,
+            queued_sent_back=queued,
+            running_abandoned=running,
+            many=many,
+            left=left,
+            broker_error=error,
+        )
+
+    def _open(self, names: list[str]) -> int:
+        """How many jobs are on the concurrent path of these sub-pipelines."""
+        return sum(
+            count.jobs
+            for count in self._ledger.open_counts()
+            if count.name in names and count.path is JobPath.CONCURRENT
+        )
 
     def _met(self, name: str, kill: Kill) -> Met | None:
         """What this kill met there; None where an earlier kill holds or has been lifted since."""
         for record in self._ledger.transitions(name, _RECENT):
             if record.event is Event.KILL and record.after.kill_id == kill.kill_id:
                 return record.met
-        return None
-
-    def recall(self, name: str, reason: Reason, *, running: bool) -> tuple[int, int, str | None]:
-        """Move concurrent jobs to legacy and send them; how many waited, how many ran."""
-        waiting, error = self._recall_all(name, reason, running=False)
-        working = 0
-        if running:
-            working, late = self._recall_all(name, Reason.FENCED, running=True)
-            error = error or late
-        return waiting, working, error
-
-    def _recall_all(self, name: str, reason: Reason, *, running: bool) -> tuple[int, str | None]:
-        total = 0
-        while True:
-            handed = self._ledger.recall(
-                name, running=running, reason=reason, now=self._clock.now(), limit=_RECALL_BATCH
-            )
-            total += len(handed)
-            if (error := self.send(handed)) is not None or len(handed) < _RECALL_BATCH:
-                return total, error
-
-    def send(self, handed: list[Handed]) -> str | None:
-        """Send jobs that the ledger has moved to legacy; an error is mended by the sweeper."""
-        if not handed:
-            return None
-        try:
-            self._queues.send_to_legacy(handed)
-        except BrokerUnreachable as error:
-            return str(error)
         return None
 
     def rearm(
@@ -296,7 +273,7 @@ class Changes:
                 "because it ran in process and no message of it is kept",
                 f"call run() of {record.name!r} again with its arguments",
             )
-        return self.send([self._ledger.reopen(job_id, self._clock.now())])
+        return self.recall.send([self._ledger.reopen(job_id, self._clock.now())])
 
 
 def _need_reason(event: Event, reason: str) -> None:

@@ -18,6 +18,7 @@ from rollout.errors import (
     BrokerUnreachable,
     ControlStoreUnreachable,
     LeaseLost,
+    LedgerBusy,
     LedgerUnreachable,
     UnknownJob,
 )
@@ -34,6 +35,17 @@ _SWEEP_BATCH = 500
 _FOLD_BATCH = 2000
 _FOLD_BATCHES_A_TICK = 20
 _PRUNE_BATCH = 1000
+_RECALL_S = 1.0
+"""A turn moves jobs of killed sub-pipelines for this long; a long queue takes many turns."""
+_FOLD_S = 2.0
+_FENCES_S = 1.0
+"""A turn waits this long, in all, for kills whose rows somebody holds."""
+_FENCE_PATIENCE_S = 0.5
+_BEATS = 4
+"""A long turn beats so many times while one heartbeat lasts."""
+_DEFERRED_MAX, _DEFERRED_TIMES = timedelta(hours=1), 20
+"""So long, or so many times `lost_after`, a broker that cannot be looked into is believed to hold
+what it may hold. An hour is far beyond an ordinary queue, and Redis's own visibility timeout."""
 _STEP_S_MAX = 2.0
 """The wall clock may move this much more or less than the monotonic one between two ticks."""
 
@@ -97,6 +109,9 @@ class Tick:
         self._limits = limits
         self._owner = owner
         self._here_since = clock.monotonic()
+        self._beaten_at = clock.monotonic()
+        self._recalled_last = ""
+        self._held_up: set[str | None] = set()
         self._clocks = (clock.now(), clock.monotonic())
 
     def turn(self) -> TickReport:
@@ -121,29 +136,57 @@ class Tick:
         if token is None:
             report.states = self._ledger.controls()
             return
+        self._supervise(report)
         try:
-            self._reconcile_kills()
-            report.states = self._ledger.controls()
-            for state in report.states:
-                self._control.project(state)
-            self._control.beat(self._owner, self._limits.supervision)
-        except ControlStoreUnreachable as error:
-            report.errors.append(str(error))
-            report.states = self._ledger.controls()
+            self._move_and_judge(token, report)
+        except LeadershipLost:
+            report.leads = False
+
+    def _move_and_judge(self, token: int, report: TickReport) -> None:
+        self._recall(report)
         for state in report.states:
-            self._recall(state, report)
             self._sweep(state, report)
+            self._keep_up(report)
+        until = self._clock.monotonic() + _FOLD_S
         for _ in range(_FOLD_BATCHES_A_TICK):
             folded = self._ledger.fold(_FOLD_BATCH)
             report.folded += folded
-            if folded < _FOLD_BATCH:
+            self._keep_up(report)
+            if folded < _FOLD_BATCH or self._clock.monotonic() > until:
                 break
         report.open_counts = self._ledger.open_counts()
+        self._keep_up(report)
         report.pilots = self._pilots.turn(report.states, report.open_counts, report.at)
         for said in report.pilots.errors:
             self._note(report, said)
         report.errors += self._watch(token, report)
         report.pruned = self._prune(report.at)
+
+    def _supervise(self, report: TickReport) -> None:
+        """Make store and ledger agree, and say so: the heartbeat speaks of what was just read."""
+        self._beaten_at = self._clock.monotonic()
+        try:
+            self._reconcile_kills(report)
+            report.states = self._ledger.controls()
+            for state in report.states:
+                self._control.project(state)
+            self._control.beat(self._owner, self._limits.supervision)
+        except ControlStoreUnreachable as error:
+            self._note(report, str(error))
+            report.states = self._ledger.controls()
+
+    def _keep_up(self, report: TickReport) -> None:
+        """Beat again in a turn that takes long; one may, that is no reason to send jobs to legacy.
+
+        Raises:
+            LeadershipLost: Another controller has taken over; this turn is over.
+        """
+        after_s = self._limits.supervision.total_seconds() / _BEATS
+        if self._clock.monotonic() - self._beaten_at < after_s:
+            return
+        if self._pilots.lead(self._clock.now()) is None:
+            raise LeadershipLost
+        self._supervise(report)
 
     def _watch(self, token: int, report: TickReport) -> list[str]:
         """Time how paths left what is normal for them; people read it, no judgement does."""
@@ -165,7 +208,7 @@ class Tick:
 
     # Kills -------------------------------------------------------------------------------
 
-    def _reconcile_kills(self) -> None:
+    def _reconcile_kills(self, report: TickReport) -> None:
         """Make store and ledger agree on every kill, whichever half was away when it came."""
         # The store first: a rearm changes the ledger, then the store, and read the other way
         # round its latch would look lost and be set again, for a tick.
@@ -173,7 +216,9 @@ class Tick:
         latch = self._ledger.all_latch()
         states = {state.name: state for state in self._ledger.controls()}
         latched: set[str | None] = set()
-        for kill in latches:
+        until = self._clock.monotonic() + _FENCES_S
+        # What somebody holds is tried last: it must not keep other kills from their fences.
+        for kill in sorted(latches, key=lambda one: one.name in self._held_up):
             held = latch if kill.name is None else states.get(kill.name)
             if held is not None and held.lifted_kill_id == kill.kill_id:
                 self._control.unlatch(kill.name, kill.kill_id)
@@ -183,10 +228,20 @@ class Tick:
                 # replaces this one below, or a rearm of it would leave this one in force.
                 continue
             latched.add(kill.name)
-            if held is not None and not held.killed:
-                log.warning("a kill reached the store only; fencing now", name=kill.name)
-                self._ledger.kill(kill)
+            if held is not None and not held.killed and self._clock.monotonic() <= until:
+                self._fence(kill, report)
         self._restore_latches([latch, *states.values()], latched)
+
+    def _fence(self, kill: Kill, report: TickReport) -> None:
+        """Give a kill that reached the store only its other half."""
+        log.warning("a kill reached the store only; fencing now", name=kill.name)
+        try:
+            self._ledger.kill(kill, patience_s=_FENCE_PATIENCE_S)
+        except LedgerBusy as error:
+            self._held_up.add(kill.name)
+            self._note(report, str(error))
+        else:
+            self._held_up.discard(kill.name)
 
     def _restore_latches(self, states: list[ControlState], latched: set[str | None]) -> None:
         """Set again what the store has lost: it may have been restarted empty."""
@@ -204,17 +259,30 @@ class Tick:
 
     # Jobs --------------------------------------------------------------------------------
 
-    def _recall(self, state: ControlState, report: TickReport) -> None:
-        """Bring jobs back that a kill or revert left on the concurrent path."""
-        if state.killed:
-            reason = Reason.KILLED
-        elif state.stage in (Stage.LEGACY, Stage.SHADOW):
-            reason = Reason.STAGE
-        else:
-            return
-        waiting, running, error = self._changes.recall(state.name, reason, running=state.killed)
-        report.recalled += waiting + running
-        self._note(report, error)
+    def _recall(self, report: TickReport) -> None:
+        """Bring jobs back that a kill or revert left on the concurrent path, a slice each in turn.
+
+        A queue of a million takes many turns; heartbeat, judgement and sweep come between. The
+        turn goes on where the last one ended, so that one long queue keeps no other waiting.
+        """
+        waiting = sorted(
+            (state for state in report.states if _recalled_for(state)),
+            key=lambda state: (state.name <= self._recalled_last, state.name),
+        )
+        until = self._clock.monotonic() + _RECALL_S
+        while waiting and self._clock.monotonic() <= until:
+            state, *waiting = waiting
+            reason = Reason.KILLED if state.killed else Reason.STAGE
+            moved = self._changes.recall.part(state.name, reason, running=state.killed)
+            self._recalled_last = state.name
+            report.recalled += moved.jobs
+            self._note(report, moved.error)
+            if (
+                moved.error is not None
+            ):  # the broker is away: it will not answer the next one either
+                return
+            if moved.more:
+                waiting.append(state)
 
     def _sweep(self, state: ControlState, report: TickReport) -> None:
         """Send jobs again that the ledger has and nobody else seems to have."""
@@ -228,13 +296,13 @@ class Tick:
             silent = self._ledger.resend_silent(
                 state.name, now - self._limits.silent_after, now, _SWEEP_BATCH
             )
-            self._note(report, self._changes.send(silent))
+            self._note(report, self._changes.recall.send(silent))
             report.resent_silent += len(silent)
         report.unaccounted[state.name] = 0
         for lost in self._lost(state.name, now, report):
             report.unaccounted[state.name] += self._ledger.count_lost(lost)
             resent = self._ledger.resend_lost(lost, now, _SWEEP_BATCH)
-            self._note(report, self._changes.send(resent))
+            self._note(report, self._changes.recall.send(resent))
             report.resent_lost += len(resent)
 
     def _mind_the_clock(self, now: datetime) -> None:
@@ -278,9 +346,19 @@ class Tick:
             self._note(report, str(error))
             return []
         if held.by_workers is None:
-            # The broker cannot be looked into: nothing is lost while it has anything waiting.
-            return [] if held.waiting else overdue
+            return [self._deferred(lost, held, now) for lost in overdue]
         return [self._before_next_up(lost, held) for lost in overdue]
+
+    def _deferred(self, lost: Lost, held: Held, now: datetime) -> Lost:
+        """Wait while a queue that cannot be looked into has anything, but not for ever.
+
+        Its one message may be a leftover that nobody will take. What it does hold and is sent
+        again all the same costs a message: of two deliveries the ledger refuses one.
+        """
+        if not held.waiting.get(lost.path, 0):
+            return lost
+        longest = max(_DEFERRED_MAX, _DEFERRED_TIMES * self._limits.lost_after)
+        return replace(lost, sent_before=min(lost.sent_before, now - longest))
 
     def _before_next_up(self, lost: Lost, held: Held) -> Lost:
         sent_before = lost.sent_before
@@ -295,3 +373,11 @@ class Tick:
     def _note(self, report: TickReport, error: str | None) -> None:
         if error is not None and error not in report.errors:
             report.errors.append(error)
+
+
+class LeadershipLost(Exception):
+    """Another controller leads by now; what is left of this turn is its business."""
+
+
+def _recalled_for(state: ControlState) -> bool:
+    return state.killed or state.stage in (Stage.LEGACY, Stage.SHADOW)

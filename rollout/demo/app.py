@@ -5,7 +5,6 @@ from typing import Any
 
 from celery import Celery
 
-from rollout.adapters.clock import SystemClock
 from rollout.demo.flights import load_overlapped, load_record_by_record, write
 from rollout.jobs.ports import Job
 from rollout.pipeline import SubPipeline
@@ -13,7 +12,7 @@ from rollout.settings import Settings, read_settings
 from rollout.wiring import Runtime
 
 NAME = "flights-load"
-_CLOCK = SystemClock()
+_CLOCK = Runtime(read_settings()).clock
 
 
 def flight_key(day: str, origin: str, part: int | None = None, **rest: Any) -> str:

@@ -26,14 +26,13 @@ from rich.console import Console
 from rich.table import Column, Table
 from sqlalchemy import func, select
 
-from rollout.adapters.drill_file import read_file
 from rollout.demo.app import NAME, declare
 from rollout.demo.preparation import jobs, prepare
 from rollout.demo.warehouse import create, warehouse_flight
 from rollout.drills.drill import Abort, Drill, Exercise, Target
-from rollout.drills.errors import DrillRefused
+from rollout.drills.errors import BadDrill, DrillRefused
 from rollout.drills.fault import Fault
-from rollout.drills.gameday import read_game_day
+from rollout.drills.gameday import GameDay
 from rollout.drills.gamedays import play
 from rollout.drills.score import Score
 from rollout.errors import RolloutError
@@ -41,6 +40,7 @@ from rollout.pipeline import SubPipeline
 from rollout.routing.decision import JobPath
 from rollout.routing.stages import Event as Change
 from rollout.settings import Settings, read_settings
+from rollout.sources import read_drill_file
 from rollout.up.machine import Machine
 from rollout.wiring import Runtime
 
@@ -258,7 +258,9 @@ def _run(drills: list[Drill], folder: Path, console: Console) -> tuple[list[Row]
 
 def _play(file: Path, folder: Path, report: Path, console: Console) -> int:
     """Play a game day on the same ground and write its report."""
-    day = read_game_day(read_file(file), f"game day {file.name}")
+    day = read_drill_file(file)
+    if not isinstance(day, GameDay):
+        raise BadDrill(f"{file} must be a game day, got one drill", "give it a [[drill]] for each")
     with _ground(folder, console) as ground:
         runtime = ground.runtime
         made = play(

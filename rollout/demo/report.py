@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from rollout.control.change import KillReport
+from rollout.control.kill_report import KillReport
 from rollout.demo.comparison import Comparison
 from rollout.demo.policy import LADDER_BP, WEEK_S
 from rollout.desk.plans import Planned
@@ -142,7 +142,8 @@ def _plan(facts: Facts) -> dict[str, Any]:
             "weeks": round((one.at - started).total_seconds() / WEEK_S, 1),
         }
         for one in changes
-        if started is not None and one.at > started and one.after.scope_bp > one.before.scope_bp
+        if (started is not None and one.at > started and one.after.stage is not one.before.stage)
+        or (started is not None and one.at > started and one.after.scope_bp > one.before.scope_bp)
     ]
     length = facts.planned.plan.length
     return {
@@ -288,57 +289,62 @@ def write_report(report: dict[str, Any], file: Path) -> None:
     file.write_text(json.dumps(report, indent=2) + "\n")
 
 
+def _headlines(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a newcomer looks at; everything else is in the file."""
+    legacy, concurrent = (report["cycle_s"][str(path)] for path in JobPath)
+    kill, mended = report["kill"], report["shadow_mended"]
+    times = report["recovery_s"]
+    exposed = ", ".join(f"{jobs} ({what})" for what, jobs in report["exposed_until_revert"].items())
+    bugs = sum(one["runs"] for one in report["shadow_groups"] if one["what"] != NOISE)
+    rows = f"{report['warehouse_rows']} rows"
+    return [
+        ("jobs submitted", str(report["submitted"])),
+        (
+            "committed by legacy, by concurrent",
+            f"{report['committed_legacy']}, {report['committed_concurrent']}",
+        ),
+        (
+            "failed and kept, lost, committed twice",
+            f"{report['failed_kept']}, {report['lost']}, {report['committed_twice']}",
+        ),
+        ("fallbacks to legacy", str(report["fallbacks"])),
+        ("cycle time p95, legacy, concurrent", f"{legacy['p95']} s, {concurrent['p95']} s"),
+        (
+            "kill: starts blocked, commits fenced in",
+            f"{kill['starts_blocked_ms']:.1f} ms, {kill['commits_fenced_ms']:.1f} ms",
+        ),
+        (
+            "kill: starts, commits after it returned",
+            f"{kill['starts_after']}, {kill['commits_after']}",
+        ),
+        ("concurrent jobs until a revert", exposed),
+        (
+            "healed after drills, legacy, concurrent",
+            ", ".join(f"{_median(times[str(path)])} s" for path in JobPath),
+        ),
+        (
+            "shadow mismatches, planted bug, mended",
+            f"{bugs}, {mended['mismatches']} of {mended['compared']}",
+        ),
+        ("plan: weeks to graduation, shadow included", str(report["plan"]["planned_weeks"])),
+        (
+            "happened: the last climb, in weeks",
+            ", ".join(f"{one['to']} after {one['weeks']}" for one in report["plan"]["happened"]),
+        ),
+        (
+            "warehouse, like a sequential load",
+            f"{rows}, {'yes' if report['warehouse_matches'] else 'NO'}",
+        ),
+    ]
+
+
 def show(report: dict[str, Any], console: Console, file: Path) -> None:
     """Print the report for a person."""
-    kill = report["kill"]
     table = Table(title="flights-load: what happened", show_header=False, title_justify="left")
     table.add_column()
     table.add_column(justify="right")
-    kept = report["committed_legacy"] + report["committed_concurrent"] + report["failed_kept"]
-    table.add_row("jobs submitted", str(report["submitted"]))
-    table.add_row("committed by legacy", str(report["committed_legacy"]))
-    table.add_row("committed by concurrent", str(report["committed_concurrent"]))
-    table.add_row("failed and kept", str(report["failed_kept"]))
-    table.add_row("lost", f"{report['lost']} = {report['submitted']} - {kept}")
-    table.add_row("committed twice", str(report["committed_twice"]))
-    table.add_row("fallbacks to legacy", str(report["fallbacks"]))
-    for path, cycle in report["cycle_s"].items():
-        table.add_row(
-            f"cycle time, assigned {path}",
-            f"p50 {cycle['p50']} s, p95 {cycle['p95']} s of {cycle['jobs']}",
-        )
-    for path, run in report["run_s"].items():
-        table.add_row(f"run time on {path}", f"p50 {run['p50']} s, p95 {run['p95']} s")
-    table.add_row("kill: starts blocked after", f"{kill['starts_blocked_ms']:.1f} ms")
-    table.add_row("kill: commits fenced after", f"{kill['commits_fenced_ms']:.1f} ms")
-    table.add_row(
-        "kill: starts, commits after it returned",
-        f"{kill['starts_after']}, {kill['commits_after']}",
-    )
-    for what, exposed in report["exposed_until_revert"].items():
-        table.add_row(f"{what}: concurrent jobs until the revert", str(exposed))
-    for step, pairs in report["drill_pairs_by_scope"].items():
-        table.add_row(f"paired drills at {int(step) / 100:g} %", str(pairs))
-    for path, times in report["recovery_s"].items():
-        table.add_row(f"healed after drills, {path}", f"{_median(times)} s of {len(times)}")
-    for group in report["shadow_groups"]:
-        if group["what"] != NOISE:
-            table.add_row(f"shadow, bug: {group['what']}", f"{group['runs']} mismatches")
-    mended = report["shadow_mended"]
-    table.add_row(
-        f"shadow, mended: of {mended['compared']} compared", f"{mended['mismatches']} mismatches"
-    )
-    for field, (new, old) in mended["noise"].items():
-        table.add_row(
-            f"shadow: {field} is noise", f"{old} of {mended['legacy_again']} legacy, {new} new"
-        )
-    plan = report["plan"]
-    table.add_row("plan: weeks to graduation", f"{plan['planned_weeks']}, shadow included")
-    said = ", ".join(f"{one['to']} after {one['weeks']}" for one in plan["happened"])
-    table.add_row("happened: the last climb, in weeks", said)
-    table.add_row("warehouse rows", str(report["warehouse_rows"]))
-    table.add_row("same as a sequential load", "yes" if report["warehouse_matches"] else "NO")
-    table.add_row("seconds", str(report["seconds"]))
+    for what, value in _headlines(report):
+        table.add_row(what, value)
     console.print(table)
     console.print(_decisions(report))
     console.print(f"report      {file}", highlight=False)

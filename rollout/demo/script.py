@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from secrets import choice
 
-from rollout.control.change import KillReport
+from rollout.control.kill_report import KillReport
 from rollout.demo.app import NAME
 from rollout.demo.paths import TROUBLE
 from rollout.demo.policy import LADDER_BP, SHADOW_PAIRS

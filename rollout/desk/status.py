@@ -1,8 +1,9 @@
-"""What is true now, for the CLI, the metrics and the web page alike."""
+"""What is true now: what was decided, what a start would get, where the jobs are."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from rollout.desk.plain import Json
 from rollout.errors import UnknownSubPipeline
 from rollout.jobs.claims import JobState
 from rollout.jobs.ports import CycleTally, Ledger, OpenCount, Tally
@@ -71,6 +72,54 @@ class Status:
         return sum(
             count.jobs for count in self.open_counts if count.path is path and count.state == state
         )
+
+    @property
+    def starts_now(self) -> str:
+        """What a start would get now, in a sentence."""
+        closed = self.closed
+        if closed is None:
+            newest = self.gate_revision == self.state.revision
+            lag = "" if newest else ", which is not the newest"
+            return f"concurrent inside the scope (supervised, revision {self.gate_revision}{lag})"
+        text = f"legacy: {closed} ({closed.means.closes})"
+        gate_killed = self.gate.killed or self.gate.killed_all
+        if gate_killed and not self.state.killed:
+            text += (
+                "; the latch is in the control store only, the controller's next tick settles it"
+            )
+        if self.state.killed and not gate_killed and closed is not Reason.UNREACHABLE:
+            text += "; the store lost the latch, the controller's next tick sets it"
+        return text
+
+    def to_json(self) -> Json:
+        """What scripts read about its state and its jobs."""
+        state, gate = self.state, self.gate
+        return {
+            "name": state.name,
+            "at": self.at.isoformat(),
+            "stage": str(state.stage),
+            "killed": state.killed,
+            "frozen": state.frozen,
+            "scope_bp": state.scope_bp,
+            "scope_bp_max": state.scope_bp_max,
+            "holdback_bp": state.holdback_bp,
+            "observed_bp": self.observed_bp,
+            "revision": state.revision,
+            "gate": {
+                "open": self.closed is None,
+                "reason": None if self.closed is None else str(self.closed),
+                "reachable": gate.doubt is not Reason.UNREACHABLE,
+                "supervised": gate.supervised,
+                "killed": gate.killed,
+                "killed_all": gate.killed_all,
+                "revision": self.gate_revision,
+            },
+            "waiting": {str(path): self.waiting(path, JobState.ACCEPTED) for path in JobPath},
+            "running": {str(path): self.waiting(path, JobState.STARTED) for path in JobPath},
+            "committed": {str(path): self.committed(path) for path in JobPath},
+            "failed_kept": self.kept,
+            "fallbacks": self.fallbacks,
+        }
 
 
 def read_status(

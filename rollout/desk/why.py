@@ -8,10 +8,12 @@ jobs finish or people act between. Looking uses up no look.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from rollout.desk.leader import Leader, read_leader
+from rollout.desk.pending import Pending, Why
 from rollout.errors import UnknownSubPipeline
 from rollout.evidence.errors import EvidenceError
 from rollout.jobs.ports import Ledger
@@ -19,88 +21,16 @@ from rollout.pilot.confirmation import ACTION as CONFIRM
 from rollout.pilot.confirmation import Confirmation, confirm_from
 from rollout.pilot.fleet import held_by_fleet, member_of
 from rollout.pilot.judge import judge
-from rollout.pilot.judgement import Judgement
-from rollout.pilot.outlook import Outlook, outlook
-from rollout.pilot.pilots import SPREAD_JOBS
-from rollout.pilot.ports import Builds, DecisionRecord, Leadership, Trials
+from rollout.pilot.outlook import outlook
+from rollout.pilot.ports import SPREAD_JOBS, Builds, DecisionRecord, Leadership, Trials
 from rollout.pilot.profile import LegacyProfile
-from rollout.pilot.readiness import describe, not_ready
-from rollout.pilot.situation import Situation
 from rollout.pilot.situations import Around, Situations, backlogs
 from rollout.pilot.trial import Trial, follow, trial_from
 from rollout.policy.policy import Policies, Policy
 from rollout.routing.clock import Clock
-from rollout.routing.stages import BP_ALL, ControlState
+from rollout.routing.stages import ControlState
 
 _DECISIONS_BACK = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Leader:
-    """Who leads. `lease_age_s` is the time since it last said so; a `standby` waits for its end."""
-
-    owner: str | None
-    lease_age_s: float | None
-    takeover_s: float
-    standbys: tuple[str, ...] = ()
-
-    @property
-    def alive(self) -> bool:
-        """Whether somebody leads now."""
-        return self.owner is not None and (self.lease_age_s or 0.0) <= self.takeover_s
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """What the controller would decide about one sub-pipeline now.
-
-    `unseen` says why there is no judgement: then the four fields before it are None.
-    """
-
-    state: ControlState
-    policy: Policy
-    trial: Trial | None
-    seen: Situation | None
-    made: Judgement | None
-    outlook: Outlook | None
-    unseen: str | None = None
-
-    @property
-    def not_ready(self) -> tuple[str, ...]:
-        """What stands in the way of a revert."""
-        if self.seen is None:
-            return ()
-        return not_ready(self.seen.way_back, self.state, self.policy)
-
-    @property
-    def way_back(self) -> str:
-        """One sentence on what a revert now would do to legacy."""
-        return "unknown" if self.seen is None else describe(self.seen.way_back)
-
-    @property
-    def holdback_bp(self) -> int:
-        """Share that stays on legacy at the top, in basis points."""
-        limit = self.policy.scope_limit_bp(self.state.holdback_bp)
-        return BP_ALL - min(limit, self.state.scope_bp_max)
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """Everything that is to be said about one sub-pipeline.
-
-    Attributes:
-        at: When it was read.
-        pending: The decision that is pending.
-        last: The last decision of the controller; a confirmed revert is not one.
-        confirmation: What routing says of the last revert; None without one.
-        leader: Who leads.
-    """
-
-    at: datetime
-    pending: Pending
-    last: DecisionRecord | None
-    confirmation: str | None
-    leader: Leader
 
 
 class WhyLedger(Ledger, Trials, Builds, Leadership, Protocol):
@@ -177,13 +107,7 @@ class Explanations:
 
     def leader(self) -> Leader:
         """Say who leads, and who waits to."""
-        now, takeover_s = self._clock.now(), self._ttl.total_seconds()
-        held = self._ledger.leader()
-        if held is None or not held[0]:
-            return Leader(None, None, takeover_s, tuple(self._ledger.standbys(now)))
-        owner, until = held
-        age_s = max(0.0, (now - (until - self._ttl)).total_seconds())
-        return Leader(owner, age_s, takeover_s, tuple(self._ledger.standbys(now)))
+        return read_leader(self._ledger, self._clock, self._ttl)
 
     def _profiles_of(
         self, states: Mapping[str, ControlState], now: datetime

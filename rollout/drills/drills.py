@@ -7,7 +7,7 @@ refused before anything was started; once begun it ends by its deadline, whateve
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
 from rollout.control.change import Changes
@@ -59,6 +59,10 @@ class DrillReport:
     def clean(self) -> bool:
         """Whether no job was lost and no effect happened twice."""
         return not any(score.jobs_lost or score.effects_twice for score in self.scores)
+
+    def to_json(self) -> dict[str, Any]:
+        """What scripts read."""
+        return {"pair_id": self.pair_id, "scores": [one.facts() for one in self.scores]}
 
 
 class Drills:

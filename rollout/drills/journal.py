@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from rollout.drills.errors import BadDrill
-from rollout.drills.ports import DrillEvent, DrillLedger
+from rollout.drills.ports import DrillEvent, DrillLedger, Journals
 from rollout.errors import LedgerUnreachable
 from rollout.routing.clock import Clock
 
@@ -47,7 +47,7 @@ class Journal:
         return True
 
 
-def journal_of(ledger: DrillLedger, drill_id: str) -> list[DrillEvent]:
+def journal_of(ledger: Journals, drill_id: str) -> list[DrillEvent]:
     """Read a drill's journal by its id, or by as much of the id's beginning as names one drill.
 
     Raises:

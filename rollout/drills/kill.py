@@ -11,7 +11,8 @@ from typing import Any
 
 import structlog
 
-from rollout.control.change import Changes, KillReport
+from rollout.control.change import Changes
+from rollout.control.kill_report import KillReport
 from rollout.drills.drill import Drill
 from rollout.drills.errors import DrillRefused
 from rollout.drills.journal import Journal

@@ -80,7 +80,19 @@ class DrillEvent:
     facts: Mapping[str, Any]
 
 
-class DrillLedger(JobMarker, Protocol):
+class Journals(Protocol):
+    """The ledger's journal of drills. Both raise LedgerUnreachable."""
+
+    def drill_events(self, drill_id: str) -> list[DrillEvent]:
+        """Read one drill's journal, oldest first."""
+        ...
+
+    def drills(self, name: str | None, limit: int) -> list[DrillEvent]:
+        """Read the first and the last line of each drill, newest drill first."""
+        ...
+
+
+class DrillLedger(JobMarker, Journals, Protocol):
     """The ledger, as far as the runner of a drill needs it. All raise LedgerUnreachable."""
 
     def effects(self, name: str) -> Effects:
@@ -115,14 +127,6 @@ class DrillLedger(JobMarker, Protocol):
 
     def append_drill(self, events: Sequence[DrillEvent]) -> None:
         """Append to the journal of drills; nothing in it is ever changed."""
-        ...
-
-    def drill_events(self, drill_id: str) -> list[DrillEvent]:
-        """Read one drill's journal, oldest first."""
-        ...
-
-    def drills(self, name: str | None, limit: int) -> list[DrillEvent]:
-        """Read the first and the last line of each drill, newest drill first."""
         ...
 
 

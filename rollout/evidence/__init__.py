@@ -10,6 +10,4 @@ REGRESS. Once a week `promotion` scores the totals of the step instead.
 
 What can go wrong: input that is no count or no duration raises an `EvidenceError` and leaves the
 state as it was; no data is INSUFFICIENT and never PASS.
-
-The submit and the gate path must not import this package: `recovery` loads scipy.
 """

@@ -3,8 +3,9 @@
 The burden of proof lies on the new path: "not shown to be worse" is INSUFFICIENT here, and only
 "shown to be no worse than the margin" is PASS.
 
-`score` and `overdispersion` are what `budget_proof` promotes by. `finding` with its margins and its four
-looks is the rule of the last release, by which only its own decisions are made again (`pilot/rule.py`).
+`score` and `overdispersion` are what `budget_proof` promotes by. `finding` with its margins and its
+four looks is the rule of the last release, by which its own decisions are made again and nothing
+else (`pilot/rule.py`).
 
 Source: Farrington & Manning, Statistics in Medicine 1990; evidence method, section 5.
 """

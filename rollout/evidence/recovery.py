@@ -4,19 +4,19 @@ Drills come in pairs: one fault, injected back to back on both paths, in random 
 log ratio is as likely to be positive as negative, so flipping signs gives an exact test.
 
 It is worked out here and not by `scipy.stats.permutation_test`, which a test holds it to: scipy
-takes 20 to 80 ms for 13 pairs, and each decision of the controller asks some twenty times.
+takes 20 to 80 ms for 13 pairs, and each decision of the controller asks some twenty times. Half of
+the pairs have at most 2^7 sums, so that sorting the sums of one half and looking up those of the
+other counts all 2^13 flips in well under a millisecond.
 
 Source: Fisher's sign-flip test; evidence method, section 6.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from functools import cache
-from math import exp, isfinite, log
-
-import numpy as np
-import numpy.typing as npt
+from math import exp, fsum, isfinite, log
+from sys import float_info
 
 from rollout.evidence.detectable import smallest
 from rollout.evidence.drill_pair import DrillPair
@@ -54,18 +54,21 @@ def sign_flip(differences: Sequence[float]) -> float:
             list(differences),
             "leave out pairs that were not measured",
         )
-    seen = np.asarray(differences, dtype=float)
-    sums = _flips(seen.size) @ seen
     # A sum that only rounding keeps apart from the one seen is as large as it.
-    tie = 100 * np.finfo(float).eps * np.abs(seen).sum()
-    return float(np.mean(sums <= seen.sum() + tie))
+    tie = 100 * float_info.epsilon * fsum(map(abs, differences))
+    limit = fsum(differences) + tie
+    half = len(differences) // 2
+    sums = sorted(_flipped_sums(differences[half:]))
+    as_low = sum(bisect_right(sums, limit - one) for one in _flipped_sums(differences[:half]))
+    return as_low / float(2 ** len(differences))
 
 
-@cache
-def _flips(count: int) -> npt.NDArray[np.float64]:
-    """Every row of `count` signs."""
-    bits = np.arange(2**count)[:, np.newaxis] >> np.arange(count)
-    return np.where(bits & 1, -1.0, 1.0)
+def _flipped_sums(differences: Sequence[float]) -> list[float]:
+    """Give the sum under each choice of signs."""
+    sums = [0.0]
+    for one in differences:
+        sums = [total + sign for total in sums for sign in (one, -one)]
+    return sums
 
 
 def finding(pairs: Sequence[DrillPair], ratio: float) -> Finding:

@@ -185,6 +185,10 @@ class Ledger(ControlLedger, Protocol):
         """Move waiting (and with `running`, repeatable started) concurrent jobs to legacy."""
         ...
 
+    def unsafe_running(self, names: Sequence[str]) -> int:
+        """Count started concurrent jobs of those among these names whose effects are unsafe."""
+        ...
+
     def resend_lost(self, lost: "Lost", now: datetime, limit: int) -> list[Handed]:
         """Move accepted jobs that no queue holds to legacy, oldest first."""
         ...
@@ -203,7 +207,7 @@ class Ledger(ControlLedger, Protocol):
         ...
 
     def count_lost(self, lost: "Lost") -> int:
-        """Count accepted jobs that no queue holds."""
+        """Count accepted jobs that no queue holds; a great many are counted up to a limit."""
         ...
 
     def open_counts(self) -> list[OpenCount]:
@@ -255,13 +259,13 @@ class Held:
     """What the broker has of one sub-pipeline.
 
     `by_workers` are the job ids that workers hold, `next_up` the job id at the consuming end of
-    each queue (None: the queue is empty). A broker that cannot be looked into gives `waiting`
-    only: messages in both queues.
+    each queue (None: the queue is empty), `waiting` the messages of each queue. A broker that
+    cannot be looked into gives `waiting` only.
     """
 
     by_workers: frozenset[str] | None
     next_up: Mapping[JobPath, str | None]
-    waiting: int
+    waiting: Mapping[JobPath, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,14 @@ from rollout.pilot.inputs import Entry, answer_text, inputs_of
 from rollout.pilot.judge import judge
 from rollout.pilot.judgement import Action, Judgement
 from rollout.pilot.not_yet import not_yet
-from rollout.pilot.ports import NewDecision, Notices, PilotLedger, TrialRow, WindowRow
+from rollout.pilot.ports import (
+    SPREAD_JOBS,
+    NewDecision,
+    Notices,
+    PilotLedger,
+    TrialRow,
+    WindowRow,
+)
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.readings import recovered_to, whole_windows, windows_of, with_recovery
 from rollout.pilot.situation import Shadowed, Situation
@@ -40,9 +47,6 @@ log = structlog.get_logger("rollout")
 
 WINDOWS_A_TICK = 20_000
 """Rows of windows taken in at once; what is left comes with the next tick."""
-
-SPREAD_JOBS = 10_000
-"""Newest jobs whose keys are looked at, once in an hour of the policy's day."""
 
 _RECOVERIES_BACK = timedelta(days=28)
 """Recoveries of legacy this far back give the median that a slow one is held against."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:  # the way of a job never needs them
     from rollout.pilot.profile import LegacyProfile
     from rollout.pilot.trial import Trial
 
+SPREAD_JOBS = 10_000
+"""Newest jobs whose keys are looked at, once in an hour of the policy's day."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrialRow:

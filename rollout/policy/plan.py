@@ -9,11 +9,8 @@ Source: small-pilots method, section 5.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from math import ceil, isfinite
-
-import numpy as np
+from math import ceil, inf, isfinite
 
 from rollout.evidence.counts import Counts
 from rollout.evidence.detectable import detectable_rate
@@ -28,8 +25,8 @@ from rollout.policy.way import Baseline
 from rollout.routing.effects import Effects
 from rollout.routing.stages import BP_ALL
 
-PILOTS = 1000
-"""Drawn for each number; a share is right to about three points."""
+PILOTS = 400
+"""Drawn for each number; a share is right to about five points."""
 
 WEEK_DAYS = 7.0
 
@@ -152,23 +149,20 @@ def plan_for(
     shadow = effects is not None and effects.shadowable
     budget = ladder.budget_of(policy, baseline)
     way = ladder.steps_bp(policy, holdback_bp, baseline, shadowed=shadow)
-    drawn = list(_drawn(policy, baseline, budget, way, holdback_bp, pilots))
+    budgets = [budget.times(factor) for factor in FACTORS]
+    points = [_points(baseline, one, way, holdback_bp) for one in budgets]
+    drawn = [
+        _drawn(policy, baseline, scope_bp, asked, pilots, last=number == len(way) - 1)
+        for number, (scope_bp, *asked) in enumerate(zip(way, *points, strict=True))
+    ]
     steps = tuple(
-        _step(policy, baseline, scope_bp, points, found)
-        for scope_bp, points, found in zip(
-            way, _points(baseline, budget, way, holdback_bp), drawn, strict=True
-        )
+        _step(policy, baseline, scope_bp, asked, found[0])
+        for scope_bp, asked, found in zip(way, points[0], drawn, strict=True)
     )
-
-    def length(factor: float) -> Length:
-        other = budget.times(factor)
-        found = (
-            drawn
-            if factor == 1.0
-            else list(_drawn(policy, baseline, other, way, holdback_bp, pilots))
-        )
-        return _length(policy, factor, other, found, shadow=shadow)
-
+    lengths = [
+        _length(policy, factor, one, [found[place] for found in drawn], shadow=shadow)
+        for place, (factor, one) in enumerate(zip(FACTORS, budgets, strict=True))
+    ]
     return Plan(
         baseline,
         LATE_RATE * baseline.jobs_a_week,
@@ -176,50 +170,52 @@ def plan_for(
         policy.budget_late is not None,
         shadow,
         steps,
-        length(1.0),
-        length(0.5),
-        length(2.0),
+        *lengths,
     )
+
+
+FACTORS = (1.0, 0.5, 2.0)
+"""The budget in force, half of it, and twice."""
 
 
 def _points(
     baseline: Baseline, budget: HarmBudget, way: tuple[int, ...], holdback_bp: int
-) -> Iterator[Margins]:
+) -> list[Margins]:
     """What each step has to show: the margin by the scope after it."""
-    for after_bp in (*way[1:], BP_ALL - holdback_bp)[: len(way)]:
-        share = max(after_bp, 1) / BP_ALL
-        yield Margins(
+    after = (*way[1:], BP_ALL - holdback_bp)[: len(way)]
+    shares = [max(after_bp, 1) / BP_ALL for after_bp in after]
+    return [
+        Margins(
             *(
                 margin(one, baseline.jobs_a_week, share).absolute
                 for one in (budget.failed, budget.late, budget.slow)
             )
         )
+        for share in shares
+    ]
 
 
 def _drawn(
     policy: Policy,
     baseline: Baseline,
-    budget: HarmBudget,
-    way: tuple[int, ...],
-    holdback_bp: int,
+    scope_bp: int,
+    asked: list[Margins],
     pilots: int,
-) -> Iterator[Odds]:
-    bake_days = max(policy.bake_days, 1.0)
-    for number, (scope_bp, points) in enumerate(
-        zip(way, _points(baseline, budget, way, holdback_bp), strict=True)
-    ):
-        if scope_bp >= BP_ALL:  # no job of legacy is left to compare with
-            yield Odds(np.full(pilots, np.inf))
-            continue
-        yield odds(
-            baseline.jobs_a_week,
-            scope_bp / BP_ALL,
-            baseline.rate_failed,
-            points,
-            bake_days,
-            last=number == len(way) - 1,
-            pilots=pilots,
-        )
+    *,
+    last: bool,
+) -> tuple[Odds, ...]:
+    """Healthy pilots at one step, held against each budget."""
+    if scope_bp >= BP_ALL:  # no job of legacy is left to compare with
+        return tuple(Odds((inf,) * pilots) for _ in asked)
+    return odds(
+        baseline.jobs_a_week,
+        scope_bp / BP_ALL,
+        baseline.rate_failed,
+        asked,
+        max(policy.bake_days, 1.0),
+        last=last,
+        pilots=pilots,
+    )
 
 
 def _step(
@@ -233,7 +229,7 @@ def _step(
         baseline.jobs_a_week * share,
         points.failed,
         points.late,
-        float(np.mean(found.days <= bake_days)),
+        found.by(bake_days),
         found.proven,
         nine if isfinite(nine) else None,
         failed_worst(baseline, share, lasts),
@@ -264,9 +260,9 @@ def _length(
     bake_days = max(policy.bake_days, 1.0)
     if not drawn:
         return Length(factor, budget.failed, budget.late, None, None, 1.0)
-    # Steps are independent, so pilots of each may be put together as they were drawn.
-    days = sum((one.days for one in drawn), np.zeros(drawn[0].days.size))
-    found = Odds(days + (bake_days if shadow else 0.0))
+    found = Odds((bake_days if shadow else 0.0,) * len(drawn[0].days))
+    for one in drawn:
+        found = found.then(one)
     half, nine = found.day(0.5), found.day(0.9)
     return Length(
         factor,

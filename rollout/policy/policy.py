@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from rollout.evidence.recovery import PAIRS_EXACT_MAX
 from rollout.policy.calendars import FRIDAY_AFTERNOON, Freeze, Quiet, blocked, free_from, zone_named
 from rollout.routing.stages import BP_ALL
 
@@ -28,9 +29,6 @@ __all__ = [
     "blocked_by",
     "next_free",
 ]
-
-PAIRS_COUNTED_MAX = 13
-"""Recovery counts the latest 13 drill pairs; a test holds it to `evidence/recovery.py`."""
 
 # Strict: TOML has types, and "7" or true where a number belongs is a slip to be told.
 Share = Annotated[int, Field(strict=True, ge=0, le=BP_ALL)]
@@ -82,7 +80,7 @@ class Policy(BaseModel):
     jobs_min: Count = Field(default=0, description="Concurrent jobs a step must have seen.")
     drills_min: Count = Field(
         default=6,
-        le=PAIRS_COUNTED_MAX,
+        le=PAIRS_EXACT_MAX,
         description="Least drill pairs before a scope over 25 %; 0: recovery is not judged.",
     )
     drills_step_min: Count = Field(

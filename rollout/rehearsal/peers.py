@@ -8,18 +8,18 @@
   98 % interval and tolerance .25. Minutes without jobs are left out, as its NaN strategy does.
 - CUSUM: on the concurrent path alone, told the true rate, tuned to some 1.5 % false reverts.
 
-Pure, on numbers per minute. Uses numpy and scipy: never imported on a job's way.
+Pure, on numbers per minute. Uses numpy: never imported on a job's way.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log
+from statistics import NormalDist
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -121,7 +121,7 @@ def harmed(concurrent: Floats, legacy: Floats) -> bool:
         return False
     differences = np.sort(np.subtract.outer(concurrent, legacy).ravel())
     n, m = concurrent.size, legacy.size
-    spread = norm.ppf(0.5 + KAYENTA_LEVEL / 2) * np.sqrt(n * m * (n + m + 1) / 12)
+    spread = NormalDist().inv_cdf(0.5 + KAYENTA_LEVEL / 2) * np.sqrt(n * m * (n + m + 1) / 12)
     low = differences[max(0, int(n * m / 2 - spread))]
     return bool(low > KAYENTA_TOLERANCE * abs(np.median(differences)))
 

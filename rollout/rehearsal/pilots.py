@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
-from scipy.stats import norm
 
 from rollout.evidence.counts import Counts
 from rollout.evidence.revert_test import Window
@@ -21,6 +21,7 @@ from rollout.rehearsal.injection import BadInjection, Injection
 from rollout.rehearsal.peers import Floats, Minutes
 
 DAY_MINUTES = 1440
+_normal_quantiles = np.vectorize(NormalDist().inv_cdf, otypes=[np.float64])
 SCOPES = (0.01, 0.08, 0.50)
 DRIFT = 1.4
 """Both paths come to fail so many times as often: .5 % becomes .7 %."""
@@ -220,7 +221,7 @@ def _tails(rng: np.random.Generator, jobs: float, count: int) -> Floats:
     rank = np.ceil(0.95 * n)
     drawn = np.full(count, np.nan)
     some = n > 0
-    drawn[some] = np.exp(norm.ppf(rng.beta(rank[some], n[some] - rank[some] + 1)))
+    drawn[some] = np.exp(_normal_quantiles(rng.beta(rank[some], n[some] - rank[some] + 1)))
     return drawn
 
 

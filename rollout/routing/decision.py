@@ -1,4 +1,4 @@
-"""Where a job runs, and why: the one object that logs, metrics, status and audit all use."""
+"""Where a job runs, and why: the one object that logs, metrics and status all use."""
 
 from dataclasses import dataclass
 from enum import StrEnum

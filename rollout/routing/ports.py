@@ -1,5 +1,6 @@
 """The control state from outside: its fast copy in the store, its truth in the ledger, its log."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -7,6 +8,12 @@ from typing import Protocol
 from rollout.routing.effects import Effects
 from rollout.routing.rule import Reading
 from rollout.routing.stages import ControlState, Event
+
+PATIENCE_S = 3.0
+"""A kill waits this long for a lock that somebody holds; then it says who, and what holds."""
+
+Waiting = Callable[[str], None]
+"""Told in a sentence what a kill waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +64,16 @@ class ControlStore(Protocol):
         ...
 
 
+MET_MAX = 50_000
+"""A kill counts so many of the jobs it meets, under the fence: a million would hold it up."""
+
+
 @dataclass(frozen=True, slots=True)
 class Met:
-    """Unfinished jobs on the concurrent path at the moment at which a kill moved the fence."""
+    """Unfinished jobs on the concurrent path at the moment at which a kill moved the fence.
+
+    Counted up to MET_MAX each: that many means so many or more.
+    """
 
     queued: int
     running: int
@@ -122,11 +136,23 @@ class ControlLedger(Protocol):
         """
         ...
 
-    def kill(self, kill: Kill) -> list[ControlState]:
+    def kill(
+        self, kill: Kill, *, patience_s: float = PATIENCE_S, waiting: Waiting | None = None
+    ) -> list[ControlState]:
         """Latch the kill and move the fence, waiting only for commits already in their last act.
 
         When this returns, no claim and no commit of the concurrent path made on the old fence
         can succeed. Idempotent per kill id.
+
+        Args:
+            kill: What is killed, by whom and why.
+            patience_s: Longest wait for a lock that somebody holds.
+            waiting: Told once, in a sentence, who is in the way, when that takes longer than a
+                moment; maybe from another thread.
+
+        Raises:
+            UnknownSubPipeline: Nothing was changed.
+            LedgerBusy: Somebody held a lock for longer; nothing was changed.
         """
         ...
 

@@ -13,7 +13,7 @@ CONDITIONS = (ALONE, LOAD)
 
 
 @dataclass(frozen=True, slots=True)
-class AuditRun:
+class InputRun:
     """One run: its result after JSON, or its error; and seconds."""
 
     value: Any = None
@@ -22,7 +22,7 @@ class AuditRun:
 
 
 @dataclass(frozen=True, slots=True)
-class PathAudit:
+class PathDeterminism:
     """What the runs of one path under one condition showed.
 
     Attributes:
@@ -48,12 +48,25 @@ class PathAudit:
         """Whether every run gave the same result."""
         return not self.fields and not self.errors
 
+    def to_json(self) -> dict[str, Any]:
+        """What scripts read."""
+        return {
+            "path": str(self.path),
+            "condition": self.condition,
+            "runs": self.runs,
+            "median_s": self.median_s,
+            "fields": dict(self.fields),
+            "errors": dict(self.errors),
+            "example": self.example,
+        }
+
 
 @dataclass(frozen=True, slots=True)
-class Audit:
-    """The whole audit; `between` names fields in which the paths differ and each is steady."""
+class Determinism:
+    """What both paths showed; `between` names fields in which they differ and each is steady."""
 
-    paths: Sequence[PathAudit]
+    name: str
+    paths: Sequence[PathDeterminism]
     between: Sequence[str]
     between_example: str
 
@@ -62,19 +75,39 @@ class Audit:
         """Whether both paths are deterministic on this input and agree."""
         return all(one.steady for one in self.paths) and not self.between
 
+    @property
+    def verdict(self) -> str:
+        """It in a few words."""
+        if self.steady:
+            return "both paths give the same result each time, and agree"
+        if any(not one.steady for one in self.paths):
+            return "results vary on one and the same input"
+        return "each path is steady, and they differ from each other"
 
-Runs = Mapping[tuple[JobPath, str], Sequence[AuditRun]]
+    def to_json(self) -> dict[str, Any]:
+        """What scripts read."""
+        return {
+            "name": self.name,
+            "steady": self.steady,
+            "paths": [one.to_json() for one in self.paths],
+            "between": list(self.between),
+            "between_example": self.between_example,
+        }
 
 
-def audit(comparison: Comparison, runs: Runs) -> Audit:
+Runs = Mapping[tuple[JobPath, str], Sequence[InputRun]]
+
+
+def judge_runs(name: str, comparison: Comparison, runs: Runs) -> Determinism:
     """Compare each run with the first result of its path, and the paths with each other.
 
     Args:
+        name: The sub-pipeline.
         comparison: As declared; a compare function is left out, because it names no fields.
         runs: By path and condition.
     """
     how = replace(comparison, function=None)
-    first: dict[JobPath, AuditRun] = {}
+    first: dict[JobPath, InputRun] = {}
     for (path, _), given in runs.items():
         for run in given:
             if run.error is None:
@@ -90,16 +123,16 @@ def audit(comparison: Comparison, runs: Runs) -> Audit:
     varying = {field for one in paths for field in one.fields}
     differing = sorted(between.names - varying)
     shown = [one.line() for one in between.differences if one.field in differing]
-    return Audit(paths, differing, "\n".join(shown))
+    return Determinism(name, paths, differing, "\n".join(shown))
 
 
 def _of_path(
     how: Comparison,
     path: JobPath,
     condition: str,
-    runs: Sequence[AuditRun],
-    first: AuditRun | None,
-) -> PathAudit:
+    runs: Sequence[InputRun],
+    first: InputRun | None,
+) -> PathDeterminism:
     fields: dict[str, int] = {}
     errors: dict[str, int] = {}
     example = ""
@@ -115,7 +148,7 @@ def _of_path(
                 fields[name] = fields.get(name, 0) + 1
             example = example or found.diff()
     seconds = [run.seconds for run in runs if run.error is None]
-    return PathAudit(
+    return PathDeterminism(
         path,
         condition,
         len(runs),

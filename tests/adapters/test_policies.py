@@ -10,9 +10,9 @@ from rollout.policies import (
     WrongPolicy,
     parse_policies,
     read_policies,
-    source_of,
 )
 from rollout.policy.policy import Policies, Policy, blocked_by
+from rollout.policy.tables import source_of
 from rollout.settings import read_policy_tables, read_settings
 from rollout.wiring import Runtime
 

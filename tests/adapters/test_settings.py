@@ -1,5 +1,6 @@
 """Settings: sources and their rank, unknown names, wrong values."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -138,20 +139,28 @@ def test_broker_and_control_store_follow_each_other(
     assert settings.control(app) == control
 
 
-def test_the_actor_is_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ROLLOUT_ACTOR, else USER, else the uid."""
-    monkeypatch.setenv("USER", "ada")
-    assert user_name() == "ada"
-    monkeypatch.setenv("ROLLOUT_ACTOR", "bob")
-    assert user_name() == "bob"
-    read_settings()
-    monkeypatch.delenv("ROLLOUT_ACTOR")
-    monkeypatch.delenv("USER")
-    assert user_name().startswith("uid ")
-
-
 def test_the_environment_of_a_child_has_the_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy, so this process keeps its own."""
     monkeypatch.setenv("ROLLOUT_APP", "a")
     assert environment(ROLLOUT_APP="b")["ROLLOUT_APP"] == "b"
     assert environment()["ROLLOUT_APP"] == "a"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_who_acts_is_named_as_the_system_knows_them(
+    known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name of the user; the number where it has no name, as in a container; never a crash."""
+
+    def entry(uid: int) -> tuple[str]:
+        if not known:
+            raise KeyError(uid)
+        return ("ana",)
+
+    for variable in ("ROLLOUT_ACTOR", "LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", entry)
+    assert user_name() == ("ana" if known else f"uid {os.getuid()}")
+    monkeypatch.setenv("ROLLOUT_ACTOR", "on call")
+    assert user_name() == "on call"
+    read_settings()  # and it is no unknown setting

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -52,10 +53,10 @@ class StoreCase:
     put: Callable[[str, str], None] | None
 
 
-@pytest.fixture(params=["memory", "fakeredis", "valkey"])
+@pytest.fixture(params=["memory", "fakeredis", "valkey", "small client"])
 def store_case(request: pytest.FixtureRequest) -> Iterator[StoreCase]:
     """The control store on every adapter."""
-    makers = {"memory": _memory, "fakeredis": _fakeredis, "valkey": _valkey}
+    makers = {"memory": _memory, **SERVERS}
     yield from makers[request.param](request)
 
 
@@ -65,11 +66,10 @@ def store(store_case: StoreCase) -> Closing:
     return store_case.store
 
 
-@pytest.fixture(params=["fakeredis", "valkey"])
+@pytest.fixture(params=["fakeredis", "valkey", "small client"])
 def server_case(request: pytest.FixtureRequest) -> Iterator[StoreCase]:
     """The control store on adapters that keep text somewhere else."""
-    makers = {"fakeredis": _fakeredis, "valkey": _valkey}
-    yield from makers[request.param](request)
+    yield from SERVERS[request.param](request)
 
 
 def _memory(request: pytest.FixtureRequest) -> Iterator[StoreCase]:
@@ -108,12 +108,12 @@ def _fakeredis(request: pytest.FixtureRequest) -> Iterator[StoreCase]:
     raw.close()
 
 
-def _valkey(request: pytest.FixtureRequest) -> Iterator[StoreCase]:
+def _valkey(request: pytest.FixtureRequest, *, small: bool = False) -> Iterator[StoreCase]:
     url: str = request.getfixturevalue("valkey_url")
     prefix = f"{uuid4().hex}:"
     raw = Redis.from_url(url)
     # Other jobs on this machine may hold its two cores for longer than the default 100 ms.
-    store = RedisControlStore(url, prefix, connect_timeout_s=2, read_timeout_s=2)
+    store = RedisControlStore(url, prefix, connect_timeout_s=2, read_timeout_s=2, small=small)
 
     def pass_ttl() -> None:
         wait_until(lambda: not raw.exists(f"{prefix}supervision"), "the heartbeat is forgotten")
@@ -129,6 +129,13 @@ def _valkey(request: pytest.FixtureRequest) -> Iterator[StoreCase]:
         raw.delete(key)
     store.close()
     raw.close()
+
+
+SERVERS: dict[str, Callable[[pytest.FixtureRequest], Iterator[StoreCase]]] = {
+    "fakeredis": _fakeredis,
+    "valkey": _valkey,
+    "small client": partial(_valkey, small=True),
+}
 
 
 class ClosingLedger(Ledger, PilotLedger, WatchLedger, Arrivals, Leadership, DrillLedger, Protocol):

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from rollout.adapters.redis.store import RedisControlStore, open_client
+from rollout.adapters.redis.client import open_client
+from rollout.adapters.redis.store import RedisControlStore
 from rollout.errors import ControlStoreUnreachable
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.rule import Reading, RouteTable

@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from rollout.adapters.stream_draw import draw_drills
 from rollout.policy.policy import Policies, Policy
 from rollout.rehearsal.job_stream import (
     SECOND_US,
@@ -17,6 +16,7 @@ from rollout.rehearsal.job_stream import (
     us_of,
 )
 from rollout.rehearsal.rehearse import Plan, Rehearsable, rehearse
+from rollout.rehearsal.stream_draw import draw_drills
 from rollout.rehearsal.stream_ledger import StreamLedger
 from tests.builders import NAME
 from tests.contract.conftest import LedgerCase

@@ -211,7 +211,7 @@ def test_one_lost_message_is_found_under_steady_traffic(world: World) -> None:
     world.ledger.file([filing("lost", at=world.clock.now())])
     world.clock.advance(60)
     world.ledger.file([filing(f"job-{number}", at=world.clock.now()) for number in range(5)])
-    world.queues.next_up, world.queues.waiting = {C: "job-0"}, 5
+    world.queues.next_up, world.queues.waiting = {C: "job-0"}, {C: 5}
     world.clock.advance(31)
     assert world.runtime.tick.turn().resent_lost == 1
     assert world.queues.sent == ["lost"]
@@ -222,12 +222,12 @@ def test_a_broker_that_cannot_be_looked_into_is_counted(world: World) -> None:
     world.declare()
     world.ledger.file([filing(f"job-{number}") for number in range(3)])
     world.clock.advance(31)
-    world.queues.hands, world.queues.waiting = None, 1
+    world.queues.hands, world.queues.waiting = None, {C: 1}
     assert world.runtime.tick.turn().resent_lost == 0
     world.queues.away = True
     report = world.runtime.tick.turn()
     assert (report.resent_lost, len(report.errors)) == (0, 1)
-    world.queues.away, world.queues.waiting = False, 0
+    world.queues.away, world.queues.waiting = False, {}
     assert world.runtime.tick.turn().resent_lost == 3
 
 
@@ -313,7 +313,6 @@ def test_a_job_whose_resending_failed_is_sent_by_a_later_turn(world: World) -> N
     world.declare()
     world.ledger.file([filing()])
     world.clock.advance(31)
-    world.queues.waiting = 0
 
     def fall(name: str) -> None:
         world.queues.away = name == "resend_lost"

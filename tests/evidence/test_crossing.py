@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rollout.evidence.crossing import crossing, limit_for
+from ops.evidence.crossing import crossing, limit_for
 from rollout.evidence.errors import BadRate
 from rollout.evidence.harm_budget import SCORE_LIMIT
 from rollout.evidence.looks import LOOKS_MAX

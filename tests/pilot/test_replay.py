@@ -10,7 +10,7 @@ import pytest
 
 from rollout.adapters.memory.control_store import MemoryControlStore
 from rollout.adapters.sql.ledger import SqlLedger
-from rollout.desk.why import Why
+from rollout.desk.pending import Why
 from rollout.errors import UnreadableDecision
 from rollout.pilot.ports import DecisionRecord
 from rollout.pilot.replay import evidence_of, replay

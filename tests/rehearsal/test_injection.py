@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from rollout.adapters.stream_draw import Drawing, draw_stream
 from rollout.rehearsal.injection import BadInjection, Injection, parse_injection
+from rollout.rehearsal.stream_draw import Drawing, draw_stream
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.adapters.stream_draw import Drawing, draw_drills, draw_stream
 from rollout.evidence.buckets import DURATION_S_MAX, bucket_edge_s, bucket_index
 from rollout.rehearsal.counterfactual import NEAR, Recorded, complete, donors
 from rollout.rehearsal.job_stream import (
@@ -19,6 +18,7 @@ from rollout.rehearsal.job_stream import (
     time_of,
     us_of,
 )
+from rollout.rehearsal.stream_draw import Drawing, draw_drills, draw_stream
 from rollout.rehearsal.stream_jobs import buckets_of
 from rollout.routing.decision import JobPath
 from rollout.routing.rule import position

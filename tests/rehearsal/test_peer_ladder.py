@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from rollout.adapters.stream_draw import Drawing, draw_stream
 from rollout.rehearsal.injection import Injection
 from rollout.rehearsal.job_stream import JobStream
 from rollout.rehearsal.peer_ladder import Climbed, Completions, Ladder, climb
+from rollout.rehearsal.stream_draw import Drawing, draw_stream
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 LADDER = Ladder(START, START + timedelta(days=3), (1000, 5000, 10_000), timedelta(days=1))

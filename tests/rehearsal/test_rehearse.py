@@ -7,12 +7,12 @@ from itertools import pairwise
 
 import pytest
 
-from rollout.adapters.stream_draw import Drawing, draw_drills, draw_stream
 from rollout.pilot.ports import Recovery
 from rollout.policy.policy import Policies
 from rollout.rehearsal.exposed import Exposed
 from rollout.rehearsal.injection import Injection
 from rollout.rehearsal.rehearse import Plan, Rehearsed, rehearse
+from rollout.rehearsal.stream_draw import Drawing, draw_drills, draw_stream
 from rollout.rehearsal.stream_ledger import StreamLedger
 from rollout.routing.ports import TransitionRecord
 from rollout.routing.stages import Event, Stage

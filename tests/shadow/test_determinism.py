@@ -1,10 +1,10 @@
-"""What an audit says of runs on one input."""
+"""What is said of runs on one input."""
 
 from collections.abc import Sequence
 
 from rollout.routing.decision import JobPath
 from rollout.shadow.compare import Comparison
-from rollout.shadow.determinism import ALONE, LOAD, AuditRun, Runs, audit
+from rollout.shadow.determinism import ALONE, LOAD, InputRun, Runs, judge_runs
 
 L, C = JobPath.LEGACY, JobPath.CONCURRENT
 
@@ -17,7 +17,7 @@ def runs(**values: Sequence[object]) -> Runs:
     }  # fmt: skip
     return {
         key: [
-            value if isinstance(value, AuditRun) else AuditRun(value, seconds=0.5)
+            value if isinstance(value, InputRun) else InputRun(value, seconds=0.5)
             for value in values.get(name, [{"total": 1}] * 3)
         ]
         for name, key in keys.items()
@@ -26,7 +26,7 @@ def runs(**values: Sequence[object]) -> Runs:
 
 def test_steady_paths_that_agree() -> None:
     """Nothing to say."""
-    found = audit(Comparison(), runs())
+    found = judge_runs("invoices", Comparison(), runs())
     assert found.steady
     assert [one.runs for one in found.paths] == [3] * 4
     assert found.paths[0].median_s == 0.5
@@ -35,7 +35,7 @@ def test_steady_paths_that_agree() -> None:
 def test_a_field_that_varies_is_named_with_its_condition() -> None:
     """Here only under load, and only on the concurrent path."""
     varying = [{"total": 1}, {"total": 2}, {"total": 3}]
-    found = audit(Comparison(), runs(concurrent_load=varying))
+    found = judge_runs("invoices", Comparison(), runs(concurrent_load=varying))
     unsteady = [one for one in found.paths if not one.steady]
     assert [(one.path, one.condition, one.fields) for one in unsteady] == [(C, LOAD, {"total": 2})]
     assert unsteady[0].example == "total: 1 -> 2"
@@ -46,7 +46,7 @@ def test_paths_that_differ_steadily_are_told_apart_from_noise() -> None:
     """A field that varies by itself says nothing about the difference between the paths."""
     legacy = [{"at": number, "total": 1} for number in range(3)]
     concurrent = [{"at": number, "total": 2} for number in range(5, 8)]
-    found = audit(
+    found = judge_runs("invoices",
         Comparison(),
         runs(
             legacy_alone=legacy, legacy_load=legacy,
@@ -59,11 +59,11 @@ def test_paths_that_differ_steadily_are_told_apart_from_noise() -> None:
 
 def test_errors_are_counted_by_what_they_say() -> None:
     """A path that fails in some runs is not steady."""
-    boom = AuditRun(error="ValueError: boom")
-    found = audit(Comparison(), runs(legacy_alone=[boom, boom, {"total": 1}]))
+    boom = InputRun(error="ValueError: boom")
+    found = judge_runs("invoices", Comparison(), runs(legacy_alone=[boom, boom, {"total": 1}]))
     assert found.paths[0].errors == {"ValueError: boom": 2}
     assert not found.steady
-    hopeless = audit(Comparison(), runs(legacy_alone=[boom], legacy_load=[boom]))
+    hopeless = judge_runs("invoices", Comparison(), runs(legacy_alone=[boom], legacy_load=[boom]))
     assert hopeless.paths[0].median_s is None
     assert hopeless.between == []
 
@@ -74,4 +74,4 @@ def test_the_declared_leniency_holds() -> None:
     lenient = Comparison(ignore=("at",), function=lambda legacy, concurrent: False)
     same = [{"total": 1, "at": 9}] * 3
     given = runs(legacy_alone=varying, legacy_load=same, concurrent_alone=same)
-    assert audit(lenient, given).paths[0].steady
+    assert judge_runs("invoices", lenient, given).paths[0].steady

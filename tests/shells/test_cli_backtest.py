@@ -9,8 +9,8 @@ import pytest
 
 from rollout.adapters.sql.finished_jobs import read_finished
 from rollout.adapters.sql.ledger import SqlLedger
-from rollout.adapters.stream_draw import Drawing, draw_stream
 from rollout.rehearsal.job_stream import positions_of
+from rollout.rehearsal.stream_draw import Drawing, draw_stream
 from rollout.routing.stages import Event
 from tests.contract.sql_stream import SqlStream
 from tests.shells.conftest import House

@@ -1,4 +1,4 @@
-"""`shadow`, `shadow-report` and `audit-determinism` through their front door."""
+"""`shadow`, `shadow-report` and `determinism` through their front door."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,7 +47,7 @@ def overlapped(lines, what="ok"):
 
 @invoices.commit
 def write(value, job):
-    raise AssertionError("an audit commits nothing")
+    raise AssertionError("a comparison commits nothing")
 
 
 @payments.legacy
@@ -163,39 +163,39 @@ def shop(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
     return house
 
 
-def audit(house: House, what: str, *more: str) -> Any:
-    """Audit one input, few times."""
+def compared(house: House, what: str, *more: str) -> Any:
+    """Run one input a few times on both paths."""
     given = f'{{"lines": [2, 3], "what": "{what}"}}'
     effort = ("--runs", "4", "--processes", "2")
-    return house.json("audit-determinism", "invoices", "--kwargs", given, *effort, *more)
+    return house.json("determinism", "invoices", "--kwargs", given, *effort, *more)
 
 
-def test_an_audit_of_steady_paths_on_the_input_of_a_job(shop: House) -> None:
+def test_steady_paths_on_the_input_of_a_job(shop: House) -> None:
     """Each run has its own arguments, though the paths change them; nothing is committed."""
     envelope = seal("invoices", {"id": "job-1"}, [[], {"lines": [2, 3]}, {}], {}, 10_000)
     with shop.services() as runtime:
         runtime.ledger.file([filing("job-1", envelope=envelope)])
     values = shop.json(
-        "audit-determinism", "invoices", "--job", "job-1", "--runs", "4", "--processes", "2"
+        "determinism", "invoices", "--job", "job-1", "--runs", "4", "--processes", "2"
     )
     assert values["steady"] is True, values
     assert [one["runs"] for one in values["paths"]] == [4] * 4
     assert {one["condition"] for one in values["paths"]} == {"alone", "under load"}
 
 
-def test_an_audit_names_what_varies(shop: House) -> None:
+def test_what_varies_is_named(shop: House) -> None:
     """Hidden state shows as a field that is never the same."""
-    by_path = {(one["path"], one["condition"]): one for one in audit(shop, "varies")["paths"]}
+    by_path = {(one["path"], one["condition"]): one for one in compared(shop, "varies")["paths"]}
     assert by_path["legacy", "alone"]["fields"] == {}
     assert "call" in by_path["concurrent", "alone"]["fields"]
     assert "call" in by_path["concurrent", "alone"]["example"]
 
 
 @pytest.mark.parametrize("what", ["dies", "hangs"])
-def test_an_audit_survives_its_paths(shop: House, what: str) -> None:
+def test_paths_that_die_or_hang_are_told(shop: House, what: str) -> None:
     """A path that kills its process or hangs is told, and the other path is still measured."""
     shop.setenv("ROLLOUT_SHADOW_LIMIT_S", "1")
-    values = audit(shop, what)
+    values = compared(shop, what)
     by_path = {(one["path"], one["condition"]): one for one in values["paths"]}
     assert by_path["legacy", "under load"]["errors"] == {}
     error = "the path killed its process" if what == "dies" else "no result in 1 s"
@@ -212,25 +212,25 @@ def test_an_audit_survives_its_paths(shop: House, what: str) -> None:
         (("invoices", "--job", "nobody"), "no job with id 'nobody'"),
     ],
 )
-def test_an_audit_that_cannot_be_is_refused(
+def test_a_comparison_that_cannot_be_is_refused(
     shop: House, arguments: tuple[str, ...], says: str
 ) -> None:
     """Before anything runs."""
     shop.setenv("COLUMNS", "200")
-    result = shop.run("audit-determinism", *arguments)
+    result = shop.run("determinism", *arguments)
     assert result.exit_code in (1, 2)
     assert says in " ".join(result.stderr.split())
 
 
-def test_an_audit_on_another_sub_pipelines_job_is_refused(shop: House) -> None:
+def test_the_job_of_another_sub_pipeline_is_refused(shop: House) -> None:
     """Its arguments need not fit."""
     shop.declare("bills")
     other = shop.submit("bills")
-    assert shop.run("audit-determinism", "invoices", "--job", other).exit_code == 2
+    assert shop.run("determinism", "invoices", "--job", other).exit_code == 2
 
 
-def test_an_audit_needs_an_app(house: House) -> None:
+def test_a_comparison_needs_an_app(house: House) -> None:
     """Two lines that say so."""
-    result = house.run("audit-determinism", "invoices")
+    result = house.run("determinism", "invoices")
     assert result.exit_code == 1
-    assert "an audit needs the app" in result.stderr
+    assert "paths can be run only with the app" in result.stderr

@@ -141,7 +141,7 @@ def test_history_is_one_timeline(judged: House) -> None:
 
 def test_a_decision_and_its_change_are_one_line(judged: House) -> None:
     """What the controller decided and carried out stands in the timeline once, with its id."""
-    from rollout.cli.history_view import timeline
+    from rollout.desk.history import History
     from rollout.pilot.ports import DecisionRecord
     from rollout.routing.ports import TransitionRecord
     from rollout.routing.stages import ControlState, Event
@@ -151,9 +151,8 @@ def test_a_decision_and_its_change_are_one_line(judged: House) -> None:
     before, after = ControlState("invoices", revision=3), ControlState("invoices", revision=4)
     change = TransitionRecord("invoices", now, Event.REVERT, "controller", "worse", before, after)
     decided = DecisionRecord(9, "invoices", now, "3/revert", "revert", "worse", 3, "{}", "{}")
-    (row,) = timeline([change], [decided])
-    assert row[2] == Event.REVERT
-    assert row[5] == 9
+    (line,) = History("invoices", (change,), (decided,), 20).timeline
+    assert (line.event, line.decision_id) == ("revert", 9)
 
 
 def test_decision_shows_the_evidence(judged: House) -> None:

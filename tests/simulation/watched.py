@@ -22,7 +22,7 @@ from rollout.pilot.trial import Trial
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
-from rollout.routing.ports import Kill
+from rollout.routing.ports import PATIENCE_S, Kill, Waiting
 from rollout.routing.rule import Reading, why_closed
 from rollout.routing.stages import ControlState, Event
 from tests.simulation.bulk import Bulk
@@ -101,9 +101,11 @@ class WatchedLedger(MemoryLedger):
         self._tell_changes([after])
         return after
 
-    def kill(self, kill: Kill) -> list[ControlState]:
+    def kill(
+        self, kill: Kill, *, patience_s: float = PATIENCE_S, waiting: Waiting | None = None
+    ) -> list[ControlState]:
         """Kill, and tell."""
-        states = super().kill(kill)
+        states = super().kill(kill, patience_s=patience_s, waiting=waiting)
         self._tell_changes(states)
         self._tell("fenced", kill=kill.kill_id, names=[state.name for state in states])
         return states

@@ -74,7 +74,7 @@ class KombuQueues:
         is then seen at least once.
         """
         with self._channel() as channel:
-            waiting = sum(_size(channel, queue_of(name, path)) for path in JobPath)
+            waiting = {path: _size(channel, queue_of(name, path)) for path in JobPath}
             if channel.connection.client.transport.driver_type != "redis":
                 return Held(None, {}, waiting)
             next_up = {path: _next_up(channel, queue_of(name, path)) for path in JobPath}

@@ -13,7 +13,7 @@ from rollout.errors import IllegalTransition
 from rollout.jobs.claims import JobState
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
-from rollout.routing.ports import Kill, Met, TransitionRecord
+from rollout.routing.ports import MET_MAX, PATIENCE_S, Kill, Met, TransitionRecord, Waiting
 from rollout.routing.stages import ALL, ControlState, Event, apply
 
 
@@ -90,7 +90,9 @@ class ControlRows:
             record_change(rows, before, after, event, actor, reason, now)
         return after
 
-    def kill(self, kill: Kill) -> list[ControlState]:
+    def kill(
+        self, kill: Kill, *, patience_s: float = PATIENCE_S, waiting: Waiting | None = None
+    ) -> list[ControlState]:
         """Latch the kill and move the fence; see `control_ports.ControlLedger.kill`."""
         with self._rows as rows:
             if kill.name is not None:
@@ -145,7 +147,7 @@ def _kill_one(rows: Rows, before: ControlState, kill: Kill) -> ControlState:
 
 def _met(rows: Rows, name: str) -> Met:
     states = Counter(job.state for job in rows.open_jobs(name) if job.path is JobPath.CONCURRENT)
-    return Met(states[JobState.ACCEPTED], states[JobState.STARTED])
+    return Met(min(states[JobState.ACCEPTED], MET_MAX), min(states[JobState.STARTED], MET_MAX))
 
 
 def _rearm_one(

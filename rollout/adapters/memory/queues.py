@@ -55,7 +55,7 @@ class MemoryQueues:
             return Held(
                 frozenset(message.job_id for message in self._taken),
                 {path: queue[0].job_id if queue else None for path, queue in queues.items()},
-                sum(map(len, queues.values())),
+                {path: len(queue) for path, queue in queues.items()},
             )
 
     # The producer's and the worker's side ------------------------------------------------

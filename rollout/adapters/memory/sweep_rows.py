@@ -1,7 +1,7 @@
 """The controller's view of a ledger in memory: lost and silent jobs, counts, tallies, messages."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from rollout.jobs.claims import DEATHS_MAX, JobRecord, JobState
 from rollout.jobs.cycle import bucket_of
 from rollout.jobs.ports import CycleTally, Handed, Lost, OpenCount, Tally
 from rollout.routing.decision import JobPath, Reason
+from rollout.routing.effects import Effects
 
 
 class SweepRows:
@@ -37,6 +38,16 @@ class SweepRows:
                 )
 
             return _move(rows, name, wanted, reason, now, limit)
+
+    def unsafe_running(self, names: Sequence[str]) -> int:
+        """Count started concurrent jobs of those among these names whose effects are unsafe."""
+        with self._rows as rows:
+            unsafe = [name for name in names if rows.effects.get(name) is Effects.UNSAFE]
+            return sum(
+                job.state is JobState.STARTED and job.path is JobPath.CONCURRENT
+                for name in unsafe
+                for job in rows.open_jobs(name)
+            )
 
     def resend_lost(self, lost: Lost, now: datetime, limit: int) -> list[Handed]:
         """Move accepted jobs that no queue holds to legacy, oldest first."""

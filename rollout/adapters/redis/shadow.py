@@ -13,7 +13,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from rollout.adapters.redis.store import open_client
+from rollout.adapters.redis.client import open_client
 from rollout.shadow.copies import Shed
 
 _TAKE = """

@@ -19,12 +19,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
-
 from rollout.adapters.redis.drills import RedisDrillPlans
+from rollout.adapters.redis.small_client import SmallClient, plain
 from rollout.drills.fault import read_plan
 from rollout.errors import ControlStoreUnreachable, WrongSettings
 from rollout.routing.decision import Reason
@@ -55,21 +51,6 @@ return redis.call('DEL', KEYS[1])
 _FIELDS = tuple(field.name for field in fields(ControlState))
 
 
-def open_client(url: str, connect_timeout_s: float, read_timeout_s: float) -> "Redis":
-    """Open a client that never waits longer than its two timeouts and never repeats a command."""
-    return Redis.from_url(
-        _as_redis_py(url),
-        socket_connect_timeout=connect_timeout_s,
-        socket_timeout=read_timeout_s,
-        retry=Retry(NoBackoff(), 0),
-        # The second protocol and no client name save round trips on a new connection, each of
-        # which would be allowed the whole read timeout.
-        protocol=2,
-        driver_info=None,
-        decode_responses=True,
-    )
-
-
 class RedisControlStore(RedisDrillPlans):
     """`control_ports.ControlStore` and `drill_ports.DrillPlans` on a Redis or Valkey server.
 
@@ -79,6 +60,7 @@ class RedisControlStore(RedisDrillPlans):
         connect_timeout_s: Longest wait for a connection.
         read_timeout_s: Longest wait for an answer.
         client: Makes the client; tests pass fakeredis.
+        small: Load no client library where the URL allows it, for commands that run briefly.
 
     Raises:
         WrongSettings: The URL is not one of a Redis or Valkey server.
@@ -91,22 +73,39 @@ class RedisControlStore(RedisDrillPlans):
         connect_timeout_s: float = 0.1,
         read_timeout_s: float = 0.1,
         client: Callable[[], Any] | None = None,
+        *,
+        small: bool = False,
     ) -> None:
         self._url = url
         self._prefix = prefix
-        make = client or (lambda: open_client(url, connect_timeout_s, read_timeout_s))
-        try:
-            self._redis: Any = make()
-        except ValueError as error:
-            raise WrongSettings(
-                "the control store must be redis://host:port/db, rediss:// or unix://, got a URL "
-                f"with scheme {url.split(':', 1)[0]!r}: {error}",
-                "correct ROLLOUT_CONTROL_URL, or ROLLOUT_BROKER_URL when that is not set",
-            ) from error
+        address = plain(url) if small else None
+        if address is not None:
+            self._redis: Any = SmallClient(address, connect_timeout_s, read_timeout_s)
+            self._away: tuple[type[Exception], ...] = (OSError, UnicodeError)
+        else:
+            from redis.exceptions import RedisError
+
+            self._redis = self._open(client, connect_timeout_s, read_timeout_s)
+            self._away = (RedisError, OSError, UnicodeError)
         self._forward = self._redis.register_script(_FORWARD)
         self._unlatch = self._redis.register_script(_UNLATCH)
         self._register_drill_scripts()
         self._parsed: dict[str, _Parsed] = {}
+
+    def _open(
+        self, client: Callable[[], Any] | None, connect_timeout_s: float, read_timeout_s: float
+    ) -> Any:
+        from rollout.adapters.redis.client import open_client
+
+        make = client or (lambda: open_client(self._url, connect_timeout_s, read_timeout_s))
+        try:
+            return make()
+        except ValueError as error:
+            raise WrongSettings(
+                "the control store must be redis://host:port/db, rediss:// or unix://, got a URL "
+                f"with scheme {self._url.split(':', 1)[0]!r}: {error}",
+                "correct ROLLOUT_CONTROL_URL, or ROLLOUT_BROKER_URL when that is not set",
+            ) from error
 
     @property
     def url(self) -> str:
@@ -137,7 +136,7 @@ class RedisControlStore(RedisDrillPlans):
         ]
         try:
             text, killed, killed_all, supervised, plan = self._redis.mget(keys)
-        except (RedisError, OSError, UnicodeError):
+        except self._away:
             return Reading(None, doubt=Reason.UNREACHABLE)
         state, doubt = self._state(name, text)
         return Reading(
@@ -221,7 +220,7 @@ class RedisControlStore(RedisDrillPlans):
     def _ask(self, command: Callable[[], Any]) -> Any:
         try:
             return command()
-        except (RedisError, OSError, UnicodeError) as error:
+        except self._away as error:
             raise ControlStoreUnreachable(self.url, error) from error
 
 
@@ -231,15 +230,6 @@ class _Parsed(NamedTuple):
     text: str | None
     state: ControlState | None
     doubt: Reason | None
-
-
-_SCHEMES = {"valkey": "redis", "valkeys": "rediss", "redis+socket": "unix"}
-"""Celery's and Valkey's names of schemes that redis-py knows by another."""
-
-
-def _as_redis_py(url: str) -> str:
-    scheme, colon, rest = url.partition(":")
-    return _SCHEMES.get(scheme, scheme) + colon + rest
 
 
 def _state_from(name: str, text: str | None) -> tuple[ControlState | None, Reason | None]:

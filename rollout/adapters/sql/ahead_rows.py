@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, func, select, update
 
 from rollout.adapters.sql.database import Database
-from rollout.adapters.sql.tables import job
+from rollout.adapters.sql.tables import OPEN, job
 from rollout.jobs.claims import JobState
 
 _HEARD = func.coalesce(job.c.renewed_at, job.c.started_at)
@@ -19,7 +19,7 @@ class AheadRows:
 
     def redate(self, name: str, sent_after: datetime, heard_after: datetime, now: datetime) -> int:
         """Date accepted jobs sent after, and started ones heard of after, a time as of now."""
-        mine = job.c.name == name
+        mine = and_(OPEN, job.c.name == name)
         sent = and_(mine, job.c.state == JobState.ACCEPTED, job.c.sent_at > sent_after)
         heard = and_(mine, job.c.state == JobState.STARTED, heard_after < _HEARD)
         # Looking first: a writing transaction at each tick would make SQLite's workers wait.

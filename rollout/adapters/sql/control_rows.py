@@ -1,7 +1,7 @@
 """Control rows, the fence and the log of changes, on a database."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import datetime
 from typing import Any
@@ -11,12 +11,13 @@ from sqlalchemy.exc import IntegrityError
 from xxhash import xxh3_64_intdigest
 
 from rollout.adapters.sql.database import Database
-from rollout.adapters.sql.tables import job, sub_pipeline, transition
+from rollout.adapters.sql.tables import OPEN, job, sub_pipeline, transition
+from rollout.adapters.sql.waits import IDLE_MS
 from rollout.errors import IllegalTransition, UnknownSubPipeline
 from rollout.jobs.claims import JobState
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
-from rollout.routing.ports import Kill, Met, TransitionRecord
+from rollout.routing.ports import MET_MAX, PATIENCE_S, Kill, Met, TransitionRecord, Waiting
 from rollout.routing.stages import ALL, ControlState, Event, Stage, apply
 
 _STATE_FIELDS = tuple(field.name for field in fields(ControlState))
@@ -24,6 +25,7 @@ _STATE_COLUMNS = tuple(sub_pipeline.c[name] for name in _STATE_FIELDS)
 _ONE = select(*_STATE_COLUMNS).where(sub_pipeline.c.name == bindparam("b_name"))
 _ONE_LOCKED = _ONE.with_for_update()
 _EVERY = select(*_STATE_COLUMNS).where(sub_pipeline.c.name != ALL).order_by(sub_pipeline.c.name)
+_EVERY_LOCKED = _EVERY.with_for_update()
 
 
 class ControlRows:
@@ -114,24 +116,24 @@ class ControlRows:
             record_change(connection, before, after, event, actor, reason, now)
         return after
 
-    def kill(self, kill: Kill) -> list[ControlState]:
-        """Latch the kill and move the fence; see `control_ports.ControlLedger.kill`."""
-        with self._db.write() as connection:
+    def kill(
+        self, kill: Kill, *, patience_s: float = PATIENCE_S, waiting: Waiting | None = None
+    ) -> list[ControlState]:
+        """Latch the kill and move the fence; see `routing.ports.ControlLedger.kill`."""
+        with self._db.write_soon(patience_s, waiting) as connection:
             if kill.name is not None:
-                self._fence(connection, kill.name)
-                return [self._kill_one(connection, kill.name, kill)]
-            # Declarations wait, so that none slips in between the listing and the latch.
+                name = self._known(connection, kill.name).name
+                lock_fences(self._db, connection, [name])
+                return [self._kill_one(connection, name, kill)]
+            # Declarations and rearms wait, so that none slips in between listing and latch.
             lock_fence(self._db, connection, ALL, shared=False)
-            names = self._fence(connection, None)
+            lock_fences(self._db, connection, known_names(connection))
             latch = _ensure_latch(connection, kill.at)
-            covered = [
-                name
-                for name in names
-                if (held := self._known(connection, name).kill_id) is None or held == latch.kill_id
-            ]  # a kill of one sub-pipeline keeps its own id, and outlives the rearm of all
+            states = _every_locked(connection)
+            # A kill of one sub-pipeline keeps its own id, and outlives the rearm of all.
+            covered = [one.name for one in states if one.kill_id in (None, latch.kill_id)]
             killed = [self._kill_one(connection, name, kill) for name in [ALL, *covered]]
-            own = [self._known(connection, name) for name in names if name not in covered]
-            return killed + own
+            return killed + [state for state in states if state.name not in covered]
 
     def _kill_one(self, connection: Connection, name: str, kill: Kill) -> ControlState:
         before = self._known(connection, name, locked=True, latch=True)
@@ -144,16 +146,6 @@ class ControlRows:
         )
         return after
 
-    def _fence(self, connection: Connection, name: str | None) -> list[str]:
-        """Wait for commits in their last act and keep new ones out until this one commits."""
-        if name is None:
-            names = [state_of(row).name for row in connection.execute(_EVERY).mappings()]
-        else:
-            names = [self._known(connection, name).name]
-        for fenced in names:  # in order of name, so that two kills cannot wait for each other
-            lock_fence(self._db, connection, fenced, shared=False)
-        return names
-
     def rearm(
         self,
         name: str | None,
@@ -165,6 +157,9 @@ class ControlRows:
     ) -> list[ControlState]:
         """Lift a latch; that of `kill --all` also on every sub-pipeline it killed."""
         with self._db.write() as connection:
+            # Whether all are killed is asked under the lock that `kill --all` takes: else one that
+            # has just read this sub-pipeline as killed by itself would return without its kill.
+            lock_fence(self._db, connection, ALL, shared=name is not None)
             latch = _read(connection, ALL, locked=True)
             if name is None:
                 return self._rearm_all(connection, latch, actor, reason, now)
@@ -172,8 +167,8 @@ class ControlRows:
                 raise IllegalTransition(
                     name, Event.REARM, "while `kill --all` is latched", "use `rollout rearm --all`"
                 )
-            self._known(connection, name)
-            return [self._rearm_one(connection, name, actor, reason, now, seen_revision)]
+            before = self._known(connection, name, locked=True)
+            return [_rearm_one(connection, before, actor, reason, now, seen_revision)]
 
     def _rearm_all(
         self,
@@ -187,23 +182,9 @@ class ControlRows:
             raise IllegalTransition(
                 ALL, Event.REARM, "while it is not killed", "rearm one: `rollout rearm NAME`"
             )
-        states = [state_of(row) for row in connection.execute(_EVERY).mappings()]
-        names = [state.name for state in states if state.kill_id == latch.kill_id]
-        return [self._rearm_one(connection, name, actor, reason, now) for name in [ALL, *names]]
-
-    def _rearm_one(
-        self,
-        connection: Connection,
-        name: str,
-        actor: str,
-        reason: str,
-        now: datetime,
-        seen_revision: int | None = None,
-    ) -> ControlState:
-        before = self._known(connection, name, locked=True, latch=True)
-        after = apply(before, Event.REARM, seen_revision=seen_revision)
-        record_change(connection, before, after, Event.REARM, actor, reason, now)
-        return after
+        # Read once they are locked: a kill of one of them that has just returned is not ours.
+        mine = [one for one in _every_locked(connection) if one.kill_id == latch.kill_id]
+        return [_rearm_one(connection, one, actor, reason, now) for one in [latch, *mine]]
 
     def transitions(self, name: str, limit: int) -> list[TransitionRecord]:
         """Read the log, newest first. Raises UnknownSubPipeline."""
@@ -232,6 +213,25 @@ class ControlRows:
         return state
 
 
+def _rearm_one(
+    connection: Connection,
+    before: ControlState,
+    actor: str,
+    reason: str,
+    now: datetime,
+    seen_revision: int | None = None,
+) -> ControlState:
+    """Lift the latch of a row that the caller has locked."""
+    after = apply(before, Event.REARM, seen_revision=seen_revision)
+    record_change(connection, before, after, Event.REARM, actor, reason, now)
+    return after
+
+
+def _every_locked(connection: Connection) -> list[ControlState]:
+    """Read and lock every sub-pipeline's row, in order of name, so that nobody waits in a ring."""
+    return [state_of(row) for row in connection.execute(_EVERY_LOCKED).mappings()]
+
+
 def known_names(connection: Connection) -> list[str]:
     """Names of all sub-pipelines."""
     return [state_of(row).name for row in connection.execute(_EVERY).mappings()]
@@ -246,15 +246,28 @@ def lock_fence(database: Database, connection: Connection, name: str, *, shared:
     """Take the fence until the transaction ends: shared to claim or commit, exclusive to kill.
 
     On SQLite the single writer's lock, which the transaction already holds, is the fence. On
-    PostgreSQL the server ends a session that holds it and says nothing for five seconds, so that a
-    kill never waits longer for a worker that was paused or cut off in its last act.
+    PostgreSQL the server ends a session that holds it and says nothing for five seconds, and a
+    kill that waits ends it sooner (`waits.Lookout`).
     """
     if database.is_postgresql:
         connection.execute(FENCE_SHARED if shared else _FENCE, {"key": fence_key(name)})
 
 
-_BOUNDED = "set_config('idle_in_transaction_session_timeout', '5000', true)"
+def lock_fences(database: Database, connection: Connection, names: Sequence[str]) -> None:
+    """Wait for commits in their last act and keep new ones out, until this transaction ends.
+
+    In order of name, so that two kills cannot wait for each other; one statement, so that its
+    bound is that of the whole wait.
+    """
+    if database.is_postgresql and names:
+        connection.execute(_FENCES, {"keys": [fence_key(name) for name in sorted(names)]})
+
+
+_BOUNDED = f"set_config('idle_in_transaction_session_timeout', '{IDLE_MS}', true)"
 _FENCE = text(f"SELECT pg_advisory_xact_lock(:key), {_BOUNDED}")
+_FENCES = text(
+    "SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS given(key)"
+)
 FENCE_SHARED = text(f"SELECT pg_advisory_xact_lock_shared(:key), {_BOUNDED}")
 
 
@@ -316,18 +329,21 @@ def record_change(
 
 
 def _met(connection: Connection, name: str) -> Met:
-    """Count what is open on the concurrent path; the caller holds the fence."""
-    query = (
-        select(job.c.state, func.count())
-        .where(
-            text("state IN ('accepted', 'started')"),
-            job.c.name == name,
-            job.c.path == JobPath.CONCURRENT,
-        )
-        .group_by(job.c.state)
+    """Count what is open on the concurrent path, up to MET_MAX; the caller holds the fence."""
+    return Met(
+        _count_open(connection, name, JobState.ACCEPTED),
+        _count_open(connection, name, JobState.STARTED),
     )
-    jobs = {state: count for state, count in connection.execute(query)}
-    return Met(jobs.get(JobState.ACCEPTED, 0), jobs.get(JobState.STARTED, 0))
+
+
+def _count_open(connection: Connection, name: str, state: JobState) -> int:
+    some = (
+        select(job.c.job_id)
+        .where(OPEN, job.c.name == name, job.c.state == state, job.c.path == JobPath.CONCURRENT)
+        .limit(MET_MAX)
+        .subquery()
+    )
+    return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
 
 def _transition_of(row: RowMapping) -> TransitionRecord:

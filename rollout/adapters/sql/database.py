@@ -24,7 +24,16 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from rollout.errors import LedgerNotMigrated, LedgerUnreachable, WrongSettings
+from rollout.adapters.sql.waits import (
+    LOOK_AFTER_S,
+    OUR_NAME,
+    TIMED_OUT,
+    Lookout,
+    bound,
+    bound_session,
+)
+from rollout.errors import LedgerBusy, LedgerNotMigrated, LedgerUnreachable, WrongSettings
+from rollout.routing.ports import Waiting
 
 BUSY_TIMEOUT_S = 5
 BUSY_PAUSE_S = 0.0005
@@ -64,6 +73,17 @@ class Database:
         return self._url.get_backend_name() == "postgresql"
 
     @property
+    def insert(self) -> Any:
+        """`insert` of the dialect, which knows ON CONFLICT; the other's is not even loaded."""
+        if self.is_postgresql:
+            from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+            return postgresql_insert
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+        return sqlite_insert
+
+    @property
     def engine(self) -> Engine:
         """The engine of this process; a forked child gets its own and leaves the parent's alone."""
         if self._engine is None or self._pid != os.getpid():
@@ -84,9 +104,10 @@ class Database:
 
     def _open(self) -> Engine:
         if self.is_postgresql:
+            own = {"connect_timeout": CONNECT_TIMEOUT_S, "fallback_application_name": OUR_NAME}
             engine = create_engine(
                 self._url,
-                connect_args={"connect_timeout": CONNECT_TIMEOUT_S, **_NOTICE_A_CUT},
+                connect_args={**own, **_NOTICE_A_CUT},
                 pool_size=5,
                 max_overflow=20,
                 pool_timeout=BUSY_TIMEOUT_S,
@@ -95,6 +116,7 @@ class Database:
                 # kill it has just waited for.
                 isolation_level="READ COMMITTED",
             )
+            event.listen(engine, "connect", lambda connection, record: bound_session(connection))
             event.listen(engine, "checkout", _drop_if_cut)
             return engine
         engine = create_engine(self._url, connect_args={"timeout": BUSY_TIMEOUT_S})
@@ -109,6 +131,37 @@ class Database:
             connection = connection.execution_options(rollout_write=True)
             with connection.begin():
                 yield connection
+
+    @contextmanager
+    def write_soon(self, patience_s: float, waiting: Waiting | None) -> Iterator[Connection]:
+        """Open a writing transaction that waits for nobody longer than `patience_s`, in all steps.
+
+        Args:
+            patience_s: Bound of each statement; on SQLite of the wait for the single writer.
+            waiting: Told, once and after a moment, who is in the way.
+
+        Raises:
+            LedgerBusy: Somebody held what it needs for longer; who, where that can be told.
+        """
+        if not self.is_postgresql:
+            options = {"rollout_write": True, "rollout_wait": (patience_s, waiting)}
+            with self.translated(), self.engine.connect() as connection:
+                connection = connection.execution_options(**options)
+                with connection.begin():
+                    yield connection
+            return
+        lookout: Lookout | None = None
+        try:
+            with self.translated(), self.engine.connect() as connection, connection.begin():
+                bound(connection, patience_s)
+                driver: Any = connection.connection.driver_connection
+                lookout = Lookout(self.engine, driver.info.backend_pid, waiting)
+                with lookout:
+                    yield connection
+        except LedgerBusy as error:
+            if lookout is None or not lookout.blockers:
+                raise
+            raise LedgerBusy(self.url, error.cause, lookout.blockers) from error
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -128,6 +181,8 @@ class Database:
         except DBAPIError as error:
             if _lacks_table(error):
                 raise LedgerNotMigrated(self.url, None, "head") from error
+            if _kept_waiting(error):
+                raise LedgerBusy(self.url, _cause(error)) from error
             # Also read-only after a failover, or without a privilege: nothing can be recorded.
             raise LedgerUnreachable(self.url, _cause(error)) from error
 
@@ -173,16 +228,19 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    if not connection.get_execution_options().get("rollout_write", False):
+    options = connection.get_execution_options()
+    if not options.get("rollout_write", False):
         connection.exec_driver_sql("BEGIN")
         return
     try:
-        begin_immediate(connection.connection.cursor())
+        begin_immediate(connection.connection.cursor(), *options.get("rollout_wait", ()))
     except sqlite3.Error as error:
         raise as_sqlalchemy(error, connection.dialect) from error
 
 
-def begin_immediate(cursor: Any) -> None:
+def begin_immediate(
+    cursor: Any, patience_s: float = BUSY_TIMEOUT_S, waiting: Waiting | None = None
+) -> None:
     """Begin a writing transaction of SQLite: the single writer's lock is held from here on.
 
     SQLite's own waiting lengthens its sleeps up to 100 ms, so an unlucky writer (or a kill) stands
@@ -191,7 +249,7 @@ def begin_immediate(cursor: Any) -> None:
     commit took 350-570 ms before and 30-80 ms now (ops/bench, loaded machine), one writer as
     before.
     """
-    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    began = time.monotonic()
     cursor.execute("PRAGMA busy_timeout=0")
     try:
         while True:
@@ -200,8 +258,12 @@ def begin_immediate(cursor: Any) -> None:
                 return
             except sqlite3.OperationalError as error:
                 busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-                if not busy or time.monotonic() > deadline:
+                waited_s = time.monotonic() - began
+                if not busy or waited_s > patience_s:
                     raise
+                if waiting is not None and waited_s > LOOK_AFTER_S:
+                    waiting("another process holds the single writer's lock of the database")
+                    waiting = None
             time.sleep(BUSY_PAUSE_S)
     finally:
         # Reads wait for nobody in WAL mode but for a recovery; then SQLite's own waiting will do.
@@ -228,6 +290,14 @@ def is_wrong_sql(error: DBAPIError) -> bool:
 
 def _lacks_table(error: DBAPIError) -> bool:
     return "no such table" in str(error.orig) or type(error.orig).__name__ == "UndefinedTable"
+
+
+def _kept_waiting(error: DBAPIError) -> bool:
+    """Whether the database answers and only somebody else's lock is in the way."""
+    if getattr(error.orig, "sqlstate", None) in TIMED_OUT:
+        return True
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _cause(error: DBAPIError) -> Exception:

@@ -12,7 +12,7 @@ from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.drill_tables import drill_event
 from rollout.adapters.sql.job_values import record_of
 from rollout.adapters.sql.pilot_tables import drill_span
-from rollout.adapters.sql.tables import job
+from rollout.adapters.sql.tables import OPEN, job
 from rollout.drills.ports import DrillEvent
 from rollout.drills.score import FROM_OUTSIDE, has_failed
 from rollout.evidence.sample import PathSample
@@ -133,7 +133,7 @@ class DrillRows:
             select(job.c.assigned_path, func.min(job.c.accepted_at))
             .where(
                 job.c.name == name,
-                text("state IN ('accepted', 'started')"),
+                OPEN,
                 or_(job.c.not_before.is_(None), job.c.not_before <= until),
             )
             .group_by(job.c.assigned_path)

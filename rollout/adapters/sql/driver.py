@@ -23,6 +23,7 @@ from sqlalchemy.sql import ClauseElement
 
 from rollout.adapters.sql.database import Database, as_sqlalchemy, begin_immediate
 from rollout.adapters.sql.tables import UtcTime, from_microseconds
+from rollout.adapters.sql.waits import SETTLE, unbound
 
 
 class Statement:
@@ -131,7 +132,18 @@ class LazyTransaction:
                 connection = self._engine.connect()
                 self._connection = connection.execution_options(rollout_write=True)
                 self._connection.begin()
+                if self._database.is_postgresql:
+                    unbound(self._connection)  # a hook may wait, and work, as long as it needs
         return self._connection
+
+    def settle(self) -> None:
+        """End the hook's part: its deferred constraints are checked, the bounds are in force again.
+
+        At COMMIT constraints would be checked under the fence, and one that waits for another
+        job's row would hold up the kill, behind which that other job waits for the fence.
+        """
+        if self._connection is not None and self._database.is_postgresql:
+            self._connection.exec_driver_sql(SETTLE)
 
     def cursor(self) -> Any:
         """A cursor of the driver in this transaction, which is begun when it was not yet."""

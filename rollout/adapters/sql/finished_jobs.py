@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,10 @@ from rollout.evidence.buckets import DURATION_S_MAX
 from rollout.jobs.claims import JobState
 from rollout.pilot.outcome import Outcome, outcome_of
 from rollout.rehearsal.counterfactual import Recorded, complete
+from rollout.rehearsal.from_ledger import FromLedger
 from rollout.rehearsal.job_stream import (
     SECOND_US,
     BadStream,
-    JobStream,
     numbers_of,
     positions_of,
     us_of,
@@ -36,24 +35,6 @@ _COLUMNS = (
     job.c.fallback_reason,
     job.c.moved_reason,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class FromLedger:
-    """A stream out of a ledger, and what it is made of.
-
-    Attributes:
-        stream: The jobs.
-        on_legacy: Jobs whose run on legacy was recorded.
-        on_concurrent: Jobs whose run on the concurrent path was recorded.
-        left_out: Finished jobs that say nothing about a path: moved by a kill, a gate or a revert,
-            hurt by a drill, or with times that cannot be.
-    """
-
-    stream: JobStream
-    on_legacy: int
-    on_concurrent: int
-    left_out: int
 
 
 def read_finished(database: Database, name: str, salt: str) -> FromLedger:

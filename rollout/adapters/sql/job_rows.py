@@ -9,8 +9,6 @@ from functools import cached_property
 from typing import Any, get_args, get_type_hints
 
 from sqlalchemy import Connection, String, bindparam, func, null, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import OperationalError
 
 from rollout.adapters.sql.control_rows import FENCE_SHARED, fence_key
@@ -107,7 +105,7 @@ class _Hot:
 
     def __init__(self, database: Database) -> None:
         dialect = database.engine.dialect
-        insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
+        insert: Any = database.insert
         file = insert(job).values(_NEW).on_conflict_do_nothing(index_elements=["job_id"])
         hurried = _JUDGED.add_columns(_NO_WAIT_FOR_DISK) if database.is_postgresql else _JUDGED
         self.file = Statement(file, dialect)
@@ -191,6 +189,7 @@ class JobRows:
             with self._db.translated(), LazyTransaction(self._db) as transaction:
                 result = self._write(transaction, write)
                 cursor = transaction.cursor()
+                transaction.settle()
                 if claim.path is JobPath.CONCURRENT:
                     self._share_fence(cursor, claim.name)
                 judged = _judged(cursor, self._hot.judged, claim.job_id)

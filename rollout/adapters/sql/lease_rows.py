@@ -4,8 +4,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from xxhash import xxh3_64_hexdigest
 
 from rollout.adapters.sql.database import Database
@@ -21,7 +19,7 @@ class LeaseRows:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
+        self._insert: Any = database.insert
 
     def take_lease(self, owner: str, now: datetime, ttl: timedelta) -> int | None:
         """Lead, or go on leading, for `ttl`; None for a standby."""

@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.waits import unbound
 from rollout.errors import WrongSettings
 
 
@@ -49,6 +50,8 @@ def migrate(database: Database, to: str = "head") -> str:
     config = _config(database)
     try:
         with database.write() as connection:
+            if database.is_postgresql:
+                unbound(connection)  # an index of millions of jobs takes minutes
             config.attributes["connection"] = connection
             command.upgrade(config, to)
     except CommandError as error:  # a newer release has migrated it, or `to` is no revision

@@ -14,12 +14,9 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    text,
     type_coerce,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from rollout.adapters.sql.control_rows import ControlRows, effects_of, record_change
 from rollout.adapters.sql.database import Database
@@ -27,7 +24,7 @@ from rollout.adapters.sql.lease_rows import must_lead
 from rollout.adapters.sql.outcomes import IN_DRILL, JUDGED, OUTCOME
 from rollout.adapters.sql.pilot_tables import decision, evidence_hour, pilot
 from rollout.adapters.sql.profile_rows import read_profiles, write_profiles
-from rollout.adapters.sql.tables import from_microseconds, job, sub_pipeline, to_microseconds
+from rollout.adapters.sql.tables import OPEN, from_microseconds, job, sub_pipeline, to_microseconds
 from rollout.errors import LeaseLost, UnknownDecision
 from rollout.jobs.claims import JobState
 from rollout.pilot.fold import SUMS
@@ -49,7 +46,6 @@ from rollout.routing.stages import ControlState, Event, apply
 _COLUMNS = ("name", "version", "step", "step_revision", "began_at", "scored_to")
 # With the condition of its index as a literal: a planner does not see through a parameter that the
 # index holds these rows, and would look through all jobs that ever were.
-_OPEN = text("state IN ('accepted', 'started')")
 _DRAWN = job.c.reason.in_([one for one in Reason if one.means.drawn])
 
 
@@ -58,7 +54,7 @@ class PilotRows:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
+        self._insert: Any = database.insert
 
     # Builds ------------------------------------------------------------------------------
 
@@ -105,7 +101,7 @@ class PilotRows:
         """Close days and spans that are over, and note what runs on legacy."""
         running = (
             select(job.c.name, func.count())
-            .where(_OPEN, job.c.state == JobState.STARTED, job.c.path == JobPath.LEGACY)
+            .where(OPEN, job.c.state == JobState.STARTED, job.c.path == JobPath.LEGACY)
             .group_by(job.c.name)
         )
         with self._db.write() as connection:
@@ -251,7 +247,7 @@ class PilotRows:
             )
             .where(
                 job.c.name == trial.name,
-                _OPEN,
+                OPEN,
                 job.c.state.in_([JobState.ACCEPTED, JobState.STARTED]),  # the index's next column
                 # `+ 0` keeps the planner from looking through all jobs that the step ever had.
                 type_coerce(job.c.accepted_at, BigInteger) + 0 >= to_microseconds(trial.began_at),

@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import insert, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.lease_rows import must_lead
@@ -24,7 +22,7 @@ class RecoveryRows:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
+        self._insert: Any = database.insert
 
     def watches(self) -> dict[tuple[str, JobPath], Watch]:
         """Read what is known of each path; one that this release cannot read begins afresh."""

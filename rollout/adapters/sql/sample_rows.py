@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.outcomes import IN_DRILL
-from rollout.adapters.sql.tables import job
+from rollout.adapters.sql.tables import OPEN, job
 from rollout.evidence.sample import PathSample
 from rollout.jobs.claims import JobState
 from rollout.pilot.outcome import Outcome, outcome_of
@@ -114,7 +114,7 @@ def _oldest_due(connection: Connection, until: datetime) -> dict[_Key, datetime]
     query = (
         select(job.c.name, job.c.assigned_path, func.min(_due_at))
         .where(
-            text("state IN ('accepted', 'started')"),
+            OPEN,
             _due_at <= until,
             *_COUNTS,
         )

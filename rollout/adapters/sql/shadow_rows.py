@@ -21,8 +21,6 @@ from sqlalchemy import (
     type_coerce,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from xxhash import xxh3_64_hexdigest
 
 from rollout.adapters.sql.control_rows import known_names
@@ -59,7 +57,7 @@ class ShadowRows:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
+        self._insert: Any = database.insert
 
     def begin_shadow(self, begun: ShadowBegun, shed: Mapping[str, int]) -> bool:
         """Record a run as running, and what was shed before it; False for a message seen before."""

@@ -1,7 +1,7 @@
 """The controller's view of the ledger: lost and silent jobs, counts, tallies, kept messages."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,25 +17,31 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from rollout.adapters.sql.control_rows import effects_of
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_values import failed, moved
 from rollout.adapters.sql.pilot_fold import FOLDED_COLUMNS, fold_into_trials
-from rollout.adapters.sql.tables import cycle_tally, job, kept_message, tally
+from rollout.adapters.sql.tables import OPEN, cycle_tally, job, kept_message, sub_pipeline, tally
 from rollout.adapters.sql.upserts import add_up
 from rollout.jobs.claims import DEATHS_MAX, JobState
 from rollout.jobs.cycle import bucket_of
 from rollout.jobs.ports import CycleTally, Handed, Lost, OpenCount, Tally
 from rollout.routing.decision import JobPath, Reason
+from rollout.routing.effects import Effects
+
+LOST_MAX = 50_000
+"""Lost jobs are counted so far: a tick need not read a million to say that there are many."""
 
 _HANDED = (job.c.job_id, job.c.name, job.c.envelope)
+_OPEN_STATES = (JobState.ACCEPTED, JobState.STARTED)
 _UNFOLDED = text("state IN ('committed', 'failed') AND NOT folded")
 _COMMITTED = text("state = 'committed'")
 _WHY = func.coalesce(job.c.fallback_reason, job.c.moved_reason, job.c.reason).label("why")
-_OUTCOME = (job.c.name, job.c.assigned_path, job.c.path, job.c.state, _WHY)
+_NAME = func.coalesce(job.c.name, "").label("of")
+"""The name, told so that SQLite does not read all jobs by an index that is in its order: it holds
+that for cheaper than the few of a partial index, and sorting them."""
+_OUTCOME = (_NAME, job.c.assigned_path, job.c.path, job.c.state, _WHY)
 _UNFOLDED_COUNT = select(*_OUTCOME, func.count()).where(_UNFOLDED).group_by(*_OUTCOME)
 
 
@@ -44,23 +50,46 @@ class SweepRows:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
+        self._insert: Any = database.insert
 
     def recall(
         self, name: str, *, running: bool, reason: Reason, now: datetime, limit: int
     ) -> list[Handed]:
         """Move waiting (and with `running`, repeatable started) concurrent jobs to legacy."""
+        on_concurrent = and_(
+            OPEN,
+            job.c.name == name,
+            job.c.path == JobPath.CONCURRENT,
+            job.c.envelope != "",  # a job that runs in its caller's process falls back there
+        )
+        if not self._any(and_(on_concurrent, job.c.state.in_(list(_OPEN_STATES)))):
+            return []
         states = [JobState.ACCEPTED]
         with self._db.write() as connection:
             if running and self._repeatable(connection, name):
                 states.append(JobState.STARTED)
-            wanted = and_(
-                job.c.name == name,
-                job.c.state.in_(states),
-                job.c.path == JobPath.CONCURRENT,
-                job.c.envelope != "",  # a job that runs in its caller's process falls back there
-            )
+            wanted = and_(on_concurrent, job.c.state.in_(states))
             return self._move(connection, wanted, reason, now, limit)
+
+    def _any(self, wanted: ColumnElement[bool]) -> bool:
+        """Look before writing: a writing transaction at each tick makes SQLite's workers wait."""
+        with self._db.read() as connection:
+            found = connection.execute(select(job.c.job_id).where(wanted).limit(1))
+            return found.first() is not None
+
+    def unsafe_running(self, names: Sequence[str]) -> int:
+        """Count started concurrent jobs of those among these names whose effects are unsafe."""
+        unsafe = select(sub_pipeline.c.name).where(
+            sub_pipeline.c.effects == Effects.UNSAFE, sub_pipeline.c.name.in_(names)
+        )
+        running = select(func.count()).where(
+            OPEN,
+            job.c.name.in_(unsafe),
+            job.c.state == JobState.STARTED,
+            job.c.path == JobPath.CONCURRENT,
+        )
+        with self._db.read() as connection:
+            return connection.execute(running).scalar_one()
 
     def resend_lost(self, lost: Lost, now: datetime, limit: int) -> list[Handed]:
         """Move accepted jobs that no queue holds to legacy, oldest first."""
@@ -72,11 +101,14 @@ class SweepRows:
     ) -> list[Handed]:
         """Move started jobs of silent workers to legacy; unsafe and poison ones are failed."""
         silent = and_(
+            OPEN,
             job.c.name == name,
             job.c.state == JobState.STARTED,
             func.coalesce(job.c.renewed_at, job.c.started_at) < heard_before,
             job.c.envelope != "",
         )
+        if not self._any(silent):
+            return []
         with self._db.write() as connection:
             if not self._repeatable(connection, name):
                 error = "the worker of an unsafe job fell silent; look before you retry"
@@ -122,18 +154,17 @@ class SweepRows:
         return effects_of(connection, [name])[name].repeatable
 
     def count_lost(self, lost: Lost) -> int:
-        """Count accepted jobs that no queue holds."""
+        """Count accepted jobs that no queue holds, up to LOST_MAX."""
         with self._db.read() as connection:
-            query = select(func.count()).select_from(job).where(_is_lost(lost))
-            return connection.execute(query).scalar_one()
+            some = select(job.c.job_id).where(_is_lost(lost)).limit(LOST_MAX).subquery()
+            return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
     def open_counts(self) -> list[OpenCount]:
         """Count unfinished jobs."""
-        open_states = text("state IN ('accepted', 'started')")
         columns = (job.c.name, job.c.path, job.c.state)
         query = (
             select(*columns, func.count(), func.min(job.c.accepted_at).label("oldest"))
-            .where(open_states)
+            .where(OPEN)
             .group_by(*columns)
         )
         with self._db.read() as connection:
@@ -144,9 +175,7 @@ class SweepRows:
 
     def kept_counts(self) -> dict[str, int]:
         """Count the failures that are kept now, by sub-pipeline."""
-        query = (
-            select(job.c.name, func.count()).where(text("state = 'failed'")).group_by(job.c.name)
-        )
+        query = select(_NAME, func.count()).where(text("state = 'failed'")).group_by(_NAME)
         with self._db.read() as connection:
             return {name: jobs for name, jobs in connection.execute(query)}
 
@@ -255,6 +284,7 @@ class SweepRows:
 
 def _is_lost(lost: Lost) -> ColumnElement[bool]:
     return and_(
+        OPEN,
         job.c.name == lost.name,
         job.c.path == lost.path,
         job.c.state == JobState.ACCEPTED,

@@ -48,6 +48,10 @@ class UtcTime(TypeDecorator[datetime]):
         return None if value is None else from_microseconds(value)
 
 
+OPEN = text("state IN ('accepted', 'started')")
+"""The condition of the index `job_open`, to the letter: SQLite uses a partial index only for a
+query that says the same, and `state = ?` does not."""
+
 metadata = MetaData()
 
 sub_pipeline = Table(
@@ -126,8 +130,8 @@ job = Table(
         "state",
         "path",
         "sent_at",
-        sqlite_where=text("state IN ('accepted', 'started')"),
-        postgresql_where=text("state IN ('accepted', 'started')"),
+        sqlite_where=OPEN,
+        postgresql_where=OPEN,
     ),
     Index(
         "job_unfolded",

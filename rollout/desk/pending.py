@@ -1,0 +1,183 @@
+"""The decision that is pending on a sub-pipeline, and all that is to be said about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from rollout.desk.decisions import summary
+from rollout.desk.evidence import notes_of, situation_json, stands, way_back_of
+from rollout.desk.leader import Leader
+from rollout.desk.plain import Json
+from rollout.desk.text import at_text
+from rollout.pilot.judgement import Judgement
+from rollout.pilot.outlook import Outlook
+from rollout.pilot.ports import DecisionRecord
+from rollout.pilot.readiness import describe, not_ready
+from rollout.pilot.situation import Situation
+from rollout.pilot.trial import Trial
+from rollout.policy.policy import Policy
+from rollout.routing.stages import BP_ALL, ControlState, Stage
+
+_REVERT = "revert"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What the controller would decide about one sub-pipeline now.
+
+    `unseen` says why there is no judgement: then the four fields before it are None.
+    """
+
+    state: ControlState
+    policy: Policy
+    trial: Trial | None
+    seen: Situation | None
+    made: Judgement | None
+    outlook: Outlook | None
+    unseen: str | None = None
+
+    @property
+    def not_ready(self) -> tuple[str, ...]:
+        """What stands in the way of a revert."""
+        if self.seen is None:
+            return ()
+        return not_ready(self.seen.way_back, self.state, self.policy)
+
+    @property
+    def way_back(self) -> str:
+        """One sentence on what a revert now would do to legacy."""
+        return "unknown" if self.seen is None else describe(self.seen.way_back)
+
+    @property
+    def holdback_bp(self) -> int:
+        """Share that stays on legacy at the top, in basis points."""
+        limit = self.policy.scope_limit_bp(self.state.holdback_bp)
+        return BP_ALL - min(limit, self.state.scope_bp_max)
+
+    @property
+    def sentence(self) -> str:
+        """What is pending and what comes next, in one line."""
+        made, ahead = self.made, self.outlook
+        if made is None or ahead is None:
+            return f"none: {self.unseen}"
+        if ahead.not_before is None and not ahead.needs:
+            return ahead.sentence
+        word = "A PERSON DECIDES" if made.person else str(made.action)
+        return f"{word}: {made.sentence.rstrip('.')}; {ahead.sentence}"
+
+    @property
+    def way_back_ready(self) -> str:
+        """Whether legacy could take everything back now, in one line."""
+        if self.seen is None:
+            return "unknown: no controller has looked at it yet"
+        reasons = self.not_ready
+        return f"NOT READY: {reasons[0]}" if reasons else f"ready: {self.way_back}"
+
+    def to_json(self) -> Json:
+        """What scripts read about a pending decision."""
+        seen, made, ahead = self.seen, self.made, self.outlook
+        return {
+            "unseen": self.unseen,
+            "pending": None if made is None else made.to_json(),
+            "next": None if ahead is None else ahead.to_json(),
+            "situation": None if seen is None else situation_json(seen),
+            "way_back": {
+                "ready": None if seen is None else not self.not_ready,
+                "sentence": self.way_back,
+                "not_ready": list(self.not_ready),
+                "holdback_bp": self.holdback_bp,
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Everything that is to be said about one sub-pipeline.
+
+    Attributes:
+        at: When it was read.
+        pending: The decision that is pending.
+        last: The last decision of the controller; a confirmed revert is not one.
+        confirmation: What routing says of the last revert; None without one.
+        leader: Who leads.
+    """
+
+    at: datetime
+    pending: Pending
+    last: DecisionRecord | None
+    confirmation: str | None
+    leader: Leader
+
+    @property
+    def headline(self) -> tuple[str, str]:
+        """The most important word, in capitals where something acts, and its sentence."""
+        pending, made, last = self.pending, self.pending.made, self.last
+        if made is None:
+            return "", pending.unseen or ""
+        if made.person:
+            return "A PERSON DECIDES", made.sentence
+        if pending.state.killed:
+            return "KILLED", made.sentence
+        if pending.state.stage is Stage.LEGACY:
+            if last is not None and last.action == _REVERT and self._last_made_this_step:
+                return "REVERTED", last.sentence
+            return "LEGACY", made.sentence
+        return str(made.action).upper(), made.sentence
+
+    @property
+    def _last_made_this_step(self) -> bool:
+        """Whether the last decision began the present step: nobody changed anything since."""
+        trial = self.pending.trial
+        return trial is not None and self.last is not None and self.last.at == trial.began_at
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """What is to be known, the most important first: a word and a sentence each."""
+        pending, seen = self.pending, self.pending.seen
+        if seen is None or pending.outlook is None:
+            return [("leader", self.leader.sentence), ("last decision", self._last)]
+        ready = way_back_of(seen, pending.way_back, pending.not_ready, pending.holdback_bp)
+        rows = [
+            ("next", pending.outlook.sentence),
+            ("stands", stands(seen)),
+            ("way back", ready),
+            ("last decision", self._last),
+            ("leader", self.leader.sentence),
+        ]
+        if self.confirmation is not None:
+            rows.insert(1, ("revert", self.confirmation))
+        return rows
+
+    @property
+    def needs(self) -> list[tuple[str, str]]:
+        """What has to happen before the next step: its kind and a sentence each."""
+        if self.pending.outlook is None:
+            return []
+        needs = [(one.what, one.sentence) for one in self.pending.outlook.needs]
+        told = {sentence for _, sentence in needs}
+        return needs + [("way_back", one) for one in self.pending.not_ready if one not in told]
+
+    @property
+    def notes(self) -> list[tuple[str, str]]:
+        """What the numbers do not say by themselves."""
+        return [] if self.pending.seen is None else notes_of(self.pending.seen)
+
+    @property
+    def _last(self) -> str:
+        last = self.last
+        if last is None:
+            return "none yet"
+        said = f"{last.action} at {at_text(last.at)}: {last.sentence}"
+        return f"{said} (`rollout decision {last.decision_id}`)"
+
+    def to_json(self) -> Json:
+        """What scripts read."""
+        return {
+            "name": self.pending.state.name,
+            "at": self.at.isoformat(),
+            **self.pending.to_json(),
+            "revert_confirmation": self.confirmation,
+            "last_decision": None if self.last is None else summary(self.last),
+            "leader": self.leader.to_json(),
+        }

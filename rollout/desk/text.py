@@ -1,0 +1,24 @@
+"""How the desk writes times, spans and shares in its sentences."""
+
+from datetime import datetime, timedelta
+
+
+def at_text(at: datetime) -> str:
+    """A time as people compare it with their logs."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def percent(scope_bp: int) -> str:
+    """A share as people say it."""
+    return f"{scope_bp / 100:g} %"
+
+
+def span_text(span: timedelta) -> str:
+    """A span as people say it: its two largest units."""
+    seconds = max(0, round(span.total_seconds()))
+    parts: list[str] = []
+    for name, length in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, seconds = divmod(seconds, length)
+        if count or (name == "s" and not parts):
+            parts.append(f"{count} {name}")
+    return " ".join(parts[:2])

@@ -1,0 +1,46 @@
+"""What is read from a file: drills, game days, recorded jobs.
+
+Beside `wiring`, because a rehearsal needs no services: nothing here knows a server.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # heavy: numpy comes with them
+    from rollout.drills.drill import Drill
+    from rollout.drills.gameday import GameDay
+    from rollout.rehearsal.job_stream import JobStream
+
+
+def read_drill_file(file: Path) -> Drill | GameDay:
+    """Read what a file declares: a drill, a Chaos Toolkit experiment as a drill, or a game day.
+
+    Raises:
+        BadDrill: The file cannot be read, or what it says cannot be run; nothing was started.
+        ChaosToolkitMissing: An experiment needs a package that is not installed.
+    """
+    from rollout.adapters.drill_file import read_file
+    from rollout.drills.drill import read_drill
+    from rollout.drills.gameday import is_game_day, read_game_day
+
+    values = read_file(file)
+    if is_game_day(values):
+        return read_game_day(values, f"game day {file.name}")
+    if file.suffix == ".json":
+        from rollout.adapters.chaos_toolkit import read_experiment
+
+        return read_experiment(values, f"experiment {file.name}")
+    return read_drill(values, f"drill {file.name}")
+
+
+def read_stream(file: Path, name: str) -> JobStream:
+    """Read recorded jobs of one sub-pipeline; see `rollout.adapters.stream_files` for the columns.
+
+    Raises:
+        BadStream: A line cannot be, or there is none.
+    """
+    from rollout.adapters.stream_files import read_stream as read
+
+    return read(file, name)

@@ -1,0 +1,1 @@
+"""The package as a newcomer has it: installed, and nothing else."""
