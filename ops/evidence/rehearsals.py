@@ -15,12 +15,12 @@ import numpy as np
 import structlog
 
 from ops.evidence.row import Row
-from rollout.adapters.stream_draw import Drawing, draw_drills, draw_stream
 from rollout.policy.plan import plan_for
 from rollout.policy.policy import Policies, Policy
 from rollout.policy.way import Baseline
 from rollout.rehearsal.injection import Injection
 from rollout.rehearsal.replay import Replayed, Setting, replay
+from rollout.rehearsal.stream_draw import Drawing, draw_drills, draw_stream
 from rollout.routing.stages import HOLDBACK_BP, Stage
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)

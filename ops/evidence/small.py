@@ -13,10 +13,10 @@ from ops.evidence.row import Row
 from ops.evidence.traffic import DAY_S, Failures, Outages
 from ops.evidence.twin import Floats
 from ops.evidence.watches import TwinErrors
-from rollout.adapters.stream_draw import Drawing, draw_stream
 from rollout.policy.policy import Policies
 from rollout.rehearsal.injection import Injection
 from rollout.rehearsal.replay import Setting, replay
+from rollout.rehearsal.stream_draw import Drawing, draw_stream
 
 TICK_S = 600.0
 SIZES = (100.0, 1000.0)

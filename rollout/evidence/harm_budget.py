@@ -39,8 +39,8 @@ SLOW_RATE = 0.5
 SCORE_LIMIT = -2.35
 """A score at or under this proves a step at any of its looks.
 
-The exact limit for 15 half-bake looks at alpha .05 is -2.3036 (`ops/evidence/crossing.py`); the rest
-is left to small counts, whose score is only nearly normal.
+The exact limit for 15 half-bake looks at alpha .05 is -2.3036 (`ops/evidence/crossing.py`); the
+rest is left to small counts, whose score is only nearly normal.
 """
 
 

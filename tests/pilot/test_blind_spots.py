@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from rollout.adapters.stream_draw import Drawing, draw_stream
 from rollout.evidence.buckets import bucket_index
 from rollout.evidence.thresholds import Thresholds
 from rollout.jobs.claims import JobState
@@ -20,6 +19,7 @@ from rollout.policy.policy import Policies, Policy
 from rollout.rehearsal.injection import Injection
 from rollout.rehearsal.job_stream import JobStream
 from rollout.rehearsal.rehearse import Plan, Rehearsed, rehearse
+from rollout.rehearsal.stream_draw import Drawing, draw_stream
 from rollout.rehearsal.stream_ledger import StreamLedger
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.stages import Event, Stage
