@@ -18,7 +18,7 @@ from rollout.evidence.counts import Counts
 from rollout.evidence.detectable import smallest
 from rollout.evidence.drill_pair import DrillPair
 from rollout.evidence.harm_budget import margin
-from rollout.evidence.pair_wealth import PROVEN_AT, RECOVERY_RATIO, wealth
+from rollout.evidence.pair_wealth import PROVEN_AT, RECOVERY_RATIO, peak
 from rollout.evidence.promotion import score
 from rollout.evidence.verdict import Finding, Verdict
 
@@ -152,7 +152,7 @@ def pairs_finding(metric: str, pairs: Sequence[DrillPair]) -> Finding:
         pairs: Of one build, oldest first; what neither path healed from in time compares nothing.
     """
     used = [one for one in pairs if not one.both_censored]
-    found = wealth(one.concurrent_s / one.legacy_s for one in used)
+    found = peak([one.concurrent_s / one.legacy_s for one in used])
     proven = found >= PROVEN_AT
     n = len(used)
     if not n:

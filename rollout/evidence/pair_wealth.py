@@ -49,6 +49,15 @@ def wealth(
     return sum(bets) / len(scales)
 
 
+def peak(ratios: Sequence[float]) -> float:
+    """Give the largest wealth after any of the pairs: what was proven once stays proven.
+
+    Wealth may be looked at after every pair, so the first time it reaches `PROVEN_AT` counts; a
+    slow pair later is the recovery watch's business. Raises as `wealth`.
+    """
+    return max((wealth(ratios[:pairs]) for pairs in range(1, len(ratios) + 1)), default=1.0)
+
+
 def proven_at(
     ratios: Sequence[float], ratio_max: float = RECOVERY_RATIO, scales: Sequence[float] = SCALES
 ) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rollout.evidence.drill_pair import DrillPair
-from rollout.evidence.pair_wealth import PROVEN_AT, wealth
+from rollout.evidence.pair_wealth import PROVEN_AT, peak
 from rollout.pilot.proofs import DRILLED_BP, drilled
 from rollout.pilot.situation import Situation
 from rollout.policy.policy import Policy
@@ -39,7 +39,7 @@ def drill_wanted(
     if missing is not None:
         return missing
     used = [one for one in pairs if not one.both_censored]
-    if wealth(one.concurrent_s / one.legacy_s for one in used) < PROVEN_AT:
+    if peak([one.concurrent_s / one.legacy_s for one in used]) < PROVEN_AT:
         return f"{len(used)} comparable drill pairs, which do not prove yet how it heals"
     return None
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rollout.evidence.errors import BadDuration, BadRate
-from rollout.evidence.pair_wealth import PROVEN_AT, proven_at, wealth
+from rollout.evidence.pair_wealth import PROVEN_AT, peak, proven_at, wealth
 from tests.evidence.vectors import BUDGET_VECTORS
 
 
@@ -25,6 +25,14 @@ def test_on_the_margin_it_is_seldom_proven() -> None:
     rng = np.random.default_rng(3)
     pairs = 2.0 * np.exp(rng.normal(0.0, 0.3, (4000, 13)))
     assert np.mean([proven_at(one) is not None for one in pairs.tolist()]) <= 1 / PROVEN_AT
+
+
+def test_what_was_proven_once_stays_proven() -> None:
+    """A build proves once how it heals: a slow pair at a later step does not take that back."""
+    equal = [1.0] * 6
+    assert peak(equal) >= PROVEN_AT
+    assert wealth([*equal, 4.5]) < PROVEN_AT <= peak([*equal, 4.5])
+    assert peak([]) == 1.0
 
 
 def test_no_pair_proves_nothing() -> None:
