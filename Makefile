@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 REPORTS := reports
 
-.PHONY: help test lint demo bench evidence crash side-by-side drills simulation clean
+.PHONY: help test lint demo bench bench-execution evidence crash side-by-side drills simulation clean
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -37,6 +37,9 @@ demo: $(STAMP) ## a whole pilot in five minutes: 336,776 flights, weeks of twent
 
 bench: $(STAMP) ## costs on the job's way, beside their peers; writes reports/bench.json
 	$(BIN)/python -m ops.bench
+
+bench-execution: $(STAMP) ## graphs and micro-batches beside their peers (about 4 minutes); writes reports/execution.json
+	$(BIN)/python -m ops.bench.execution
 
 evidence: $(STAMP) ## the table of docs/evidence.md, simulated anew (about 20 minutes); writes reports/evidence.json
 	$(BIN)/python -m ops.evidence --jobs 2

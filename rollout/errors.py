@@ -195,6 +195,18 @@ class ControlStoreUnreachable(RolloutError):
         )
 
 
+class NotPermitted(RolloutError):
+    """The control store answers, and its user may not run a command that is good to have."""
+
+    def __init__(self, url: str, command: str) -> None:
+        self.url = url
+        self.command = command
+        super().__init__(
+            f"the user of the control store at {url} may not run {command}",
+            f"grant it: ACL SETUSER ... +{command.lower()}",
+        )
+
+
 class LedgerUnreachable(RolloutError):
     """The ledger's database did not answer; nothing was recorded."""
 
@@ -304,6 +316,27 @@ class JobFailed(RolloutError):
             f"job {job_id} has failed and is kept: {error}",
             f"`rollout job {job_id}` shows its way, `rollout retry {job_id}` runs it again",
         )
+
+
+class AlreadyFinished(RolloutError):
+    """A job was submitted under an id whose job has its outcome: it is not run a second time."""
+
+    def __init__(self, name: str, job_id: str) -> None:
+        self.name = name
+        self.job_id = job_id
+        super().__init__(
+            f"job {job_id} of {name!r} has its outcome already, nothing was submitted",
+            f"submit under a new id to run it again; `rollout job {job_id}` shows the outcome, "
+            f"`rollout retry {job_id}` runs a kept failure again",
+        )
+
+
+class CommitHookError(RolloutError):
+    """A commit hook ended the ledger's transaction, or left it unfit to commit."""
+
+    def __init__(self, came: str, do: str) -> None:
+        self.came = came
+        super().__init__(f"a commit hook must leave the ledger's transaction open: {came}", do)
 
 
 class StaleAttempt(RolloutError):

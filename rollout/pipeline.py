@@ -295,7 +295,9 @@ class SubPipeline:
             at=self.clock.now(),
         )
         seal(self.name, {}, [args, kwargs], {}, self.payload_bytes_max)
-        if not self.submit.file(self.name, self.effects, self.holdback_bp, [filing]):
+        if not self.submit.file(
+            self.name, self.effects, self.holdback_bp, [filing], outcome_will_do=True
+        ):
             decision = UNFILED
         job = Job(job_id, self.name, key, decision.path, 0, args, kwargs)
         return self._run_here(job, filing, decision.drilled)

@@ -25,6 +25,7 @@ from rollout.settings import Settings, read_settings, without_password
 
 if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for what it needs alone
     from rollout.adapters.memory.ledger import MemoryLedger
+    from rollout.adapters.notify import Outbox
     from rollout.adapters.sql.database import Database
     from rollout.adapters.sql.ledger import SqlLedger
     from rollout.adapters.sql.switch_ledger import SwitchLedger
@@ -269,7 +270,6 @@ class Runtime:
     @cached_property
     def pilots(self) -> Pilots:
         """The controller's judgement."""
-        from rollout.adapters.notify import Notifier
         from rollout.pilot.pilots import Pilots
 
         return Pilots(
@@ -277,10 +277,17 @@ class Runtime:
             self.situations,
             self.policies,
             self.changes.project,
-            Notifier(self.settings.notify_urls),
+            bool(self.settings.notify_urls),
             self._owner,
             self._lease,
         )
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Sends the controller's notices, beside its turns."""
+        from rollout.adapters.notify import Outbox
+
+        return Outbox(self.ledger, self.clock, self.settings.notify_urls)
 
     @property
     def _lease(self) -> timedelta:

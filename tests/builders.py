@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rollout.jobs.claims import JobRecord, JobState
-from rollout.jobs.ports import Filing
+from rollout.jobs.ports import Filing, Running
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.ports import Kill
 from rollout.routing.stages import ControlState, Stage
@@ -62,6 +62,17 @@ def filing(
     """A job on its way into the ledger."""
     reason = Reason.IN_SCOPE if path is JobPath.CONCURRENT else Reason.OUT_OF_SCOPE
     return Filing(job_id, name, "7", path, reason, 3, envelope, at, not_before)
+
+
+def running(
+    job_id: str = "job-1",
+    worker: str = "w1",
+    path: JobPath = JobPath.CONCURRENT,
+    *,
+    name: str = NAME,
+) -> Running:
+    """A start that its worker vouches for."""
+    return Running(name, job_id, worker, path)
 
 
 def kill_of(name: str | None = NAME, kill_id: str = "kill-1", at: datetime = NOW) -> Kill:

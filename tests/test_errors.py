@@ -109,6 +109,11 @@ TEXTS: list[tuple[RolloutError, str]] = [
         "ROLLOUT_LEDGER_URL",
     ),
     (
+        errors.NotPermitted("redis://x", "INFO"),
+        "the user of the control store at redis://x may not run INFO; grant it: "
+        "ACL SETUSER ... +info",
+    ),
+    (
         errors.LedgerBusy("sqlite:///x", GONE, ["session 7 (psql)"]),
         "the ledger at sqlite:///x answers, but somebody holds what is needed: session 7 (psql); "
         "end that transaction (PostgreSQL: `SELECT pg_terminate_backend(PID)`), then repeat",
@@ -127,6 +132,17 @@ TEXTS: list[tuple[RolloutError, str]] = [
         errors.NoConnection("in a path"),
         "job.connection is open only inside the commit hook on a database ledger, not in a path; "
         "return the values from the path and write them in the function under @commit",
+    ),
+    (
+        errors.AlreadyFinished("invoices", "j1"),
+        "job j1 of 'invoices' has its outcome already, nothing was submitted; submit under a new "
+        "id to run it again; `rollout job j1` shows the outcome, `rollout retry j1` runs a kept "
+        "failure again",
+    ),
+    (
+        errors.CommitHookError("commit() was called", "write, and return"),
+        "a commit hook must leave the ledger's transaction open: commit() was called; "
+        "write, and return",
     ),
     (
         errors.JobFailed("j1", "boom"),

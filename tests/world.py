@@ -54,12 +54,14 @@ class FakeQueues:
 class CutLedger:
     """A real ledger behind a line that is cut for chosen calls.
 
-    `away` names the calls that fail; a number is how often, None for ever. `trace` keeps all.
+    `away` names the calls that fail; a number is how often, None for ever. `unanswered` names those
+    that are carried out and whose answer is lost, as often. `trace` keeps all.
     """
 
     def __init__(self, ledger: SqlLedger) -> None:
         self._ledger = ledger
         self.away: dict[str, int | None] = {}
+        self.unanswered: dict[str, int] = {}
         self.trace: list[str] = []
         self.before: Callable[[str], None] = lambda name: None
 
@@ -85,7 +87,11 @@ class CutLedger:
                     if left is not None:
                         self.away[key] = left - 1
                     raise LedgerUnreachable("sqlite:///cut", GONE)
-            return value(*args, **kwargs)
+            answer = value(*args, **kwargs)
+            if self.unanswered.get(name, 0) > 0:
+                self.unanswered[name] -= 1
+                raise LedgerUnreachable("sqlite:///cut", GONE)
+            return answer
 
         return call
 
@@ -159,9 +165,9 @@ class World:
         job = Job(job_id, pipeline.name, "7", path, 0, (), {"n": 7})
         return self.attempts.run(pipeline, Delivery(job, worker, lambda: made, drilled))
 
-    def job(self, job_id: str = "job-1") -> JobRecord:
+    def job(self, job_id: str = "job-1", name: str = NAME) -> JobRecord:
         """The job's row."""
-        return self.ledger.job(job_id)
+        return self.ledger.job(name, job_id)
 
     def status(self, name: str = NAME) -> Status:
         """What the status command shows."""
@@ -179,7 +185,7 @@ def open_world(folder: Path, migrated_file: bytes) -> World:
     runtime = build(ledger_url="sqlite:///ledger.db", control_url="memory:")
     clock, queues = HandClock(), FakeQueues()
     runtime.clock = clock
-    ledger = SqlLedger(runtime.database)
+    ledger = SqlLedger(runtime.database, own_clock=False)
     line = CutLedger(ledger)
     runtime.ledger = cast(Any, line)
     runtime.queues = queues

@@ -8,9 +8,10 @@ from typing import Any, Protocol
 from rollout.adapters.sql import migrate
 from rollout.adapters.sql.database import Database
 from rollout.desk.health import Address, Answered, LedgerAnswered, StoreAnswered
-from rollout.errors import WrongSettings
+from rollout.errors import NotPermitted, WrongSettings
 from rollout.policy.policy import Policies
 from rollout.routing.clock import Clock
+from rollout.routing.decision import JobPath
 from rollout.routing.ports import ControlStore
 from rollout.routing.rule import Reading
 from rollout.routing.stages import ControlState
@@ -110,8 +111,11 @@ class ConfiguredOutside:
         return Address(broker, f"the app {settings.app!r}" if self._app_url else None)
 
     def ledger(self) -> LedgerAnswered:
-        """Ask the ledger for its migration."""
+        """Ask the ledger for its migration; raises WrongSettings for one that is not UTF-8."""
         database = self._services.database
+        wrong = migrate.wrong_encoding(database)
+        if wrong is not None:
+            raise WrongSettings(*wrong)
         current, took_ms = self._timed(lambda: migrate.current(database))
         return LedgerAnswered(database.url, took_ms, current, migrate.newest())
 
@@ -119,7 +123,10 @@ class ConfiguredOutside:
         """Ask the control store; one in memory forgets nothing."""
         control: Any = self._services.control
         _, took_ms = self._timed(control.ping)
-        forgets = control.may_forget() if hasattr(control, "may_forget") else None
+        try:
+            forgets = control.may_forget() if hasattr(control, "may_forget") else None
+        except NotPermitted:
+            return StoreAnswered(control.url, took_ms, None, hidden=True)
         return StoreAnswered(control.url, took_ms, forgets)
 
     def broker(self) -> Answered:
@@ -136,6 +143,11 @@ class ConfiguredOutside:
         """All control rows of the ledger."""
         states: list[ControlState] = self._services.ledger.controls()
         return states
+
+    def builds_running(self) -> list[tuple[str, JobPath, str]]:
+        """Builds that workers run beside another one of the same path."""
+        running: list[tuple[str, JobPath, str]] = self._services.ledger.builds_running()
+        return running
 
     def policies(self) -> Policies:
         """The policies in force."""

@@ -10,7 +10,7 @@ from rollout.cli.output import at_text, facts, listing, say, show, show_json, wa
 from rollout.cli.session import opened
 
 if TYPE_CHECKING:
-    from rollout.desk.jobs import WayStep
+    from rollout.desk.jobs import JobPage, WayStep
     from rollout.jobs.claims import JobRecord
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of the AsyncResult.")]
@@ -23,17 +23,22 @@ def register(app: typer.Typer) -> None:
 
 
 def job(ctx: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
-    """Show one job's way, step by step."""
+    """Show one job's way, step by step; jobs of several sub-pipelines may have one id."""
     with opened(ctx, servers="") as runtime:
         found = runtime.desk.job(job_id)
     if as_json:
         show_json(found.to_json())
         return
-    record = found.record
+    for page in found.pages:
+        _show_job(page)
+
+
+def _show_job(page: "JobPage") -> None:
+    record = page.record
     say(f"job {record.job_id} of {record.name}: {record.state} on {record.path}", "bold")
-    show(facts(found.facts))
+    show(facts(page.facts))
     say("")
-    rows = [_row(step) for step in found.steps]
+    rows = [_row(step) for step in page.steps]
     show(listing(("UTC", "ms", "what", "path", "reason", "worker"), rows, whole=5))
     if record.error:
         say(f"\nerror: {record.error}")
@@ -74,10 +79,18 @@ def _show_failure(record: "JobRecord") -> None:
     say(f"{record.job_id}  {record.name}  {at}\n  {errors[-1]}")
 
 
-def retry(ctx: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
+def retry(
+    ctx: typer.Context,
+    job_id: JobId,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="Sub-pipeline, where several have a job of this id."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Send a kept failure again, to legacy."""
     with opened(ctx, servers="broker") as runtime:
-        not_sent = runtime.changes.retry(job_id)
+        not_sent = runtime.changes.retry(job_id, name)
     if as_json:
         show_json({"job_id": job_id, "sent": not_sent is None, "not_sent": not_sent})
     else:

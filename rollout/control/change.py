@@ -21,7 +21,7 @@ from rollout.errors import (
     ReasonMissing,
     UnknownSubPipeline,
 )
-from rollout.jobs.claims import JobState
+from rollout.jobs.claims import JobRecord, JobState
 from rollout.jobs.ports import Ledger, Queues
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
@@ -259,13 +259,17 @@ class Changes:
             return str(error)
         return None
 
-    def retry(self, job_id: str) -> str | None:
+    def retry(self, job_id: str, name: str | None = None) -> str | None:
         """Send a kept failure again, to legacy; the text says why the broker did not take it.
+
+        Args:
+            name: Its sub-pipeline; None will do where only one has a job of this id, or only one
+                a failed one.
 
         Raises:
             UnknownJob, IllegalTransition, LedgerUnreachable: nothing was changed.
         """
-        record = self._ledger.job(job_id)
+        record = self._the_one(job_id, name)
         if record.state is JobState.FAILED and not record.envelope:
             raise IllegalTransition(
                 job_id,
@@ -273,7 +277,20 @@ class Changes:
                 "because it ran in process and no message of it is kept",
                 f"call run() of {record.name!r} again with its arguments",
             )
-        return self.recall.send([self._ledger.reopen(job_id, self._clock.now())])
+        return self.recall.send([self._ledger.reopen(record.name, job_id, self._clock.now())])
+
+    def _the_one(self, job_id: str, name: str | None) -> JobRecord:
+        """The job that is meant, of all sub-pipelines that have one of this id."""
+        if name is not None:
+            return self._ledger.job(name, job_id)
+        found = self._ledger.jobs_of(job_id)
+        failed = [record for record in found if record.state is JobState.FAILED] or found
+        if len(failed) > 1:
+            names = ", ".join(record.name for record in failed)
+            raise IllegalTransition(
+                job_id, "retry", f"while it is one id of several: {names}", "say --name which"
+            )
+        return failed[0]
 
 
 def _need_reason(event: Event, reason: str) -> None:

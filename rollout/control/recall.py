@@ -14,8 +14,8 @@ from rollout.jobs.ports import Handed, Ledger, Queues
 from rollout.routing.clock import Clock
 from rollout.routing.decision import Reason
 
-SLICE = 500
-"""Jobs of one transaction: some 20 ms of the single writer on SQLite, and half a second to send."""
+SLICE = 250
+"""Jobs of one transaction: some 10 ms of the single writer on SQLite, and some 200 ms to send."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,10 @@ class Moved:
 
 
 class Recall:
-    """Moves jobs in the ledger and sends their messages."""
+    """Moves jobs in the ledger and sends their messages; `size` is that of a slice."""
 
-    def __init__(self, ledger: Ledger, queues: Queues, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, queues: Queues, clock: Clock, size: int = SLICE) -> None:
+        self._size = size
         self._ledger = ledger
         self._queues = queues
         self._clock = clock
@@ -57,10 +58,10 @@ class Recall:
             LedgerUnreachable: Nothing more was moved.
         """
         waiting, error = self._part(name, reason, running=False)
-        if error is not None or waiting == SLICE or not running:
-            return Moved(waiting, 0, error, waiting == SLICE)
+        if error is not None or waiting == self._size or not running:
+            return Moved(waiting, 0, error, waiting == self._size)
         working, error = self._part(name, Reason.FENCED, running=True)
-        return Moved(waiting, working, error, working == SLICE)
+        return Moved(waiting, working, error, working == self._size)
 
     def whole(
         self,
@@ -85,7 +86,7 @@ class Recall:
 
     def _part(self, name: str, reason: Reason, *, running: bool) -> tuple[int, str | None]:
         handed = self._ledger.recall(
-            name, running=running, reason=reason, now=self._clock.now(), limit=SLICE
+            name, running=running, reason=reason, now=self._clock.now(), limit=self._size
         )
         return len(handed), self.send(handed)
 

@@ -41,6 +41,8 @@ _FOLD_S = 2.0
 _FENCES_S = 1.0
 """A turn waits this long, in all, for kills whose rows somebody holds."""
 _FENCE_PATIENCE_S = 0.5
+_STORE_EACH = 30
+"""Each so many beats the store's copies are held against the ledger: two questions a name."""
 _BEATS = 4
 """A long turn beats so many times while one heartbeat lasts."""
 _DEFERRED_MAX, _DEFERRED_TIMES = timedelta(hours=1), 20
@@ -111,6 +113,7 @@ class Tick:
         self._here_since = clock.monotonic()
         self._beaten_at = clock.monotonic()
         self._recalled_last = ""
+        self._turns = 0
         self._held_up: set[str | None] = set()
         self._clocks = (clock.now(), clock.monotonic())
 
@@ -170,10 +173,34 @@ class Tick:
             report.states = self._ledger.controls()
             for state in report.states:
                 self._control.project(state)
+            self._mind_the_store(report)
             self._control.beat(self._owner, self._limits.supervision)
         except ControlStoreUnreachable as error:
             self._note(report, str(error))
             report.states = self._ledger.controls()
+
+    def _mind_the_store(self, report: TickReport) -> None:
+        """Write over what the store holds of a ledger that was taken back, as by a backup.
+
+        Forward only, its newer revisions would rule for as long as the ledger needs to count up
+        to them. The store is read first: what it holds was in the ledger before.
+        """
+        self._turns += 1
+        if self._turns % _STORE_EACH != 1:
+            return
+        for name in [state.name for state in report.states]:
+            held = self._control.read(name).state
+            if held is None:
+                continue
+            state = self._ledger.control(name)
+            if held.revision > state.revision:
+                said = (
+                    f"the control store held revision {held.revision} of {name!r}, the ledger is "
+                    f"at {state.revision}: was it restored? The ledger's state is in force again"
+                )
+                log.error("the store outranked the ledger", name=name, why=said)
+                self._note(report, said)
+                self._control.project(state, over=held.revision)
 
     def _keep_up(self, report: TickReport) -> None:
         """Beat again in a turn that takes long; one may, that is no reason to send jobs to legacy.
@@ -288,13 +315,13 @@ class Tick:
         """Send jobs again that the ledger has and nobody else seems to have."""
         now = self._clock.now()
         ahead = self._ledger.redate(
-            state.name, now + self._limits.lost_after, now + self._limits.silent_after, now
+            state.name, self._limits.lost_after, self._limits.silent_after, now
         )
         if ahead:
             log.warning("jobs dated in the future, by a clock ahead", name=state.name, jobs=ahead)
         if self._heard_long_enough():
             silent = self._ledger.resend_silent(
-                state.name, now - self._limits.silent_after, now, _SWEEP_BATCH
+                state.name, self._limits.silent_after, now, _SWEEP_BATCH
             )
             self._note(report, self._changes.recall.send(silent))
             report.resent_silent += len(silent)
@@ -366,7 +393,7 @@ class Tick:
         if next_up is not None:
             # A foreign message says nothing about ours; what workers hold is still spared.
             with suppress(UnknownJob):
-                next_sent = self._ledger.job(next_up).sent_at
+                next_sent = self._ledger.job(lost.name, next_up).sent_at
                 sent_before = min(sent_before, next_sent - self._limits.lost_after)
         return replace(lost, sent_before=sent_before, spared=held.by_workers or frozenset())
 

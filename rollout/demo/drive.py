@@ -99,7 +99,7 @@ def _run(folder: Path, console: Console, began: float) -> Facts:
         ledger = machine.runtime.ledger
         return Facts(
             submitted=acts.stream.submitted,
-            records=[ledger.job(job_id) for job_id in acts.stream.submitted],
+            records=[ledger.job(NAME, job_id) for job_id in acts.stream.submitted],
             kill=acts.kill,
             killed_from=acts.killed_from,
             killed_until=acts.killed_until,

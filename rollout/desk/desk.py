@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rollout.desk.decisions import DecisionPage, Decisions, ReplayPage
     from rollout.desk.drills import DrillJournal, DrillList
     from rollout.desk.history import History, Log
-    from rollout.desk.jobs import FailedJobs, JobPage, Messages
+    from rollout.desk.jobs import FailedJobs, JobPages, Messages
     from rollout.desk.pending import Why
     from rollout.desk.policy import PolicyPage
     from rollout.desk.policy_check import PolicyCheck
@@ -94,8 +94,8 @@ class Desk:
 
         return replay_decision(self.ledger, decision_id)
 
-    def job(self, job_id: str) -> JobPage:
-        """One job's way; raises UnknownJob, LedgerUnreachable."""
+    def job(self, job_id: str) -> JobPages:
+        """The way of each job of an id; raises UnknownJob, LedgerUnreachable."""
         from rollout.desk.jobs import read_job
 
         return read_job(self.ledger, job_id)

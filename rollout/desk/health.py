@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from rollout.desk.plain import Json, plain_json
 from rollout.errors import RolloutError, WrongSettings
 from rollout.policy.policy import Policies
-from rollout.routing.decision import Reason
+from rollout.routing.decision import JobPath, Reason
 from rollout.routing.rule import Reading
 from rollout.routing.stages import ControlState
 
@@ -83,9 +83,13 @@ class LedgerAnswered(Answered):
 
 @dataclass(frozen=True, slots=True)
 class StoreAnswered(Answered):
-    """A control store that answered; `forgets` is a setting by which it may drop a kill latch."""
+    """A control store that answered; `forgets` is a setting by which it may drop a kill latch.
+
+    `hidden` says that its user may not ask for that setting.
+    """
 
     forgets: str | None
+    hidden: bool = False
 
 
 class Outside(Protocol):
@@ -121,6 +125,10 @@ class Outside(Protocol):
 
     def controls(self) -> list[ControlState]:
         """All control rows of the ledger."""
+        ...
+
+    def builds_running(self) -> list[tuple[str, JobPath, str]]:
+        """Builds that workers run beside another one of the same path, the older one first."""
         ...
 
     def policies(self) -> Policies:
@@ -193,6 +201,13 @@ def _ledger(outside: Outside) -> Finding:
 def _store(outside: Outside) -> Finding:
     one = outside.store()
     answers = f"{one.url} answers in {one.took_ms:.1f} ms"
+    if one.hidden:
+        return Finding(
+            "control store",
+            Level.NOTE,
+            f"{answers}; its user may not run INFO, so whether it may drop a kill latch is unknown",
+            "see that maxmemory-policy is noeviction or one of volatile-*",
+        )
     if one.forgets is None:
         return Finding("control store", Level.OK, answers)
     return Finding(
@@ -249,12 +264,26 @@ def _policies(outside: Outside) -> Finding:
     return Finding("policies", Level.OK, f"{found}; `rollout policy check` looks into them")
 
 
+def _builds(outside: Outside) -> Finding:
+    beside = outside.builds_running()
+    if not beside:
+        return Finding("builds", Level.OK, "no path runs two")
+    said = ", ".join(f"{name} {path}: {build!r}" for name, path, build in beside)
+    return Finding(
+        "builds",
+        Level.NOTE,
+        f"two releases run beside each other, the one named last counts: {said}",
+        "end the restart that is under way; jobs of both are counted as the newer one's",
+    )
+
+
 _CHECKS: tuple[tuple[str, Check], ...] = (
     ("ledger", _ledger),
     ("control store", _store),
     ("broker", _broker),
     ("controller", _supervision),
     ("sub-pipelines", _declared),
+    ("builds", _builds),
     ("policies", _policies),
 )
 

@@ -19,8 +19,8 @@ class Jobs(Protocol):
         """Read one control row. Raises UnknownSubPipeline."""
         ...
 
-    def job(self, job_id: str) -> JobRecord:
-        """Read one job. Raises UnknownJob."""
+    def jobs_of(self, job_id: str) -> list[JobRecord]:
+        """Read the jobs of one id in all sub-pipelines. Raises UnknownJob for none."""
         ...
 
     def failed(self, name: str | None, limit: int) -> list[JobRecord]:
@@ -84,6 +84,18 @@ class JobPage:
 
 
 @dataclass(frozen=True, slots=True)
+class JobPages:
+    """The jobs of one id, by sub-pipeline: almost always one."""
+
+    pages: tuple[JobPage, ...]
+
+    def to_json(self) -> Json:
+        """The one job, or `jobs` of several."""
+        found = [page.to_json() for page in self.pages]
+        return found[0] if len(found) == 1 else {"jobs": found}
+
+
+@dataclass(frozen=True, slots=True)
 class FailedJobs:
     """Failures that are kept for a person, newest first; `more` says that there may be others."""
 
@@ -111,13 +123,13 @@ class Messages:
         return {"messages": [plain_json(one) for one in self.messages]}
 
 
-def read_job(ledger: Jobs, job_id: str) -> JobPage:
-    """Read one job.
+def read_job(ledger: Jobs, job_id: str) -> JobPages:
+    """Read the jobs of one id.
 
     Raises:
-        UnknownJob, LedgerUnreachable: It cannot be read.
+        UnknownJob, LedgerUnreachable: None can be read.
     """
-    return JobPage(ledger.job(job_id))
+    return JobPages(tuple(JobPage(record) for record in ledger.jobs_of(job_id)))
 
 
 def read_failed(ledger: Jobs, name: str | None, limit: int) -> FailedJobs:
@@ -142,9 +154,9 @@ def read_messages(ledger: Jobs, limit: int) -> Messages:
 
 
 def job_json(record: JobRecord) -> Json:
-    """What scripts read about a job; its message and its way are left out."""
+    """What scripts read about a job; message, way and the nonce of its claim are left out."""
     values: Json = plain_json(record)
-    del values["envelope"], values["way"]
+    del values["envelope"], values["way"], values["nonce"]
     return values
 
 

@@ -144,7 +144,11 @@ class PlantedFault:
             if not self._plans.take(self.plan, self._job.job_id, self._node):
                 return False
             marked = self._ledger.mark_drilled(
-                self._job.job_id, self.plan.drill_id, self.plan.fault, self._clock.now()
+                self._job.name,
+                self._job.job_id,
+                self.plan.drill_id,
+                self.plan.fault,
+                self._clock.now(),
             )
         except (ControlStoreUnreachable, LedgerUnreachable) as error:
             log.warning("drill leaves the job alone", job=self._job.job_id, why=str(error))

@@ -143,7 +143,7 @@ class KillDrill:
         moved = handed_back(ways, seen)
         now = self._clock.now()
         for record in moved:
-            self._jobs.mark_drilled(record.job_id, self._id, self._drill.fault, now)
+            self._jobs.mark_drilled(record.name, record.job_id, self._id, self._drill.fault, now)
         more = figures(ways, seen)
         lost = sum(not record.state.finished for record in moved)
         done = seen.rearmed_at is not None and not late

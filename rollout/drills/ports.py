@@ -60,7 +60,9 @@ class DrillPlans(Protocol):
 class JobMarker(Protocol):
     """The ledger, as far as a worker under a drill needs it. All raise LedgerUnreachable."""
 
-    def mark_drilled(self, job_id: str, drill_id: str, fault: str, now: datetime) -> bool:
+    def mark_drilled(
+        self, name: str, job_id: str, drill_id: str, fault: str, now: datetime
+    ) -> bool:
         """Note that a drill hurts this job; False when it is not filed, or was hurt before."""
         ...
 

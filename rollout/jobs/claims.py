@@ -30,13 +30,18 @@ class JobState(StrEnum):
         return self in (JobState.COMMITTED, JobState.FAILED)
 
 
+JobRef = tuple[str, str]
+"""Sub-pipeline and job id: two sub-pipelines may have jobs of one id."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobRecord:
     """One job as the ledger holds it; times are aware UTC.
 
     `assigned_path` is where routing sent the job and never changes; `path` is where it stands
     now. `attempt` counts claims, `deaths` the claims that ended without a word. `drill` names the
-    drill that hurt the job.
+    drill that hurt the job. `renewed_at` is by the ledger's own clock (`Ledger.renew`). `nonce` is
+    drawn at each claim: attempt numbers begin anew in a row that a failover has lost.
     """
 
     job_id: str
@@ -62,8 +67,14 @@ class JobRecord:
     result: str | None
     worker: str | None
     drill: str | None = None
+    nonce: str | None = None
     way: str = ""
     envelope: str = ""
+
+    @property
+    def ref(self) -> "JobRef":
+        """What this job is found by."""
+        return self.name, self.job_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,7 @@ class Claim:
     attempt: int
     fence_revision: int
     fell_back: bool
+    nonce: str | None = None
 
 
 class Refusal(StrEnum):
@@ -99,6 +111,8 @@ class Refusal(StrEnum):
     """Too many starts ended in a dead worker; the job is kept for a person."""
     TIME_LIMIT = "time_limit"
     """Legacy itself ran past its time limit; the job is kept for a person."""
+    FORGOTTEN = "forgotten"
+    """The message is older than what is pruned and its job is not there; kept, never run."""
     STALE = "stale"
     """A newer attempt holds the job; this one's work is dropped."""
 
@@ -141,6 +155,11 @@ def is_silent(record: JobRecord, now: datetime, silent_after: timedelta) -> bool
     return heard is None or now - heard >= silent_after
 
 
+def is_held_by(record: JobRecord, claim: Claim) -> bool:
+    """Say whether a claim is the newest of its job; rows of older releases have no nonce."""
+    return record.attempt == claim.attempt and record.nonce in (None, claim.nonce)
+
+
 def judge_commit(
     record: JobRecord, claim: Claim, control: ControlState, effects: Effects
 ) -> Refusal | None:
@@ -150,7 +169,7 @@ def judge_commit(
     lost), so the caller may report success. A kill lets unsafe jobs finish, because half of an
     unsafe effect cannot be taken back.
     """
-    mine = record.attempt == claim.attempt
+    mine = is_held_by(record, claim)
     if record.state is JobState.COMMITTED and mine:
         return Refusal.FINISHED
     if record.state is not JobState.STARTED or not mine:

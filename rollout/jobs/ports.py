@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from rollout.jobs.claims import Claim, JobRecord, Refusal
+from rollout.jobs.claims import Claim, JobRecord, JobRef, Refusal
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.ports import ControlLedger
@@ -20,7 +20,10 @@ from rollout.routing.ports import ControlLedger
 
 @dataclass(frozen=True, slots=True)
 class Filing:
-    """A job on its way into the ledger. `envelope` is the JSON message that can send it again."""
+    """A job on its way into the ledger. `envelope` is the JSON message that can send it again.
+
+    `at` is when it was submitted, also for one that only its worker files.
+    """
 
     job_id: str
     name: str
@@ -46,6 +49,19 @@ class Refused:
 
     refusal: Refusal
     record: JobRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A start that its worker vouches for: whose process has which job, taken on which path.
+
+    That is what a worker's main process knows of an attempt without asking anybody.
+    """
+
+    name: str
+    job_id: str
+    worker: str
+    path: JobPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +117,11 @@ class Ledger(ControlLedger, Protocol):
 
     # One job's way -----------------------------------------------------------------------
 
-    def file(self, filings: Sequence[Filing]) -> None:
-        """Record accepted jobs in one transaction; a job id already there is left as it is."""
+    def file(self, filings: Sequence[Filing]) -> frozenset[JobRef]:
+        """Record accepted jobs in one transaction; a job already there is left as it is.
+
+        A job is known by its sub-pipeline and its id. Gives those that had their outcome already.
+        """
         ...
 
     def claim(
@@ -118,6 +137,7 @@ class Ledger(ControlLedger, Protocol):
         """Claim a delivered job, or say why not (`jobs.claims.judge_claim`).
 
         Linearizable with `kill`: no claim of the concurrent path succeeds after it returned.
+        Whether a worker is silent is judged by the ledger's own clock where it has one.
         """
         ...
 
@@ -131,50 +151,67 @@ class Ledger(ControlLedger, Protocol):
         """Run the hook's writes and the fence check in one transaction.
 
         `write` gets the transaction's connection and returns the result as JSON text. A refusal
-        or an exception of `write` rolls everything back; the exception is passed on.
+        or an exception of `write` rolls everything back; the exception is passed on. A hook that
+        ends the transaction, or leaves it unfit to commit, is wrong: CommitHookError. UNFILED when
+        the row has gone.
         """
         ...
 
     def hand_over(
         self,
+        name: str,
         job_id: str,
         attempt: int | None,
         reason: Reason,
         error: str | None,
         now: datetime,
+        *,
+        nonce: str | None = None,
     ) -> bool | None:
         """Move an unfinished job to legacy; True when this call moved it and must send it.
 
         False when somebody else has moved, finished or taken it; None when it is not filed.
 
         `attempt` None moves a job that waits on the concurrent path; a number moves the job only
-        while that attempt holds it. A lost worker counts as one death.
+        while that attempt (with a `nonce`: that very claim) holds it. A lost worker counts as one
+        death.
         """
         ...
 
-    def release(
-        self,
-        filing: Filing,
-        attempt: int,
-    ) -> bool:
+    def release(self, filing: Filing, attempt: int) -> bool | None:
         """Put a started job back to accepted for a retry, on the filing's path.
 
-        False when another attempt holds the job by now.
+        False when another attempt holds the job by now; None when it is not filed.
         """
         ...
 
     def fail(
-        self, job_id: str, attempt: int | None, reason: Reason | None, error: str, now: datetime
-    ) -> bool:
-        """Record the outcome failed; with `attempt`, only while that attempt holds the job."""
+        self,
+        name: str,
+        job_id: str,
+        attempt: int | None,
+        reason: Reason | None,
+        error: str,
+        now: datetime,
+        *,
+        nonce: str | None = None,
+    ) -> bool | None:
+        """Record the outcome failed; with `attempt`, only while that attempt holds the job.
+
+        False when it has its outcome or another attempt; None when it is not filed.
+        """
         ...
 
-    def reopen(self, job_id: str, now: datetime) -> Handed:
+    def reopen(self, name: str, job_id: str, now: datetime) -> Handed:
         """Put a failed job back to accepted on legacy. Raises UnknownJob, IllegalTransition."""
         ...
 
-    def renew(self, job_ids: Sequence[str], now: datetime) -> None:
-        """Say that the workers of these started jobs live."""
+    def renew(self, running: Sequence[Running], now: datetime) -> None:
+        """Say that the workers of these started jobs live, for those that still have their job.
+
+        Never backwards, and by the ledger's own clock where it has one: the clocks of two
+        machines need not agree. A ledger without a clock goes by `now`.
+        """
         ...
 
     # The controller's view ---------------------------------------------------------------
@@ -194,13 +231,18 @@ class Ledger(ControlLedger, Protocol):
         ...
 
     def resend_silent(
-        self, name: str, heard_before: datetime, now: datetime, limit: int
+        self, name: str, silent_after: timedelta, now: datetime, limit: int
     ) -> list[Handed]:
-        """Move started jobs of silent workers to legacy; unsafe and poison ones are failed."""
+        """Move started jobs of silent workers to legacy; unsafe and poison ones are failed.
+
+        Silent by the ledger's own clock where it has one, else by `now`.
+        """
         ...
 
-    def redate(self, name: str, sent_after: datetime, heard_after: datetime, now: datetime) -> int:
-        """Date accepted jobs sent after, and started ones heard of after, a time as of now.
+    def redate(
+        self, name: str, sent_ahead: timedelta, heard_ahead: timedelta, now: datetime
+    ) -> int:
+        """Date accepted jobs sent, and started ones heard of, so far ahead of now as of now.
 
         A clock that was ahead wrote such times; how many there were.
         """
@@ -237,8 +279,16 @@ class Ledger(ControlLedger, Protocol):
         """Delete old committed jobs that were folded; how many. Failed ones are kept."""
         ...
 
-    def job(self, job_id: str) -> JobRecord:
+    def pruned_before(self) -> datetime | None:
+        """The newest `finished_before` that deleted a job; None when none ever was."""
+        ...
+
+    def job(self, name: str, job_id: str) -> JobRecord:
         """Read one job. Raises UnknownJob."""
+        ...
+
+    def jobs_of(self, job_id: str) -> list[JobRecord]:
+        """Read the jobs of this id in all sub-pipelines, by name. Raises UnknownJob for none."""
         ...
 
     def failed(self, name: str | None, limit: int) -> list[JobRecord]:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import structlog
 
-from rollout.errors import LedgerUnreachable, StaleAttempt
+from rollout.errors import AlreadyFinished, LedgerUnreachable, StaleAttempt
 from rollout.jobs.ports import Filing, Ledger
 from rollout.routing.clock import Clock
 from rollout.routing.decision import Decision, JobPath, Reason
@@ -45,15 +45,33 @@ class Submit:
             self._ensured.add(name)
 
     def file(
-        self, name: str, effects: Effects, holdback_bp: int, filings: Sequence[Filing]
+        self,
+        name: str,
+        effects: Effects,
+        holdback_bp: int,
+        filings: Sequence[Filing],
+        *,
+        outcome_will_do: bool = False,
     ) -> bool:
-        """Record jobs of one sub-pipeline; False when the ledger is away (counted in the log)."""
+        """Record jobs of one sub-pipeline; False when the ledger is away (counted in the log).
+
+        Args:
+            outcome_will_do: An outcome that is there is the answer: the caller gets it, or Celery
+                sends a link or a step of a chain again because a task's message came again.
+
+        Raises:
+            AlreadyFinished: A job of this id has its outcome, and this call would not run it.
+        """
         try:
             self.ensure(name, effects, holdback_bp)
-            self._ledger.file(filings)
+            finished = self._ledger.file(filings)
         except LedgerUnreachable as error:
             log.warning("jobs go to legacy unfiled", name=name, jobs=len(filings), why=str(error))
             return False
+        for _, job_id in sorted(finished):
+            if not outcome_will_do:
+                raise AlreadyFinished(name, job_id)
+            log.warning("sent again by a task, has its outcome, not run", name=name, job=job_id)
         return True
 
     def release(self, filing: Filing, attempt: int) -> bool:
@@ -66,6 +84,9 @@ class Submit:
         """
         try:
             released = self._ledger.release(filing, attempt)
+            if released is None:  # its row has gone: the retry's message would find nothing
+                self._ledger.file([filing])
+                return True
         except LedgerUnreachable as error:
             log.warning("retry not recorded", job=filing.job_id, why=str(error))
             return False

@@ -2,7 +2,7 @@
 
 Who is authoritative: the ledger. What is remembered here between ticks is a copy, dropped with
 the leadership. A decision is one transaction (evidence, decision, new control state, its line in
-the log); the projection and the notification follow it, and the next tick makes good what they
+the log, the notice to people); the projection follows it, and the next tick makes good what it
 missed. A tick may come late or twice: windows are taken in once by `scored_to`, decisions once by
 their window's name.
 """
@@ -29,7 +29,6 @@ from rollout.pilot.not_yet import not_yet
 from rollout.pilot.ports import (
     SPREAD_JOBS,
     NewDecision,
-    Notices,
     PilotLedger,
     TrialRow,
     WindowRow,
@@ -78,7 +77,8 @@ class Pilots:
         situations: Gathers what a decision is made on.
         policies: In force.
         project: Copies changed control states to the store at once.
-        notices: Told of each decision that changed something or that needs a person.
+        tells: Whether people are told of decisions: each that changed something, or that waits
+            for a person, leaves a notice in its own transaction.
         owner: Names this controller in the lease.
         ttl: Without a tick for this long another controller may lead.
     """
@@ -89,7 +89,7 @@ class Pilots:
         situations: Situations,
         policies: Policies,
         project: Callable[[Sequence[ControlState]], str | None],
-        notices: Notices,
+        tells: bool,
         owner: str,
         ttl: timedelta,
     ) -> None:
@@ -97,7 +97,7 @@ class Pilots:
         self._situations = situations
         self._policies = policies
         self._project = project
-        self._notices = notices
+        self._tells = tells
         self._owner = owner
         self._ttl = ttl
         self._token: int | None = None
@@ -395,6 +395,7 @@ class Pilots:
             event=made.event,
             to_bp=made.to_bp,
             seen_revision=seen.state.revision,
+            notice=self._tells and (made.event is not None or made.person),
         )
         try:
             state = self._ledger.decide(token, decision, after)
@@ -410,8 +411,6 @@ class Pilots:
             not_projected = self._project([state])
             if not_projected is not None:
                 report.errors.append(not_projected)
-        if made.event is not None or made.person:
-            self._notices.decided(after.name, str(made.action), made.sentence)
         return True
 
     def _confirm_revert(

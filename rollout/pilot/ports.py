@@ -3,7 +3,7 @@
 Beside `jobs/ports.py`, which the way of every job needs. All methods raise LedgerUnreachable.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -88,7 +88,11 @@ class DecisionRecord:
 
 @dataclass(frozen=True, slots=True)
 class NewDecision:
-    """A decision to record, and the event that carries it out (None changes nothing)."""
+    """A decision to record, and the event that carries it out (None changes nothing).
+
+    `notice` writes a notice in the same transaction: what was decided is told, also when this
+    controller dies now.
+    """
 
     name: str
     at: datetime
@@ -100,6 +104,20 @@ class NewDecision:
     event: Event | None
     to_bp: int | None
     seen_revision: int
+    notice: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What people are told of a decision; `told` has a digest of each address that took it."""
+
+    notice_id: int
+    name: str
+    at: datetime
+    action: str
+    sentence: str
+    tries: int
+    told: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +177,11 @@ class Builds(Protocol):
     """The ledger, as far as it knows which code runs."""
 
     def announce(self, name: str, path: JobPath, build: str) -> None:
-        """Say which build of a path the workers run now. Nothing changes when it is known."""
+        """Say that workers run this build of a path.
+
+        Releases are in the order in which they were first seen: an older one changes nothing
+        while workers still speak of the newer one (`pilot.builds`). Say it again each minute.
+        """
         ...
 
     def builds(self) -> Mapping[str, tuple[str | None, str | None]]:
@@ -245,19 +267,29 @@ class Recoveries(Protocol):
         ...
 
 
+class Notices(Protocol):
+    """The ledger, as far as the sender of notices needs it."""
+
+    def take_notice(self, now: datetime, again_at: datetime) -> Notice | None:
+        """Take the oldest notice that is due; nobody else gets it before `again_at`."""
+        ...
+
+    def note_told(
+        self, notice_id: int, told: Iterable[str], again_at: datetime | None, now: datetime
+    ) -> None:
+        """Note who was told (digests); without `again_at` nobody is told any more."""
+        ...
+
+    def open_notices(self) -> list[Notice]:
+        """Notices that were not sent to everybody yet, oldest first."""
+        ...
+
+
 class PilotLedger(Lease, Builds, Trials, Recoveries, Protocol):
     """The ledger, as far as the controller's judgement needs it."""
 
     def effects(self, name: str) -> Effects:
         """What a sub-pipeline's paths do to the world. Raises UnknownSubPipeline."""
-        ...
-
-
-class Notices(Protocol):
-    """Tells people of decisions."""
-
-    def decided(self, name: str, action: str, sentence: str) -> None:
-        """Tell of a decision on a sub-pipeline, as one line; must not raise."""
         ...
 
 

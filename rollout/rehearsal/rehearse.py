@@ -148,7 +148,7 @@ def rehearse(
         Situations(ledger),
         plan.policies,
         project=_nothing_to_project,
-        notices=_Nobody(),
+        tells=False,
         owner="rehearsal",
         ttl=plan.end - plan.begin + timedelta(days=1),
     )
@@ -223,10 +223,3 @@ def _is_over(done: Rehearsed) -> bool:
 def _nothing_to_project(states: Sequence[ControlState]) -> str | None:
     """A rehearsal has no control store."""
     return None
-
-
-class _Nobody:
-    """A rehearsal alarms nobody."""
-
-    def decided(self, name: str, action: str, sentence: str) -> None:
-        """Tell nobody."""

@@ -43,8 +43,12 @@ class ControlStore(Protocol):
         """
         ...
 
-    def project(self, state: ControlState) -> bool:
-        """Write a newer state over an older one; False when the store has a newer one."""
+    def project(self, state: ControlState, *, over: int | None = None) -> bool:
+        """Write a newer state over an older one; False when the store has a newer one.
+
+        `over` is the revision of one that may be written over although it is newer: the ledger
+        that it came from was taken back.
+        """
         ...
 
     def beat(self, owner: str, ttl: timedelta) -> None:
@@ -64,7 +68,7 @@ class ControlStore(Protocol):
         ...
 
 
-MET_MAX = 50_000
+MET_MAX = 10_000
 """A kill counts so many of the jobs it meets, under the fence: a million would hold it up."""
 
 

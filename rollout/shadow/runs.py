@@ -180,7 +180,7 @@ class ShadowRuns:
 
     def _job(self, paths: Shadowed, copy: ShadowCopy) -> Job | _Stopped:
         try:
-            record = self._jobs.job(copy.job_id)
+            record = self._jobs.job(paths.name, copy.job_id)
             args, kwargs = paths.input_of(record.envelope)
         except (UnknownJob, ValueError, KeyError, TypeError) as error:
             return _Stopped(Trouble.NO_INPUT, f"{type(error).__name__}: {error}"[:300])

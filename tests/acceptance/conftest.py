@@ -98,7 +98,7 @@ class Plant:
 
     def job(self, result: Any) -> JobRecord:
         """The ledger's record of a submitted job."""
-        return self.runtime.ledger.job(result.id)
+        return self.runtime.ledger.job("invoices", result.id)
 
     def way(self, result: Any) -> list[str]:
         """What happened to a job, in words: `started concurrent`."""

@@ -297,7 +297,8 @@ def test_explicit_queue_is_an_opt_out(plant: Plant) -> None:
     record = plant.job(result)
     assert record.reason is Reason.OPTED_OUT
     assert record.path is JobPath.LEGACY
-    assert plant.runtime.ledger.fail(record.job_id, None, None, "test", datetime.now(UTC))
+    ledger, now = plant.runtime.ledger, datetime.now(UTC)
+    assert ledger.fail(record.name, record.job_id, None, None, "test", now)
 
 
 def test_expired_and_revoked_jobs_have_their_outcome(plant: Plant) -> None:

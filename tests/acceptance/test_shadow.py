@@ -68,7 +68,7 @@ class ShadowPlant:
         """Submit a job on legacy and wait for its result, which its shadow must not change."""
         result = self.shop.invoices.delay(lines=[2, 3], what=what)
         assert result.get(timeout=GET_S) == 6
-        record = self.ledger.job(result.id)
+        record = self.ledger.job(NAME, result.id)
         assert (record.state, record.attempt) == (JobState.COMMITTED, 1)
         return result
 

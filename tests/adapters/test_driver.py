@@ -86,8 +86,8 @@ def test_row_read_by_the_driver_is_the_row_read_by_sqlalchemy(
     busy = ledger.claim("invoices", "same-row", JobPath.LEGACY, Effects.COMMIT, "w:2", NOW, SILENT)
     assert isinstance(busy, Refused)
     assert busy.refusal is Refusal.BUSY
-    assert busy.record == replace(ledger.job("same-row"), way="", envelope="")
-    read = ledger.job("same-row")
+    assert busy.record == replace(ledger.job("invoices", "same-row"), way="", envelope="")
+    read = ledger.job("invoices", "same-row")
     for field in fields(busy.record):
         if field.name not in ("way", "envelope"):
             assert type(getattr(busy.record, field.name)) is type(getattr(read, field.name))
@@ -145,7 +145,7 @@ def test_connection_cut_under_the_hook_is_unreachable(postgresql_ledger: SqlLedg
 
     with pytest.raises(LedgerUnreachable):
         ledger.commit(claim, Effects.COMMIT, write, NOW)
-    assert ledger.job("cut-hook").state is JobState.STARTED
+    assert ledger.job("invoices", "cut-hook").state is JobState.STARTED
     done = ledger.commit(claim, Effects.COMMIT, lambda connect: "1", NOW)
     assert done == Committed("1")
 

@@ -20,7 +20,7 @@ from rollout.adapters.sql.database import ping as ping_database
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.drills.ports import DrillLedger, WatchLedger
 from rollout.jobs.ports import Ledger
-from rollout.pilot.ports import Leadership, PilotLedger
+from rollout.pilot.ports import Leadership, Notices, PilotLedger
 from rollout.policy.ports import Arrivals
 from rollout.routing.ports import ControlStore
 from tests.conftest import Postgresql
@@ -138,7 +138,9 @@ SERVERS: dict[str, Callable[[pytest.FixtureRequest], Iterator[StoreCase]]] = {
 }
 
 
-class ClosingLedger(Ledger, PilotLedger, WatchLedger, Arrivals, Leadership, DrillLedger, Protocol):
+class ClosingLedger(
+    Ledger, PilotLedger, Notices, WatchLedger, Arrivals, Leadership, DrillLedger, Protocol
+):
     """A ledger with what every adapter offers beside the port."""
 
     def close(self) -> None:
@@ -177,7 +179,9 @@ class LedgerCase:
         if not self.own.speaks_sql:
             return self.ledger
         engine = self.sql.database.engine
-        return SqlLedger(Database(engine.url.render_as_string(hide_password=False)))
+        return SqlLedger(
+            Database(engine.url.render_as_string(hide_password=False)), own_clock=False
+        )
 
 
 @pytest.fixture(params=list(DIFFERENCES))
@@ -208,7 +212,7 @@ def _memory_ledger() -> LedgerCase:
 def _sqlite(folder: Path, content: bytes) -> Iterator[LedgerCase]:
     path, away = folder / "ledger.db", folder / "away.db"
     path.write_bytes(content)
-    ledger = SqlLedger(Database(f"sqlite:///{path}"))
+    ledger = SqlLedger(Database(f"sqlite:///{path}"), own_clock=False)
 
     def cut_off() -> None:
         # A database on a volume that was unmounted: the file is gone, a folder is in its place.
@@ -228,7 +232,7 @@ def _sqlite(folder: Path, content: bytes) -> Iterator[LedgerCase]:
 
 def _postgresql(server: Postgresql) -> Iterator[LedgerCase]:
     name = server.shared
-    ledger = SqlLedger(Database(server.url(name)))
+    ledger = SqlLedger(Database(server.url(name)), own_clock=False)
     yield LedgerCase(
         "postgresql",
         ledger,

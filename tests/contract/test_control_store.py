@@ -21,7 +21,7 @@ from rollout.adapters.redis.store import RedisControlStore
 from rollout.errors import ControlStoreUnreachable
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.rule import Reading, RouteTable
-from rollout.routing.stages import Event, Stage, apply
+from rollout.routing.stages import ControlState, Event, Stage, apply
 from tests.builders import NAME, kill_of, split
 from tests.conftest import start_valkey
 from tests.contract.conftest import Closing, StoreCase
@@ -411,3 +411,14 @@ def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
     store = RedisControlStore(url)
     assert store.url == shown
     store.close()
+
+
+def test_a_state_is_written_over_the_very_one_that_was_named(store: Closing) -> None:
+    """Of a ledger that was taken back; a change made meanwhile is not lost."""
+    newer, older = ControlState("invoices", revision=50), ControlState("invoices", revision=7)
+    assert store.project(newer)
+    assert not store.project(older)
+    assert not store.project(older, over=49)
+    assert store.read("invoices").state == newer
+    assert store.project(older, over=50)
+    assert store.read("invoices").state == older

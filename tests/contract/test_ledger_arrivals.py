@@ -22,7 +22,7 @@ def test_finished_jobs_are_counted_by_name_and_assigned_path(ledger: ClosingLedg
     commit(ledger, started(ledger, "other", L, name="orders"), now=NOW)
     for job_id, path in (("failed-legacy", L), ("failed-concurrent", C)):
         started(ledger, job_id, path)
-        ledger.fail(job_id, None, Reason.FAILED, "ValueError: no", NOW + DAY)
+        ledger.fail(NAME, job_id, None, Reason.FAILED, "ValueError: no", NOW + DAY)
     ledger.file([filing("waiting", L)])
     started(ledger, "running", C)
     assert ledger.arrivals(NOW) == [

@@ -37,7 +37,7 @@ def test_every_call_says_that_the_database_is_away(ledger_case: LedgerCase) -> N
         lambda: ledger.file([filing("job-2")]),
         lambda: claim(ledger),
         lambda: commit(ledger, held),
-        lambda: ledger.job("job-1"),
+        lambda: ledger.job(NAME, "job-1"),
         lambda: ledger.fold(1),
         ledger_case.ping,
     ):
@@ -74,7 +74,7 @@ def test_a_database_that_goes_away_under_a_hook_can_be_tried_again(
     ledger_case.bring_back()
     assert ledger.commit(held, Effects.COMMIT, write, NOW) == Committed("1")
     assert written(ledger) == ["try 2"]
-    assert ledger.job("job-1").state is JobState.COMMITTED
+    assert ledger.job(NAME, "job-1").state is JobState.COMMITTED
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

@@ -20,7 +20,7 @@ from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.ports import Met
 from rollout.routing.stages import ControlState, Event, Stage
-from tests.builders import NAME, NOW, filing, kill_of
+from tests.builders import NAME, NOW, SILENT_AFTER, filing, kill_of
 from tests.contract.conftest import LedgerCase
 from tests.contract.differences import on_databases
 from tests.contract.ledger_acts import commit, declared, started
@@ -61,7 +61,7 @@ def test_changed_effects_are_the_ones_the_sweeper_follows(ledger: Ledger) -> Non
     state = ledger.ensure(NAME, Effects.UNSAFE, 500, NOW)
     assert state == ledger.control(NAME)
     started(ledger, effects=Effects.UNSAFE)
-    assert ledger.resend_silent(NAME, NOW.replace(year=2027), NOW, 10) == []
+    assert ledger.resend_silent(NAME, -SILENT_AFTER, NOW, 10) == []
     assert [job.job_id for job in ledger.failed(NAME, 10)] == ["job-1"]
 
 

@@ -47,9 +47,9 @@ def commit(ledger: SqlLedger, job_id: str, path: JobPath, after_s: float) -> Non
 def test_a_job_is_marked_once(declared: SqlLedger) -> None:
     """With a line in its way; a second drill, or an unknown job, gets a no."""
     declared.file([filing("job-1")])
-    assert declared.mark_drilled("job-1", "d1", Fault.HANG, NOW)
-    assert not declared.mark_drilled("job-1", "d2", Fault.HANG, NOW)
-    assert not declared.mark_drilled("nobody", "d1", Fault.HANG, NOW)
+    assert declared.mark_drilled(NAME, "job-1", "d1", Fault.HANG, NOW)
+    assert not declared.mark_drilled(NAME, "job-1", "d2", Fault.HANG, NOW)
+    assert not declared.mark_drilled(NAME, "nobody", "d1", Fault.HANG, NOW)
     (found,) = declared.drilled_jobs("d1")
     assert (found.job_id, found.drill) == ("job-1", "d1")
     assert read_way(found.way)[-1]["fault"] == "hang"
@@ -62,7 +62,7 @@ def test_a_window_has_finished_jobs_of_both_paths(declared: SqlLedger) -> None:
         commit(declared, f"c{number}", C, after_s)
     commit(declared, "l0", L, 2.5)
     declared.file([filing("open", L, at=NOW + s(1))])
-    declared.mark_drilled("c1", "d1", Fault.DELAY, NOW)
+    declared.mark_drilled(NAME, "c1", "d1", Fault.DELAY, NOW)
     found = declared.window(NAME, NOW + s(1), NOW + s(5))
     assert (found[C].jobs, found[C].failed, found[C].p95_s) == (2, 0, 3.0)
     assert (found[L].jobs, found[L].p95_s, found[L].oldest_s) == (1, 2.5, 4.0)
@@ -76,12 +76,12 @@ def test_failures_of_a_window(declared: SqlLedger) -> None:
         claim = declared.claim(NAME, job_id, path, Effects.COMMIT, "w1", NOW, SILENT_AFTER)
         assert isinstance(claim, Claim)
         if job_id == "kept":
-            declared.fail(job_id, 1, None, "no", NOW + s(1))
+            declared.fail(NAME, job_id, 1, None, "no", NOW + s(1))
             continue
         if job_id != "fine":
-            declared.mark_drilled(job_id, "d1", Fault.RAISE, NOW)
+            declared.mark_drilled(NAME, job_id, "d1", Fault.RAISE, NOW)
             reason = Reason.FAILED if path is C else Reason.DRILL
-            declared.hand_over(job_id, 1, reason, "no", NOW)
+            declared.hand_over(NAME, job_id, 1, reason, "no", NOW)
             again = declared.claim(NAME, job_id, L, Effects.COMMIT, "w1", NOW, SILENT_AFTER)
             assert isinstance(again, Claim)
             claim = again
@@ -97,9 +97,9 @@ def test_victims_of_an_outside_fault_are_marked(declared: Any) -> None:
         declared.file([filing(job_id, path)])
         claim = declared.claim(NAME, job_id, path, Effects.COMMIT, "w1", NOW, SILENT_AFTER)
         assert isinstance(claim, Claim)
-    declared.hand_over("early", 1, Reason.FAILED, "no", NOW)
-    declared.hand_over("fell", 1, Reason.FAILED, "no", NOW + s(5))
-    declared.fail("kept", 1, None, "no", NOW + s(5))
+    declared.hand_over(NAME, "early", 1, Reason.FAILED, "no", NOW)
+    declared.hand_over(NAME, "fell", 1, Reason.FAILED, "no", NOW + s(5))
+    declared.fail(NAME, "kept", 1, None, "no", NOW + s(5))
     assert declared.mark_victims(NAME, C, "d1", NOW + s(1), NOW + s(6)) == 1
     assert declared.mark_victims(NAME, C, "d1", NOW + s(1), NOW + s(7)) == 0
     assert [job.job_id for job in declared.drilled_jobs("d1")] == ["fell"]
@@ -169,7 +169,7 @@ def test_a_lock_keeps_writers_out_and_lets_a_kill_pass_soon(
         assert holding.wait(10)
         marked: list[bool] = []
         writer = Thread(
-            target=lambda: marked.append(other.mark_drilled("job-1", "d1", Fault.LOCK, NOW))
+            target=lambda: marked.append(other.mark_drilled(NAME, "job-1", "d1", Fault.LOCK, NOW))
         )
         writer.start()
         writer.join(0.3)
@@ -178,7 +178,7 @@ def test_a_lock_keeps_writers_out_and_lets_a_kill_pass_soon(
         assert other.kill(kill_of())[0].killed
         writer.join(10)
         assert marked == [True]
-        assert other.job("job-1").state is JobState.ACCEPTED
+        assert other.job(NAME, "job-1").state is JobState.ACCEPTED
     finally:
         goes_on.clear()
         holder.join()

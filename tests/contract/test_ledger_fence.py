@@ -95,7 +95,7 @@ def test_a_kill_fences_a_commit_whose_hook_is_running(
     hook.let_go.set()
     assert running.result(10) is Refusal.KILLED
     assert written(ledger) == []
-    assert ledger.job("job-1").state is JobState.STARTED
+    assert ledger.job(NAME, "job-1").state is JobState.STARTED
 
 
 @pytest.mark.parametrize("ledger_case", ["postgresql"], indirect=True)
@@ -182,7 +182,7 @@ def test_nothing_concurrent_counts_after_a_kill_returned(
     committed = sum(one.result(20) for one in working)
     assert late == []
     assert 0 < committed <= 120
-    states = [ledger.job(job_id).state for job_id in jobs]
+    states = [ledger.job(NAME, job_id).state for job_id in jobs]
     assert states.count(JobState.COMMITTED) == committed
 
 

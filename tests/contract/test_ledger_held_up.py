@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, create_engine, text
@@ -17,9 +18,10 @@ from rollout.jobs.claims import Refusal
 from rollout.jobs.ports import Committed
 from rollout.routing.effects import Effects
 from rollout.routing.stages import Event
-from tests.builders import NAME, NOW, filing, kill_of
+from rollout.shadow.ports import ShadowBegun, ShadowEnd, ShadowRun
+from tests.builders import NAME, NOW, filing, kill_of, running
 from tests.contract.conftest import LedgerCase
-from tests.contract.ledger_acts import claim, commit, declared, refusal_of, started
+from tests.contract.ledger_acts import LATER, C, claim, commit, declared, refusal_of, started
 from tests.waiting import wait_until
 
 on_postgresql = pytest.mark.parametrize("ledger_case", ["postgresql"], indirect=True)
@@ -140,7 +142,7 @@ def test_other_writers_are_told_that_somebody_holds_a_lock(
     acts: tuple[Callable[[], object], ...] = (
         lambda: ledger.change(NAME, Event.FREEZE, "ada", "", NOW),
         lambda: claim(ledger, "job-2"),
-        lambda: ledger.renew(["job-1"], NOW),
+        lambda: ledger.renew([running()], LATER),
     )
     with session(ledger_case) as other:
         hold_row(other)
@@ -266,3 +268,36 @@ def test_a_kill_behind_the_single_writer_says_so(ledger_case: LedgerCase) -> Non
     assert "single writer" in heard[0]
     other.close()
     assert ledger_case.ledger.kill(kill_of())[0].killed
+
+
+def list_runs(evidence: Any, run: ShadowRun) -> Any:
+    """A fold that lists what it was given."""
+    return [*(evidence or []), run.run_id]
+
+
+@on_postgresql
+def test_a_shadow_worker_that_waited_for_the_account_does_not_wipe_it(
+    ledger_case: LedgerCase,
+) -> None:
+    """It holds no epoch of before for the new one: two workers would wipe each other in turn."""
+    ledger = ledger_case.sql
+    declared(ledger)
+
+    def run(client: SqlLedger, run_id: str) -> None:
+        begun = ShadowBegun(run_id, path=C, name=NAME, job_id=run_id, legacy_s=0.5, at=NOW)
+        client.begin_shadow(begun, {})
+        client.end_shadow(ShadowEnd(run_id, name=NAME, at=NOW, shadow_s=0.5), list_runs)
+
+    run(ledger, "before")
+    other = ledger_case.another()
+    assert isinstance(other, SqlLedger)
+    with ThreadPoolExecutor(1) as pool:
+        with session(ledger_case) as held:
+            held.execute(text("SELECT 1 FROM shadow_account FOR UPDATE"))
+            late = pool.submit(run, other, "late")
+            wait_until(lambda: waiting_sessions(ledger_case) == 1, "the other worker waits")
+            ledger.announce(NAME, C, "build 2")
+        late.result(10)
+    run(ledger, "next")
+    assert ledger.shadow_account(NAME).evidence == ["late", "next"]
+    other.close()

@@ -15,7 +15,7 @@ from rollout.jobs.ports import Committed, ConnectionSource, Ledger, Refused
 from rollout.jobs.way import read_way
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
-from tests.builders import NAME, NOW, SILENT_AFTER, filing, kill_of
+from tests.builders import NAME, NOW, SILENT_AFTER, filing, kill_of, running
 from tests.contract.conftest import LedgerCase
 from tests.contract.differences import on_databases
 from tests.contract.ledger_acts import (
@@ -43,7 +43,7 @@ def test_a_filed_job_is_read_back(ledger: Ledger) -> None:
     """What was filed, and the beginning of its way."""
     due = NOW + timedelta(hours=1)
     ledger.file([filing(not_before=due)])
-    job = ledger.job("job-1")
+    job = ledger.job(NAME, "job-1")
     assert (job.name, job.key, job.state, job.attempt) == (NAME, "7", JobState.ACCEPTED, 0)
     assert (job.assigned_path, job.path, job.reason) == (C, C, Reason.IN_SCOPE)
     assert (job.accepted_at, job.sent_at, job.not_before) == (NOW, NOW, due)
@@ -55,28 +55,28 @@ def test_filing_twice_leaves_the_first(ledger: Ledger) -> None:
     ledger.file([filing("a", C)])
     claim(ledger, "a")
     ledger.file([filing("b", L), filing("a", L), filing("c", L)])
-    assert (ledger.job("a").path, ledger.job("a").state) == (C, JobState.STARTED)
-    assert {ledger.job(job_id).path for job_id in "bc"} == {L}
+    assert (ledger.job(NAME, "a").path, ledger.job(NAME, "a").state) == (C, JobState.STARTED)
+    assert {ledger.job(NAME, job_id).path for job_id in "bc"} == {L}
 
 
 def test_an_unknown_job_is_an_error(ledger: Ledger) -> None:
     """Reading and reopening say so."""
     with pytest.raises(UnknownJob):
-        ledger.job("nobody")
+        ledger.job(NAME, "nobody")
     with pytest.raises(UnknownJob):
-        ledger.reopen("nobody", NOW)
+        ledger.reopen(NAME, "nobody", NOW)
 
 
 def test_claims_count_up_and_remember_who_and_when(ledger: Ledger) -> None:
     """Each granted claim has the next number."""
     held = started(ledger)
-    assert held == Claim("job-1", NAME, C, 1, 0, fell_back=False)
-    job = ledger.job("job-1")
+    assert replace(held, nonce=None) == Claim("job-1", NAME, C, 1, 0, fell_back=False)
+    job = ledger.job(NAME, "job-1")
     assert (job.state, job.worker, job.started_at) == (JobState.STARTED, "w1", NOW)
     second = claim(ledger, delivered=L, worker="w2", now=LATER)
     assert isinstance(second, Claim)
     assert (second.attempt, second.path) == (2, L)
-    assert (ledger.job("job-1").deaths, ledger.job("job-1").worker) == (1, "w2")
+    assert (ledger.job(NAME, "job-1").deaths, ledger.job(NAME, "job-1").worker) == (1, "w2")
 
 
 def test_claims_are_refused_for_each_reason(ledger: Ledger) -> None:
@@ -86,7 +86,7 @@ def test_claims_are_refused_for_each_reason(ledger: Ledger) -> None:
     assert refusal_of(claim(ledger, worker="w2")) is Refusal.BUSY
     assert refusal_of(claim(ledger, now=LATER)) is Refusal.WORKER_LOST
     assert refusal_of(claim(ledger, effects=Effects.UNSAFE, now=LATER)) is Refusal.UNSAFE_REPEAT
-    assert ledger.hand_over("job-1", 1, Reason.FAILED, "boom", NOW)
+    assert ledger.hand_over(NAME, "job-1", 1, Reason.FAILED, "boom", NOW)
     assert refusal_of(claim(ledger)) is Refusal.MOVED
     second = claim(ledger, delivered=L)
     assert isinstance(second, Claim)
@@ -103,7 +103,7 @@ def test_claims_are_refused_for_each_reason(ledger: Ledger) -> None:
     ledger.file([filing("job-2")])
     ledger.kill(kill_of())
     assert refusal_of(claim(ledger, "job-2")) is Refusal.KILLED
-    assert ledger.job("job-2").attempt == 0
+    assert ledger.job(NAME, "job-2").attempt == 0
 
 
 def test_one_of_many_deliveries_gets_the_claim(ledger: Ledger) -> None:
@@ -118,7 +118,7 @@ def test_one_of_many_deliveries_gets_the_claim(ledger: Ledger) -> None:
     with ThreadPoolExecutor(8) as pool:
         got = list(pool.map(deliver, range(8)))
     assert sorted(str(refusal_of(one)) for one in got) == ["None", *["busy"] * 7]
-    assert ledger.job("job-1").attempt == 1
+    assert ledger.job(NAME, "job-1").attempt == 1
 
 
 def test_a_commit_makes_the_outcome(ledger: Ledger) -> None:
@@ -126,7 +126,7 @@ def test_a_commit_makes_the_outcome(ledger: Ledger) -> None:
     held = started(ledger)
     done = commit(ledger, held, '{"rows": 3}', now=NOW + timedelta(seconds=2))
     assert done == Committed('{"rows": 3}')
-    job = ledger.job("job-1")
+    job = ledger.job(NAME, "job-1")
     assert (job.state, job.result) == (JobState.COMMITTED, '{"rows": 3}')
     assert job.finished_at == NOW + timedelta(seconds=2)
     assert [line["what"] for line in read_way(job.way)] == ["accepted", "started", "committed"]
@@ -147,21 +147,21 @@ def test_a_stale_attempt_is_refused_and_its_writes_are_gone(ledger: Ledger) -> N
     assert commit(ledger, new, "2") == Committed("2")
     assert ledger.commit(old, Effects.COMMIT, write, LATER) is Refusal.STALE
     assert written(ledger) == []
-    assert ledger.job("job-1").result == "2"
+    assert ledger.job(NAME, "job-1").result == "2"
 
 
 def test_an_attempt_whose_job_was_moved_is_stale(ledger: Ledger) -> None:
     """Handed over, released, failed: the number alone is not enough."""
     held = started(ledger)
-    ledger.hand_over("job-1", 1, Reason.FAILED, None, NOW)
+    ledger.hand_over(NAME, "job-1", 1, Reason.FAILED, None, NOW)
     assert commit(ledger, held) is Refusal.STALE
     held = started(ledger, "job-2")
     ledger.release(filing("job-2"), 1)
     assert commit(ledger, held) is Refusal.STALE
     held = started(ledger, "job-3")
-    ledger.fail("job-3", 1, None, "boom", NOW)
+    ledger.fail(NAME, "job-3", 1, None, "boom", NOW)
     assert commit(ledger, held) is Refusal.STALE
-    assert commit(ledger, replace(held, job_id="nobody")) is Refusal.STALE
+    assert commit(ledger, replace(held, job_id="nobody")) is Refusal.UNFILED
 
 
 def test_hook_and_row_commit_together_and_once(ledger: Ledger) -> None:
@@ -199,7 +199,7 @@ def test_a_hook_that_raises_takes_its_writes_back(ledger: Ledger, error: BaseExc
         ledger.commit(held, Effects.COMMIT, write, NOW)
     assert caught.value is error
     assert written(ledger) == []
-    assert ledger.job("job-1").state is JobState.STARTED
+    assert ledger.job(NAME, "job-1").state is JobState.STARTED
     assert commit(ledger, held) == Committed('"done"')
 
 
@@ -232,12 +232,12 @@ def test_one_of_many_movers_hands_a_job_over(ledger: Ledger) -> None:
 
     def move(number: int) -> bool | None:
         barrier.wait()
-        return ledger.hand_over("job-1", held.attempt, Reason.FAILED, f"e{number}", NOW)
+        return ledger.hand_over(NAME, "job-1", held.attempt, Reason.FAILED, f"e{number}", NOW)
 
     with ThreadPoolExecutor(8) as pool:
         got = list(pool.map(move, range(8)))
     assert sorted(map(str, got)) == [*["False"] * 7, "True"]
-    job = ledger.job("job-1")
+    job = ledger.job(NAME, "job-1")
     assert (job.state, job.path, job.assigned_path) == (JobState.ACCEPTED, L, C)
     assert [line["what"] for line in read_way(job.way)].count("handed to legacy") == 1
 
@@ -245,13 +245,13 @@ def test_one_of_many_movers_hands_a_job_over(ledger: Ledger) -> None:
 def test_a_waiting_job_is_handed_over_by_one_mover(ledger: Ledger) -> None:
     """Without an attempt only a job that waits on the concurrent path moves, once."""
     ledger.file([filing()])
-    assert ledger.hand_over("job-1", None, Reason.KILLED, None, NOW) is True
-    assert ledger.hand_over("job-1", None, Reason.KILLED, None, NOW) is False
-    assert ledger.hand_over("nobody", None, Reason.KILLED, None, NOW) is None
-    assert ledger.job("job-1").fallback_reason is None
+    assert ledger.hand_over(NAME, "job-1", None, Reason.KILLED, None, NOW) is True
+    assert ledger.hand_over(NAME, "job-1", None, Reason.KILLED, None, NOW) is False
+    assert ledger.hand_over(NAME, "nobody", None, Reason.KILLED, None, NOW) is None
+    assert ledger.job(NAME, "job-1").fallback_reason is None
     started(ledger, "job-2")
-    assert ledger.hand_over("job-2", None, Reason.KILLED, None, NOW) is False
-    assert ledger.hand_over("job-2", 7, Reason.FAILED, None, NOW) is False
+    assert ledger.hand_over(NAME, "job-2", None, Reason.KILLED, None, NOW) is False
+    assert ledger.hand_over(NAME, "job-2", 7, Reason.FAILED, None, NOW) is False
 
 
 @pytest.mark.parametrize(
@@ -268,8 +268,8 @@ def test_a_fallback_is_counted_against_the_path_that_failed(
 ) -> None:
     """Failures of the concurrent path count, a kill does not; a dead worker is a death."""
     held = started(ledger)
-    ledger.hand_over("job-1", held.attempt, reason, "boom", NOW)
-    job = ledger.job("job-1")
+    ledger.hand_over(NAME, "job-1", held.attempt, reason, "boom", NOW)
+    job = ledger.job(NAME, "job-1")
     assert (job.fallback_reason, job.deaths, job.error) == (counted, deaths, "boom")
 
 
@@ -279,7 +279,7 @@ def test_a_silent_concurrent_start_that_legacy_takes_is_a_fallback(ledger: Ledge
     taken = claim(ledger, delivered=L, now=LATER)
     assert isinstance(taken, Claim)
     assert taken.fell_back
-    assert ledger.job("job-1").fallback_reason is Reason.WORKER_LOST
+    assert ledger.job(NAME, "job-1").fallback_reason is Reason.WORKER_LOST
     assert isinstance(commit(ledger, taken), Committed)
 
 
@@ -289,16 +289,16 @@ def test_a_silent_legacy_start_is_no_fallback(ledger: Ledger) -> None:
     taken = claim(ledger, delivered=L, now=LATER)
     assert isinstance(taken, Claim)
     assert not taken.fell_back
-    assert ledger.job("job-1").fallback_reason is None
+    assert ledger.job(NAME, "job-1").fallback_reason is None
 
 
 def test_failing_on_both_paths_keeps_both_errors(ledger: Ledger) -> None:
     """The kept job says what each path said."""
     started(ledger)
-    ledger.hand_over("job-1", 1, Reason.FAILED, "concurrent broke", NOW)
+    ledger.hand_over(NAME, "job-1", 1, Reason.FAILED, "concurrent broke", NOW)
     claim(ledger, delivered=L)
-    assert ledger.fail("job-1", 2, None, "legacy broke", NOW)
-    job = ledger.job("job-1")
+    assert ledger.fail(NAME, "job-1", 2, None, "legacy broke", NOW)
+    job = ledger.job(NAME, "job-1")
     assert (job.state, job.finished_at) == (JobState.FAILED, NOW)
     assert job.error == "concurrent broke\nlegacy broke"
     assert [kept.job_id for kept in ledger.failed(NAME, 10)] == ["job-1"]
@@ -309,30 +309,30 @@ def test_failing_on_both_paths_keeps_both_errors(ledger: Ledger) -> None:
 def test_only_the_attempt_that_holds_a_job_can_fail_it(ledger: Ledger) -> None:
     """A stale failure changes nothing, and an outcome stands."""
     held = started(ledger)
-    assert not ledger.fail("job-1", 9, None, "stale", NOW)
+    assert not ledger.fail(NAME, "job-1", 9, None, "stale", NOW)
     commit(ledger, held)
-    assert not ledger.fail("job-1", 1, None, "late", NOW)
-    assert not ledger.fail("job-1", None, None, "late", NOW)
-    assert not ledger.fail("nobody", None, None, "late", NOW)
-    assert ledger.job("job-1").state is JobState.COMMITTED
+    assert not ledger.fail(NAME, "job-1", 1, None, "late", NOW)
+    assert not ledger.fail(NAME, "job-1", None, None, "late", NOW)
+    assert not ledger.fail(NAME, "nobody", None, None, "late", NOW)
+    assert ledger.job(NAME, "job-1").state is JobState.COMMITTED
     ledger.file([filing("job-2")])
-    assert ledger.fail("job-2", None, None, "given up", NOW)
+    assert ledger.fail(NAME, "job-2", None, None, "given up", NOW)
 
 
 def test_a_kept_job_can_be_reopened_once(ledger: Ledger) -> None:
     """It goes to legacy with a clean count of deaths, and is refused while unfinished."""
     ledger.file([filing(envelope="E")])
     with pytest.raises(IllegalTransition, match="only a failed job"):
-        ledger.reopen("job-1", NOW)
-    ledger.fail("job-1", None, None, "boom", NOW)
-    handed = ledger.reopen("job-1", LATER)
+        ledger.reopen(NAME, "job-1", NOW)
+    ledger.fail(NAME, "job-1", None, None, "boom", NOW)
+    handed = ledger.reopen(NAME, "job-1", LATER)
     assert (handed.job_id, handed.name, handed.envelope) == ("job-1", NAME, "E")
-    job = ledger.job("job-1")
+    job = ledger.job(NAME, "job-1")
     assert (job.state, job.path, job.deaths, job.finished_at) == (JobState.ACCEPTED, L, 0, None)
     assert job.error is None
     assert "boom" in job.way
     with pytest.raises(IllegalTransition):
-        ledger.reopen("job-1", NOW)
+        ledger.reopen(NAME, "job-1", NOW)
 
 
 def test_a_retry_releases_only_a_started_job(ledger: Ledger) -> None:
@@ -344,7 +344,7 @@ def test_a_retry_releases_only_a_started_job(ledger: Ledger) -> None:
     claim(ledger)
     assert not ledger.release(again, 2)
     assert ledger.release(again, 1)
-    job = ledger.job("job-1")
+    job = ledger.job(NAME, "job-1")
     assert (job.state, job.path, job.envelope) == (JobState.ACCEPTED, L, "second")
     assert (job.sent_at, job.not_before, job.attempt) == (LATER, due, 1)
     assert not ledger.release(filing("nobody"), 1)
@@ -355,9 +355,9 @@ def test_renewal_keeps_a_started_job_from_being_silent(ledger: Ledger) -> None:
     started(ledger)
     ledger.file([filing("waiting")])
     ledger.renew([], NOW)
-    ledger.renew(["job-1", "waiting", "nobody"], LATER)
+    ledger.renew([running(one) for one in ("job-1", "waiting", "nobody")], LATER)
     assert refusal_of(claim(ledger, delivered=L, now=LATER)) is Refusal.BUSY
-    assert ledger.job("waiting").renewed_at is None
+    assert ledger.job(NAME, "waiting").renewed_at is None
 
 
 def test_kept_messages_come_newest_first(ledger: Ledger) -> None:
@@ -380,14 +380,14 @@ def test_a_forked_child_uses_its_own_connection(ledger_case: LedgerCase) -> None
         try:
             for number in range(20):
                 ledger.file([filing(f"child-{number}")])
-                assert ledger.job(f"child-{number}").job_id == f"child-{number}"
+                assert ledger.job(NAME, f"child-{number}").job_id == f"child-{number}"
             ledger.close()
             code = 0
         finally:
             os._exit(code)
     for number in range(20):
         ledger.file([filing(f"parent-{number}")])
-        assert ledger.job(f"parent-{number}").job_id == f"parent-{number}"
+        assert ledger.job(NAME, f"parent-{number}").job_id == f"parent-{number}"
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     assert sum(count.jobs for count in ledger.open_counts()) == 40
@@ -401,7 +401,7 @@ def test_every_call_gives_its_connection_back(ledger_case: LedgerCase) -> None:
     claim(ledger)
     commit(ledger, replace(held, attempt=9))
     with pytest.raises(UnknownJob):
-        ledger.job("nobody")
+        ledger.job(NAME, "nobody")
 
     def broken(connect: ConnectionSource) -> str:
         connect().execute(text("SELECT 1"))
@@ -440,7 +440,7 @@ def test_the_longest_name_fits(ledger: Ledger) -> None:
 def test_assigned_path_never_changes(ledger: Ledger, path: JobPath) -> None:
     """Whatever happens to a job, metrics group it by where routing sent it."""
     started(ledger, path=path)
-    ledger.hand_over("job-1", 1, Reason.FAILED, None, NOW)
-    ledger.fail("job-1", None, None, "x", NOW)
-    ledger.reopen("job-1", NOW)
-    assert ledger.job("job-1").assigned_path is path
+    ledger.hand_over(NAME, "job-1", 1, Reason.FAILED, None, NOW)
+    ledger.fail(NAME, "job-1", None, None, "x", NOW)
+    ledger.reopen(NAME, "job-1", NOW)
+    assert ledger.job(NAME, "job-1").assigned_path is path

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from rollout.pilot.ports import Lease
 from tests.builders import NOW
 
@@ -22,5 +24,27 @@ def test_one_controller_leads_and_a_standby_takes_over_when_its_lease_has_ended(
 def test_a_lease_by_a_clock_far_ahead_is_not_waited_for(ledger: Lease) -> None:
     """Its leader died an hour ahead of us: without this nothing would be swept for an hour."""
     assert ledger.take_lease("a", NOW + timedelta(hours=1), TTL) == 1
-    assert ledger.take_lease("b", NOW, TTL) == 2
-    assert ledger.take_lease("a", NOW + TTL / 2, TTL) is None
+    for second in range(9):
+        assert ledger.take_lease("b", NOW + timedelta(seconds=second), TTL) is None
+    assert ledger.take_lease("b", NOW + timedelta(seconds=9), TTL) == 2
+
+
+@pytest.mark.parametrize("skew_s", [-7200, -25, -1, 0, 1, 25, 7200])
+def test_a_standby_whose_clock_is_wrong_takes_no_lease_that_is_renewed(
+    ledger: Lease, skew_s: float
+) -> None:
+    """Behind or ahead: at most its first look goes by the date; leadership does not flap."""
+    changes = 0
+    leader, clocks = "a", {"a": timedelta(0), "b": timedelta(seconds=skew_s)}
+    for second in range(120):
+        for owner in ("a", "b"):
+            now = NOW + timedelta(seconds=second) + clocks[owner]
+            leads = ledger.take_lease(owner, now, TTL) is not None
+            if leads and owner != leader:
+                leader, changes = owner, changes + 1
+    assert changes <= 1
+    dead = leader
+    after = [NOW + timedelta(seconds=120 + second) for second in range(25)]
+    other = "b" if dead == "a" else "a"
+    took = [ledger.take_lease(other, now + clocks[other], TTL) for now in after]
+    assert took[-1] is not None

@@ -11,7 +11,7 @@ from rollout.jobs.claims import Claim, JobState
 from rollout.jobs.ports import Handed, Ledger, Lost
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
-from tests.builders import NAME, NOW, filing
+from tests.builders import NAME, NOW, SILENT_AFTER, filing, running
 from tests.contract.conftest import LedgerCase
 from tests.contract.ledger_acts import LATER, C, L, claim, commit, declared, started
 
@@ -35,8 +35,8 @@ def test_a_recall_moves_what_may_move(ledger: Ledger, effects: Effects) -> None:
     second = ledger.recall(NAME, running=True, reason=Reason.FENCED, now=NOW, limit=10)
     assert ids(second) == (["running"] if effects.repeatable else [])
     assert ledger.recall(NAME, running=True, reason=Reason.FENCED, now=NOW, limit=10) == []
-    assert ledger.job("legacy-running").state is JobState.STARTED
-    assert ledger.job("waiting").fallback_reason is None
+    assert ledger.job(NAME, "legacy-running").state is JobState.STARTED
+    assert ledger.job(NAME, "waiting").fallback_reason is None
 
 
 def test_a_recall_is_bounded_and_takes_each_job_once(ledger: Ledger) -> None:
@@ -75,7 +75,7 @@ def test_lost_messages_are_sent_again_oldest_first(ledger: Ledger) -> None:
     assert ids(ledger.resend_lost(spared, LATER, 10)) == []
     assert ids(ledger.resend_lost(Lost(NAME, C, before), LATER, 10)) == ["second"]
     assert ledger.count_lost(Lost(NAME, C, before)) == 0
-    assert (ledger.job("second").path, ledger.job("second").sent_at) == (L, LATER)
+    assert (ledger.job(NAME, "second").path, ledger.job(NAME, "second").sent_at) == (L, LATER)
     again = ledger.resend_lost(Lost(NAME, L, due + SOON), LATER, 10)
     assert ids(again) == ["first", "second"]
     assert ids(ledger.resend_lost(Lost(NAME, C, due + SOON), LATER, 10)) == ["fresh", "later"]
@@ -87,15 +87,15 @@ def test_times_in_the_future_are_dated_now(ledger: Ledger) -> None:
     ledger.file([filing("ahead", at=LATER + SOON), filing("fits", at=LATER)])
     for job_id in ("heard-ahead", "heard"):
         started(ledger, job_id)
-    ledger.renew(["heard-ahead"], LATER + SOON)
+    ledger.renew([running("heard-ahead")], LATER + SOON)
     done = started(ledger, "done", L)
     commit(ledger, done)
     ledger.file([filing("other", name="bills", at=LATER + SOON)])
-    assert ledger.redate(NAME, LATER, LATER, NOW) == 2
-    assert [ledger.job(one).sent_at for one in ("ahead", "fits")] == [NOW, LATER]
-    assert [ledger.job(one).renewed_at for one in ("heard-ahead", "heard")] == [NOW, NOW]
-    assert ledger.redate(NAME, LATER, LATER, NOW) == 0
-    assert ledger.job("other").sent_at == LATER + SOON
+    assert ledger.redate(NAME, SILENT_AFTER, SILENT_AFTER, NOW) == 2
+    assert [ledger.job(NAME, one).sent_at for one in ("ahead", "fits")] == [NOW, LATER]
+    assert [ledger.job(NAME, one).renewed_at for one in ("heard-ahead", "heard")] == [NOW, NOW]
+    assert ledger.redate(NAME, SILENT_AFTER, SILENT_AFTER, NOW) == 0
+    assert ledger.job("bills", "other").sent_at == LATER + SOON
 
 
 def test_silent_workers_jobs_are_sent_again(ledger: Ledger) -> None:
@@ -104,33 +104,33 @@ def test_silent_workers_jobs_are_sent_again(ledger: Ledger) -> None:
     for job_id in ("silent", "heard"):
         started(ledger, job_id)
     ledger.file([filing("waiting")])
-    ledger.renew(["heard"], LATER)
-    assert ids(ledger.resend_silent(NAME, NOW + SOON, LATER, 10)) == ["silent"]
-    job = ledger.job("silent")
+    ledger.renew([running("heard")], LATER)
+    assert ids(ledger.resend_silent(NAME, SILENT_AFTER - SOON, LATER, 10)) == ["silent"]
+    job = ledger.job(NAME, "silent")
     assert (job.state, job.path, job.deaths) == (JobState.ACCEPTED, L, 1)
     assert job.fallback_reason is Reason.WORKER_LOST
-    assert ledger.resend_silent(NAME, NOW + SOON, LATER, 10) == []
+    assert ledger.resend_silent(NAME, SILENT_AFTER - SOON, LATER, 10) == []
 
 
 def test_a_job_that_kills_its_workers_is_kept(ledger: Ledger) -> None:
     """The second silent start is the last one."""
     declared(ledger)
     started(ledger)
-    assert ids(ledger.resend_silent(NAME, NOW + SOON, NOW, 10)) == ["job-1"]
+    assert ids(ledger.resend_silent(NAME, -SOON, NOW, 10)) == ["job-1"]
     assert isinstance(claim(ledger, delivered=L), Claim)
-    assert ledger.resend_silent(NAME, NOW + SOON, LATER, 10) == []
-    job = ledger.job("job-1")
+    assert ledger.resend_silent(NAME, SILENT_AFTER - SOON, LATER, 10) == []
+    job = ledger.job(NAME, "job-1")
     assert job.state is JobState.FAILED
     assert job.error == "2 workers died under this job"
-    assert ledger.reopen("job-1", LATER).job_id == "job-1"
+    assert ledger.reopen(NAME, "job-1", LATER).job_id == "job-1"
 
 
 def test_a_silent_unsafe_job_is_kept_and_never_repeated(ledger: Ledger) -> None:
     """Nobody knows how far it came, so a person looks first."""
     declared(ledger, Effects.UNSAFE)
     started(ledger, effects=Effects.UNSAFE)
-    assert ledger.resend_silent(NAME, NOW + SOON, LATER, 10) == []
-    job = ledger.job("job-1")
+    assert ledger.resend_silent(NAME, SILENT_AFTER - SOON, LATER, 10) == []
+    job = ledger.job(NAME, "job-1")
     assert job.state is JobState.FAILED
     assert "look before you retry" in str(job.error)
 
@@ -157,12 +157,12 @@ def finish_some(ledger: Ledger, number: int) -> str:
     held = claim(ledger, job_id, L if kind == 0 else C)
     assert isinstance(held, Claim)
     if kind in (2, 3):
-        ledger.hand_over(job_id, 1, Reason.FAILED, "boom", NOW)
+        ledger.hand_over(NAME, job_id, 1, Reason.FAILED, "boom", NOW)
         again = claim(ledger, job_id, L)
         assert isinstance(again, Claim)
         held = again
     if kind in (3, 4):
-        ledger.fail(job_id, held.attempt, None, "boom", NOW)
+        ledger.fail(NAME, job_id, held.attempt, None, "boom", NOW)
         return "failed"
     commit(ledger, held, now=NOW + timedelta(seconds=number))
     return "committed"
@@ -215,11 +215,11 @@ def test_a_reopened_job_has_one_outcome_in_the_tallies(ledger: Ledger, folded: b
     """Failed, counted, retried by hand, committed: one job, committed."""
     declared(ledger)
     started(ledger)
-    ledger.hand_over("job-1", 1, Reason.FAILED, "boom", NOW)
-    ledger.fail("job-1", None, None, "boom", NOW)
+    ledger.hand_over(NAME, "job-1", 1, Reason.FAILED, "boom", NOW)
+    ledger.fail(NAME, "job-1", None, None, "boom", NOW)
     if folded:
         assert ledger.fold(10) == 1
-    ledger.reopen("job-1", NOW)
+    ledger.reopen(NAME, "job-1", NOW)
     assert totals(ledger) == {}
     again = claim(ledger, delivered=L)
     assert isinstance(again, Claim)
@@ -245,7 +245,7 @@ def test_all_of_it_belongs_to_one_sub_pipeline(ledger: Ledger) -> None:
     declared(ledger, name="bills")
     ledger.file([filing("mine"), filing("theirs", name="bills")])
     assert ids(ledger.resend_lost(Lost(NAME, C, LATER), LATER, 10)) == ["mine"]
-    assert ledger.job("theirs").path is JobPath.CONCURRENT
+    assert ledger.job("bills", "theirs").path is JobPath.CONCURRENT
 
 
 def test_only_old_counted_commits_are_pruned(ledger: Ledger) -> None:
@@ -261,10 +261,10 @@ def test_only_old_counted_commits_are_pruned(ledger: Ledger) -> None:
     ledger.fold(10)
     assert ledger.prune(NOW + 2 * minute, 10) == 1
     with pytest.raises(UnknownJob):
-        ledger.job("done-1")
+        ledger.job(NAME, "done-1")
     assert ledger.prune(NOW + 9 * minute, 1) == 1
     with pytest.raises(UnknownJob):
-        ledger.job("done-2")
-    assert ledger.job("done-3").state is JobState.COMMITTED
-    assert ledger.job("runs").state is JobState.STARTED
+        ledger.job(NAME, "done-2")
+    assert ledger.job(NAME, "done-3").state is JobState.COMMITTED
+    assert ledger.job(NAME, "runs").state is JobState.STARTED
     assert ledger.newest_commit() == NOW + 3 * minute

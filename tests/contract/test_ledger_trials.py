@@ -298,7 +298,7 @@ def test_a_failure_retried_by_hand_is_not_counted_again(
     """It was counted when it failed."""
     put(ledger, row(1, **LEGACY, state=JobState.FAILED))
     ledger.fold(10)
-    ledger.reopen("job-1", NOW + 5 * SECOND)
+    ledger.reopen(NAME, "job-1", NOW + 5 * SECOND)
     held = claim(ledger, delivered=JobPath.LEGACY, now=NOW + 6 * SECOND)
     assert isinstance(held, Claim)
     commit(ledger, held, now=NOW + 7 * SECOND)
@@ -362,6 +362,30 @@ def test_a_decision_is_one_transaction(ledger: ClosingLedger, trial: Trial, toke
     assert ledger.trial_rows()[0].columns["step"] == 2
 
 
+def test_a_notice_is_written_with_its_decision(
+    ledger: ClosingLedger, trial: Trial, token: int
+) -> None:
+    """Once, in one transaction; a decision that is refused leaves none."""
+    with pytest.raises(StaleRevision):
+        ledger.decide(token, decision(ledger, notice=True, seen_revision=1), trial)
+    assert ledger.open_notices() == []
+    assert ledger.decide(token, decision(ledger, notice=True), trial) is not None
+    assert ledger.decide(token, decision(ledger, notice=True), trial) is None
+    (one,) = ledger.open_notices()
+    assert (one.name, one.sentence, one.tries) == (NAME, "every proof passed", 0)
+    due = one.at
+    taken = ledger.take_notice(due, due + 10 * SECOND)
+    assert taken == replace(one, tries=1)
+    assert ledger.take_notice(due + 9 * SECOND, due + 20 * SECOND) is None
+    ledger.note_told(one.notice_id, ["b", "a"], due + 15 * SECOND, due)
+    assert ledger.take_notice(due + 14 * SECOND, due + 20 * SECOND) is None
+    again = ledger.take_notice(due + 15 * SECOND, due + 20 * SECOND)
+    assert again == replace(one, tries=2, told=frozenset("ab"))
+    ledger.note_told(one.notice_id, ["a", "b", "c"], None, due)
+    assert ledger.open_notices() == []
+    assert ledger.take_notice(due + timedelta(days=1), due + timedelta(days=2)) is None
+
+
 def test_a_window_is_decided_once(ledger: ClosingLedger, trial: Trial, token: int) -> None:
     """The second answer changes nothing."""
     assert ledger.decide(token, decision(ledger), trial) is not None
@@ -417,6 +441,44 @@ def test_a_build_is_known_until_another_is_announced(ledger: ClosingLedger) -> N
     assert ledger.builds()[NAME] == (None, None)
     ledger.announce(NAME, JobPath.CONCURRENT, "v1")
     ledger.announce(NAME, JobPath.CONCURRENT, "v1")
+    assert ledger.builds()[NAME] == (None, "v1")
+
+
+def test_a_straggler_of_an_older_build_changes_nothing(ledger_case: LedgerCase) -> None:
+    """Two releases that restart in turn, each told again and again: the newer one stays."""
+    ledger, other = ledger_case.ledger, ledger_case.another()
+    declared(ledger, Effects.NONE)
+    for build in ("v1", "v2", "v1", "v2", "v1"):
+        for client in (ledger, other):
+            client.announce(NAME, JobPath.CONCURRENT, build)
+    assert ledger.builds()[NAME] == (None, "v2")
+    ledger.announce(NAME, JobPath.LEGACY, "v1")
+    assert ledger.builds()[NAME] == ("v1", "v2")
+    ledger.announce(NAME, JobPath.CONCURRENT, "v3" * 100)
+    assert ledger.builds()[NAME][1] == ("v3" * 100)[:100]
+    if other is not ledger:
+        other.close()
+
+
+@on_databases
+def test_a_release_that_was_taken_back_is_followed(ledger_case: LedgerCase) -> None:
+    """When nobody has spoken of the newer build for minutes, the older one counts again."""
+    ledger = ledger_case.sql
+    declared(ledger, Effects.NONE)
+    for build in ("v1", "v2"):
+        ledger.announce(NAME, JobPath.CONCURRENT, build)
+    assert ledger.builds_running() == [
+        (NAME, JobPath.CONCURRENT, "v1"),
+        (NAME, JobPath.CONCURRENT, "v2"),
+    ]
+    with ledger.database.write() as connection:
+        connection.execute(
+            text("UPDATE build_seen SET last_at = last_at - :us"), {"us": 11 * 60 * 1_000_000}
+        )
+    assert ledger.builds_running() == []
+    ledger.announce(NAME, JobPath.CONCURRENT, "v1")
+    assert ledger.builds()[NAME] == (None, "v1")
+    ledger.announce(NAME, JobPath.CONCURRENT, "v2")
     assert ledger.builds()[NAME] == (None, "v1")
 
 

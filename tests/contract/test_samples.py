@@ -49,7 +49,7 @@ def ended(ledger: ClosingLedger, job_id: str, path: JobPath, seconds: float) -> 
 def rescued(ledger: ClosingLedger, job_id: str, seconds: float) -> None:
     """A job that failed on the concurrent path and is committed on legacy."""
     held = begun(ledger, job_id)
-    assert ledger.hand_over(job_id, held.attempt, Reason.FAILED, "broken", NOW)
+    assert ledger.hand_over(NAME, job_id, held.attempt, Reason.FAILED, "broken", NOW)
     again = claim(ledger, job_id, L)
     assert isinstance(again, Claim)
     commit(ledger, again, now=at(seconds))
@@ -78,7 +78,7 @@ def test_jobs_are_counted_by_the_path_they_were_assigned_to(ledger: ClosingLedge
     ended(ledger, "long", C, 30)
     rescued(ledger, "rescued", 20)
     ended(ledger, "legacy", L, 5)
-    ledger.fail("kept", begun(ledger, "kept", L).attempt, None, "broken", at(7))
+    ledger.fail(NAME, "kept", begun(ledger, "kept", L).attempt, None, "broken", at(7))
     concurrent, legacy = seen(ledger)
     assert concurrent == PathSample(END, 20, 1, 20.0, 0.0)
     assert legacy == PathSample(END, 2, 1, 7.0, 0.0)
@@ -104,7 +104,7 @@ def test_the_oldest_open_job_has_its_age(ledger: ClosingLedger) -> None:
     assert [sample.oldest_s for sample in seen(ledger)] == [20.0, 10.0]
     held = begun(ledger, "stuck")
     assert [sample.oldest_s for sample in seen(ledger)] == [60.0, 10.0]
-    assert ledger.hand_over("stuck", held.attempt, Reason.WORKER_LOST, None, at(30))
+    assert ledger.hand_over(NAME, "stuck", held.attempt, Reason.WORKER_LOST, None, at(30))
     assert [sample.oldest_s for sample in seen(ledger)] == [60.0, 10.0]
 
 
@@ -119,22 +119,24 @@ def test_what_says_nothing_about_a_path_is_left_out(ledger: ClosingLedger) -> No
     """Moved by a kill, failed on both, a drill's, tried by hand, routed by nobody, clock back."""
     declared(ledger)
     killed = begun(ledger, "killed")
-    assert ledger.hand_over("killed", killed.attempt, Reason.FENCED, None, NOW)
+    assert ledger.hand_over(NAME, "killed", killed.attempt, Reason.FENCED, None, NOW)
     moved = claim(ledger, "killed", L)
     assert isinstance(moved, Claim)
     commit(ledger, moved, now=at(3))
     both = begun(ledger, "both")
-    assert ledger.hand_over("both", both.attempt, Reason.FAILED, "broken", NOW)
+    assert ledger.hand_over(NAME, "both", both.attempt, Reason.FAILED, "broken", NOW)
     again = claim(ledger, "both", L)
     assert isinstance(again, Claim)
-    ledger.fail("both", again.attempt, None, "broken", at(3))
+    ledger.fail(NAME, "both", again.attempt, None, "broken", at(3))
     ledger.file([Filing("own", NAME, "7", L, Reason.OPTED_OUT, 3, "{}", NOW)])
     for job_id in ("drill", "drill-open"):
         begun(ledger, job_id)
-        assert ledger.mark_drilled(job_id, "drill-1", Fault.RAISE, NOW)
+        assert ledger.mark_drilled(NAME, job_id, "drill-1", Fault.RAISE, NOW)
     commit(ledger, Claim("drill", NAME, C, 1, 0, False), now=at(3))
-    ledger.fail("by-hand", begun(ledger, "by-hand", L).attempt, None, "broken", NOW - 99 * SECOND)
-    ledger.reopen("by-hand", NOW)
+    ledger.fail(
+        NAME, "by-hand", begun(ledger, "by-hand", L).attempt, None, "broken", NOW - 99 * SECOND
+    )
+    ledger.reopen(NAME, "by-hand", NOW)
     ended(ledger, "back", C, -5)
     idle = PathSample.idle(END)
     assert seen(ledger, since=NOW - 50 * SECOND) == [idle, idle]

@@ -279,7 +279,7 @@ def test_a_kept_failure_is_sent_again_by_hand(world: World) -> None:
     """A broker that is away is named; the sweeper sends then."""
     world.declare()
     world.ledger.file([filing()])
-    world.ledger.fail("job-1", None, None, "boom", world.clock.now())
+    world.ledger.fail(NAME, "job-1", None, None, "boom", world.clock.now())
     world.queues.away = True
     assert "broker" in str(world.runtime.changes.retry("job-1"))
     assert world.job().state is JobState.ACCEPTED

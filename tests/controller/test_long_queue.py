@@ -1,5 +1,6 @@
 """A turn beside a long queue, a held row or a slow server: the heartbeat goes on."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from tests.builders import NAME, filing
 from tests.world import GONE, World
 
 C = JobPath.CONCURRENT
-JOBS = 2_400
+JOBS = 1_200
 
 
 def slow_broker(world: World, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,3 +165,15 @@ def test_jobs_of_a_reverted_sub_pipeline_come_back_in_parts_too(
     world.runtime.changes.change(NAME, Event.REVERT, "ada", "slow")
     slow_broker(world, 0.6, monkeypatch)
     assert 0 < world.runtime.tick.turn().recalled <= 1_000
+
+
+def test_a_ledger_that_was_restored_is_in_force_again(world: World) -> None:
+    """Its revisions are lower than those that the store has seen; nothing rules but the ledger."""
+    world.declare()
+    state = world.ledger.control(NAME)
+    ahead = replace(state, revision=state.revision + 40, scope_bp=9_000)
+    assert world.control.project(ahead)
+    report = world.runtime.tick.turn()
+    assert "was it restored?" in report.errors[0]
+    assert world.control.read(NAME).state == state
+    assert world.runtime.tick.turn().errors == []

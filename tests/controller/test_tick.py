@@ -11,7 +11,7 @@ from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.ports import Kill
 from rollout.routing.stages import Event
-from tests.builders import NAME, NOW, SILENT_AFTER, filing, kill_of
+from tests.builders import NAME, NOW, SILENT_AFTER, filing, kill_of, running
 from tests.world import World
 
 C, L = JobPath.CONCURRENT, JobPath.LEGACY
@@ -241,7 +241,7 @@ def test_silent_workers_jobs_are_sent_to_legacy(world: World) -> None:
             NAME, job_id, C, Effects.COMMIT, "w", world.clock.now(), timedelta(seconds=30)
         )
     world.clock.advance(31)
-    world.ledger.renew(["heard"], world.clock.now())
+    world.ledger.renew([running("heard", "w")], world.clock.now())
     assert world.runtime.tick.turn().resent_silent == 1
     assert world.queues.sent == ["silent"]
     assert world.job("silent").fallback_reason is Reason.WORKER_LOST
@@ -261,7 +261,7 @@ def test_an_outage_of_the_ledger_is_not_taken_for_dead_workers(world: World) -> 
     world.line.mend()
     world.clock.advance(1)
     assert tick.turn().resent_silent == 0
-    world.ledger.renew(["job-1"], world.clock.now())
+    world.ledger.renew([running("job-1", "w")], world.clock.now())
     world.clock.advance(29)
     assert tick.turn().resent_silent == 0
     world.clock.advance(2)
@@ -277,7 +277,7 @@ def test_a_stepped_clock_is_not_taken_for_dead_workers(world: World) -> None:
     silent_after = timedelta(seconds=30)
     world.ledger.claim(NAME, "job-1", C, Effects.COMMIT, "w", world.clock.now(), silent_after)
     world.clock.advance(31)
-    world.ledger.renew(["job-1"], world.clock.now())
+    world.ledger.renew([running("job-1", "w")], world.clock.now())
     world.clock.step(3600)
     assert tick.turn().resent_silent == 0
     world.clock.advance(29)

@@ -21,6 +21,7 @@ operator.py   double, revert, kill, rearm
 history.py    one append-only file per process
 checker.py    what must never be in a history
 kill_rules.py what must never be after an acknowledged kill
+switch_rules.py who may lift whose kill, how soon one says something, and the log of changes
 times.py      from a process's own clock to the one that all share
 evidence.py   what the checker reads, collected from files and stores
 side_by_side/ the same faults on bare Celery and behind rollout

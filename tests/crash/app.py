@@ -18,14 +18,17 @@ from rollout.pipeline import SubPipeline
 from rollout.routing.decision import JobPath
 from rollout.settings import read_settings
 from tests.crash import unguarded
-from tests.crash.history import History
+from tests.crash.history import History, label
 from tests.crash.watched import watched_runtime
 
 EFFECT_TABLE = (
     # No unique key on purpose: an effect applied twice has to be visible, not prevented.
     "CREATE TABLE effect (job_id VARCHAR(191), attempt INTEGER, path VARCHAR(12))"
 )
-NAMES = ("parts", "notes")
+KEYED_TABLE = "CREATE TABLE keyed (job_id VARCHAR(191) PRIMARY KEY)"
+"""What a third of the hooks write, too: a hook that runs again after its commit meets its row."""
+EFFECTS = {"parts": "commit", "notes": "none", "wires": "unsafe"}
+NAMES = tuple(EFFECTS)
 
 _role = os.environ.get("CRASH_ROLE", "unnamed")
 _flags = Path(os.environ.get("CRASH_FLAGS", "."))
@@ -58,6 +61,10 @@ notes = SubPipeline(
     "notes", app=app, effects="none", key="part", task_name="crash.note", runtime=runtime,
     ignore_result=True,
 )  # fmt: skip
+wires = SubPipeline(
+    "wires", app=app, effects="unsafe", key="part", task_name="crash.wire", runtime=runtime,
+    ignore_result=True,
+)  # fmt: skip
 
 
 @parts.legacy
@@ -66,29 +73,53 @@ def make_one_by_one(part: int, what: str = "ok", seconds: float = 0, job: Any = 
     return _make(JobPath.LEGACY, what, seconds, job)
 
 
-@parts.concurrent
 def make_overlapped(part: int, what: str = "ok", seconds: float = 0, job: Any = None) -> str:
     """The concurrent path."""
     return _make(JobPath.CONCURRENT, what, seconds, job)
 
 
+parts.concurrent(version=os.environ.get("CRASH_RELEASE", "1"))(make_overlapped)
 notes.legacy(make_one_by_one)
 notes.concurrent(make_overlapped)
+
+
+@wires.legacy
+def wire_one_by_one(part: int, seconds: float, job: Any = None) -> str:
+    """The legacy path of what nobody may repeat; it says when the world has changed."""
+    return _wire(JobPath.LEGACY, seconds, job)
+
+
+@wires.concurrent
+def wire_overlapped(part: int, seconds: float, job: Any = None) -> str:
+    """The concurrent path of it."""
+    return _wire(JobPath.CONCURRENT, seconds, job)
+
+
+def _wire(path: JobPath, seconds: float, job: Job) -> str:
+    name = label(job.name, job.job_id)
+    history.write("started", job=name, path=path, attempt=job.attempt)
+    time.sleep(seconds)
+    history.write("did", job=name, path=path, attempt=job.attempt)
+    return str(path)
 
 
 @parts.commit
 def write(value: str, job: Job) -> str:
     """The commit hook: one row per application, through the ledger's own transaction."""
-    history.write("applied", job=job.job_id, attempt=job.attempt)
+    name = label(job.name, job.job_id)
+    history.write("applied", job=name, attempt=job.attempt)
     job.connection.execute(
         text("INSERT INTO effect VALUES (:job_id, :attempt, :path)"),
-        {"job_id": job.job_id, "attempt": job.attempt, "path": str(job.path)},
+        {"job_id": name, "attempt": job.attempt, "path": str(job.path)},
     )
+    if job.kwargs["part"] % 3 == 0:
+        job.connection.execute(text("INSERT INTO keyed VALUES (:job_id)"), {"job_id": name})
     return value
 
 
 def _make(path: JobPath, what: str, seconds: float, job: Job) -> str:
-    history.write("started", job=job.job_id, path=path, attempt=job.attempt)
+    name = label(job.name, job.job_id)
+    history.write("started", job=name, path=path, attempt=job.attempt)
     concurrent = path is JobPath.CONCURRENT
     if seconds:
         # Legacy does not wait: it is the narrow place of a plant that sends everything there.
@@ -103,7 +134,7 @@ def _make(path: JobPath, what: str, seconds: float, job: Job) -> str:
         case "dies" if concurrent:
             os.kill(os.getpid(), signal.SIGKILL)
     if job.attempt == 0:  # the ledger is away and cannot say that it ran
-        history.write("ran unclaimed", job=job.job_id, path=path)
+        history.write("ran unclaimed", job=name, path=path)
     return str(path)
 
 
@@ -111,7 +142,13 @@ def _ready(**kwargs: Any) -> None:
     history.write("worker ready")
 
 
+def _told(sender: Any = None, result: Any = None, **kwargs: Any) -> None:
+    """Celery has a job's result in hand: from here on its caller and its links are Celery's."""
+    history.write("told", job=label(sender.pipeline.name, sender.request.id))
+
+
 signals.worker_ready.connect(_ready, weak=False)
+signals.task_success.connect(_told, weak=False)
 
 
 _PAGES_MAX = 4_294_967_294

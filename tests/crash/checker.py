@@ -15,8 +15,10 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
+from tests.crash import caller_rules
 from tests.crash.evidence import Evidence, Row
 from tests.crash.kill_rules import FOREVER, kills
+from tests.crash.switch_rules import switches
 from tests.crash.times import Times, times_of
 from tests.crash.violation import Violation
 
@@ -37,6 +39,17 @@ KINDS = (
     "start without store",
     "stuck",
     "clock stepped",
+    "kill lifted by another",
+    "kill not in force",
+    "kill slow",
+    "log broken",
+    "build taken back",
+    "not told",
+    "died for nothing",
+    "effect of another",
+    "hook met itself",
+    "done and failed",
+    "miscounted",
 )
 
 
@@ -48,9 +61,15 @@ def check(evidence: Evidence) -> list[Violation]:
     found += outcomes(evidence)
     found += commits(evidence)
     found += kills(evidence, times)
+    found += switches(evidence)
     found += scopes(evidence)
     found += outages(evidence)
     found += rest(evidence, times)
+    found += caller_rules.answers(evidence, times)
+    found += caller_rules.deaths(evidence)
+    found += caller_rules.effects(evidence)
+    found += caller_rules.unsafe(evidence)
+    found += caller_rules.tallies(evidence)
     return found
 
 
@@ -153,13 +172,18 @@ def outages(evidence: Evidence) -> Iterator[Violation]:
             windows[event["worker"]].append((gone.pop(event["worker"]), event["t"]))
     for worker, since in gone.items():
         windows[worker].append((since, FOREVER))
+    rowless: set[str] = set()
     for event in evidence.events:
+        if event["what"] == "rows gone":
+            rowless.update(event["jobs"])
         if event["what"] != "claimed" or event["path"] != "concurrent":
             continue
         asked = event["t0"] if event["asked"] is None else event["asked"]
         spans = (*windows[None], *windows[event["who"]])
         if any(since < asked and event["t0"] < until for since, until in spans):
             yield Violation("start without store", event["job"], "started while it was gone")
+        elif event["asked"] is None and event["job"] in rowless:
+            rowless.discard(event["job"])  # no start: what ran has its row written anew
         elif event["asked"] is None:
             yield Violation("start without store", event["job"], "nobody was asked")
 

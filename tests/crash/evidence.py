@@ -1,6 +1,7 @@
 """What the checker reads: histories, ledger rows, effects, transitions."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from rollout.jobs.way import read_way
-from tests.crash.history import Event, read_all
+from tests.crash.history import Event, label, read_all
 
 if TYPE_CHECKING:
     from tests.crash.plant import Plant
@@ -42,7 +43,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything a run leaves. `effects` counts the hook's rows by job; `rest_s` is the limit."""
+    """Everything a run leaves.
+
+    `effects` counts the hook's rows by job, `effect_attempts` is the attempt of the last of them,
+    `tallies` counts outcomes as the controller does; `rest_s` and `silent_s` are limits.
+    """
 
     events: list[Event]
     rows: dict[str, Row]
@@ -50,6 +55,9 @@ class Evidence:
     changes: list[Change]
     rest_s: float = 30.0
     scopes: dict[str, int] = field(default_factory=dict)
+    effect_attempts: dict[str, int] = field(default_factory=dict)
+    tallies: dict[tuple[str, str], int] = field(default_factory=dict)
+    silent_s: float = 4.0
     with_effect: frozenset[str] = frozenset({"parts"})
 
 
@@ -70,8 +78,8 @@ def collect(plant: "Plant") -> Evidence:
             )
         )
         rows = {
-            row.job_id: Row(
-                row.job_id, row.name, row.state, row.path, row.attempt, row.fence_revision,
+            (job := label(row.name, row.job_id)): Row(
+                job, row.name, row.state, row.path, row.attempt, row.fence_revision,
                 None if row.finished_at is None else row.finished_at * 1000,
                 tuple(read_way(row.way)), row.fallback_reason, row.error,
             )
@@ -88,4 +96,12 @@ def collect(plant: "Plant") -> Evidence:
         ]
         found = connection.execute(text("SELECT name, scope_bp FROM sub_pipeline"))
         scopes = {str(name): int(scope_bp) for name, scope_bp in found}
-    return Evidence(read_all(plant.histories), rows, effects, changes, REST_S, scopes)
+        found = connection.execute(text("SELECT job_id, attempt FROM effect"))
+        attempts = {str(job_id): int(attempt) for job_id, attempt in found}
+    tallies: Counter[tuple[str, str]] = Counter()
+    for tally in plant.runtime.ledger.tallies()[0]:
+        tallies[tally.name, tally.outcome] += tally.jobs
+    return Evidence(
+        read_all(plant.histories), rows, effects, changes, REST_S, scopes, attempts, dict(tallies),
+        plant.settings.silent_after_s,
+    )  # fmt: skip

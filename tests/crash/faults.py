@@ -48,6 +48,10 @@ def _forking(plant: Plant) -> tuple[str, ...]:
     return tuple(name for name, worker in plant.workers.items() if worker.pool == "prefork")
 
 
+def _concurrent(plant: Plant) -> tuple[str, ...]:
+    return tuple(plant.releases)
+
+
 def _one_stopped(plant: Plant) -> tuple[str, ...]:
     """One at a time: with two stopped there may be nobody left to make an attempt stale."""
     return tuple(f"{name} one-stopped" for name in plant.workers)
@@ -72,6 +76,9 @@ _NEVER: tuple[str, ...] = ()
 KINDS = (
     Kind("worker child killed", _forking, harms.kill_child, (0.3, 1.0)),
     Kind("worker killed", _workers, harms.kill_role, (0.2, 2.5)),
+    Kind("worker told to stop", _workers, harms.tell_to_stop, (8.0, 16.0)),
+    Kind("clock 5 min off", _workers, harms.turn_clock_by(300.0), (6.0, 9.0)),
+    Kind("rows gone", _always("ledger broker"), harms.lose_rows, (6.5, 8.0), may=_all_filed),
     Kind("worker stopped", _one_stopped, harms.stop_worker, (7.0, 9.0)),
     Kind("controller killed", _always(*CONTROLLERS), harms.kill_role, (0.3, 3.0)),
     Kind("both controllers killed", _always(" ".join(CONTROLLERS)), harms.kill_role, (5.0, 7.0)),
@@ -90,9 +97,24 @@ KINDS = (
     Kind("store killed, file", _always("control"), harms.kill_valkey(empty=False), (0.2, 4.0)),
     Kind("store killed, no file", _always("control"), harms.kill_valkey(empty=True), (0.2, 4.0)),
     Kind("link cut", _links, harms.link("cut"), (0.3, 4.0)),
+    Kind(
+        "answers of COMMIT lost",
+        lambda plant: ("ledger-link",) if plant.is_postgresql else _NEVER,
+        harms.link("answers"),
+        (1.0, 3.0),
+    ),
     Kind("link slow", _links, harms.link("slow"), (2.0, 5.0)),
     Kind("link black hole", _links, harms.link("hole"), (3.0, 7.0)),
     Kind("clock jumped", _clocks, harms.turn_clock, (2.0, 6.0)),
+    Kind(
+        "control row held",
+        lambda plant: ("row",) if plant.is_postgresql else _NEVER,
+        harms.hold_row,
+        (2.0, 6.0),
+    ),
+    Kind("web hook never answers", _always("hook"), harms.write_notices, (3.0, 6.0)),
+    Kind("release restarted", _concurrent, harms.restart_release, (0.2, 1.5)),
+    Kind("long queue killed", _always("burst"), harms.long_queue, (2.0, 4.0)),
     Kind("ledger locked", _always("ledger"), harms.lock_ledger, (5.5, 7.0)),
     Kind(
         "ledger disk full",

@@ -11,7 +11,11 @@ from contextlib import suppress
 import psutil
 from sqlalchemy import create_engine, text
 
-from tests.crash.plant import PRODUCERS, Plant
+from rollout.adapters.sql.notice_rows import write_notice
+from rollout.errors import LedgerUnreachable
+from tests.crash.app import NAMES
+from tests.crash.history import label
+from tests.crash.plant import OPERATORS, PRODUCERS, Plant
 
 Recovery = Callable[[], None]
 
@@ -90,7 +94,7 @@ def link(mode: str) -> Callable[[Plant, str, random.Random], Recovery]:
     def hit(plant: Plant, target: str, rng: random.Random) -> Recovery:
         name = target.split()[0].removesuffix("-link")
         slow = f" {rng.uniform(0.02, 0.3):.3f}" if mode == "slow" else ""
-        gone = name == "control" and mode != "slow"
+        gone = name == "control" and mode not in ("slow", "answers")
         plant.turn_link(name, mode + slow)
         if gone:
             plant.history.write("store gone", worker=plant.linked)
@@ -110,6 +114,51 @@ def turn_clock(plant: Plant, target: str, rng: random.Random) -> Recovery:
     offset_s = rng.choice((-1, 1)) * 10 ** rng.uniform(0.5, 3.9)
     plant.turn_clock(target, offset_s)
     return lambda: plant.turn_clock(target, None)
+
+
+def turn_clock_by(seconds: float) -> Callable[[Plant, str, random.Random], Recovery]:
+    """Set a process's wall clock ahead or back by so much: far more than a worker may be silent."""
+
+    def hit(plant: Plant, target: str, rng: random.Random) -> Recovery:
+        plant.turn_clock(target, rng.choice((-1, 1)) * seconds)
+        return lambda: plant.turn_clock(target, None)
+
+    return hit
+
+
+def tell_to_stop(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """SIGTERM to a worker's main process, as a pod gets it; SIGKILL when its grace is over."""
+    (plant.flags / f"poison-{rng.choice(PRODUCERS)}").write_text("wire")
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(plant.children.pid(target)).terminate()
+
+    def again() -> None:
+        plant.children.kill(target)
+        plant.start_role(target)
+
+    return again
+
+
+def lose_rows(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """Take rows from under running attempts, as a failover to a copy that lags behind does.
+
+    Unsafe ones are spared: should the worker die, nobody could say that it has begun.
+    """
+    with suppress(Exception), plant.runtime.database.write() as connection:
+        found = connection.execute(
+            text(
+                "SELECT job_id, name FROM job WHERE state = 'started' AND name <> 'wires'"
+                " AND deaths = 0 AND envelope <> '' LIMIT 3"
+            )
+        ).all()
+        for job_id, name in found:
+            given = {"job_id": job_id, "name": name}
+            connection.execute(
+                text("DELETE FROM job WHERE job_id = :job_id AND name = :name"), given
+            )
+        # Before it is true, so that no claim comes before its reason.
+        plant.history.write("rows gone", jobs=[label(name, job_id) for job_id, name in found])
+    return nothing
 
 
 def fill_disk(plant: Plant, target: str, rng: random.Random) -> Recovery:
@@ -136,6 +185,57 @@ def lock_ledger(plant: Plant, target: str, rng: random.Random) -> Recovery:
         engine.dispose()
 
     return unlock
+
+
+def hold_row(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """Hold a control row as a forgotten psql does: no kill, change or decision of it comes by."""
+    engine = create_engine(
+        plant.settings.ledger_url, connect_args={"connect_timeout": 2, "application_name": "psql"}
+    )
+    connection = None
+    with suppress(Exception):  # the ledger may be away: then there is nothing to hold
+        connection = engine.connect()
+        connection.execute(text("SET lock_timeout = '1s'"))
+        connection.execute(
+            text("SELECT 1 FROM sub_pipeline WHERE name = :name FOR UPDATE"),
+            {"name": rng.choice(NAMES)},
+        )
+
+    def release() -> None:
+        with suppress(Exception):  # its server may have been killed meanwhile
+            if connection is not None:
+                connection.close()
+        engine.dispose()
+
+    return release
+
+
+def write_notices(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """Leave notices for a web hook that takes connections and never answers."""
+    now = plant.runtime.clock.now()
+    with suppress(LedgerUnreachable), plant.runtime.database.write() as connection:
+        for _ in range(rng.randint(1, 20)):
+            write_notice(connection, rng.choice(NAMES), "revert", "drawn by the seed", now)
+    return nothing
+
+
+def restart_release(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """Restart a worker: a straggler with the release it had, or with the next one."""
+    newest = max(plant.releases.values())
+    if rng.random() < 0.5:
+        mine = plant.releases[target]
+        plant.releases[target] = newest + 1 if mine == newest else newest
+    return kill_role(plant, target, rng)
+
+
+def long_queue(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """Submit many jobs at once; a person kills their sub-pipeline while they wait."""
+    (plant.flags / f"burst-{rng.choice(PRODUCERS)}").write_text(str(plant.burst))
+
+    def kill_it() -> None:
+        (plant.flags / f"kill-{rng.choice(OPERATORS)}").touch()
+
+    return kill_it
 
 
 def _patience(plant: Plant) -> dict[str, float]:

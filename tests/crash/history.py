@@ -14,6 +14,9 @@ from typing import Any
 
 Event = dict[str, Any]
 
+TWIN = "twin-"
+"""How ids begin that are submitted to two sub-pipelines."""
+
 
 class History:
     """Appends events of this process.
@@ -41,11 +44,16 @@ class History:
         os.write(self._file, (json.dumps(event, separators=(",", ":")) + "\n").encode())
 
 
+def label(name: str, job_id: str) -> str:
+    """What the history calls a job: twins have one id in two sub-pipelines."""
+    return f"{job_id}@{name}" if job_id.startswith(TWIN) else job_id
+
+
 def read_file(path: Path) -> Iterator[Event]:
     """Read one process's events in order."""
     with path.open(encoding="utf-8") as lines:
         for line in lines:
-            yield json.loads(line)
+            yield {"file": path.stem, **json.loads(line)}
 
 
 def read_all(folder: Path) -> list[Event]:

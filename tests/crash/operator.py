@@ -3,10 +3,13 @@
 Two of these run at once, so that their actions meet.
 """
 
+import os
 import random
 import sys
 import time
+from pathlib import Path
 
+from rollout.control.kill_report import Heard
 from rollout.errors import IllegalTransition, RolloutError
 from rollout.routing.stages import Event
 from tests.crash.app import NAMES, history, runtime
@@ -27,7 +30,7 @@ class Operator:
         name = self._rng.choices(NAMES, (3, 1))[0]
         dice = self._rng.random()
         if dice < 0.15:
-            self._kill(name if self._rng.random() < 0.8 else None)
+            self.kill(name if self._rng.random() < 0.8 else None)
             time.sleep(self._rng.uniform(0.1, 1.0))
         elif dice < 0.30:
             self._change(name, Event.DOUBLE)
@@ -45,9 +48,13 @@ class Operator:
         self._change(name, Event.START)
         self._change(name, Event.SCOPE, _CALM_BP)
 
-    def _kill(self, name: str | None) -> None:
+    def kill(self, name: str | None) -> None:
         history.write("kill asked", name=name)
-        report = runtime.changes.kill(name, self._who, "drawn by the seed")
+        heard = Heard(
+            waiting=lambda report, who: history.write("kill said", name=name, waits=who[:200]),
+            holds=lambda report: history.write("kill said", name=name, holds=report.holds),
+        )
+        report = runtime.changes.kill(name, self._who, "drawn by the seed", heard=heard)
         history.write(
             "kill acknowledged", name=name, names=report.names, kill_id=report.kill.kill_id,
             complete=report.complete, sent_back=report.queued_sent_back,
@@ -57,13 +64,14 @@ class Operator:
     def _rearm(self, name: str | None) -> None:
         history.write("rearm asked", name=name)
         try:
-            runtime.changes.rearm(name, self._who, "drawn by the seed")
+            done = runtime.changes.rearm(name, self._who, "drawn by the seed")
         except IllegalTransition as error:  # certain: nothing was lifted
             history.write("rearm ended", name=name, refused=True, why=str(error)[:200])
         except RolloutError as error:  # the answer is lost, the rearm may be in force
             history.write("rearm ended", name=name, refused=False, why=str(error)[:200])
         else:
-            history.write("rearm ended", name=name, refused=False)
+            lifted = {one.state.name: one.state.lifted_kill_id for one in done}
+            history.write("rearm ended", name=name, refused=False, lifted=lifted)
 
     def _change(self, name: str, event: Event, scope_bp: int | None = None) -> None:
         history.write("change asked", name=name, event=event, scope_bp=scope_bp)
@@ -89,8 +97,12 @@ def main(who: str, seed: int, seconds_max: float) -> None:
     operator = Operator(who, rng)
     operator.open_all()
     deadline = time.monotonic() + seconds_max
+    flag = Path(os.environ["CRASH_FLAGS"]) / f"kill-{who}"
     while time.monotonic() < deadline:
         try:
+            if flag.exists():
+                flag.unlink()
+                operator.kill("parts")
             operator.act()
         except RolloutError as error:  # a server is away: the person tries something later
             history.write("operator failed", why=str(error)[:300])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from rollout.adapters.sql.migrate import migrate
 from rollout.errors import LedgerUnreachable, UnknownJob
 from rollout.routing.effects import Effects
 from rollout.settings import Settings, as_variables, read_settings
-from tests.crash.app import EFFECT_TABLE, NAMES
+from tests.crash.app import EFFECT_TABLE, EFFECTS, KEYED_TABLE, NAMES
 from tests.crash.children import Children
 from tests.crash.history import History
 from tests.crash.jumping_clock import offset_file
@@ -63,6 +64,7 @@ class Plant:
         linked: The worker whose connections pass through the proxy.
         without: Guard that is taken out everywhere, to see whether the run notices.
         previous: Git revision of the package that one more worker runs, beside the current ones.
+        burst: Jobs that are submitted at once for the kill of a long queue.
     """
 
     seed: int
@@ -71,6 +73,7 @@ class Plant:
     linked: str
     without: str | None = None
     previous: str | None = None
+    burst: int = 2_000
     ports: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,6 +91,9 @@ class Plant:
             self.ports[f"{name} link"] = free_port()
         self.links = ("broker", "control", *(("ledger",) if self.is_postgresql else ()))
         self.postgres = Postgres(self.folder, self.ports["ledger"])
+        # A web hook that takes connections and never answers.
+        self._hook = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.hook_port: int = self._hook.getsockname()[1]
         self.settings = self._settings(linked=False)
         self.runtime: WatchedRuntime = watched_runtime(self.settings, self.history, self.flags)
         self.workers = dict(WORKERS)
@@ -98,6 +104,9 @@ class Plant:
         self._broker = Redis(
             port=self.ports["broker"], socket_timeout=1, protocol=2, retry=Retry(NoBackoff(), 0)
         )
+        self.releases = {
+            name: 1 for name, worker in WORKERS.items() if "concurrent" in worker.paths
+        }
         self._read_until: dict[str, int] = {}
         self._unfiled: set[str] = set()
         self._ran: set[str] = set()
@@ -127,6 +136,7 @@ class Plant:
             connect_timeout_ms=500,
             read_timeout_ms=500,
             metrics_port=0,
+            notify_urls=(f"json://127.0.0.1:{self.hook_port}",),
         )
 
     def _release(self, role: str) -> Path:
@@ -142,6 +152,7 @@ class Plant:
             "CRASH_HISTORY": str(self.histories),
             "CRASH_FLAGS": str(self.flags),
             "CRASH_WITHOUT": self.without or "",
+            "CRASH_RELEASE": str(self.releases.get(role, 1)),
         }
 
     # Starting ------------------------------------------------------------------------------
@@ -156,9 +167,9 @@ class Plant:
         migrate(self.runtime.database)
         with self.runtime.database.write() as connection:
             connection.execute(text(EFFECT_TABLE))
-        effects = {"parts": Effects.COMMIT, "notes": Effects.NONE}
-        for name in NAMES:
-            self.runtime.submit.ensure(name, effects[name], 500)
+            connection.execute(text(KEYED_TABLE))
+        for name, effects in EFFECTS.items():
+            self.runtime.submit.ensure(name, Effects(effects), 500)
         self._start_proxy()
         for name in (*self.workers, *CONTROLLERS):
             self.start_role(name)
@@ -271,7 +282,7 @@ class Plant:
 
     def _has_row(self, job_id: str) -> bool:
         try:
-            self.runtime.ledger.job(job_id)
+            self.runtime.ledger.jobs_of(job_id.partition("@")[0])
         except (LedgerUnreachable, UnknownJob):
             return False
         return True
@@ -287,5 +298,6 @@ class Plant:
     def close(self) -> None:
         """Kill everything."""
         self.children.end()
+        self._hook.close()
         self._broker.close()
         self.runtime.close()

@@ -10,11 +10,14 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from tests.crash.app import history, notes, parts
-from tests.crash.history import read_file
+from tests.crash.app import history, notes, parts, wires
+from tests.crash.history import TWIN, label, read_file
 
 _BATCH = (5, 40)
+_WIRES, _TWINS = 0.05, 0.05
+"""Shares of submissions; most others are batches, so that of jobs it is a few in a thousand."""
 _OUTLIVES_SILENCE = 0.002
 """Share of jobs that run longer than `silent_after_s` of the plant."""
 
@@ -45,6 +48,7 @@ def main(who: str, seed: int, share: int, per_s: float, long_share: float) -> No
     rng = random.Random(f"{seed} {who} {done}")
     while done < share:
         _submit_poison(flags / f"poison-{who}")
+        _submit_burst(flags / f"burst-{who}", rng)
         if (flags / "pause").exists():  # back-pressure: the driver sees too many open jobs
             time.sleep(0.1)
             continue
@@ -60,14 +64,37 @@ def _submit_poison(flag: Path) -> None:
     what = flag.read_text()
     flag.unlink()
     try:
-        result = parts.delay(part=1, what=what, seconds=0.0)
+        pipeline = wires if what == "wire" else parts
+        given = {"seconds": 7.0} if what == "wire" else {"what": what, "seconds": 0.0}
+        result = pipeline.delay(part=1, **given)
     except Exception as error:  # told of it: nothing was submitted
         history.write("submit failed", why=str(error)[:300])
     else:
-        history.write("submitted", name="parts", jobs=[result.id], poison=what)
+        history.write("submitted", name=pipeline.name, jobs=[result.id], poison=what)
+
+
+def _submit_burst(flag: Path, rng: random.Random) -> None:
+    """Submit a long queue at once, beyond the share: a kill meets it."""
+    if not flag.exists():
+        return
+    left = int(flag.read_text())
+    flag.unlink()
+    while left > 0:
+        jobs = [draw_job(rng, 0.0) | {"seconds": 0.0} for _ in range(min(left, 500))]
+        try:
+            ids = [result.id for result in parts.submit_many(jobs)]
+        except Exception as error:  # told of it: nothing was submitted
+            history.write("submit failed", why=f"{type(error).__name__}: {error}"[:300])
+            return
+        history.write("submitted", name="parts", jobs=ids, poison="burst")
+        left -= len(jobs)
 
 
 def _submit(rng: random.Random, left: int, long_share: float) -> int:
+    if (dice := rng.random()) < _WIRES:
+        return _submit_wire(rng)
+    if dice < _WIRES + _TWINS:
+        return _submit_twins(rng, long_share)
     pipeline, name = (parts, "parts") if rng.random() < 0.85 else (notes, "notes")
     try:
         if rng.random() < 0.5:
@@ -80,6 +107,32 @@ def _submit(rng: random.Random, left: int, long_share: float) -> int:
         return 0
     history.write("submitted", name=name, jobs=ids)
     return len(ids)
+
+
+def _submit_wire(rng: random.Random) -> int:
+    """Submit a job that nobody may repeat, and that outlives a worker's silence."""
+    seconds = round(rng.uniform(4.5, 8.0), 2)
+    try:
+        result = wires.delay(part=rng.randrange(100_000), seconds=seconds)
+    except Exception as error:
+        history.write("submit failed", why=f"{type(error).__name__}: {error}"[:300])
+        return 0
+    history.write("submitted", name="wires", jobs=[result.id])
+    return 1
+
+
+def _submit_twins(rng: random.Random, long_share: float) -> int:
+    """Submit one id to two sub-pipelines."""
+    task_id, done = f"{TWIN}{uuid4()}", 0
+    for pipeline in (parts, notes):
+        try:
+            pipeline.apply_async(kwargs=draw_job(rng, long_share), task_id=task_id)
+        except Exception as error:
+            history.write("submit failed", why=f"{type(error).__name__}: {error}"[:300])
+            continue
+        history.write("submitted", name=pipeline.name, jobs=[label(pipeline.name, task_id)])
+        done += 1
+    return done
 
 
 if __name__ == "__main__":

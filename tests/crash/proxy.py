@@ -1,6 +1,7 @@
 """TCP links that can be cut, slowed or black-holed: `python -m tests.crash.proxy NAME:FROM:TO ...`.
 
-Commands come on standard input (`broker cut`, `broker slow 0.2`, `broker hole`, `broker open`)
+Commands come on standard input (`broker cut`, `broker slow 0.2`, `broker hole`, `broker open`,
+`ledger answers`: a COMMIT gets through, and its connection is cut before the answer)
 and each is answered with a line once it is in force. A black hole keeps the bytes and delivers
 them when it opens again, as a network that comes back does: what was late arrives late.
 """
@@ -41,18 +42,27 @@ class Link:
         both = {writer, up_writer}
         self._writers |= both
         try:
-            await asyncio.gather(self._pump(reader, up_writer), self._pump(up_reader, writer))
+            await asyncio.gather(
+                self._pump(reader, up_writer, back=writer), self._pump(up_reader, writer)
+            )
         finally:
             self._writers -= both
             for one in both:
                 one.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        back: asyncio.StreamWriter | None = None,
+    ) -> None:
         try:
             while data := await reader.read(_CHUNK_BYTES):
                 if self._mode == "slow":
                     await asyncio.sleep(self._delay_s)
                 await self._while_holed()
+                if self._mode == "answers" and back is not None and b"COMMIT" in data:
+                    back.transport.abort()
                 writer.write(data)
                 await writer.drain()
         except OSError:

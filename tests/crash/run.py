@@ -24,6 +24,8 @@ _OPEN_MAX = 300
 """Producers pause above this: jobs that queue for long are all recalled by the next kill."""
 _FAULTS_AT_ONCE = 4
 _RATE_PER_S = 200.0
+_BURST, _LONG_RUN_JOBS = 20_000, 5_000
+"""Jobs of the long queue that is killed; a tenth of them in a short run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +154,20 @@ class Driver:
                 ).scalar_one()
                 self.all_jobs = count("SELECT count(*) FROM job").scalar_one()
             self._note_scopes()
+            self._note_builds()
         except LedgerUnreachable:
             return
         flag = self.plant.flags / "pause"
         flag.touch() if self.open_jobs > _OPEN_MAX else flag.unlink(missing_ok=True)
         self._feel_pulse(min(passed, 1.0))
+
+    def _note_builds(self) -> None:
+        if self.plant.previous is not None:
+            return  # a worker of an older release announces at each reconnect, as it did then
+        for name, builds in self.plant.runtime.ledger.builds().items():
+            for path, build in zip(("legacy", "concurrent"), builds, strict=True):
+                if build is not None:
+                    self.plant.history.write("build seen", name=name, path=path, build=build)
 
     def _note_scopes(self) -> None:
         for state in self.plant.runtime.ledger.controls():
@@ -224,7 +235,8 @@ def run(order: Order, folder: Path) -> Result:
     """Run one seed in a folder; no process of it is left."""
     linked = random.Random(f"linked {order.seed}").choice(list(WORKERS))
     began = time.monotonic()
-    plant = Plant(order.seed, folder, order.ledger, linked, order.without, order.previous)
+    burst = _BURST if order.jobs >= _LONG_RUN_JOBS else _BURST // 10
+    plant = Plant(order.seed, folder, order.ledger, linked, order.without, order.previous, burst)
     try:
         plant.start()
         driver = Driver(order, plant)

@@ -51,7 +51,14 @@ def row(job: str, seconds: float, path: str = "concurrent", **facts: Any) -> Row
 
 def change(event: str, revision: int, before: int, after: int) -> Change:
     """A logged transition of `parts`."""
-    return Change("parts", event, {"scope_bp": before}, {"scope_bp": after, "revision": revision})
+    was, now = _state(revision - 1, before), _state(revision, after)
+    return Change("parts", event, was, now)
+
+
+def _state(revision: int, scope_bp: int) -> dict[str, Any]:
+    """The fields of a control state that rules look at."""
+    kill_id = "k" if revision == 4 else None
+    return {"scope_bp": scope_bp, "revision": revision, "kill_id": kill_id}
 
 
 def good() -> Evidence:
@@ -60,6 +67,7 @@ def good() -> Evidence:
         at(1, "producer1", "submitted", name="parts", jobs=["a", "b"]),
         claimed(2, "a", 1, 0),
         at(2.1, "forked", "committed", job="a", attempt=1, path="concurrent"),
+        at(2.2, "forked", "told", job="a"),
         at(5, "operator1", "kill asked", name="parts"),
         at(5.1, "operator1", "fenced", kill_id="k", fences={"parts": 4}),
         at(
@@ -313,9 +321,121 @@ def test_stepped_clock_is_told() -> None:
     assert "clock stepped" in kinds(replace(good(), events=events))
 
 
+def test_committed_job_of_which_nobody_hears() -> None:
+    """Its process lived on; told by anybody, or dead at once, it is no violation."""
+    base = good()
+    later = at(9.9, "forked", "asked", job="z", now=0)
+    untold = [event for event in base.events if event["what"] != "told" or event["job"] != "a"]
+    events = sorted([*untold, later], key=lambda event: int(event["t"]))
+    assert kinds(replace(base, events=events)) == ["not told"]
+    assert kinds(replace(base, events=untold)) == []
+
+
+def test_worker_taken_for_dead_that_was_heard_of() -> None:
+    """By its claim or by its renewal; after long enough it is rightly given up."""
+    claim = claimed(2, "b", 1, 0, worker="w:1")
+    renewed = at(5, "forked", "renewed", job="b", worker="w:1")
+    for seconds, found in ((4, True), (6, True), (9.5, False)):
+        silenced = at(seconds, "controller1", "silenced", job="b")
+        got = kinds(with_events(claim, renewed, silenced))
+        assert ("died for nothing" in got) is found
+    other = at(5, "forked", "renewed", job="b", worker="w:2")
+    assert kinds(with_events(claim, other, at(8, "controller1", "silenced", job="b"))) == []
+
+
+def test_effect_of_an_attempt_that_did_not_commit() -> None:
+    """The row says attempt 1, the effect is of attempt 2."""
+    assert kinds(replace(good(), effect_attempts={"a": 1})) == []
+    assert kinds(replace(good(), effect_attempts={"a": 2})) == ["effect of another"]
+
+
+def test_hook_that_met_its_own_row() -> None:
+    """Run again after its commit, whose answer was lost."""
+    way = (*good().rows["b"].way[:-1], {"at": iso(6), "what": "failed"})
+    failed = row("b", 6, "legacy", state="failed", way=way, error="IntegrityError: duplicate key")
+    assert kinds(with_row(failed, effects=0)) == ["hook met itself"]
+
+
+def test_unsafe_job_that_was_done_and_is_kept_as_failed() -> None:
+    """Nothing but a stop disturbed it; a killed worker explains it."""
+    way = ({"at": iso(6), "what": "failed"},)
+    failed = row("u", 6, "legacy", name="wires", state="failed", way=way, error="fell silent")
+    base = with_row(failed, effects=0)
+    did = [at(6, "legacy", "did", job="u"), at(10.9, "legacy", "x"), at(11.9, "legacy", "x")]
+
+    def with_fault(kind: str) -> Evidence:
+        begun = at(5.5, "driver", "fault begun", n=1, kind=kind, target="legacy")
+        events = sorted([*base.events, *did, begun], key=lambda event: int(event["t"]))
+        return replace(base, events=events)
+
+    assert kinds(with_fault("worker told to stop")) == ["done and failed"]
+    assert kinds(with_fault("worker killed")) == []
+
+
+def test_counts_that_differ_from_the_rows() -> None:
+    """A job counted twice, and one that was forgotten."""
+    assert kinds(replace(good(), tallies={("parts", "committed"): 2})) == []
+    for jobs in (1, 3):
+        assert kinds(replace(good(), tallies={("parts", "committed"): jobs})) == ["miscounted"]
+
+
+def test_claim_of_a_row_that_had_gone_asks_nobody() -> None:
+    """What runs has its row written anew; a second such claim is a start like any other."""
+    gone = at(9.4, "driver", "rows gone", jobs=["b"])
+    once = claimed(9.5, "b", 1, 4, asked=None)
+    assert kinds(with_events(gone, once)) == []
+    assert kinds(with_events(gone, once, claimed(9.6, "b", 2, 4, asked=None))) == [
+        "start without store"
+    ]
+
+
 def test_every_kind_is_planted() -> None:
     """Each kind that the checker knows has a test above that plants it."""
     from pathlib import Path
 
     text = Path(__file__).read_text(encoding="utf-8")
     assert [kind for kind in KINDS if f'"{kind}"' not in text] == []
+
+
+def test_a_rearm_of_all_that_lifts_another_kill_is_found() -> None:
+    """What was killed by itself is not lifted by who lifts the kill of all."""
+    lifted = at(7.2, "operator2", "rearm ended", name=None, refused=False, lifted={"parts": "k"})
+    assert kinds(with_events(lifted)) == ["kill lifted by another"]
+    own = at(7.2, "operator2", "rearm ended", name="parts", refused=False, lifted={"parts": "k"})
+    assert kinds(with_events(own)) == []
+
+
+def test_a_kill_of_all_that_leaves_one_out_is_found() -> None:
+    """It returned with a sub-pipeline that is not killed."""
+    fenced = at(
+        6.5, "operator2", "fenced", kill_id="k2", fences={}, killed={"parts": True, "notes": False}
+    )
+    assert kinds(with_events(fenced)) == ["kill not in force"]
+
+
+def test_a_kill_that_says_nothing_for_long_is_found() -> None:
+    """Whatever it waits for, it says so; then it may take its time."""
+    asked = at(6, "operator2", "kill asked", name="parts")
+    late = at(9.5, "operator2", "kill acknowledged", name="parts", names=[], kill_id="x",
+              complete=False)  # fmt: skip
+    assert kinds(with_events(asked, late)) == ["kill slow"]
+    said = at(6.6, "operator2", "kill said", name="parts", waits="session 7 (psql)")
+    assert kinds(with_events(asked, said, late)) == []
+
+
+def test_a_line_of_the_log_that_begins_elsewhere_is_found() -> None:
+    """A change that nobody logged lies between two lines."""
+    base = good()
+    gap = change("freeze", 8, 8000, 8000)
+    assert kinds(replace(base, changes=[*base.changes, gap])) == ["log broken"]
+
+
+def test_a_build_that_comes_back_is_found() -> None:
+    """A straggler's reconnect took the path's build back."""
+    builds = [
+        at(second, "driver", "build seen", name="parts", path="concurrent", build=build)
+        for second, build in ((3, "1"), (4, "2"), (6, "2"), (7, "3"))
+    ]
+    assert kinds(with_events(*builds)) == []
+    back = at(7.5, "driver", "build seen", name="parts", path="concurrent", build="2")
+    assert kinds(with_events(*builds, back)) == ["build taken back"]

@@ -32,7 +32,7 @@ def _no_attempt() -> None:
     from rollout.jobs.claims import JobState, judge_commit
 
     def judge(record: Any, claim: Any, control: Any, effects: Any) -> Any:
-        mine = replace(record, attempt=claim.attempt, state=JobState.STARTED)
+        mine = replace(record, attempt=claim.attempt, nonce=claim.nonce, state=JobState.STARTED)
         return judge_commit(mine, claim, control, effects)
 
     job_rows.judge_commit = judge  # type: ignore[attr-defined]  # a re-export, patched on purpose

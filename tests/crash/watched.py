@@ -18,8 +18,16 @@ from rollout.adapters.celery.queues import KombuQueues
 from rollout.adapters.redis.store import RedisControlStore
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.tables import to_microseconds
-from rollout.jobs.claims import Claim, Refusal
-from rollout.jobs.ports import Committed, ConnectionSource, Filing, Queues, Refused
+from rollout.jobs.claims import Claim, JobRef, Refusal
+from rollout.jobs.ports import (
+    Committed,
+    ConnectionSource,
+    Filing,
+    Handed,
+    Queues,
+    Refused,
+    Running,
+)
 from rollout.jobs.submit import Submit
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
@@ -28,7 +36,7 @@ from rollout.routing.router import Router
 from rollout.routing.rule import Reading
 from rollout.routing.stages import ControlState
 from rollout.wiring import Runtime
-from tests.crash.history import History
+from tests.crash.history import History, label
 from tests.crash.jumping_clock import JumpingClock
 
 HANDS_S = 12.0
@@ -52,14 +60,14 @@ class WatchedLedger(SqlLedger):
 
     history: History
 
-    def _ask(self, job_id: str, now: datetime) -> int:
+    def _ask(self, job: str, now: datetime) -> int:
         """Say when a process asked and what its clock said then, before the ledger answers.
 
         A clock that jumps makes the ledger's times worthless to the checker; this line turns
         each of them back into the time that all processes share, also when the asker is killed.
         """
         t0 = time.monotonic_ns()
-        self.history.write("asked", job=job_id, now=to_microseconds(now))
+        self.history.write("asked", job=job, now=to_microseconds(now))
         return t0
 
     def claim(
@@ -73,15 +81,16 @@ class WatchedLedger(SqlLedger):
         silent_after: timedelta,
     ) -> Claim | Refused:
         """Claim, and say what was granted or refused."""
-        t0 = self._ask(job_id, now)
+        job = label(name, job_id)
+        t0 = self._ask(job, now)
         answer = super().claim(name, job_id, delivered, effects, worker, now, silent_after)
         if isinstance(answer, Refused):
-            self.history.write("claim refused", job=job_id, why=answer.refusal)
+            self.history.write("claim refused", job=job, why=answer.refusal)
             return answer
         asked, _asked.at = getattr(_asked, "at", None), None
         self.history.write(
-            "claimed", job=job_id, name=name, path=delivered, attempt=answer.attempt,
-            fence=answer.fence_revision, t0=t0, asked=asked,
+            "claimed", job=job, name=name, path=delivered, attempt=answer.attempt,
+            fence=answer.fence_revision, t0=t0, asked=asked, worker=worker,
         )  # fmt: skip
         return answer
 
@@ -93,32 +102,54 @@ class WatchedLedger(SqlLedger):
         now: datetime,
     ) -> Committed | Refusal:
         """Commit, and say what became of it."""
-        self._ask(claim.job_id, now)
+        job = label(claim.name, claim.job_id)
+        self._ask(job, now)
         answer = super().commit(claim, effects, write, now)
         if isinstance(answer, Refusal):
-            self.history.write(
-                "commit refused", job=claim.job_id, attempt=claim.attempt, why=answer
-            )
+            self.history.write("commit refused", job=job, attempt=claim.attempt, why=answer)
         else:
-            self.history.write(
-                "committed", job=claim.job_id, attempt=claim.attempt, path=claim.path
-            )
+            self.history.write("committed", job=job, attempt=claim.attempt, path=claim.path)
         return answer
 
     def fail(
-        self, job_id: str, attempt: int | None, reason: Reason | None, error: str, now: datetime
-    ) -> bool:
+        self,
+        name: str,
+        job_id: str,
+        attempt: int | None,
+        reason: Reason | None,
+        error: str,
+        now: datetime,
+        *,
+        nonce: str | None = None,
+    ) -> bool | None:
         """Fail, and say so when it counted."""
-        self._ask(job_id, now)
-        held = super().fail(job_id, attempt, reason, error, now)
+        job = label(name, job_id)
+        self._ask(job, now)
+        held = super().fail(name, job_id, attempt, reason, error, now, nonce=nonce)
         if held:
-            self.history.write("failed", job=job_id, attempt=attempt)
+            self.history.write("failed", job=job, attempt=attempt)
         return held
 
-    def file(self, filings: Sequence[Filing]) -> None:
+    def file(self, filings: Sequence[Filing]) -> frozenset[JobRef]:
         """File; a producer told to die here dies between the row and the message."""
-        super().file(filings)
+        finished = super().file(filings)
         _die_if_told()
+        return finished
+
+    def renew(self, running: Sequence[Running], now: datetime) -> None:
+        """Renew, and say whose process vouched for what."""
+        super().renew(running, now)
+        for one in running:
+            self.history.write("renewed", job=label(one.name, one.job_id), worker=one.worker)
+
+    def resend_silent(
+        self, name: str, silent_after: timedelta, now: datetime, limit: int
+    ) -> list[Handed]:
+        """Sweep, and say whose worker was taken for dead."""
+        handed = super().resend_silent(name, silent_after, now, limit)
+        for one in handed:
+            self.history.write("silenced", job=label(name, one.job_id))
+        return handed
 
     def kill(
         self, kill: Kill, *, patience_s: float = PATIENCE_S, waiting: Waiting | None = None
@@ -129,6 +160,7 @@ class WatchedLedger(SqlLedger):
             "fenced",
             kill_id=kill.kill_id,
             fences={state.name: state.fence_revision for state in states if state.name != "*"},
+            killed={state.name: state.killed for state in states},
         )
         return states
 
@@ -146,12 +178,18 @@ class WatchedSubmit(Submit):
     history: History
 
     def file(
-        self, name: str, effects: Effects, holdback_bp: int, filings: Sequence[Filing]
+        self,
+        name: str,
+        effects: Effects,
+        holdback_bp: int,
+        filings: Sequence[Filing],
+        *,
+        outcome_will_do: bool = False,
     ) -> bool:
         """File, and name the jobs when the ledger is away, whichever call found it so."""
-        filed = super().file(name, effects, holdback_bp, filings)
+        filed = super().file(name, effects, holdback_bp, filings, outcome_will_do=outcome_will_do)
         if not filed:
-            self.history.write("unfiled", jobs=[filing.job_id for filing in filings])
+            self.history.write("unfiled", jobs=[label(name, filing.job_id) for filing in filings])
         return filed
 
 

@@ -387,7 +387,7 @@ def test_legacys_own_time_limit_under_a_drill_is_no_failure(world: World) -> Non
             NAME, "job-1", L, invoices.effects, "w1:7", world.clock.now(), timedelta(30)
         )
         assert claim is not None
-        world.ledger.mark_drilled("job-1", "drill-1", Fault.HANG, world.clock.now())
+        world.ledger.mark_drilled(NAME, "job-1", "drill-1", Fault.HANG, world.clock.now())
         found = attempts.worker_lost(invoices, job, "w1:7", Reason.TIME_LIMIT)
         assert found == outcome or outcome is None
     assert world.job().state is JobState.FAILED

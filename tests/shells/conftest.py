@@ -135,7 +135,9 @@ class House:
     def fail(self, job_id: str, error: str = "ValueError: no address") -> None:
         """Keep the job as failed."""
         with self.services() as runtime:
-            runtime.ledger.fail(job_id, None, Reason.FAILED, error, datetime.now(UTC))
+            (record,) = runtime.ledger.jobs_of(job_id)
+            now = datetime.now(UTC)
+            runtime.ledger.fail(record.name, job_id, None, Reason.FAILED, error, now)
 
 
 @pytest.fixture

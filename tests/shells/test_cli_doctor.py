@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from rollout.routing.decision import JobPath
 from rollout.settings import without_password
 from tests.shells.conftest import House
 
@@ -31,6 +32,33 @@ def test_no_controller(house: House) -> None:
     assert result.exit_code == 5
     assert findings(house)["controller"]["todo"] == "start `rollout controller`"
     assert "MISSING: none heard of" in result.stdout
+
+
+def test_two_releases_beside_each_other(house: House) -> None:
+    """A restart that is under way, or a straggler that was forgotten, is a note."""
+    house.tick()
+    with house.services() as runtime:
+        for build in ("v1", "v2"):
+            runtime.database_ledger.announce("invoices", JobPath.CONCURRENT, build)
+    found = findings(house)["builds"]
+    assert found["level"] == "note"
+    assert "'v1', invoices concurrent: 'v2'" in found["found"]
+
+
+def test_a_store_whose_user_may_not_run_info(house: House, valkey: str) -> None:
+    """A right that only `doctor` would use is a note and no fault."""
+    house.tick()
+    with Redis.from_url(valkey) as admin:
+        admin.execute_command(
+            "ACL", "SETUSER", "shop", "on", "nopass", "~*", "&*", "+@all", "-info"
+        )
+        host = valkey.removeprefix("redis://")
+        house.setenv("ROLLOUT_CONTROL_URL", f"redis://shop:x@{host}")
+        found = findings(house)["control store"]
+        admin.execute_command("ACL", "DELUSER", "shop")
+    assert found["level"] == "note"
+    assert "may not run INFO" in found["found"]
+    assert "noeviction" in found["todo"]
 
 
 @pytest.mark.parametrize(

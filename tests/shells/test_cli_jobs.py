@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime
 
+from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
+from tests.builders import filing
 from tests.shells.conftest import House
 
 
@@ -137,3 +140,27 @@ def test_prune_deletes_old_successes_only(house: House) -> None:
     assert house.run("job", done).exit_code == 1
     assert house.json("job", failed)["state"] == "failed"
     assert house.json("job", waiting)["state"] == "accepted"
+
+
+ENVELOPE = '{"headers": {}, "body": [[], {}, {}], "properties": {}}'
+
+
+def test_one_id_in_two_sub_pipelines(house: House) -> None:
+    """`job` shows both, `retry` asks which where both have failed."""
+    with house.services() as runtime:
+        runtime.ledger.ensure("letters", Effects.NONE, 0, datetime.now(UTC))
+        for name in ("invoices", "letters"):
+            made = filing("same", JobPath.LEGACY, name=name, envelope=ENVELOPE)
+            runtime.ledger.file([made])
+            runtime.ledger.fail(name, "same", None, None, "ValueError: x", datetime.now(UTC))
+    shown = house.run("job", "same").stdout
+    assert "job same of invoices" in shown
+    assert "job same of letters" in shown
+    assert [job["name"] for job in house.json("job", "same")["jobs"]] == ["invoices", "letters"]
+    refused = house.run("retry", "same")
+    assert refused.exit_code != 0
+    assert "--name" in refused.stderr
+    house.run("retry", "same", "--name", "letters")
+    with house.services() as runtime:
+        states = [str(job.state) for job in runtime.ledger.jobs_of("same")]
+    assert states == ["failed", "accepted"]

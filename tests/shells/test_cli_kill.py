@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from rollout.cli import kill_progress
 from rollout.desk.status import read_status
 from rollout.routing.effects import Effects
 from tests.shells.conftest import NOBODY, House
@@ -124,6 +125,38 @@ def test_ledger_away(house: House) -> None:
     assert house.run("rearm", "invoices", "--reason", "mended").exit_code == 0
     house.tick()
     assert gate(house)["open"] is True
+
+
+def test_ledger_held(house: House) -> None:
+    """Somebody holds what the fence needs: said while it waits, and what holds is said, too."""
+    house.run("start", "invoices")
+    with house.services() as runtime, runtime.database.write():
+        result = house.run("kill", "invoices", "--reason", "x")
+    assert result.exit_code == 3
+    assert "waiting: starts are blocked since" in result.stderr
+    assert "single writer" in result.stderr
+    told = " ".join(result.stdout.split())
+    assert "KILLED in the control store; the fence in the ledger is missing" in told
+    assert "somebody holds what is needed" in told
+    assert "Jobs that run already may commit until then" in told
+    assert "No commit is possible" not in told
+    house.tick()
+    assert house.json("status")["sub_pipelines"][0]["killed"] is True
+
+
+def test_a_script_is_answered_before_a_long_queue_is_moved(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what is left; the controller moves it."""
+    monkeypatch.setattr(kill_progress, "JSON_MOVES_S", -1.0)
+    house.run("start", "invoices")
+    house.submit()
+    report = house.json("kill", "invoices", "--reason", "x")
+    assert (report["complete"], report["left"], report["queued_sent_back"]) == (True, True, 0)
+    house.tick()
+    assert house.json("kill", "invoices", "--reason", "again")["left"] is True
+    monkeypatch.setattr(kill_progress, "JSON_MOVES_S", 5.0)
+    assert house.json("kill", "invoices", "--reason", "again")["left"] is False
 
 
 def test_both_away(house: House) -> None:

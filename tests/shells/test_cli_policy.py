@@ -86,7 +86,7 @@ def test_the_ledgers_traffic_sizes_the_steps(house: House) -> None:
         for number in range(4):
             job_id = f"{house.folder.name}-{number}"
             runtime.ledger.file([filing(job_id, JobPath.LEGACY, at=now)])
-            runtime.ledger.fail(job_id, None, Reason.FAILED, "ValueError: no", now)
+            runtime.ledger.fail("invoices", job_id, None, Reason.FAILED, "ValueError: no", now)
     result = house.run("policy", "check")
     assert result.exit_code == 5
     assert "invoices: 672 jobs a week, 100.00% of legacy's fail" in result.stdout

@@ -12,6 +12,7 @@ from random import Random
 from rollout.pilot.ports import Recovery
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.stages import BP_ALL, Event, Stage
+from tests.simulation.limits import LONG_QUEUE
 from tests.simulation.process import PORTS, Process
 from tests.simulation.producer import Kind
 from tests.simulation.world import World
@@ -34,13 +35,14 @@ class Chaos:
             self._second_controller, self._kill_producer, self._cut_one, self._cut_one,
             self._cut_all, self._cut_all, self._wipe_store, self._lose_messages, self._duplicate,
             self._duplicate, self._delay, self._skew, self._concurrent_breaks, self._slow_one,
-            self._slow_one, self._slow_one,
+            self._slow_one, self._slow_one, self._hold_row, self._long_queue, self._lose_answers,
+            self._lose_rows, self._clock_far_off,
         ]  # fmt: skip
 
     def plan(self) -> None:
         """Put one week's doings on the schedule."""
         chance, world = self._chance, self._world
-        world.quality.concurrent_fails = 0.08
+        world.quality.concurrent_fails, world.quality.long = 0.08, 0.05
         world.queues.seen.clear()  # copies come within days; see `keep_days` in docs
         for _ in range(1 + round(2 * (_BURSTS_MEAN - 1) * chance.random())):
             self._at(self._submit)
@@ -232,6 +234,41 @@ class Chaos:
         process = self._someone()
         process.clock.skew_s = self._chance.uniform(-200, 200)
         self._tell("clock off", process=process.who, seconds=round(process.clock.skew_s))
+
+    def _hold_row(self) -> None:
+        """A forgotten transaction holds a control row: no kill, change or decision comes by."""
+        name = self._kind().name
+        self._tell("control row held", name=name)
+        self._world.ledger.held_rows.add(name)
+        self._later(self._minutes(20), lambda: self._world.ledger.held_rows.discard(name))
+
+    def _long_queue(self) -> None:
+        """More jobs than a slice moves wait when somebody pulls the switch."""
+        kind = self._kind()
+        self._tell("long queue", name=kind.name)
+        for number in range(LONG_QUEUE):
+            self._world.submit(kind, f"long-{number}")
+        self._later(self._chance.random(), lambda: self._killed(kind.name))
+
+    def _killed(self, name: str) -> None:
+        self._world.person(lambda one: one.kill(name))
+
+    def _clock_far_off(self) -> None:
+        """A worker's clock, wrong by more than it may be silent."""
+        worker = self._chance.choice([*self._world.workers.values()])
+        worker.process.clock.skew_s = self._chance.choice((-900, 900))
+        self._world.quality.long = 0.6  # so that its jobs are renewed
+        self._tell("clock off", process=worker.process.who, seconds=worker.process.clock.skew_s)
+
+    def _lose_rows(self) -> None:
+        self._tell("ledger lost rows")
+        self._world.lose_rows()
+
+    def _lose_answers(self) -> None:
+        process = self._someone()
+        self._tell("answers lost", process=process.who)
+        process.answers_lost = 0.3
+        self._later(self._minutes(20), lambda: setattr(process, "answers_lost", 0.0))
 
     def _concurrent_breaks(self) -> None:
         self._tell("concurrent path broken")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from rollout.control.change import Changes
+from rollout.control.recall import Recall
 from rollout.controller.tick import Tick
 from rollout.drills.incidents import Incidents
 from rollout.drills.watch import Rules
@@ -12,20 +13,10 @@ from rollout.pilot.situations import Situations
 from rollout.policy.ladder import FirstSteps
 from rollout.policy.policy import Policies
 from rollout.routing.stages import Event
-from tests.simulation.limits import LEASE, LIMITS, TICK_S, WATCH
+from tests.simulation.history import label
+from tests.simulation.limits import LEASE, LIMITS, SLICE, TICK_S, WATCH
 from tests.simulation.process import Process
 from tests.simulation.watched import Tell
-
-
-class Told:
-    """`pilot.ports.Notices` that goes into the history of the run."""
-
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
-
-    def decided(self, name: str, action: str, sentence: str) -> None:
-        """Note it."""
-        self._tell("notified", name=name, action=action)
 
 
 class Controller:
@@ -37,12 +28,13 @@ class Controller:
         self._tell = tell
         ledger, store, broker = process.ledger, process.store, process.broker
         changes = Changes(ledger, store, broker, process.clock, FirstSteps(lambda: policies))
+        changes.recall = Recall(ledger, broker, process.clock, SLICE)
         pilots = Pilots(
             process.trials,
             Situations(process.trials),
             policies,
             changes.project,
-            Told(tell),
+            True,
             owner,
             LEASE,
         )
@@ -114,7 +106,7 @@ class Operator:
 
         def act() -> None:
             for record in self.process.ledger.failed(name, 2):
-                self._tell("retry asked", job=record.job_id)
+                self._tell("retry asked", job=label(*record.ref))
                 self._changes.retry(record.job_id)
 
         self._do(f"retry {name}", act)

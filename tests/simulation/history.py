@@ -35,6 +35,11 @@ def _short(value: Any) -> str:
     return str(value)
 
 
+def label(name: str, job_id: str) -> str:
+    """What the history calls a job: two sub-pipelines may have jobs of one id."""
+    return f"{name} {job_id}"
+
+
 class History:
     """Events since the last `take`; all of them when `keep` is set."""
 

@@ -34,6 +34,9 @@ KINDS = (
     "commit after fence",
     "kill not fenced",
     "sent twice",
+    "not told",
+    "told wrong",
+    "died for nothing",
     "not by the table",
     "grew while held",
     "scope grew",
@@ -47,6 +50,17 @@ KINDS = (
     "reverted for nothing",
     "not reverted",
 )
+
+_SILENCES = frozenset({
+    "child killed", "worker killed", "worker told to stop", "paused", "cut off", "line slow",
+    "server away", "answers lost", "ledger lost rows",
+})  # fmt: skip
+"""Faults after which a worker may rightly be taken for dead; a wrong clock is none of them."""
+_HUSHES = frozenset({
+    "child killed", "worker killed", "worker told to stop", "broker lost its messages",
+    "messages delayed",
+})  # fmt: skip
+"""Faults after which a caller may rightly hear nothing, or only when a message comes again."""
 
 _CONVERGES_S = 120.0
 """A change reaches the store within two ticks; before that routing may follow the state before."""
@@ -80,7 +94,9 @@ class Judge:
         self._claims: dict[tuple[str, int], int] = {}
         self._counted: set[tuple[str, int]] = set()
         self._submitted: dict[str, Happening] = {}
-        self._told: set[str] = set()
+        self._told: dict[str, set[str]] = {}
+        self._faults: set[str] = set()
+        self._rowless: set[str] = set()
         self._committed: dict[str, int] = {}
         self._effect: Counter[str] = Counter()
         self._ran: Counter[str] = Counter()
@@ -93,7 +109,10 @@ class Judge:
             "ran": self._on_ran,
             "effect": self._on_effect,
             "committed": self._on_committed,
-            "told": lambda event: self._told.add(event.facts["job"]),
+            "told": self._on_told,
+            "fault": lambda event: self._faults.add(event.facts["fault"]),
+            "silenced": self._on_silenced,
+            "row lost": self._on_row_lost,
             "handed": self._on_handed,
             "reopened": lambda event: self._again.update([event.facts["job"]]),
             "retried": lambda event: self._again.update([event.facts["job"]]),
@@ -193,7 +212,9 @@ class Judge:
         asked = self._asked.pop(event.who, None)
         if facts["path"] is not JobPath.CONCURRENT:
             return
-        if asked != (name, None):
+        if asked is None and job in self._rowless:
+            self._rowless.discard(job)  # no start: what ran has its row written anew
+        elif asked != (name, None):
             self._say(event, "start without store", job, f"the store's last word: {asked}")
         state = self._states.get(name)
         if state is not None and state.killed:
@@ -229,6 +250,19 @@ class Judge:
                 self._say(event, "commit after fence", job, f"attempt {attempt}")
         self._counted.add((job, attempt))
 
+    def _on_told(self, event: Happening) -> None:
+        self._told.setdefault(event.facts["job"], set()).add(event.facts["outcome"])
+
+    def _on_silenced(self, event: Happening) -> None:
+        """A worker is taken for dead only when something has kept it from being heard."""
+        if not self._faults & _SILENCES:
+            self._say(event, "died for nothing", event.facts["job"], "its worker was well")
+
+    def _on_row_lost(self, event: Happening) -> None:
+        """The row's way begins anew, and so does what it says of moves."""
+        self._handed[event.facts["job"]] = 0
+        self._rowless.add(event.facts["job"])
+
     def _on_handed(self, event: Happening) -> None:
         self._handed[event.facts["job"]] += bool(event.facts["recorded"])
 
@@ -258,6 +292,7 @@ class Judge:
             return
         for job, outcome in facts["outcomes"].items():
             self._judge_outcome(event, job, outcome)
+        self._faults.clear()
         for name, state in facts["states"].items():
             self._judge_rest(event, state, facts["readings"][name], facts["all_killed"])
             self._trials.on_rest(event, state)
@@ -271,12 +306,26 @@ class Judge:
         failures = outcome.reopened + (1 - committed)
         if (outcome.commits, outcome.failures) != (committed, failures):
             self._say(event, "two outcomes", job, str(outcome))
+        self._judge_told(event, job, outcome)
         if self._handed[job] > outcome.moves:
             said = f"{self._handed[job]} processes sent what was moved {outcome.moves} times"
             self._say(event, "sent twice", job, said)
         name = self._submitted[job].facts["name"] if job in self._submitted else None
         if name and self._effects[name] is Effects.COMMIT and self._effect[job] != committed:
             self._say(event, "effect missing", job, f"{outcome.state}, {self._effect[job]} effects")
+
+    def _judge_told(self, event: Happening, job: str, outcome: Outcome) -> None:
+        """Whoever submitted the job hears of its result, and of no failure beside it."""
+        told = self._told.get(job, set())
+        if outcome.state is not JobState.COMMITTED:
+            return
+        if "Done" not in told and not self._faults & _HUSHES:
+            self._say(event, "not told", job, "committed, and its caller waits")
+        submitted = self._submitted.get(job)
+        # Without the ledger a path that does not need it answers for itself.
+        binds = submitted and self._effects[submitted.facts["name"]].needs_ledger
+        if "Failed" in told and binds and not outcome.reopened:
+            self._say(event, "told wrong", job, "committed, and its caller was told of a failure")
 
     def _judge_rest(
         self, event: Happening, state: ControlState, reading: Reading, all_killed: bool

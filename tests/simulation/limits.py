@@ -19,3 +19,6 @@ REST_S = 8 * 3600.0
 """With everything up, no job may be open for longer: poison, visibility and sweep in turn."""
 
 LIMITS = TickLimits(LOST_AFTER, SILENT_AFTER, SUPERVISION, KEEP)
+
+LONG_QUEUE, SLICE = 20, 5
+"""Jobs of a long queue, and of one slice of it: as many slices as in earnest, of fewer jobs."""

@@ -46,6 +46,10 @@ class Turbulence:
         drawn = self._draw()
         return (0.01 + slow_s) * drawn if drawn < 0.97 else (drawn - 0.97) * 2_000
 
+    def below(self, share: float) -> bool:
+        """Draw, for what happens to this share of the calls."""
+        return self._draw() < share
+
     def answer_is_slow(self) -> bool:
         """Whether others run between the call and its answer."""
         return not self._calm and self._draw() < 0.05
@@ -77,6 +81,7 @@ class Process:
     Attributes:
         cut: Ports that this process cannot reach.
         slow_s: Seconds that each of its calls may take.
+        answers_lost: Share of the ledger's answers that are lost on their way back.
         away: Ports that nobody can reach; one set for all processes.
         hold_at: Stop the next actor that is about to make this call (`ledger.commit`, say) and
             put it into `held`, for a test that chooses the interleaving itself.
@@ -95,6 +100,7 @@ class Process:
         self.clock = SkewedClock(scheduler)
         self.cut: set[str] = set()
         self.slow_s = 0.0
+        self.answers_lost = 0.0
         self.hold_at: str | None = None
         self.held: list[Actor] = []
         self.alive = True
@@ -156,6 +162,10 @@ class Process:
             self.held.append(actor)
             self.scheduler.park()
 
+    def loses_answer(self) -> bool:
+        """Whether the answer of a call that was carried out is lost."""
+        return self.answers_lost > 0 and self._turbulence.below(self.answers_lost)
+
     def after(self) -> None:
         """Give way, now and then, before the answer."""
         if self._turbulence.answer_is_slow():
@@ -183,7 +193,7 @@ class _Line:
                 raise error()
             answer = call(*given, **named)
             process.after()
-            if not process.reaches(port):
+            if not process.reaches(port) or (port == "ledger" and process.loses_answer()):
                 raise error()
             return answer
 

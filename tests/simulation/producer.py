@@ -9,6 +9,7 @@ from rollout.jobs.submit import UNFILED, Submit
 from rollout.routing.decision import Decision, JobPath
 from rollout.routing.effects import Effects
 from rollout.routing.router import Router
+from tests.simulation.history import label
 from tests.simulation.process import Process
 from tests.simulation.watched import Tell
 
@@ -43,7 +44,7 @@ class Producer:
             if not filed:
                 return
         self._tell(
-            "submitted", name=kind.name, job=job_id, key=key, path=decision.path,
+            "submitted", name=kind.name, job=label(kind.name, job_id), key=key, path=decision.path,
             reason=decision.reason, revision=decision.revision, filed=filed,
         )  # fmt: skip
 

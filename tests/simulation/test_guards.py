@@ -14,13 +14,15 @@ SHOWS = {
     "attempt": {"committed twice", "two outcomes", "effect missing"},
     "gate": {"start without store", "start after kill"},
     "single mover": {"sent twice"},
+    "renewal": {"died for nothing"},
+    "lost answer": {"not told"},
     "outbox": {"stuck"},
     "proofs": {"advanced unproven"},
     "bake time": {"advanced too soon"},
 }
 """What each guard keeps from happening, where chance finds it; the others have a script."""
 
-TRIED_FIRST = {"attempt": 22, "gate": 4, "proofs": 7}
+TRIED_FIRST = {"attempt": 22, "gate": 4, "proofs": 7, "renewal": 2, "lost answer": 52}
 """Seeds that have shown it before, to find it soon; any other may as well."""
 
 

@@ -67,6 +67,10 @@ class Story:
         self.tell("effect", attempt=attempt)
         return self.tell("committed", attempt=attempt, path=path, unsafe=False)
 
+    def told(self, outcome: str = "Done") -> "Story":
+        """Add what the caller hears."""
+        return self.tell("told", outcome=outcome)
+
     def settled(self, outcome: Outcome | None = GOOD, **facts: Any) -> "Story":
         """Add the rest at the end of a week."""
         given: dict[str, Any] = {
@@ -126,6 +130,11 @@ def _planted() -> dict[str, Callable[[], Story]]:
         "sent twice": lambda: (
             started().claimed().committed().tell("handed", recorded=True).settled()
         ),
+        "not told": lambda: started().claimed().committed().settled(),
+        "told wrong": lambda: started().claimed().committed().told("Done").told("Failed").settled(),
+        "died for nothing": lambda: started().claimed().tell("fault", fault="clock off").tell(
+            "silenced"
+        ),
         "not by the table": lambda: Story().changed(FIRST, wrong, Event.FREEZE),
         "grew while held": lambda: (
             Story().changed(KILLED, replace(KILLED, scope_bp=900, revision=4), Event.SCOPE)
@@ -180,8 +189,14 @@ def test_a_planted_violation_is_caught(kind: str) -> None:
 
 def test_a_good_story_is_good() -> None:
     """Started, run, killed, rearmed, advanced in its time: nothing is said."""
-    story = started().claimed().committed().settled()
+    story = started().claimed().committed().told().settled()
     assert story.found() == set()
+    hushed = started().claimed().committed().tell("fault", fault="child killed").settled()
+    assert hushed.found() == set()
+    silent = started().claimed().tell("fault", fault="paused").tell("silenced")
+    assert silent.found() == set()
+    again = started().claimed().tell("row lost").tell("claimed", attempt=1, path=C)
+    assert again.committed().told().settled().found() == set()
     good = decided(on_trial(Weather.GOOD), "advance", Event.DOUBLE, 200, 1)
     doubled = apply(SPLIT, Event.DOUBLE)
     assert good.changed(SPLIT, doubled, Event.DOUBLE).found() == set()

@@ -13,6 +13,8 @@ from rollout.controller.tick import Tick
 from rollout.evidence.promote import Answer
 from rollout.jobs import attempt
 from rollout.jobs.claims import Claim, JobRecord, JobState, Refusal, judge_claim, judge_commit
+from rollout.jobs.delivery import Dropped, Outcome
+from rollout.jobs.ports import Running
 from rollout.pilot import judge as pilot_judge
 from rollout.pilot import not_yet
 from rollout.routing.decision import JobPath, Reason
@@ -32,7 +34,7 @@ def _no_attempt(
     record: JobRecord, claim: Claim, control: ControlState, effects: Effects
 ) -> Refusal | None:
     """Commits count whoever holds the job by now."""
-    mine = replace(record, attempt=claim.attempt, state=JobState.STARTED)
+    mine = replace(record, attempt=claim.attempt, nonce=claim.nonce, state=JobState.STARTED)
     return judge_commit(mine, claim, control, effects)
 
 
@@ -55,21 +57,40 @@ _hand_over = job_rows.JobRows.hand_over
 
 def _many_movers(
     self: job_rows.JobRows,
+    name: str,
     job_id: str,
     attempt: int | None,
     reason: Reason,
     error: str | None,
     now: datetime,
+    *,
+    nonce: str | None = None,
 ) -> bool | None:
     """Everybody who wants to move a job is told to send it."""
-    moved = _hand_over(self, job_id, attempt, reason, error, now)
+    moved = _hand_over(self, name, job_id, attempt, reason, error, now, nonce=nonce)
     return None if moved is None else True
 
 
-def _project_backwards(self: MemoryControlStore, state: ControlState) -> bool:
+def _project_backwards(
+    self: MemoryControlStore, state: ControlState, *, over: int | None = None
+) -> bool:
     """An older state may be written over a newer one."""
     self._states[state.name] = state
     return True
+
+
+def _renew_by_id(self: job_rows.JobRows, running: Sequence[Running], now: datetime) -> None:
+    """Whoever once had a job renews it, backwards too, by its own clock."""
+    with self._rows as rows:
+        for run in running:
+            record = rows.jobs.get((run.name, run.job_id))
+            if record is not None and record.state is JobState.STARTED:
+                rows.put(replace(record, renewed_at=now))
+
+
+def _drop(*given: object) -> Outcome:
+    """A commit whose answer is lost is somebody else's."""
+    return Dropped(Refusal.STALE)
 
 
 def _always(*given: object, **named: object) -> Answer:
@@ -92,6 +113,8 @@ GUARDS: dict[str, tuple[Sequence[Any], str, Callable[..., Any]]] = {
     "gate": ((attempt,), "_why_not", _nothing),
     "kill check": ((job_rows,), "judge_claim", _no_kill_check),
     "single mover": ((job_rows.JobRows,), "hand_over", _many_movers),
+    "renewal": ((job_rows.JobRows,), "renew", _renew_by_id),
+    "lost answer": ((attempt.Attempts,), "_settled", _drop),
     "outbox": ((Tick,), "_sweep", _nothing),
     "forward only": ((MemoryControlStore,), "project", _project_backwards),
     "proofs": ((pilot_judge,), "decide", _always),

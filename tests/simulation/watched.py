@@ -13,8 +13,9 @@ from typing import Any
 from rollout.adapters.memory.control_store import MemoryControlStore
 from rollout.adapters.memory.ledger import MemoryLedger
 from rollout.adapters.memory.queues import MemoryMessage, MemoryQueues
+from rollout.errors import LedgerBusy
 from rollout.evidence.sample import PathSample
-from rollout.jobs.claims import Claim, Refusal
+from rollout.jobs.claims import Claim, JobRef, Refusal
 from rollout.jobs.ports import Committed, ConnectionSource, Handed, Refused
 from rollout.pilot.ports import HourRow, KeySpread, NewDecision, OpenSlow, WindowRow
 from rollout.pilot.profile import LegacyProfile
@@ -26,6 +27,7 @@ from rollout.routing.ports import PATIENCE_S, Kill, Waiting
 from rollout.routing.rule import Reading, why_closed
 from rollout.routing.stages import ControlState, Event
 from tests.simulation.bulk import Bulk
+from tests.simulation.history import label
 
 Tell = Callable[..., None]
 """Adds a line to the history: `tell(what, **facts)`."""
@@ -39,11 +41,12 @@ class WatchedLedger(MemoryLedger):
     """
 
     def __init__(self, tell: Tell, bulk: Bulk, clock: Clock) -> None:
-        super().__init__()
+        super().__init__(clock)
         self._tell = tell
         self._bulk = bulk
         self._clock = clock
         self._told: Counter[str] = Counter()
+        self.held_rows: set[str] = set()
 
     def claim(
         self,
@@ -58,7 +61,9 @@ class WatchedLedger(MemoryLedger):
         """Claim, and tell when it was granted."""
         got = super().claim(name, job_id, delivered, effects, worker, now, silent_after)
         if isinstance(got, Claim):
-            self._tell("claimed", name=name, job=job_id, attempt=got.attempt, path=delivered)
+            self._tell(
+                "claimed", name=name, job=label(name, job_id), attempt=got.attempt, path=delivered
+            )
         return got
 
     def commit(
@@ -71,16 +76,26 @@ class WatchedLedger(MemoryLedger):
         """Commit, and tell when it counted."""
         done = super().commit(claim, effects, write, now)
         if isinstance(done, Committed):
+            job = label(claim.name, claim.job_id)
             self._tell(
-                "committed", name=claim.name, job=claim.job_id, attempt=claim.attempt,
+                "committed", name=claim.name, job=job, attempt=claim.attempt,
                 path=claim.path, unsafe=not effects.repeatable,
             )  # fmt: skip
         return done
 
-    def reopen(self, job_id: str, now: datetime) -> Handed:
+    def resend_silent(
+        self, name: str, silent_after: timedelta, now: datetime, limit: int
+    ) -> list[Handed]:
+        """Sweep, and tell whose worker was taken for dead."""
+        handed = super().resend_silent(name, silent_after, now, limit)
+        for one in handed:
+            self._tell("silenced", job=label(name, one.job_id))
+        return handed
+
+    def reopen(self, name: str, job_id: str, now: datetime) -> Handed:
         """Reopen, and tell."""
-        handed = super().reopen(job_id, now)
-        self._tell("reopened", job=job_id)
+        handed = super().reopen(name, job_id, now)
+        self._tell("reopened", job=label(name, job_id))
         return handed
 
     def change(
@@ -94,7 +109,8 @@ class WatchedLedger(MemoryLedger):
         scope_bp: int | None = None,
         seen_revision: int | None = None,
     ) -> ControlState:
-        """Change, and tell."""
+        """Change, and tell; a row that somebody holds is waited for in vain."""
+        self._must_be_free(name)
         after = super().change(
             name, event, actor, reason, now, scope_bp=scope_bp, seen_revision=seen_revision
         )
@@ -104,7 +120,8 @@ class WatchedLedger(MemoryLedger):
     def kill(
         self, kill: Kill, *, patience_s: float = PATIENCE_S, waiting: Waiting | None = None
     ) -> list[ControlState]:
-        """Kill, and tell."""
+        """Kill, and tell; a row that somebody holds is waited for in vain."""
+        self._must_be_free(kill.name)
         states = super().kill(kill, patience_s=patience_s, waiting=waiting)
         self._tell_changes(states)
         self._tell("fenced", kill=kill.kill_id, names=[state.name for state in states])
@@ -119,15 +136,22 @@ class WatchedLedger(MemoryLedger):
         *,
         seen_revision: int | None = None,
     ) -> list[ControlState]:
-        """Rearm, and tell."""
+        """Rearm, and tell; a row that somebody holds is waited for in vain."""
+        self._must_be_free(name)
         states = super().rearm(name, actor, reason, now, seen_revision=seen_revision)
         self._tell_changes(states)
         return states
 
+    def _must_be_free(self, name: str | None) -> None:
+        """Refuse what needs a control row that somebody holds; None needs every row."""
+        if self.held_rows if name is None else name in self.held_rows:
+            raise LedgerBusy("memory:", TimeoutError("held"), ("session 7 (psql)",))
+
     # Trials --------------------------------------------------------------------------------
 
     def decide(self, token: int, decision: NewDecision, trial: Trial) -> ControlState | None:
-        """Decide, and tell."""
+        """Decide, and tell; a row that somebody holds is waited for in vain."""
+        self._must_be_free(decision.name)
         state = super().decide(token, decision, trial)
         if state is not None:
             self._tell(
@@ -238,11 +262,11 @@ class WatchedQueues(MemoryQueues):
         MemoryQueues.send(self, replace(message))
         self.on_send(message)
 
-    def take_out(self, job_ids: set[str] | None = None) -> list[MemoryMessage]:
+    def take_out(self, jobs: set[JobRef] | None = None) -> list[MemoryMessage]:
         """Lose messages that wait: of these jobs, or all."""
         lost: list[MemoryMessage] = []
         for queue in self._queues.values():
-            gone = [one for one in queue if job_ids is None or one.job_id in job_ids]
+            gone = [one for one in queue if jobs is None or (one.name, one.job_id) in jobs]
             for message in gone:
                 queue.remove(message)
             lost += gone

@@ -13,9 +13,10 @@ from rollout.adapters.memory.queues import MemoryMessage
 from rollout.errors import BrokerUnreachable, LedgerUnreachable
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.delivery import Delivery, Done, Dropped, Failed, Outcome, ToLegacy, Wait
-from rollout.jobs.ports import Filing, Job
+from rollout.jobs.ports import Filing, Job, Running
 from rollout.routing.decision import Decision, JobPath, Reason
 from rollout.routing.effects import Effects
+from tests.simulation.history import label
 from tests.simulation.limits import RENEW_S, SILENT_AFTER, VISIBILITY_S
 from tests.simulation.process import Process
 from tests.simulation.producer import Kind, Producer, filing_of
@@ -23,6 +24,8 @@ from tests.simulation.scheduler import FOREVER_S, Actor
 from tests.simulation.watched import Tell, WatchedQueues
 
 _PREFETCH = 2
+GRACE_S = 3_600.0
+"""What a worker that is told to stop gives an unsafe job; longer than the longest."""
 
 
 class PathFailed(Exception):
@@ -69,6 +72,7 @@ class Worker:
         self._unacknowledged: dict[MemoryMessage, None] = {}
         self._idle: Actor | None = None
         self._pid = 0
+        self._stopping = False
         clock = process.clock
         self._attempts = Attempts(process.store, process.ledger, clock, SILENT_AFTER, (TryAgain,))
         self._door = Producer(process, tell)
@@ -85,7 +89,7 @@ class Worker:
         return f"{self.process.who}:{self._pid}"
 
     def _work(self) -> None:
-        while True:
+        while not self._stopping:
             while not self._hand:
                 self._fetch()
             self.running = self._hand.popleft()
@@ -132,13 +136,20 @@ class Worker:
     def _carry_out(self, message: MemoryMessage, outcome: Outcome) -> None:
         match outcome:
             case Done() | Failed():
-                self._tell("told", job=message.job_id, outcome=type(outcome).__name__)
+                self._tell(
+                    "told", job=label(message.name, message.job_id), outcome=type(outcome).__name__
+                )
                 self._acknowledge(message)
             case ToLegacy(reason, recorded):
-                self._tell("handed", job=message.job_id, reason=reason, recorded=recorded)
+                self._tell(
+                    "handed",
+                    job=label(message.name, message.job_id),
+                    reason=reason,
+                    recorded=recorded,
+                )
                 self._send_to_legacy(message, recorded=recorded)
             case Dropped(refusal):
-                self._tell("dropped", job=message.job_id, refusal=refusal)
+                self._tell("dropped", job=label(message.name, message.job_id), refusal=refusal)
                 self._acknowledge(message)
             case Wait():
                 self.process.scheduler.pause(60)
@@ -177,7 +188,9 @@ class Worker:
 
     def call(self, kind: Kind, path: JobPath, job: Job) -> str:
         """Run a path: it takes its time, and fails, retries or kills its process now and then."""
-        self._tell("ran", name=kind.name, job=job.job_id, attempt=job.attempt, path=path)
+        self._tell(
+            "ran", name=kind.name, job=label(job.name, job.job_id), attempt=job.attempt, path=path
+        )
         quality, draw = self._quality, self._chance.random()
         poison = draw < quality.poison
         self._spend(
@@ -201,7 +214,10 @@ class Worker:
             seconds -= piece_s
             if seconds > 0:
                 try:
-                    self.process.ledger.renew([job.job_id], self.process.clock.now())
+                    self.process.ledger.renew(
+                        [Running(job.name, job.job_id, self._name, job.path)],
+                        self.process.clock.now(),
+                    )
                 except LedgerUnreachable:
                     continue
 
@@ -214,14 +230,14 @@ class Worker:
         filed = self._door.service.release(filing, job.attempt)
         path = decision.path if filed else JobPath.LEGACY
         if filed:  # before anybody can take the message up, however slow the broker's answer is
-            self._tell("retried", job=job.job_id)
+            self._tell("retried", job=label(kind.name, job.job_id))
         try:
             self.process.broker.send(MemoryMessage(kind.name, path, job.job_id, job.key))
         except BrokerUnreachable as error:
             if not filed:
                 raise PathFailed("the retry could not be sent") from error
         if not filed:
-            self._tell("retried", job=job.job_id)
+            self._tell("retried", job=label(kind.name, job.job_id))
         raise TryAgain
 
     def write(self, kind: Kind, value: Any, job: Job) -> str:
@@ -229,7 +245,7 @@ class Worker:
         if kind.effects is Effects.COMMIT:
             self.process.scheduler.pause(self._chance.random())
             job.connection.on_commit(
-                lambda: self._tell("effect", job=job.job_id, attempt=job.attempt)
+                lambda: self._tell("effect", job=label(job.name, job.job_id), attempt=job.attempt)
             )
         return f'"{value}"'
 
@@ -264,9 +280,14 @@ class Worker:
             outcome = self._attempts.hand_back(_Paths(self, kind), job)
             if isinstance(outcome, ToLegacy):
                 self._tell(
-                    "handed", job=job.job_id, reason=outcome.reason, recorded=outcome.recorded
+                    "handed",
+                    job=label(job.name, job.job_id),
+                    reason=outcome.reason,
+                    recorded=outcome.recorded,
                 )
                 self._send_to_legacy(message, recorded=outcome.recorded)
+            elif outcome is None and self._lets_finish(message):
+                pass  # an unsafe job runs to its end, renewed as long as it does
             else:
                 self._give_back(message)
             self.running = None
@@ -276,6 +297,14 @@ class Worker:
         for message in self._unacknowledged:
             self._restore_later(message)
         self.process.kill()
+
+    def _lets_finish(self, message: MemoryMessage) -> bool:
+        """Wait for the job that nobody else may run; whether it has ended within the grace."""
+        self._stopping = True
+        deadline_s = self.process.scheduler.now_s + GRACE_S
+        while self.running is message and self.process.scheduler.now_s < deadline_s:
+            self.process.scheduler.pause(10)
+        return self.running is not message
 
     def die(self) -> None:
         """SIGKILL of the whole worker; the broker delivers again what it held, in its own time."""

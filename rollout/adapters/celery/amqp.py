@@ -8,15 +8,17 @@ would see neither chain nor chord, and a signal's exceptions are swallowed (deci
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import structlog
+from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.exceptions import OperationalError
 
 from rollout.adapters.celery.marks import (
     HEADER,
     Marks,
     current_job,
+    milliseconds,
     path_of,
     queue_of,
     read_marks,
@@ -36,6 +38,7 @@ class Routed(Protocol):
     """The declared sub-pipeline, as far as the door needs it."""
 
     name: str
+    app: Any
     effects: Effects
     holdback_bp: int
 
@@ -122,6 +125,7 @@ class Prepared:
             decision.revision,
             handed,
             decision.drilled,
+            milliseconds(self.filing.at),
         )
 
 
@@ -156,17 +160,23 @@ def admit(
 
     Raises:
         StaleAttempt: A retry of an attempt that has lost its job; nothing is sent.
+        AlreadyFinished: A job of this id has its outcome; nothing is sent.
     """
     marks = read_marks(options.get("headers"))
     if marks is not None and marks.handed:
         return None, marks, False
     prepared = prepare(pipeline, message, options)
     running = current_job.get(None)
-    if prepared.retries and running is not None and running.job_id == prepared.filing.job_id:
+    mine = (pipeline.name, prepared.filing.job_id)
+    if prepared.retries and running is not None and (running.name, running.job_id) == mine:
         filed = pipeline.submit.release(prepared.filing, running.attempt)
     else:
         filed = pipeline.submit.file(
-            pipeline.name, pipeline.effects, pipeline.holdback_bp, [prepared.filing]
+            pipeline.name,
+            pipeline.effects,
+            pipeline.holdback_bp,
+            [prepared.filing],
+            outcome_will_do=message[0].get("parent_id") is not None,
         )
     marks = prepared.marks(filed=filed)
     return None if prepared.opted_out else JobPath(marks.path), marks, filed
@@ -183,11 +193,9 @@ def _filing(
     pipeline: Routed, decision: Decision, key: str, message: Any, priority: int | None
 ) -> Filing:
     headers, properties, body, _ = message
-    carried = {
-        **headers,
-        HEADER: Marks(key, decision.path, decision.reason, decision.revision).header(),
-    }
-    eta = headers.get("eta")
+    now = pipeline.submit.now()
+    marks = Marks(key, decision.path, decision.reason, decision.revision, at=milliseconds(now))
+    carried = {**headers, HEADER: marks.header()}
     kept = properties if priority is None else {**properties, "priority": priority}
     return Filing(
         job_id=headers["id"],
@@ -197,6 +205,14 @@ def _filing(
         reason=decision.reason,
         revision=decision.revision,
         envelope=seal(pipeline.name, carried, body, kept, pipeline.payload_bytes_max),
-        at=pipeline.submit.now(),
-        not_before=datetime.fromisoformat(eta) if eta else None,
+        at=now,
+        not_before=_due(pipeline, headers.get("eta")),
     )
+
+
+def _due(pipeline: Routed, eta: Any) -> datetime | None:
+    """When a job may start; without a zone it is UTC, as Celery's worker takes it."""
+    if not eta:
+        return None
+    read = maybe_iso8601(eta)
+    return cast(datetime, maybe_make_aware(read, pipeline.app.timezone))

@@ -2,6 +2,7 @@
 
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from typing import Any
 
 from rollout.jobs.ports import Job
@@ -18,7 +19,8 @@ class Marks:
     """The routing key and the decision a message was sent on.
 
     `handed` marks a message that the ledger already knows to be on its way: it passes the door
-    unchanged. `drilled` marks a message sent while a drill is aimed at its path.
+    unchanged. `drilled` marks a message sent while a drill is aimed at its path. `at` is when the
+    job was submitted, in milliseconds since 1970: a message that outlived its job tells its age.
     """
 
     key: str
@@ -27,10 +29,13 @@ class Marks:
     revision: int
     handed: bool = False
     drilled: bool = False
+    at: int | None = None
 
     def header(self) -> dict[str, Any]:
         """The header's value, plain JSON; `drilled` only when there is a drill."""
         header = {name: getattr(self, name) for name in _FIELDS}
+        if self.at is not None:
+            header["at"] = self.at
         return {**header, "drilled": True} if self.drilled else header
 
     @property
@@ -39,9 +44,21 @@ class Marks:
         return Decision(JobPath(self.path), Reason(self.reason), self.revision, self.drilled)
 
 
-_FIELDS = tuple(field.name for field in fields(Marks) if field.name != "drilled")
+_FIELDS = tuple(field.name for field in fields(Marks) if field.name not in ("drilled", "at"))
 """The values are flat, so `dataclasses.asdict` would only copy them with care, at ten times the
 cost."""
+
+
+def milliseconds(at: datetime) -> int:
+    """A time as `Marks.at` has it."""
+    return round(at.timestamp() * 1000)
+
+
+def submitted_at(marks: Marks | None, now: datetime) -> datetime:
+    """When a message's job was submitted; now for one that does not tell."""
+    if marks is None or not isinstance(marks.at, int):
+        return now
+    return datetime.fromtimestamp(marks.at / 1000, UTC)
 
 
 def read_marks(headers: Any) -> Marks | None:

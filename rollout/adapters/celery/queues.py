@@ -124,6 +124,7 @@ def _publish(producer: Producer, job: Handed) -> None:
         reason=job.reason,
         revision=marks.revision if marks else -1,
         handed=True,
+        at=marks.at if marks else None,
     ).header()
     # A limit meant for the concurrent path would kill the job on legacy, too.
     headers["timelimit"] = [None, None]

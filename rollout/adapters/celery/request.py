@@ -13,7 +13,7 @@ from celery.exceptions import Ignore, Reject
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 
-from rollout.errors import LedgerUnreachable
+from rollout.errors import LedgerUnreachable, UnknownJob
 from rollout.jobs.delivery import Done, Failed
 from rollout.routing.decision import Reason
 
@@ -36,11 +36,25 @@ class SubPipelineRequest(Request):
             reason = Reason.TIME_LIMIT
         elif isinstance(error, (WorkerLostError, SystemExit)):
             reason = Reason.WORKER_LOST
+        elif getattr(exc_info, "internal", False) and self._has_its_outcome():
+            # The path is not to blame: the result backend was away after the commit, say. The next
+            # delivery finds the outcome in the ledger and tells it.
+            task_ready(self)
+            self.reject(requeue=True)
+            return None
         else:
             return super().on_failure(exc_info, send_failed_event, return_ok)
         if self._already_cancelled or self._already_revoked or self._taken_care_of:
             return super().on_failure(exc_info, send_failed_event, return_ok)
         return self._lost(reason, exc_info, send_failed_event)
+
+    def _has_its_outcome(self) -> bool:
+        """Whether the ledger says that the job is over; what failed then came after it."""
+        pipeline = self.task.pipeline
+        try:
+            return bool(pipeline.ledger.job(pipeline.name, self.id).state.finished)
+        except (LedgerUnreachable, UnknownJob):
+            return False
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Skip Celery's own failure for a hard limit that `on_failure` has dealt with."""

@@ -1,6 +1,6 @@
 """Rollout in a worker's main process: claims are renewed, foreign messages are kept."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import structlog
@@ -8,8 +8,10 @@ from celery import bootsteps, signals
 from celery.worker import state
 from kombu.utils.encoding import safe_repr
 
+from rollout.adapters.celery.builds import Announcer
 from rollout.adapters.celery.guard import guard_restarts
 from rollout.adapters.celery.marks import path_of
+from rollout.adapters.celery.renewal import Renewals, lives
 from rollout.errors import LedgerUnreachable, UnknownJob
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.claims import JobState
@@ -68,6 +70,8 @@ class Worked(Paths, Protocol):
 def worker_step(pipelines: Mapping[str, Worked]) -> type:
     """Make the bootstep of one app; `pipelines` is by task name."""
 
+    announcer = Announcer(pipelines)  # of the process: a step starts anew at every reconnect
+
     class RolloutStep(bootsteps.StartStopStep):
         """Renews claims of running jobs and keeps refused messages."""
 
@@ -76,21 +80,27 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
         def __init__(self, consumer: Any, **kwargs: Any) -> None:
             super().__init__(consumer, **kwargs)
             self._timer: Any = None
+            self._renewals = Renewals(pipelines)
+            self._renewals.while_reconnecting(consumer)
             self._receivers: list[tuple[Any, Callable[..., None]]] = []
 
         def start(self, consumer: Any) -> None:
             for pipeline in pipelines.values():
                 pipeline.check()
-            pause_s = min(pipeline.silent_after_s for pipeline in pipelines.values()) / 3
             guard_restarts()
-            self._timer = consumer.timer.call_repeatedly(pause_s, lambda: renew(pipelines))
-            announce(pipelines, list(consumer.app.amqp.queues.consume_from))
+
+            def renew_and_tell() -> None:
+                self._renewals.now()
+                announcer.tell()
+
+            self._timer = consumer.timer.call_repeatedly(self._renewals.pause_s, renew_and_tell)
+            announcer.consumes(list(consumer.app.amqp.queues.consume_from))
             self._keep_refused(consumer)
 
         def stop(self, consumer: Any) -> None:
             # A lost connection also comes here; only SIGTERM and ctrl-C set `should_stop`.
             if state.should_stop is not None and state.should_stop is not False:
-                finish_or_hand_back(pipelines)
+                finish_or_hand_back(pipelines, self._renewals)
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -127,57 +137,50 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
     return RolloutStep
 
 
-def announce(pipelines: Mapping[str, Worked], queues: Sequence[str]) -> None:
-    """Say which builds this worker runs, of the paths whose queues it consumes."""
-    for pipeline in pipelines.values():
-        for path, build in pipeline.builds.items():
-            if not any(path_of(pipeline.name, queue) is path for queue in queues):
-                continue
-            try:
-                now = pipeline.clock.now()
-                pipeline.ledger.ensure(pipeline.name, pipeline.effects, pipeline.holdback_bp, now)
-                pipeline.build_ledger.announce(pipeline.name, path, build)
-            except LedgerUnreachable as error:
-                # The next worker to start says it; until then both builds are one step.
-                log.error("build not announced", name=pipeline.name, build=build, why=str(error))
+def finish_or_hand_back(pipelines: Mapping[str, Worked], renewals: Renewals) -> None:
+    """Give running jobs the time that is left, send the rest to legacy, wait for unsafe ones.
 
-
-def renew(pipelines: Mapping[str, Worked]) -> None:
-    """Say that this worker lives, for each job it runs."""
-    running: dict[str, list[str]] = {}
-    for request in tuple(state.active_requests):
-        if request.task.name in pipelines:
-            running.setdefault(request.task.name, []).append(request.id)
-    for task_name, job_ids in running.items():
-        pipeline = pipelines[task_name]
-        try:
-            pipeline.ledger.renew(job_ids, pipeline.clock.now())
-        except LedgerUnreachable as error:
-            log.warning("claims not renewed", jobs=len(job_ids), why=str(error))
-
-
-def finish_or_hand_back(pipelines: Mapping[str, Worked]) -> None:
-    """Give running jobs the time that is left, then send the rest to legacy.
-
-    Without this a job cut off by a deploy would wait for the sweeper to find its worker silent.
+    Without this a job cut off by a deploy would wait for the sweeper to find its worker silent. An
+    unsafe job goes to nobody else: it is renewed for as long as it runs, because Celery's pool
+    waits for it, too, and nobody would hear of it there.
     """
-    running = [one for one in tuple(state.active_requests) if one.task.name in pipelines]
-    if not running:
-        return
-    clock = pipelines[running[0].task.name].clock
-    deadline = clock.monotonic() + max(pipelines[one.task.name].stop_after_s for one in running)
-    while running and clock.monotonic() < deadline:
+    handed: set[Any] = set()
+    deadline_s: float | None = None
+    while running := [one for one in _running(pipelines) if one not in handed]:
+        clock = pipelines[running[0].task.name].clock
+        if deadline_s is None:
+            stop_after_s = max(pipelines[one.task.name].stop_after_s for one in running)
+            deadline_s = clock.monotonic() + stop_after_s
+        if clock.monotonic() >= deadline_s:
+            for request in running:
+                if pipelines[request.task.name].effects.repeatable:
+                    _hand_back(pipelines[request.task.name], request)
+                    handed.add(request)
+                elif not _is_started(pipelines[request.task.name], request.id):
+                    handed.add(request)  # the ledger is away: nobody can say how far it is
+        if state.should_terminate is not None and state.should_terminate is not False:
+            return
+        renewals.if_due()
         clock.sleep(_STOP_PAUSE_S)
-        running = [one for one in running if _still_runs(pipelines[one.task.name], one.id)]
-    for request in running:
-        _hand_back(pipelines[request.task.name], request)
 
 
-def _still_runs(pipeline: Worked, job_id: str) -> bool:
+def _running(pipelines: Mapping[str, Worked]) -> list[Any]:
+    """Requests whose job is not over; the pool's answers are not read while the worker stops."""
+    return [
+        one
+        for one in tuple(state.active_requests)
+        if one.task.name in pipelines
+        and lives(one)
+        and _is_started(pipelines[one.task.name], one.id) is not False
+    ]
+
+
+def _is_started(pipeline: Worked, job_id: str) -> bool | None:
+    """Whether the ledger says that the job runs; None when it says nothing."""
     try:
-        return pipeline.ledger.job(job_id).state is JobState.STARTED
+        return pipeline.ledger.job(pipeline.name, job_id).state is JobState.STARTED
     except (LedgerUnreachable, UnknownJob):
-        return True
+        return None
 
 
 def _hand_back(pipeline: Worked, request: Any) -> None:
@@ -211,7 +214,7 @@ def give_up(pipeline: Worked, request: Any, why: str) -> None:
     """
     queue = (request.delivery_info or {}).get("routing_key")
     try:
-        record = pipeline.ledger.job(request.id)
+        record = pipeline.ledger.job(pipeline.name, request.id)
         waits_here = record.state is JobState.ACCEPTED and (
             record.path is path_of(pipeline.name, queue) or record.reason is Reason.OPTED_OUT
         )
@@ -220,7 +223,15 @@ def give_up(pipeline: Worked, request: Any, why: str) -> None:
         )
         if waits_here or runs_here:
             said = f"{why} before it finished"
-            pipeline.ledger.fail(request.id, record.attempt, None, said, pipeline.clock.now())
+            pipeline.ledger.fail(
+                pipeline.name,
+                request.id,
+                record.attempt,
+                None,
+                said,
+                pipeline.clock.now(),
+                nonce=record.nonce,
+            )
     except UnknownJob:
         log.info("discarded job is not filed", job=request.id, why=why)
     except LedgerUnreachable as error:

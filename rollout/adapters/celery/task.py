@@ -18,13 +18,16 @@ from rollout.adapters.celery.marks import (
     Marks,
     current_job,
     is_drilled,
+    milliseconds,
     path_of,
     queue_of,
     read_marks,
+    submitted_at,
 )
 from rollout.adapters.envelope import seal
 from rollout.errors import JobFailed
 from rollout.jobs.attempt import Attempts
+from rollout.jobs.claims import Refusal
 from rollout.jobs.delivery import (
     Delivery,
     Done,
@@ -36,7 +39,7 @@ from rollout.jobs.delivery import (
     ToLegacy,
     Wait,
 )
-from rollout.jobs.ports import Filing, Job
+from rollout.jobs.ports import Filing, Job, Ledger
 from rollout.routing.decision import Decision, JobPath, Reason
 from rollout.shadow.publish import Copied, Ran, ShadowPublisher
 
@@ -56,6 +59,11 @@ class Declared(Routed, Paths, Copied, Protocol):
     @property
     def attempts(self) -> Attempts:
         """The attempt service of this process."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of this process."""
         ...
 
     @property
@@ -173,6 +181,7 @@ class SubPipelineTask(Task):
             self.pipeline.effects,
             self.pipeline.holdback_bp,
             [self._filing(request, job, decision)],
+            outcome_will_do=True,  # nobody waits here for an error
         )
         self._send(request, key, decision)
         raise Ignore
@@ -181,7 +190,8 @@ class SubPipelineTask(Task):
         """File a delivery that the ledger does not hold."""
         marks = read_marks(request.headers)
         made = decision or (marks.decision if marks else Decision(job.path, Reason.UNFILED, -1))
-        mark = Marks(job.key, job.path, made.reason, made.revision)
+        at = submitted_at(marks, self.pipeline.submit.now())
+        mark = Marks(job.key, job.path, made.reason, made.revision, at=milliseconds(at))
         options = request.as_execution_options()
         headers = {
             "lang": "py",
@@ -213,7 +223,7 @@ class SubPipelineTask(Task):
             reason=made.reason,
             revision=made.revision,
             envelope=seal(job.name, headers, body, properties, self.pipeline.payload_bytes_max),
-            at=self.pipeline.submit.now(),
+            at=at,
         )
 
     # What becomes of it --------------------------------------------------------------------
@@ -222,11 +232,14 @@ class SubPipelineTask(Task):
         """Return, raise or send what the outcome says."""
         match outcome:
             case Done(value, duplicate):
-                if duplicate and self._told(request):
+                if duplicate and self._told(request, value):
                     raise Ignore
                 return value
             case ToLegacy(reason, recorded):
                 self.send_to_legacy(request, reason, recorded=recorded)
+                raise Ignore
+            case Dropped(Refusal.FORGOTTEN):
+                self._keep(request, "older than what is pruned, and its job is not there: not run")
                 raise Ignore
             case Dropped():
                 raise Ignore
@@ -238,13 +251,26 @@ class SubPipelineTask(Task):
                 time.sleep(LEDGER_WAIT_S)
                 raise Reject(str(error), requeue=True)
 
-    def _told(self, request: Any) -> bool:
-        """Whether the result backend has the outcome already: then links were called, too."""
+    def _keep(self, request: Any, why: str) -> None:
+        """Keep a message that is not run, for a look. Raises LedgerUnreachable."""
+        job = self.job_of(request)
+        assert job is not None, "what was delivered to a path has a job"
+        filing = self._filing(request, job)
+        queue = queue_of(job.name, job.path)
+        now = self.pipeline.submit.now()
+        self.pipeline.ledger.keep_message(queue, why, "{}", filing.envelope, now)
+
+    def _told(self, request: Any, value: Any) -> bool:
+        """Whether the result backend has the outcome already: then links were called, too.
+
+        A backend has one result per id: that of another sub-pipeline's job is not this one's.
+        """
         if request.ignore_result:
             # Nobody knows whether links were called; calling them twice is Celery's own promise.
             return not (request.chain or request.callbacks)
         try:
-            return self.AsyncResult(request.id).state in states.READY_STATES
+            found = self.AsyncResult(request.id)
+            return found.state in states.READY_STATES and found.result == value
         except Exception as error:  # a result backend that is away must not lose the outcome
             log.warning("result backend did not answer", why=str(error))
             return False
@@ -266,7 +292,9 @@ class SubPipelineTask(Task):
             log.warning("broker away, the sweeper will send it", job=request.id, why=str(error))
 
     def _send(self, request: Any, key: str, decision: Decision) -> None:
-        marks = Marks(key, decision.path, decision.reason, decision.revision, handed=True)
+        given = read_marks(request.headers)
+        at = None if given is None else given.at
+        marks = Marks(key, decision.path, decision.reason, decision.revision, handed=True, at=at)
         self.signature_from_request(
             request,
             args=request.args,

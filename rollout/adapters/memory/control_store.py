@@ -43,11 +43,12 @@ class MemoryControlStore(MemoryDrillPlans):
             plan=self._plan_now(name),
         )
 
-    def project(self, state: ControlState) -> bool:
+    def project(self, state: ControlState, *, over: int | None = None) -> bool:
         """Write a newer state over an older one; False when the store has a newer one."""
         self._must_answer()
         held = self._states.get(state.name)
-        if held is not None and held.revision >= state.revision:
+        newer = held is not None and held.revision >= state.revision
+        if newer and (held is None or held.revision != over):
             return False
         self._states[state.name] = state
         return True

@@ -25,14 +25,16 @@ class DrillRows:
 
     # What a worker does ------------------------------------------------------------------
 
-    def mark_drilled(self, job_id: str, drill_id: str, fault: str, now: datetime) -> bool:
+    def mark_drilled(
+        self, name: str, job_id: str, drill_id: str, fault: str, now: datetime
+    ) -> bool:
         """Note that a drill hurts this job; False when it is not filed, or was hurt before."""
         with self._rows as rows:
-            record = rows.jobs.get(job_id)
+            record = rows.jobs.get((name, job_id))
             if record is None or record.drill is not None:
                 return False
             line = step(now, "drilled", drill=drill_id, fault=fault)
-            rows.jobs[job_id] = replace(record, drill=drill_id, way=record.way + line)
+            rows.jobs[record.ref] = replace(record, drill=drill_id, way=record.way + line)
             return True
 
     def hold_lock(self, seconds: float, goes_on: Callable[[], bool]) -> None:
@@ -64,7 +66,7 @@ class DrillRows:
                 and _failed_since(job, since)
             ]
             for job in victims:
-                rows.jobs[job.job_id] = replace(job, drill=drill_id, way=job.way + line)
+                rows.jobs[job.ref] = replace(job, drill=drill_id, way=job.way + line)
         return len(victims)
 
     def jobs_since(self, name: str, since: datetime) -> list[JobRecord]:

@@ -7,8 +7,16 @@ from datetime import datetime, timedelta
 from rollout.adapters.memory.rows import OutcomeKey, Rows
 from rollout.adapters.memory.transaction import MemoryTransaction
 from rollout.errors import IllegalTransition, UnknownJob
-from rollout.jobs.claims import Claim, JobRecord, JobState, Refusal, judge_claim, judge_commit
-from rollout.jobs.ports import Committed, ConnectionSource, Filing, Handed, Refused
+from rollout.jobs.claims import (
+    Claim,
+    JobRecord,
+    JobRef,
+    JobState,
+    Refusal,
+    judge_claim,
+    judge_commit,
+)
+from rollout.jobs.ports import Committed, ConnectionSource, Filing, Handed, Refused, Running
 from rollout.jobs.way import step
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
@@ -21,12 +29,17 @@ class JobRows:
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
 
-    def file(self, filings: Sequence[Filing]) -> None:
-        """Record accepted jobs in one transaction; a job id already there is left as it is."""
+    def file(self, filings: Sequence[Filing]) -> frozenset[JobRef]:
+        """Record accepted jobs in one transaction; those that had their outcome already."""
+        finished = set()
         with self._rows as rows:
             for filing in filings:
-                if filing.job_id not in rows.jobs:
+                there = rows.jobs.get((filing.name, filing.job_id))
+                if there is None:
                     rows.put(_filed(filing))
+                elif there.state.finished:
+                    finished.add(there.ref)
+        return frozenset(finished)
 
     def claim(
         self,
@@ -40,14 +53,20 @@ class JobRows:
     ) -> Claim | Refused:
         """Claim a delivered job, or say why not (`jobs.claims.judge_claim`)."""
         with self._rows as rows:
-            judged = _judged(rows, job_id)
+            judged = _judged(rows, (name, job_id))
             if judged is None:
                 return Refused(Refusal.UNFILED, None)
             record, control = judged
-            refusal = judge_claim(record, delivered, control, effects, now, silent_after)
+            heard = rows.clock(now)
+            refusal = judge_claim(record, delivered, control, effects, heard, silent_after)
             if refusal is not None:
                 return Refused(refusal, record)
-            started = _started(record, delivered, control, worker, now)
+            rows.claims += 1
+            started = replace(
+                _started(record, delivered, control, worker, now),
+                renewed_at=heard,
+                nonce=str(rows.claims),
+            )
             rows.put(started)
             return Claim(
                 job_id,
@@ -56,6 +75,7 @@ class JobRows:
                 started.attempt,
                 started.fence_revision,
                 fell_back=started.fallback_reason is not None,
+                nonce=started.nonce,
             )
 
     def commit(
@@ -69,9 +89,9 @@ class JobRows:
         transaction = MemoryTransaction()
         result = write(lambda: transaction)
         with self._rows as rows:
-            judged = _judged(rows, claim.job_id)
+            judged = _judged(rows, (claim.name, claim.job_id))
             refusal = (
-                Refusal.STALE
+                Refusal.UNFILED
                 if judged is None
                 else judge_commit(judged[0], claim, judged[1], effects)
             )
@@ -79,7 +99,7 @@ class JobRows:
             if refusal is Refusal.FINISHED and judged is not None:
                 return Committed(judged[0].result or "null")
             if refusal is not None or judged is None:
-                return refusal or Refusal.STALE
+                return refusal or Refusal.UNFILED
             record = judged[0]
             rows.put(
                 replace(
@@ -94,30 +114,35 @@ class JobRows:
 
     def hand_over(
         self,
+        name: str,
         job_id: str,
         attempt: int | None,
         reason: Reason,
         error: str | None,
         now: datetime,
+        *,
+        nonce: str | None = None,
     ) -> bool | None:
         """Move an unfinished job to legacy; True when this call moved it, None when unfiled."""
         with self._rows as rows:
-            record = rows.jobs.get(job_id)
+            record = rows.jobs.get((name, job_id))
             if record is None:
                 return None
             if attempt is None:
                 held = record.state is JobState.ACCEPTED and record.path is JobPath.CONCURRENT
             else:
-                held = record.state is JobState.STARTED and record.attempt == attempt
+                held = record.state is JobState.STARTED and _is_held(record, attempt, nonce)
             if held:
                 rows.put(moved(record, reason, error, now))
             return held
 
-    def release(self, filing: Filing, attempt: int) -> bool:
+    def release(self, filing: Filing, attempt: int) -> bool | None:
         """Put a started job back to accepted for a retry, while this attempt holds it."""
         with self._rows as rows:
-            record = rows.jobs.get(filing.job_id)
-            if record is None or record.state is not JobState.STARTED or record.attempt != attempt:
+            record = rows.jobs.get((filing.name, filing.job_id))
+            if record is None:
+                return None
+            if record.state is not JobState.STARTED or record.attempt != attempt:
                 return False
             rows.put(
                 replace(
@@ -135,20 +160,30 @@ class JobRows:
             return True
 
     def fail(
-        self, job_id: str, attempt: int | None, reason: Reason | None, error: str, now: datetime
-    ) -> bool:
+        self,
+        name: str,
+        job_id: str,
+        attempt: int | None,
+        reason: Reason | None,
+        error: str,
+        now: datetime,
+        *,
+        nonce: str | None = None,
+    ) -> bool | None:
         """Record the outcome failed; with `attempt`, only while that attempt holds the job."""
         with self._rows as rows:
-            record = rows.jobs.get(job_id)
-            if record is None or record.state.finished or attempt not in (None, record.attempt):
+            record = rows.jobs.get((name, job_id))
+            if record is None:
+                return None
+            if record.state.finished or not _is_held(record, attempt, nonce):
                 return False
             rows.put(failed(record, reason, error, now))
             return True
 
-    def reopen(self, job_id: str, now: datetime) -> Handed:
+    def reopen(self, name: str, job_id: str, now: datetime) -> Handed:
         """Put a failed job back to accepted on legacy."""
         with self._rows as rows:
-            record = rows.jobs.get(job_id)
+            record = rows.jobs.get((name, job_id))
             if record is None:
                 raise UnknownJob(job_id)
             if record.state is not JobState.FAILED:
@@ -163,21 +198,34 @@ class JobRows:
                 rows.outcomes[outcome_of(record)] -= 1
             return Handed(job_id, record.name, record.envelope, Reason.RETRIED_BY_HAND)
 
-    def renew(self, job_ids: Sequence[str], now: datetime) -> None:
-        """Say that the workers of these started jobs live."""
+    def renew(self, running: Sequence[Running], now: datetime) -> None:
+        """Say that the workers of these started jobs live, for those that still have their job."""
         with self._rows as rows:
-            for job_id in job_ids:
-                record = rows.jobs.get(job_id)
-                if record is not None and record.state is JobState.STARTED:
-                    rows.put(replace(record, renewed_at=now))
+            heard = rows.clock(now)
+            for run in running:
+                record = rows.jobs.get((run.name, run.job_id))
+                if record is None or record.state is not JobState.STARTED:
+                    continue
+                mine = (record.worker, record.path) == (run.worker, run.path)
+                if mine and (record.renewed_at is None or record.renewed_at < heard):
+                    rows.put(replace(record, renewed_at=heard))
 
-    def job(self, job_id: str) -> JobRecord:
+    def job(self, name: str, job_id: str) -> JobRecord:
         """Read one job. Raises UnknownJob."""
         with self._rows as rows:
-            record = rows.jobs.get(job_id)
+            record = rows.jobs.get((name, job_id))
         if record is None:
             raise UnknownJob(job_id)
         return record
+
+    def jobs_of(self, job_id: str) -> list[JobRecord]:
+        """Read the jobs of this id in all sub-pipelines, by name. Raises UnknownJob for none."""
+        with self._rows as rows:
+            found = [rows.jobs.get((name, job_id)) for name in sorted(rows.names())]
+        records = [record for record in found if record is not None]
+        if not records:
+            raise UnknownJob(job_id)
+        return records
 
     def failed(self, name: str | None, limit: int) -> list[JobRecord]:
         """List kept failures, newest first."""
@@ -222,8 +270,12 @@ def failed(record: JobRecord, reason: Reason | None, error: str, now: datetime) 
     )
 
 
-def _judged(rows: Rows, job_id: str) -> tuple[JobRecord, ControlState] | None:
-    record = rows.jobs.get(job_id)
+def _is_held(record: JobRecord, attempt: int | None, nonce: str | None) -> bool:
+    return attempt in (None, record.attempt) and nonce in (None, record.nonce)
+
+
+def _judged(rows: Rows, ref: JobRef) -> tuple[JobRecord, ControlState] | None:
+    record = rows.jobs.get(ref)
     control = None if record is None else rows.states.get(record.name)
     return None if record is None or control is None else (record, control)
 

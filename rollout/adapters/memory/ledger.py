@@ -13,13 +13,18 @@ from rollout.adapters.memory.pilot_rows import PilotRows
 from rollout.adapters.memory.rows import Rows
 from rollout.adapters.memory.sample_rows import SampleRows
 from rollout.adapters.memory.sweep_rows import SweepRows
+from rollout.routing.clock import Clock
 
 
 class MemoryLedger(ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, SampleRows, DrillRows):
-    """`ports.Ledger`, its other roles, and `drill_ports.DrillLedger` for one process's threads."""
+    """`ports.Ledger`, its other roles, and `drill_ports.DrillLedger` for one process's threads.
 
-    def __init__(self) -> None:
-        rows = Rows()
+    Args:
+        clock: Measures the silence of workers; None goes by the times that callers give.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        rows = Rows(clock)
         ControlRows.__init__(self, rows)
         JobRows.__init__(self, rows)
         SweepRows.__init__(self, rows)

@@ -1,7 +1,7 @@
 """The controller's trials in memory: lease, builds, trials, decisions, recoveries."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +10,7 @@ from rollout.adapters.memory.rows import Lease, Rows
 from rollout.drills.watch import Watch
 from rollout.errors import LeaseLost, UnknownDecision
 from rollout.jobs.claims import JobState
-from rollout.pilot.ports import DecisionRecord, NewDecision, Recovery, TrialRow
+from rollout.pilot.ports import DecisionRecord, NewDecision, Notice, Recovery, TrialRow
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial
 from rollout.routing.decision import JobPath
@@ -35,7 +35,7 @@ class PilotRows:
                 token = 1
             elif held.owner == owner:
                 token = held.token
-            elif now < held.until <= now + 2 * ttl:  # a later end was written by a clock ahead
+            elif held.owner and not rows.leases.may_take(owner, held.until, now, ttl):
                 rows.standbys = {
                     other: until for other, until in rows.standbys.items() if until > now
                 }
@@ -67,9 +67,11 @@ class PilotRows:
     # Builds ------------------------------------------------------------------------------
 
     def announce(self, name: str, path: JobPath, build: str) -> None:
-        """Say which build of a path the workers run now."""
+        """Say that this process runs this build of a path; one that was seen before is older."""
         with self._rows as rows:
-            if name in rows.states:
+            seen = rows.builds_seen[(name, path)]
+            if name in rows.states and build[:100] not in seen:
+                seen.add(build[:100])
                 rows.builds[(name, path)] = build[:100]
 
     def builds(self) -> dict[str, tuple[str | None, str | None]]:
@@ -153,6 +155,11 @@ class PilotRows:
             rows.decided.add((decision.name, decision.window))
             rows.decisions.append(_recorded(len(rows.decisions) + 1, decision, before.revision))
             rows.trials[trial.name] = replace(trial, version=trial.version + 1)
+            if decision.notice:
+                number = len(rows.notices) + 1
+                name, action = decision.name, decision.action
+                told = Notice(number, name, decision.at, action, decision.sentence, 0, frozenset())
+                rows.notices[number] = (told, decision.at, False)
             if decision.event is not None:
                 said, at = decision.sentence, decision.at
                 record_change(rows, before, after, decision.event, "controller", said, at)
@@ -169,6 +176,32 @@ class PilotRows:
             if not 0 < decision_id <= len(rows.decisions):
                 raise UnknownDecision(decision_id)
             return rows.decisions[decision_id - 1]
+
+    # Notices -----------------------------------------------------------------------------
+
+    def take_notice(self, now: datetime, again_at: datetime) -> Notice | None:
+        """Take the oldest notice that is due; nobody else gets it before `again_at`."""
+        with self._rows as rows:
+            for number, (notice, next_at, closed) in rows.notices.items():
+                if not closed and next_at <= now:
+                    taken = replace(notice, tries=notice.tries + 1)
+                    rows.notices[number] = (taken, again_at, False)
+                    return taken
+        return None
+
+    def note_told(
+        self, notice_id: int, told: Iterable[str], again_at: datetime | None, now: datetime
+    ) -> None:
+        """Note who was told; without `again_at` nobody is told any more."""
+        with self._rows as rows:
+            notice, next_at, _ = rows.notices[notice_id]
+            noted = replace(notice, told=frozenset(told))
+            rows.notices[notice_id] = (noted, again_at or next_at, again_at is None)
+
+    def open_notices(self) -> list[Notice]:
+        """Notices that were not sent to everybody yet, oldest first."""
+        with self._rows as rows:
+            return [notice for notice, _, closed in rows.notices.values() if not closed]
 
     # Recoveries --------------------------------------------------------------------------
 

@@ -12,11 +12,13 @@ from typing import Any, NamedTuple, Self
 from rollout.drills.ports import DrillEvent
 from rollout.drills.watch import Watch
 from rollout.errors import LedgerUnreachable, UnknownSubPipeline
-from rollout.jobs.claims import JobRecord, JobState
+from rollout.jobs.claims import JobRecord, JobRef, JobState
 from rollout.pilot.fold import HourKey, Sum
-from rollout.pilot.ports import DecisionRecord, Recovery
+from rollout.pilot.lease import LeaseWatch
+from rollout.pilot.ports import DecisionRecord, Notice, Recovery
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial
+from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
 from rollout.routing.ports import TransitionRecord
@@ -57,23 +59,29 @@ class Rows:
 
     url = "memory:"
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock
         self.reachable = True
         self.latch = ControlState(ALL)
         self.states: dict[str, ControlState] = {}
         self.effects: dict[str, Effects] = {}
         self.log: defaultdict[str, list[TransitionRecord]] = defaultdict(list)
-        self.jobs: dict[str, JobRecord] = {}
+        self.jobs: dict[JobRef, JobRecord] = {}
+        self.claims = 0
+        self.pruned_before: datetime | None = None
         self.outcomes: Counter[OutcomeKey] = Counter()
         self.cycles: dict[CycleKey, tuple[int, float]] = {}
         self.messages: list[Mapping[str, Any]] = []
         self.lease: Lease | None = None
+        self.leases = LeaseWatch()
         self.standbys: dict[str, datetime] = {}
         self.builds: dict[tuple[str, JobPath], str] = {}
+        self.builds_seen: defaultdict[tuple[str, JobPath], set[str]] = defaultdict(set)
         self.trials: dict[str, Trial] = {}
         self.profiles: dict[str, LegacyProfile] = {}
         self.hours: dict[HourKey, Sum] = {}
         self.decisions: list[DecisionRecord] = []
+        self.notices: dict[int, tuple[Notice, datetime, bool]] = {}
         self.decided: set[tuple[str, str]] = set()
         self.recoveries: list[Recovery] = []
         self.watches: dict[tuple[str, JobPath], Watch] = {}
@@ -82,10 +90,10 @@ class Rows:
         self.newest_commit: datetime | None = None
         # What the controller asks for depends on what is open and not on history, as the
         # indexes of the SQL ledger do.
-        self._open: defaultdict[str, dict[str, None]] = defaultdict(dict)
-        self._failed: dict[str, None] = {}
-        self._unfolded: dict[str, None] = {}
-        self._folded: list[tuple[datetime, str]] = []
+        self._open: defaultdict[str, dict[JobRef, None]] = defaultdict(dict)
+        self._failed: dict[JobRef, None] = {}
+        self._unfolded: dict[JobRef, None] = {}
+        self._folded: list[tuple[datetime, JobRef]] = []
         self._admitted: defaultdict[str, list[tuple[datetime, str]]] = defaultdict(list)
         self._lock = Lock()
 
@@ -113,36 +121,44 @@ class Rows:
             raise UnknownSubPipeline(name, self.states)
         return state
 
+    def clock(self, given: datetime) -> datetime:
+        """What silence is measured by: the ledger's own clock, or the time that a caller gives."""
+        return given if self._clock is None else self._clock.now()
+
     # Jobs --------------------------------------------------------------------------------
+
+    def names(self) -> set[str]:
+        """Sub-pipelines that have, or have had, jobs."""
+        return set(self._admitted)
 
     def put(self, record: JobRecord) -> None:
         """Write a job's row that begins, changes or finishes."""
-        job_id = record.job_id
-        if job_id not in self.jobs:
-            insort(self._admitted[record.name], (record.accepted_at, job_id))
-        self.jobs[job_id] = record
+        ref = record.ref
+        if ref not in self.jobs:
+            insort(self._admitted[record.name], (record.accepted_at, record.job_id))
+        self.jobs[ref] = record
         if not record.state.finished:
-            self._open[record.name][job_id] = None
+            self._open[record.name][ref] = None
             return
-        self._open[record.name].pop(job_id, None)
-        self._unfolded[job_id] = None
+        self._open[record.name].pop(ref, None)
+        self._unfolded[ref] = None
         if record.state is JobState.FAILED:
-            self._failed[job_id] = None
+            self._failed[ref] = None
             return
         assert record.finished_at is not None, "a commit has its time"
         self.newest_commit = max(record.finished_at, self.newest_commit or record.finished_at)
 
     def reopened(self, record: JobRecord) -> bool:
         """Write the row of a failed job that begins again; whether its failure was folded."""
-        folded = record.job_id not in self._unfolded
-        self._unfolded.pop(record.job_id, None)
-        del self._failed[record.job_id]
+        folded = record.ref not in self._unfolded
+        self._unfolded.pop(record.ref, None)
+        del self._failed[record.ref]
         self.put(record)
         return folded
 
     def open_jobs(self, name: str) -> Iterable[JobRecord]:
         """Unfinished jobs of one sub-pipeline, in the order in which they were filed."""
-        return [self.jobs[job_id] for job_id in self._open[name]]
+        return [self.jobs[ref] for ref in self._open[name]]
 
     def open_names(self) -> list[str]:
         """Sub-pipelines that have had jobs."""
@@ -150,18 +166,18 @@ class Rows:
 
     def failed_jobs(self) -> list[JobRecord]:
         """Kept failures."""
-        return [self.jobs[job_id] for job_id in self._failed]
+        return [self.jobs[ref] for ref in self._failed]
 
     def unfolded_jobs(self) -> list[JobRecord]:
         """Finished jobs that are not in the tallies yet, in the order in which they finished."""
-        return [self.jobs[job_id] for job_id in self._unfolded]
+        return [self.jobs[ref] for ref in self._unfolded]
 
     def folded(self, record: JobRecord) -> None:
         """Note that a finished job is in the tallies."""
-        del self._unfolded[record.job_id]
+        del self._unfolded[record.ref]
         if record.state is JobState.COMMITTED:
             assert record.finished_at is not None, "a commit has its time"
-            heapq.heappush(self._folded, (record.finished_at, record.job_id))
+            heapq.heappush(self._folded, (record.finished_at, record.ref))
 
     def forget(self, finished_before: datetime, limit: int) -> int:
         """Delete the oldest committed jobs that are in the tallies; how many."""
@@ -171,13 +187,23 @@ class Rows:
             admitted = self._admitted[record.name]
             del admitted[bisect_left(admitted, (record.accepted_at, record.job_id))]
             gone += 1
+        if gone:
+            self.pruned_before = max(finished_before, self.pruned_before or finished_before)
         return gone
+
+    def lose(self, ref: JobRef) -> None:
+        """Lose an unfinished job's row, as a failover to a copy that lags behind does."""
+        record = self.jobs.pop(ref)
+        self._open[record.name].pop(ref, None)
+        admitted = self._admitted[record.name]
+        del admitted[bisect_left(admitted, (record.accepted_at, record.job_id))]
 
     def admitted_from(self, name: str, at: datetime) -> list[JobRecord]:
         """Jobs of one sub-pipeline that were admitted at or after a time, oldest first."""
         admitted = self._admitted[name]
-        return [self.jobs[job_id] for _, job_id in admitted[bisect_left(admitted, (at, "")) :]]
+        since = admitted[bisect_left(admitted, (at, "")) :]
+        return [self.jobs[(name, job_id)] for _, job_id in since]
 
     def newest(self, name: str, limit: int) -> list[JobRecord]:
         """The jobs of one sub-pipeline that were admitted last."""
-        return [self.jobs[job_id] for _, job_id in self._admitted[name][-limit:]]
+        return [self.jobs[(name, job_id)] for _, job_id in self._admitted[name][-limit:]]

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from rollout.adapters.memory.evidence_rows import fold_into_trials
@@ -57,9 +57,10 @@ class SweepRows:
             )
 
     def resend_silent(
-        self, name: str, heard_before: datetime, now: datetime, limit: int
+        self, name: str, silent_after: timedelta, now: datetime, limit: int
     ) -> list[Handed]:
         """Move started jobs of silent workers to legacy; unsafe and poison ones are failed."""
+        heard_before = self._rows.clock(now) - silent_after
 
         def silent(job: JobRecord) -> bool:
             heard = job.renewed_at or job.started_at
@@ -81,16 +82,23 @@ class SweepRows:
             _keep(rows, name, poison, f"{DEATHS_MAX} workers died under this job", now)
             return _move(rows, name, silent, Reason.WORKER_LOST, now, limit)
 
-    def redate(self, name: str, sent_after: datetime, heard_after: datetime, now: datetime) -> int:
-        """Date accepted jobs sent after, and started ones heard of after, a time as of now."""
+    def redate(
+        self, name: str, sent_ahead: timedelta, heard_ahead: timedelta, now: datetime
+    ) -> int:
+        """Date accepted jobs sent, and started ones heard of, so far ahead of now as of now."""
         dated = 0
         with self._rows as rows:
+            here = rows.clock(now)
             for job in list(rows.open_jobs(name)):
                 heard = job.renewed_at or job.started_at
-                if job.state is JobState.ACCEPTED and job.sent_at > sent_after:
+                if job.state is JobState.ACCEPTED and job.sent_at > now + sent_ahead:
                     rows.put(replace(job, sent_at=now))
-                elif job.state is JobState.STARTED and heard is not None and heard > heard_after:
-                    rows.put(replace(job, renewed_at=now))
+                elif (
+                    job.state is JobState.STARTED
+                    and heard is not None
+                    and heard > here + heard_ahead
+                ):
+                    rows.put(replace(job, renewed_at=here))
                 else:
                     continue
                 dated += 1
@@ -155,6 +163,11 @@ class SweepRows:
         """Delete old committed jobs that were folded; how many."""
         with self._rows as rows:
             return rows.forget(finished_before, limit)
+
+    def pruned_before(self) -> datetime | None:
+        """The newest `finished_before` that deleted a job; None when none ever was."""
+        with self._rows as rows:
+            return rows.pruned_before
 
     def keep_message(self, queue: str, why: str, headers: str, body: str, now: datetime) -> None:
         """Keep a message that was refused on one of our queues."""

@@ -4,7 +4,7 @@
 asyncio half), and the kill switch has 0.4 s in all. So what the store asks is spoken here directly:
 the second protocol of Redis over TCP or a Unix socket. An address that needs more (TLS, options in
 the URL) is not `plain`, and redis-py is asked as everywhere else. Workers and the controller,
-which load it once, never come here. See decision 0021; the contract suite of the control store
+which load it once, never come here. See decision 0022; the contract suite of the control store
 runs over this client, too.
 
 Source: https://valkey.io/topics/protocol/ (RESP2).

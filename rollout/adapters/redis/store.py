@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from rollout.adapters.redis.drills import RedisDrillPlans
 from rollout.adapters.redis.small_client import SmallClient, plain
 from rollout.drills.fault import read_plan
-from rollout.errors import ControlStoreUnreachable, WrongSettings
+from rollout.errors import ControlStoreUnreachable, NotPermitted, WrongSettings
 from rollout.routing.decision import Reason
 from rollout.routing.ports import Kill
 from rollout.routing.rule import Reading
@@ -33,7 +33,8 @@ local held = redis.call('GET', KEYS[1])
 if held then
   local ok, state = pcall(cjson.decode, held)
   if ok and type(state) == 'table' and tonumber(state.revision)
-     and tonumber(state.revision) >= tonumber(ARGV[2]) then
+     and tonumber(state.revision) >= tonumber(ARGV[2])
+     and tonumber(state.revision) ~= tonumber(ARGV[3]) then
     return 0
   end
 end
@@ -159,16 +160,15 @@ class RedisControlStore(RedisDrillPlans):
             self._parsed[name] = parsed
         return parsed.state, parsed.doubt
 
-    def project(self, state: ControlState) -> bool:
+    def project(self, state: ControlState, *, over: int | None = None) -> bool:
         """Write a newer state over an older one; False when the store has a newer one."""
-        text = json.dumps(asdict(state))
-        return bool(
-            self._ask(
-                lambda: self._forward(
-                    keys=[self._control_key(state.name)], args=[text, state.revision]
-                )
-            )
-        )
+        args: list[str | int] = [
+            json.dumps(asdict(state)),
+            state.revision,
+            -1 if over is None else over,
+        ]
+        keys = [self._control_key(state.name)]
+        return bool(self._ask(lambda: self._forward(keys=keys, args=args)))
 
     def beat(self, owner: str, ttl: timedelta) -> None:
         """Say that a controller lives; forgotten after `ttl`."""
@@ -206,9 +206,17 @@ class RedisControlStore(RedisDrillPlans):
     def may_forget(self) -> str | None:
         """Name the eviction policy that may drop a kill latch; None when there is none.
 
+        Raises NotPermitted, ControlStoreUnreachable.
+
         Policies that spare keys without expiry are safe: only heartbeat and drills have one.
         """
-        memory = self._ask(lambda: self._redis.info("memory"))
+        try:
+            memory = self._redis.info("memory")
+        except self._away as error:
+            # Told by the words: two clients speak to the store, and only one loads redis-py.
+            if type(error).__name__ == "NoPermissionError" or str(error).startswith("NOPERM"):
+                raise NotPermitted(self.url, "INFO") from error
+            raise ControlStoreUnreachable(self.url, error) from error
         policy = str(memory.get("maxmemory_policy", ""))
         limited = bool(memory.get("maxmemory"))
         return policy if limited and policy.startswith("allkeys-") else None

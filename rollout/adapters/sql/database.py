@@ -9,7 +9,7 @@ import os
 import select
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from rollout.adapters.sql.hook_connection import note_error
 from rollout.adapters.sql.waits import (
     LOOK_AFTER_S,
     OUR_NAME,
@@ -32,6 +33,7 @@ from rollout.adapters.sql.waits import (
     bound,
     bound_session,
 )
+from rollout.adapters.sql.words import ASCII_ONLY, UTF8
 from rollout.errors import LedgerBusy, LedgerNotMigrated, LedgerUnreachable, WrongSettings
 from rollout.routing.ports import Waiting
 
@@ -105,6 +107,8 @@ class Database:
     def _open(self) -> Engine:
         if self.is_postgresql:
             own = {"connect_timeout": CONNECT_TIMEOUT_S, "fallback_application_name": OUR_NAME}
+            # Whatever the database's own: else psycopg gives bytes for text, and SQLAlchemy fails.
+            own["client_encoding"] = "UTF8"
             engine = create_engine(
                 self._url,
                 connect_args={**own, **_NOTICE_A_CUT},
@@ -116,12 +120,14 @@ class Database:
                 # kill it has just waited for.
                 isolation_level="READ COMMITTED",
             )
-            event.listen(engine, "connect", lambda connection, record: bound_session(connection))
+            event.listen(engine, "connect", _prepare_postgresql(engine))
             event.listen(engine, "checkout", _drop_if_cut)
+            event.listen(engine, "handle_error", note_error)
             return engine
         engine = create_engine(self._url, connect_args={"timeout": BUSY_TIMEOUT_S})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "handle_error", note_error)
         return engine
 
     @contextmanager
@@ -213,6 +219,15 @@ def _drop_if_cut(connection: Any, record: object, proxy: object) -> None:
     looker.register(connection.fileno(), select.POLLIN)
     if looker.poll(0):
         raise DisconnectionError("the server closed the connection while it was idle")
+
+
+def _prepare_postgresql(engine: Engine) -> Callable[[Any, object], None]:
+    def prepare(connection: Any, record: object) -> None:
+        bound_session(connection)
+        encoding = connection.info.parameter_status("server_encoding")
+        setattr(engine.dialect, ASCII_ONLY, encoding != UTF8)
+
+    return prepare
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

@@ -42,13 +42,15 @@ class DrillRows:
 
     # What a worker does ------------------------------------------------------------------
 
-    def mark_drilled(self, job_id: str, drill_id: str, fault: str, now: datetime) -> bool:
+    def mark_drilled(
+        self, name: str, job_id: str, drill_id: str, fault: str, now: datetime
+    ) -> bool:
         """Note that a drill hurts this job; False when it is not filed, or was hurt before."""
         line = step(now, "drilled", drill=drill_id, fault=fault)
         with self._db.write() as connection:
             done = connection.execute(
                 update(job)
-                .where(job.c.job_id == job_id, job.c.drill.is_(None))
+                .where(job.c.name == name, job.c.job_id == job_id, job.c.drill.is_(None))
                 .values(drill=drill_id, way=job.c.way + line)
             )
             return done.rowcount == 1

@@ -22,8 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.sql import ClauseElement
 
 from rollout.adapters.sql.database import Database, as_sqlalchemy, begin_immediate
+from rollout.adapters.sql.hook_connection import HookConnection, spoiled
 from rollout.adapters.sql.tables import UtcTime, from_microseconds
-from rollout.adapters.sql.waits import SETTLE, unbound
 
 
 class Statement:
@@ -35,7 +35,10 @@ class Statement:
     """
 
     def __init__(self, clause: ClauseElement, dialect: Dialect) -> None:
-        compiled: Any = clause.compile(dialect=dialect)
+        # SQLite looks for a temporary table first: a commit hook may have made one of our names.
+        schema = {"schema_translate_map": {None: "main"}, "render_schema_translate": True}
+        given: Any = schema if dialect.name == "sqlite" else {}
+        compiled: Any = clause.compile(dialect=dialect, **given)
         self.sql: str = compiled.string
         self._order: list[str] | None = compiled.positiontup if compiled.positional else None
         self._constants = {
@@ -101,7 +104,7 @@ class LazyTransaction:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._engine: Engine | None = None  # once used
-        self._connection: Connection | None = None
+        self._connection: HookConnection | None = None
         self._pooled: PoolProxiedConnection | None = None
 
     def __enter__(self) -> "LazyTransaction":
@@ -129,21 +132,33 @@ class LazyTransaction:
         if self._connection is None:
             with self._database.translated():
                 self._engine = self._database.engine
-                connection = self._engine.connect()
-                self._connection = connection.execution_options(rollout_write=True)
-                self._connection.begin()
-                if self._database.is_postgresql:
-                    unbound(self._connection)  # a hook may wait, and work, as long as it needs
+                self._connection = HookConnection(self._engine)
+                self._connection.execution_options(rollout_write=True)
+                self._connection.enter_hook()
         return self._connection
 
-    def settle(self) -> None:
-        """End the hook's part: its deferred constraints are checked, the bounds are in force again.
+    def leave_hook(self) -> None:
+        """Take the transaction back from the hook, as it was.
 
-        At COMMIT constraints would be checked under the fence, and one that waits for another
-        job's row would hold up the kill, behind which that other job waits for the fence.
+        Raises:
+            CommitHookError: The hook has ended it, or swallowed an error that spoils it.
+            sqlalchemy.exc.DBAPIError: Whatever else the database says.
         """
-        if self._connection is not None and self._database.is_postgresql:
-            self._connection.exec_driver_sql(SETTLE)
+        if self._connection is None:
+            return
+        try:
+            self._connection.leave_hook()
+        except Exception as error:
+            made = spoiled(self._connection, error)
+            if made is not None:
+                raise made from error
+            self._stopped_by(error)
+            raise
+
+    @property
+    def swallowed(self) -> Exception | None:
+        """The last error that a statement of the hook has met."""
+        return None if self._connection is None else self._connection.swallowed
 
     def cursor(self) -> Any:
         """A cursor of the driver in this transaction, which is begun when it was not yet."""
@@ -169,6 +184,7 @@ class LazyTransaction:
     def close(self) -> None:
         """Give the connection back; the pool rolls back what was not committed."""
         if self._connection is not None:
+            self._connection.forsake_hook()
             self._connection.close()
             self._connection = None
         if self._pooled is not None:

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.tables import job
+from rollout.adapters.sql.waits import unbound
 from rollout.evidence.buckets import DURATION_S_MAX
 from rollout.jobs.claims import JobState
 from rollout.pilot.outcome import Outcome, outcome_of
@@ -52,6 +53,8 @@ def read_finished(database: Database, name: str, salt: str) -> FromLedger:
     )
     kept, keys, left_out = [], [], 0
     with database.read() as connection:
+        if database.is_postgresql:
+            unbound(connection)  # a long history, read once and by itself
         for row in connection.execute(query):
             one = _recorded(row)
             if one is None:

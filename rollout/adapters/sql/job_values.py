@@ -4,9 +4,10 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, case, func, null
+from sqlalchemy import RowMapping, case, func, literal, null
 
 from rollout.adapters.sql.tables import job, to_microseconds
+from rollout.adapters.sql.words import Words
 from rollout.jobs.claims import Claim, JobRecord, JobState
 from rollout.jobs.ports import Filing
 from rollout.jobs.way import step
@@ -29,7 +30,7 @@ def moved(reason: Reason, error: str | None, now: datetime) -> dict[str, Any]:
             else_=job.c.fallback_reason,
         ),
         "moved_reason": reason,
-        "error": func.coalesce(job.c.error, error),
+        "error": func.coalesce(job.c.error, literal(error, Words)),
         "way": job.c.way + line,
     }
 
@@ -39,7 +40,9 @@ def failed(reason: Reason | None, error: str, now: datetime) -> dict[str, Any]:
     return {
         "state": JobState.FAILED,
         "finished_at": now,
-        "error": case((job.c.error.is_(None), error), else_=job.c.error + "\n" + error),
+        "error": case(
+            (job.c.error.is_(None), literal(error, Words)), else_=job.c.error + "\n" + error
+        ),
         "way": job.c.way + step(now, "failed", path=None, reason=reason, error=error),
     }
 
@@ -64,7 +67,7 @@ def _lost(record: JobRecord) -> bool:
     return record.state is JobState.STARTED and record.path is JobPath.CONCURRENT
 
 
-def claim_of(record: JobRecord, delivered: JobPath, control: ControlState) -> Claim:
+def claim_of(record: JobRecord, delivered: JobPath, control: ControlState, nonce: str) -> Claim:
     return Claim(
         record.job_id,
         record.name,
@@ -72,13 +75,20 @@ def claim_of(record: JobRecord, delivered: JobPath, control: ControlState) -> Cl
         record.attempt + 1,
         control.fence_revision,
         fell_back=_lost(record) or record.fallback_reason is not None,
+        nonce=nonce,
     )
 
 
-def start_values(claim: Claim, record: JobRecord, worker: str, now: datetime) -> dict[str, Any]:
+def start_values(
+    claim: Claim, record: JobRecord, worker: str, now: datetime, heard: datetime
+) -> dict[str, Any]:
+    """Values of a claim: `now` by the worker's clock, `heard` by that which measures silence."""
     silent = record.state is JobState.STARTED
     return {
+        "b_name": claim.name,
         "b_job_id": claim.job_id,
+        "b_nonce": claim.nonce,
+        "b_heard": to_microseconds(heard),
         "b_path": claim.path,
         "b_attempt": claim.attempt,
         "b_fence": claim.fence_revision,
@@ -92,6 +102,7 @@ def start_values(claim: Claim, record: JobRecord, worker: str, now: datetime) ->
 
 def commit_values(claim: Claim, result: str, now: datetime) -> dict[str, Any]:
     return {
+        "b_name": claim.name,
         "b_job_id": claim.job_id,
         "b_attempt": claim.attempt,
         "b_now": to_microseconds(now),

@@ -10,6 +10,7 @@ from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.pilot_tables import lease
 from rollout.adapters.sql.tables import from_microseconds
 from rollout.errors import LeaseLost
+from rollout.pilot.lease import LeaseWatch
 
 _LEADER = "controller"
 
@@ -20,6 +21,7 @@ class LeaseRows:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._insert: Any = database.insert
+        self._leases = LeaseWatch()
 
     def take_lease(self, owner: str, now: datetime, ttl: timedelta) -> int | None:
         """Lead, or go on leading, for `ttl`; None for a standby."""
@@ -33,9 +35,8 @@ class LeaseRows:
                 )
                 added = added.on_conflict_do_nothing().returning(lease.c.token)
                 return connection.execute(added).scalar_one_or_none()
-            # A lease that ends later than any clock in step would have said was written by a
-            # clock that was ahead: nobody waits for it, or nothing would be swept until then.
-            if held.owner != owner and now < held.until <= now + 2 * ttl:
+            free = held.owner in (owner, "")
+            if not free and not self._leases.may_take(owner, held.until, now, ttl):
                 self._stand_by(connection, owner, now, now + ttl)
                 return None
             token: int = held.token if held.owner == owner else held.token + 1

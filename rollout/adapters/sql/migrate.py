@@ -10,6 +10,7 @@ from alembic.util import CommandError
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.waits import unbound
+from rollout.adapters.sql.words import UTF8, encoding_of
 from rollout.errors import WrongSettings
 
 
@@ -45,9 +46,12 @@ def migrate(database: Database, to: str = "head") -> str:
 
     Raises:
         LedgerUnreachable: The database does not answer.
-        WrongSettings: A newer release has migrated it.
+        WrongSettings: A newer release has migrated it, or its encoding is not UTF-8.
     """
     config = _config(database)
+    wrong = wrong_encoding(database)
+    if wrong is not None:
+        raise WrongSettings(*wrong)
     try:
         with database.write() as connection:
             if database.is_postgresql:
@@ -61,6 +65,18 @@ def migrate(database: Database, to: str = "head") -> str:
             "use the release that migrated it, or a newer one",
         ) from error
     return current(database) or ""
+
+
+def wrong_encoding(database: Database) -> tuple[str, str] | None:
+    """What is wrong with a database of another encoding, and what to do; None when it is UTF-8."""
+    with database.read() as connection:
+        found = encoding_of(connection)
+    if found == UTF8:
+        return None
+    return (
+        f"the ledger at {database.url} must be a database with encoding UTF8, got {found}",
+        "create one: `createdb --encoding UTF8 --template template0 NAME`",
+    )
 
 
 def downgrade(database: Database, to: str) -> None:

@@ -15,16 +15,16 @@ from sqlalchemy import (
     or_,
     select,
     type_coerce,
-    update,
 )
 
 from rollout.adapters.sql.control_rows import ControlRows, effects_of, record_change
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.lease_rows import must_lead
+from rollout.adapters.sql.notice_rows import write_notice
 from rollout.adapters.sql.outcomes import IN_DRILL, JUDGED, OUTCOME
 from rollout.adapters.sql.pilot_tables import decision, evidence_hour, pilot
 from rollout.adapters.sql.profile_rows import read_profiles, write_profiles
-from rollout.adapters.sql.tables import OPEN, from_microseconds, job, sub_pipeline, to_microseconds
+from rollout.adapters.sql.tables import OPEN, from_microseconds, job, to_microseconds
 from rollout.errors import LeaseLost, UnknownDecision
 from rollout.jobs.claims import JobState
 from rollout.pilot.fold import SUMS
@@ -55,32 +55,6 @@ class PilotRows:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._insert: Any = database.insert
-
-    # Builds ------------------------------------------------------------------------------
-
-    def announce(self, name: str, path: JobPath, build: str) -> None:
-        """Say which build of a path the workers run now."""
-        column = "legacy_build" if path is JobPath.LEGACY else "concurrent_build"
-        with self._db.read() as connection:
-            query = select(sub_pipeline.c[column]).where(sub_pipeline.c.name == name)
-            known = connection.execute(query).scalar_one_or_none()
-        if known != build:
-            with self._db.write() as connection:
-                connection.execute(
-                    update(sub_pipeline)
-                    .where(sub_pipeline.c.name == name)
-                    .values({column: build[:100]})
-                )
-
-    def builds(self) -> dict[str, tuple[str | None, str | None]]:
-        """Builds of the legacy and the concurrent path, by sub-pipeline."""
-        columns = (
-            sub_pipeline.c.name,
-            sub_pipeline.c.legacy_build,
-            sub_pipeline.c.concurrent_build,
-        )
-        with self._db.read() as connection:
-            return {name: (old, new) for name, old, new in connection.execute(select(*columns))}
 
     # Evidence ----------------------------------------------------------------------------
 
@@ -314,6 +288,8 @@ class PilotRows:
             if connection.execute(new.returning(decision.c.id)).first() is None:
                 return None
             self._save(connection, token, [trial])
+            if made.notice:
+                write_notice(connection, made.name, made.action, made.sentence, made.at)
             if made.event is None:
                 return before
             shadow = made.event is Event.SHADOW

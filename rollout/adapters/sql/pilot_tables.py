@@ -1,8 +1,20 @@
 """Tables of pilots: evidence, decisions, the controller's lease, drills' spans, recoveries."""
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    text,
+)
 
 from rollout.adapters.sql.tables import UtcTime, metadata
+from rollout.adapters.sql.words import Words
 
 pilot = Table(
     "pilot",
@@ -65,13 +77,45 @@ decision = Table(
     Column("at", UtcTime, nullable=False),
     Column("window", String(120), nullable=False),
     Column("action", String(16), nullable=False),
-    Column("sentence", Text, nullable=False),
+    Column("sentence", Words, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("inputs", Text, nullable=False),
     Column("answer", Text, nullable=False),
     Index("decision_window", "name", "window", unique=True),
 )
 """Append-only log of what the controller decided, with everything it decided on."""
+
+notice = Table(
+    "notice",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(100), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("sentence", Words, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_at", UtcTime, nullable=False),
+    Column("told", Text, nullable=False),
+    Column("closed", Boolean, nullable=False),
+    Index(
+        "notice_open",
+        "next_at",
+        sqlite_where=text("NOT closed"),
+        postgresql_where=text("NOT closed"),
+    ),
+)
+"""What people are told of; `told` has a digest of each address that took it, never the address."""
+
+build_seen = Table(
+    "build_seen",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("path", String(12), primary_key=True),
+    Column("build", String(100), primary_key=True),
+    Column("first_at", UtcTime, nullable=False),
+    Column("last_at", UtcTime, nullable=False),
+)
+"""Builds of a path in the order in which workers first spoke of them, by the database's clock."""
 
 lease = Table(
     "lease",

@@ -131,10 +131,9 @@ class ShadowRows:
 
     def _account(self, connection: Connection, name: str) -> Any:
         """Lock the account, begun anew when the epoch has changed, and give its evidence."""
-        epoch = _epoch(connection, name)
         connection.execute(
             self._insert(shadow_account)
-            .values(name=name, epoch=epoch)
+            .values(name=name, epoch=_epoch(connection, name))
             .on_conflict_do_nothing(index_elements=["name"])
         )
         held = connection.execute(
@@ -142,6 +141,9 @@ class ShadowRows:
             .where(shadow_account.c.name == name)
             .with_for_update()
         ).one()
+        # Read under the lock: of two workers one would else hold an epoch of before for the new
+        # one, wipe what the other has counted, and be wiped in turn.
+        epoch = _epoch(connection, name)
         if held.epoch != epoch:
             connection.execute(
                 update(shadow_account)

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -15,14 +15,24 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    tuple_,
     update,
 )
 
 from rollout.adapters.sql.control_rows import effects_of
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_values import failed, moved
+from rollout.adapters.sql.ledger_clock import LedgerClock
 from rollout.adapters.sql.pilot_fold import FOLDED_COLUMNS, fold_into_trials
-from rollout.adapters.sql.tables import OPEN, cycle_tally, job, kept_message, sub_pipeline, tally
+from rollout.adapters.sql.tables import (
+    OPEN,
+    cycle_tally,
+    job,
+    kept_message,
+    pruned,
+    sub_pipeline,
+    tally,
+)
 from rollout.adapters.sql.upserts import add_up
 from rollout.jobs.claims import DEATHS_MAX, JobState
 from rollout.jobs.cycle import bucket_of
@@ -33,6 +43,7 @@ from rollout.routing.effects import Effects
 LOST_MAX = 50_000
 """Lost jobs are counted so far: a tick need not read a million to say that there are many."""
 
+_REF = tuple_(job.c.job_id, job.c.name)
 _HANDED = (job.c.job_id, job.c.name, job.c.envelope)
 _OPEN_STATES = (JobState.ACCEPTED, JobState.STARTED)
 _UNFOLDED = text("state IN ('committed', 'failed') AND NOT folded")
@@ -48,8 +59,9 @@ _UNFOLDED_COUNT = select(*_OUTCOME, func.count()).where(_UNFOLDED).group_by(*_OU
 class SweepRows:
     """What the controller asks of the jobs; each call does a bounded amount of work."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, own_clock: bool = True) -> None:
         self._db = database
+        self._clock = LedgerClock(database, own=own_clock)
         self._insert: Any = database.insert
 
     def recall(
@@ -97,14 +109,14 @@ class SweepRows:
             return self._move(connection, _is_lost(lost), Reason.LOST_MESSAGE, now, limit)
 
     def resend_silent(
-        self, name: str, heard_before: datetime, now: datetime, limit: int
+        self, name: str, silent_after: timedelta, now: datetime, limit: int
     ) -> list[Handed]:
         """Move started jobs of silent workers to legacy; unsafe and poison ones are failed."""
         silent = and_(
             OPEN,
             job.c.name == name,
             job.c.state == JobState.STARTED,
-            func.coalesce(job.c.renewed_at, job.c.started_at) < heard_before,
+            func.coalesce(job.c.renewed_at, job.c.started_at) < self._clock.at(now, -silent_after),
             job.c.envelope != "",
         )
         if not self._any(silent):
@@ -127,17 +139,21 @@ class SweepRows:
         limit: int,
     ) -> list[Handed]:
         chosen = (
-            select(job.c.job_id)
+            select(job.c.job_id, job.c.name)
             .where(wanted)
             .order_by(job.c.sent_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        ids = list(connection.execute(chosen).scalars())
+        refs = [tuple(row) for row in connection.execute(chosen)]
+        if not refs:
+            return []
         died = int(reason is Reason.WORKER_LOST)
         rows = connection.execute(
             update(job)
-            .where(job.c.job_id.in_(ids), wanted)
+            # By key alone: the rows are locked, and with the condition repeated PostgreSQL goes by
+            # the index of what is open, through a million of them for each slice.
+            .where(_REF.in_(refs))
             .values(**moved(reason, None, now), deaths=job.c.deaths + died)
             .returning(*_HANDED)
         )
@@ -182,15 +198,18 @@ class SweepRows:
     def fold(self, limit: int) -> int:
         """Count newly finished jobs into tallies, totals and profiles, each once."""
         chosen = (
-            select(job.c.job_id).where(_UNFOLDED).limit(limit).with_for_update(skip_locked=True)
+            select(job.c.job_id, job.c.name)
+            .where(_UNFOLDED)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
         )
         with self._db.write() as connection:
-            ids = list(connection.execute(chosen).scalars())
-            if not ids:
+            refs = [tuple(row) for row in connection.execute(chosen)]
+            if not refs:
                 return 0
             rows = connection.execute(
                 update(job)
-                .where(job.c.job_id.in_(ids))
+                .where(_REF.in_(refs))
                 .values(folded=True)
                 .returning(
                     job.c.name,
@@ -258,13 +277,29 @@ class SweepRows:
     def prune(self, finished_before: datetime, limit: int) -> int:
         """Delete old committed jobs that were folded; how many."""
         old = (
-            select(job.c.job_id)
+            select(job.c.job_id, job.c.name)
             .where(_COMMITTED, job.c.folded, job.c.finished_at < finished_before)
             .order_by(job.c.finished_at)
             .limit(limit)
         )
         with self._db.write() as connection:
-            return connection.execute(delete(job).where(job.c.job_id.in_(old))).rowcount
+            gone = connection.execute(delete(job).where(_REF.in_(old))).rowcount
+            if gone:
+                row = {"what": "job", "before": finished_before}
+                latest = self._insert(pruned).values(row)
+                connection.execute(
+                    latest.on_conflict_do_update(
+                        index_elements=["what"],
+                        set_={"before": finished_before},
+                        where=pruned.c.before < finished_before,
+                    )
+                )
+            return gone
+
+    def pruned_before(self) -> datetime | None:
+        """The newest `finished_before` that deleted a job; None when none ever was."""
+        with self._db.read() as connection:
+            return connection.execute(select(pruned.c.before)).scalar_one_or_none()
 
     def keep_message(self, queue: str, why: str, headers: str, body: str, now: datetime) -> None:
         """Keep a message that was refused on one of our queues."""

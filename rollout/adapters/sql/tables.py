@@ -18,6 +18,8 @@ from sqlalchemy import (
     text,
 )
 
+from rollout.adapters.sql.words import ShortWords, Words
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -82,8 +84,8 @@ transition = Table(
     Column("name", String(100), nullable=False, index=True),
     Column("at", UtcTime, nullable=False),
     Column("event", String(16), nullable=False),
-    Column("actor", String(200), nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("actor", ShortWords(200), nullable=False),
+    Column("reason", Words, nullable=False),
     Column("before", Text, nullable=False),
     Column("after", Text, nullable=False),
     Column("queued_met", Integer),
@@ -95,7 +97,7 @@ job = Table(
     "job",
     metadata,
     Column("job_id", String(191), primary_key=True),
-    Column("name", String(100), nullable=False),
+    Column("name", String(100), primary_key=True),
     Column("key", Text, nullable=False),
     Column("state", String(12), nullable=False),
     Column("assigned_path", String(12), nullable=False),
@@ -113,11 +115,12 @@ job = Table(
     Column("not_before", UtcTime),
     Column("fallback_reason", String(24)),
     Column("moved_reason", String(24)),
-    Column("error", Text),
+    Column("error", Words),
     Column("result", Text),
     Column("worker", String(200)),
     Column("folded", Boolean, nullable=False),
     Column("drill", String(64)),
+    Column("nonce", String(32)),
     Column("way", Text, nullable=False),
     Column("envelope", Text, nullable=False),
     # The controller's work depends on what is open and not on history: unfinished and unfolded
@@ -158,7 +161,19 @@ job = Table(
         postgresql_where=text("drill IS NOT NULL"),
     ),
 )
-"""One row per job; `way` is its history, one JSON object a line, only ever appended to."""
+"""One row per job, found by sub-pipeline and id.
+
+`way` is its history, one JSON object a line, only ever appended to. `renewed_at` is by the
+database's clock.
+"""
+
+pruned = Table(
+    "pruned",
+    metadata,
+    Column("what", String(16), primary_key=True),
+    Column("before", UtcTime, nullable=False),
+)
+"""One row, `job`: jobs that finished before then may have been deleted."""
 
 tally = Table(
     "tally",
@@ -188,9 +203,9 @@ kept_message = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("at", UtcTime, nullable=False),
-    Column("queue", String(200), nullable=False),
-    Column("why", Text, nullable=False),
-    Column("headers", Text, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("queue", ShortWords(200), nullable=False),
+    Column("why", Words, nullable=False),
+    Column("headers", Words, nullable=False),
+    Column("body", Words, nullable=False),
 )
 """Foreign or malformed messages that were refused on one of our queues."""

@@ -57,16 +57,16 @@ _WHO = text(
     """
 )
 
-SETTLE = "; ".join(
-    ("SET CONSTRAINTS ALL IMMEDIATE", *(f"SET LOCAL {name} = {ms}" for name, ms in _SET.items()))
-)
-"""Ends a hook's part of a commit, in one round trip."""
+
+def bounds() -> str:
+    """Statements that bound a session: at its beginning, and again when a hook has had it."""
+    return "; ".join(f"SET {name} = {ms}" for name, ms in _SET.items())
 
 
 def bound_session(connection: Any) -> None:
     """Set the bounds of a new session; `connection` is psycopg's."""
     with connection.cursor() as cursor:
-        cursor.execute("; ".join(f"SET {name} = {ms}" for name, ms in _SET.items()))
+        cursor.execute(bounds())
     connection.commit()
 
 

@@ -1,0 +1,69 @@
+"""A failure that Celery meets after the job's commit is not the job's."""
+
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from billiard.einfo import ExceptionInfo
+from celery import Celery
+
+from rollout.adapters.celery.request import SubPipelineRequest
+from rollout.jobs.claims import Claim
+from rollout.pipeline import SubPipeline
+from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
+from tests.builders import NAME, SILENT_AFTER, filing
+from tests.hand_clock import START
+from tests.world import World
+
+
+@pytest.fixture
+def request_of(world: World) -> Iterator[Any]:
+    """A delivery on legacy as the worker's main process holds it."""
+    app = Celery("request", broker="memory://", backend="cache+memory://", set_as_current=False)
+    made = SubPipeline(NAME, app=app, effects="none", runtime=world.runtime)
+    made.legacy(lambda n: n)
+    made.concurrent(lambda n: n)
+    world.ledger.ensure(NAME, Effects.NONE, 0, START)
+    headers = {"id": "job-1", "task": made.task.name, "lang": "py", "root_id": "job-1"}
+    message = Mock(headers=headers, properties={}, delivery_info={"routing_key": f"{NAME}.legacy"})
+    message.body, message.payload = b"[[1], {}, {}]", [[1], {}, {}]
+    made_request = SubPipelineRequest(
+        message, app=app, task=made.task, hostname="w", eventer=Mock(), decoded=True,
+        body=message.payload, headers=headers, on_ack=Mock(), on_reject=Mock(),
+    )  # fmt: skip
+    yield made_request
+    app.close()
+
+
+def after_the_path(internal: bool) -> Any:
+    """The information of an error, of Celery's own or of the path."""
+    try:
+        raise ConnectionError("the result backend is away")
+    except ConnectionError:
+        return ExceptionInfo(internal=internal)
+
+
+def test_an_outcome_whose_telling_failed_is_delivered_again(world: World, request_of: Any) -> None:
+    """It is in the ledger; the next delivery tells it."""
+    world.ledger.file([filing(path=JobPath.LEGACY)])
+    claim = world.ledger.claim(
+        NAME, "job-1", JobPath.LEGACY, Effects.NONE, "w:1", START, SILENT_AFTER
+    )
+    assert isinstance(claim, Claim)
+    world.ledger.commit(claim, Effects.NONE, lambda connect: "1", START)
+    request_of.on_failure(after_the_path(internal=True))
+    assert request_of._on_reject.call_args.args[-1] is True  # requeued
+    assert not request_of._on_ack.called
+
+
+@pytest.mark.parametrize("internal", [False, True])
+def test_an_error_before_the_outcome_is_celerys_to_tell(
+    world: World, request_of: Any, internal: bool
+) -> None:
+    """The path's own error, and an error of Celery's before the job was over, are failures."""
+    world.ledger.file([filing(path=JobPath.LEGACY)])
+    request_of.on_failure(after_the_path(internal))
+    assert not request_of._on_reject.called
+    assert request_of._on_ack.called

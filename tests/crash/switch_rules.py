@@ -1,0 +1,85 @@
+"""What must never be of the switch: who lifts whose kill, how long one takes, and its log."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from tests.crash.evidence import Evidence
+from tests.crash.violation import Violation
+
+SAID_NS = 3_000_000_000
+"""A kill says within a second what holds or who is in the way; two more for a machine on which a
+run with a dozen processes has two busy processors."""
+_ALL = "*"
+
+
+def switches(evidence: Evidence) -> Iterator[Violation]:
+    """Everything about kills, rearms and the log of changes."""
+    yield from lifted_by_others(evidence)
+    yield from not_in_force(evidence)
+    yield from slow_kills(evidence)
+    yield from broken_log(evidence)
+    yield from builds_taken_back(evidence)
+
+
+def lifted_by_others(evidence: Evidence) -> Iterator[Violation]:
+    """`rearm --all` lifts what `kill --all` latched, and no kill of one by itself."""
+    of_all = {
+        change.after["kill_id"]
+        for change in evidence.changes
+        if change.name == _ALL and change.event == "kill"
+    }
+    for event in evidence.events:
+        if event["what"] != "rearm ended" or event.get("name") is not None:
+            continue
+        for name, kill_id in event.get("lifted", {}).items():
+            if kill_id not in of_all:
+                yield Violation("kill lifted by another", name, f"rearm of all lifted {kill_id}")
+
+
+def not_in_force(evidence: Evidence) -> Iterator[Violation]:
+    """A fence that was acknowledged covers every sub-pipeline that it names."""
+    for event in evidence.events:
+        if event["what"] == "fenced":
+            for name, killed in event.get("killed", {}).items():
+                if not killed:
+                    yield Violation("kill not in force", name, f"kill {event['kill_id']}")
+
+
+def slow_kills(evidence: Evidence) -> Iterator[Violation]:
+    """Within a second a kill says that it holds, or which half is missing and who is in the way."""
+    asked: dict[str, int] = {}
+    for event in evidence.events:
+        if event["what"] == "kill asked":
+            asked[event["who"]] = int(event["t"])
+        elif event["what"] in ("kill said", "kill acknowledged") and event["who"] in asked:
+            took = int(event["t"]) - asked.pop(event["who"])
+            if took > SAID_NS:
+                said = f"nothing was said for {took / 1e9:.1f} s"
+                yield Violation("kill slow", str(event.get("name")), said)
+
+
+def broken_log(evidence: Evidence) -> Iterator[Violation]:
+    """Each line of the log begins where the one before it ended, in every field."""
+    last: dict[str, dict[str, Any]] = {}
+    for change in evidence.changes:
+        before = last.get(change.name)
+        if before is not None and change.before != before:
+            differ = sorted(key for key in before if before[key] != change.before.get(key))
+            yield Violation("log broken", change.name, f"{change.event!r}: {', '.join(differ)}")
+        last[change.name] = change.after
+
+
+def builds_taken_back(evidence: Evidence) -> Iterator[Violation]:
+    """While workers of two releases restart in turn, a path goes from older to newer only."""
+    seen: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for event in evidence.events:
+        if event["what"] != "build seen":
+            continue
+        builds = seen[event["name"], event["path"]]
+        if builds and builds[-1] == event["build"]:
+            continue
+        if event["build"] in builds:
+            said = f"{builds[-1]} became {event['build']} again"
+            yield Violation("build taken back", event["name"], said)
+        builds.append(event["build"])

@@ -1,0 +1,147 @@
+"""A graph or a chain as the two paths of a sub-pipeline."""
+
+import inspect
+import threading
+from typing import Any
+
+import pytest
+
+from rollout.execution import Barrier, Chain, Flow, Graph, Mapped, Stage, Step, as_path, asking
+from rollout.execution.errors import (
+    CorruptRecord,
+    NotRemote,
+    Stopped,
+    UnknownStep,
+    WrongDeclaration,
+)
+
+
+def load(day: str, parts: int = 3) -> Graph:
+    """The execution of one job."""
+    return Graph(
+        "load",
+        [
+            Step("fetch", lambda: day),
+            Mapped("load", lambda day, part: f"{day}/{part}", range(parts), ["fetch"]),
+            Barrier("complete", lambda before: len(before) == parts, after=["load"]),
+            Step("publish", sorted, ["load"], after=["complete"]),
+        ],
+    )
+
+
+def test_both_paths_give_the_same() -> None:
+    """With the arguments, the name and the docstring of the function that builds."""
+    path = as_path(load, workers=2)
+    expected = ["2013-01-01/0", "2013-01-01/1"]
+    assert path.legacy("2013-01-01", parts=2) == expected
+    assert path.concurrent("2013-01-01", parts=2) == expected
+    for function in (path.legacy, path.concurrent):
+        assert inspect.signature(function) == inspect.signature(load)
+        assert function.__name__ == "load"
+        assert function.__doc__ == load.__doc__
+
+
+def test_the_result_of_a_step_or_of_a_mapped_one() -> None:
+    """By its name; the last one declared without."""
+    assert as_path(load, result="load").concurrent("d") == ["d/0", "d/1", "d/2"]
+    assert as_path(load, result="fetch").legacy("d") == "d"
+    with pytest.raises(UnknownStep):
+        as_path(load, result="lod").legacy("d")
+    last_mapped = as_path(lambda: Graph("g", [Mapped("m", abs, [-1, -2])]))
+    assert last_mapped.legacy() == last_mapped.concurrent() == [1, 2]
+
+
+def test_a_chain_is_a_path_too() -> None:
+    """What comes out of its last stage is the job's result, in order."""
+
+    def squares(count: int) -> Flow:
+        chain = Chain("c", [Stage("square", lambda batch: [one**2 for one in batch], 3)], size=4)
+        return Flow(chain, range(count))
+
+    path = as_path(squares)
+    assert path.legacy(10) == path.concurrent(10) == [one**2 for one in range(10)]
+
+
+def missing(given: Any) -> Any:
+    """A step that fails."""
+    raise KeyError(1)
+
+
+def test_both_paths_raise_what_the_step_raised() -> None:
+    """So what Celery retries, or a fallback records, is the same on both."""
+
+    def broken(kind: str) -> Any:
+        if kind == "graph":
+            return Graph("g", [Step("a", lambda: 1), Step("b", missing, ["a"])])
+        return Flow(Chain("c", [Stage("s", missing)]), [1])
+
+    path = as_path(broken)
+    for kind in ("graph", "chain"):
+        for function in (path.legacy, path.concurrent):
+            with pytest.raises(KeyError, match="1"):
+                function(kind)
+
+
+def test_corrupt_records_fail_both_paths() -> None:
+    """A job has no dead letter unless it declares one."""
+
+    def corrupt() -> Flow:
+        return Flow(Chain("c", [Stage("s", int, each=True, corrupt=ValueError)]), ["x"])
+
+    path = as_path(corrupt)
+    for function in (path.legacy, path.concurrent):
+        with pytest.raises(CorruptRecord, match="a record is corrupt in 's'"):
+            function()
+
+
+@pytest.mark.parametrize("kind", ["graph", "chain"])
+def test_a_kill_ends_the_concurrent_path(kind: str) -> None:
+    """No step or batch starts once the kill is seen, and the path does not return a result."""
+    killed = threading.Event()
+    after: list[int] = []
+
+    def work(item: Any) -> Any:
+        number = item if isinstance(item, int) else item[0]
+        if killed.is_set():
+            after.append(number)
+        if number == 3:
+            killed.set()
+        return item
+
+    def build() -> Any:
+        if kind == "graph":
+            return Graph("g", [Mapped("m", work, range(20), limit=1)])
+        return Flow(Chain("c", [Stage("s", work)], size=1, buffer=1), range(20))
+
+    path = as_path(build)
+    with pytest.raises(Stopped), asking(lambda: not killed.is_set()):
+        path.concurrent()
+    assert after == []
+    assert path.legacy() == list(range(20)), "legacy is asked nothing"
+
+
+def test_in_sequence_a_step_is_tried_again() -> None:
+    """As often as by the engine."""
+    attempts: list[int] = []
+
+    def flaky() -> str:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise OSError("not yet")
+        return "done"
+
+    path = as_path(lambda: Graph("g", [Step("flaky", flaky, retries=2)]))
+    assert path.legacy() == "done"
+    assert len(attempts) == 3
+
+
+def test_what_builds_must_give_an_execution() -> None:
+    """A function that did the work itself is told so."""
+    with pytest.raises(WrongDeclaration, match="must give a Graph or a Flow, got 3"):
+        as_path(lambda: 3).concurrent()  # type: ignore[arg-type, return-value]
+
+
+def test_options_are_those_of_the_engine() -> None:
+    """Such as where it runs."""
+    with pytest.raises(NotRemote):
+        as_path(load, executor="processes").concurrent("d")
