@@ -22,7 +22,7 @@ from rollout.jobs.way import read_way
 from rollout.pilot.ports import DecisionRecord, Recovery
 from rollout.routing.decision import JobPath
 from rollout.routing.ports import TransitionRecord
-from rollout.routing.stages import Event
+from rollout.routing.stages import Event, Stage
 from rollout.shadow.ports import MismatchGroup
 
 NOISE = "loaded_at"
@@ -130,6 +130,9 @@ def _wrong(report: dict[str, Any]) -> list[str]:
     return [what for what, right in checks.items() if not right]
 
 
+_CLIMBS = (Event.DOUBLE, Event.SCOPE, Event.GRADUATE)
+
+
 def _plan(facts: Facts) -> dict[str, Any]:
     """What was planned, and how long the climb that graduated took, in weeks of the policy."""
     if facts.planned is None:
@@ -138,12 +141,13 @@ def _plan(facts: Facts) -> dict[str, Any]:
     started = max((one.at for one in changes if one.event is Event.START), default=None)
     climbed = [
         {
-            "to": f"{one.after.scope_bp / 100:g} %",
+            "to": "graduation"
+            if one.after.stage is Stage.GRADUATED
+            else f"{one.after.scope_bp / 100:g} %",
             "weeks": round((one.at - started).total_seconds() / WEEK_S, 1),
         }
         for one in changes
-        if (started is not None and one.at > started and one.after.stage is not one.before.stage)
-        or (started is not None and one.at > started and one.after.scope_bp > one.before.scope_bp)
+        if started is not None and one.at > started and one.event in _CLIMBS
     ]
     length = facts.planned.plan.length
     return {
