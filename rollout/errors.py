@@ -219,6 +219,22 @@ class LedgerUnreachable(RolloutError):
         )
 
 
+class LedgerNotFound(LedgerUnreachable):
+    """The ledger is a file, and there is none; looking makes none."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        RolloutError.__init__(
+            self,
+            f"the ledger at {url} must be a file, there is none",
+            "was it moved, or is this another folder? Go where it is, or name it in "
+            "ROLLOUT_LEDGER_URL; only for a new and empty one run `rollout migrate`",
+        )
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return type(self), (self.url,)
+
+
 class LedgerBusy(LedgerUnreachable):
     """The database answers, and a lock that somebody else holds was not given up in time.
 

@@ -176,18 +176,38 @@ class Settings(BaseSettings):
         """Whether the ledger lives and ends with this process."""
         return self.ledger_url.startswith("memory:")
 
+    @property
+    def ledger_is_set(self) -> bool:
+        """Whether somebody named a ledger, or the default one is there."""
+        path = self.ledger_url.removeprefix("sqlite:///")
+        return "ledger_url" in self.model_fields_set or Path(path).exists()
+
     def broker(self, app_url: str | None = None) -> str:
         """The broker in force: the setting, else the app's, else Redis on this machine."""
         return self.broker_url or app_url or DEFAULT_REDIS
 
     def control(self, app_url: str | None = None) -> str:
-        """The control store in force: the setting, else the broker when it is a Redis."""
+        """The control store in force: the setting, else the broker when it is one Redis.
+
+        Raises:
+            WrongSettings: The broker is something else, or several, and no control store is set.
+        """
         broker = self.broker(app_url)
-        return self.control_url or (broker if _speaks_redis(broker) else DEFAULT_REDIS)
+        if self.control_url:
+            return self.control_url
+        if not _is_one_redis(broker):
+            raise WrongSettings(
+                "control_url must name the Redis or Valkey that every start asks, got none, and "
+                f"the broker {without_password(broker)} is not one",
+                "set ROLLOUT_CONTROL_URL, e.g. redis://host:6379/0",
+            )
+        return broker
 
 
-def _speaks_redis(url: str) -> bool:
-    return url.split(":", 1)[0] in ("redis", "rediss", "valkey", "unix", "redis+socket", "memory")
+def _is_one_redis(url: str) -> bool:
+    scheme = url.split(":", 1)[0]
+    speaks = scheme in ("redis", "rediss", "valkey", "unix", "redis+socket", "memory")
+    return speaks and ";" not in url
 
 
 def _file_values(*, of_policies: bool) -> dict[str, Any]:

@@ -9,13 +9,11 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from importlib import import_module
 from os import getpid
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from rollout.adapters.clock import SystemClock
@@ -24,6 +22,7 @@ from rollout.routing.clock import Clock
 from rollout.settings import Settings, read_settings, without_password
 
 if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for what it needs alone
+    from rollout.adapters.celery.workers import CeleryWorkers
     from rollout.adapters.memory.ledger import MemoryLedger
     from rollout.adapters.notify import Outbox
     from rollout.adapters.sql.database import Database
@@ -74,15 +73,10 @@ class Runtime:
 
     @cached_property
     def database(self) -> Database:
-        """Connections of the ledger; the folder of an SQLite file is made."""
+        """Connections of the ledger."""
         from rollout.adapters.sql.database import Database
 
-        url = self.settings.ledger_url
-        if url.startswith("sqlite:///"):
-            # A folder that cannot be made is a ledger that does not answer at its first use.
-            with suppress(OSError):
-                Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        return Database(url)
+        return Database(self.settings.ledger_url)
 
     @cached_property
     def ledger(self) -> SqlLedger | MemoryLedger:
@@ -303,7 +297,7 @@ class Runtime:
         return Explanations(
             self.database_ledger,
             self.situations,
-            self.policies,
+            lambda: self.policies,
             self.clock,
             self._lease,
         )
@@ -323,16 +317,18 @@ class Runtime:
             shadows=lambda: self.database_ledger,
             shadow_queue=lambda: self.shadow_queue,
             shadow_limit=timedelta(seconds=self.settings.shadow_limit_s),
+            workers=lambda: self.workers,
             policies=lambda: self.policies,
             parsed_policies=lambda: parse_policies(read_policy_tables()),
         )
 
     def attempts(
         self,
-        passes: tuple[type[BaseException], ...],
+        passes: tuple[type[BaseException], ...] = (),
         forgets: tuple[type[BaseException], ...] = (),
+        sent_back: Callable[[BaseException], bool] = lambda said: False,
     ) -> Attempts:
-        """Runs deliveries; `passes` and `forgets` are the queue engine's own exceptions."""
+        """Runs deliveries; what is given says what the queue engine's own exceptions mean."""
         from rollout.adapters.process import end_this_process
         from rollout.drills.interference import DrillInterference
         from rollout.jobs.attempt import Attempts
@@ -345,6 +341,7 @@ class Runtime:
             passes,
             forgets,
             DrillInterference(self.control, self.plans, self.ledger, self.clock, end_this_process),
+            sent_back,
         )
 
     @cached_property
@@ -370,6 +367,17 @@ class Runtime:
         from rollout.adapters.celery.shadow_queue import KombuShadowQueue
 
         return KombuShadowQueue.of_url(self.settings.broker(self.app_broker_url))
+
+    @cached_property
+    def workers(self) -> CeleryWorkers | None:
+        """The workers at the broker, for looking; None where jobs run in this process."""
+        url = self.settings.broker(self.app_broker_url)
+        if url.startswith("memory:"):
+            return None
+        from rollout.adapters.celery.workers import CeleryWorkers
+
+        options = self.settings.broker_transport_options or self.app_broker_options
+        return CeleryWorkers(url, options)
 
     def shadow_publisher(self, queue: ShadowQueue) -> ShadowPublisher:
         """Sends copies of legacy jobs, in a legacy worker."""
@@ -413,12 +421,12 @@ class Runtime:
         from rollout.adapters.sql import migrate
         from rollout.desk.migrated import Migrated
 
-        before = migrate.current(self.database)
+        before = migrate.current(self.database) if self.database.exists else None
         return Migrated(self.database.url, before, migrate.migrate(self.database))
 
     def close(self) -> None:
         """Close the connections of this process; what was never used is not built for it."""
-        for part in ("database", "control", "shadow_budget", "shadow_queue"):
+        for part in ("database", "control", "shadow_budget", "shadow_queue", "workers"):
             built: Any = self.__dict__.get(part)
             if built is not None:
                 built.close()
@@ -495,6 +503,18 @@ def build(
         WrongSettings: A value is wrong or a name is unknown.
     """
     return Runtime(read_settings(**settings), app_broker_url, app_broker_options=app_broker_options)
+
+
+def build_for_app(app: Any) -> Runtime:
+    """Build a runtime for a Celery app's own broker. Raises WrongSettings."""
+    url = app.conf.broker_write_url
+    urls = url if isinstance(url, str | None) else ";".join(url)
+    return build(app_broker_url=urls, app_broker_options=app.conf.broker_transport_options)
+
+
+def build_in_memory() -> Runtime:
+    """Build a runtime that lives and ends with this process: no server, no file."""
+    return build(broker_url="memory:", control_url="memory:", ledger_url="memory:")
 
 
 def load_for_jobs() -> None:

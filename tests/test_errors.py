@@ -109,6 +109,12 @@ TEXTS: list[tuple[RolloutError, str]] = [
         "ROLLOUT_LEDGER_URL",
     ),
     (
+        errors.LedgerNotFound("sqlite:///l"),
+        "the ledger at sqlite:///l must be a file, there is none; was it moved, or is this another "
+        "folder? Go where it is, or name it in ROLLOUT_LEDGER_URL; only for a new and empty one "
+        "run `rollout migrate`",
+    ),
+    (
         errors.NotPermitted("redis://x", "INFO"),
         "the user of the control store at redis://x may not run INFO; grant it: "
         "ACL SETUSER ... +info",

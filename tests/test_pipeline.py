@@ -96,7 +96,7 @@ WRONG: list[tuple[str, Callable[[], Any], str]] = [
     ("options", lambda: SubPipeline(NAME, effects="none", task_name="x"), "no app"),
     ("twice", twice_on_one_app, "declared twice"),
     ("task name", lambda: taken_task_name(finalized=True), "a task named 'shop.bill'"),
-    ("lazy task", lambda: taken_task_name(finalized=False), "registered as 'shop.bill'"),
+    ("lazy task", lambda: taken_task_name(finalized=False), "a task named 'shop.bill'"),
     ("one path", incomplete, "declare @invoices.concurrent"),
     ("no hook", lambda: incomplete("commit"), "@invoices.concurrent and @invoices.commit"),
     ("two legacies", lambda: _two(JobPath.LEGACY), "two legacy paths"),
@@ -149,7 +149,7 @@ def test_two_apps_of_one_process_have_their_own_sub_pipelines() -> None:
         made.legacy(one)
         made.concurrent(one)
         made.check()
-        assert made.task.pipeline is made
+        assert made.task.pipeline is made.declared
 
 
 def keyed(world: World, key: Any) -> SubPipeline:
@@ -276,8 +276,8 @@ def test_run_without_a_ledger(world: World, effects: str) -> None:
 def test_a_job_id_runs_once(world: World) -> None:
     """The same id again gives the same outcome and runs nothing."""
     pipeline = world.declare()
-    assert pipeline.run_job("mine", (), {"n": 7}) == ["concurrent", 7]
-    assert pipeline.run_job("mine", (), {"n": 7}) == ["concurrent", 7]
+    assert pipeline.run_here("mine", (), {"n": 7}) == ["concurrent", 7]
+    assert pipeline.run_here("mine", (), {"n": 7}) == ["concurrent", 7]
     assert world.ran == ["concurrent", "hook"]
 
 
@@ -289,9 +289,9 @@ def test_a_failed_job_id_says_so(world: World) -> None:
 
     pipeline = world.declare("unsafe", concurrent=boom)
     with pytest.raises(ValueError, match="boom"):
-        pipeline.run_job("mine", (), {"n": 7})
+        pipeline.run_here("mine", (), {"n": 7})
     with pytest.raises(JobFailed, match="is kept: ValueError: boom"):
-        pipeline.run_job("mine", (), {"n": 7})
+        pipeline.run_here("mine", (), {"n": 7})
 
 
 def test_a_hook_sees_its_job_and_the_ledgers_connection(world: World) -> None:
@@ -304,7 +304,7 @@ def test_a_hook_sees_its_job_and_the_ledgers_connection(world: World) -> None:
         return value
 
     pipeline = world.declare(hook=hook)
-    pipeline.run_job("mine", (), {"n": 7})
+    pipeline.run_here("mine", (), {"n": 7})
     (job,) = seen
     assert (job.job_id, job.name, job.key, job.path, job.attempt) == ("mine", NAME, "7", C, 1)
     assert job.idempotency_key == f"{NAME}/mine"
@@ -365,5 +365,5 @@ def test_a_submission_without_a_ledger_goes_to_legacy_unfiled(world: World, call
     """The job is submitted all the same; the next submission is filed again."""
     pipeline = world.declare("none")
     world.line.cut(call, times=1)
-    assert pipeline.run_job("first", (), {"n": 7}) == ["legacy", 7]
-    assert pipeline.run_job("second", (), {"n": 7}) == ["concurrent", 7]
+    assert pipeline.run_here("first", (), {"n": 7}) == ["legacy", 7]
+    assert pipeline.run_here("second", (), {"n": 7}) == ["concurrent", 7]

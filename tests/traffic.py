@@ -77,5 +77,5 @@ class Traffic:
         job = Job(job_id, self.pipeline.name, "7", path, 0, (), {"n": 7})
         made = filing(job_id, path, name=self.pipeline.name, at=self.world.clock.now())
         delivery = Delivery(job, "w1:7", lambda: made, drilled, False)
-        outcome = self.world.runtime.attempts(()).run(self.pipeline, delivery)
+        outcome = self.world.runtime.attempts(()).run(self.pipeline.declared, delivery)
         return isinstance(outcome, ToLegacy)

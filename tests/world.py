@@ -163,7 +163,7 @@ class World:
         if file:
             self.ledger.file([made])
         job = Job(job_id, pipeline.name, "7", path, 0, (), {"n": 7})
-        return self.attempts.run(pipeline, Delivery(job, worker, lambda: made, drilled))
+        return self.attempts.run(pipeline.declared, Delivery(job, worker, lambda: made, drilled))
 
     def job(self, job_id: str = "job-1", name: str = NAME) -> JobRecord:
         """The job's row."""

@@ -10,7 +10,7 @@ from rollout import SubPipeline, build
 
 LEGACY_S = 0.02
 
-app = Celery("shadow-bench", broker=os.environ["BENCH_REDIS"])
+app = Celery("shadow-bench", broker=os.environ["BENCH_REDIS"], backend=os.environ["BENCH_REDIS"])
 app.conf.broker_connection_retry_on_startup = True
 pipeline = SubPipeline(
     "shadowed",

@@ -1,13 +1,11 @@
 """Messages and results as JSON text, with the types that Celery's JSON carries."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from kombu.utils.json import dumps, loads
 
 from rollout.errors import ArgumentsUnusable, PayloadTooLarge
-
-_REBUILT = ("argsrepr", "kwargsrepr")
-"""Headers that only repeat the arguments; a message sent again does without."""
 
 
 def to_json(name: str, what: str, value: Any) -> str:
@@ -27,21 +25,14 @@ def from_json(text: str) -> Any:
     return loads(text)
 
 
-def seal(
-    name: str,
-    headers: dict[str, Any],
-    body: Any,
-    properties: dict[str, Any],
-    size_bytes_max: int,
-) -> str:
-    """Write a Celery message as the envelope that the ledger keeps.
+def seal(name: str, parts: Mapping[str, Any], size_bytes_max: int) -> str:
+    """Write the parts of a Celery message (headers, body, ...) as the ledger keeps it.
 
     Raises:
         ArgumentsUnusable: JSON cannot carry the arguments.
         PayloadTooLarge: The envelope is longer than `size_bytes_max` bytes.
     """
-    kept = {key: value for key, value in headers.items() if key not in _REBUILT}
-    text = to_json(name, "the arguments", {"headers": kept, "body": body, "properties": properties})
+    text = to_json(name, "the arguments", parts)
     size_bytes = len(text.encode())
     if size_bytes > size_bytes_max:
         raise PayloadTooLarge(name, size_bytes, size_bytes_max)

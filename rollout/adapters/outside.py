@@ -1,17 +1,21 @@
 """What is outside, as it is configured: the port that the desk's health asks."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Any, Protocol
 
 from rollout.adapters.sql import migrate
 from rollout.adapters.sql.database import Database
-from rollout.desk.health import Address, Answered, LedgerAnswered, StoreAnswered
-from rollout.errors import NotPermitted, WrongSettings
+from rollout.desk.outside import Address, Answered, LedgerAnswered, StoreAnswered
+from rollout.desk.running_drills import RunningDrill, read_running
+from rollout.desk.workers import Hanging, Workers, read_hanging
+from rollout.errors import BrokerUnreachable, LedgerUnreachable, NotPermitted, WrongSettings
+from rollout.jobs.ports import OpenCount
 from rollout.policy.policy import Policies
 from rollout.routing.clock import Clock
-from rollout.routing.decision import JobPath
+from rollout.routing.decision import JobPath, Reason
 from rollout.routing.ports import ControlStore
 from rollout.routing.rule import Reading
 from rollout.routing.stages import ControlState
@@ -49,6 +53,16 @@ class Services(Protocol):
     @property
     def policies(self) -> Policies:
         """In force."""
+        ...
+
+    @property
+    def workers(self) -> Any:
+        """The queue engine's workers; None where there are none."""
+        ...
+
+    @property
+    def explanations(self) -> Any:
+        """What is pending and why."""
         ...
 
     def close(self) -> None:
@@ -144,14 +158,61 @@ class ConfiguredOutside:
         states: list[ControlState] = self._services.ledger.controls()
         return states
 
+    def listeners(self) -> Mapping[str, Sequence[str]] | None:
+        """Workers by the queue they listen on; None where nobody can tell."""
+        workers: Workers | None = self._services.workers
+        try:
+            return None if workers is None else workers.listeners()
+        except BrokerUnreachable:  # told by its own check
+            return None
+
+    def open_counts(self) -> list[OpenCount]:
+        """Unfinished jobs."""
+        counts: list[OpenCount] = self._services.ledger.open_counts()
+        return counts
+
+    def hanging(self) -> Sequence[Hanging]:
+        """Processes that run what was taken from them; none where nobody can tell."""
+        workers: Workers | None = self._services.workers
+        names = [state.name for state in self.controls()]
+        try:
+            if workers is None:
+                return ()
+            now = self._services.clock.now()
+            return read_hanging(workers, self._services.ledger, names, now)
+        except BrokerUnreachable:
+            return ()
+
+    def drills(self) -> Sequence[RunningDrill]:
+        """Drills that run now."""
+        running = read_running(self._services.ledger, self._services.clock.now())
+        return list(running.values())
+
+    def opted_out(self) -> Mapping[str, int]:
+        """Finished jobs that named a queue of their own, by sub-pipeline."""
+        outcomes, _ = self._services.ledger.tallies()
+        away = Counter[str]()
+        for tally in outcomes:
+            if tally.reason is Reason.OPTED_OUT:
+                away[tally.name] += tally.jobs
+        return away
+
     def builds_running(self) -> list[tuple[str, JobPath, str]]:
         """Builds that workers run beside another one of the same path."""
         running: list[tuple[str, JobPath, str]] = self._services.ledger.builds_running()
         return running
 
     def policies(self) -> Policies:
-        """The policies in force."""
+        """The policies of the file."""
         return self._services.policies
+
+    def policy_difference(self) -> str | None:
+        """Where the leader judges by another policy than the file's; None where nobody can tell."""
+        try:
+            difference: str | None = self._services.explanations.explain().policy_difference
+        except LedgerUnreachable:  # told by its own check
+            return None
+        return difference
 
     @property
     def supervision_s(self) -> float:

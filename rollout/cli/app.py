@@ -3,16 +3,16 @@
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from rollout import __version__
 from rollout.cli.exit_codes import code_of, table
+from rollout.cli.groups import Grouped
 from rollout.cli.loading import Commands
 from rollout.cli.output import say, show_error
 from rollout.errors import EXTRA_OF, ExtraMissing, RolloutError
 
 
-class _Guarded(TyperGroup):
+class _Guarded(Grouped):
     """Loads commands when they are needed, and turns errors into two lines and an exit code."""
 
     def __init__(self, **attributes: Any) -> None:
@@ -42,7 +42,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
-    no_args_is_help=True,
+    invoke_without_command=True,
 )
 
 
@@ -70,8 +70,12 @@ def options(
         typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Keep the global options for the commands."""
+    """Without a command: where everything stands, what needs somebody first."""
     ctx.obj = module or None
+    if ctx.invoked_subcommand is None:
+        from rollout.cli.status_command import first_screen
+
+        first_screen(ctx)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """`start`, `scope`, `double`, `graduate`, `revert`, `freeze`, `unfreeze`, `rearm`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,9 +17,13 @@ from rollout.cli.options import (
     said,
     who,
 )
-from rollout.cli.output import say, show_json
+from rollout.cli.output import say, show_json, warn
 from rollout.cli.session import opened
+from rollout.errors import BrokerUnreachable
 from rollout.routing.stages import Event
+
+if TYPE_CHECKING:
+    from rollout.wiring import Runtime
 
 
 def register(app: typer.Typer) -> None:
@@ -157,12 +161,24 @@ def change(
     scope_bp: int | None = None,
 ) -> None:
     """Apply an event and print what is now true."""
-    with opened(ctx, servers="store") as runtime:
+    starts = event in (Event.START, Event.SHADOW)
+    with opened(ctx, servers="store broker" if starts else "store") as runtime:
         changed = runtime.changes.change(
             name, event, who(actor), said(reason), scope_bp=scope_bp, seen_revision=revision
         )
+        unheard = _unheard(runtime, name) if starts else []
     if as_json:
-        show_json({"event": str(event), **changed.to_json()})
+        show_json({"event": str(event), **changed.to_json(), "unheard": unheard})
     else:
         say(sentence(changed.state))
+    for line in unheard:
+        warn(line)
     close([changed])
+
+
+def _unheard(runtime: "Runtime", name: str) -> list[str]:
+    """Queues on which nobody listens; what cannot be asked is said and stops no start."""
+    try:
+        return runtime.desk.unheard(name)
+    except BrokerUnreachable as error:
+        return [f"who listens on the queues is not known: {error.problem}"]

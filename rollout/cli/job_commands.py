@@ -5,13 +5,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollout.cli.exit_codes import ExitCode
-from rollout.cli.options import AnyName, AsJson, Limit
-from rollout.cli.output import at_text, facts, listing, say, show, show_json, warn
+from rollout.cli.options import AnyName, AsJson, Limit, Since, since_of
+from rollout.cli.output import at_text, facts, listing, say, show, show_error, show_json, warn
 from rollout.cli.session import opened
+from rollout.desk.lately import error_line
+from rollout.jobs.recent import JobKind
 
 if TYPE_CHECKING:
-    from rollout.desk.jobs import JobPage, WayStep
+    from collections.abc import Sequence
+
+    from rollout.control.change import Retried
+    from rollout.desk.jobs import JobList, JobPage, WayStep
     from rollout.jobs.claims import JobRecord
+
+RETRIES_MAX = 1000
+"""Most failures that one `retry --failed` takes; another takes the next."""
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of the AsyncResult.")]
 
@@ -53,51 +61,122 @@ def jobs(
     ctx: typer.Context,
     name: AnyName = None,
     failed: Annotated[bool, typer.Option("--failed", help="The kept failures.")] = False,
+    fallbacks: Annotated[
+        bool, typer.Option("--fallbacks", help="Failed on the concurrent path, taken over.")
+    ] = False,
+    running: Annotated[bool, typer.Option("--running", help="Started, not finished.")] = False,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Accepted, not started.")] = False,
+    since: Since = "",
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List failed jobs that are kept, newest first."""
-    if not failed:
-        raise typer.BadParameter("say which jobs: --failed lists the kept failures")
+    """List jobs by where they stand, grouped by what they say, newest first."""
+    given = {"failed": failed, "fallbacks": fallbacks, "running": running, "waiting": waiting}
+    chosen = [kind for kind, wanted in given.items() if wanted]
+    if len(chosen) != 1:
+        raise typer.BadParameter("say which jobs: --failed, --fallbacks, --running or --waiting")
     with opened(ctx, servers="") as runtime:
-        found = runtime.desk.failed(name, limit)
+        at = since_of(since, runtime.clock.now())
+        found = runtime.desk.jobs(name, JobKind(chosen[0]), at, limit)
     if as_json:
         show_json(found.to_json())
     elif not found.jobs:
-        say("no failed job is kept")
+        say("no failed job is kept" if failed and at is None else f"no {chosen[0]} jobs")
     else:
-        for record in found.jobs:
-            _show_failure(record)
+        _show_groups(found)
+
+
+def _show_groups(found: "JobList") -> None:
+    for group in found.groups:
+        what = f"{len(group.jobs)} of {group.name}"
+        say(f"{what}: {group.error}" if group.error else what, "bold")
+        for record in group.jobs:
+            _show_line(record, found.kind)
+    if found.kind is JobKind.FAILED:
         say("`rollout job ID` shows a job's way, `rollout retry ID` runs it again on legacy")
-        if found.more:
-            say(f"only the newest {limit} are shown; --limit shows more")
+    else:
+        say("`rollout job ID` shows a job's way")
+    if found.more:
+        say(f"only the newest {found.limit} are shown; --limit shows more")
 
 
-def _show_failure(record: "JobRecord") -> None:
-    at = "" if record.finished_at is None else at_text(record.finished_at)
-    errors = (record.error or "no error was recorded").strip().splitlines()
-    say(f"{record.job_id}  {record.name}  {at}\n  {errors[-1]}")
+def _show_line(record: "JobRecord", kind: JobKind) -> None:
+    """A job on a line of its own, its id whole, so that it can be copied."""
+    at = record.finished_at if kind is JobKind.FAILED else record.accepted_at
+    said = "" if at is None else f"  {at_text(at)}"
+    say(f"  {record.job_id}{said}  {record.state} on {record.path}")
+    if kind in (JobKind.FAILED, JobKind.FALLBACKS):
+        say(f"    {error_line(record)}")
 
 
 def retry(
     ctx: typer.Context,
-    job_id: JobId,
+    job_ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", help="Ids, or their beginnings.", show_default=False),
+    ] = None,
+    failed: Annotated[
+        str,
+        typer.Option(
+            "--failed", metavar="NAME", help="All kept failures of NAME.", show_default=False
+        ),
+    ] = "",
     name: Annotated[
         str | None,
         typer.Option("--name", help="Sub-pipeline, where several have a job of this id."),
     ] = None,
+    since: Since = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Send what --failed found; else it is only shown.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send a kept failure again, to legacy."""
+    """Send kept failures again, to legacy."""
+    from rollout.control.change import retried_json
+
+    if bool(job_ids) is bool(failed):
+        raise typer.BadParameter("give either IDs or --failed NAME")
     with opened(ctx, servers="broker") as runtime:
-        not_sent = runtime.changes.retry(job_id, name)
+        if failed:
+            at = since_of(since, runtime.clock.now())
+            found = runtime.desk.jobs(failed, JobKind.FAILED, at, RETRIES_MAX)
+            if not yes:
+                _preview(found, as_json)
+                return
+            wanted: list[tuple[str, str | None]] = [
+                (record.job_id, record.name) for record in found.jobs
+            ]
+        else:
+            wanted = [(runtime.desk.whole_id(job_id), name) for job_id in job_ids or []]
+        done = runtime.changes.retry_all(wanted)
     if as_json:
-        show_json({"job_id": job_id, "sent": not_sent is None, "not_sent": not_sent})
+        show_json(done[0].to_json() if job_ids and len(done) == 1 else retried_json(done))
     else:
-        say(f"job {job_id}: accepted again, on legacy; `rollout job {job_id}` shows its way")
-    if not_sent is not None:
-        warn(f"its message is not sent yet: {not_sent}. The controller sends it")
-        raise typer.Exit(ExitCode.PARTLY)
+        _say_retried(done)
+    if any(one.not_sent is not None or one.refused is not None for one in done):
+        only = done[0].refused if len(done) == 1 else None
+        raise typer.Exit(ExitCode.REFUSED if only else ExitCode.PARTLY)
+
+
+def _preview(found: "JobList", as_json: bool) -> None:
+    if as_json:
+        show_json(found.to_json())
+        return
+    _show_groups(found)
+    jobs = "1 job" if len(found.jobs) == 1 else f"{len(found.jobs)} jobs"
+    say(f"{jobs} would be sent again, to legacy; --yes sends them")
+
+
+def _say_retried(done: "Sequence[Retried]") -> None:
+    for one in done:
+        if one.refused is not None:
+            show_error(one.refused)
+            continue
+        say(
+            f"job {one.job_id}: accepted again, on legacy; `rollout job {one.job_id}` shows its way"
+        )
+        if one.not_sent is not None:
+            warn(f"its message is not sent yet: {one.not_sent}. The controller sends it")
 
 
 def messages(ctx: typer.Context, limit: Limit = 20, as_json: AsJson = False) -> None:

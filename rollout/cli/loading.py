@@ -16,6 +16,7 @@ HOMES = {
     "kill_command": ("kill",),
     "shadow_commands": ("shadow", "shadow-report", "determinism"),
     "history_view": ("history",),
+    "report_command": ("report",),
     "job_commands": ("job", "jobs", "retry", "messages", "prune"),
     "policy_commands": ("policy",),
     "plan_command": ("plan",),

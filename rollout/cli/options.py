@@ -1,5 +1,7 @@
 """Arguments and options that several commands share."""
 
+import re
+from datetime import datetime, time, timedelta
 from typing import Annotated
 
 import typer
@@ -25,6 +27,15 @@ Reason = Annotated[str, typer.Option(help="Why, for the log.", show_default=Fals
 NeededReason = Annotated[str, typer.Option(help="Why, for the log; needed.", show_default=False)]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="Most lines to show.")]
 
+Since = Annotated[
+    str,
+    typer.Option(
+        metavar="TIME",
+        help="From then on: 03:00 (UTC, today or yesterday), '2026-11-26 03:00', or 90min.",
+        show_default=False,
+    ),
+]
+
 ACTOR_CHARS_MAX = 200
 """Width of the ledger's column."""
 
@@ -32,6 +43,25 @@ ACTOR_CHARS_MAX = 200
 def said(text: str) -> str:
     """A reason as it can be stored: the shell may hand over bytes that are no text."""
     return text.encode("utf-8", "replace").decode()
+
+
+def since_of(text: str, now: datetime) -> datetime | None:
+    """The time that was asked for; None for an empty text. A time of day is the last one."""
+    if not text:
+        return None
+    if found := re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h|d)", text):
+        seconds = {"s": 1, "min": 60, "h": 3600, "d": 86_400}[found[2]]
+        return now - timedelta(seconds=float(found[1]) * seconds)
+    try:
+        if len(text) <= len("03:00:00"):
+            at = datetime.combine(now.date(), time.fromisoformat(text), now.tzinfo)
+            return at if at <= now else at - timedelta(days=1)
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"--since must be a time such as 03:00, '2026-11-26 03:00' or 90min, got {text!r}"
+        ) from None
+    return at if at.tzinfo else at.replace(tzinfo=now.tzinfo)
 
 
 def who(actor: str) -> str:

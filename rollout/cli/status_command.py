@@ -7,10 +7,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from rollout.cli.options import AnyName, AsJson
-from rollout.cli.output import at_text, plain, show, show_error, show_json, stdout
+from rollout.cli.output import at_text, plain, say, show, show_error, show_json, stdout
 from rollout.cli.session import opened
 from rollout.cli.status_view import render
-from rollout.errors import ControlStoreUnreachable, LedgerUnreachable, RolloutError
+from rollout.errors import ControlStoreUnreachable, LedgerNotFound, LedgerUnreachable, RolloutError
 
 if TYPE_CHECKING:
     from rollout.wiring import Runtime
@@ -42,6 +42,22 @@ def status(
             _watch(runtime, name, as_json)
         except KeyboardInterrupt:
             raise typer.Exit from None
+
+
+def first_screen(ctx: typer.Context) -> None:
+    """The status of everything, and the switch; without a ledger the help."""
+    try:
+        with opened(ctx, servers="store") as runtime:
+            board = runtime.desk.status()
+    except LedgerNotFound as error:
+        say(ctx.get_help())
+        say("")
+        show_error(error)
+        return
+    show(render(board))
+    say("")
+    name = board.by_need[0].state.name if len(board.statuses) == 1 else "NAME"
+    say(f"in doubt: `rollout kill {name} --reason '...'`; `rollout --help` lists the commands")
 
 
 def _watch(runtime: "Runtime", name: str | None, as_json: bool) -> None:

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from rollout.desk.board import Board
     from rollout.desk.status import Status
 
+RUNBOOKS = "docs/runbooks/"
+
+_SAID_BELOW = {"way back", "kept"}
+"""Alarms whose sentence stands in a line of its own anyway."""
+
+_STYLES = {"NOW": "bold red", "SOON": "bold yellow"}
+
 NOTHING_DECLARED = """\
 no sub-pipeline is declared in this ledger yet. Declare one:
 
@@ -23,15 +30,36 @@ and submit its first job, or start a worker: `rollout up -A MODULE`"""
 
 
 def render(board: "Board") -> RenderableType:
-    """Every sub-pipeline, then who leads."""
+    """Who leads if nobody does, every sub-pipeline by need, then who leads."""
     if not board.statuses:
         return Text(NOTHING_DECLARED)
     parts: list[RenderableType] = []
-    for one in board.statuses:
-        parts += [_title(one.state), facts(_lines(one, board)), Text("")]
-    if board.leader is not None:
+    leads = board.leader is None or board.leader.alive
+    if board.leader is not None and not leads:
+        said = f"{board.leader.sentence} (runbook: {RUNBOOKS}nobody-judges.md)"
+        parts += [Text(plain(said), "bold red"), Text("")]
+    for one in board.by_need:
+        parts += [_title(one.state), facts([*_alarms(one, board), *_lines(one, board)]), Text("")]
+    if board.policy_difference is not None:
+        parts.append(Text(f"policy: {plain(board.policy_difference)}", "yellow"))
+    if board.leader is not None and leads:
         return Group(*parts, Text(f"leader: {plain(board.leader.sentence)}"))
-    return Group(*parts[:-1])
+    return Group(*parts[:-1]) if board.policy_difference is None else Group(*parts)
+
+
+def _alarms(one: "Status", board: "Board") -> list[tuple[str, RenderableType]]:
+    """What is wrong, before everything else."""
+    rows: list[tuple[str, RenderableType]] = []
+    for alarm in board.alarms(one):
+        if alarm.what in _SAID_BELOW:
+            continue
+        text = Text(plain(alarm.sentence), _STYLES.get(alarm.need.name, ""))
+        if alarm.runbook:
+            text.append(f" (runbook: {RUNBOOKS}{alarm.runbook})", "not bold default")
+        rows.append((alarm.what, text))
+    if one.drill is not None:
+        rows.append(("drill", Text(plain(one.drill.sentence), "yellow")))
+    return rows
 
 
 def _title(state: ControlState) -> Text:
@@ -47,10 +75,10 @@ def _title(state: ControlState) -> Text:
     return title.append(f", revision {state.revision}")
 
 
-def _lines(one: "Status", board: "Board") -> list[tuple[str, str]]:
+def _lines(one: "Status", board: "Board") -> list[tuple[str, RenderableType]]:
     state, last = one.state, board.changes.get(one.state.name)
     observed = "nothing yet" if one.observed_bp is None else percent(one.observed_bp)
-    rows = [
+    rows: list[tuple[str, RenderableType]] = [
         (
             "scope",
             f"{percent(state.scope_bp)} ({state.scope_bp} bp, at most {state.scope_bp_max}); "
@@ -58,9 +86,15 @@ def _lines(one: "Status", board: "Board") -> list[tuple[str, str]]:
         ),
         ("starts now", one.starts_now),
     ]
-    rows += [(str(path), _jobs(one, path)) for path in JobPath]
+    rows += [(str(path), one.jobs_sentence(path)) for path in JobPath]
+    rows.append(("builds", one.builds_sentence))
     rows.append(("failed", f"{one.kept} kept" + _look(one)))
     rows.append(("fallbacks", f"{one.fallbacks} taken over by legacy"))
+    cancelled, expired = (one.ended(state) for state in (JobState.CANCELLED, JobState.EXPIRED))
+    if cancelled or expired:
+        rows.append(("called off", f"{cancelled} revoked, {expired} expired"))
+    if one.opted_out:
+        rows.append(("opted out", f"{one.opted_out} jobs: their callers named a queue"))
     pending = board.pending.get(state.name)
     if pending is None:
         rows.append(("judgement", f"unknown: {board.unjudged}"))
@@ -70,11 +104,6 @@ def _lines(one: "Status", board: "Board") -> list[tuple[str, str]]:
         why = f": {last.reason}" if last.reason else ""
         rows.append(("last change", f"{last.event} by {last.actor}, {at_text(last.at)}{why}"))
     return rows
-
-
-def _jobs(one: "Status", path: JobPath) -> str:
-    waiting, running = (one.waiting(path, state) for state in (JobState.ACCEPTED, JobState.STARTED))
-    return f"{waiting} waiting, {running} running, {one.committed(path)} committed"
 
 
 def _look(one: "Status") -> str:

@@ -28,11 +28,11 @@ def render(why: "Why") -> RenderableType:
     if word:
         title.append(word, _STYLES.get(word, "bold")).append(": ")
     title.append(plain(said))
-    made, needs, notes = why.pending.made, why.needs, why.notes
+    needs, notes = why.needs, why.notes
     return page(
         [title, facts(why.facts)],
         [Text("before the next step", "bold"), facts(needs)] if needs else None,
-        findings_of(() if made is None else made.findings),
+        findings_of(why.findings),
         facts(notes) if notes else None,
         statistics_of(() if made is None else made.findings),
     )

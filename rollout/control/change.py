@@ -5,6 +5,8 @@ should that fail, from the controller's next tick. Kill is the exception in its 
 in the store comes first, because it is the faster half, and the fence in the ledger second.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,6 +21,8 @@ from rollout.errors import (
     LedgerBusy,
     LedgerUnreachable,
     ReasonMissing,
+    RolloutError,
+    UnknownJob,
     UnknownSubPipeline,
 )
 from rollout.jobs.claims import JobRecord, JobState
@@ -65,6 +69,26 @@ class FirstStep(Protocol):
         Raises WrongPolicy.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What came of one retry: `not_sent` says why its message waits, `refused` why nothing came."""
+
+    job_id: str
+    not_sent: str | None
+    refused: RolloutError | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What scripts read."""
+        values = {"job_id": self.job_id, "sent": self.refused is None and self.not_sent is None}
+        refused = None if self.refused is None else self.refused.problem
+        return {**values, "not_sent": self.not_sent, "refused": refused}
+
+
+def retried_json(done: Sequence[Retried]) -> dict[str, Any]:
+    """What scripts read of several retries."""
+    return {"retried": [one.to_json() for one in done]}
 
 
 class Changes:
@@ -258,6 +282,23 @@ class Changes:
         except ControlStoreUnreachable as error:
             return str(error)
         return None
+
+    def retry_all(self, jobs: Sequence[tuple[str, str | None]]) -> list[Retried]:
+        """Send kept failures again; one that is refused stops none of the others.
+
+        Args:
+            jobs: Id and sub-pipeline of each; no name will do where only one has a job of the id.
+
+        Raises:
+            LedgerUnreachable: What was reopened by then is sent.
+        """
+        done = []
+        for job_id, name in jobs:
+            try:
+                done.append(Retried(job_id, self.retry(job_id, name)))
+            except (IllegalTransition, UnknownJob) as error:
+                done.append(Retried(job_id, None, error))
+        return done
 
     def retry(self, job_id: str, name: str | None = None) -> str | None:
         """Send a kept failure again, to legacy; the text says why the broker did not take it.

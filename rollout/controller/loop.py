@@ -1,6 +1,6 @@
 """Tick, export, wait; until told to stop."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
@@ -37,8 +37,15 @@ class Figures(Protocol):
         ...
 
 
-def run(tick: Tick, ledger: Ledger, figures: Figures, tick_s: float, stop: Stop) -> None:
-    """Run the controller until told to stop.
+def run(
+    tick: Tick,
+    ledger: Ledger,
+    figures: Figures,
+    tick_s: float,
+    stop: Stop,
+    after: Callable[[], None] = lambda: None,
+) -> None:
+    """Run the controller until told to stop; `after` is called after each tick.
 
     Two controllers at once do no harm: each step of a tick is safe to repeat.
     """

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rollout.demo import execution_work as work
+from rollout.demo.execution_work import Work
 from rollout.execution import (
     Barrier,
     Chain,
@@ -25,6 +26,7 @@ from rollout.execution import (
 
 ARTICLE_RECORDS = 200_000
 DEMO_RECORDS = 40_000
+DEMO_SCALE = 1 / 60
 WORKERS = work.INGEST_WORKERS + work.TRANSFORM_WORKERS + work.LOAD_WORKERS + 1
 RESOURCES = {
     "source": work.INGEST_WORKERS,
@@ -59,27 +61,27 @@ class Outcome:
     traces: list[Path] = field(default_factory=list)
 
 
-def in_sequence(file: Path, records: int, traces: Path) -> Outcome:
+def in_sequence(does: Work, file: Path, records: int, traces: Path) -> Outcome:
     """One batch after the other, as the legacy path does."""
     began = time.perf_counter()
     source = work.lines(records)
     with closing(sqlite3.connect(file)) as connection:
         while batch := list(islice(source, work.BATCH)):
-            rows = work.load(work.join(work.ingest(batch)))
+            rows = does.load(does.join(does.ingest(batch)))
             with connection:
                 work.insert(connection, rows)
     seconds = time.perf_counter() - began
     return Outcome(seconds, seconds, 1.0, work.BATCH, True, "the beginning")
 
 
-def in_micro_batches(file: Path, records: int, traces: Path) -> Outcome:
+def in_micro_batches(does: Work, file: Path, records: int, traces: Path) -> Outcome:
     """Stages that overlap; rows and receipt of a batch in one transaction."""
     chain = Chain(
         "micro-batches",
         [
-            Stage("ingest", work.ingest, work.INGEST_WORKERS),
-            Stage("transform", work.join, work.TRANSFORM_WORKERS),
-            Stage("load", work.load, work.LOAD_WORKERS),
+            Stage("ingest", does.ingest, work.INGEST_WORKERS),
+            Stage("transform", does.join, work.TRANSFORM_WORKERS),
+            Stage("load", does.load, work.LOAD_WORKERS),
         ],
         size=work.BATCH,
     )
@@ -104,19 +106,21 @@ def in_micro_batches(file: Path, records: int, traces: Path) -> Outcome:
     )
 
 
-def with_barriers(file: Path, records: int, traces: Path) -> Outcome:
+def with_barriers(does: Work, file: Path, records: int, traces: Path) -> Outcome:
     """All batches through one stage before the first enters the next."""
-    return _graph("barriers", file, records, traces, gated=True)
+    return _graph("barriers", does, file, records, traces)
 
 
-def as_graph(file: Path, records: int, traces: Path) -> Outcome:
+def as_graph(does: Work, file: Path, records: int, traces: Path) -> Outcome:
     """Each batch on its own way, as soon as what it needs is there."""
-    return _graph("graph", file, records, traces, gated=False)
+    return _graph("graph", does, file, records, traces)
 
 
-def _graph(name: str, file: Path, records: int, traces: Path, gated: bool) -> Outcome:
+def _graph(name: str, does: Work, file: Path, records: int, traces: Path) -> Outcome:
     with closing(sqlite3.connect(file, check_same_thread=False)) as connection:
-        graph = Graph(name, _steps(connection, records, gated), resources=RESOURCES)
+        graph = Graph(
+            name, _steps(does, connection, records, name == "barriers"), resources=RESOURCES
+        )
         report = GraphEngine(graph, workers=WORKERS, deterministic=True).run()
     bound_s = report.bounds.bound_s
     return Outcome(
@@ -130,7 +134,9 @@ def _graph(name: str, file: Path, records: int, traces: Path, gated: bool) -> Ou
     )
 
 
-def _steps(connection: sqlite3.Connection, records: int, gated: bool) -> list[Step | Barrier]:
+def _steps(
+    does: Work, connection: sqlite3.Connection, records: int, gated: bool
+) -> list[Step | Barrier]:
     """Read everything, then four steps a batch; with gates between the stages or without."""
 
     def read() -> list[list[work.Line]]:
@@ -138,7 +144,7 @@ def _steps(connection: sqlite3.Connection, records: int, gated: bool) -> list[St
         return list(iter(lambda: list(islice(source, work.BATCH)), []))
 
     def pick(batches: list[list[work.Line]], number: int) -> Any:
-        return work.ingest(batches[number])
+        return does.ingest(batches[number])
 
     def commit(rows: list[work.Row]) -> int:
         with connection:
@@ -148,8 +154,8 @@ def _steps(connection: sqlite3.Connection, records: int, gated: bool) -> list[St
     steps: list[Step | Barrier] = [Step("read", read)]
     stages: tuple[tuple[str, str, str, Callable[..., Any]], ...] = (
         ("ingest", "read", "source", pick),
-        ("transform", "ingest", "joins", work.join),
-        ("load", "transform", "warehouse", work.load),
+        ("transform", "ingest", "joins", does.join),
+        ("load", "transform", "warehouse", does.load),
         ("commit", "load", "commit", commit),
     )
     gate: Sequence[str] = ()
@@ -179,7 +185,7 @@ def _complete(count: int) -> Callable[[dict[str, Any]], bool]:
     return lambda before: len(before) == count
 
 
-SHAPES: dict[str, Callable[[Path, int, Path], Outcome]] = {
+SHAPES: dict[str, Callable[[Work, Path, int, Path], Outcome]] = {
     "sequential": in_sequence,
     "barriers": with_barriers,
     "micro-batches": in_micro_batches,
@@ -188,24 +194,28 @@ SHAPES: dict[str, Callable[[Path, int, Path], Outcome]] = {
 
 
 def measure(
-    records: int, shapes: Sequence[str] = tuple(SHAPES), folder: Path | None = None
+    records: int,
+    shapes: Sequence[str] = tuple(SHAPES),
+    folder: Path | None = None,
+    scale: float = DEMO_SCALE,
 ) -> dict[str, Outcome]:
     """Load so many flights in each way, into a warehouse each.
 
     Args:
         folder: Gets the warehouses `<shape>.db` and the traces; None is a temporary one.
+        scale: Of the article's time.
 
     Raises:
         SourceMissing: The data package is not installed.
     """
     if folder is None:
         with TemporaryDirectory(prefix="rollout-execution-") as temporary:
-            return measure(records, shapes, Path(temporary))
+            return measure(records, shapes, Path(temporary), scale)
     work.reference()  # read once, before the clock starts
     outcomes = {}
     for name in shapes:
         file = folder / f"{name}.db"
         work.empty_warehouse(file)
-        outcome = SHAPES[name](file, records, folder / "traces")
+        outcome = SHAPES[name](Work(scale), file, records, folder / "traces")
         outcomes[name] = Outcome(**{**vars(outcome), "digest": work.digest(file)})
     return outcomes

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
 
+from rollout.desk.alarms import Alarm, Need, alarms_of, suspicious
 from rollout.desk.history import last_change_json
+from rollout.desk.lately import read_lately
 from rollout.desk.plain import Json
+from rollout.desk.running_drills import read_running
 from rollout.desk.status import Status, read_status
-from rollout.errors import WrongSettings
+from rollout.desk.workers import Hanging, Workers, read_hanging
+from rollout.drills.ports import Journals
+from rollout.errors import BrokerUnreachable, WrongSettings
 from rollout.jobs.ports import Ledger
+from rollout.jobs.recent import RecentJobs
+from rollout.pilot.ports import Builds
 from rollout.routing.clock import Clock
 from rollout.routing.ports import ControlStore, TransitionRecord
 
@@ -22,11 +29,16 @@ if TYPE_CHECKING:  # the judgement is heavy, and a policy that cannot be read ne
     from rollout.desk.why import Explanations
 
 
+class BoardLedger(Ledger, RecentJobs, Journals, Builds, Protocol):
+    """The ledger, as far as the first screen asks it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Board:
     """Each sub-pipeline's status, its last change, what is pending.
 
-    `unjudged` says why nobody can tell what is pending, such as a policy that cannot be read.
+    `unjudged` says why nobody can tell what is pending, such as a policy that cannot be read;
+    `policy_difference` where the leader judges by another policy than the file's.
     """
 
     statuses: tuple[Status, ...]
@@ -34,12 +46,32 @@ class Board:
     pending: Mapping[str, Pending] = field(default_factory=dict)
     leader: Leader | None = None
     unjudged: str = ""
+    policy_difference: str | None = None
+    listeners: Mapping[str, Sequence[str]] | None = None
+    hanging: tuple[Hanging, ...] = ()
+
+    def alarms(self, one: Status) -> tuple[Alarm, ...]:
+        """What is wrong with a sub-pipeline, the worst first."""
+        name = one.state.name
+        mine = [hanging for hanging in self.hanging if hanging.name == name]
+        return alarms_of(one, self.pending.get(name), self.listeners, mine)
+
+    def need(self, one: Status) -> Need:
+        """How much somebody is needed there."""
+        return min((alarm.need for alarm in self.alarms(one)), default=Need.NONE)
+
+    @property
+    def by_need(self) -> list[Status]:
+        """The sub-pipelines, those that need somebody first."""
+        return sorted(self.statuses, key=lambda one: (self.need(one), one.state.name))
 
     def to_json(self) -> Json:
         """What scripts read."""
         return {
             "sub_pipelines": [self._status_json(one) for one in self.statuses],
             "leader": None if self.leader is None else self.leader.to_json(),
+            "policy_difference": self.policy_difference,
+            "hanging": [one.to_json() for one in self.hanging],
         }
 
     def _status_json(self, one: Status) -> Json:
@@ -48,14 +80,17 @@ class Board:
             **one.to_json(),
             "judgement": {"unseen": self.unjudged} if pending is None else pending.to_json(),
             "last_change": last_change_json(self.changes.get(one.state.name)),
+            "need": self.need(one).name.lower(),
+            "alarms": [alarm.to_json() for alarm in self.alarms(one)],
         }
 
 
 def read_board(
-    ledger: Ledger,
+    ledger: BoardLedger,
     control: ControlStore,
     clock: Clock,
     explanations: Callable[[], Explanations],
+    workers: Callable[[], Workers | None],
     name: str | None,
 ) -> Board:
     """Read one sub-pipeline, or all of them.
@@ -65,18 +100,62 @@ def read_board(
         control: What starts ask.
         clock: Time.
         explanations: Raises WrongSettings where a policy cannot be read: it hides no fact.
+        workers: Asked only where jobs wait for long or a kill is latched: that takes its time.
         name: One sub-pipeline; None for all.
 
     Raises:
         UnknownSubPipeline: There is no such name.
         LedgerUnreachable: The ledger does not answer.
     """
-    statuses = tuple(read_status(ledger, control, clock, name))
+    statuses = _with_recent(ledger, read_status(ledger, control, clock, name), clock)
     last = {one.state.name: ledger.transitions(one.state.name, 1) for one in statuses}
     changes = {one: records[0] for one, records in last.items() if records}
     try:
-        explained = explanations()
+        found = explanations().explain(name)
     except WrongSettings as error:
         return Board(statuses, changes, unjudged=error.problem)
-    pending = {one.state.name: one for one in explained.pending(name)}
-    return Board(statuses, changes, pending, explained.leader())
+    listeners, hanging = _workers(statuses, ledger, workers, clock)
+    pending = {one.state.name: one for one in found.pending}
+    return Board(
+        statuses,
+        changes,
+        pending,
+        found.leader,
+        policy_difference=found.policy_difference,
+        listeners=listeners,
+        hanging=hanging,
+    )
+
+
+def _workers(
+    statuses: Sequence[Status],
+    ledger: BoardLedger,
+    workers: Callable[[], Workers | None],
+    clock: Clock,
+) -> tuple[Mapping[str, Sequence[str]] | None, tuple[Hanging, ...]]:
+    """Ask the workers where something is suspicious; a broker that is away is told elsewhere."""
+    names = [one.state.name for one in statuses if suspicious(one)]
+    asked = workers() if names else None
+    if asked is None:
+        return None, ()
+    try:
+        return asked.listeners(), read_hanging(asked, ledger, names, clock.now())
+    except BrokerUnreachable:
+        return None, ()
+
+
+def _with_recent(
+    ledger: BoardLedger, statuses: Sequence[Status], clock: Clock
+) -> tuple[Status, ...]:
+    now = clock.now()
+    lately = read_lately(ledger, [one.state.name for one in statuses], now)
+    drills, builds = read_running(ledger, now), ledger.builds()
+    return tuple(
+        replace(
+            one,
+            lately=lately[one.state.name],
+            drill=drills.get(one.state.name),
+            builds=builds.get(one.state.name, (None, None)),
+        )
+        for one in statuses
+    )

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rollout.desk.evidence import notes_of, stands
+from rollout.desk.evidence import notes_of, stands, worst_first
+from rollout.desk.history import summary
 from rollout.desk.plain import Json
 from rollout.desk.text import at_text
 from rollout.errors import UnreadableDecision
@@ -22,19 +23,6 @@ class Decisions(Protocol):
     def decision(self, decision_id: int) -> DecisionRecord:
         """Read one decision. Raises UnknownDecision, LedgerUnreachable."""
         ...
-
-
-def summary(record: DecisionRecord) -> Json:
-    """What scripts read about a decision without its evidence."""
-    return {
-        "id": record.decision_id,
-        "name": record.name,
-        "at": record.at.isoformat(),
-        "window": record.window,
-        "action": record.action,
-        "sentence": record.sentence,
-        "revision": record.revision,
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +50,8 @@ class DecisionPage:
     @property
     def findings(self) -> Sequence[Finding]:
         """Every verdict with its numbers."""
-        return () if self.evidence is None else self.evidence.findings
+        found = () if self.evidence is None else self.evidence.findings
+        return sorted(found, key=worst_first)
 
     @property
     def notes(self) -> list[tuple[str, str]]:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from rollout.desk.jobs import Jobs
 from rollout.drills.ports import Journals
 from rollout.jobs.ports import Ledger
+from rollout.jobs.recent import JobKind, RecentJobs
 from rollout.routing.clock import Clock
+from rollout.routing.decision import JobPath
 from rollout.routing.ports import ControlStore
 
 if TYPE_CHECKING:
@@ -22,18 +24,23 @@ if TYPE_CHECKING:
     from rollout.desk.decisions import DecisionPage, Decisions, ReplayPage
     from rollout.desk.drills import DrillJournal, DrillList
     from rollout.desk.history import History, Log
-    from rollout.desk.jobs import FailedJobs, JobPages, Messages
+    from rollout.desk.jobs import JobList, JobPages, Messages
     from rollout.desk.pending import Why
     from rollout.desk.policy import PolicyPage
     from rollout.desk.policy_check import PolicyCheck
+    from rollout.desk.report import Report
     from rollout.desk.shadows import ShadowReport
     from rollout.desk.why import Explanations
+    from rollout.desk.workers import Workers
     from rollout.errors import RolloutError
+    from rollout.pilot.ports import Builds
     from rollout.policy.check import Assumed, Declarations
     from rollout.policy.policy import Policies
     from rollout.shadow.ports import ShadowQueue, Shadows
 
-    class DeskLedger(Ledger, Jobs, Journals, Log, Decisions, Declarations, Protocol):
+    class DeskLedger(
+        Ledger, Jobs, RecentJobs, Journals, Log, Builds, Decisions, Declarations, Protocol
+    ):
         """The ledger, as far as people look into it."""
 
 
@@ -52,6 +59,7 @@ class Desk:
         shadows: The account of shadows.
         shadow_queue: Where copies wait.
         shadow_limit: How long a shadow may run.
+        workers: The queue engine's workers; None where jobs run in this process.
         policies: In force.
         parsed_policies: Everything that was said, and each line that is wrong.
     """
@@ -63,6 +71,7 @@ class Desk:
     shadows: Callable[[], Shadows]
     shadow_queue: Callable[[], ShadowQueue]
     shadow_limit: timedelta
+    workers: Callable[[], Workers | None]
     policies: Callable[[], Policies]
     parsed_policies: Callable[[], tuple[Policies, Sequence[RolloutError]]]
 
@@ -70,7 +79,21 @@ class Desk:
         """Where each sub-pipeline stands; raises UnknownSubPipeline, LedgerUnreachable."""
         from rollout.desk.board import read_board
 
-        return read_board(self.ledger, self.control(), self.clock, self.explanations, name)
+        control = self.control()
+        return read_board(self.ledger, control, self.clock, self.explanations, self.workers, name)
+
+    def unheard(self, name: str) -> list[str]:
+        """Queues of a sub-pipeline on which nobody listens, in sentences; raises BrokerUnreachable.
+
+        Empty where there are no workers to ask, as in a program of one process.
+        """
+        from rollout.desk.workers import nobody_listens
+
+        workers = self.workers()
+        found = None if workers is None else workers.listeners()
+        if found is None:
+            return []
+        return [nobody_listens(name, one) for one in JobPath if not found.get(f"{name}.{one}")]
 
     def why(self, name: str) -> Why:
         """What is pending and why; raises UnknownSubPipeline, LedgerUnreachable, WrongPolicy."""
@@ -81,6 +104,12 @@ class Desk:
         from rollout.desk.history import read_history
 
         return read_history(self.ledger, name, limit)
+
+    def report(self, name: str, since: datetime) -> Report:
+        """What happened since then; raises UnknownSubPipeline, LedgerUnreachable."""
+        from rollout.desk.report import read_report
+
+        return read_report(self.ledger, self.clock, name, since)
 
     def decision(self, decision_id: int) -> DecisionPage:
         """A past decision; raises UnknownDecision, LedgerUnreachable."""
@@ -100,11 +129,17 @@ class Desk:
 
         return read_job(self.ledger, job_id)
 
-    def failed(self, name: str | None, limit: int) -> FailedJobs:
-        """The kept failures; raises UnknownSubPipeline, LedgerUnreachable."""
-        from rollout.desk.jobs import read_failed
+    def jobs(self, name: str | None, kind: JobKind, since: datetime | None, limit: int) -> JobList:
+        """Jobs of one kind; raises UnknownSubPipeline, LedgerUnreachable."""
+        from rollout.desk.jobs import read_jobs
 
-        return read_failed(self.ledger, name, limit)
+        return read_jobs(self.ledger, name, kind, since, limit)
+
+    def whole_id(self, job_id: str) -> str:
+        """The id of the one job whose id begins so; raises LedgerUnreachable."""
+        from rollout.desk.jobs import whole_id
+
+        return whole_id(self.ledger, job_id)
 
     def messages(self, limit: int) -> Messages:
         """The refused messages; raises LedgerUnreachable."""

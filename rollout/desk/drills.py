@@ -89,5 +89,10 @@ def read_drills(ledger: Journals, name: str | None, limit: int) -> DrillList:
 
 
 def read_journal(ledger: Journals, drill_id: str) -> DrillJournal:
-    """One drill by its id or its beginning; raises BadDrill, LedgerUnreachable."""
+    """Read one drill by its id, or by the beginning of its id where only one begins so.
+
+    Raises:
+        BadDrill: There is none, or more than one.
+        LedgerUnreachable: The ledger does not answer.
+    """
     return DrillJournal(tuple(journal_of(ledger, drill_id)))

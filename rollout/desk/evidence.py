@@ -5,10 +5,17 @@ from dataclasses import asdict
 
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.text import at_text, percent
+from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot.situation import Situation
 
 _SPREAD_TOLD = 1.5
 """A spread over routing keys, or between hours, that is told; under it it changes little."""
+
+
+def worst_first(finding: Finding) -> int:
+    """The order in which verdicts are told: what regresses, what went wrong, what is not known."""
+    order = (Verdict.REGRESS, Verdict.ERROR, Verdict.INSUFFICIENT, Verdict.PASS)
+    return order.index(finding.verdict)
 
 
 def notes_of(seen: Situation) -> list[tuple[str, str]]:
@@ -65,9 +72,10 @@ def way_back_of(seen: Situation, described: str, not_ready: Sequence[str], holdb
     """Whether a revert now would be carried by legacy, with its numbers."""
     one = seen.way_back
     age = "never" if one.success_age_s is None else f"{one.success_age_s:.0f} s ago"
-    word = "READY" if not not_ready else "NOT READY"
+    # What a revert would do to the backlog is no answer while something else stands in its way.
+    said = f"READY: {described}." if not not_ready else f"NOT READY: {' '.join(not_ready)}"
     return (
-        f"{word}: {described}. Shown {_rate(one.capacity_per_s)}, arriving "
+        f"{said} Shown {_rate(one.capacity_per_s)}, arriving "
         f"{_rate(one.arrival_per_s)}, {one.backlog} waiting; last success {age}; holdback "
         f"{percent(holdback_bp)}"
     )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
+from rollout.desk.outside import Outside
 from rollout.desk.plain import Json, plain_json
-from rollout.errors import RolloutError, WrongSettings
-from rollout.policy.policy import Policies
+from rollout.desk.workers import nobody_listens
+from rollout.errors import LedgerNotFound, RolloutError, WrongSettings
 from rollout.routing.decision import JobPath, Reason
-from rollout.routing.rule import Reading
-from rollout.routing.stages import ControlState
 
 
 class Level(StrEnum):
@@ -57,99 +56,6 @@ class Health:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where the broker is taken to be, without password; `source` None when it is assumed."""
-
-    broker: str
-    source: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A server that answered: its address without password, and how long that took."""
-
-    url: str
-    took_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerAnswered(Answered):
-    """A ledger that answered; `migration` None where it has no tables."""
-
-    migration: str | None
-    newest: str
-
-
-@dataclass(frozen=True, slots=True)
-class StoreAnswered(Answered):
-    """A control store that answered; `forgets` is a setting by which it may drop a kill latch.
-
-    `hidden` says that its user may not ask for that setting.
-    """
-
-    forgets: str | None
-    hidden: bool = False
-
-
-class Outside(Protocol):
-    """What is outside, as it is configured. Each raises the error of what is wrong or away."""
-
-    def settings(self) -> Mapping[str, Any]:
-        """Every setting in force, passwords hidden. Raises WrongSettings."""
-        ...
-
-    def known_settings(self) -> Iterable[str]:
-        """The names of all settings; never raises."""
-        ...
-
-    def address(self) -> Address:
-        """Where the broker is. Raises WrongSettings when the app cannot be imported."""
-        ...
-
-    def ledger(self) -> LedgerAnswered:
-        """Ask the ledger for its migration."""
-        ...
-
-    def store(self) -> StoreAnswered:
-        """Ask the control store."""
-        ...
-
-    def broker(self) -> Answered:
-        """Ask the broker."""
-        ...
-
-    def reading(self, name: str) -> Reading:
-        """What a start of this sub-pipeline would read."""
-        ...
-
-    def controls(self) -> list[ControlState]:
-        """All control rows of the ledger."""
-        ...
-
-    def builds_running(self) -> list[tuple[str, JobPath, str]]:
-        """Builds that workers run beside another one of the same path, the older one first."""
-        ...
-
-    def policies(self) -> Policies:
-        """The policies in force. Raises WrongPolicy."""
-        ...
-
-    @property
-    def supervision_s(self) -> float:
-        """Seconds after which a controller that says nothing is taken for dead."""
-        ...
-
-    @property
-    def one_machine(self) -> bool:
-        """Whether the ledger is one that serves one machine."""
-        ...
-
-    def has_embedded_server(self) -> bool:
-        """Whether a Valkey can be started without one being given."""
-        ...
-
-
 def read_health(outside: Outside) -> Health:
     """Make all checks; a server that is away is a finding, never an error."""
     try:
@@ -158,19 +64,43 @@ def read_health(outside: Outside) -> Health:
         known = ", ".join(outside.known_settings())
         wrong = Finding("settings", Level.MISSING, error.problem, error.hint)
         return Health({}, (wrong, Finding("known settings", Level.NOTE, known)))
+    if (nothing := _nothing_here(outside)) is not None:
+        return Health(settings, (nothing,))
     found = [_address(outside)]
-    found += [_guarded(what, check, outside) for what, check in _CHECKS]
+    checked = [_guarded(what, check, outside) for what, check in _CHECKS]
+    found += [one for one in checked if one is not None]
     return Health(settings, (*found, *_parts(outside)))
 
 
-Check = Callable[[Outside], Finding]
+Check = Callable[[Outside], Finding | None]
+"""A check gives None where there is nothing to say."""
 
 
-def _guarded(what: str, check: Check, outside: Outside) -> Finding:
+def _guarded(what: str, check: Check, outside: Outside) -> Finding | None:
     try:
         return check(outside)
     except RolloutError as error:
         return Finding(what, Level.MISSING, error.problem, error.hint)
+
+
+def _nothing_here(outside: Outside) -> Finding | None:
+    """One sentence for a folder in which nothing of rollout is, and no setting names another."""
+    try:
+        if outside.address().source is not None:
+            return None
+        outside.ledger()
+    except LedgerNotFound as error:
+        return Finding(
+            "here",
+            Level.MISSING,
+            f"nothing of rollout is here: no ledger at {error.url}, and neither a setting nor an "
+            "app names a broker",
+            "go to the folder of your rollout.toml, or name ledger and broker (ROLLOUT_LEDGER_URL, "
+            "ROLLOUT_BROKER_URL); `rollout up -A MODULE` begins here",
+        )
+    except RolloutError:
+        return None
+    return None
 
 
 def _address(outside: Outside) -> Finding:
@@ -255,8 +185,61 @@ def _declared(outside: Outside) -> Finding:
     return Finding("sub-pipelines", Level.MISSING, found, "start `rollout controller`")
 
 
+def _listening(outside: Outside) -> Finding | None:
+    listeners, states = outside.listeners(), outside.controls()
+    if listeners is None or not states:
+        return None
+    silent = [
+        (state.name, path)
+        for state in states
+        for path in JobPath
+        if not listeners.get(f"{state.name}.{path}")
+        and (path is JobPath.LEGACY or state.scope_bp > 0)
+    ]
+    if silent:
+        waits = {(one.name, one.path) for one in outside.open_counts() if one.jobs}
+        level = Level.MISSING if waits & set(silent) else Level.NOTE
+        said = "; ".join(nobody_listens(name, path) for name, path in silent)
+        return Finding("workers", level, said, "start the workers that it names")
+    names = sorted({worker for workers in listeners.values() for worker in workers})
+    return Finding("workers", Level.OK, f"{', '.join(names)} listen on every queue")
+
+
+def _processes(outside: Outside) -> Finding | None:
+    hanging = outside.hanging()
+    if not hanging:
+        return None
+    said = "\n".join(one.sentence for one in hanging)
+    return Finding("processes", Level.NOTE, said, "end the processes that it names")
+
+
+def _drills(outside: Outside) -> Finding | None:
+    running = outside.drills()
+    if not running:
+        return None
+    return Finding(
+        "drills", Level.NOTE, "\n".join(f"{one.name}: {one.sentence}" for one in running)
+    )
+
+
+def _opted_out(outside: Outside) -> Finding:
+    away = outside.opted_out()
+    if not away:
+        return Finding("routing", Level.OK, "no job went around it")
+    names = "; ".join(f"{jobs} jobs of {name}" for name, jobs in sorted(away.items()))
+    return Finding(
+        "routing",
+        Level.NOTE,
+        f"{names} went around it: their callers named a queue",
+        "leave queue= out where they are sent (apply_async, beat entries)",
+    )
+
+
 def _policies(outside: Outside) -> Finding:
     policies = outside.policies()
+    differs = outside.policy_difference()
+    if differs is not None:
+        return Finding("policies", Level.NOTE, differs, "restart the controller, or mend the file")
     own = ", ".join(policies.sub_pipelines)
     if not own and not policies.default.model_fields_set:
         return Finding("policies", Level.OK, "defaults; `rollout policy show` lists them")
@@ -283,7 +266,11 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("broker", _broker),
     ("controller", _supervision),
     ("sub-pipelines", _declared),
+    ("routing", _opted_out),
     ("builds", _builds),
+    ("workers", _listening),
+    ("processes", _processes),
+    ("drills", _drills),
     ("policies", _policies),
 )
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from rollout.desk.decisions import summary
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.text import percent
+from rollout.errors import UnknownSubPipeline
 from rollout.pilot.ports import DecisionRecord
 from rollout.routing.ports import TransitionRecord
-from rollout.routing.stages import ControlState
+from rollout.routing.stages import ALL, ControlState
 
 CONTROLLER = "controller"
 """The actor of changes that carry a decision out."""
@@ -18,6 +18,10 @@ CONTROLLER = "controller"
 
 class Log(Protocol):
     """The ledger's two append-only logs. Both raise LedgerUnreachable."""
+
+    def controls(self) -> list[ControlState]:
+        """Read all control rows."""
+        ...
 
     def transitions(self, name: str, limit: int) -> list[TransitionRecord]:
         """Read the changes, newest first. Raises UnknownSubPipeline."""
@@ -89,9 +93,24 @@ def read_history(log: Log, name: str, limit: int) -> History:
     Raises:
         UnknownSubPipeline, LedgerUnreachable: They cannot be read.
     """
+    if name == ALL:
+        raise UnknownSubPipeline(name, [state.name for state in log.controls()])
     return History(
         name, tuple(log.transitions(name, limit)), tuple(log.decisions(name, limit)), limit
     )
+
+
+def summary(record: DecisionRecord) -> Json:
+    """What scripts read about a decision without its evidence."""
+    return {
+        "id": record.decision_id,
+        "name": record.name,
+        "at": record.at.isoformat(),
+        "window": record.window,
+        "action": record.action,
+        "sentence": record.sentence,
+        "revision": record.revision,
+    }
 
 
 def last_change_json(record: TransitionRecord | None) -> Json | None:

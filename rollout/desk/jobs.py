@@ -1,15 +1,22 @@
-"""Single jobs: one job's way, the failures that are kept, the messages that were refused."""
+"""Single jobs: one job's way, lists by where they stand, the messages that were refused."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from rollout.desk.lately import error_line
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.text import at_text
+from rollout.errors import UnknownJob
 from rollout.jobs.claims import JobRecord
+from rollout.jobs.recent import JobKind
 from rollout.jobs.way import read_way
 from rollout.routing.stages import ControlState
+
+_BEGINNING_MIN = 4
+"""Characters of an id that are looked for; fewer name too many."""
 
 
 class Jobs(Protocol):
@@ -23,8 +30,14 @@ class Jobs(Protocol):
         """Read the jobs of one id in all sub-pipelines. Raises UnknownJob for none."""
         ...
 
-    def failed(self, name: str | None, limit: int) -> list[JobRecord]:
-        """Read kept failures, newest first."""
+    def ids_like(self, beginning: str, limit: int) -> list[str]:
+        """Ids of jobs that begin so, in order."""
+        ...
+
+    def recent_jobs(
+        self, name: str | None, kind: JobKind, since: datetime | None, limit: int
+    ) -> list[JobRecord]:
+        """Read jobs of one kind, newest admission first, without their messages."""
         ...
 
     def kept_messages(self, limit: int) -> list[Mapping[str, Any]]:
@@ -96,9 +109,19 @@ class JobPages:
 
 
 @dataclass(frozen=True, slots=True)
-class FailedJobs:
-    """Failures that are kept for a person, newest first; `more` says that there may be others."""
+class ErrorGroup:
+    """Jobs of one sub-pipeline that say the same, newest first; `error` is None where none does."""
 
+    name: str
+    error: str | None
+    jobs: tuple[JobRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobList:
+    """Jobs of one kind, newest admission first."""
+
+    kind: JobKind
     jobs: tuple[JobRecord, ...]
     limit: int
 
@@ -106,6 +129,17 @@ class FailedJobs:
     def more(self) -> bool:
         """Whether older ones may have been left out."""
         return len(self.jobs) == self.limit
+
+    @property
+    def groups(self) -> list[ErrorGroup]:
+        """The jobs by sub-pipeline and error, the largest group first."""
+        found: dict[tuple[str, str | None], list[JobRecord]] = {}
+        for one in self.jobs:
+            open_kind = self.kind in (JobKind.RUNNING, JobKind.WAITING) and not one.error
+            error = None if open_kind else _alike(error_line(one))
+            found.setdefault((one.name, error), []).append(one)
+        groups = [ErrorGroup(name, error, tuple(jobs)) for (name, error), jobs in found.items()]
+        return sorted(groups, key=lambda one: -len(one.jobs))
 
     def to_json(self) -> Json:
         """What scripts read."""
@@ -124,16 +158,30 @@ class Messages:
 
 
 def read_job(ledger: Jobs, job_id: str) -> JobPages:
-    """Read the jobs of one id.
+    """Read the jobs of one id, or of the beginning of an id where only one begins so.
 
     Raises:
         UnknownJob, LedgerUnreachable: None can be read.
     """
-    return JobPages(tuple(JobPage(record) for record in ledger.jobs_of(job_id)))
+    return JobPages(tuple(JobPage(one) for one in ledger.jobs_of(whole_id(ledger, job_id))))
 
 
-def read_failed(ledger: Jobs, name: str | None, limit: int) -> FailedJobs:
-    """Read the kept failures of one sub-pipeline, or of all.
+def whole_id(ledger: Jobs, job_id: str) -> str:
+    """The id that begins so; as it was given where none does, or several do."""
+    try:
+        ledger.jobs_of(job_id)
+    except UnknownJob:
+        if len(job_id) >= _BEGINNING_MIN:
+            found = ledger.ids_like(job_id, 2)
+            if len(found) == 1:
+                return found[0]
+    return job_id
+
+
+def read_jobs(
+    ledger: Jobs, name: str | None, kind: JobKind, since: datetime | None, limit: int
+) -> JobList:
+    """Read the jobs of one kind, of one sub-pipeline or of all.
 
     Raises:
         UnknownSubPipeline: A misspelt name is not an empty list.
@@ -141,7 +189,7 @@ def read_failed(ledger: Jobs, name: str | None, limit: int) -> FailedJobs:
     """
     if name is not None:
         ledger.control(name)
-    return FailedJobs(tuple(ledger.failed(name, limit)), limit)
+    return JobList(kind, tuple(ledger.recent_jobs(name, kind, since, limit)), limit)
 
 
 def read_messages(ledger: Jobs, limit: int) -> Messages:
@@ -158,6 +206,11 @@ def job_json(record: JobRecord) -> Json:
     values: Json = plain_json(record)
     del values["envelope"], values["way"], values["nonce"]
     return values
+
+
+def _alike(error: str) -> str:
+    """An error without the numbers and ids in which jobs with one cause differ."""
+    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{20,}|0x[0-9a-f]+|\d+", "#", error)
 
 
 def _ms(since: datetime, at: datetime) -> int:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollout.desk.decisions import summary
-from rollout.desk.evidence import notes_of, situation_json, stands, way_back_of
+from rollout.desk.evidence import notes_of, situation_json, stands, way_back_of, worst_first
+from rollout.desk.history import summary
+from rollout.desk.lately import Lately, trouble_sentence
 from rollout.desk.leader import Leader
 from rollout.desk.plain import Json
+from rollout.desk.running_drills import RunningDrill
 from rollout.desk.text import at_text
+from rollout.evidence.verdict import Finding
 from rollout.pilot.judgement import Judgement
 from rollout.pilot.outlook import Outlook
 from rollout.pilot.ports import DecisionRecord
@@ -101,6 +104,9 @@ class Why:
         last: The last decision of the controller; a confirmed revert is not one.
         confirmation: What routing says of the last revert; None without one.
         leader: Who leads.
+        policy_difference: Where the leader judges by another policy than the file's.
+        lately: What both paths did in the last minutes.
+        drill: A drill that runs now.
     """
 
     at: datetime
@@ -108,6 +114,9 @@ class Why:
     last: DecisionRecord | None
     confirmation: str | None
     leader: Leader
+    policy_difference: str | None = None
+    lately: Lately | None = None
+    drill: RunningDrill | None = None
 
     @property
     def headline(self) -> tuple[str, str]:
@@ -135,11 +144,15 @@ class Why:
     def facts(self) -> list[tuple[str, str]]:
         """What is to be known, the most important first: a word and a sentence each."""
         pending, seen = self.pending, self.pending.seen
+        first = [] if self.drill is None else [("drill", self.drill.sentence)]
+        if self.lately is not None:
+            lately = self.lately
+            first += [("fails", trouble_sentence(one, lately, self.at)) for one in lately.troubles]
         if seen is None or pending.outlook is None:
-            return [("leader", self.leader.sentence), ("last decision", self._last)]
+            return [*first, ("leader", self.leader.sentence), ("last decision", self._last)]
         ready = way_back_of(seen, pending.way_back, pending.not_ready, pending.holdback_bp)
         rows = [
-            ("next", pending.outlook.sentence),
+            ("next", self._next(pending.outlook.sentence)),
             ("stands", stands(seen)),
             ("way back", ready),
             ("last decision", self._last),
@@ -147,7 +160,9 @@ class Why:
         ]
         if self.confirmation is not None:
             rows.insert(1, ("revert", self.confirmation))
-        return rows
+        if self.policy_difference is not None:
+            rows.append(("policy", self.policy_difference))
+        return [*first, *rows]
 
     @property
     def needs(self) -> list[tuple[str, str]]:
@@ -161,7 +176,29 @@ class Why:
     @property
     def notes(self) -> list[tuple[str, str]]:
         """What the numbers do not say by themselves."""
-        return [] if self.pending.seen is None else notes_of(self.pending.seen)
+        seen, policy = self.pending.seen, self.pending.policy
+        if seen is None:
+            return []
+        notes = notes_of(seen)
+        if seen.looks == 0 and seen.look_at_day != policy.bake_days:
+            notes.append(
+                (
+                    "bake time",
+                    f"{seen.look_at_day:g} days are in force at this step, which began with them; "
+                    f"the policy's {policy.bake_days:g} hold from the next step on",
+                )
+            )
+        return notes
+
+    def _next(self, said: str) -> str:
+        """What comes next; nothing does while nobody leads."""
+        return said if self.leader.alive else f"{said}, as soon as a controller leads: nobody does"
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Every verdict, what regresses first."""
+        made = self.pending.made
+        return [] if made is None else sorted(made.findings, key=worst_first)
 
     @property
     def _last(self) -> str:
@@ -180,4 +217,7 @@ class Why:
             "revert_confirmation": self.confirmation,
             "last_decision": None if self.last is None else summary(self.last),
             "leader": self.leader.to_json(),
+            "policy_difference": self.policy_difference,
+            "lately": None if self.lately is None else self.lately.to_json(),
+            "drill": None if self.drill is None else self.drill.to_json(),
         }

@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from rollout.desk.plain import Json
+from rollout.desk.lately import Lately
+from rollout.desk.plain import Json, plain_json
+from rollout.desk.running_drills import RunningDrill
+from rollout.desk.text import span_text
 from rollout.errors import UnknownSubPipeline
 from rollout.jobs.claims import JobState
 from rollout.jobs.ports import CycleTally, Ledger, OpenCount, Tally
@@ -29,6 +32,14 @@ class Status:
     open_counts: list[OpenCount] = field(default_factory=list)
     tallies: list[Tally] = field(default_factory=list)
     kept: int = 0
+    lately: Lately | None = None
+    drill: RunningDrill | None = None
+    builds: tuple[str | None, str | None] = (None, None)
+
+    def oldest(self, path: JobPath, state: JobState) -> datetime | None:
+        """Admission of the oldest unfinished job on this path in this state."""
+        found = [one.oldest for one in self.open_counts if one.path is path and one.state == state]
+        return min(found, default=None)
 
     @property
     def closed(self) -> Reason | None:
@@ -59,12 +70,20 @@ class Status:
         return sum(tally.jobs for tally in self.tallies if tally.reason.means.fallback)
 
     @property
+    def opted_out(self) -> int:
+        """Finished jobs whose caller named a queue of its own, so that nobody routed them."""
+        return sum(tally.jobs for tally in self.tallies if tally.reason is Reason.OPTED_OUT)
+
+    def ended(self, state: JobState) -> int:
+        """Jobs that ended in this state."""
+        return sum(tally.jobs for tally in self.tallies if tally.outcome == state)
+
+    @property
     def observed_bp(self) -> int | None:
-        """Share of finished jobs assigned to the concurrent path, in basis points."""
-        total = sum(tally.jobs for tally in self.tallies)
-        moved = sum(
-            tally.jobs for tally in self.tallies if tally.assigned_path is JobPath.CONCURRENT
-        )
+        """Share of the finished jobs that were routed which took the concurrent path, in bp."""
+        routed = [tally for tally in self.tallies if tally.reason is not Reason.OPTED_OUT]
+        total = sum(tally.jobs for tally in routed)
+        moved = sum(tally.jobs for tally in routed if tally.assigned_path is JobPath.CONCURRENT)
         return None if total == 0 else 10_000 * moved // total
 
     def waiting(self, path: JobPath, state: JobState) -> int:
@@ -90,6 +109,27 @@ class Status:
         if self.state.killed and not gate_killed and closed is not Reason.UNREACHABLE:
             text += "; the store lost the latch, the controller's next tick sets it"
         return text
+
+    def jobs_sentence(self, path: JobPath) -> str:
+        """What waits, runs and was committed on a path, and what it did lately."""
+        waiting, running = (
+            self.waiting(path, state) for state in (JobState.ACCEPTED, JobState.STARTED)
+        )
+        text = f"{waiting} waiting, {running} running, {self.committed(path)} committed"
+        oldest = self.oldest(path, JobState.STARTED)
+        if oldest is not None:
+            text += f"; the oldest that runs came {span_text(self.at - oldest)} ago"
+        if self.lately is not None:
+            text += f"; in the last 5 min: {self.lately.of(path).sentence}"
+            if path is JobPath.CONCURRENT and self.lately.drilled:
+                text += f", {self.lately.drilled} more were hurt by a drill and count for no path"
+        return text
+
+    @property
+    def builds_sentence(self) -> str:
+        """Which build of each path the workers run."""
+        legacy, concurrent = (build or "not announced yet" for build in self.builds)
+        return f"legacy {legacy}, concurrent {concurrent}"
 
     def to_json(self) -> Json:
         """What scripts read about its state and its jobs."""
@@ -119,6 +159,18 @@ class Status:
             "committed": {str(path): self.committed(path) for path in JobPath},
             "failed_kept": self.kept,
             "fallbacks": self.fallbacks,
+            "cancelled": self.ended(JobState.CANCELLED),
+            "expired": self.ended(JobState.EXPIRED),
+            "opted_out": self.opted_out,
+            "oldest_running": {
+                str(path): plain_json(self.oldest(path, JobState.STARTED)) for path in JobPath
+            },
+            "oldest_waiting": {
+                str(path): plain_json(self.oldest(path, JobState.ACCEPTED)) for path in JobPath
+            },
+            "lately": None if self.lately is None else self.lately.to_json(),
+            "drill": None if self.drill is None else self.drill.to_json(),
+            "builds": dict(zip(map(str, JobPath), self.builds, strict=True)),
         }
 
 

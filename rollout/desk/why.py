@@ -7,16 +7,21 @@ jobs finish or people act between. Looking uses up no look.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from rollout.desk.in_force import read_in_force
+from rollout.desk.lately import read_lately
 from rollout.desk.leader import Leader, read_leader
 from rollout.desk.pending import Pending, Why
+from rollout.desk.running_drills import read_running
+from rollout.drills.ports import Journals
 from rollout.errors import UnknownSubPipeline
 from rollout.evidence.errors import EvidenceError
 from rollout.jobs.ports import Ledger
+from rollout.jobs.recent import RecentJobs
 from rollout.pilot.confirmation import ACTION as CONFIRM
 from rollout.pilot.confirmation import Confirmation, confirm_from
 from rollout.pilot.fleet import held_by_fleet, member_of
@@ -33,7 +38,16 @@ from rollout.routing.stages import ControlState
 _DECISIONS_BACK = 20
 
 
-class WhyLedger(Ledger, Trials, Builds, Leadership, Protocol):
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What is pending, who judges it, and where the file says another policy than the leader's."""
+
+    pending: tuple[Pending, ...]
+    leader: Leader
+    policy_difference: str | None = None
+
+
+class WhyLedger(Ledger, Trials, Builds, Leadership, RecentJobs, Journals, Protocol):
     """The ledger, as far as it is asked why."""
 
 
@@ -43,7 +57,7 @@ class Explanations:
     Args:
         ledger: Control states, open jobs, trials, decisions, who leads.
         situations: Gathers what a decision is made on.
-        policies: In force.
+        policies: Reads today's file; raises WrongSettings. The leader's own go first.
         clock: Time.
         ttl: How long a controller leads after it last said so.
     """
@@ -52,7 +66,7 @@ class Explanations:
         self,
         ledger: WhyLedger,
         situations: Situations,
-        policies: Policies,
+        policies: Callable[[], Policies],
         clock: Clock,
         ttl: timedelta,
     ) -> None:
@@ -69,25 +83,33 @@ class Explanations:
             UnknownSubPipeline: There is no such name.
             LedgerUnreachable: The ledger does not answer.
         """
-        (pending,) = self.pending(name)
+        found = self.explain(name)
+        (pending,) = found.pending
         decided = self._ledger.decisions(name, _DECISIONS_BACK)
         last = next((one for one in decided if one.action != CONFIRM), None)
         said = self._confirmation(pending.trial, decided)
-        return Why(self._clock.now(), pending, last, said, self.leader())
+        now, leader = self._clock.now(), found.leader
+        lately = read_lately(self._ledger, [name], now)[name]
+        drill = read_running(self._ledger, now).get(name)
+        return Why(now, pending, last, said, leader, found.policy_difference, lately, drill)
 
-    def pending(self, name: str | None = None) -> list[Pending]:
+    def explain(self, name: str | None = None) -> Explained:
         """Say what the controller would decide now, about one sub-pipeline or all of them.
 
         Raises:
             UnknownSubPipeline: There is no such name.
             LedgerUnreachable: The ledger does not answer.
+            WrongSettings: Nobody leads, and the policies cannot be read.
         """
         now = self._clock.now()
         states = {state.name: state for state in self._ledger.controls()}
         if name is not None and name not in states:
             raise UnknownSubPipeline(name, states)
-        profiles = self._profiles_of(states, now)
-        trials, unread = self._trials_of(states, profiles, now)
+        leader = read_leader(self._ledger, self._clock, self._ttl)
+        in_force = read_in_force(self._ledger, leader, self._policies, states)
+        policies = in_force.policies
+        profiles = self._profiles_of(states, policies, now)
+        trials, unread = self._trials_of(states, profiles, policies, now)
         members = {one: member_of(state, trials.get(one)) for one, state in states.items()}
         counts = self._ledger.open_counts()
         waiting = backlogs([(one.name, one.path, one.state, one.jobs) for one in counts])
@@ -95,27 +117,23 @@ class Explanations:
         for one, state in states.items():
             if name not in (None, one):
                 continue
-            trial, policy = trials.get(one), self._policies.of(one)
+            trial, policy = trials.get(one), policies.of(one)
             if trial is None:
                 said = unread.get(one, "no controller has looked at it yet: `rollout controller`")
                 found.append(Pending(state, policy, None, None, None, None, said))
                 continue
-            held = held_by_fleet(one, members, self._policies, now)
+            held = held_by_fleet(one, members, policies, now)
             around = Around(profiles[one], waiting.get(one, 0), held)
             found.append(self._judged(trial, state, policy, around, now))
-        return found
-
-    def leader(self) -> Leader:
-        """Say who leads, and who waits to."""
-        return read_leader(self._ledger, self._clock, self._ttl)
+        return Explained(tuple(found), leader, in_force.difference)
 
     def _profiles_of(
-        self, states: Mapping[str, ControlState], now: datetime
+        self, states: Mapping[str, ControlState], policies: Policies, now: datetime
     ) -> dict[str, LegacyProfile]:
         """What legacy showed, with the days and spans closed that are over by now."""
         held = self._ledger.profiles()
         return {
-            name: held.get(name, LegacyProfile()).pass_time(now, self._policies.of(name).day_s, 0)
+            name: held.get(name, LegacyProfile()).pass_time(now, policies.of(name).day_s, 0)
             for name in states
         }
 
@@ -123,6 +141,7 @@ class Explanations:
         self,
         states: Mapping[str, ControlState],
         profiles: Mapping[str, LegacyProfile],
+        policies: Policies,
         now: datetime,
     ) -> tuple[dict[str, Trial], dict[str, str]]:
         """Read the trials, each in the step that its control state is in by now.
@@ -135,7 +154,7 @@ class Explanations:
             name = row.columns["name"]
             if name not in states:
                 continue
-            policy, found = self._policies.of(name), profiles[name].thresholds
+            policy, found = policies.of(name), profiles[name].thresholds
             try:
                 trial = trial_from(row.columns, row.payload, policy)
             except (EvidenceError, KeyError, ValueError, TypeError) as error:
@@ -162,6 +181,8 @@ class Explanations:
 
     def _confirmation(self, trial: Trial | None, decided: Sequence[DecisionRecord]) -> str | None:
         """Say whether routing follows the last revert."""
+        if trial is not None and trial.on_trial:
+            return None  # a person has started again: that revert is over
         if trial is not None and trial.reverted_at is not None and not trial.on_trial:
             since = confirm_from(trial.reverted_at)
             routed = self._ledger.routed_since(trial.name, since)

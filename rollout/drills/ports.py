@@ -83,7 +83,7 @@ class DrillEvent:
 
 
 class Journals(Protocol):
-    """The ledger's journal of drills. Both raise LedgerUnreachable."""
+    """The ledger's journal of drills, as far as people read it. Both raise LedgerUnreachable."""
 
     def drill_events(self, drill_id: str) -> list[DrillEvent]:
         """Read one drill's journal, oldest first."""

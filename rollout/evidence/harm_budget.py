@@ -4,7 +4,7 @@ A small pilot can do little harm, so a step need not show a fixed ratio: it has 
 next step keeps to a budget of extra bad jobs a week. A loss inside the budget is promoted; that is
 what a budget means, and people are told so.
 
-Source: small-pilots method, section 1; decision 0021.
+Source: small-pilots method, section 1; decision 0023.
 """
 
 from __future__ import annotations

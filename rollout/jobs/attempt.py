@@ -9,6 +9,7 @@ caller hands in a delivery and carries out the outcome; it decides nothing.
     commit  hook, fence, attempt and row in one transaction
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -29,7 +30,8 @@ from rollout.jobs.delivery import (
 )
 from rollout.jobs.ending import Endings, outcome_of
 from rollout.jobs.interference import Interference
-from rollout.jobs.ports import Filing, Job, Ledger, Refused
+from rollout.jobs.outcomes import FORGOTTEN
+from rollout.jobs.ports import Committed, Filing, Job, Ledger, Refused
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.ports import ControlStore
@@ -47,7 +49,9 @@ class Attempts(Endings):
         clock: Time, and pauses between tries to commit.
         silent_after: A started job not heard of for this long may be claimed again.
         passes: Exceptions that belong to the queue engine (a retry, say) and are raised through.
-        forgets: Those among them by which a path tells the queue engine to forget the job.
+        forgets: Those among them by which a path tells the queue engine to forget the job: it has
+            done what it was to do, and there is no result.
+        sent_back: Says which of these give the message back to the queue, to be run again.
         interference: What breaks jobs on purpose; None leaves every job alone.
     """
 
@@ -60,6 +64,7 @@ class Attempts(Endings):
         passes: tuple[type[BaseException], ...] = (),
         forgets: tuple[type[BaseException], ...] = (),
         interference: Interference | None = None,
+        sent_back: Callable[[BaseException], bool] = lambda said: False,
     ) -> None:
         self._control = control
         self._interference = interference
@@ -68,6 +73,7 @@ class Attempts(Endings):
         self._silent_after = silent_after
         self._passes = passes
         self._forgets = forgets
+        self._sent_back = sent_back
 
     def run(self, paths: Paths, delivery: Delivery) -> Outcome:
         """Take one delivery as far as it goes. Raises only what `passes` names."""
@@ -98,7 +104,13 @@ class Attempts(Endings):
     def _with(self, ledger: Ledger) -> "Attempts":
         """The same attempts, claimed and committed by another ledger."""
         return Attempts(
-            self._control, ledger, self._clock, self._silent_after, self._passes, self._forgets
+            self._control,
+            ledger,
+            self._clock,
+            self._silent_after,
+            self._passes,
+            self._forgets,
+            sent_back=self._sent_back,
         )
 
     def _start(self, paths: Paths, delivery: Delivery) -> Outcome:
@@ -184,17 +196,41 @@ class Attempts(Endings):
         began = self._clock.monotonic()
         try:
             value = paths.call(claim.path, job)
-        except self._forgets as gone:
-            # That is the job's outcome: kept for a person, unless another attempt has it.
-            self._keep_failure(
-                paths, delivery, claim, gone, f"the path raised {type(gone).__name__}"
-            )
-            raise
+        except self._forgets as said:
+            if self._sent_back(said):
+                self._release(delivery, claim)
+                raise
+            return self._forget(paths, job, claim, said)
         except self._passes:
             raise
         except (Exception, SystemExit) as error:
             return self._path_failed(paths, delivery, claim, error)
         return self._commit(paths, delivery, claim, PathRun(value, self._clock.monotonic() - began))
+
+    def _release(self, delivery: Delivery, claim: Claim) -> None:
+        """The path gave its message back: the job waits again, on the path it came by."""
+        filing = replace(delivery.filing(), path=claim.path)
+        try:
+            self._ledger.release(filing, claim.attempt)
+        except LedgerUnreachable as error:
+            log.warning("not released, waits until silent", job=claim.job_id, why=str(error))
+
+    def _forget(self, paths: Paths, job: Job, claim: Claim, said: BaseException) -> Outcome:
+        """The path told the queue engine to forget its job: it is over, and has no result."""
+
+        def commit() -> Committed | Refusal:
+            return self._ledger.commit(
+                claim, paths.effects, lambda connect: FORGOTTEN, self._clock.now()
+            )
+
+        try:
+            done = self._patiently(job.job_id, commit)
+        except LedgerUnreachable as error:
+            log.warning("not known to be over", job=job.job_id, why=str(error))
+            raise said from None
+        if done is Refusal.KILLED:
+            return self._hand_over(paths, job, claim, Reason.FENCED, None)
+        raise said
 
     def _without_ledger(self, paths: Paths, job: Job, error: LedgerUnreachable) -> Outcome:
         """The ledger cannot record a start: legacy runs as before where a repeat does no harm."""

@@ -17,17 +17,26 @@ DEATHS_MAX = 2
 
 
 class JobState(StrEnum):
-    """Where a job stands; the last two are its one outcome."""
+    """Where a job stands; all but the first two are its one outcome."""
 
     ACCEPTED = "accepted"
     STARTED = "started"
     COMMITTED = "committed"
     FAILED = "failed"
+    CANCELLED = "cancelled"
+    """A person or a program revoked it."""
+    EXPIRED = "expired"
+    """It was not started before the time that its caller gave it."""
 
     @property
     def finished(self) -> bool:
         """Whether the job has its outcome."""
-        return self in (JobState.COMMITTED, JobState.FAILED)
+        return self not in (JobState.ACCEPTED, JobState.STARTED)
+
+    @property
+    def called_off(self) -> bool:
+        """Whether it was ended by its owner: it says nothing about a path."""
+        return self in (JobState.CANCELLED, JobState.EXPIRED)
 
 
 JobRef = tuple[str, str]

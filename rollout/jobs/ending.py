@@ -24,9 +24,11 @@ from rollout.jobs.delivery import (
     ToLegacy,
     Wait,
 )
+from rollout.jobs.outcomes import FORGOTTEN, NOT_KEPT
 from rollout.jobs.ports import Committed, ConnectionSource, Job, Ledger, Refused
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
+from rollout.routing.effects import Effects
 from rollout.routing.rule import position
 
 log = structlog.get_logger("rollout")
@@ -130,7 +132,9 @@ class Endings:
             except (Exception, SystemExit) as error:
                 return self._path_failed(paths, delivery, claim, error)
             if isinstance(done, Committed):
-                result = paths.read(done.result)
+                # Without a hook the caller gets the very object that the path returned.
+                hooked = paths.effects is Effects.COMMIT
+                result = paths.read(done.result) if hooked else value
                 return Done(result, ran=None if claim.fell_back else ran)
             if done is Refusal.KILLED:
                 return self._hand_over(paths, job, claim, Reason.FENCED, None)
@@ -168,6 +172,14 @@ class Endings:
         self, paths: Paths, delivery: Delivery, claim: Claim, error: BaseException
     ) -> Outcome:
         job, said = replace(delivery.job, attempt=claim.attempt), describe(error)
+        log.warning(
+            "the path failed",
+            job=job.job_id,
+            name=job.name,
+            path=str(job.path),
+            why=said,
+            exc_info=error,
+        )
         if claim.path is JobPath.CONCURRENT and paths.effects.repeatable:
             slow = type(error).__name__ == "SoftTimeLimitExceeded"
             reason = Reason.TIME_LIMIT if slow else Reason.FAILED
@@ -263,6 +275,10 @@ class Endings:
 
 def outcome_of(paths: Paths, record: JobRecord, *, duplicate: bool = True) -> Outcome:
     """The recorded outcome of a job; `duplicate` when its message came again."""
+    if record.state.called_off or record.result == FORGOTTEN:
+        return Dropped(Refusal.FINISHED)
+    if record.result == NOT_KEPT:
+        return Failed(JobFailed(record.job_id, "it is committed, but its result was not kept"))
     if record.result is not None:
         return Done(paths.read(record.result), duplicate=duplicate)
     return Failed(JobFailed(record.job_id, record.error or "no error was recorded"))

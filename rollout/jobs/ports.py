@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from rollout.jobs.claims import Claim, JobRecord, JobRef, Refusal
+from rollout.jobs.claims import Claim, JobRecord, JobRef, JobState, Refusal
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.ports import ControlLedger
@@ -199,6 +199,23 @@ class Ledger(ControlLedger, Protocol):
         """Record the outcome failed; with `attempt`, only while that attempt holds the job.
 
         False when it has its outcome or another attempt; None when it is not filed.
+        """
+        ...
+
+    def call_off(
+        self,
+        name: str,
+        job_id: str,
+        attempt: int | None,
+        state: JobState,
+        said: str,
+        now: datetime,
+        *,
+        nonce: str | None = None,
+    ) -> bool:
+        """Record that the job's owner ended it (`JobState.called_off`), counted in the tallies.
+
+        False when it has its outcome, or with `attempt` when that attempt does not hold it.
         """
         ...
 

@@ -4,7 +4,7 @@ Precedence: kill > revert > hold > advance. What can be known without looking at
 calendar, drills there at all, readiness, a freeze) is asked first and costs no look; only when
 all of it holds and a look is due are the proofs looked at, at most 15 times a step.
 
-Source: evidence method, sections 2 to 4; small-pilots method; decisions 0012 and 0021.
+Source: evidence method, sections 2 to 4; small-pilots method; decisions 0012 and 0023.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def outcome_of(
         moved: Last reason that moved it to legacy.
         backwards: It finished before it was admitted: a clock is wrong.
     """
-    if backwards:
+    if backwards or state.called_off:
         return Outcome.UNJUDGED
     failed = state is JobState.FAILED
     if assigned is JobPath.LEGACY:

@@ -27,6 +27,9 @@ from rollout.routing.stages import Stage
 NOT_AT_PRESENT_RATES = "not at present rates"
 """Said of a proof whose observed rate lies on the wrong side: more of the same proves nothing."""
 
+NEXT_TICK = "the controller's next tick does it"
+"""Said beside what is decided and not yet done."""
+
 _FACTOR_MAX = 10_000.0
 """A score that needs more than this many times the jobs seen is not proven at present rates."""
 
@@ -90,8 +93,7 @@ def outlook(policy: Policy, seen: Situation, made: Judgement) -> Outlook:
     """
     state, name = seen.state, seen.state.name
     if made.event is not None:
-        said = f"the controller's next tick does it: {made.sentence}"
-        return Outlook(made.to_bp, (), seen.now, seen.now, said)
+        return Outlook(made.to_bp, (), seen.now, seen.now, NEXT_TICK)
     if state.killed:
         return _by_hand(f"only after `rollout rearm {name} --reason '...'`")
     if state.stage is Stage.LEGACY:
@@ -155,8 +157,12 @@ def _told(
     if at is not None:
         said = f"next step {step} at the present rate {when(at, now)}"
     elif not_before is not None:
-        more = ", ".join(one.what for one in needs if one.at is None)
-        said = f"next step {step} not before {when(not_before, now)}, and more than time: {more}"
+        more = ", ".join(dict.fromkeys(one.what for one in needs if one.at is None))
+        said = f"next step {step} not before {when(not_before, now)}"
+        if not_before <= now:
+            said = f"next step {step} waits for {more}" if more else f"next step {step} now"
+        elif more:
+            said += f", and it takes more than time: {more}"
     else:
         said = f"next step {step}: no time can be told"
     return Outlook(to_bp, tuple(needs), not_before, at, said)

@@ -38,6 +38,7 @@ from rollout.pilot.readings import recovered_to, whole_windows, windows_of, with
 from rollout.pilot.situation import Shadowed, Situation
 from rollout.pilot.situations import Around, Healed, Situations, backlogs, drills_age_max
 from rollout.pilot.trial import Trial, after_look, begin, cool_down, follow, trial_from
+from rollout.policy.in_force import text_of
 from rollout.policy.policy import Policies, Policy
 from rollout.routing.decision import JobPath
 from rollout.routing.stages import ControlState, Event, Stage, apply
@@ -113,6 +114,8 @@ class Pilots:
         token = self._ledger.take_lease(self._owner, now, self._ttl)
         if token != self._token:
             self._forget()
+            if token is not None:
+                self._ledger.keep_policies(token, self._owner, text_of(self._policies), now)
             log.info("leads" if token is not None else "stands by", owner=self._owner, token=token)
         self._token = token
         return token

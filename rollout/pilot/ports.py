@@ -15,6 +15,7 @@ from rollout.routing.stages import ControlState, Event
 if TYPE_CHECKING:  # the way of a job never needs them
     from rollout.pilot.profile import LegacyProfile
     from rollout.pilot.trial import Trial
+    from rollout.policy.in_force import PoliciesInForce
 
 SPREAD_JOBS = 10_000
 """Newest jobs whose keys are looked at, once in an hour of the policy's day."""
@@ -168,6 +169,13 @@ class Lease(Protocol):
         """Lead, or go on leading, for `ttl`; the token of this leadership, None for a standby."""
         ...
 
+    def keep_policies(self, token: int, owner: str, text: str, now: datetime) -> None:
+        """Keep what this leader judges by, for whoever asks; `text` is of `in_force.text_of`.
+
+        Raises LeaseLost when another controller leads; then nothing is written.
+        """
+        ...
+
     def drop_lease(self, token: int) -> None:
         """Stop leading, so that a standby need not wait."""
         ...
@@ -298,6 +306,10 @@ class Leadership(Protocol):
 
     def leader(self) -> tuple[str, datetime] | None:
         """Who leads and until when; None when nobody ever did, an empty name when it stopped."""
+        ...
+
+    def kept_policies(self) -> "PoliciesInForce | None":
+        """What the last leader judges by; None before the first."""
         ...
 
     def standbys(self, now: datetime) -> list[str]:

@@ -1,8 +1,8 @@
 """What the controller remembers of one sub-pipeline between ticks.
 
 A trial is a row of steps. A step begins when scope, stage, build or fence change, whoever changed
-them; what the revert tests learnt is kept over steps and forgotten when a build changes or a
-person starts again.
+them; what the revert tests learnt is kept over steps and forgotten when a build changes, after a
+kill, and when a person starts again.
 """
 
 from __future__ import annotations
@@ -291,15 +291,20 @@ def follow(
 ) -> Trial:
     """Begin a new step if anything changed that makes one, whoever changed it.
 
-    A new build of either path, and a start after a time on legacy alone, forget what was learnt:
-    it was learnt about something else. What shadow pairs of the same builds showed is the prior of
-    the first step (`paired_time.prior_factor`).
+    A new build of either path, a kill, and a start after a time on legacy alone, forget what was
+    learnt: it was learnt about something else, or a person has judged it and lifted the kill. What
+    shadow pairs of the same builds showed is the prior of the first step
+    (`paired_time.prior_factor`).
     """
     identity = identity_of(state, builds)
     if identity == trial.identity:
         return trial
     before = trial.identity
-    fresh = identity.builds != before.builds or before.stage not in ON_TRIAL
+    fresh = (
+        identity.builds != before.builds
+        or identity.fence_revision != before.fence_revision
+        or before.stage not in ON_TRIAL
+    )
     if before.stage is not Stage.SHADOW or identity.builds != before.builds:
         prior = 1.0
     # What legacy was like is known best before any job has left it.

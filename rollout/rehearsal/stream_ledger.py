@@ -154,6 +154,9 @@ class StreamLedger:
         self._leader = (owner, now + ttl)
         return _TOKEN
 
+    def keep_policies(self, token: int, owner: str, text: str, now: datetime) -> None:
+        """Nobody looks at a rehearsal while it runs."""
+
     def drop_lease(self, token: int) -> None:
         """Stop leading; whoever asks next leads."""
         self._leader = ("", EPOCH)

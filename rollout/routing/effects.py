@@ -33,14 +33,14 @@ class Effects(StrEnum):
         return self in (Effects.COMMIT, Effects.UNSAFE)
 
 
-def read_effects(name: str, value: str) -> Effects:
+def read_effects(name: str, value: str | None) -> Effects:
     """Read the `effects=` of a declaration.
 
     Raises:
         DeclarationError: The word is not one of the four.
     """
     try:
-        return Effects(value)
+        return Effects(value or "")
     except ValueError:
         words = ", ".join(repr(str(word)) for word in Effects)
         raise DeclarationError(

@@ -8,6 +8,8 @@ import structlog
 
 from rollout.adapters.prometheus import Exporter
 from rollout.controller import loop
+from rollout.policies import read_policies
+from rollout.up.policy_file import PolicyFile
 from rollout.wiring import Runtime
 
 log = structlog.get_logger("rollout.controller")
@@ -26,8 +28,9 @@ def run(runtime: Runtime) -> None:
     exporter = Exporter()
     port = exporter.serve(settings.metrics_host, settings.metrics_port)
     log.info("controller started", metrics=f"http://{settings.metrics_host}:{port}/metrics")
+    file = PolicyFile(runtime.policies, read_policies)
     runtime.outbox.start()
-    loop.run(runtime.tick, runtime.ledger, exporter, settings.tick_s, stop)
+    loop.run(runtime.tick, runtime.ledger, exporter, settings.tick_s, stop, file.look)
     runtime.outbox.stop()
     exporter.close()
     runtime.close()

@@ -19,7 +19,7 @@ from rollout.adapters.celery.install import pipelines_of
 from rollout.adapters.envelope import from_json, to_json
 from rollout.errors import NotShadowable, UnknownSubPipeline
 from rollout.jobs.ports import Job
-from rollout.pipeline import SubPipeline
+from rollout.pipeline.declared import Declared
 from rollout.routing.decision import JobPath
 from rollout.shadow.determinism import ALONE, CONDITIONS, LOAD, InputRun, Runs
 from rollout.wiring import load_app
@@ -49,7 +49,7 @@ class Effort:
     limit_s: float
 
 
-def declared(module: str, name: str) -> SubPipeline:
+def declared(module: str, name: str) -> Declared:
     """Find a sub-pipeline of an app that may be run beside its jobs.
 
     Raises:
@@ -61,14 +61,14 @@ def declared(module: str, name: str) -> SubPipeline:
     found = {one.name: one for one in pipelines_of(load_app(module)).values()}
     if name not in found:
         raise UnknownSubPipeline(name, found)
-    pipeline: SubPipeline = found[name]
+    pipeline: Declared = found[name]
     pipeline.check()
     if not pipeline.effects.shadowable:
         raise NotShadowable(name, str(pipeline.effects))
     return pipeline
 
 
-def measure(given: Input, effort: Effort, pipeline: SubPipeline) -> Runs:
+def measure(given: Input, effort: Effort, pipeline: Declared) -> Runs:
     """Run the input on each path under each condition; a path that hangs or dies is told."""
     found: dict[tuple[JobPath, str], list[InputRun]] = {
         (path, condition): [] for path in JobPath for condition in CONDITIONS
@@ -99,7 +99,7 @@ class _Crew:
         self._hands: list[_Hand | None] = [None] * processes
 
     def run(
-        self, path: JobPath, runs: list[int], limit_s: float, pipeline: SubPipeline
+        self, path: JobPath, runs: list[int], limit_s: float, pipeline: Declared
     ) -> list[InputRun]:
         """Run the path so often in each process; a process that fails ends its runs."""
         hands = [hand or _Hand(self._given) for hand in self._hands]
@@ -180,7 +180,7 @@ class _Hand:
             pass
 
 
-def _run_of(pipeline: SubPipeline, said: Any) -> InputRun:
+def _run_of(pipeline: Declared, said: Any) -> InputRun:
     if isinstance(said, str):
         return InputRun(error=said)
     text, error, seconds = said
@@ -203,7 +203,7 @@ def main(module: str, name: str) -> None:
 
 
 def _run_once(
-    pipeline: SubPipeline, path: JobPath, args: list[Any], kwargs: dict[str, Any]
+    pipeline: Declared, path: JobPath, args: list[Any], kwargs: dict[str, Any]
 ) -> tuple[str, str | None, float]:
     # Each run gets arguments of its own: a path may change them in place.
     job = Job("determinism", pipeline.name, "", path, 0, tuple(deepcopy(args)), deepcopy(kwargs))

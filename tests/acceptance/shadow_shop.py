@@ -21,7 +21,8 @@ class ShadowShop:
     """The app and its sub-pipeline."""
 
     def __init__(self, settings: Settings) -> None:
-        self.app = Celery("shop", broker=settings.broker())
+        broker = settings.broker()
+        self.app = Celery("shop", broker=broker, backend=broker.removesuffix("0") + "1")
         self.invoices = SubPipeline(
             "invoices",
             app=self.app,

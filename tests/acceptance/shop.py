@@ -24,7 +24,8 @@ class Shop:
 
     def __init__(self, settings: Settings) -> None:
         runtime = Runtime(settings)
-        self.app = Celery("shop", broker=settings.broker())
+        broker = settings.broker()
+        self.app = Celery("shop", broker=broker, backend=broker.removesuffix("0") + "1")
         self.app.conf.worker_cancel_long_running_tasks_on_connection_loss = False
         self.invoices = SubPipeline(
             "invoices",

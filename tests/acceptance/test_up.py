@@ -21,7 +21,7 @@ APP = """
 from celery import Celery
 from rollout import SubPipeline
 
-app = Celery("shop", broker="redis://localhost:{port}/0")
+app = Celery("shop", broker="redis://localhost:{port}/0", backend="redis://localhost:{port}/1")
 invoices = SubPipeline("invoices", app=app, effects="none", key="customer_id")
 
 

@@ -85,8 +85,8 @@ def test_a_message_tells_when_its_job_was_submitted() -> None:
     """To the millisecond, through header and back; one of an older release tells nothing."""
     at = START + timedelta(milliseconds=1)
     told = Marks("7", JobPath.LEGACY, "stage", 1, at=round(at.timestamp() * 1000))
-    assert submitted_at(read_marks({"rollout": told.header()}), START) == at
+    assert submitted_at(read_marks({"rollout": told.header()}, "job-1"), START) == at
     silent = Marks("7", JobPath.LEGACY, "stage", 1)
     assert "at" not in silent.header()
-    assert submitted_at(read_marks({"rollout": silent.header()}), START) == START
+    assert submitted_at(read_marks({"rollout": silent.header()}, "job-1"), START) == START
     assert submitted_at(None, START) == START

@@ -208,6 +208,7 @@ def test_locked_file_is_unreachable_after_the_timeout(
 
 def test_missing_tables_say_migrate(tmp_path: Path) -> None:
     """The driver's 'no such table' is told apart from an absent database."""
+    (tmp_path / "empty.db").touch()
     ledger = SqlLedger(Database(f"sqlite:///{tmp_path}/empty.db"))
     with pytest.raises(LedgerNotMigrated):
         ledger.file([filing("nowhere")])

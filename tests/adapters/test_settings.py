@@ -124,7 +124,7 @@ def test_a_file_that_is_not_toml_is_refused(folder: Path) -> None:
     ("given", "app", "broker", "control"),
     [
         ({}, "redis://app/1", "redis://app/1", "redis://app/1"),
-        ({}, "amqp://app", "amqp://app", "redis://localhost:6379/0"),
+        ({}, "rediss://h/0?ssl_cert_reqs=required", *["rediss://h/0?ssl_cert_reqs=required"] * 2),
         ({"broker_url": "redis://set"}, "amqp://app", "redis://set", "redis://set"),
         ({"control_url": "redis://c"}, "amqp://app", "amqp://app", "redis://c"),
         ({}, None, "redis://localhost:6379/0", "redis://localhost:6379/0"),
@@ -137,6 +137,21 @@ def test_broker_and_control_store_follow_each_other(
     settings = read_settings(**given)
     assert settings.broker(app) == broker
     assert settings.control(app) == control
+
+
+@pytest.mark.parametrize(
+    "broker",
+    [
+        "amqp://app",
+        "sentinel://a:26379/0;sentinel://b:26379/0",
+        "redis://a/0;redis://b/0",
+        "sqs://",
+    ],
+)
+def test_a_control_store_that_cannot_be_derived_is_asked_for(broker: str) -> None:
+    """Nobody is sent to a Redis on this machine that the other machines do not have."""
+    with pytest.raises(WrongSettings, match="set ROLLOUT_CONTROL_URL"):
+        read_settings().control(broker)
 
 
 def test_the_environment_of_a_child_has_the_changes(monkeypatch: pytest.MonkeyPatch) -> None:

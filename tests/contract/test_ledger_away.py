@@ -84,6 +84,7 @@ def test_a_ledger_without_tables_says_what_to_run(
     """It answers, so the hint is to migrate; it still counts as unreachable."""
     name = postgresql.create()
     url = f"sqlite:///{tmp_path}/empty.db" if kind == "sqlite" else postgresql.url(name)
+    (tmp_path / "empty.db").touch()
     ledger = SqlLedger(Database(url))
     for act in (ledger.controls, lambda: claim(ledger), lambda: ledger.file([filing()])):
         with pytest.raises(LedgerNotMigrated, match="rollout migrate"):

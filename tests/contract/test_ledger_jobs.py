@@ -306,6 +306,31 @@ def test_failing_on_both_paths_keeps_both_errors(ledger: Ledger) -> None:
     assert len(ledger.failed(None, 10)) == 1
 
 
+@pytest.mark.parametrize("state", [JobState.CANCELLED, JobState.EXPIRED])
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_what_its_owner_called_off_is_an_outcome_of_its_own(
+    ledger: Ledger, state: JobState, attempts: int
+) -> None:
+    """It is counted once, is no kept failure, and is pruned like a committed job."""
+    ledger.file([filing()])
+    for _ in range(attempts):
+        claim(ledger)
+    assert not ledger.call_off(NAME, "job-1", attempts + 1, state, "it was revoked", LATER)
+    assert ledger.call_off(NAME, "job-1", attempts, state, "it was revoked", LATER)
+    assert not ledger.call_off(NAME, "job-1", None, state, "it was revoked", LATER)
+    job = ledger.job(NAME, "job-1")
+    assert (job.state, job.error, job.finished_at) == (state, "it was revoked", LATER)
+    assert ledger.failed(None, 10) == []
+    assert ledger.fold(10) == 0
+    (tally,) = ledger.tallies()[0]
+    assert (tally.outcome, tally.assigned_path, tally.jobs) == (state, C, 1)
+    assert refusal_of(claim(ledger)) is Refusal.FINISHED
+    assert ledger.prune(LATER, 10) == 0
+    assert ledger.prune(LATER + timedelta(seconds=1), 10) == 1
+    with pytest.raises(UnknownJob):
+        ledger.job(NAME, "job-1")
+
+
 def test_only_the_attempt_that_holds_a_job_can_fail_it(ledger: Ledger) -> None:
     """A stale failure changes nothing, and an outcome stands."""
     held = started(ledger)

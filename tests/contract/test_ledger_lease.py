@@ -1,10 +1,14 @@
 """Who leads: the lease of controllers, on SQLite and PostgreSQL."""
 
 from datetime import timedelta
+from typing import Protocol
 
 import pytest
 
-from rollout.pilot.ports import Lease
+from rollout.errors import LeaseLost
+from rollout.pilot.ports import Leadership, Lease
+from rollout.policy.in_force import text_of
+from rollout.policy.policy import Policies, Policy
 from tests.builders import NOW
 
 TTL = timedelta(seconds=10)
@@ -48,3 +52,24 @@ def test_a_standby_whose_clock_is_wrong_takes_no_lease_that_is_renewed(
     other = "b" if dead == "a" else "a"
     took = [ledger.take_lease(other, now + clocks[other], TTL) for now in after]
     assert took[-1] is not None
+
+
+class _Both(Lease, Leadership, Protocol):
+    """A ledger that leads and is asked."""
+
+
+def test_what_a_leader_judges_by_is_kept_until_the_next_one(ledger: _Both) -> None:
+    """Whoever looks reads it with its owner and time; one that lost the lease writes nothing."""
+    assert ledger.kept_policies() is None
+    token = ledger.take_lease("a", NOW, TTL)
+    assert token is not None
+    ledger.keep_policies(token, "a", text_of(Policies()), NOW)
+    policies = Policies(sub_pipelines={"invoices": Policy(bake_days=3)})
+    later = ledger.take_lease("b", NOW + TTL * 2, TTL)
+    assert later is not None
+    ledger.keep_policies(later, "b", text_of(policies), NOW + TTL * 2)
+    with pytest.raises(LeaseLost):
+        ledger.keep_policies(token, "a", text_of(Policies()), NOW)
+    kept = ledger.kept_policies()
+    assert kept is not None
+    assert (kept.owner, kept.at, kept.policies) == ("b", NOW + TTL * 2, policies)

@@ -51,7 +51,7 @@ def deliver(
     world.ledger.file([made])
     job = Job(job_id, pipeline.name, "7", path, 0, (), {"n": 7})
     delivery = Delivery(job, worker, lambda: made, drilled, expendable)
-    return world.runtime.attempts(()).run(pipeline, delivery)
+    return world.runtime.attempts(()).run(pipeline.declared, delivery)
 
 
 def whats(world: World, job_id: str = "job-1") -> list[str]:
@@ -388,7 +388,7 @@ def test_legacys_own_time_limit_under_a_drill_is_no_failure(world: World) -> Non
         )
         assert claim is not None
         world.ledger.mark_drilled(NAME, "job-1", "drill-1", Fault.HANG, world.clock.now())
-        found = attempts.worker_lost(invoices, job, "w1:7", Reason.TIME_LIMIT)
+        found = attempts.worker_lost(invoices.declared, job, "w1:7", Reason.TIME_LIMIT)
         assert found == outcome or outcome is None
     assert world.job().state is JobState.FAILED
 

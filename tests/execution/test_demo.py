@@ -9,6 +9,7 @@ from rich.console import Console
 from rollout.demo import execution, execution_work
 from rollout.demo.execution import advice, pick, run, sums_by_workers
 from rollout.demo.execution_shapes import SHAPES, Outcome, in_micro_batches, measure
+from rollout.demo.execution_work import Work
 from rollout.demo.source import SourceMissing
 
 
@@ -35,8 +36,8 @@ def test_four_ways_give_the_same_rows(tmp_path: Path) -> None:
 def test_a_wrong_row_fails_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A shape that changes one value is found by the comparison."""
 
-    def wrong(file: Path, records: int, traces: Path) -> Outcome:
-        right = in_micro_batches(file, records, traces)
+    def wrong(does: Work, file: Path, records: int, traces: Path) -> Outcome:
+        right = in_micro_batches(does, file, records, traces)
         import sqlite3
         from contextlib import closing
 

@@ -351,13 +351,15 @@ def test_a_parent_that_saw_its_child_die_moves_the_job(world: World) -> None:
     start_and_die(world)
     job = Job("job-1", NAME, "7", C, 0)
     lost = world.attempts.worker_lost
-    assert lost(pipeline, job, "another", Reason.WORKER_LOST) == Dropped(Refusal.STALE)
-    assert lost(pipeline, job, "dead", Reason.WORKER_LOST) == ToLegacy(Reason.WORKER_LOST)
-    assert lost(pipeline, job, "dead", Reason.WORKER_LOST) == ToLegacy(Reason.WORKER_LOST)
+    assert lost(pipeline.declared, job, "another", Reason.WORKER_LOST) == Dropped(Refusal.STALE)
+    assert lost(pipeline.declared, job, "dead", Reason.WORKER_LOST) == ToLegacy(Reason.WORKER_LOST)
+    assert lost(pipeline.declared, job, "dead", Reason.WORKER_LOST) == ToLegacy(Reason.WORKER_LOST)
     assert world.deliver(pipeline, path=L) == Done(["legacy", 7])
-    assert lost(pipeline, job, "dead", Reason.WORKER_LOST) == Done(["legacy", 7], duplicate=True)
+    assert lost(pipeline.declared, job, "dead", Reason.WORKER_LOST) == Done(
+        ["legacy", 7], duplicate=True
+    )
     world.line.cut()
-    assert lost(pipeline, job, "dead", Reason.TIME_LIMIT) == ToLegacy(Reason.TIME_LIMIT)
+    assert lost(pipeline.declared, job, "dead", Reason.TIME_LIMIT) == ToLegacy(Reason.TIME_LIMIT)
 
 
 def test_a_dead_child_of_an_unsafe_job_keeps_it(world: World) -> None:
@@ -365,14 +367,14 @@ def test_a_dead_child_of_an_unsafe_job_keeps_it(world: World) -> None:
     pipeline = world.declare("unsafe")
     start_and_die(world)
     outcome = world.attempts.worker_lost(
-        pipeline, Job("job-1", NAME, "7", C, 0), "dead", Reason.WORKER_LOST
+        pipeline.declared, Job("job-1", NAME, "7", C, 0), "dead", Reason.WORKER_LOST
     )
     assert isinstance(outcome, Failed)
     assert world.job().state is JobState.FAILED
 
 
-def test_a_job_given_up_by_its_path_is_kept(world: World) -> None:
-    """Celery's Ignore or Reject end as a kept failure, unless another attempt has the job."""
+def test_a_job_that_its_path_forgets_is_done_without_a_result(world: World) -> None:
+    """Celery's Ignore (a replaced task, say) is what the path said, no failure of the path."""
 
     def ignore(n: int) -> None:
         raise LookupError
@@ -382,9 +384,27 @@ def test_a_job_given_up_by_its_path_is_kept(world: World) -> None:
     world.ledger.file([filing()])
     delivery = Delivery(Job("job-1", NAME, "7", C, 0, (), {"n": 7}), "w", filing)
     with pytest.raises(LookupError):
-        attempts.run(pipeline, delivery)
-    assert world.job().error == "the path raised LookupError"
-    assert world.job().state is JobState.FAILED
+        attempts.run(pipeline.declared, delivery)
+    assert world.job().state is JobState.COMMITTED
+    assert world.ran == ["concurrent"]
+    assert isinstance(attempts.run(pipeline.declared, delivery), Dropped)
+
+
+def test_a_job_that_its_path_sends_back_waits_again(world: World) -> None:
+    """Celery's Reject with requeue gives the message back: the next delivery may take the job."""
+
+    def send_back(n: int) -> None:
+        raise LookupError
+
+    pipeline = world.declare(concurrent=send_back)
+    attempts = world.runtime.attempts((LookupError,), (LookupError,), lambda said: True)
+    world.ledger.file([filing()])
+    delivery = Delivery(Job("job-1", NAME, "7", C, 0, (), {"n": 7}), "w", filing)
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            attempts.run(pipeline.declared, delivery)
+        assert world.job().state is JobState.ACCEPTED
+        assert world.job().path is C
 
 
 # The ledger away at each step ----------------------------------------------------------------

@@ -214,4 +214,4 @@ def again(world: World, pipeline: SubPipeline, sent_at: Any) -> Outcome:
     """Deliver a message that was sent then, and that the ledger does not hold."""
     made = filing(at=sent_at)
     job = Job("job-1", NAME, "7", C, 0, (), {"n": 7})
-    return world.attempts.run(pipeline, Delivery(job, "w9", lambda: made))
+    return world.attempts.run(pipeline.declared, Delivery(job, "w9", lambda: made))

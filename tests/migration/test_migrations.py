@@ -31,6 +31,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A database without tables, on both kinds."""
     if request.param == "sqlite":
         database = Database(f"sqlite:///{tmp_path}/ledger.db")
+        database.begin_file()
         yield database
         database.close()
         return

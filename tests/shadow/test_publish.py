@@ -87,7 +87,7 @@ class Bench:
 
     def offer(self, job_id: str = "job-1", value: Any = 1, *, near: bool = False) -> bool:
         """Offer a job that legacy has committed."""
-        return self.publisher.offer(self.paths, Ran(job_id, value, 0.25), lambda: near)
+        return self.publisher.offer(self.paths.declared, Ran(job_id, value, 0.25), lambda: near)
 
     def offer_many(self, jobs: int) -> int:
         """Offer jobs at one moment; how many got a copy."""

@@ -43,7 +43,7 @@ def copy(path: JobPath = C, result: Any = '{"n": 7}', **values: Any) -> Mapping[
 
 def run(world: World, pipeline: SubPipeline, values: Any = None, run_id: str = "run-1") -> None:
     """Take a copy its whole way in a shadow worker."""
-    world.runtime.shadow_runs.run(pipeline, copy() if values is None else values, run_id)
+    world.runtime.shadow_runs.run(pipeline.declared, copy() if values is None else values, run_id)
 
 
 def account(world: World) -> ShadowAccount:
@@ -214,7 +214,7 @@ def test_results_that_json_cannot_carry_are_counted(world: World) -> None:
 def test_a_message_that_is_no_copy_is_counted(world: World, values: Any) -> None:
     """Somebody else's message on the queue harms nobody."""
     pipeline = shadowed(world)
-    world.runtime.shadow_runs.run(pipeline, values, "run-1")
+    world.runtime.shadow_runs.run(pipeline.declared, values, "run-1")
     assert account(world).counts == {f"trouble:{Trouble.MALFORMED}": 1}
 
 
@@ -243,8 +243,8 @@ def test_a_killed_shadow_is_counted_once(world: World) -> None:
     run(world, pipeline)
     run(world, pipeline, run_id="run-2")
     world.line.mend()
-    runs.lost(pipeline, "run-1", Trouble.WORKER_LOST)
-    runs.lost(pipeline, "run-1", Trouble.WORKER_LOST)
+    runs.lost(pipeline.declared, "run-1", Trouble.WORKER_LOST)
+    runs.lost(pipeline.declared, "run-1", Trouble.WORKER_LOST)
     limit = world.runtime.settings.shadow_limit_s
     assert settle(world.ledger, NAME, world.clock.now(), runs._limit) == 0
     world.clock.advance(limit + LOST_GRACE.total_seconds() + 1)
@@ -321,7 +321,7 @@ def only_time(world: World) -> float | None:
 def test_an_errors_text_is_redacted(world: World) -> None:
     """It may quote what must not be stored."""
     pipeline = shadowed(world, concurrent=fails(ValueError("card 4111")), legacy=EQUAL["legacy"])
-    pipeline.comparison = Comparison(redact=lambda field, value: "hidden")
+    pipeline.declared.comparison = Comparison(redact=lambda field, value: "hidden")
     run(world, pipeline)
     assert only_run(world).why == '"hidden"'
 

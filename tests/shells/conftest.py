@@ -99,7 +99,12 @@ class House:
         job_id = f"job-{len(self.ids)}-{self.folder.name}"
         self.ids.append(job_id)
         headers = {"id": job_id, "task": f"rollout.{name}"}
-        envelope = seal(name, headers, [[], {}, {}], {"correlation_id": job_id}, 10_000)
+        parts = {
+            "headers": headers,
+            "body": [[], {}, {}],
+            "properties": {"correlation_id": job_id},
+        }
+        envelope = seal(name, parts, 10_000)
         filing = Filing(
             job_id=job_id,
             name=name,

@@ -35,6 +35,11 @@ def test_change_as_json(house: House) -> None:
         "revision": 2,
         "projected": True,
         "not_projected": None,
+        "unheard": [
+            f"no worker listens on queue invoices.{path}, so its jobs wait: start `celery -A "
+            f"MODULE worker -Q invoices.{path}`, or `rollout up`"
+            for path in ("legacy", "concurrent")
+        ],
     }
 
 

@@ -50,7 +50,8 @@ def test_kept_failures(house: House) -> None:
     house.fail(first, "Traceback\nValueError: first")
     house.fail(second, "ValueError: second")
     everything = house.run("jobs", "--failed").stdout
-    assert f"{first}  invoices" in everything
+    assert f"  {first}  " in everything
+    assert "1 of invoices: ValueError: first" in everything
     assert "  ValueError: first" in everything
     assert "`rollout retry ID`" in everything
     (only,) = house.json("jobs", "letters", "--failed")["jobs"]

@@ -172,7 +172,7 @@ def compared(house: House, what: str, *more: str) -> Any:
 
 def test_steady_paths_on_the_input_of_a_job(shop: House) -> None:
     """Each run has its own arguments, though the paths change them; nothing is committed."""
-    envelope = seal("invoices", {"id": "job-1"}, [[], {"lines": [2, 3]}, {}], {}, 10_000)
+    envelope = seal("invoices", {"body": [[], {"lines": [2, 3]}, {}]}, 10_000)
     with shop.services() as runtime:
         runtime.ledger.file([filing("job-1", envelope=envelope)])
     values = shop.json(

@@ -118,6 +118,13 @@ def kill(house: House) -> Iterator[Any]:
     yield house.json("kill", "invoices", "--reason", "x")
 
 
+def report(house: House) -> Iterator[Any]:
+    """With a kill, a decision and a failed job."""
+    _started(house)
+    house.run("kill", "invoices", "--reason", "x")
+    yield house.json("report", "invoices", "--since", "10min")
+
+
 def job(house: House) -> Iterator[Any]:
     """Waiting, committed and failed."""
     _started(house)
@@ -231,7 +238,8 @@ def simulate(house: House) -> Iterator[Any]:
 COMMANDS: dict[str, Look] = {
     one.__name__: one
     for one in (
-        status, why, decision, replay, history, changes, rearm, kill, job, jobs, retry, messages,
+        status, why, decision, replay, history, report, changes,
+        rearm, kill, job, jobs, retry, messages,
         prune, shadow_report, determinism, policy_show, policy_check, doctor, migrate, drills,
         simulate,
     )

@@ -56,17 +56,22 @@ class Announcer:
 
 
 def announce(pipelines: "Mapping[str, Worked]", queues: Sequence[str]) -> bool:
-    """Say which builds this worker runs, of the paths whose queues it consumes; whether all was."""
+    """Say what this worker serves and which builds it runs, by its queues; whether all was said.
+
+    A sub-pipeline whose workers run can be started before its first job.
+    """
     told = True
     for pipeline in pipelines.values():
-        for path, build in pipeline.builds.items():
-            if not any(path_of(pipeline.name, queue) is path for queue in queues):
-                continue
-            try:
-                now = pipeline.clock.now()
-                pipeline.ledger.ensure(pipeline.name, pipeline.effects, pipeline.holdback_bp, now)
-                pipeline.build_ledger.announce(pipeline.name, path, build)
-            except LedgerUnreachable as error:  # said again with the next renewal
-                log.error("build not announced", name=pipeline.name, build=build, why=str(error))
-                told = False
+        served = [path for queue in queues if (path := path_of(pipeline.name, queue))]
+        if not served:
+            continue
+        try:
+            now = pipeline.clock.now()
+            pipeline.ledger.ensure(pipeline.name, pipeline.effects, pipeline.holdback_bp, now)
+            for path, build in pipeline.builds.items():
+                if path in served:
+                    pipeline.build_ledger.announce(pipeline.name, path, build)
+        except LedgerUnreachable as error:  # said again with the next renewal
+            log.error("worker not announced", name=pipeline.name, why=str(error))
+            told = False
     return told

@@ -6,7 +6,7 @@ from typing import Any
 from celery.utils import uuid
 from kombu.exceptions import OperationalError
 
-from rollout.adapters.celery.amqp import Prepared, log, prepare
+from rollout.adapters.celery.amqp import Departure, Prepared, log
 from rollout.adapters.celery.marks import HEADER, queue_of
 from rollout.routing.decision import JobPath
 
@@ -16,39 +16,52 @@ BATCH = 500
 def submit_many(pipeline: Any, jobs: Sequence[Mapping[str, Any]]) -> list[Any]:
     """Submit jobs given by their keyword arguments; see `SubPipeline.submit_many`."""
     task = pipeline.task
-    queue = queue_of(pipeline.name, JobPath.LEGACY)
-    messages = [
-        task.app.amqp.create_task_message(uuid(), task.name, (), dict(kwargs)) for kwargs in jobs
-    ]
-    prepared = [prepare(pipeline, message, {"queue": queue}) for message in messages]
+    for kwargs in jobs:
+        task.__header__(**kwargs)  # Celery's check of the arguments, as `delay` makes it
+    given = [_message(task, kwargs) for kwargs in jobs]
     with task.app.producer_or_acquire() as producer:
-        for first in range(0, len(messages), BATCH):
-            batch = slice(first, first + BATCH)
-            _submit_batch(pipeline, producer, messages[batch], prepared[batch])
-    return [task.AsyncResult(message.headers["id"]) for message in messages]
+        prepared = [_prepare(pipeline, producer, message) for message in given]
+        for first in range(0, len(prepared), BATCH):
+            _submit_batch(pipeline, producer, prepared[first : first + BATCH])
+    return [task.AsyncResult(message.headers["id"]) for message in given]
 
 
-def _submit_batch(
-    pipeline: Any, producer: Any, messages: Sequence[Any], prepared: Sequence[Prepared]
-) -> None:
+def _message(task: Any, kwargs: Mapping[str, Any]) -> Any:
+    """What `delay` makes of the arguments and the task's own options."""
+    limits = {name: getattr(task, name) for name in ("expires", "time_limit", "soft_time_limit")}
+    return task.app.amqp.create_task_message(
+        uuid(), task.name, (), dict(kwargs), ignore_result=task.ignore_result, **limits
+    )
+
+
+def _prepare(pipeline: Any, producer: Any, message: Any) -> Prepared:
+    amqp = pipeline.task.app.amqp
+    options = {
+        "queue": queue_of(pipeline.name, JobPath.LEGACY),
+        **{
+            name: value
+            for name, value in pipeline.task._get_exec_options().items()
+            if value is not None and name in ("priority", "delivery_mode", "compression")
+        },
+    }
+    departure = Departure(pipeline, message, options, amqp.queues)
+    return departure.capture(amqp.send_plainly, producer, pipeline.task.name)
+
+
+def _submit_batch(pipeline: Any, producer: Any, prepared: Sequence[Prepared]) -> None:
     filed = pipeline.submit.file(
         pipeline.name,
         pipeline.effects,
         pipeline.holdback_bp,
         [one.filing for one in prepared],
     )
-    amqp = pipeline.task.app.amqp
+    declared = pipeline.task.app.amqp.queues
     try:
         with producer.batch(BATCH):
-            for message, one in zip(messages, prepared, strict=True):
-                marks = one.marks(filed=filed, handed=True)
-                amqp.send_task_message(
-                    producer,
-                    pipeline.task.name,
-                    message,
-                    queue=amqp.queues[queue_of(pipeline.name, JobPath(marks.path))],
-                    headers={HEADER: marks.header()},
-                )
+            for one in prepared:
+                message = one.marked(filed=filed)
+                queue = queue_of(pipeline.name, JobPath(message.headers[HEADER]["path"]))
+                message.publish(producer, queue, declare=[declared[queue]])
     except OperationalError as error:
         if not filed:
             raise

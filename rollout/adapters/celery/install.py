@@ -1,4 +1,8 @@
-"""Puts rollout into a Celery app, without reading its configuration before the user has set it."""
+"""Puts rollout into a Celery app. Nothing of the app is read, made or changed but its own name.
+
+A declaration waits in the app's queue of pending tasks, as `@app.task` does: the task is made when
+the app is finalized or the task is first used, with the configuration that holds then.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,93 +10,123 @@ from typing import Any
 from celery.local import PromiseProxy
 from celery.utils.imports import symbol_by_name
 
-from rollout.adapters.celery.amqp import routed_amqp
-from rollout.adapters.celery.marks import current_job
+from rollout.adapters.celery.adopted import make_task
+from rollout.adapters.celery.amqp import PIPELINES, door_into, pipelines_of
+from rollout.adapters.celery.options import check_options
 from rollout.adapters.celery.shadow import ShadowTask
 from rollout.adapters.celery.shadow_queue import shadow_task_of
 from rollout.adapters.celery.steps import worker_step
-from rollout.adapters.celery.task import Declared, SubPipelineTask
 from rollout.errors import DeclarationError
+from rollout.routing.decision import JobPath
 
-_ATTRIBUTE = "rollout_pipelines"
-
-
-def pipelines_of(app: Any) -> dict[str, Any]:
-    """Sub-pipelines declared on this app, by task name."""
-    found: dict[str, Any] = app.__dict__.get(_ATTRIBUTE, {})
-    return found
+__all__ = ["install", "pipelines_of", "plain_function"]
 
 
-def install(app: Any, pipeline: Declared, task_name: str, options: dict[str, Any]) -> Any:
-    """Register a sub-pipeline's task and open the door for its messages.
+def install(app: Any, declared: Any, options: dict[str, Any]) -> None:
+    """Open the door for a sub-pipeline's messages, and have its task made when the app is.
 
     Args:
         app: Celery app; its configuration is not read here.
-        pipeline: The declared sub-pipeline.
-        task_name: Name the task is registered under; an existing name is adopted.
+        declared: The declared sub-pipeline; its `task_name` is the name of the task.
         options: Celery task options, such as `autoretry_for` or `soft_time_limit`.
 
-    Returns:
-        The task (Celery's lazy proxy of it).
-
     Raises:
-        DeclarationError: Another task of this app already has the name.
+        DeclarationError: Another task of this app has the name, or an option is refused.
     """
-    if _ATTRIBUTE not in app.__dict__:
+    for other in pipelines_of(app).values():
+        if other.name == declared.name:
+            raise DeclarationError(
+                f"sub-pipeline {declared.name!r} is declared twice on this app",
+                "give the second another name, or import the first",
+            )
+    check_options(declared.name, options)
+    _check_free(app, declared)
+    if PIPELINES not in app.__dict__:
         _open_door(app)
-    if task_name in app._tasks:
+    pipelines_of(app)[declared.task_name] = declared
+    pending = Pending(app, declared, options)
+    declared.on_path, declared.made_task = pending.when_finalized, pending.task
+    app._pending.append(pending)
+
+
+class Pending:
+    """A task that is made when its app is finalized, or when it is first used."""
+
+    def __init__(self, app: Any, declared: Any, options: dict[str, Any]) -> None:
+        self._app = app
+        self._declared = declared
+        self._options = options
+        self._made = False
+
+    def __maybe_evaluate__(self) -> None:
+        """Make the task: the app is finalized."""
+        try:
+            self.task()
+        except AttributeError as error:
+            # Celery takes an AttributeError for "not lazy" and would go on without the task.
+            raise DeclarationError(
+                f"the task {self._declared.task_name!r} could not be made: {error}",
+                "correct its options",
+            ) from error
+
+    def when_finalized(self) -> None:
+        """Make the task of a path that was declared after its app was finalized."""
+        if self._app.finalized:
+            self.task()
+
+    def task(self) -> Any:
+        """The task; None while there is no legacy path, whose signature and name it has."""
+        declared, app = self._declared, self._app
+        if not self._made and JobPath.LEGACY in declared.paths:
+            _check_free(app, declared)
+            make_task(app, declared, self._options)
+            _make_shadow(app, declared)
+            self._made = True
+        return app._tasks.get(declared.task_name) if self._made else None
+
+
+def _check_free(app: Any, declared: Any) -> None:
+    """Raise DeclarationError when the name is another task's, made or still pending."""
+    taken = declared.task_name in app._tasks
+    for pending in app._pending:
+        if type(pending) is PromiseProxy and _name_of(app, pending) == declared.task_name:
+            taken = True
+    if taken:
         raise DeclarationError(
-            f"the app already has a task named {task_name!r}",
-            f"remove its @app.task: @{pipeline.name}.legacy takes the function over",
+            f"the app already has a task named {declared.task_name!r}",
+            f"remove its @app.task: @{declared.name}.legacy takes the function over",
         )
 
-    def run(*args: Any, **kwargs: Any) -> Any:
-        job = current_job.get()
-        return pipeline.call(job.path, job)
 
-    # Celery compiles a checker of this name, so it has to be an identifier.
-    run.__name__ = run.__qualname__ = "sub_pipeline_" + pipeline.name.replace("-", "_")
-    # A shared task would be copied into every other app of the process, without its door.
-    options = {"shared": False, **options}
-    task = app.task(run, base=SubPipelineTask, name=task_name, pipeline=pipeline, **options)
-    pipelines_of(app)[task_name] = pipeline
-    _install_shadow(app, pipeline, task_name)
-    return task
+def _name_of(app: Any, pending: Any) -> str | None:
+    """Name that a pending `@app.task` will have; it is not made for that."""
+    try:
+        args = object.__getattribute__(pending, "_Proxy__args")
+        options = object.__getattribute__(pending, "_Proxy__kwargs")
+    except AttributeError:
+        return None  # it is made, and among the tasks
+    if options.get("name"):
+        return str(options["name"])
+    function: Any = args[0] if args else None
+    if not hasattr(function, "__name__"):
+        return None
+    return str(app.gen_task_name(function.__name__, function.__module__))
 
 
-def _install_shadow(app: Any, pipeline: Declared, task_name: str) -> None:
-    """Register the task of shadows: no option of the real one, such as a retry, is theirs."""
-    name = "shadow_of_" + pipeline.name.replace("-", "_")
-    made = type(name, (ShadowTask,), {"name": shadow_task_of(task_name), "pipeline": pipeline})
-    app.register_task(made())
+def _make_shadow(app: Any, declared: Any) -> None:
+    """Make the task of shadows: no option of the real one, such as a retry, is theirs."""
+    name = "shadow_of_" + declared.name.replace("-", "_")
+    values = {"name": shadow_task_of(declared.task_name), "pipeline": declared, "_app": app}
+    task = type(name, (ShadowTask,), values)()
+    app._tasks[task.name] = task
+    task.bind(app)
 
 
 def _open_door(app: Any) -> None:
-    pipelines: dict[str, Any] = {}
-    app.__dict__[_ATTRIBUTE] = pipelines
-    app.amqp_cls = routed_amqp(symbol_by_name(app.amqp_cls), pipelines)
+    app.__dict__[PIPELINES] = {}
+    app.amqp_cls = door_into(symbol_by_name(app.amqp_cls))
     app.__dict__.pop("amqp", None)  # one made before the declaration has no door
-    app.steps["consumer"].add(worker_step(pipelines))
-    app.add_defaults(_default_results(app))
-
-
-def _default_results(app: Any) -> Callable[[], dict[str, Any]]:
-    """Results need a backend: without one, the next database number of the same Redis.
-
-    An AsyncResult that could never answer is not what `delay()` promises; the broker's own
-    database is left to its messages.
-    """
-
-    def defaults() -> dict[str, Any]:
-        broker = app._conf.broker_url or ""
-        if app._conf.result_backend or not broker.startswith(("redis://", "rediss://")):
-            return {}
-        head, _, number = broker.rpartition("/")
-        if not number.isdigit():
-            head, number = broker.rstrip("/"), "0"
-        return {"result_backend": f"{head}/{int(number) + 1}"}
-
-    return defaults
+    app.steps["consumer"].add(worker_step(pipelines_of(app)))
 
 
 def plain_function(function: Any) -> Callable[..., Any]:

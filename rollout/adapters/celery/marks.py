@@ -1,5 +1,6 @@
 """What rollout writes into a message's headers, under one name."""
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -18,25 +19,29 @@ current_job: ContextVar[Job] = ContextVar("rollout_current_job")
 class Marks:
     """The routing key and the decision a message was sent on.
 
-    `handed` marks a message that the ledger already knows to be on its way: it passes the door
-    unchanged. `drilled` marks a message sent while a drill is aimed at its path. `at` is when the
-    job was submitted, in milliseconds since 1970: a message that outlived its job tells its age.
+    Attributes:
+        drilled: The message was sent while a drill is aimed at its path.
+        of: Celery's id of the message they were made for. Callers forward headers, and a message
+            of another id is another job.
+        spent: Retries that legacy has used; those of the concurrent path are not its own.
+        at: When the job was submitted, in milliseconds since 1970: a message that outlived its job
+            tells its age.
     """
 
     key: str
     path: str
     reason: str
     revision: int
-    handed: bool = False
     drilled: bool = False
+    of: str = ""
+    spent: int = 0
     at: int | None = None
 
     def header(self) -> dict[str, Any]:
-        """The header's value, plain JSON; `drilled` only when there is a drill."""
-        header = {name: getattr(self, name) for name in _FIELDS}
-        if self.at is not None:
-            header["at"] = self.at
-        return {**header, "drilled": True} if self.drilled else header
+        """The header's value, plain JSON; what says nothing is left out."""
+        header = {name: getattr(self, name) for name in _ALWAYS}
+        header |= {name: value for name in _SOMETIMES if (value := getattr(self, name))}
+        return header
 
     @property
     def decision(self) -> Decision:
@@ -44,7 +49,9 @@ class Marks:
         return Decision(JobPath(self.path), Reason(self.reason), self.revision, self.drilled)
 
 
-_FIELDS = tuple(field.name for field in fields(Marks) if field.name not in ("drilled", "at"))
+_SOMETIMES = ("drilled", "spent", "at")
+_NAMES = frozenset(field.name for field in fields(Marks))
+_ALWAYS = tuple(field.name for field in fields(Marks) if field.name not in _SOMETIMES)
 """The values are flat, so `dataclasses.asdict` would only copy them with care, at ten times the
 cost."""
 
@@ -61,17 +68,30 @@ def submitted_at(marks: Marks | None, now: datetime) -> datetime:
     return datetime.fromtimestamp(marks.at / 1000, UTC)
 
 
-def read_marks(headers: Any) -> Marks | None:
-    """Read a header; None for a message from elsewhere or one that somebody mangled."""
-    found = headers.get(HEADER) if isinstance(headers, dict) else None
-    if not isinstance(found, dict):
+def read_marks(headers: Any, task_id: str | None) -> Marks | None:
+    """Read the header of the message with this id.
+
+    None for a message from elsewhere, one that somebody mangled, and for marks that were made for
+    another message. Marks of a release that named no message count.
+    """
+    found = headers.get(HEADER) if isinstance(headers, Mapping) else None
+    if not isinstance(found, Mapping):
         return None
     try:
-        marks = Marks(**found)
+        marks = Marks(**{name: found[name] for name in found if name in _NAMES})
         marks.decision  # noqa: B018  # an unknown path or reason raises
-        return marks
     except (TypeError, ValueError):
         return None
+    return marks if marks.of in ("", task_id) else None
+
+
+def job_id_of(headers: Mapping[str, Any], task_id: str) -> str:
+    """The ledger's id of a message's job.
+
+    `Task.replace` sends another task under the id of the one that it replaces: another job.
+    """
+    nesting = headers.get("replaced_task_nesting")
+    return f"{task_id}~{nesting}" if nesting else task_id
 
 
 def is_drilled(headers: Any) -> bool:

@@ -9,8 +9,8 @@ from kombu import Connection, Producer
 from kombu.exceptions import ChannelError, OperationalError
 from kombu.utils.url import maybe_sanitize_url
 
-from rollout.adapters.celery.marks import HEADER, Marks, queue_of, read_marks
-from rollout.adapters.envelope import from_json
+from rollout.adapters.celery.marks import Marks, job_id_of, queue_of, read_marks
+from rollout.adapters.celery.message import from_text
 from rollout.errors import BrokerUnreachable
 from rollout.jobs.ports import Handed, Held
 from rollout.routing.clock import Clock
@@ -115,27 +115,21 @@ class KombuQueues:
 
 
 def _publish(producer: Producer, job: Handed) -> None:
-    envelope = from_json(job.envelope)
-    headers = envelope["headers"]
-    marks = read_marks(headers)
-    headers[HEADER] = Marks(
+    message = from_text(job.envelope)
+    task_id = message.headers["id"]
+    marks = read_marks(message.headers, task_id)
+    again = Marks(
         key=marks.key if marks else job.job_id,
         path=JobPath.LEGACY,
         reason=job.reason,
         revision=marks.revision if marks else -1,
-        handed=True,
+        of=task_id,
+        spent=marks.spent if marks else message.headers.get("retries", 0),
         at=marks.at if marks else None,
-    ).header()
-    # A limit meant for the concurrent path would kill the job on legacy, too.
-    headers["timelimit"] = [None, None]
-    producer.publish(
-        envelope["body"],
-        exchange="",
-        routing_key=queue_of(job.name, JobPath.LEGACY),
-        headers=headers,
-        delivery_mode=2,
-        **envelope["properties"],
     )
+    # Of an older release's envelope it is not known how the broker was to keep it.
+    how = {} if "delivery_mode" in message.properties else {"delivery_mode": 2}
+    message.for_legacy(again).publish(producer, queue_of(job.name, JobPath.LEGACY), **how)
 
 
 def _next_up(channel: Any, queue: str) -> str | None:
@@ -151,7 +145,9 @@ def _next_up(channel: Any, queue: str) -> str | None:
 
 def _id_of(message: Any) -> str | None:
     headers = message.get("headers") if isinstance(message, dict) else None
-    return headers.get("id") if isinstance(headers, dict) else None
+    if not isinstance(headers, dict) or not isinstance(headers.get("id"), str):
+        return None
+    return job_id_of(headers, headers["id"])
 
 
 def _id_of_unacked(text: str | bytes) -> str | None:

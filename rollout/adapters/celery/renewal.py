@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import structlog
 from celery.worker import state
 
-from rollout.adapters.celery.marks import path_of
+from rollout.adapters.celery.marks import job_id_of, path_of
 from rollout.errors import LedgerUnreachable
 from rollout.jobs.ports import Ledger, Running
 from rollout.routing.clock import Clock
@@ -116,9 +116,9 @@ def starts_of(name: str, request: Any) -> list[Running]:
     queue = (request.delivery_info or {}).get("routing_key")
     path = path_of(name, queue) or JobPath.LEGACY  # a queue of the caller's choice runs legacy
     pids = {os.getpid(), request.worker_pid} - {None}
+    job_id = job_id_of(request.request_dict, request.id)
     return [
-        Running(name, request.id, request.task.worker_of(request, pid), path)
-        for pid in sorted(pids)
+        Running(name, job_id, request.task.worker_of(request, pid), path) for pid in sorted(pids)
     ]
 
 

@@ -4,24 +4,28 @@ Without this the job would wait for the broker to deliver it again; with it lega
 soon as the death is noticed.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.exceptions import Ignore, Reject
-from celery.worker.request import Request
 from celery.worker.state import task_ready
 
 from rollout.errors import LedgerUnreachable, UnknownJob
 from rollout.jobs.delivery import Done, Failed
 from rollout.routing.decision import Reason
 
+if TYPE_CHECKING:
+    from celery.worker.request import Request as Theirs
+else:
+    Theirs = object
+
 log = structlog.get_logger("rollout")
 
 
-class SubPipelineRequest(Request):
-    """Sends a job to legacy when its process is lost."""
+class SubPipelineRequest(Theirs):
+    """Sends a job to legacy when its process is lost; stands before the task's own request."""
 
     _taken_care_of = False
 
@@ -62,7 +66,6 @@ class SubPipelineRequest(Request):
             super().on_timeout(soft, timeout)
 
     def _lost(self, reason: Reason, exc_info: Any, send_failed_event: bool) -> Any:
-        self._taken_care_of = True
         context = self._context
         task = self.task
         job = task.job_of(context)
@@ -76,7 +79,9 @@ class SubPipelineRequest(Request):
             log.error("ledger away, the job is delivered again", job=self.id, why=str(error))
             outcome = None
         if isinstance(outcome, Failed):
+            # Legacy's own failure, with all that Celery makes of it.
             return super().on_failure(exc_info, send_failed_event)
+        self._taken_care_of = True
         task_ready(self)
         if outcome is None or isinstance(outcome, Done):
             # It died after its commit, before the result and the links: the next delivery finds

@@ -10,7 +10,7 @@ from kombu.utils.encoding import safe_repr
 
 from rollout.adapters.celery.builds import Announcer
 from rollout.adapters.celery.guard import guard_restarts
-from rollout.adapters.celery.marks import path_of
+from rollout.adapters.celery.marks import job_id_of, path_of
 from rollout.adapters.celery.renewal import Renewals, lives
 from rollout.errors import LedgerUnreachable, UnknownJob
 from rollout.jobs.attempt import Attempts
@@ -117,8 +117,7 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
 
             def revoked(sender: Any, request: Any, expired: bool, **kwargs: Any) -> None:
                 if sender.name in pipelines:
-                    why = "expired" if expired else "revoked"
-                    give_up(pipelines[sender.name], request, why)
+                    call_off(pipelines[sender.name], request, expired=expired)
 
             for signal, receiver in (
                 (signals.task_unknown, unknown),
@@ -156,7 +155,7 @@ def finish_or_hand_back(pipelines: Mapping[str, Worked], renewals: Renewals) -> 
                 if pipelines[request.task.name].effects.repeatable:
                     _hand_back(pipelines[request.task.name], request)
                     handed.add(request)
-                elif not _is_started(pipelines[request.task.name], request.id):
+                elif not _is_started(pipelines[request.task.name], _job_id(request)):
                     handed.add(request)  # the ledger is away: nobody can say how far it is
         if state.should_terminate is not None and state.should_terminate is not False:
             return
@@ -171,7 +170,7 @@ def _running(pipelines: Mapping[str, Worked]) -> list[Any]:
         for one in tuple(state.active_requests)
         if one.task.name in pipelines
         and lives(one)
-        and _is_started(pipelines[one.task.name], one.id) is not False
+        and _is_started(pipelines[one.task.name], _job_id(one)) is not False
     ]
 
 
@@ -207,14 +206,26 @@ def keep(pipelines: Mapping[str, Worked], message: Any, why: str) -> None:
         return
 
 
-def give_up(pipeline: Worked, request: Any, why: str) -> None:
-    """Record the outcome of a job that Celery discards without calling us.
+def _job_id(request: Any) -> str:
+    return job_id_of(request.request_dict, request.id)
+
+
+def call_off(pipeline: Worked, request: Any, *, expired: bool) -> None:
+    """Record the outcome of a job that was revoked or has expired: Celery discards it.
 
     A leftover of a job that has moved on, or that another worker runs, is nobody's outcome.
+
+    Args:
+        pipeline: The job's sub-pipeline.
+        request: Celery's request, or the context of one that was running.
+        expired: Its time was over before it started.
     """
     queue = (request.delivery_info or {}).get("routing_key")
+    given = request.request_dict if hasattr(request, "request_dict") else vars(request)
+    job_id = job_id_of(given, request.id)
+    state = JobState.EXPIRED if expired else JobState.CANCELLED
     try:
-        record = pipeline.ledger.job(pipeline.name, request.id)
+        record = pipeline.ledger.job(pipeline.name, job_id)
         waits_here = record.state is JobState.ACCEPTED and (
             record.path is path_of(pipeline.name, queue) or record.reason is Reason.OPTED_OUT
         )
@@ -222,17 +233,12 @@ def give_up(pipeline: Worked, request: Any, why: str) -> None:
             f"{request.hostname}:"
         )
         if waits_here or runs_here:
-            said = f"{why} before it finished"
-            pipeline.ledger.fail(
-                pipeline.name,
-                request.id,
-                record.attempt,
-                None,
-                said,
-                pipeline.clock.now(),
-                nonce=record.nonce,
+            said = "its time was over" if expired else "it was revoked"
+            now = pipeline.clock.now()
+            pipeline.ledger.call_off(
+                pipeline.name, job_id, record.attempt, state, said, now, nonce=record.nonce
             )
     except UnknownJob:
-        log.info("discarded job is not filed", job=request.id, why=why)
+        log.info("discarded job is not filed", job=job_id, state=str(state))
     except LedgerUnreachable as error:
-        log.error("outcome not recorded", job=request.id, why=str(error))
+        log.error("outcome not recorded", job=job_id, why=str(error))

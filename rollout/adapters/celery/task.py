@@ -1,30 +1,39 @@
-"""The Celery task of a sub-pipeline: carries out what `jobs.attempt` says of a delivery."""
+"""The Celery task of a sub-pipeline: carries out what `jobs.attempt` says of a delivery.
+
+It stands before the task's own class: Celery calls `__call__` here, and that calls the user's own
+`__call__` (or `run`) for the path. What a body says to Celery (retry, ignore, reject, replace) is
+passed on to Celery.
+"""
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 from billiard import current_process
 from celery import Task, states
+from celery._state import _task_stack
 from celery.exceptions import Ignore, Reject, Retry
 from kombu.exceptions import OperationalError
 
 from rollout.adapters.celery.amqp import Routed
+from rollout.adapters.celery.ending import raised_by_signal
 from rollout.adapters.celery.marks import (
     HEADER,
     Marks,
     current_job,
     is_drilled,
+    job_id_of,
     milliseconds,
     path_of,
     queue_of,
     read_marks,
     submitted_at,
 )
-from rollout.adapters.envelope import seal
+from rollout.adapters.celery.message import Message, as_delivered, to_text
+from rollout.adapters.celery.results import written
 from rollout.errors import JobFailed
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.claims import Refusal
@@ -53,6 +62,11 @@ LEDGER_WAIT_S = 1.0
 """Pause before a job that needs the ledger goes back to its queue, so that it does not spin."""
 
 
+def is_sent_back(said: BaseException) -> bool:
+    """Whether a path gave its message back to the queue, to be run again."""
+    return isinstance(said, Reject) and bool(said.requeue)
+
+
 class Declared(Routed, Paths, Copied, Protocol):
     """The declared sub-pipeline, as far as the task needs it."""
 
@@ -71,15 +85,28 @@ class Declared(Routed, Paths, Copied, Protocol):
         """Sends copies of this process's legacy jobs."""
         ...
 
-    def run_job(self, job_id: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    def run_here(
+        self,
+        job_id: str,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        paths: Paths | None = None,
+        on_fallback: Callable[[], None] = ...,
+        again: tuple[type[BaseException], ...] = ...,
+    ) -> Any:
         """Take a job its whole way in this process."""
         ...
 
 
-class SubPipelineTask(Task):
+if TYPE_CHECKING:
+    from celery import Task as Theirs
+else:
+    Theirs = object
+
+
+class SubPipelineTask(Theirs):
     """Runs one delivery on the path of the queue it came by."""
 
-    abstract = True
     pipeline: Declared
     # A message is acknowledged when its outcome is recorded, so a dead worker loses none.
     acks_late = True
@@ -88,15 +115,14 @@ class SubPipelineTask(Task):
     reject_on_worker_lost = False
     retry_on_worker_lost = False
     serializer = "json"
-    Request = "rollout.adapters.celery.request:SubPipelineRequest"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run a delivery, or the whole way when called directly or eagerly."""
         request = self.request
         if request.called_directly:
-            return self.pipeline.run_job("", args, kwargs)
+            return self.pipeline.run_here("", args, kwargs, DirectRun(self))
         if request.is_eager:
-            return self.pipeline.run_job(request.id, args, kwargs)
+            return self._eagerly(request, args, kwargs)
         job = self.job_of(request)
         if job is None:
             return self._route_late(request)
@@ -104,16 +130,50 @@ class SubPipelineTask(Task):
             job,
             self.worker_of(request),
             lambda: self._filing(request, job),
-            is_drilled(request.headers),
+            is_drilled(vars(request)),
             is_pool_child(),
         )
         began = time.monotonic()
         try:
-            outcome = self.pipeline.attempts.run(_Runnable(self), delivery)
-        except FORGETS as gone:
-            raise Ignore from gone  # its outcome is recorded
+            outcome = self.pipeline.attempts.run(DeliveredRun(self, request), delivery)
+        except ProcessEnds as ends:
+            raise ends.asked from None
         request.rollout_ran = self._to_copy(request, job, outcome), began
         return self.carry_out(request, outcome)
+
+    # The body ------------------------------------------------------------------------------
+
+    def run_body(self, job: Job) -> Any:
+        """Run the job's path as Celery would: by the class's own `__call__`, or by `run`."""
+        token = current_job.set(job)
+        try:
+            if _calls_itself(type(self)):
+                return super().__call__(*job.args, **job.kwargs)
+            return self.run(*job.args, **job.kwargs)
+        except SystemExit as error:
+            if raised_by_signal(error):
+                raise ProcessEnds(error) from error
+            raise
+        finally:
+            current_job.reset(token)
+
+    def run_directly(self, path: JobPath, job: Job) -> Any:
+        """Run a path outside of any delivery, with a request as a direct call has it."""
+        _task_stack.push(self)
+        self.push_request(args=job.args, kwargs=job.kwargs)
+        try:
+            return self.run_body(replace(job, path=path))
+        finally:
+            self.pop_request()
+            _task_stack.pop()
+
+    def _eagerly(self, request: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        def start_anew() -> None:
+            request.retries = 0  # legacy has the retries that it has without rollout
+
+        job_id = job_id_of(vars(request), request.id)
+        run = DeliveredRun(self, request)
+        return self.pipeline.run_here(job_id, args, kwargs, run, start_anew, (Retry,))
 
     # A copy of it --------------------------------------------------------------------------
 
@@ -129,6 +189,7 @@ class SubPipelineTask(Task):
         self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any
     ) -> None:
         """Offer the job for a shadow: its result is stored by now, and its links are sent."""
+        super().after_return(status, retval, task_id, args, kwargs, einfo)
         if status != states.SUCCESS:
             return
         ran, began = getattr(self.request, "rollout_ran", (None, 0.0))
@@ -136,7 +197,7 @@ class SubPipelineTask(Task):
             return
         self.pipeline.shadow_publisher.offer(
             self.pipeline,
-            Ran(task_id, ran.value, ran.seconds),
+            Ran(job_id_of(vars(self.request), task_id), ran.value, ran.seconds),
             lambda: self._is_near_limit(began),
         )
 
@@ -150,11 +211,15 @@ class SubPipelineTask(Task):
     # What came -----------------------------------------------------------------------------
 
     def job_of(self, request: Any) -> Job | None:
-        """Read the job of a delivery; None for one that no decision was made on."""
-        marks = read_marks(request.headers)
-        if marks is not None:
-            # A retry takes these headers along, and has to pass the door like a new message.
-            request.headers[HEADER] = replace(marks, handed=False).header()
+        """Read the job of a delivery; None for one that no decision was made on.
+
+        The marks are hidden from the body: a caller who forwards `request.headers` sends another
+        job. A retry gets them back in `signature_from_request`.
+        """
+        marks = read_marks(vars(request), request.id)
+        if request.headers and HEADER in request.headers:
+            kept = {name: value for name, value in request.headers.items() if name != HEADER}
+            request.headers = kept or None
         queue = (request.delivery_info or {}).get("routing_key")
         path = path_of(self.pipeline.name, queue)
         if path is None:
@@ -162,8 +227,31 @@ class SubPipelineTask(Task):
                 return None
             path = JobPath.LEGACY  # the caller chose this queue: opted out, legacy runs in place
         args, kwargs = tuple(request.args or ()), dict(request.kwargs or {})
-        key = marks.key if marks else self.pipeline.key_of(request.id, args, kwargs)
-        return Job(request.id, self.pipeline.name, key, path, 0, args, kwargs)
+        job_id = job_id_of(vars(request), request.id)
+        key = marks.key if marks else self._key_of(job_id, args, kwargs)
+        return Job(job_id, self.pipeline.name, key, path, 0, args, kwargs)
+
+    def _key_of(self, job_id: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+        try:
+            return self.pipeline.key_of(job_id, args, kwargs)
+        except TypeError:
+            return job_id  # wrong arguments fail when the path is called, as without rollout
+
+    def signature_from_request(
+        self,
+        request: Any = None,
+        args: Any = None,
+        kwargs: Any = None,
+        queue: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Celery's own way to a retry; the job's marks go along."""
+        request = self.request if request is None else request
+        marks = read_marks(vars(request), request.id)
+        if marks is not None:
+            headers = options.get("headers", request.headers) or {}
+            options["headers"] = {**headers, HEADER: marks.header()}
+        return super().signature_from_request(request, args, kwargs, queue, **options)
 
     @staticmethod
     def worker_of(request: Any, pid: int | None = None) -> str:
@@ -173,9 +261,10 @@ class SubPipelineTask(Task):
     def _route_late(self, request: Any) -> Any:
         """Route a message from a producer that knows nothing of rollout, now that it is here."""
         args, kwargs = tuple(request.args or ()), dict(request.kwargs or {})
-        key = self.pipeline.key_of(request.id, args, kwargs)
+        job_id = job_id_of(vars(request), request.id)
+        key = self._key_of(job_id, args, kwargs)
         decision = self.pipeline.submit.decide(self.pipeline.name, key)
-        job = Job(request.id, self.pipeline.name, key, decision.path, 0, args, kwargs)
+        job = Job(job_id, self.pipeline.name, key, decision.path, 0, args, kwargs)
         self.pipeline.submit.file(
             self.pipeline.name,
             self.pipeline.effects,
@@ -188,33 +277,11 @@ class SubPipelineTask(Task):
 
     def _filing(self, request: Any, job: Job, decision: Decision | None = None) -> Filing:
         """File a delivery that the ledger does not hold."""
-        marks = read_marks(request.headers)
+        marks = read_marks(vars(request), request.id)
         made = decision or (marks.decision if marks else Decision(job.path, Reason.UNFILED, -1))
         at = submitted_at(marks, self.pipeline.submit.now())
-        mark = Marks(job.key, job.path, made.reason, made.revision, at=milliseconds(at))
-        options = request.as_execution_options()
-        headers = {
-            "lang": "py",
-            "task": self.name,
-            "id": request.id,
-            "retries": request.retries,
-            "root_id": request.root_id,
-            "parent_id": request.parent_id,
-            "group": request.group,
-            "group_index": request.group_index,
-            "timelimit": list(request.timelimit or (None, None)),
-            "origin": request.origin,
-            "ignore_result": request.ignore_result,
-            HEADER: mark.header(),
-        }
-        embed = {
-            "callbacks": options["link"],
-            "errbacks": options["link_error"],
-            "chain": options["chain"],
-            "chord": options["chord"],
-        }
-        properties = {"correlation_id": request.correlation_id, "reply_to": request.reply_to or ""}
-        body = [list(job.args), dict(job.kwargs), embed]
+        message = self._message_for(request, job.key, replace(made, path=job.path))
+        size = self.pipeline.payload_bytes_max
         return Filing(
             job_id=job.job_id,
             name=job.name,
@@ -222,9 +289,24 @@ class SubPipelineTask(Task):
             path=job.path,
             reason=made.reason,
             revision=made.revision,
-            envelope=seal(job.name, headers, body, properties, self.pipeline.payload_bytes_max),
+            envelope=to_text(job.name, message, size),
             at=at,
         )
+
+    def _message_for(self, request: Any, key: str, decision: Decision) -> Message:
+        """This delivery's message, as legacy would get it."""
+        given = read_marks(vars(request), request.id)
+        spent = given.spent if given else request.retries
+        marks = Marks(
+            key,
+            decision.path,
+            decision.reason,
+            decision.revision,
+            of=request.id,
+            spent=spent,
+            at=milliseconds(submitted_at(given, self.pipeline.submit.now())),
+        )
+        return as_delivered(request, self.app).for_legacy(marks)
 
     # What becomes of it --------------------------------------------------------------------
 
@@ -276,12 +358,12 @@ class SubPipelineTask(Task):
             return False
 
     def send_to_legacy(self, request: Any, reason: Reason, *, recorded: bool) -> None:
-        """Send this same job to legacy; its id, chain, group, chord and links are kept.
+        """Send this same job to legacy, with everything that travelled with its message.
 
         With the broker away a job that the ledger has moved is left to the sweeper; any other
         goes back to its queue, because this message is all there is of it.
         """
-        marks = read_marks(request.headers)
+        marks = read_marks(vars(request), request.id)
         key = marks.key if marks else request.id
         decision = Decision(JobPath.LEGACY, reason, marks.revision if marks else -1)
         try:
@@ -292,20 +374,19 @@ class SubPipelineTask(Task):
             log.warning("broker away, the sweeper will send it", job=request.id, why=str(error))
 
     def _send(self, request: Any, key: str, decision: Decision) -> None:
-        given = read_marks(request.headers)
-        at = None if given is None else given.at
-        marks = Marks(key, decision.path, decision.reason, decision.revision, handed=True, at=at)
-        self.signature_from_request(
-            request,
-            args=request.args,
-            kwargs=request.kwargs,
-            queue=queue_of(self.pipeline.name, decision.path),
-            headers={**(request.headers or {}), HEADER: marks.header()},
-            retries=request.retries,
-            # A time limit set for the concurrent path would kill the job on legacy, too.
-            time_limit=None,
-            soft_time_limit=None,
-        ).apply_async()
+        queue = queue_of(self.pipeline.name, decision.path)
+        message, conf = self._message_for(request, key, decision), self.app.conf
+        with (
+            self.app.producer_or_acquire() as producer,
+            producer.connection._reraise_as_library_errors(),
+        ):
+            message.publish(
+                producer,
+                queue,
+                declare=[self.app.amqp.queues[queue]],
+                retry=conf.task_publish_retry,
+                retry_policy=conf.task_publish_retry_policy,
+            )
 
 
 def is_pool_child() -> bool:
@@ -313,21 +394,57 @@ def is_pool_child() -> bool:
     return bool(current_process().name != "MainProcess")
 
 
-class _Runnable:
-    """The sub-pipeline with the path called through Celery's `run`, so that autoretry works."""
+class ProcessEnds(BaseException):
+    """A signal ends this process under a running path: that is no failure of the path."""
+
+    def __init__(self, asked: SystemExit) -> None:
+        self.asked = asked
+        super().__init__(asked.code)
+
+
+def _calls_itself(made: type) -> bool:
+    """Whether the task's own class has a `__call__`, such as Flask's recipe."""
+    behind = made.__mro__[made.__mro__.index(SubPipelineTask) + 1 :]
+    for base in behind:
+        if base is Task:
+            return False
+        if "__call__" in vars(base):
+            return True
+    return False
+
+
+class DirectRun:
+    """The sub-pipeline in a direct call: the path gets a request of its own."""
+
+    hurt = False
 
     def __init__(self, task: SubPipelineTask) -> None:
         self._task = task
         self.name = task.pipeline.name
         self.effects = task.pipeline.effects
         self.holdback_bp = task.pipeline.holdback_bp
-        self.hurt = False
-        self.write = task.pipeline.write
         self.read = task.pipeline.read
 
     def call(self, path: JobPath, job: Job) -> Any:
-        token = current_job.set(job)
-        try:
-            return self._task.run(*job.args, **job.kwargs)
-        finally:
-            current_job.reset(token)
+        """Run the path."""
+        return self._task.run_directly(path, job)
+
+    def write(self, value: Any, job: Job) -> str:
+        """Call the hook and write what there is to keep of the result."""
+        return written(self._task, None, value, job)
+
+
+class DeliveredRun(DirectRun):
+    """The sub-pipeline in a delivery: the path gets the request that Celery has made."""
+
+    def __init__(self, task: SubPipelineTask, request: Any) -> None:
+        super().__init__(task)
+        self._request = request
+
+    def call(self, path: JobPath, job: Job) -> Any:
+        """Run the path."""
+        return self._task.run_body(replace(job, path=path))
+
+    def write(self, value: Any, job: Job) -> str:
+        """Call the hook and write what there is to keep of the result."""
+        return written(self._task, self._request, value, job)

@@ -180,6 +180,35 @@ class JobRows:
             rows.put(failed(record, reason, error, now))
             return True
 
+    def call_off(
+        self,
+        name: str,
+        job_id: str,
+        attempt: int | None,
+        state: JobState,
+        said: str,
+        now: datetime,
+        *,
+        nonce: str | None = None,
+    ) -> bool:
+        """Record that the job's owner ended it, counted in the tallies."""
+        with self._rows as rows:
+            record = rows.jobs.get((name, job_id))
+            if record is None or record.state.finished:
+                return False
+            if not _is_held(record, attempt, nonce):
+                return False
+            ended = replace(
+                record,
+                state=state,
+                finished_at=now,
+                error=said if record.error is None else f"{record.error}\n{said}",
+                way=record.way + step(now, str(state), error=said),
+            )
+            rows.put(ended)
+            rows.outcomes[outcome_of(ended)] += 1
+            return True
+
     def reopen(self, name: str, job_id: str, now: datetime) -> Handed:
         """Put a failed job back to accepted on legacy."""
         with self._rows as rows:

@@ -10,14 +10,17 @@ from rollout.adapters.memory.drill_rows import DrillRows
 from rollout.adapters.memory.evidence_rows import EvidenceRows
 from rollout.adapters.memory.job_rows import JobRows
 from rollout.adapters.memory.pilot_rows import PilotRows
+from rollout.adapters.memory.recent_rows import RecentRows
 from rollout.adapters.memory.rows import Rows
 from rollout.adapters.memory.sample_rows import SampleRows
 from rollout.adapters.memory.sweep_rows import SweepRows
 from rollout.routing.clock import Clock
 
 
-class MemoryLedger(ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, SampleRows, DrillRows):
-    """`ports.Ledger`, its other roles, and `drill_ports.DrillLedger` for one process's threads.
+class MemoryLedger(
+    ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, SampleRows, DrillRows, RecentRows
+):
+    """`jobs.ports.Ledger`, its other roles and drills' `DrillLedger`, for one process's threads.
 
     Args:
         clock: Measures the silence of workers; None goes by the times that callers give.
@@ -32,6 +35,7 @@ class MemoryLedger(ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, Sam
         EvidenceRows.__init__(self, rows)
         SampleRows.__init__(self, rows)
         DrillRows.__init__(self, rows)
+        RecentRows.__init__(self, rows)
 
     @property
     def reachable(self) -> bool:

@@ -13,6 +13,7 @@ from rollout.jobs.claims import JobState
 from rollout.pilot.ports import DecisionRecord, NewDecision, Notice, Recovery, TrialRow
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial
+from rollout.policy.in_force import PoliciesInForce
 from rollout.routing.decision import JobPath
 from rollout.routing.stages import ControlState, apply
 
@@ -51,6 +52,17 @@ class PilotRows:
         with self._rows as rows:
             if rows.lease is not None and rows.lease.token == token:
                 rows.lease = Lease("", token, _NEVER)
+
+    def keep_policies(self, token: int, owner: str, text: str, now: datetime) -> None:
+        """Keep what the leader judges by. Raises LeaseLost when another controller leads."""
+        with self._rows as rows:
+            _must_lead(rows, token)
+            rows.leader_policies = PoliciesInForce(owner, now, text)
+
+    def kept_policies(self) -> PoliciesInForce | None:
+        """What the last leader judges by; None before the first."""
+        with self._rows as rows:
+            return rows.leader_policies
 
     def leader(self) -> tuple[str, datetime] | None:
         """Who leads and until when; None when nobody ever did."""

@@ -18,6 +18,7 @@ from rollout.pilot.lease import LeaseWatch
 from rollout.pilot.ports import DecisionRecord, Notice, Recovery
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial
+from rollout.policy.in_force import PoliciesInForce
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
@@ -73,6 +74,7 @@ class Rows:
         self.cycles: dict[CycleKey, tuple[int, float]] = {}
         self.messages: list[Mapping[str, Any]] = []
         self.lease: Lease | None = None
+        self.leader_policies: PoliciesInForce | None = None
         self.leases = LeaseWatch()
         self.standbys: dict[str, datetime] = {}
         self.builds: dict[tuple[str, JobPath], str] = {}
@@ -141,6 +143,10 @@ class Rows:
             self._open[record.name][ref] = None
             return
         self._open[record.name].pop(ref, None)
+        if record.state.called_off:
+            assert record.finished_at is not None, "an outcome has its time"
+            heapq.heappush(self._folded, (record.finished_at, ref))  # counted where it is written
+            return
         self._unfolded[ref] = None
         if record.state is JobState.FAILED:
             self._failed[ref] = None
@@ -180,7 +186,7 @@ class Rows:
             heapq.heappush(self._folded, (record.finished_at, record.ref))
 
     def forget(self, finished_before: datetime, limit: int) -> int:
-        """Delete the oldest committed jobs that are in the tallies; how many."""
+        """Delete the oldest jobs that nobody keeps and that are in the tallies; how many."""
         gone = 0
         while gone < limit and self._folded and self._folded[0][0] < finished_before:
             record = self.jobs.pop(heapq.heappop(self._folded)[1])

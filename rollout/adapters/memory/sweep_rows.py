@@ -13,7 +13,6 @@ from rollout.jobs.claims import DEATHS_MAX, JobRecord, JobState
 from rollout.jobs.cycle import bucket_of
 from rollout.jobs.ports import CycleTally, Handed, Lost, OpenCount, Tally
 from rollout.routing.decision import JobPath, Reason
-from rollout.routing.effects import Effects
 
 
 class SweepRows:
@@ -42,7 +41,9 @@ class SweepRows:
     def unsafe_running(self, names: Sequence[str]) -> int:
         """Count started concurrent jobs of those among these names whose effects are unsafe."""
         with self._rows as rows:
-            unsafe = [name for name in names if rows.effects.get(name) is Effects.UNSAFE]
+            unsafe = [
+                name for name in names if name in rows.effects and not rows.effects[name].repeatable
+            ]
             return sum(
                 job.state is JobState.STARTED and job.path is JobPath.CONCURRENT
                 for name in unsafe

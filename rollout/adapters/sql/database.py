@@ -10,7 +10,8 @@ import select
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
@@ -34,7 +35,13 @@ from rollout.adapters.sql.waits import (
     bound_session,
 )
 from rollout.adapters.sql.words import ASCII_ONLY, UTF8
-from rollout.errors import LedgerBusy, LedgerNotMigrated, LedgerUnreachable, WrongSettings
+from rollout.errors import (
+    LedgerBusy,
+    LedgerNotFound,
+    LedgerNotMigrated,
+    LedgerUnreachable,
+    WrongSettings,
+)
 from rollout.routing.ports import Waiting
 
 BUSY_TIMEOUT_S = 5
@@ -61,6 +68,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._url = _checked(url)
+        self._may_begin = False
         self._engine: Engine | None = None
         self._pid = 0
 
@@ -73,6 +81,27 @@ class Database:
     def is_postgresql(self) -> bool:
         """Whether the fence is an advisory lock (PostgreSQL) or the single writer (SQLite)."""
         return self._url.get_backend_name() == "postgresql"
+
+    def begin_file(self) -> None:
+        """Allow a file of SQLite, and its folder, to be made: a migration begins a ledger."""
+        self._may_begin = True
+        file = self._file
+        if file is not None:
+            # A folder that cannot be made is a ledger that does not answer at its first use.
+            with suppress(OSError):
+                file.parent.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is something to ask; always true of a server."""
+        return self._file is None or self._file.exists()
+
+    @property
+    def _file(self) -> Path | None:
+        name = self._url.database
+        if self.is_postgresql or not name or name == ":memory:":
+            return None
+        return Path(name)
 
     @property
     def insert(self) -> Any:
@@ -124,6 +153,8 @@ class Database:
             event.listen(engine, "checkout", _drop_if_cut)
             event.listen(engine, "handle_error", note_error)
             return engine
+        if not self._may_begin and not self.exists:
+            raise LedgerNotFound(self.url)
         engine = create_engine(self._url, connect_args={"timeout": BUSY_TIMEOUT_S})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

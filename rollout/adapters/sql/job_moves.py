@@ -6,9 +6,10 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, and_, func, null, or_, select, update
 
 from rollout.adapters.sql.database import Database
-from rollout.adapters.sql.job_values import failed, moved, record_of
+from rollout.adapters.sql.job_values import called_off, failed, moved, record_of
 from rollout.adapters.sql.ledger_clock import LedgerClock
 from rollout.adapters.sql.tables import job, tally
+from rollout.adapters.sql.upserts import add_up
 from rollout.errors import IllegalTransition, UnknownJob
 from rollout.jobs.claims import JobRecord, JobState
 from rollout.jobs.ports import Filing, Handed, Running
@@ -104,6 +105,34 @@ class JobMoves:
             if done.rowcount == 1:
                 return True
             return False if _is_filed(connection, name, job_id) else None
+
+    def call_off(
+        self,
+        name: str,
+        job_id: str,
+        attempt: int | None,
+        state: JobState,
+        said: str,
+        now: datetime,
+        *,
+        nonce: str | None = None,
+    ) -> bool:
+        """Record that the job's owner ended it, counted in the tallies."""
+        unfinished = job.c.state.in_([JobState.ACCEPTED, JobState.STARTED])
+        held = unfinished if attempt is None else _held(attempt, nonce)
+        why = func.coalesce(job.c.fallback_reason, job.c.moved_reason, job.c.reason)
+        with self._db.write() as connection:
+            row = connection.execute(
+                update(job)
+                .where(_is(name, job_id), unfinished, held)
+                .values(**called_off(state, said, now))
+                .returning(job.c.name, job.c.assigned_path, job.c.path, why)
+            ).first()
+            if row is not None:
+                keys = ("name", "assigned_path", "path", "reason")
+                counted = dict(zip(keys, row, strict=True)) | {"outcome": str(state), "jobs": 1}
+                add_up(connection, self._db.insert, tally, [counted])
+            return row is not None
 
     def reopen(self, name: str, job_id: str, now: datetime) -> Handed:
         """Put a failed job back to accepted on legacy."""

@@ -47,6 +47,17 @@ def failed(reason: Reason | None, error: str, now: datetime) -> dict[str, Any]:
     }
 
 
+def called_off(state: JobState, said: str, now: datetime) -> dict[str, Any]:
+    """Values that end a job for its owner. Callers add the condition, and count it."""
+    return {
+        "state": state,
+        "finished_at": now,
+        "error": case((job.c.error.is_(None), said), else_=job.c.error + "\n" + said),
+        "way": job.c.way + step(now, str(state), error=said),
+        "folded": True,
+    }
+
+
 def record_of(row: RowMapping) -> JobRecord:
     """Build the record from a row that has its columns; heavy ones may be missing."""
     values = {name: row[name] for name in RECORD_FIELDS if name in row}

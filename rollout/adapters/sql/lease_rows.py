@@ -7,10 +7,11 @@ from sqlalchemy import Connection, delete, select, update
 from xxhash import xxh3_64_hexdigest
 
 from rollout.adapters.sql.database import Database
-from rollout.adapters.sql.pilot_tables import lease
+from rollout.adapters.sql.pilot_tables import leader_policy, lease
 from rollout.adapters.sql.tables import from_microseconds
 from rollout.errors import LeaseLost
 from rollout.pilot.lease import LeaseWatch
+from rollout.policy.in_force import PoliciesInForce
 
 _LEADER = "controller"
 
@@ -73,6 +74,22 @@ class LeaseRows:
         with self._db.read() as connection:
             row = connection.execute(select(lease).where(lease.c.name == _LEADER)).first()
         return None if row is None else (row.owner, row.until)
+
+    def keep_policies(self, token: int, owner: str, text: str, now: datetime) -> None:
+        """Keep what the leader judges by. Raises LeaseLost when another controller leads."""
+        with self._db.write() as connection:
+            must_lead(connection, token)
+            added = self._insert(leader_policy).values(
+                name=_LEADER, owner=owner, at=now, payload=text
+            )
+            kept = {"owner": owner, "at": now, "payload": text}
+            connection.execute(added.on_conflict_do_update(index_elements=["name"], set_=kept))
+
+    def kept_policies(self) -> PoliciesInForce | None:
+        """What the last leader judges by; None before the first."""
+        with self._db.read() as connection:
+            row = connection.execute(select(leader_policy)).first()
+        return None if row is None else PoliciesInForce(row.owner, row.at, row.payload)
 
     def standbys(self, now: datetime) -> list[str]:
         """Who asked for the lease lately and did not get it; who leads now stands by no more."""

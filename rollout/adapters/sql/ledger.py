@@ -10,6 +10,7 @@ from rollout.adapters.sql.job_rows import JobRows
 from rollout.adapters.sql.lease_rows import LeaseRows
 from rollout.adapters.sql.notice_rows import NoticeRows
 from rollout.adapters.sql.pilot_rows import PilotRows
+from rollout.adapters.sql.recent_rows import RecentRows
 from rollout.adapters.sql.recovery_rows import RecoveryRows
 from rollout.adapters.sql.sample_rows import SampleRows
 from rollout.adapters.sql.shadow_rows import ShadowRows
@@ -18,7 +19,7 @@ from rollout.adapters.sql.sweep_rows import SweepRows
 
 class SqlLedger(
     ControlRows, JobRows, SweepRows, LeaseRows, PilotRows, RecoveryRows, ArrivalRows, SampleRows,
-    DrillRows, ShadowRows, AheadRows, BuildRows, NoticeRows,
+    DrillRows, ShadowRows, AheadRows, BuildRows, NoticeRows, RecentRows,
 ):  # fmt: skip
     """`ports.Ledger`, its other roles, and `drill_ports.DrillLedger` on either database.
 
@@ -33,6 +34,7 @@ class SqlLedger(
         JobRows.__init__(self, database, own_clock=own_clock)
         SweepRows.__init__(self, database, own_clock=own_clock)
         AheadRows.__init__(self, database, own_clock=own_clock)
+        RecentRows.__init__(self, database)
         BuildRows.__init__(self, database)
         NoticeRows.__init__(self, database)
         LeaseRows.__init__(self, database)

@@ -49,6 +49,7 @@ def migrate(database: Database, to: str = "head") -> str:
         WrongSettings: A newer release has migrated it, or its encoding is not UTF-8.
     """
     config = _config(database)
+    database.begin_file()
     wrong = wrong_encoding(database)
     if wrong is not None:
         raise WrongSettings(*wrong)

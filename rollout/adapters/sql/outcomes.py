@@ -13,6 +13,7 @@ _KEPT = or_(job.c.state == JobState.FAILED, job.c.moved_reason == Reason.RETRIED
 
 OUTCOME = case(
     (job.c.finished_at < job.c.accepted_at, Outcome.UNJUDGED),
+    (job.c.state.in_([state for state in JobState if state.called_off]), Outcome.UNJUDGED),
     (
         job.c.assigned_path == JobPath.LEGACY,
         case((_KEPT, Outcome.FAILED), else_=Outcome.GOOD),

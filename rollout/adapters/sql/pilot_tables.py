@@ -127,6 +127,16 @@ lease = Table(
 )
 """Who leads; the token grows with each new leader and fences what an old one still writes."""
 
+leader_policy = Table(
+    "leader_policy",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("owner", String(200), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("payload", Text, nullable=False),
+)
+"""The policies that the last leader judges by; one row."""
+
 drill_span = Table(
     "drill_span",
     metadata,

@@ -92,7 +92,8 @@ class SweepRows:
     def unsafe_running(self, names: Sequence[str]) -> int:
         """Count started concurrent jobs of those among these names whose effects are unsafe."""
         unsafe = select(sub_pipeline.c.name).where(
-            sub_pipeline.c.effects == Effects.UNSAFE, sub_pipeline.c.name.in_(names)
+            sub_pipeline.c.effects.in_([one for one in Effects if not one.repeatable]),
+            sub_pipeline.c.name.in_(names),
         )
         running = select(func.count()).where(
             OPEN,
@@ -153,7 +154,7 @@ class SweepRows:
             update(job)
             # By key alone: the rows are locked, and with the condition repeated PostgreSQL goes by
             # the index of what is open, through a million of them for each slice.
-            .where(_REF.in_(refs))
+            .where(_among(refs))
             .values(**moved(reason, None, now), deaths=job.c.deaths + died)
             .returning(*_HANDED)
         )
@@ -209,7 +210,7 @@ class SweepRows:
                 return 0
             rows = connection.execute(
                 update(job)
-                .where(_REF.in_(refs))
+                .where(_among(refs))
                 .values(folded=True)
                 .returning(
                     job.c.name,
@@ -275,7 +276,7 @@ class SweepRows:
             return connection.execute(newest.limit(1)).scalar_one_or_none()
 
     def prune(self, finished_before: datetime, limit: int) -> int:
-        """Delete old committed jobs that were folded; how many."""
+        """Delete old jobs that were committed or called off, once they are counted; how many."""
         old = (
             select(job.c.job_id, job.c.name)
             .where(_COMMITTED, job.c.folded, job.c.finished_at < finished_before)
@@ -294,7 +295,18 @@ class SweepRows:
                         where=pruned.c.before < finished_before,
                     )
                 )
-            return gone
+            # Few: they are looked for by their admission, of which there is an index.
+            called_off = (
+                select(job.c.job_id, job.c.name)
+                .where(
+                    job.c.name.in_(select(sub_pipeline.c.name)),
+                    job.c.accepted_at < finished_before,
+                    job.c.finished_at < finished_before,
+                    job.c.state.in_([state for state in JobState if state.called_off]),
+                )
+                .limit(max(0, limit - gone))
+            )
+            return gone + connection.execute(delete(job).where(_REF.in_(called_off))).rowcount
 
     def pruned_before(self) -> datetime | None:
         """The newest `finished_before` that deleted a job; None when none ever was."""
@@ -329,3 +341,9 @@ def _is_lost(lost: Lost) -> ColumnElement[bool]:
         job.c.reason != Reason.OPTED_OUT,  # it waits in a queue of its caller's choice
         job.c.envelope != "",
     )
+
+
+def _among(keys: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:
+    """The jobs of these ids and names; by id as well, because SQLite has no index for a pair."""
+    ids = [key[0] for key in keys]
+    return and_(job.c.job_id.in_(ids), _REF.in_(keys))

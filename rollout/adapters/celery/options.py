@@ -1,0 +1,62 @@
+"""What a task may be declared with behind rollout, and what is refused, with a sentence.
+
+Everything that is not refused is Celery's own business and is handed to it as it is.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from celery import Task
+
+from rollout.errors import DeclarationError
+
+REFUSED: Mapping[str, tuple[str, str]] = {
+    "name": (
+        "the Celery task's name is written task_name=",
+        "the first argument names the sub-pipeline",
+    ),
+    "shared": (
+        "a shared task is copied into every app of the process, where rollout is not",
+        "leave shared out; declare it on the app that has the jobs",
+    ),
+    "lazy": (
+        "the task is made when the app is used, so that declaring reads no configuration",
+        "leave lazy out",
+    ),
+    "filter": (
+        "the object that a declaration gives is the sub-pipeline",
+        "decorate the paths instead",
+    ),
+    "queue": ("rollout chooses the queue of every job", "leave queue out, here and in task_routes"),
+    "exchange": ("rollout chooses the queue of every job", "leave exchange out"),
+    "routing_key": ("rollout chooses the queue of every job", "leave routing_key out"),
+    "run": ("the paths are what runs", "declare them with @legacy and @concurrent"),
+    "pipeline": ("the name is taken for rollout's own", "give the attribute another name"),
+}
+"""Options that are refused whatever their value: why, and what to write."""
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Raise DeclarationError for options that cannot mean behind rollout what they mean without."""
+    for option, (why, hint) in REFUSED.items():
+        if option in options and not (option == "shared" and options[option] is False):
+            raise DeclarationError(f"{option}= of {name!r} is refused: {why}", hint)
+    if options.get("acks_late") is False:
+        raise DeclarationError(
+            f"acks_late=False of {name!r} is refused: a message is acknowledged when its job has "
+            "its outcome, so that a dead worker loses none",
+            "leave acks_late out",
+        )
+    base = options.get("base")
+    if base is not None and not (isinstance(base, type) and issubclass(base, Task)):
+        raise DeclarationError(
+            f"base= of {name!r} must be a Celery Task class, got {base!r}",
+            "derive it from celery.Task",
+        )
+    serializer = options.get("serializer")
+    if serializer not in (None, "json"):
+        raise DeclarationError(
+            f"serializer={serializer!r} of {name!r} is refused: the ledger keeps every message as "
+            "JSON, so that it can be sent again, and reads nothing that is code",
+            "leave serializer out; Celery's JSON carries dates, UUIDs, decimals and bytes",
+        )

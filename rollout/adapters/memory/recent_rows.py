@@ -1,0 +1,52 @@
+"""What has happened to jobs lately, in memory."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from rollout.adapters.memory.rows import Rows
+from rollout.jobs.claims import JobRecord
+from rollout.jobs.recent import Came, JobKind, RecentCount, came_of, is_of
+from rollout.routing.decision import JobPath
+
+
+class RecentRows:
+    """The part of the ledger that says what has happened lately."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def recent_counts(self, since: datetime) -> Sequence[RecentCount]:
+        """Count jobs admitted since then."""
+        found: defaultdict[tuple[str, JobPath, Came, bool], list[datetime]] = defaultdict(list)
+        with self._rows as rows:
+            for one in rows.jobs.values():
+                if one.accepted_at >= since:
+                    key = (one.name, one.assigned_path, came_of(one), one.drill is not None)
+                    found[key].append(one.accepted_at)
+        return [
+            RecentCount(*key, len(times), min(times), max(times)) for key, times in found.items()
+        ]
+
+    def ids_like(self, beginning: str, limit: int) -> list[str]:
+        """Ids of jobs that begin so, in order."""
+        with self._rows as rows:
+            ids = {job.job_id for job in rows.jobs.values()}
+        return sorted(job_id for job_id in ids if job_id.startswith(beginning))[:limit]
+
+    def recent_jobs(
+        self, name: str | None, kind: JobKind, since: datetime | None, limit: int
+    ) -> list[JobRecord]:
+        """Read jobs of one kind, newest admission first, without their messages."""
+        with self._rows as rows:
+            found = [
+                replace(one, envelope="")
+                for one in rows.jobs.values()
+                if name in (None, one.name)
+                and is_of(one, kind)
+                and (since is None or one.accepted_at >= since)
+            ]
+        found.sort(key=lambda one: one.job_id)
+        found.sort(key=lambda one: one.accepted_at, reverse=True)
+        return found[:limit]

@@ -1,0 +1,81 @@
+"""What has happened to jobs lately, on a database."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
+
+from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.job_values import record_of
+from rollout.adapters.sql.tables import job, sub_pipeline
+from rollout.jobs.claims import JobRecord, JobState
+from rollout.jobs.recent import Came, JobKind, RecentCount
+from rollout.routing.decision import JobPath
+
+_SHOWN = [column for column in job.c if column.name != "envelope"]
+
+_FELL_BACK = job.c.fallback_reason.is_not(None)
+_FAILED = job.c.state == str(JobState.FAILED)
+_OPEN = job.c.state.in_([str(JobState.ACCEPTED), str(JobState.STARTED)])
+
+_CAME = case(
+    (_FAILED, str(Came.FAILED)),
+    (_FELL_BACK, str(Came.FELL_BACK)),
+    (_OPEN, str(Came.OPEN)),
+    else_=str(Came.COMMITTED),
+)
+
+_KINDS: dict[JobKind, ColumnElement[bool]] = {
+    JobKind.FAILED: _FAILED,
+    JobKind.FALLBACKS: _FELL_BACK,
+    JobKind.RUNNING: job.c.state == str(JobState.STARTED),
+    JobKind.WAITING: job.c.state == str(JobState.ACCEPTED),
+    JobKind.HURT: or_(_FAILED, _FELL_BACK),
+}
+
+
+class RecentRows:
+    """The part of the ledger that says what has happened lately."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def recent_counts(self, since: datetime) -> Sequence[RecentCount]:
+        """Count jobs admitted since then; each sub-pipeline's by the index of its admissions."""
+        drilled = job.c.drill.is_not(None)
+        keys = (job.c.name, job.c.assigned_path, _CAME.label("came"), drilled.label("drilled"))
+        query = (
+            select(*keys, func.count(), func.min(job.c.accepted_at), func.max(job.c.accepted_at))
+            .select_from(
+                sub_pipeline.join(
+                    job, and_(job.c.name == sub_pipeline.c.name, job.c.accepted_at >= since)
+                )
+            )
+            .group_by(*keys)
+        )
+        with self._db.read() as connection:
+            return [
+                RecentCount(name, JobPath(path), Came(came), bool(hurt), jobs, first, last)
+                for name, path, came, hurt, jobs, first, last in connection.execute(query)
+            ]
+
+    def ids_like(self, beginning: str, limit: int) -> list[str]:
+        """Ids of jobs that begin so, in order."""
+        query = select(job.c.job_id).where(job.c.job_id.startswith(beginning, autoescape=True))
+        with self._db.read() as connection:
+            return list(
+                connection.execute(query.distinct().order_by(job.c.job_id).limit(limit)).scalars()
+            )
+
+    def recent_jobs(
+        self, name: str | None, kind: JobKind, since: datetime | None, limit: int
+    ) -> list[JobRecord]:
+        """Read jobs of one kind, newest admission first, without their messages."""
+        query = select(*_SHOWN).where(_KINDS[kind])
+        if name is not None:
+            query = query.where(job.c.name == name)
+        if since is not None:
+            query = query.where(job.c.accepted_at >= since)
+        query = query.order_by(job.c.accepted_at.desc(), job.c.job_id).limit(limit)
+        with self._db.read() as connection:
+            return [record_of(row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,149 @@
+"""What is wrong with a sub-pipeline now, the worst first, each with the runbook that helps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from rollout.desk.lately import trouble_sentence
+from rollout.desk.plain import Json
+from rollout.desk.status import Status
+from rollout.desk.text import at_text, span_text
+from rollout.desk.workers import Hanging, nobody_listens
+from rollout.jobs.claims import JobState
+from rollout.routing.decision import JobPath, Reason
+
+if TYPE_CHECKING:
+    from rollout.desk.pending import Pending
+
+WAITS_LONG = timedelta(seconds=10)
+"""A job that waits for so long is asked about: does anybody listen on its queue?"""
+
+
+class Need(IntEnum):
+    """How much somebody is needed; the smaller the sooner."""
+
+    NOW = 0
+    """Jobs are hurt or wait, or the scope is about to be taken back."""
+    SOON = 1
+    """Something is stopped or waits for a person."""
+    LATER = 2
+    """Something stands in the way of the next step."""
+    NONE = 3
+    """As it should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One thing that is wrong; `runbook` is a file of docs/runbooks, empty where none fits."""
+
+    need: Need
+    what: str
+    sentence: str
+    runbook: str = ""
+
+    def to_json(self) -> Json:
+        """What scripts read."""
+        return {
+            "need": self.need.name.lower(),
+            "what": self.what,
+            "sentence": self.sentence,
+            "runbook": self.runbook or None,
+        }
+
+
+def suspicious(status: Status) -> bool:
+    """Whether it is worth the wait to ask the workers: jobs wait for long, or it is killed."""
+    return status.state.killed or any(_waits_long(status, path) for path in JobPath)
+
+
+def alarms_of(
+    status: Status,
+    pending: Pending | None,
+    listeners: Mapping[str, Sequence[str]] | None,
+    hanging: Sequence[Hanging],
+) -> tuple[Alarm, ...]:
+    """Say what is wrong, the worst first.
+
+    Args:
+        status: Its state and jobs.
+        pending: What the controller would decide now; None where nobody can tell.
+        listeners: Workers by queue; None where nobody asked, or no broker answered.
+        hanging: Processes that hang in it.
+    """
+    found = [
+        *_failing(status),
+        *_stopped(status),
+        *_unheard(status, listeners),
+        *_judged(pending),
+        *(Alarm(Need.SOON, "hangs", one.sentence) for one in hanging),
+        *_kept(status),
+    ]
+    return tuple(sorted(found, key=lambda one: one.need))
+
+
+def _failing(status: Status) -> Iterator[Alarm]:
+    lately = status.lately
+    if lately is None:
+        return
+    for one in lately.troubles:
+        if one.path is JobPath.CONCURRENT or lately.of(one.path).hurt:
+            said = trouble_sentence(one, lately, status.at)
+            mine = one.path is JobPath.CONCURRENT
+            runbook = "concurrent-path-misbehaves.md" if mine else "failed-and-kept-jobs.md"
+            yield Alarm(Need.NOW, "fails", said, runbook)
+
+
+def _stopped(status: Status) -> Iterator[Alarm]:
+    if status.state.killed:
+        name = status.state.name
+        said = f"killed; `rollout rearm {name} --reason '…'` lifts it when the cause is mended"
+        yield Alarm(Need.SOON, "killed", said, "concurrent-path-misbehaves.md")
+    elif status.closed in (Reason.UNREACHABLE, Reason.UNREADABLE):
+        yield Alarm(Need.NOW, "store", status.starts_now, "broker-down.md")
+    elif status.closed in (Reason.UNSUPERVISED, Reason.UNKNOWN):
+        yield Alarm(Need.NOW, "unsupervised", status.starts_now, "controller-dead.md")
+
+
+def _unheard(status: Status, listeners: Mapping[str, Sequence[str]] | None) -> Iterator[Alarm]:
+    for path in JobPath:
+        oldest = status.oldest(path, JobState.ACCEPTED)
+        if oldest is None or not _waits_long(status, path):
+            continue
+        waiting = status.waiting(path, JobState.ACCEPTED)
+        said = (
+            f"{waiting} jobs wait on {path}, the oldest for {span_text(status.at - oldest)} "
+            f"(since {at_text(oldest)})"
+        )
+        if listeners is not None and not listeners.get(f"{status.state.name}.{path}"):
+            said = f"{nobody_listens(status.state.name, path)}; {said}"
+            yield Alarm(Need.NOW, "unheard", said, "jobs-pile-up-on-legacy.md")
+        elif status.at - oldest > timedelta(minutes=1):
+            yield Alarm(Need.LATER, "waits", said, "jobs-pile-up-on-legacy.md")
+
+
+def _judged(pending: Pending | None) -> Iterator[Alarm]:
+    if pending is None or pending.made is None:
+        return
+    made = pending.made
+    if made.action == "revert":
+        yield Alarm(Need.NOW, "reverts", made.sentence, "reverted.md")
+    elif made.person:
+        yield Alarm(Need.SOON, "person", made.sentence, "person-needed.md")
+    if pending.trial is not None and pending.trial.on_trial and pending.not_ready:
+        yield Alarm(Need.LATER, "way back", pending.not_ready[0], "way-back-not-ready.md")
+
+
+def _kept(status: Status) -> Iterator[Alarm]:
+    if status.kept:
+        name = status.state.name
+        said = f"{status.kept} failed jobs are kept: `rollout jobs {name} --failed` lists them"
+        yield Alarm(Need.LATER, "kept", said, "failed-and-kept-jobs.md")
+
+
+def _waits_long(status: Status, path: JobPath) -> bool:
+    oldest = status.oldest(path, JobState.ACCEPTED)
+    return oldest is not None and status.at - oldest > WAITS_LONG

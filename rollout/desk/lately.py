@@ -1,0 +1,155 @@
+"""What both paths did in the last minutes, since when one of them fails, and by what."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rollout.desk.plain import Json, plain_json
+from rollout.desk.text import at_text, span_text
+from rollout.jobs.claims import JobRecord
+from rollout.jobs.recent import Came, JobKind, RecentCount, RecentJobs
+from rollout.routing.decision import JobPath
+
+LATELY = timedelta(minutes=5)
+"""Short enough that what was mended shows, long enough for a path with few jobs."""
+
+_BACK = timedelta(days=1)
+_ERRORS_BACK = 200
+_GAP = timedelta(minutes=10)
+"""Failures that lie further apart are not the same trouble."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathLately:
+    """Jobs that routing sent to one path; `hurt` fell back or failed. Drilled ones are left out."""
+
+    jobs: int = 0
+    finished: int = 0
+    hurt: int = 0
+
+    @property
+    def sentence(self) -> str:
+        """How many failed of how many."""
+        if not self.jobs:
+            return "no job"
+        if not self.finished:
+            return f"{self.jobs} jobs, none finished yet"
+        share = 100 * self.hurt / self.finished
+        return f"{self.hurt} of {self.finished} finished jobs failed on it ({share:.3g} %)"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Failures of one path that go on.
+
+    Attributes:
+        path: Which.
+        since: Admission of the first job of an unbroken row; failures ten minutes apart break it.
+        newest: The newest job that it failed.
+    """
+
+    path: JobPath
+    since: datetime
+    newest: JobRecord
+
+    @property
+    def error(self) -> str:
+        """The newest error in one line."""
+        return error_line(self.newest)
+
+
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """What happened in the last minutes.
+
+    Attributes:
+        since: Jobs admitted from then on are counted.
+        paths: By the path that routing chose.
+        drilled: Jobs that a drill hurt; they count for no path.
+        troubles: Paths that fail now.
+    """
+
+    since: datetime
+    paths: dict[JobPath, PathLately]
+    drilled: int = 0
+    troubles: tuple[Trouble, ...] = ()
+
+    def of(self, path: JobPath) -> PathLately:
+        """What one path did."""
+        return self.paths.get(path, PathLately())
+
+    def to_json(self) -> Json:
+        """What scripts read."""
+        return {
+            "since": self.since.isoformat(),
+            "paths": {str(path): plain_json(self.of(path)) for path in JobPath},
+            "drilled": self.drilled,
+            "troubles": [
+                {
+                    "path": str(one.path),
+                    "since": one.since.isoformat(),
+                    "job_id": one.newest.job_id,
+                    "error": one.error,
+                }
+                for one in self.troubles
+            ],
+        }
+
+
+def read_lately(jobs: RecentJobs, names: Sequence[str], now: datetime) -> dict[str, Lately]:
+    """Read the last minutes of some sub-pipelines; errors are asked for only where jobs failed.
+
+    Raises:
+        LedgerUnreachable: The ledger does not answer.
+    """
+    since = now - LATELY
+    counts = jobs.recent_counts(since)
+    return {name: _of(jobs, name, [c for c in counts if c.name == name], since) for name in names}
+
+
+def _of(jobs: RecentJobs, name: str, counts: Sequence[RecentCount], since: datetime) -> Lately:
+    paths = {path: _path(counts, path) for path in JobPath}
+    drilled = sum(one.jobs for one in counts if one.drilled)
+    hurt = [path for path, one in paths.items() if one.hurt]
+    troubles: list[Trouble] = []
+    if hurt:
+        found = jobs.recent_jobs(name, JobKind.HURT, since + LATELY - _BACK, _ERRORS_BACK)
+        troubles = [one for path in hurt if (one := _trouble(path, found)) is not None]
+    return Lately(since, paths, drilled, tuple(troubles))
+
+
+def _path(counts: Sequence[RecentCount], path: JobPath) -> PathLately:
+    mine = [one for one in counts if one.path is path and not one.drilled]
+    return PathLately(
+        sum(one.jobs for one in mine),
+        sum(one.jobs for one in mine if one.came is not Came.OPEN),
+        sum(one.jobs for one in mine if one.came in (Came.FELL_BACK, Came.FAILED)),
+    )
+
+
+def _trouble(path: JobPath, hurt: Sequence[JobRecord]) -> Trouble | None:
+    """The unbroken row of failures up to now; jobs come newest first."""
+    mine = [one for one in hurt if one.assigned_path is path and one.drill is None]
+    if not mine:
+        return None
+    first = mine[0]
+    for one in mine[1:]:
+        if first.accepted_at - one.accepted_at > _GAP:
+            break
+        first = one
+    return Trouble(path, first.accepted_at, mine[0])
+
+
+def trouble_sentence(one: Trouble, lately: Lately, now: datetime) -> str:
+    """What fails, since when, and by what."""
+    lasts = span_text(now - one.since)
+    return (
+        f"{one.path}: {lately.of(one.path).sentence} in the last 5 min; it fails since "
+        f"{at_text(one.since)} ({lasts}), newest error of job {one.newest.job_id}: {one.error}"
+    )
+
+
+def error_line(record: JobRecord) -> str:
+    """The error of a job in one line."""
+    lines = (record.error or "no error was recorded").strip().splitlines()
+    return lines[-1] if lines else "no error was recorded"

@@ -1,0 +1,103 @@
+"""Who listens on the queues, and which processes still run what a kill has taken from them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from rollout.desk.plain import Json, plain_json
+from rollout.desk.text import span_text
+from rollout.errors import UnknownJob
+from rollout.jobs.claims import JobRecord, JobState
+from rollout.routing.decision import JobPath
+
+HANGS_AFTER = timedelta(seconds=5)
+"""A process that was told by its commit that it is too late ends well before this."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveTask:
+    """A job that a worker's process runs now; `queue` is where the worker took it from."""
+
+    worker: str
+    pid: int
+    job_id: str
+    queue: str
+    since: datetime
+
+
+class Workers(Protocol):
+    """The queue engine's workers. Both raise BrokerUnreachable, and wait less than a second."""
+
+    def listeners(self) -> Mapping[str, Sequence[str]]:
+        """Names of the workers that listen on each queue; a queue without one is left out."""
+        ...
+
+    def active(self) -> Sequence[ActiveTask]:
+        """What the workers' processes run now."""
+        ...
+
+
+class JobRow(Protocol):
+    """The ledger, as far as one job is asked for."""
+
+    def job(self, name: str, job_id: str) -> JobRecord:
+        """Read one job. Raises UnknownJob, LedgerUnreachable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hanging:
+    """A process that still runs a concurrent attempt whose job was taken from it."""
+
+    name: str
+    task: ActiveTask
+    lasts: timedelta
+
+    @property
+    def sentence(self) -> str:
+        """Where it hangs and how to end it; its job runs elsewhere, so nothing is lost by that."""
+        host = self.task.worker.partition("@")[2] or self.task.worker
+        return (
+            f"process {self.task.pid} of worker {self.task.worker} still runs job "
+            f"{self.task.job_id} of {self.name} for {span_text(self.lasts)}, and its job was taken "
+            f"from it: until it ends the concurrent path has one process less. End it on {host}: "
+            f"`kill -9 {self.task.pid}`; the worker starts another"
+        )
+
+    def to_json(self) -> Json:
+        """What scripts read."""
+        values: Json = plain_json(self.task)
+        return {"name": self.name, **values, "lasts_s": self.lasts.total_seconds()}
+
+
+def read_hanging(
+    workers: Workers, ledger: JobRow, names: Sequence[str], now: datetime
+) -> tuple[Hanging, ...]:
+    """Find processes that hang in an attempt that counts no more.
+
+    Raises:
+        BrokerUnreachable, LedgerUnreachable: They do not answer.
+    """
+    found = []
+    for task in workers.active():
+        name = task.queue.removesuffix(f".{JobPath.CONCURRENT}")
+        if name == task.queue or name not in names or now - task.since < HANGS_AFTER:
+            continue
+        try:
+            record = ledger.job(name, task.job_id)
+        except UnknownJob:
+            continue
+        holds = record.path is JobPath.CONCURRENT and record.state is JobState.STARTED
+        if not holds:
+            found.append(Hanging(name, task, now - task.since))
+    return tuple(found)
+
+
+def nobody_listens(name: str, path: JobPath) -> str:
+    """What is wrong, and what to start."""
+    queue = f"{name}.{path}"
+    return (
+        f"no worker listens on queue {queue}, so its jobs wait: start `celery -A MODULE worker "
+        f"-Q {queue}`, or `rollout up`"
+    )

@@ -1,0 +1,350 @@
+"""What was declared, as services and adapters need it: paths, hook, key, and this process's parts.
+
+Declaring connects to nothing and reads no setting; both happen at the first submission.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from rollout.adapters.envelope import from_json, to_json, unseal_arguments
+from rollout.errors import DeclarationError, KeyMissing, KeyUnusable
+from rollout.jobs.attempt import Attempts
+from rollout.jobs.delivery import Paths
+from rollout.jobs.ports import Job, Ledger
+from rollout.jobs.submit import Submit
+from rollout.pilot.ports import Builds
+from rollout.pipeline.here import run_here
+from rollout.pipeline.signatures import JOB, PathSignature
+from rollout.routing.clock import Clock
+from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
+from rollout.shadow.compare import Comparison
+from rollout.wiring import Runtime, build, build_for_app, build_in_memory
+
+if TYPE_CHECKING:
+    from rollout.shadow.publish import ShadowPublisher
+    from rollout.shadow.runs import ShadowRuns
+
+_KEY_TYPES = (str, int, UUID)
+_VERSION_MAX = 100
+
+Function = Callable[..., Any]
+
+
+class Declared:
+    """A sub-pipeline as the services see it; `SubPipeline` is what its owner sees.
+
+    Attributes:
+        bound: The paths take the Celery task as their first argument.
+        task_name: Name of the Celery task; empty without an app.
+        builds: Names of the builds of its paths.
+        on_path: Called when a path was declared.
+    """
+
+    hurt = False
+    """No drill strikes in what is declared; one puts paths of its own around it."""
+
+    def __init__(
+        self,
+        name: str,
+        app: Any,
+        effects: Effects,
+        key: str | Function | None,
+        holdback_bp: int,
+        comparison: Comparison,
+        runtime: Runtime | None,
+        task_name: str,
+        *,
+        bound: bool,
+    ) -> None:
+        self.name = name
+        self.app = app
+        self.effects = effects
+        self.holdback_bp = holdback_bp
+        self.comparison = comparison
+        self.bound = bound
+        self.task_name = task_name
+        self.builds: dict[JobPath, str] = {}
+        self.on_path: Callable[[], None] = lambda: None
+        self.made_task: Callable[[], Any] = lambda: None
+        self.paths: dict[JobPath, Function] = {}
+        self.signatures: dict[JobPath, PathSignature] = {}
+        self.hook: Function | None = None
+        self._key = key
+        self._given_runtime = runtime
+        self._attempts: dict[int, Attempts] = {}
+
+    # Declaring -------------------------------------------------------------------------------
+
+    def declare(self, path: JobPath, function: Function) -> None:
+        """Take a path's function. Raises DeclarationError."""
+        self.plain(function)
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise DeclarationError(
+                f"the {path} path of {self.name!r} is an `async def`, which Celery never awaits",
+                "declare a plain function that calls asyncio.run(...)",
+            )
+        if path in self.paths:
+            raise DeclarationError(
+                f"{self.name!r} has two {path} paths", f"keep one function under @{path}"
+            )
+        signature = PathSignature(self.name, function, self.bound)
+        for other in self.signatures.values():
+            if other.names != signature.names:
+                raise DeclarationError(
+                    f"both paths of {self.name!r} must take the same arguments, got "
+                    f"{sorted(other.names)} and {sorted(signature.names)}",
+                    "a job must be able to run on either",
+                )
+        self._check_key(signature)
+        self.paths[path], self.signatures[path] = function, signature
+        self.on_path()
+
+    def name_build(self, path: JobPath, version: Any) -> None:
+        """Name the build of a path. Raises DeclarationError."""
+        if not isinstance(version, str) or not 0 < len(version) <= _VERSION_MAX:
+            raise DeclarationError(
+                f"version of {self.name!r} must be text of 1..{_VERSION_MAX} characters, "
+                f"got {version!r}",
+                "a commit or a release number does",
+            )
+        self.builds[path] = version
+
+    def declare_hook(self, function: Function) -> None:
+        """Take the commit hook. Raises DeclarationError."""
+        self.plain(function)
+        if self.effects is not Effects.COMMIT:
+            raise DeclarationError(
+                f"{self.name!r} has effects={str(self.effects)!r} and a commit hook",
+                'declare effects="commit", or touch the world in the paths',
+            )
+        if self.hook is not None:
+            raise DeclarationError(
+                f"{self.name!r} has two commit hooks", "keep one function under @commit"
+            )
+        self.hook = function
+
+    def declare_comparison(self, function: Function) -> None:
+        """Take what compares a shadow's result with legacy's. Raises DeclarationError."""
+        self.plain(function)
+        if self.comparison.function is not None:
+            raise DeclarationError(
+                f"{self.name!r} has two compare functions", "keep one function under @compare"
+            )
+        self.comparison = replace(self.comparison, function=function)
+
+    def plain(self, function: Any) -> None:
+        """Raise DeclarationError for anything but a function."""
+        from rollout.adapters.celery.install import plain_function
+
+        plain_function(function)
+
+    def _check_key(self, signature: PathSignature) -> None:
+        takes_any = any(name.startswith("**") for name in signature.names)
+        if isinstance(self._key, str) and self._key not in signature.names and not takes_any:
+            raise DeclarationError(
+                f"key={self._key!r} of {self.name!r} is not an argument of its paths",
+                f"use one of {sorted(signature.names)}",
+            )
+
+    def check(self) -> None:
+        """Raise DeclarationError when a path or the hook is missing, or the name is taken."""
+        missing = [f"@{self.name}.{path}" for path in JobPath if path not in self.paths]
+        if self.effects is Effects.COMMIT and self.hook is None:
+            missing.append(f"@{self.name}.commit")
+        if missing:
+            raise DeclarationError(
+                f"sub-pipeline {self.name!r} is not complete", f"declare {' and '.join(missing)}"
+            )
+        if self.app is not None and getattr(self.task, "pipeline", None) is not self:
+            raise DeclarationError(
+                f"another task is registered as {self.task.name!r}",
+                f"remove its @app.task: @{self.name}.legacy takes the function over",
+            )
+
+    @property
+    def task(self) -> Any:
+        """The Celery task."""
+        if self.app is None:
+            raise DeclarationError(
+                f"{self.name!r} has no Celery app", "declare SubPipeline(..., app=app) or use run()"
+            )
+        made = self.made_task()
+        if made is None:
+            raise DeclarationError(
+                f"sub-pipeline {self.name!r} is not complete", f"declare @{self.name}.legacy"
+            )
+        return made
+
+    # What the services ask -------------------------------------------------------------------
+
+    def key_of(self, job_id: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+        """Routing key of a job; also checks the arguments against the legacy path.
+
+        Raises:
+            TypeError: The arguments do not fit the paths.
+            KeyMissing, KeyUnusable: The key is not there, or has no single text form.
+        """
+        self.check()
+        bound = self.signatures[JobPath.LEGACY].of_caller.bind(*args, **kwargs)
+        bound.apply_defaults()
+        if self._key is None:
+            return job_id
+        if callable(self._key):
+            value = self._key(*args, **kwargs)
+        elif self._key in bound.arguments:
+            value = bound.arguments[self._key]
+        elif self._key in kwargs:
+            value = kwargs[self._key]
+        else:
+            raise KeyMissing(self.name, self._key, bound.arguments)
+        if not isinstance(value, _KEY_TYPES) or isinstance(value, bool):
+            raise KeyUnusable(self.name, value)
+        key = str(value)
+        if "\x00" in key or any("\ud800" <= character <= "\udfff" for character in key):
+            raise KeyUnusable(self.name, value)  # no database stores it, no hash covers it
+        return key
+
+    def call(self, path: JobPath, job: Job) -> Any:
+        """Run a path for a job that no worker has delivered: a shadow, an audit, a direct call."""
+        if self.app is not None:
+            return self.task.run_directly(path, job)
+        return self.call_path(path, job, job.args, job.kwargs)
+
+    def call_path(
+        self, path: JobPath, job: Job, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Call the path's function itself."""
+        extra = {JOB: job} if self.signatures[path].wants_job else {}
+        return self.paths[path](*args, **kwargs, **extra)
+
+    def run_here(
+        self,
+        job_id: str,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        paths: Paths | None = None,
+        on_fallback: Callable[[], None] = lambda: None,
+        again: tuple[type[BaseException], ...] = (),
+    ) -> Any:
+        """Take a job its whole way in this process; see `here.run_here`."""
+        return run_here(self, job_id, args, kwargs, paths, on_fallback, again)
+
+    def write(self, value: Any, job: Job) -> str:
+        """Call the commit hook, if there is one, and give the result as JSON text."""
+        result = self.hook(value, job) if self.hook is not None else value
+        return to_json(self.name, "the result", result)
+
+    def read(self, result: str) -> Any:
+        """Read a result back."""
+        return from_json(result)
+
+    def to_text(self, value: Any) -> str:
+        """Write a path's value as JSON text, for a shadow to be compared with."""
+        return to_json(self.name, "the value of a path", value)
+
+    def input_of(self, envelope: str) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+        """Read the arguments of a job's envelope."""
+        return unseal_arguments(envelope)
+
+    # This process's parts --------------------------------------------------------------------
+
+    @property
+    def runtime(self) -> Runtime:
+        """The services, built from the settings when they are first needed.
+
+        In Celery's eager mode they live and end with this process, without a server or a file.
+        """
+        if self._given_runtime is not None:
+            return self._given_runtime
+        if self.app is not None and self.app.conf.task_always_eager:
+            return self._in_memory
+        return self._built
+
+    @property
+    def runtime_here(self) -> Runtime:
+        """The services of jobs that run in this process: in memory while an app set no ledger."""
+        runtime = self.runtime
+        if self.app is None or runtime is self._given_runtime:
+            return runtime
+        return runtime if runtime.settings.ledger_is_set else self._in_memory
+
+    @cached_property
+    def _built(self) -> Runtime:
+        return build() if self.app is None else build_for_app(self.app)
+
+    @cached_property
+    def _in_memory(self) -> Runtime:
+        return build_in_memory()
+
+    @property
+    def submit(self) -> Submit:
+        """The submission service."""
+        return self.runtime.submit
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+        return self.runtime.ledger
+
+    @property
+    def build_ledger(self) -> Builds:
+        """The ledger, as far as builds are announced to it."""
+        return self.runtime.ledger
+
+    @property
+    def clock(self) -> Clock:
+        """Time."""
+        return self.runtime.clock
+
+    @property
+    def silent_after_s(self) -> float:
+        """Seconds without renewal after which a job's worker counts as dead."""
+        return self.runtime.settings.silent_after_s
+
+    @property
+    def stop_after_s(self) -> float:
+        """Seconds a stopping worker gives its running jobs."""
+        return self.runtime.settings.stop_after_s
+
+    @property
+    def payload_bytes_max(self) -> int:
+        """Largest envelope in bytes."""
+        return self.runtime.settings.payload_bytes_max
+
+    @property
+    def attempts(self) -> Attempts:
+        """Runs deliveries from Celery."""
+        return self.attempts_of(self.runtime)
+
+    def attempts_of(self, runtime: Runtime) -> Attempts:
+        """Runs deliveries with the services of this runtime."""
+        made = self._attempts.get(id(runtime))
+        if made is None:
+            from rollout.adapters.celery.task import FORGETS, PASSES, is_sent_back
+
+            celery = self.app is not None
+            made = runtime.attempts(PASSES, FORGETS, is_sent_back) if celery else runtime.attempts()
+            self._attempts[id(runtime)] = made
+        return made
+
+    @cached_property
+    def shadow_publisher(self) -> "ShadowPublisher":
+        """Sends copies of this process's legacy jobs."""
+        from rollout.adapters.celery.shadow_queue import KombuShadowQueue
+
+        return self.runtime.shadow_publisher(KombuShadowQueue.of_app(self.app, self.task_name))
+
+    @property
+    def shadow_runs(self) -> "ShadowRuns":
+        """Runs shadows in this process."""
+        return self.runtime.shadow_runs
+
+    @property
+    def shadow_memory_mb(self) -> int:
+        """Memory that a shadow may take on top of its process; 0 is any."""
+        return self.runtime.settings.shadow_memory_mb

@@ -1,0 +1,115 @@
+"""A job's whole way in this process: `run`, a direct call, and Celery's eager mode."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from os import getpid
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from rollout.adapters.envelope import seal
+from rollout.errors import JobFailed
+from rollout.jobs.claims import Refusal
+from rollout.jobs.delivery import Delivery, Done, Dropped, Failed, Outcome, Paths, ToLegacy, Wait
+from rollout.jobs.ports import Filing, Job
+from rollout.jobs.submit import UNFILED
+from rollout.routing.decision import JobPath
+
+if TYPE_CHECKING:
+    from rollout.pipeline.declared import Declared
+
+
+_MOVED = Dropped(Refusal.MOVED)
+"""A retry of a job that fell back here: it is legacy's for good, whatever routing says now."""
+
+
+def run_here(
+    declared: "Declared",
+    job_id: str,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    paths: Paths | None = None,
+    on_fallback: Callable[[], None] = lambda: None,
+    again: tuple[type[BaseException], ...] = (),
+) -> Any:
+    """Route a job, run it here, and fall back here.
+
+    Args:
+        declared: The sub-pipeline.
+        job_id: The job's id; a new one when empty.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+        paths: Runs the paths, in place of `declared` itself.
+        on_fallback: Called before legacy takes over.
+        again: Exceptions by which a path asks to be run again under the same id.
+
+    Raises:
+        Exception: What the legacy path (or the commit hook) raised; the job is kept as failed.
+    """
+    declared.check()
+    runtime = declared.runtime_here
+    submit = runtime.submit
+    job_id = job_id or str(uuid4())
+    key = declared.key_of(job_id, args, kwargs)
+    decision = submit.decide(declared.name, key)
+    filing = Filing(
+        job_id=job_id,
+        name=declared.name,
+        key=key,
+        path=decision.path,
+        reason=decision.reason,
+        revision=decision.revision,
+        envelope="",  # nobody can send again what only this process runs
+        at=runtime.clock.now(),
+    )
+    if declared.app is None:
+        seal(declared.name, {"body": [args, kwargs]}, runtime.settings.payload_bytes_max)
+    if not submit.file(declared.name, declared.effects, declared.holdback_bp, [filing]):
+        decision = UNFILED
+    attempts = declared.attempts_of(runtime)
+    worker = f"in process {getpid()}"
+    job = Job(job_id, declared.name, key, decision.path, 0, args, kwargs)
+    taken = _Counted(paths or declared)
+    try:
+        outcome = attempts.run(taken, Delivery(job, worker, lambda: filing, decision.drilled))
+        if isinstance(outcome, ToLegacy) or outcome == _MOVED:
+            if outcome != _MOVED:
+                on_fallback()
+            legacy = Job(job_id, declared.name, key, JobPath.LEGACY, 0, args, kwargs)
+            outcome = attempts.run(taken, Delivery(legacy, worker, lambda: filing))
+    except again:
+        submit.release(replace(filing, path=taken.path), taken.attempt)
+        raise
+    return _value_of(outcome, job_id)
+
+
+class _Counted:
+    """Paths that know which attempt ran last."""
+
+    hurt = False
+
+    def __init__(self, paths: Paths) -> None:
+        self.name = paths.name
+        self.effects = paths.effects
+        self.holdback_bp = paths.holdback_bp
+        self.write = paths.write
+        self.read = paths.read
+        self.attempt = 0
+        self.path = JobPath.LEGACY
+        self._paths = paths
+
+    def call(self, path: JobPath, job: Job) -> Any:
+        """Run the path."""
+        self.path, self.attempt = path, job.attempt
+        return self._paths.call(path, job)
+
+
+def _value_of(outcome: Outcome, job_id: str) -> Any:
+    match outcome:
+        case Done(value):
+            return value
+        case Failed(error):
+            raise error
+        case Wait(unreachable):
+            raise unreachable
+        case _:
+            raise JobFailed(job_id, "another worker took it while it ran here")

@@ -1,0 +1,210 @@
+"""`SubPipeline`: what a platform team declares, and the way jobs are submitted.
+
+    invoices = SubPipeline("invoices", app=app, effects="commit", key="customer_id")
+
+It stands for the Celery task: what it does not know itself (`apply`, `map`, `request`, a helper of
+the task's own class) it asks the task for.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rollout.errors import DeclarationError
+from rollout.pipeline.declared import Declared, Function
+from rollout.routing.decision import JobPath
+from rollout.routing.effects import read_effects
+from rollout.routing.stages import BP_ALL, HOLDBACK_BP
+from rollout.shadow.compare import Comparison
+from rollout.wiring import Runtime, load_for_jobs
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,89}")
+
+
+class SubPipeline:
+    """One unit of work that moves from a legacy path to a concurrent one.
+
+    Args:
+        name: Lower-case word; names the queues `<name>.legacy` and `<name>.concurrent`.
+        app: Celery app; None runs jobs in this process with `run` only.
+        effects: "none", "commit", "idempotent" or "unsafe": what the paths do to the world.
+        key: Argument that routes a job, so that equal keys take the same path; a function of the
+            job's arguments; or None to route each job by its own id.
+        task_name: Name of the Celery task; an existing name is adopted.
+        holdback_bp: Share kept on legacy even at the top, in basis points.
+        compare: How a shadow's result is compared with legacy's; by default exactly.
+        runtime: Services to use; by default they are built from the settings.
+        task_options: Options of the Celery task, such as `base`, `bind` or `autoretry_for`; see
+            docs/adopting.md for the few that are refused.
+
+    Raises:
+        DeclarationError: The declaration cannot work; says why and what to write.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        /,
+        app: Any = None,
+        *,
+        effects: str | None = None,
+        key: str | Function | None = None,
+        task_name: str | None = None,
+        holdback_bp: int = HOLDBACK_BP,
+        compare: Comparison | None = None,
+        runtime: Runtime | None = None,
+        **task_options: Any,
+    ) -> None:
+        _check_name(name)
+        if not 0 <= holdback_bp < BP_ALL:
+            raise DeclarationError(
+                f"holdback_bp of {name!r} must be 0..{BP_ALL - 1}, got {holdback_bp!r}",
+                "500 keeps 5 % on legacy",
+            )
+        load_for_jobs()
+        self.declared = Declared(
+            name,
+            app,
+            read_effects(name, effects),
+            key,
+            holdback_bp,
+            compare or Comparison(),
+            runtime,
+            "" if app is None else task_name or f"rollout.{name}",
+            bound=bool(task_options.get("bind", False)),
+        )
+        """What was declared, as rollout's services see it."""
+        if app is not None:
+            from rollout.adapters.celery.install import install
+
+            install(app, self.declared, task_options)
+        elif task_name or task_options:
+            raise DeclarationError(
+                f"{name!r} has Celery options but no app", "pass app=, or leave the options out"
+            )
+
+    @property
+    def name(self) -> str:
+        """Name of the Celery task; without an app, of the sub-pipeline."""
+        return self.declared.task_name or self.declared.name
+
+    @property
+    def task(self) -> Any:
+        """The Celery task itself."""
+        return self.declared.task
+
+    # Declaring -------------------------------------------------------------------------------
+
+    def legacy(self, function: Function | None = None, *, version: str | None = None) -> Any:
+        """Declare the legacy path: what runs today; `version` as in `concurrent`."""
+        return self._declared_as(JobPath.LEGACY, function, version)
+
+    def concurrent(self, function: Function | None = None, *, version: str | None = None) -> Any:
+        """Declare the concurrent path: what is on trial.
+
+        Args:
+            function: The path; `@concurrent` and `@concurrent(version="7")` both work.
+            version: Names this build of it. When workers with another one start, the evidence of
+                the step begins anew: it was about something else.
+        """
+        return self._declared_as(JobPath.CONCURRENT, function, version)
+
+    def commit(self, function: Function) -> Function:
+        """Declare the commit hook `(value, job)`: the only place that touches the world."""
+        self.declared.declare_hook(function)
+        return function
+
+    def compare(self, function: Function) -> Function:
+        """Declare what says whether `(legacy, concurrent)` results of a shadow are equal."""
+        self.declared.declare_comparison(function)
+        return function
+
+    def _declared_as(self, path: JobPath, function: Function | None, version: str | None) -> Any:
+        if version is not None:
+            self.declared.name_build(path, version)
+        if function is None:
+            return lambda given: self._declare(path, given)
+        return self._declare(path, function)
+
+    def _declare(self, path: JobPath, function: Function) -> Function:
+        self.declared.declare(path, function)
+        if path is JobPath.LEGACY:
+            # So that `inspect`, `help` and editors see the function that this stands for.
+            self.__signature__ = self.declared.signatures[path].of_caller
+            for attribute in ("__doc__", "__module__", "__name__", "__qualname__"):
+                if hasattr(function, attribute):
+                    setattr(self, attribute, getattr(function, attribute))
+        return function
+
+    # Submitting ------------------------------------------------------------------------------
+
+    def delay(self, *args: Any, **kwargs: Any) -> Any:
+        """Submit a job; gives Celery's AsyncResult."""
+        return self.apply_async(args, kwargs)
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
+        """Submit a job with Celery's options; gives Celery's AsyncResult."""
+        return self.task.apply_async(args, kwargs, *more, **options)
+
+    def submit_many(self, jobs: Iterable[Mapping[str, Any]]) -> list[Any]:
+        """Submit many jobs, given by their keyword arguments, in few round trips.
+
+        Returns:
+            Celery's AsyncResults, in order.
+
+        Raises:
+            KeyMissing, KeyUnusable, ArgumentsUnusable, PayloadTooLarge, TypeError: No job was
+            submitted.
+        """
+        from rollout.adapters.celery.bulk import submit_many
+
+        return submit_many(self.declared, list(jobs))
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Take a job its whole way in this process: routing, fallback, commit, ledger.
+
+        Returns:
+            The job's result.
+
+        Raises:
+            Exception: What the legacy path (or the commit hook) raised; the job is kept as failed.
+        """
+        return self.declared.run_here("", args, kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The same as `run`."""
+        return self.run(*args, **kwargs)
+
+    # Standing for the task -------------------------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:
+        """What services or the task know."""
+        if name.startswith("__") or name == "declared":
+            raise AttributeError(name)
+        if hasattr(type(self.declared), name) or name in vars(self.declared):
+            return getattr(self.declared, name)
+        if self.declared.app is None:
+            raise AttributeError(f"{self.declared.name!r} has no Celery app, so it has no {name!r}")
+        return getattr(self.task, name)
+
+    def __or__(self, other: Any) -> Any:
+        """A chain that begins with this, of `chain(sub, ...)` and `sub | other`."""
+        return self.task.s() | other
+
+    def __ror__(self, other: Any) -> Any:
+        """A chain that goes on with this."""
+        return other | self.task.s()
+
+    def __json__(self) -> Any:
+        """A signature where a message needs one, such as in `link=sub`."""
+        return dict(self.task.s())
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        hint = "use a short lower-case word; it names queues and metrics"
+        if re.fullmatch(r"[A-Za-z_][\w]*(\.[A-Za-z_]\w*)+", name):
+            hint += f'; a Celery task is adopted with SubPipeline("...", task_name={name!r})'
+        raise DeclarationError(
+            f"a sub-pipeline's name must match {_NAME.pattern}, got {name!r}", hint
+        )

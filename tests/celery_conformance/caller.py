@@ -1,0 +1,115 @@
+"""What a case does and sees, in the producer's process."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from celery.exceptions import TimeoutError as NotReady
+
+from tests.celery_conformance.notes import read_notes
+
+GET_S = 25
+
+
+class Caller:
+    """A caller of the suite's tasks.
+
+    Args:
+        case: Name of the case.
+        app: The Celery app.
+        tasks: Its tasks by their short names.
+        folder: Where all processes write.
+        after: Called with a task's short name when a message of it was sent.
+    """
+
+    def __init__(
+        self,
+        case: str,
+        app: Any,
+        tasks: dict[str, Any],
+        folder: Path,
+        after: Callable[[str], None],
+    ) -> None:
+        self.case = case
+        self.app = app
+        self.tasks = tasks
+        self.ids: list[str] = []
+        self._folder = folder
+        self._after = after
+
+    def new_id(self) -> str:
+        """An id that tells its case."""
+        self.ids.append(f"{self.case}/{len(self.ids)}")
+        return self.ids[-1]
+
+    def send(self, task: str, *args: Any, do: str | None, s: float = 0, **options: Any) -> Any:
+        """Send a job with Celery's options."""
+        kwargs: dict[str, Any] = {"case": self.case}
+        if do is not None:
+            kwargs["do"] = do
+        if s:
+            kwargs["s"] = s
+        sent = self.tasks[task].apply_async(args, kwargs, task_id=self.new_id(), **options)
+        self.sent(task)
+        return sent
+
+    def sent(self, task: str) -> None:
+        """Let happen what is to happen to a message that was sent."""
+        self._after(task)
+
+    def outcome(self, result: Any) -> list[Any]:
+        """What the caller gets."""
+        if getattr(result, "ignored", False):
+            self._settle(result.id)
+            return ["ignored", result.state]
+        try:
+            return ["value", result.get(timeout=GET_S, disable_sync_subtasks=False)]
+        except NotReady:
+            return ["not ready", result.state]
+        except BaseException as error:
+            return ["raised", type(error).__name__, str(error)[:200], result.state]
+
+    def state_of(self, result: Any, wanted: str) -> str:
+        """The state, when it is the wanted one or time is over."""
+        deadline = time.monotonic() + 15
+        while result.state != wanted and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.3)  # what must not happen would happen now
+        return str(result.state)
+
+    def _settle(self, job_id: str) -> None:
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            words = [line[0] for line in self._notes()]
+            if "postrun" in words and "ran" in words:
+                break
+            time.sleep(0.05)
+        time.sleep(0.2)
+
+    def _notes(self) -> list[list[Any]]:
+        return read_notes(self._folder).get(self.case, [])
+
+    def wait_for_notes(self, *words: str) -> None:
+        """Wait until bodies or signals have written these words."""
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            if set(words) <= {line[0] for line in self._notes()}:
+                return
+            time.sleep(0.05)
+
+    def wait_for_outcome(self) -> None:
+        """Wait until a worker has said how a job ended."""
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            if any(line[0] == "postrun" and line[2] != "IGNORED" for line in self._notes()):
+                return
+            time.sleep(0.05)
+
+    def raises(self, call: Callable[[], Any]) -> list[str]:
+        """The error of a call."""
+        try:
+            call()
+        except Exception as error:
+            return [type(error).__name__, str(error)]
+        return ["nothing"]

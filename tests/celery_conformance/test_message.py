@@ -1,0 +1,170 @@
+"""A message that is sent again is the first one, field by field."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from celery import Celery, signals
+from celery.app.task import Context
+from celery.worker.request import Request
+from kombu import Connection
+
+from rollout.adapters.celery.marks import HEADER
+from rollout.adapters.celery.message import celery_headers
+from rollout.adapters.celery.queues import KombuQueues
+from rollout.jobs.ports import Handed
+from rollout.pipeline import SubPipeline
+from rollout.routing.decision import Decision, JobPath, Reason
+from rollout.wiring import build
+
+URL = "memory://"
+EVERYTHING: dict[str, Any] = {
+    "task_id": "job-1",
+    "eta": datetime(2026, 11, 2, tzinfo=UTC),
+    "expires": datetime.now(UTC) + timedelta(hours=1),
+    "shadow": "another name",
+    "priority": 4,
+    "time_limit": 90,
+    "soft_time_limit": 80,
+    "retries": 2,
+    "group_id": "a group",
+    "group_index": 3,
+    "root_id": "root",
+    "parent_id": "parent",
+    "reply_to": "someone",
+    "argsrepr": "hidden",
+    "kwargsrepr": "hidden",
+    "ignore_result": False,
+    "compression": "gzip",
+    "delivery_mode": 1,
+    "headers": {"tenant": "acme"},
+    "stamped_headers": ["customer"],
+    "customer": "acme",
+    "user_id": "guest",
+    "app_id": "shop",
+}
+"""A value for everything that a caller may put on a message."""
+
+
+@pytest.fixture
+def app() -> Iterator[Any]:
+    """An app with one sub-pipeline, all in memory."""
+    made = Celery("shop", broker=URL, backend="cache+memory://", set_as_current=False)
+    made.bills = SubPipeline(
+        "invoices",
+        app=made,
+        effects="none",
+        task_name="shop.bill",
+        runtime=build(broker_url="memory:", control_url="memory:", ledger_url="memory:"),
+    )
+    made.bills.legacy(lambda *args, **kwargs: args)
+    made.bills.concurrent(lambda *args, **kwargs: args)
+
+    def trace(headers: Any, **_: Any) -> None:
+        headers["traceparent"] = f"trace {len(seen)}"
+        seen.append(1)
+
+    seen: list[int] = []
+    signals.before_task_publish.connect(trace, weak=False)
+    yield made
+    signals.before_task_publish.disconnect(trace)
+    made.close()
+
+
+def submit(app: Any) -> Any:
+    """Send a job with everything on it, and take its message from the queue."""
+    steps = [app.bills.s(n) for n in range(2)]
+    app.bills.apply_async(
+        (1,), {"n": 2}, link=steps[0], link_error=steps[1], chain=[dict(steps[0])],
+        chord=dict(steps[1]), **EVERYTHING,
+    )  # fmt: skip
+    return take()
+
+
+def take() -> Any:
+    """The next message of the legacy queue."""
+    with Connection(URL) as connection:
+        message = connection.default_channel.basic_get("invoices.legacy", no_ack=True)
+    assert message is not None
+    return message
+
+
+def fields(message: Any) -> dict[str, Any]:
+    """All of a message; what its transport writes for each delivery is left out."""
+    found = {f"header {name}": value for name, value in message.headers.items() if name != HEADER}
+    found |= {
+        f"property {name}": value
+        for name, value in message.properties.items()
+        if name not in ("delivery_tag", "delivery_info", "body_encoding")
+    }
+    return {**found, "body": json.loads(json.dumps(message.payload)), "type": message.content_type}
+
+
+def test_everything_that_celery_puts_on_a_message_was_asked_for(app: Any) -> None:
+    """A header that Celery adds is in the comparison as soon as somebody gives it a value."""
+    headers = submit(app).headers
+    assert set(celery_headers(app)) <= set(headers)
+    same_by_nature = {"lang", "origin", "replaced_task_nesting"}
+    plain = app.amqp.as_task_v2("job-2", "shop.bill").headers
+    for name in set(celery_headers(app)) - same_by_nature - {"task", "ignore_result"}:
+        assert headers[name] != plain[name], f"give {name!r} a value in EVERYTHING"
+
+
+def test_what_the_ledger_sends_again(app: Any) -> None:
+    """The sweeper, a kill and `rollout retry` publish the stored envelope."""
+    first = submit(app)
+    record = app.bills.ledger.job("job-1")
+    queues = KombuQueues(URL, app.bills.clock)
+    queues.send_to_legacy([Handed("job-1", "invoices", record.envelope, Reason.KILLED)])
+    assert fields(take()) == fields(first)
+
+
+def test_what_a_worker_sends_again(app: Any) -> None:
+    """A fallback publishes what was delivered; the signal is not asked a second time."""
+    first = submit(app)
+    task = app.bills.task
+    request = Request(first, app=app, hostname="w@host", task=task)
+    context = Context(request.request_dict, **first.payload[2])
+    context.update(args=first.payload[0], kwargs=first.payload[1])
+    job = task.job_of(context)
+    assert job is not None
+    assert context.headers == {"tenant": "acme", "traceparent": "trace 0"}
+    task._send(context, job.key, Decision(JobPath.LEGACY, Reason.FAILED, 1))
+    assert fields(take()) == fields(first)
+
+
+def test_marks_count_for_their_own_job_only(app: Any) -> None:
+    """Headers that a body forwards make no other job a fallback."""
+    first = submit(app)
+    fell_back = {**first.headers[HEADER], "reason": str(Reason.FAILED)}
+    app.bills.apply_async((1,), task_id="job-2", headers={**first.headers, HEADER: fell_back})
+    assert app.bills.ledger.job("job-2").reason is Reason.UNKNOWN
+    assert take().headers[HEADER]["of"] == "job-2"
+
+
+def test_a_replacement_is_a_job_of_its_own(app: Any) -> None:
+    """`Task.replace` sends it under the id of what it replaces."""
+    app.bills.apply_async((1,), task_id="job-1")
+    app.bills.apply_async((2,), task_id="job-1", replaced_task_nesting=1)
+    take()
+    take()
+    assert app.bills.ledger.job("job-1").envelope != app.bills.ledger.job("job-1~1").envelope
+
+
+def test_retries_of_the_concurrent_path_are_not_legacys(app: Any) -> None:
+    """What is kept for legacy has the retries that legacy has used."""
+    sent = submit(app)
+    assert sent.headers["retries"] == 2
+    assert '"retries": 2' in app.bills.ledger.job("job-1").envelope
+
+
+def test_many_jobs_carry_the_same(app: Any) -> None:
+    """`submit_many` asks the signals, too, and keeps what they add."""
+    app.bills.submit_many([{"n": 1}, {"n": 2}])
+    for number in range(2):
+        message = take()
+        assert message.headers["traceparent"] == f"trace {number}"
+        record = app.bills.ledger.job(message.headers["id"])
+        assert f"trace {number}" in record.envelope
