@@ -34,5 +34,5 @@ def render(why: "Why") -> RenderableType:
         [Text("before the next step", "bold"), facts(needs)] if needs else None,
         findings_of(why.findings),
         facts(notes) if notes else None,
-        statistics_of(() if made is None else made.findings),
+        statistics_of(why.findings),
     )
