@@ -245,7 +245,6 @@ class Runtime:
         """Gathers what a decision is made on."""
         from rollout.pilot.situation import Shadowed
         from rollout.pilot.situations import Situations
-        from rollout.shadow.runs import evidence_of, findings_of, raised_of
 
         if self.settings.ledger_in_memory:  # one process runs no shadows
             return Situations(self.ledger)
@@ -254,6 +253,8 @@ class Runtime:
             account = self.database_ledger.shadow_account(name)
             if account.evidence is None:
                 return Shadowed()
+
+            from rollout.shadow.runs import evidence_of, findings_of, raised_of
 
             found = findings_of(account)
             raised = raised_of(evidence_of(account))

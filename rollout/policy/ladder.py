@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rollout.evidence.harm_budget import HarmBudget, budget_for
 from rollout.policy.way import Baseline, steps_for
 from rollout.routing.stages import ControlState, Event
 
 if TYPE_CHECKING:  # heavy: a kill and a worker build `FirstSteps` and never ask it
+    from rollout.evidence.harm_budget import HarmBudget
     from rollout.policy.policy import Policies, Policy
 
 
 def budget_of(policy: Policy, baseline: Baseline) -> HarmBudget:
     """What the pilot may cost: as the policy states it, else by its traffic."""
+    from rollout.evidence.harm_budget import budget_for
+
     return budget_for(
         baseline.rate_failed, baseline.jobs_a_week, policy.budget_failed, policy.budget_late
     )

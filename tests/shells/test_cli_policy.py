@@ -153,7 +153,7 @@ def test_show_says_where_each_value_comes_from(house: House) -> None:
     assert result.exit_code == 0
     lines = {line.split()[0]: line.split() for line in result.stdout.splitlines() if line.strip()}
     assert lines["bake_days"] == ["bake_days", "[policy]", "14"]
-    assert lines["looks_max"] == ["looks_max", "default", "4"]
+    assert lines["drills_min"] == ["drills_min", "default", "6"]
     assert lines["ladder_bp"] == [
         "ladder_bp", "[policy.sub_pipeline.invoices]", "400,", "1600"
     ]  # fmt: skip
@@ -173,7 +173,7 @@ def test_show_as_json(house: House) -> None:
     assert values["values"]["scope_bp_max"] == 300
     assert values["sources"]["scope_bp_max"] == "[policy]"
     assert values["sources"]["bake_days"] == "default"
-    assert (values["steps_bp"], values["holdback_bp"]) == ([100, 200, 300], 500)
+    assert (values["steps_bp"], values["holdback_bp"]) == ([300], 500)
     assert values["held_by_calendar"] == "frozen until 2999-01-01 00:00 UTC: for ever"
     assert values["next_free_at"] is None
     assert "next free not in 400 days" in flat(house.run("policy", "show", "invoices").stdout)
