@@ -32,7 +32,7 @@ def test_why_says_what_holds_and_what_comes_next(judged: House) -> None:
     assert first.startswith("invoices: HOLD: 0")
     assert second.startswith("  next           next step 6.25 % not before ")
     said = flat(result.stdout)
-    for word in ("bake", "drills", "way_back"):
+    for word in ("bake", "way_back"):
         assert word in said
     for test in ("error_rate", "fast_path", "cycle_time", "sample_ratio", "recovery"):
         assert f"{test} " in said
@@ -47,7 +47,7 @@ def test_why_as_json(judged: House) -> None:
     assert values["pending"]["action"] == "hold"
     metrics = {one["metric"] for one in values["pending"]["findings"]}
     assert {"error_rate", "fast_path", "cycle_time", "recovery_watch", "sample_ratio"} <= metrics
-    assert {one["what"] for one in values["next"]["needs"]} >= {"bake", "drills", "way_back"}
+    assert {one["what"] for one in values["next"]["needs"]} >= {"bake", "way_back"}
     assert values["way_back"]["ready"] is False
     assert values["way_back"]["holdback_bp"] == 500
     assert values["leader"]["alive"]
