@@ -54,7 +54,7 @@ def full() -> dict[str, Callable[[], list[Row]]]:
         "M15": lambda: [budgets.drills_row(5000)],
         "M16": lambda: [holds.row()],
         "R1": lambda: [rehearsals.thousand_row(20)],
-        "R2": lambda: [rehearsals.sizes_row(8)],
+        "R2": lambda: [rehearsals.sizes_row(4)],
     }
 
 

@@ -73,7 +73,7 @@ def sizes_row(seeds: int, sizes: tuple[float, ...] = (100, 300, 10_000, 100_000)
     ok = True
     for jobs in sizes:
         days = 84.0 if jobs < 50_000 else 60.0
-        many = seeds if jobs < 50_000 else max(1, seeds // 4)
+        many = seeds if jobs < 5_000 else 1
         found = [graduated_on(play(jobs, seed, None, days)) for seed in range(1, many + 1)]
         planned = plan_for(Policy(), Baseline(7 * jobs, RATE), HOLDBACK_BP).length
         harmed = [play(jobs, seed, ALL_FAIL, 20.0) for seed in range(1, many + 1)]
@@ -84,5 +84,5 @@ def sizes_row(seeds: int, sizes: tuple[float, ...] = (100, 300, 10_000, 100_000)
         seen[f"{name} planned d"] = planned.days_half or inf
         seen[f"{name} all fail, failed"] = float(np.median(exposed))
         ok = ok and all(reverted) and float(np.mean(np.isfinite(found))) >= 0.75
-    text = f"other sizes through the judgement, {seeds} seeds (a quarter at 100,000)"
+    text = f"other sizes through the judgement, {seeds} seeds (one from 10,000 on)"
     return Row("R2", text, seen, "75 % graduate, every total failure is reverted", ok)
