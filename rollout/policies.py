@@ -6,9 +6,11 @@ limits of all together, `[cohort.NAME]` similar sub-pipelines.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, time
 from difflib import get_close_matches
 from pathlib import Path
@@ -37,6 +39,70 @@ class WrongPolicy(WrongSettings):
         """The same error, saying how many other lines are wrong."""
         more = f"; `rollout policy check` lists {others} more" if others else ""
         return WrongPolicy(self.table, self.what, self.hint.rstrip(".") + more)
+
+
+GONE = {
+    "looks_max": "a step has 15 looks, at bake and after each half of it",
+    "alpha_promote": "all looks of a step share one limit, 5 % on the margin",
+    "margins": "what a step has to show follows from budget_failed and budget_late",
+}
+"""Settings of the last release that mean nothing any more, and what is so instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoneSetting:
+    """A line of a policy file that has no effect; it is read, and said."""
+
+    table: str
+    key: str
+
+    @property
+    def sentence(self) -> str:
+        """What is so instead."""
+        return f"{CONFIG_FILE} [{self.table}] {self.key} has no effect any more: {GONE[self.key]}"
+
+
+def gone_settings(tables: Mapping[str, Any]) -> list[GoneSetting]:
+    """Name the lines that have no effect any more."""
+    default = tables.get("policy", {})
+    if not isinstance(default, Mapping):
+        return []
+    named = [GoneSetting("policy", key) for key in default if key in GONE]
+    own = default.get(SUB_PIPELINE, {})
+    for name, values in own.items() if isinstance(own, Mapping) else ():
+        if isinstance(values, Mapping):
+            table = f"policy.{SUB_PIPELINE}.{name}"
+            named += [GoneSetting(table, key) for key in values if key in GONE]
+    return named
+
+
+def write_budget(name: str, values: Mapping[str, float], folder: Path) -> Path:
+    """Write a sub-pipeline's budget into `rollout.toml`, as a table of its own.
+
+    Args:
+        name: The sub-pipeline.
+        values: Budgets by key.
+        folder: Where the file is, or will be.
+
+    Raises:
+        WrongSettings: The file cannot be read, or has a table of that name already.
+    """
+    file = folder / CONFIG_FILE
+    before = file.read_text() if file.exists() else ""
+    try:
+        tables = tomllib.loads(before)
+    except ValueError as error:
+        raise WrongSettings(f"{file} cannot be read: {error}", "correct it first") from None
+    lines = [f"{key} = {value}" for key, value in values.items()]
+    if name in tables.get("policy", {}).get(SUB_PIPELINE, {}):
+        raise WrongSettings(
+            f"{file} has a table [policy.{SUB_PIPELINE}.{name}] already",
+            f"put this into it: {', '.join(lines)}",
+        )
+    quoted = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
+    table = [f"[policy.{SUB_PIPELINE}.{quoted}]", *lines]
+    file.write_text(before.rstrip() + ("\n\n" if before.strip() else "") + "\n".join(table) + "\n")
+    return file
 
 
 def read_policies() -> Policies:
@@ -124,6 +190,8 @@ def _table(name: str, values: Any, wrong: list[WrongPolicy]) -> Mapping[str, Any
 
 def _read(table: str, model: type[Model], values: Any, wrong: list[WrongPolicy]) -> Model | None:
     values = _table(table, values, wrong)
+    if model is Policy:
+        values = {key: value for key, value in values.items() if key not in GONE}
     try:
         return model.model_validate(values)
     except ValidationError as error:

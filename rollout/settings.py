@@ -101,14 +101,20 @@ class Settings(BaseSettings):
         500, ge=0, le=10_000, description="Share of legacy jobs copied in stage split, in bp."
     )
     shadow_again_bp: int = Field(
-        2_500, ge=0, le=10_000, description="Share of copies that run legacy again, for the noise."
+        5_000,
+        ge=0,
+        le=10_000,
+        description="Share of copies that run legacy again, for its noise and its failures.",
     )
     shadow_rate: Seconds = Field(2, description="Most copies a second, over all workers.")
     shadow_daily_max: int = Field(20_000, ge=0, description="Most copies a day (UTC).")
     shadow_backlog_max: int = Field(
         100, ge=0, description="No copy is sent while so many wait in the shadow queue."
     )
-    shadow_limit_s: Seconds = Field(300, description="A shadow that runs longer is killed.")
+    shadow_limit_s: Seconds = Field(
+        300,
+        description="A shadow that runs longer, and 3 times as long as legacy did, is killed.",
+    )
     shadow_memory_mb: int = Field(
         2_048, ge=0, description="Memory a shadow may take on top of its process; 0 is any."
     )

@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.pilot.pilots import Pilots
     from rollout.pilot.situations import Situations
     from rollout.policy.policy import Policies
+    from rollout.policy.way import Baseline
     from rollout.rehearsal.from_ledger import FromLedger
     from rollout.routing.ports import ControlStore
     from rollout.shadow.ports import ShadowBudget, ShadowQueue
@@ -163,12 +164,17 @@ class Runtime:
         from rollout.control.change import Changes
         from rollout.policy.ladder import FirstSteps
 
-        ladder = FirstSteps(lambda: self.policies)
+        ladder = FirstSteps(lambda: self.policies, self._baseline_of)
         if not self.brief:
             return Changes(self.ledger, self.control, self.queues, self.clock, ladder)
         ledger = cast("Ledger", _Late(lambda: self.switch_ledger))
         queues = cast("Queues", _Late(lambda: self.queues))
         return Changes(ledger, self.control, queues, self.clock, ladder)
+
+    def _baseline_of(self, name: str) -> Baseline | None:
+        """What legacy has shown of a sub-pipeline lately."""
+        profile = self.ledger.profiles().get(name)
+        return None if profile is None else profile.baseline
 
     @cached_property
     def switch_ledger(self) -> SwitchLedger:
@@ -247,10 +253,12 @@ class Runtime:
             account = self.database_ledger.shadow_account(name)
             if account.evidence is None:
                 return Shadowed()
-            from rollout.shadow.runs import findings_of
+
+            from rollout.shadow.runs import evidence_of, findings_of, raised_of
 
             found = findings_of(account)
-            return Shadowed(found.pairs, found.errors, (found.outputs, found.time))
+            raised = raised_of(evidence_of(account))
+            return Shadowed(found.pairs, found.errors, (found.outputs, found.time), raised)
 
         return Situations(self.ledger, shadowed, self.database_ledger.shadow_names)
 

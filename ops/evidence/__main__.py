@@ -11,7 +11,18 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from ops.evidence import censoring, cost, delays, false_alarms, peers, promotions, shadows
+from ops.evidence import (
+    budgets,
+    censoring,
+    cost,
+    delays,
+    false_alarms,
+    holds,
+    peers,
+    rehearsals,
+    shadows,
+    small,
+)
 from ops.evidence.row import HEADING, Row, write
 
 
@@ -25,12 +36,25 @@ def full() -> dict[str, Callable[[], list[Row]]]:
         "D2": lambda: [delays.total_row("D2", True, 200)],
         "D3 D4 D5": lambda: delays.partial_rows(200),
         "D6 D7": lambda: delays.cycle_rows(200),
-        "P1": lambda: [promotions.power_row(4000)],
-        "P2": lambda: [promotions.false_row(2000)],
-        "P3": lambda: [promotions.hold_row()],
+        "F7": lambda: [small.false_row(400)],
+        "D8": lambda: [small.partial_row(400)],
+        "D9": lambda: [small.long_row(10)],
         "C1": lambda: [censoring.row(1000)],
         "K1": lambda: [cost.row(1_000_000)],
         "S1 S2 S3": shadows.rows,
+        "M1": lambda: [budgets.vectors_row()],
+        "M2": lambda: [budgets.limit_row()],
+        "M3": lambda: [budgets.margin_row(4000)],
+        "M4": lambda: [budgets.days_row("M4", 500, shadow=False)],
+        "M5": lambda: [budgets.days_row("M5", 500, shadow=True)],
+        "M6": lambda: [budgets.sizes_row(1000)],
+        "M7": lambda: [budgets.healthy_row(500)],
+        "M8 M9 M10 M11 M12 M13": lambda: budgets.harmed_rows(500),
+        "M14": lambda: [budgets.bursts_row(200)],
+        "M15": lambda: [budgets.drills_row(5000)],
+        "M16": lambda: [holds.row()],
+        "R1": lambda: [rehearsals.thousand_row(20)],
+        "R2": lambda: [rehearsals.sizes_row(4)],
     }
 
 
@@ -38,11 +62,14 @@ def quick() -> dict[str, Callable[[], list[Row]]]:
     """Name the rows that take seconds."""
     return {
         "D1": lambda: [delays.total_row("D1", False, 500)],
-        "P1": lambda: [promotions.power_row(300)],
-        "P3": lambda: [promotions.hold_row()],
         "C1": lambda: [censoring.row(200)],
         "K1": lambda: [cost.row(20_000)],
         "S1": lambda: [shadows.time_row(300)],
+        "M1": lambda: [budgets.vectors_row()],
+        "M2": lambda: [budgets.limit_row()],
+        "M6": lambda: [budgets.sizes_row(100)],
+        "M15": lambda: [budgets.drills_row(500)],
+        "M16": lambda: [holds.row()],
     }
 
 

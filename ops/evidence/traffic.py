@@ -37,6 +37,7 @@ class Failures:
         healthy: tuple[float, float],
         fault: float | None = None,
         both: Callable[[int, float], tuple[float, Floats | float]] | None = None,
+        jobs_a_day: float = JOBS_A_DAY,
     ) -> None:
         """Set the stream up.
 
@@ -48,8 +49,9 @@ class Failures:
             healthy: Failure rates without a fault, concurrent and legacy.
             fault: Failure rate of the concurrent path under the fault.
             both: From tick and legacy rate to (traffic factor, rate of both paths).
+            jobs_a_day: Of both paths.
         """
-        jobs = JOBS_A_DAY * tick_s / DAY_S
+        jobs = jobs_a_day * tick_s / DAY_S
         self.rng, self.pilots = rng, pilots
         self.jobs = (jobs * scope, jobs * (1 - scope))
         self.healthy, self.fault, self.both = healthy, fault, both

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from rollout.evidence.betting import Bet, Family, Margin
-from rollout.evidence.blocks import BLOCK_AGE_S_MAX
 from rollout.evidence.process import BettingProcess
 from rollout.evidence.restarts import PERIOD_S, SCOPE_STAKE, STEADY_STAKE
 from rollout.evidence.single_path import SinglePathProcess
@@ -66,28 +65,26 @@ class TwinBetting:
         self.wealth = np.full((len(process.bets), pilots), start)
         self.pend = np.zeros(pilots)
         self.open = np.zeros((4, pilots))
-        self.age = np.zeros(pilots)
         self.statistic = np.full(pilots, start)
 
-    def change_scope(self) -> None:
-        """Begin a step."""
-        self.pend += SCOPE_STAKE
-        self.open[:] = 0.0
-        self.age[:] = 0.0
+    def change_scope(self, which: Flags | None = None) -> None:
+        """Begin a step: of all pilots, or of these."""
+        chosen = slice(None) if which is None else which
+        self.pend[chosen] += SCOPE_STAKE
+        self.open[:, chosen] = 0.0
 
     def restart(self, which: Flags) -> None:
         """Give these pilots a fresh test."""
         start = 0.0 if self.process.restarting else 1.0
         self.wealth[:, which] = start
         self.open[:, which] = 0.0
-        self.age[which] = 0.0
         self.statistic[which] = start
 
     def observe(self, tick: Floats, tick_s: float, among: Flags | None = None) -> None:
         """Take in one tick of every pilot; blocks close only `among` these, when given."""
         if self.process.restarting:
             self.pend += STEADY_STAKE * tick_s / PERIOD_S
-        self._merge(tick, tick_s)
+        self.open += tick
         both = (self.open[0] > 0) & (self.open[2] > 0)
         closed = np.flatnonzero(both if among is None else both & among)
         if not closed.size:
@@ -98,15 +95,6 @@ class TwinBetting:
         self.statistic[closed] = self.weights @ self.wealth[:, closed]
         self.pend[closed] = 0.0
         self.open[:, closed] = 0.0
-        self.age[closed] = 0.0
-
-    def _merge(self, tick: Floats, tick_s: float) -> None:
-        too_old = (self.age + tick_s > BLOCK_AGE_S_MAX) & (self.age > 0.0)
-        if too_old.any():
-            self.open[:, too_old] = 0.0
-            self.age[too_old] = 0.0
-        self.open += tick
-        self.age += tick_s
 
 
 class TwinSinglePath:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ops.evidence.twin import Floats, TwinBetting, TwinSinglePath
+from ops.evidence.twin import Flags, Floats, TwinBetting, TwinSinglePath
 from rollout.evidence import fast_path
 from rollout.evidence.cycle_time import MEDIAN, TAIL
 from rollout.evidence.error_rate import PROCESS as ERROR
@@ -22,10 +22,11 @@ class TwinFastPath:
         self.running = np.zeros(pilots, dtype=bool)
         self.latched = np.zeros(pilots, dtype=bool)
 
-    def change_scope(self) -> None:
-        """Begin a step."""
-        self.alone.pend += SCOPE_STAKE
-        self.running[:] = False
+    def change_scope(self, which: Flags | None = None) -> None:
+        """Begin a step: of all pilots, or of these."""
+        chosen = slice(None) if which is None else which
+        self.alone.pend[chosen] += SCOPE_STAKE
+        self.running[chosen] = False
 
     def observe(self, tick: Floats, tick_s: float) -> None:
         """Take in one tick of every pilot."""
@@ -51,10 +52,16 @@ class TwinErrors:
         self.fast = TwinFastPath(pilots)
         self.latched = np.zeros(pilots, dtype=bool)
 
-    def change_scope(self) -> None:
-        """Begin a step."""
-        self.rate.change_scope()
-        self.fast.change_scope()
+    @property
+    def harm(self) -> Floats:
+        """The larger of the two statistics, as the harm guard of a promotion sees it."""
+        larger: Floats = np.maximum(self.rate.statistic, self.fast.alone.statistic)
+        return larger
+
+    def change_scope(self, which: Flags | None = None) -> None:
+        """Begin a step: of all pilots, or of these."""
+        self.rate.change_scope(which)
+        self.fast.change_scope(which)
 
     def observe(self, ticks: Sequence[Floats], tick_s: float) -> None:
         """Take in one tick: `ticks` holds the one array of failures."""
@@ -77,10 +84,10 @@ class TwinCycle:
         mean: Floats = (self.median.statistic + self.tail.statistic) / 2
         return mean
 
-    def change_scope(self) -> None:
-        """Begin a step."""
-        self.median.change_scope()
-        self.tail.change_scope()
+    def change_scope(self, which: Flags | None = None) -> None:
+        """Begin a step: of all pilots, or of these."""
+        self.median.change_scope(which)
+        self.tail.change_scope(which)
 
     def observe(self, ticks: Sequence[Floats], tick_s: float) -> None:
         """Take in one tick: `ticks` holds the counts at the median and at the tail."""

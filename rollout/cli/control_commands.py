@@ -42,6 +42,10 @@ def start(
 ) -> None:
     """Begin: the first step's share of jobs runs on the concurrent path."""
     change(ctx, name, Event.START, reason, revision, actor, as_json)
+    if not as_json:
+        from rollout.cli.plan_command import say_plan
+
+        say_plan(ctx, name)
 
 
 def scope(

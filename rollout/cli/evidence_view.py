@@ -14,8 +14,35 @@ if TYPE_CHECKING:
 _STYLES = {"pass": "green", "regress": "bold red", "error": "bold red"}
 
 
+BAR = 10
+"""Cells of a bar."""
+
+
 def findings_of(findings: "Sequence[Finding]") -> list[RenderableType]:
-    """Every verdict: a table of its numbers, then each sentence."""
+    """What is shown, with a bar of how far each proof is; then what every other test says."""
+    from rollout.pilot.shown import shown
+
+    if not findings:
+        return []
+    proofs = shown(findings)
+    told = {one.metric for one in proofs}
+    rows = [(f"{bar(one.share)} {one.metric}", one.sentence) for one in proofs]
+    others = [
+        (one.metric, Text(one.sentence, _STYLES.get(one.verdict.value, "")))
+        for one in findings
+        if one.metric not in told
+    ]
+    return [facts([*rows, *others])]
+
+
+def bar(share: float) -> str:
+    """How far a proof is, in cells."""
+    full = int(share * BAR)
+    return "#" * full + "." * (BAR - full)
+
+
+def statistics_of(findings: "Sequence[Finding]") -> list[RenderableType]:
+    """Every verdict as a table of its numbers, for who wants them."""
     if not findings:
         return []
     rows = [
@@ -31,10 +58,7 @@ def findings_of(findings: "Sequence[Finding]") -> list[RenderableType]:
         for one in findings
     ]
     head = ("test", "verdict", "value", "limit", "n new", "n old", "shows from")
-    said = [
-        (one.metric, Text(one.sentence, _STYLES.get(one.verdict.value, ""))) for one in findings
-    ]
-    return [listing(head, rows, 7), Text(""), facts(said)]
+    return [Text("statistics", "bold"), listing(head, rows, 7)]
 
 
 def number(value: float | None) -> str:

@@ -6,7 +6,7 @@ import typer
 
 from rollout.cli.exit_codes import ExitCode
 from rollout.cli.options import AnyName, AsJson
-from rollout.cli.output import show_json
+from rollout.cli.output import show_json, warn
 from rollout.cli.policy_view import show_check, show_policy
 from rollout.cli.session import opened
 
@@ -53,8 +53,12 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Look for contradictions and for steps that can never be proved."""
+    from rollout.policies import gone_settings
     from rollout.policy.check import Assumed
+    from rollout.settings import read_policy_tables
 
+    for gone in gone_settings(read_policy_tables()):
+        warn(gone.sentence)
     with opened(ctx, servers="") as runtime:
         found = runtime.desk.policy_check(name, Assumed(jobs_per_week, error_rate))
     if as_json:

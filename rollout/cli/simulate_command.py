@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 """A Monday morning, so that no look falls on a Friday afternoon."""
 
-WARMUP_DAYS = 2.0
-"""Days on legacy alone before the start: one full day gives the thresholds of a slow job."""
+WARMUP_DAYS = 8.0
+"""Days on legacy alone before the start: seven whole ones say how often legacy fails."""
 
 DRILL_RATIO = 0.8
 """In a synthetic drill the concurrent path heals in so much of legacy's time."""

@@ -6,7 +6,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from rollout.cli.evidence_view import findings_of, page
+from rollout.cli.evidence_view import findings_of, page, statistics_of
 from rollout.cli.exit_codes import ExitCode
 from rollout.cli.options import AsJson, Name
 from rollout.cli.output import facts, plain, say, show, show_json
@@ -79,4 +79,5 @@ def _page_of(found: "DecisionPage") -> RenderableType:
         [title, facts(found.facts)],
         findings_of(found.findings),
         facts(notes) if notes else None,
+        statistics_of(found.findings),
     )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from rich.text import Text
 
-from rollout.cli.evidence_view import findings_of, page
+from rollout.cli.evidence_view import findings_of, page, statistics_of
 from rollout.cli.output import facts, plain
 
 if TYPE_CHECKING:
@@ -34,4 +34,5 @@ def render(why: "Why") -> RenderableType:
         [Text("before the next step", "bold"), facts(needs)] if needs else None,
         findings_of(why.findings),
         facts(notes) if notes else None,
+        statistics_of(why.findings),
     )

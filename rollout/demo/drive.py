@@ -108,6 +108,7 @@ def _run(folder: Path, console: Console, began: float) -> Facts:
             decisions=ledger.decisions(NAME, 1000)[::-1],
             groups=acts.groups,
             mended=acts.mended,
+            planned=acts.planned,
             exposed=acts.exposed,
             recoveries=ledger.recoveries(NAME, acts.killed_from - timedelta(days=1)),
         )

@@ -13,7 +13,8 @@ from rich.table import Table
 
 from rollout.control.kill_report import KillReport
 from rollout.demo.comparison import Comparison
-from rollout.demo.policy import LADDER_BP
+from rollout.demo.policy import LADDER_BP, WEEK_S
+from rollout.desk.plans import Planned
 from rollout.evidence.shadow import ShadowEvidence
 from rollout.evidence.verdict import Verdict
 from rollout.jobs.claims import JobRecord, JobState
@@ -21,6 +22,7 @@ from rollout.jobs.way import read_way
 from rollout.pilot.ports import DecisionRecord, Recovery
 from rollout.routing.decision import JobPath
 from rollout.routing.ports import TransitionRecord
+from rollout.routing.stages import Event, Stage
 from rollout.shadow.ports import MismatchGroup
 
 NOISE = "loaded_at"
@@ -41,6 +43,7 @@ class Facts:
     decisions: list[DecisionRecord]
     groups: list[MismatchGroup]
     mended: ShadowEvidence
+    planned: Planned | None
     exposed: dict[str, int]
     recoveries: list[Recovery]
 
@@ -77,6 +80,7 @@ def make_report(facts: Facts, seconds: float) -> dict[str, Any]:
             for one in facts.groups
         ],
         "shadow_mended": _mended(facts.mended),
+        "plan": _plan(facts),
         "drill_pairs_by_scope": _pairs_by_scope(facts),
         "recovery_s": {
             str(path): [
@@ -124,6 +128,34 @@ def _wrong(report: dict[str, Any]) -> list[str]:
         "the warehouse differs from the reference load": report["warehouse_matches"],
     }
     return [what for what, right in checks.items() if not right]
+
+
+_CLIMBS = (Event.DOUBLE, Event.SCOPE, Event.GRADUATE)
+
+
+def _plan(facts: Facts) -> dict[str, Any]:
+    """What was planned, and how long the climb that graduated took, in weeks of the policy."""
+    if facts.planned is None:
+        return {"sentences": [], "planned_weeks": None, "steps": [], "happened": []}
+    changes = sorted(facts.transitions, key=lambda one: one.at)
+    started = max((one.at for one in changes if one.event is Event.START), default=None)
+    climbed = [
+        {
+            "to": "graduation"
+            if one.after.stage is Stage.GRADUATED
+            else f"{one.after.scope_bp / 100:g} %",
+            "weeks": round((one.at - started).total_seconds() / WEEK_S, 1),
+        }
+        for one in changes
+        if started is not None and one.at > started and one.event in _CLIMBS
+    ]
+    length = facts.planned.plan.length
+    return {
+        "sentences": list(facts.planned.sentences),
+        "planned_weeks": None if length.days_half is None else round(length.days_half / 7, 1),
+        "steps": [one.scope_bp for one in facts.planned.plan.steps],
+        "happened": climbed,
+    }
 
 
 def _made(report: dict[str, Any], action: str) -> int:
@@ -297,6 +329,11 @@ def _headlines(report: dict[str, Any]) -> list[tuple[str, str]]:
         (
             "shadow mismatches, planted bug, mended",
             f"{bugs}, {mended['mismatches']} of {mended['compared']}",
+        ),
+        ("plan: weeks to graduation, shadow included", str(report["plan"]["planned_weeks"])),
+        (
+            "happened: the last climb, in weeks",
+            ", ".join(f"{one['to']} after {one['weeks']}" for one in report["plan"]["happened"]),
         ),
         (
             "warehouse, like a sequential load",

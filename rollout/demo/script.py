@@ -19,6 +19,7 @@ from rollout.demo.app import NAME
 from rollout.demo.paths import TROUBLE
 from rollout.demo.policy import LADDER_BP, SHADOW_PAIRS
 from rollout.demo.stream import Stream
+from rollout.desk.plans import Assumed, Planned, planned
 from rollout.drills.drill import Abort, Drill
 from rollout.drills.fault import Fault
 from rollout.drills.schedule import Schedule
@@ -73,6 +74,7 @@ class Acts:
     kill: KillReport | None = None
     killed_from: datetime | None = None
     killed_until: datetime | None = None
+    planned: Planned | None = None
     groups: list[MismatchGroup] = field(default_factory=list)
     mended: ShadowEvidence = field(default_factory=ShadowEvidence)
     exposed: dict[str, int] = field(default_factory=dict)
@@ -84,6 +86,7 @@ class Acts:
         self.stream.start()
         self.say("legacy      carries everything, and shows what is normal")
         self._pass(LEARN_S)
+        self._plan()
         self._shadow()
         self._climb(lambda: self._scope() == LADDER_BP[1], "the second step")
         self._hurt("slow", "hang:0.2", "every concurrent job takes 0.2 s longer")
@@ -109,6 +112,13 @@ class Acts:
         return sum(tally.jobs for tally in self.machine.runtime.ledger.tallies()[0])
 
     # Acts --------------------------------------------------------------------------------
+
+    def _plan(self) -> None:
+        """Say what the trial will take, before it begins."""
+        runtime = self.machine.runtime
+        self.planned = planned(NAME, runtime.policies, Assumed(), runtime.ledger)
+        for sentence in self.planned.sentences:
+            self.say(f"plan        {sentence}")
 
     def _shadow(self) -> None:
         """Plant a bug, let the shadow find it, mend it, and let the controller begin the trial."""

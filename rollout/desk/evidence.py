@@ -25,8 +25,8 @@ def notes_of(seen: Situation) -> list[tuple[str, str]]:
         rows.append(
             (
                 "both failed",
-                f"{totals.both_failed} jobs failed on both paths: left out of the revert tests, "
-                "counted against the concurrent path in the score",
+                f"{totals.both_failed} jobs failed on both paths: their input is to blame, and "
+                "they count as failures, as legacy's own do",
             )
         )
     if totals.unjudged:

@@ -132,13 +132,6 @@ def read_policy(
 def value_text(policy: Policy, field: str) -> str:
     """One value as people read it; several lines for a list."""
     value: Any = getattr(policy, field)
-    if field == "margins":
-        return "\n".join(
-            f"up to {percent(row.scope_bp_max)}: {row.error_ratio:g} x + {row.error_absolute:g},"
-            f" median +{row.median_shift}, tail +{row.tail_shift},"
-            f" recovery {row.recovery_ratio:g} x"
-            for row in value
-        )
     if field == "freezes":
         lines = [
             f"{one.begin:%Y-%m-%d %H:%M} to {one.end:%Y-%m-%d %H:%M}"

@@ -15,7 +15,7 @@ import structlog
 from rollout.drills.drill import Drill
 from rollout.drills.drills import DrillReport, Drills
 from rollout.drills.errors import DrillRefused
-from rollout.pilot.not_yet import drill_overdue
+from rollout.pilot.drills_asked import drill_wanted
 from rollout.pilot.ports import Builds, Recoveries, Trials
 from rollout.pilot.situations import pairs_of, step_pairs
 from rollout.policy.policy import Policy, blocked_by
@@ -38,9 +38,10 @@ def drills_due(ledger: ScheduleLedger, name: str, policy: Policy, now: datetime)
         for one in ledger.recoveries(name, since)
         if one.by_drill and one.version in (None, build)
     ]
-    rows = (row.columns for row in ledger.trial_rows())
-    began_at = next((row["began_at"] for row in rows if row["name"] == name), since)
-    overdue = drill_overdue(policy, pairs_of(drills), step_pairs(drills, began_at))
+    row = next((one for one in ledger.trial_rows() if one.columns["name"] == name), None)
+    began_at = since if row is None else row.columns["began_at"]
+    scope_bp = 0 if row is None else int(row.payload["identity"][1])
+    overdue = drill_wanted(policy, pairs_of(drills), step_pairs(drills, began_at), scope_bp)
     if overdue is None:
         return None
     return f"Drill overdue: {name!r} has {overdue} in the last {policy.drills_max_age_days:g} days."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rollout.evidence.promotion import LOOKS_MAX
+from rollout.evidence.looks import LOOKS_MAX
 from rollout.evidence.verdict import Finding, Verdict
 
 FULL_DAYS_MIN = 7

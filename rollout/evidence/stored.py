@@ -3,7 +3,7 @@
 A class says its stored form by its fields. `Stored` is an object with exactly the names of the
 fields, `StoredRow` the list of their values; pydantic checks and builds them. The `read_` functions
 are for what has a codec of its own, and a few classes write themselves by hand because a tick asks
-them one by one, which costs pydantic more than the values do: decision 0023 has the figures.
+them one by one, which costs pydantic more than the values do: decision 0024 has the figures.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ def enter(policy: Policy, seen: Situation, cohort: Cohort, said: str) -> Judgeme
         None when cap and holdback leave no step; `rollout policy check` says so.
     """
     event = Event.SHADOW if policy.shadow_pairs_min else Event.START
-    first = ladder.first_bp(policy, seen.state.holdback_bp)
+    first = ladder.first_bp(policy, seen.state.holdback_bp, seen.baseline)
     if first is None:
         return None
     first = None if event is Event.SHADOW else first

@@ -44,8 +44,6 @@ class Frame:
     step_revision: int
     began_at: datetime
     hour_s: float
-    median_shift: int
-    tail_shift: int
     thresholds: Thresholds | None
     on_trial: bool
 
@@ -139,9 +137,9 @@ def _count(
     total.failed += outcome is Outcome.FAILED
     found = frame.thresholds
     if found is not None:
-        legacy = job.assigned is JobPath.LEGACY
-        total.slow_median += is_slow(taken_s, found.median, 0 if legacy else frame.median_shift)
-        total.slow_tail += is_slow(taken_s, found.tail, 0 if legacy else frame.tail_shift)
+        failed = outcome is Outcome.FAILED  # a failed job is no fast job, however soon it failed
+        total.slow_median += failed or is_slow(taken_s, found.median)
+        total.slow_tail += failed or is_slow(taken_s, found.tail)
 
 
 def _profiled(job: Finished, outcome: Outcome, taken_s: float, in_drill: bool) -> FinishedJob:

@@ -13,6 +13,7 @@ from rollout.pilot.confirmation import Confirmation
 from rollout.pilot.fleet import Member, enter, entries
 from rollout.pilot.judge import judge
 from rollout.pilot.judgement import Judgement
+from rollout.pilot.rule import stored_policy
 from rollout.pilot.situation import Situation, situation_from_json
 from rollout.policy.policy import Cohort, Fleet, Policies, Policy
 from rollout.routing.stages import ControlState, Stage
@@ -65,7 +66,7 @@ class Entry:
         return cls(
             Cohort.model_validate(payload["cohort"]),
             {name: _member_from(one) for name, one in payload["members"].items()},
-            Policy.model_validate(payload["leader"]),
+            stored_policy(payload["leader"]),
             Fleet.model_validate(payload["fleet"]),
         )
 
@@ -108,7 +109,7 @@ def decide_again(inputs: str) -> Json:
         raise TypeError(f"inputs must be an object, got {type(payload).__name__}")
     if "confirm" in payload:
         return Confirmation.from_json(payload["confirm"]).answer()
-    policy = Policy.model_validate(payload["policy"])
+    policy = stored_policy(payload["policy"])
     seen = situation_from_json(payload["situation"], policy)
     if "entry" in payload:
         made = Entry.from_json(payload["entry"]).judge(policy, seen)

@@ -2,9 +2,9 @@
 
 Precedence: kill > revert > hold > advance. What can be known without looking at outcomes (time,
 calendar, drills there at all, readiness, a freeze) is asked first and costs no look; only when
-all of it holds and a look is due are the proofs looked at, at most `looks_max` times a step.
+all of it holds and a look is due are the proofs looked at, at most 15 times a step.
 
-Source: evidence method, sections 2 to 6; decision 0012.
+Source: evidence method, sections 2 to 4; small-pilots method; decisions 0012 and 0023.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot.holds import NEED_A_PERSON, HoldKind
 from rollout.pilot.judgement import Action, Judgement, still
 from rollout.pilot.not_yet import Hold, days_in_step, not_yet, sampled_outputs
-from rollout.pilot.proofs import proofs
+from rollout.pilot.rule import rule_of
 from rollout.pilot.situation import Situation
 from rollout.pilot.step import StepEvidence
 from rollout.policy import ladder
@@ -62,9 +62,10 @@ def _climb(
 ) -> Judgement:
     """Hold or advance in stage split."""
     state = seen.state
-    proven = proofs(policy, seen)
+    rule = rule_of(policy)
+    proven = rule.proofs(policy, seen)
     findings = (*guards, split, *proven.values(), *sampled_outputs(seen))
-    next_bp = ladder.next_bp(policy, state.scope_bp, state.holdback_bp)
+    next_bp = ladder.next_bp(policy, state.scope_bp, state.holdback_bp, seen.baseline)
     if ladder.is_capped(policy, state):
         said = f"at its cap of {state.scope_bp} bp; the policy lets it grow no further"
         return still(seen, Action.HOLD, said, findings, ())
@@ -91,26 +92,37 @@ def _climb(
         seen.evidence.harm,
         split,
         days_min=int(policy.bake_days),
-        looks_max=policy.looks_max,
+        looks_max=rule.looks_max,
         needed=tuple(proven),
     )
     window = f"{seen.step}/look/{seen.looks + 1}"
     if not answer.promote:
-        again = timedelta(seconds=policy.day_s * max(policy.bake_days, 1.0))
-        return Judgement(
-            Action.HOLD,
-            None,
-            None,
-            True,
-            seen.looks + 1 >= policy.looks_max,
-            window,
-            findings,
-            answer.reasons,
-            f"not proven at look {seen.looks + 1} of {policy.looks_max}: {answer.reasons[0]}",
-            next_bp,
-            next_free(policy, seen.now + again),
-        )
+        return _not_proven(policy, seen, findings, answer.reasons, next_bp)
     return _grow(policy, seen, window, findings, next_bp)
+
+
+def _not_proven(
+    policy: Policy,
+    seen: Situation,
+    findings: tuple[Finding, ...],
+    reasons: tuple[str, ...],
+    next_bp: int | None,
+) -> Judgement:
+    """A look that promotes nothing."""
+    rule, look = rule_of(policy), seen.looks + 1
+    return Judgement(
+        Action.HOLD,
+        None,
+        None,
+        True,
+        look >= rule.looks_max,
+        f"{seen.step}/look/{look}",
+        findings,
+        reasons,
+        f"not proven at look {look} of {rule.looks_max}: {reasons[0]}",
+        next_bp,
+        next_free(policy, seen.now + timedelta(seconds=policy.day_s * rule.gap_days)),
+    )
 
 
 def _grow(
@@ -121,7 +133,8 @@ def _grow(
     next_bp: int | None,
 ) -> Judgement:
     if next_bp is None:
-        action, event, said = Action.GRADUATE, Event.GRADUATE, "the last step is proven: graduate"
+        action, event = Action.GRADUATE, Event.GRADUATE
+        said = rule_of(policy).graduates(policy, seen)
     else:
         action, event = Action.ADVANCE, ladder.growth(seen.state, next_bp)
         said = f"every proof passed: from {seen.state.scope_bp} to {next_bp} bp"
@@ -136,7 +149,7 @@ def _revert(
     policy: Policy, seen: Situation, findings: tuple[Finding, ...], reasons: tuple[str, ...]
 ) -> Judgement:
     state, window = seen.state, f"{seen.step}/revert"
-    below = ladder.previous_bp(policy, state.scope_bp, state.holdback_bp)
+    below = ladder.previous_bp(policy, state.scope_bp, state.holdback_bp, seen.baseline)
     if not policy.automatic:
         said = f"it should be reverted, and the policy is not automatic: {reasons[0]}"
         kinds = (HoldKind.WORSE,)
@@ -171,17 +184,21 @@ def _revert(
 
 
 def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
-    """Hold in shadow until its pairs are there and none of its findings is worse."""
-    shadowed = seen.shadowed
-    first = ladder.first_bp(policy, seen.state.holdback_bp)
-    if not policy.shadow_pairs_min or first is None:
+    """Hold in shadow until its failures keep to the budget and none of its findings is worse."""
+    shadowed, rule = seen.shadowed, rule_of(policy)
+    first = ladder.first_bp(policy, seen.state.holdback_bp, seen.baseline, shadowed=True)
+    if not rule.shadow_acts or first is None:
         said = f"in shadow; `rollout start {seen.state.name}` begins the first step"
         return still(seen, Action.HOLD, said, shadowed.findings, ())
+    proof = rule.shadow(policy, seen)
+    findings = shadowed.findings if proof is None else (*shadowed.findings, proof)
     reasons = [one.sentence for one in shadowed.findings if _holds_in_shadow(one)]
     if shadowed.pairs < policy.shadow_pairs_min:
         reasons.append(f"{shadowed.pairs} of {policy.shadow_pairs_min} shadow pairs were compared.")
     holds = not_yet(policy, seen, in_shadow=True)
     reasons += [one.sentence for one in holds]
+    if not reasons and proof is not None and proof.verdict is not Verdict.PASS:
+        return _not_proven(policy, seen, findings, (proof.sentence,), first)
     if reasons or not policy.automatic:
         said = reasons[0] if reasons else "shadow is proven; the policy is not automatic"
         person = not reasons
@@ -189,7 +206,7 @@ def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
             seen,
             Action.HOLD,
             said,
-            shadowed.findings,
+            findings,
             tuple(reasons),
             first,
             person=person,
@@ -204,7 +221,7 @@ def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
         False,
         False,
         window,
-        shadowed.findings,
+        findings,
         (),
         said,
         first,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rollout.evidence.drill_pair import DrillPair
 from rollout.evidence.outputs import SHADOW_OUTPUT
 from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot.holds import HoldKind
 from rollout.pilot.readiness import not_ready
+from rollout.pilot.rule import rule_of
 from rollout.pilot.situation import Situation
 from rollout.policy.policy import Policy, blocked_by
 
@@ -35,11 +34,11 @@ def not_yet(policy: Policy, seen: Situation, *, in_shadow: bool = False) -> tupl
         seen: Totals are asked for their numbers of jobs only.
         in_shadow: Before the first step there are no concurrent jobs and no drills to ask for.
     """
-    state, holds = seen.state, []
+    state, rule, holds = seen.state, rule_of(policy), []
     if state.frozen:
         said = f"Frozen by a person; `rollout unfreeze {state.name}` lifts it."
         holds.append(Hold(HoldKind.FROZEN, said))
-    if seen.looks >= policy.looks_max:
+    if seen.looks >= rule.looks_max:
         said = f"{seen.looks} looks at this step are used up; a person decides."
         holds.append(Hold(HoldKind.LOOKS, said))
     days, wanted = days_in_step(policy, seen), max(policy.bake_days, seen.look_at_day)
@@ -57,31 +56,18 @@ def not_yet(policy: Policy, seen: Situation, *, in_shadow: bool = False) -> tupl
     if not in_shadow and jobs < policy.jobs_min:
         said = f"{jobs} concurrent jobs at this step, the policy asks for {policy.jobs_min}."
         holds.append(Hold(HoldKind.JOBS_MIN, said))
-    overdue = None if in_shadow else drill_overdue(policy, seen.pairs, seen.step_pairs)
+    overdue = None if in_shadow else rule.overdue(policy, seen)
     if overdue is not None:
         said = f"Drill overdue: {overdue}; `rollout drill run` makes one."
         holds.append(Hold(HoldKind.DRILLS, said))
-    holds += [Hold(HoldKind.WAY_BACK, said) for said in not_ready(seen.way_back, state, policy)]
+    holds += [
+        Hold(HoldKind.WAY_BACK, said)
+        for said in not_ready(seen.way_back, state, policy, seen.baseline)
+    ]
     if not in_shadow:
         worse = [one for one in sampled_outputs(seen) if one.verdict is Verdict.REGRESS]
         holds += [Hold(HoldKind.OUTPUTS, one.sentence) for one in worse]
     return tuple(holds)
-
-
-def drill_overdue(policy: Policy, pairs: Sequence[DrillPair], step_pairs: int) -> str | None:
-    """Say which drill pairs are missing; None when there are enough.
-
-    Args:
-        policy: Asks for so many in all, and so many of them at the present step.
-        pairs: Young enough to count, of this build.
-        step_pairs: How many comparable ones of them were made at this step.
-    """
-    comparable = sum(not pair.both_censored for pair in pairs)
-    if comparable < policy.drills_min:
-        return f"{comparable} of {policy.drills_min} comparable drill pairs"
-    if policy.drills_min and step_pairs < policy.drills_step_min:
-        return f"{step_pairs} of {policy.drills_step_min} comparable drill pairs at this step"
-    return None
 
 
 def sampled_outputs(seen: Situation) -> tuple[Finding, ...]:

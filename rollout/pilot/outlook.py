@@ -18,6 +18,7 @@ from rollout.pilot.holds import HoldKind
 from rollout.pilot.judgement import Judgement
 from rollout.pilot.not_yet import Hold, days_in_step, not_yet
 from rollout.pilot.proofs import PROOFS, RECOVERY
+from rollout.pilot.rule import rule_of
 from rollout.pilot.situation import Situation
 from rollout.policy import ladder
 from rollout.policy.policy import Policy, next_free
@@ -106,7 +107,7 @@ def outlook(policy: Policy, seen: Situation, made: Judgement) -> Outlook:
     worse = [one.sentence for one in made.findings if one.verdict is Verdict.REGRESS]
     if worse:
         return _by_hand(f"never as it is: {worse[0]}")
-    next_bp = ladder.next_bp(policy, state.scope_bp, state.holdback_bp)
+    next_bp = ladder.next_bp(policy, state.scope_bp, state.holdback_bp, seen.baseline)
     return _climbing(policy, seen, made, next_bp)
 
 
@@ -115,7 +116,7 @@ def _by_hand(said: str) -> Outlook:
 
 
 def _from_shadow(policy: Policy, seen: Situation, made: Judgement) -> Outlook:
-    if not policy.shadow_pairs_min or made.next_bp is None:
+    if not rule_of(policy).shadow_acts or made.next_bp is None:
         return _by_hand(made.sentence)
     held = not_yet(policy, seen, in_shadow=True)
     needs = [_of_hold(policy, seen, one) for one in held]
@@ -135,12 +136,12 @@ def _climbing(policy: Policy, seen: Situation, made: Judgement, next_bp: int | N
         return _told(next_bp, needs, start, None, seen.now)
     ready = max((one.at for one in unproven if one.at is not None), default=start)
     look_at: datetime | None = start
-    look = seen.looks + 1
-    interval = timedelta(seconds=policy.day_s * max(policy.bake_days, 1.0))
-    while look_at is not None and look_at < ready and look <= policy.looks_max:
+    look, rule = seen.looks + 1, rule_of(policy)
+    interval = timedelta(seconds=policy.day_s * rule.gap_days)
+    while look_at is not None and look_at < ready and look <= rule.looks_max:
         look_at, look = next_free(policy, look_at + interval), look + 1
-    if look_at is not None and look > policy.looks_max:
-        said = f"All {policy.looks_max} looks of this step come before that: a person decides."
+    if look_at is not None and look > rule.looks_max:
+        said = f"All {rule.looks_max} looks of this step come before that: a person decides."
         return _told(next_bp, [*needs, Need(HoldKind.LOOKS, said)], start, None, seen.now)
     return _told(next_bp, needs, start, look_at, seen.now)
 
@@ -205,7 +206,7 @@ def _of_hold(policy: Policy, seen: Situation, hold: Hold) -> Need:
         return _at_rate(policy, seen, hold.kind, hold.sentence, have, policy.jobs_min - have)
     if hold.kind is HoldKind.DRILLS:
         comparable = sum(not pair.both_censored for pair in seen.pairs)
-        missing = max(policy.drills_min - comparable, policy.drills_step_min - seen.step_pairs)
+        missing = max(policy.drills_min - comparable, policy.drills_step_min - seen.step_pairs, 1)
         return Need(hold.kind, hold.sentence, None, missing)
     return Need(hold.kind, hold.sentence)
 
@@ -218,7 +219,7 @@ def _unproven(policy: Policy, seen: Situation, made: Judgement) -> list[Need]:
         if found.verdict is Verdict.PASS:
             continue
         if found.metric == RECOVERY:
-            if found.value is None and len(seen.pairs) < policy.drills_min:
+            if len(seen.pairs) < policy.drills_min:
                 continue  # the drills hold says it
             needs.append(Need(RECOVERY, found.sentence))
         elif found.metric in scored:
@@ -228,7 +229,7 @@ def _unproven(policy: Policy, seen: Situation, made: Judgement) -> list[Need]:
     for metric, statistic in seen.evidence.harm.items():
         # As `promote.decide` asks, so that NaN is told as well.
         if not statistic < HARM_MAX:
-            said = f"Leans towards harm: {statistic:.3g}, it must fall under {HARM_MAX:g}."
+            said = f"Leans towards harm, {statistic / HARM_MAX:.2g} times what lets a step grow."
             needs.append(Need(metric, said))
     return needs
 
@@ -238,13 +239,12 @@ def _of_score(policy: Policy, seen: Situation, found: Finding) -> Need:
     z, metric = found.value, found.metric
     if z is None:
         return Need(metric, found.sentence)
-    limit = f"z {z:.2f}, {found.limit:.2f} needed"
     factor = _FACTOR_MAX if z >= 0 else (found.limit / z) ** 2
     if factor >= _FACTOR_MAX:
-        said = f"{NOT_AT_PRESENT_RATES}: the observed rate is not under its margin"
-        return Need(metric, f"{said} ({limit}).")
+        said = f"{NOT_AT_PRESENT_RATES}: the observed rate costs more than the budget"
+        return Need(metric, f"{found.sentence} {said}.")
     more = max(1, ceil(found.n_concurrent * (factor - 1.0)))
-    return _at_rate(policy, seen, metric, f"{limit}.", found.n_concurrent, more)
+    return _at_rate(policy, seen, metric, found.sentence, found.n_concurrent, more)
 
 
 def _at_rate(policy: Policy, seen: Situation, what: str, said: str, have: int, more: int) -> Need:

@@ -210,11 +210,13 @@ class Pilots:
             built = builds.get(name, (None, None))
             trial = self._held.get(name)
             if trial is None:
-                after = begin(state, built, policy, profile.thresholds, now)
+                after = begin(state, built, policy, profile.thresholds, now, profile.baseline)
                 after = replace(after, version=self._unread.pop(name, 0))
             else:
                 prior = self._situations.prior(trial, state, now)
-                after = follow(trial, state, built, policy, profile.thresholds, now, prior)
+                after = follow(
+                    trial, state, built, policy, profile.thresholds, now, prior, profile.baseline
+                )
                 if profile.thresholds is not None and after.thresholds != profile.thresholds:
                     after = replace(after, thresholds=profile.thresholds)
             if after != trial:
@@ -244,8 +246,29 @@ class Pilots:
                     trial = replace(trial, scored_to=max(trial.scored_to, end_at))
                 report.windows += 1
             changed.append(trial)
+        changed = self._take_in_early(now, report, changed)
         changed += self._take_in_recoveries(now, {one.name: one for one in changed})
         self._save(token, list({one.name: one for one in changed}.values()))
+
+    def _take_in_early(
+        self, now: datetime, report: PilotsReport, changed: list[Trial]
+    ) -> list[Trial]:
+        """Let the fast path see young jobs where legacy's take long."""
+        fresh = self._held | {one.name: one for one in changed}
+        after = {one.name: one for one in changed}
+        for name, trial in fresh.items():
+            if trial.early_from() is None:
+                continue
+            rows = self._ledger.early_windows(trial, now, WINDOWS_A_TICK)
+            if len(rows) == WINDOWS_A_TICK:
+                rows = whole_windows(rows)
+            rate = report.profiles.get(name, LegacyProfile()).failure_rate
+            pace = 86_400.0 / self._policies.of(name).day_s
+            for begin_at, end_at, window in windows_of(rows, thresholds=False):
+                trial = trial.observe_early(window, begin_at, end_at, rate, pace)
+            if rows:
+                after[name] = trial
+        return list(after.values())
 
     def _take_in_recoveries(self, now: datetime, fresh: Mapping[str, Trial]) -> list[Trial]:
         """Tell the recovery watch how concurrent paths healed in drills since the last tick."""
@@ -342,7 +365,9 @@ class Pilots:
                 return
             prior = seen.shadowed.prior(trial.began_at, seen.now)
             builds = trial.identity.builds
-            after = follow(trial, changed, builds, policy, trial.thresholds, seen.now, prior)
+            after = follow(
+                trial, changed, builds, policy, trial.thresholds, seen.now, prior, seen.baseline
+            )
             after = replace(after, acted=str(made.action), acted_at=seen.now)
             if made.action is Action.REVERT:
                 after = cool_down(after, policy, seen.now)

@@ -218,6 +218,10 @@ class Trials(Protocol):
         """Read windows of admission that are old enough and not yet in a trial, oldest first."""
         ...
 
+    def early_windows(self, trial: "Trial", now: datetime, limit: int) -> list[WindowRow]:
+        """Read windows of one trial that are old enough for its fast path and not yet in it."""
+        ...
+
     def save_trials(self, token: int, trials: "Sequence[Trial]") -> None:
         """Write trials and raise their versions, in one transaction.
 

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from rollout.evidence.buckets import Histogram, bucket_index
 from rollout.evidence.stored import Json, read_count, read_list, read_number, read_object
 from rollout.evidence.thresholds import THRESHOLD_JOBS_MIN, Thresholds
+from rollout.policy.way import Baseline
 
 DAYS_KEPT = 7
 """Days of legacy failures behind the cap of the fast path."""
@@ -179,6 +180,18 @@ class LegacyProfile:
         """Share of jobs assigned to legacy that failed in the last days; None without jobs."""
         jobs = sum(one[1] for one in self.days)
         return sum(one[2] for one in self.days) / jobs if jobs else None
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """What the last days were like, while every job was assigned to legacy; None without any.
+
+        The day that is still running tells nothing of how much comes in a day, unless it is alone.
+        """
+        whole = [one for one in self.days if one[0] != self.day] or list(self.days)
+        if not whole:
+            return None
+        jobs = 7 * sum(one[1] for one in whole) / len(whole)
+        return Baseline(float(jobs), self.failure_rate or 0.0) if jobs else None
 
     @property
     def capacity_per_s(self) -> float | None:

@@ -1,22 +1,54 @@
 """The proofs that an advance needs, from the totals of the step and its drills.
 
-`PROOFS` is the one list of them; `judge`, `outlook` and the tests ask it.
+What is proven is a budget: at the next scope the concurrent path adds at most so many failed, late
+and slow jobs a week (`evidence/harm_budget.py`). `PROOFS` is the one list of them; `judge`,
+`outlook` and the tests ask it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import NormalDist
 
-from rollout.evidence import promotion, recovery
-from rollout.evidence.betting import Margin
-from rollout.evidence.counts import Counts
+from rollout.evidence.budget_proof import Event, Stake, pairs_finding, step_finding
+from rollout.evidence.harm_budget import SCORE_LIMIT, HarmBudget
 from rollout.evidence.verdict import Finding
 from rollout.pilot.situation import Situation
-from rollout.policy.policy import Policy, StepMargins
+from rollout.policy import ladder
+from rollout.policy.policy import Policy
+from rollout.policy.way import Baseline
 
 RECOVERY = "recovery"
+
+DRILLED_BP = 2500
+"""A scope above this is reached only by a build whose drills have proved how it heals."""
+
+LAST_LIMIT = 0.0
+"""Nothing grows after the last step: it is enough that nothing speaks against it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a step is asked to show.
+
+    Attributes:
+        baseline: Jobs a week, and legacy's failure rate before the trial.
+        budget: Extra events a week.
+        next_bp: Scope whose harm is at stake.
+        limit: Score that passes.
+        recovery: Whether drills have to have proved how it heals.
+    """
+
+    baseline: Baseline
+    budget: HarmBudget
+    next_bp: int
+    limit: float
+    recovery: bool
+
+    def stake(self, budget: float) -> Stake:
+        """The same for one event."""
+        share = self.next_bp / 10_000
+        return Stake(budget, self.baseline.jobs_a_week, share, self.limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,48 +57,74 @@ class Proof:
 
     Attributes:
         metric: The word in findings, metrics and `why`.
-        score: Gives the finding, from the situation, the margins of the step and the z at or under
-            which a score passes.
-        asked: Whether a policy asks for it.
+        score: Gives the finding, from the situation and what is asked.
+        needed: Whether a step is asked for it.
     """
 
     metric: str
-    score: Callable[[Situation, StepMargins, float], Finding]
-    asked: Callable[[Policy], bool] = lambda policy: True
+    score: Callable[[Situation, Asked], Finding]
+    needed: Callable[[Asked], bool] = lambda asked: True
 
 
-def _errors(seen: Situation, margins: StepMargins, limit: float) -> Finding:
-    counts, phi = seen.totals.failures, seen.totals.phi_failures
-    return _scored("error_rate_step", counts, margins.margin.error, phi, limit)
+def _failed(seen: Situation, asked: Asked) -> Finding:
+    totals = seen.totals
+    return step_finding(
+        Event.FAILED, totals.failures, asked.stake(asked.budget.failed), totals.phi_failures
+    )
 
 
-def _median(seen: Situation, margins: StepMargins, limit: float) -> Finding:
-    return _scored("cycle_median", seen.totals.median, Margin(), seen.totals.phi_median, limit)
+def _slow(seen: Situation, asked: Asked) -> Finding:
+    totals = seen.totals
+    return step_finding(
+        Event.SLOW, totals.median, asked.stake(asked.budget.slow), totals.phi_median
+    )
 
 
-def _tail(seen: Situation, margins: StepMargins, limit: float) -> Finding:
-    return _scored("cycle_tail", seen.totals.tail, Margin(), seen.totals.phi_tail, limit)
+def _late(seen: Situation, asked: Asked) -> Finding:
+    totals = seen.totals
+    return step_finding(Event.LATE, totals.tail, asked.stake(asked.budget.late), totals.phi_tail)
 
 
-def _recovery(seen: Situation, margins: StepMargins, limit: float) -> Finding:
-    return recovery.finding(seen.pairs, margins.recovery_ratio)
-
-
-def _scored(metric: str, counts: Counts, margin: Margin, phi: float, limit: float) -> Finding:
-    return promotion.finding(metric, counts, margin, max(1.0, phi), limit)
+def _recovery(seen: Situation, asked: Asked) -> Finding:
+    return pairs_finding(RECOVERY, seen.pairs)
 
 
 PROOFS = (
-    Proof("error_rate_step", _errors),
-    Proof("cycle_median", _median),
-    Proof("cycle_tail", _tail),
-    Proof(RECOVERY, _recovery, lambda policy: policy.drills_min > 0),
+    Proof(Event.FAILED.metric, _failed),
+    Proof(Event.SLOW.metric, _slow),
+    Proof(Event.LATE.metric, _late),
+    Proof(RECOVERY, _recovery, lambda asked: asked.recovery),
 )
 """The findings that an advance needs, in the order in which they are said."""
 
 
+def asked_of(policy: Policy, seen: Situation) -> Asked | None:
+    """What the step is asked to show; None while nobody knows how many jobs come."""
+    baseline, state = seen.baseline, seen.state
+    if baseline is None or baseline.jobs_a_week <= 0:
+        return None
+    next_bp = ladder.next_bp(policy, state.scope_bp, state.holdback_bp, baseline)
+    return Asked(
+        baseline,
+        ladder.budget_of(policy, baseline),
+        state.scope_bp_max if next_bp is None else next_bp,
+        LAST_LIMIT if next_bp is None else SCORE_LIMIT,
+        drilled(policy, seen),
+    )
+
+
+def drilled(policy: Policy, seen: Situation) -> bool:
+    """Whether drills have to have proved how the path heals before this step is left."""
+    state = seen.state
+    if policy.drills_min == 0:
+        return False
+    next_bp = ladder.next_bp(policy, state.scope_bp, state.holdback_bp, seen.baseline)
+    return next_bp is None or next_bp > DRILLED_BP
+
+
 def proofs(policy: Policy, seen: Situation) -> dict[str, Finding]:
-    """The findings that an advance needs, by metric: as many as the policy asks for."""
-    margins = policy.margins_at(max(1, seen.state.scope_bp))
-    limit = NormalDist().inv_cdf(policy.alpha_promote / policy.looks_max)
-    return {one.metric: one.score(seen, margins, limit) for one in PROOFS if one.asked(policy)}
+    """The findings that an advance needs, by metric; empty while nobody knows what comes."""
+    asked = asked_of(policy, seen)
+    if asked is None:
+        return {}
+    return {one.metric: one.score(seen, asked) for one in PROOFS if one.needed(asked)}

@@ -18,7 +18,12 @@ from rollout.routing.decision import JobPath
 def windows_of(
     rows: Sequence[WindowRow], thresholds: bool
 ) -> list[tuple[datetime, datetime, Window]]:
-    """Put both paths of each window together, oldest first."""
+    """Put both paths of each window together, oldest first.
+
+    A job that failed on both paths has its input to blame, and is a failed job all the same: one
+    that legacy alone got counts as legacy's failure, and leaving the other arm's out would hide as
+    many of the concurrent path's own.
+    """
     by_begin: defaultdict[datetime, dict[JobPath, WindowRow]] = defaultdict(dict)
     for row in rows:
         by_begin[row.begin][row.path] = row
@@ -44,7 +49,7 @@ def _counts(
 ) -> Counts:
     counts = NO_COUNTS
     if new is not None:
-        counts += Counts(new.jobs, hits(new), 0, 0)
+        counts += Counts(new.jobs + new.both_failed, hits(new) + new.both_failed, 0, 0)
     if old is not None:
         counts += Counts(0, 0, old.jobs, hits(old))
     return counts

@@ -12,8 +12,8 @@ from rollout.evidence.errors import EvidenceError
 from rollout.evidence.verdict import Finding
 from rollout.pilot.inputs import decide_again
 from rollout.pilot.ports import DecisionRecord
+from rollout.pilot.rule import stored_policy
 from rollout.pilot.situation import Situation, finding_from_json, situation_from_json
-from rollout.policy.policy import Policy
 
 _UNREADABLE = (EvidenceError, KeyError, ValueError, TypeError, AttributeError)
 
@@ -37,7 +37,7 @@ def evidence_of(record: DecisionRecord) -> Evidence:
         answer, inputs = json.loads(record.answer), json.loads(record.inputs)
         seen = None
         if "situation" in inputs:
-            policy = Policy.model_validate(inputs["policy"])
+            policy = stored_policy(inputs["policy"])
             seen = situation_from_json(inputs["situation"], policy)
         findings = tuple(finding_from_json(one) for one in answer.get("findings", ()))
         return Evidence(seen, findings, tuple(answer.get("reasons", ())))

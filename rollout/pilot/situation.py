@@ -14,6 +14,7 @@ from rollout.evidence.stored import Json
 from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot.step import StepEvidence, guard_of
 from rollout.policy.policy import Policy
+from rollout.policy.way import Baseline
 from rollout.routing.stages import ControlState, Stage
 
 
@@ -62,11 +63,15 @@ class WayBack:
 
 @dataclass(frozen=True, slots=True)
 class Shadowed:
-    """What the shadow runs of a trial showed, in stage shadow and by sample at its steps."""
+    """What the shadow runs of a trial showed, in stage shadow and by sample at its steps.
+
+    `raised` counts shadows of the concurrent path, and runs of legacy again, that raised.
+    """
 
     pairs: int = 0
     errors: int = 0
     findings: tuple[Finding, ...] = ()
+    raised: Counts = NO_COUNTS
 
     def prior(self, since: datetime, now: datetime) -> float:
         """What they say of the first step's cycle time; `since` is when shadow began."""
@@ -97,6 +102,8 @@ class Situation:
         shadowed: What shadow runs showed.
         held: Why the fleet lets nothing advance now.
         cooldown_until: No advance before this, after a revert.
+        baseline: Jobs a week, as they come at this step, and legacy's failure rate before the
+            trial; None while nobody knows.
     """
 
     now: datetime
@@ -116,6 +123,7 @@ class Situation:
     shadowed: Shadowed = Shadowed()
     held: str | None = None
     cooldown_until: datetime | None = None
+    baseline: Baseline | None = None
 
     def to_json(self) -> Json:
         """Give a plain object, from which `situation_from_json` makes the same value."""
@@ -146,9 +154,11 @@ class Situation:
                 "pairs": self.shadowed.pairs,
                 "errors": self.shadowed.errors,
                 "findings": [one.to_json() for one in self.shadowed.findings],
+                "raised": self.shadowed.raised.to_json(),
             },
             "held": self.held,
             "cooldown_until": _text(self.cooldown_until),
+            "baseline": None if self.baseline is None else asdict(self.baseline),
         }
 
 
@@ -189,9 +199,11 @@ def situation_from_json(payload: Mapping[str, Any], policy: Policy) -> Situation
             shadowed["pairs"],
             shadowed["errors"],
             tuple(finding_from_json(one) for one in shadowed["findings"]),
+            Counts.from_json(shadowed.get("raised", NO_COUNTS.to_json())),
         ),
         held=payload["held"],
         cooldown_until=_time(payload["cooldown_until"]),
+        baseline=Baseline(**payload["baseline"]) if payload.get("baseline") else None,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rollout.evidence.counts import Counts
+from rollout.evidence.counts import NO_COUNTS, Counts
 from rollout.evidence.drill_pair import DrillPair
 from rollout.evidence.errors import BadDuration
 from rollout.evidence.promotion import overdispersion
@@ -15,6 +15,7 @@ from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.situation import Shadowed, Situation, Totals, WayBack
 from rollout.pilot.trial import ON_TRIAL, Trial
 from rollout.policy.policy import Policy
+from rollout.policy.way import Baseline
 from rollout.routing.decision import JobPath
 from rollout.routing.stages import ControlState, Stage
 
@@ -128,6 +129,7 @@ class Situations:
             shadowed=self._shadow(trial.name) if asked else Shadowed(),
             held=around.held,
             cooldown_until=trial.cooldown_until,
+            baseline=baseline_of(trial, around.profile, policy),
         )
 
     def prior(self, trial: Trial, state: ControlState, now: datetime) -> float:
@@ -139,6 +141,24 @@ class Situations:
     def _totals(self, trial: Trial, now: datetime) -> Totals:
         hours = self._ledger.hours(trial.name, trial.step)
         return totals_of(hours, self._ledger.open_slow(trial, now))
+
+
+def baseline_of(trial: Trial, profile: LegacyProfile, policy: Policy) -> Baseline | None:
+    """What is known of the traffic: legacy's failures before the trial, jobs as they come now.
+
+    A pipeline of 500 jobs a day that becomes 1,000 during its trial has a budget for 1,000.
+    """
+    before = trial.baseline or profile.baseline
+    days = (trial.scored_to - trial.began_at).total_seconds() / policy.day_s
+    jobs = trial.evidence.admitted_concurrent + trial.evidence.admitted_legacy
+    if not trial.on_trial or days < MEASURED_DAYS_MIN or not jobs:
+        return before
+    rate = profile.failure_rate or 0.0 if before is None else before.rate_failed
+    return Baseline(7.0 * jobs / days, rate)
+
+
+MEASURED_DAYS_MIN = 1.0
+"""Less than a day of a step says little about a week's jobs."""
 
 
 def drills_age_max(policy: Policy) -> timedelta:
@@ -173,20 +193,22 @@ def totals_of(hours: Sequence[HourRow], slow: Sequence[OpenSlow]) -> Totals:
 
 
 def _by_hour(hours: Sequence[HourRow]) -> tuple[list[Counts], list[Counts], list[Counts]]:
-    """Give the counts of each hour: failures, slow at the median, slow at the tail."""
+    """Give the counts of each hour: failures, slow at the median, slow at the tail.
+
+    Jobs that failed on both paths count in all three: legacy's own bad inputs do as well.
+    """
     failures: dict[int, Counts] = {}
     medians: dict[int, Counts] = {}
     tails: dict[int, Counts] = {}
     for one in hours:
-        jobs, failed = one.jobs + one.both_failed, one.failed + one.both_failed
-        nothing = Counts(0, 0, 0, 0)
-        failures[one.hour] = failures.get(one.hour, nothing) + _one_sided(one.path, jobs, failed)
-        medians[one.hour] = medians.get(one.hour, nothing) + _one_sided(
-            one.path, one.jobs, one.slow_median
-        )
-        tails[one.hour] = tails.get(one.hour, nothing) + _one_sided(
-            one.path, one.jobs, one.slow_tail
-        )
+        jobs, bad = one.jobs + one.both_failed, one.both_failed
+        for counted, hits in (
+            (failures, one.failed),
+            (medians, one.slow_median),
+            (tails, one.slow_tail),
+        ):
+            held = counted.get(one.hour, NO_COUNTS)
+            counted[one.hour] = held + _one_sided(one.path, jobs, hits + bad)
     return list(failures.values()), list(medians.values()), list(tails.values())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import Enum
 from functools import lru_cache
 from typing import TypeVar
 
@@ -60,6 +61,7 @@ class RevertKind:
         key: Its place in stored evidence.
         fresh: Begins it.
         read: Reads what its `to_json` gave; raises BadState.
+        early: It does not wait until most jobs have ended; see `Trial.early_from`.
         added: Evidence stored by an earlier release lacks it. A stored decision is then judged
             again without it, as it was made; a trial that goes on begins it.
     """
@@ -67,7 +69,19 @@ class RevertKind:
     key: str
     fresh: Callable[[Guard], RevertTest]
     read: Callable[[Json, Guard], RevertTest]
+    early: bool = False
     added: bool = False
+
+
+class Taken(Enum):
+    """Which tests take in a window."""
+
+    ALL = "all"
+    """Every test: jobs are short."""
+    EARLY = "early"
+    """Those that do not wait."""
+    LATE = "late"
+    """The others, when most jobs of the window have ended."""
 
 
 REVERT_TESTS: tuple[RevertKind, ...] = (
@@ -77,7 +91,10 @@ REVERT_TESTS: tuple[RevertKind, ...] = (
         lambda stored, guard: ErrorRate.from_json(stored, guard.error_process),
     ),
     RevertKind(
-        "fast", lambda guard: FastPath.fresh(), lambda stored, _: FastPath.from_json(stored)
+        "fast",
+        lambda guard: FastPath.fresh(),
+        lambda stored, _: FastPath.from_json(stored),
+        early=True,
     ),
     RevertKind(
         "cycle",
@@ -92,6 +109,7 @@ REVERT_TESTS: tuple[RevertKind, ...] = (
 )
 """What may revert a trial, in the order in which it is said."""
 
+_EARLY = frozenset(kind.key for kind in REVERT_TESTS if kind.early)
 _COUNTED = ("admitted_concurrent", "admitted_legacy", "both_failed", "unjudged")
 
 
@@ -120,15 +138,28 @@ class StepEvidence:
         return StepEvidence(tuple((key, one.change_scope(prior)) for key, one in self.tests))
 
     def observe(
-        self, window: Window, span_s: float, rate_legacy: float | None, pace: float
+        self,
+        window: Window,
+        span_s: float,
+        rate_legacy: float | None,
+        pace: float,
+        which: Taken = Taken.ALL,
     ) -> StepEvidence:
         """Take in one window; the arguments are those of `RevertTest.take_in`.
 
         Raises:
             EvidenceError: The input cannot be; nothing is changed.
         """
+        tests = tuple(
+            (key, one)
+            if which is not Taken.ALL and (key in _EARLY) is not (which is Taken.EARLY)
+            else (key, one.take_in(window, span_s, rate_legacy, pace))
+            for key, one in self.tests
+        )
+        if which is Taken.EARLY:  # its jobs are counted when they are old
+            return replace(self, tests=tests)
         return StepEvidence(
-            tuple((key, one.take_in(window, span_s, rate_legacy, pace)) for key, one in self.tests),
+            tests,
             self.admitted_concurrent + window.admitted_concurrent,
             self.admitted_legacy + window.admitted_legacy,
             self.both_failed + window.both_failed,

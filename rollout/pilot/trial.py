@@ -14,11 +14,13 @@ from typing import Any
 
 from rollout.evidence.blocks import TICK_S_MAX
 from rollout.evidence.buckets import bucket_edge_s
+from rollout.evidence.looks import look_at, look_day
 from rollout.evidence.revert_test import NO_JOBS, Window
 from rollout.evidence.stored import Json
 from rollout.evidence.thresholds import REVERT_SHIFT, Thresholds
-from rollout.pilot.step import StepEvidence, guard_of
+from rollout.pilot.step import StepEvidence, Taken, guard_of
 from rollout.policy.policy import Policy
+from rollout.policy.way import Baseline
 from rollout.routing.stages import ControlState, Stage
 
 WINDOW_S = 10.0
@@ -27,8 +29,11 @@ WINDOW_S = 10.0
 WINDOW_S_MIN = 0.5
 """Shorter windows gain nothing: a controller ticks about once a second."""
 
-SETTLE_S_MAX = 300.0
-"""A window is judged at this age at the latest."""
+EARLY_S_MAX = 300.0
+"""The fast path judges a window at this age at the latest, however long legacy's jobs take."""
+
+_ANOTHER_STEP = -1
+"""A fence that no control state has, so that what follows is another step."""
 
 SETTLE_S_MIN = 2.0
 """Rows of jobs appear a moment after their admission, and clocks differ a little."""
@@ -67,7 +72,6 @@ class Trial:
         scored_to: Windows up to here are in the evidence.
         looks: Looks taken at this step.
         look_at_day: Days after `began_at` of the next look.
-        median_shift, tail_shift: Buckets of margin in the step's totals, from the policy.
         window_s: Seconds of a window of admission.
         hour_s: Seconds of an hour of the policy's day; totals are kept by it.
         fresh_at: When the evidence was begun; what came before it belongs to another trial.
@@ -80,6 +84,9 @@ class Trial:
         acted: What the controller last did: advance, graduate or revert; empty for nothing yet.
         acted_at: When.
         said: Window of the last hold that was recorded, so that one is not recorded each tick.
+        baseline: What legacy was like before the trial; None while nobody knows.
+        early_to: Windows up to here are in the fast path, which does not wait for slow jobs; None
+            while it takes in the same windows as all.
     """
 
     name: str
@@ -91,8 +98,6 @@ class Trial:
     scored_to: datetime
     looks: int
     look_at_day: float
-    median_shift: int
-    tail_shift: int
     window_s: float
     hour_s: float
     fresh_at: datetime
@@ -105,6 +110,8 @@ class Trial:
     acted: str = ""
     acted_at: datetime | None = None
     said: str = ""
+    baseline: Baseline | None = None
+    early_to: datetime | None = None
 
     @property
     def on_trial(self) -> bool:
@@ -112,10 +119,22 @@ class Trial:
         return self.identity.stage in ON_TRIAL and self.identity.scope_bp > 0
 
     def settle_s(self) -> float:
-        """Age at which a window is judged: legacy's 95th percentile, within bounds."""
+        """Age at which a window is judged: legacy's 95th percentile, when most jobs have ended."""
         if self.thresholds is None:
             return SETTLE_S_MIN
-        return min(max(bucket_edge_s(self.thresholds.tail), SETTLE_S_MIN), SETTLE_S_MAX)
+        return max(bucket_edge_s(self.thresholds.tail), SETTLE_S_MIN)
+
+    def early_settle_s(self) -> float:
+        """The same for the fast path, which must see a total failure while it is young."""
+        return min(self.settle_s(), EARLY_S_MAX)
+
+    def early_from(self) -> datetime | None:
+        """Where the fast path goes on alone; None while it takes in what all tests do."""
+        if not self.on_trial:
+            return None
+        if self.early_to is None and self.settle_s() <= EARLY_S_MAX:
+            return None
+        return self.early_to or self.scored_to
 
     def edges_us(self) -> tuple[int, int, int, int] | None:
         """Microseconds beyond which a job is slow, for the revert tests.
@@ -143,15 +162,46 @@ class Trial:
         """
         if end <= self.scored_to:
             return self
-        gap_s = max(0.0, (begin - self.scored_to).total_seconds())
+        which = Taken.ALL if self.early_from() is None else Taken.LATE
+        return replace(
+            self,
+            evidence=self._after(which, self.scored_to, window, begin, end, rate_legacy, pace),
+            scored_to=end,
+            early_to=self.early_from(),
+        )
+
+    def observe_early(
+        self, window: Window, begin: datetime, end: datetime, rate_legacy: float | None, pace: float
+    ) -> Trial:
+        """Take in young jobs, for the fast path alone; the same but for that.
+
+        Raises:
+            EvidenceError: The input cannot be; nothing is changed.
+        """
+        since = self.early_from()
+        if since is None or end <= since:
+            return self
+        evidence = self._after(Taken.EARLY, since, window, begin, end, rate_legacy, pace)
+        return replace(self, evidence=evidence, early_to=end)
+
+    def _after(
+        self,
+        which: Taken,
+        since: datetime,
+        window: Window,
+        begin: datetime,
+        end: datetime,
+        rate_legacy: float | None,
+        pace: float,
+    ) -> StepEvidence:
         evidence = self.evidence
+        gap_s = max(0.0, (begin - since).total_seconds())
         if gap_s > 0.0:
             # A longer one brings no more stake than the tests' period has: away is not watched.
             gap_s = min(gap_s, TICK_S_MAX / max(pace, 1.0))
-            evidence = evidence.observe(NO_JOBS, gap_s, rate_legacy, pace)
-        span_s = (end - max(begin, self.scored_to)).total_seconds()
-        evidence = evidence.observe(window, span_s, rate_legacy, pace)
-        return replace(self, evidence=evidence, scored_to=end)
+            evidence = evidence.observe(NO_JOBS, gap_s, rate_legacy, pace, which)
+        span_s = (end - max(begin, since)).total_seconds()
+        return evidence.observe(window, span_s, rate_legacy, pace, which)
 
     def payload(self) -> Json:
         """Give what has no column of its own as a plain object."""
@@ -167,7 +217,10 @@ class Trial:
             ],
             "looks": self.looks,
             "look_at_day": self.look_at_day,
-            "shifts": [self.median_shift, self.tail_shift],
+            "baseline": None
+            if self.baseline is None
+            else [self.baseline.jobs_a_week, self.baseline.rate_failed],
+            "early_to": _text(self.early_to),
             "window_s": self.window_s,
             "hour_s": self.hour_s,
             "fresh_at": self.fresh_at.isoformat(),
@@ -199,9 +252,9 @@ def begin(
     policy: Policy,
     thresholds: Thresholds | None,
     now: datetime,
+    baseline: Baseline | None = None,
 ) -> Trial:
     """Begin to watch a sub-pipeline."""
-    margins = policy.margins_at(max(1, state.scope_bp))
     return Trial(
         name=state.name,
         version=0,
@@ -212,13 +265,12 @@ def begin(
         scored_to=now,
         looks=0,
         look_at_day=policy.bake_days,
-        median_shift=margins.median_shift,
-        tail_shift=margins.tail_shift,
         window_s=window_s(policy),
         hour_s=policy.day_s / 24,
         fresh_at=now,
         evidence=StepEvidence.fresh(guard_of(policy)),
         thresholds=thresholds,
+        baseline=baseline,
     )
 
 
@@ -235,6 +287,7 @@ def follow(
     thresholds: Thresholds | None,
     now: datetime,
     prior: float = 1.0,
+    baseline: Baseline | None = None,
 ) -> Trial:
     """Begin a new step if anything changed that makes one, whoever changed it.
 
@@ -254,7 +307,8 @@ def follow(
     )
     if before.stage is not Stage.SHADOW or identity.builds != before.builds:
         prior = 1.0
-    margins = policy.margins_at(max(1, state.scope_bp))
+    # What legacy was like is known best before any job has left it.
+    known = None if before.stage is Stage.LEGACY else trial.baseline
     return replace(
         trial,
         step=trial.step + 1,
@@ -264,8 +318,6 @@ def follow(
         scored_to=now,
         looks=0,
         look_at_day=policy.bake_days,
-        median_shift=margins.median_shift,
-        tail_shift=margins.tail_shift,
         window_s=window_s(policy),
         hour_s=policy.day_s / 24,
         fresh_at=now if fresh else trial.fresh_at,
@@ -274,17 +326,22 @@ def follow(
         else trial.evidence.begin_step(),
         thresholds=thresholds or trial.thresholds,
         said="",
+        baseline=known or baseline,
+        early_to=None,
     )
 
 
 def after_look(trial: Trial, policy: Policy, now: datetime) -> Trial:
-    """Count a look that promoted nothing; the next comes a bake time after it.
+    """Count a look that promoted nothing; the next comes at the next half of a bake time.
 
-    However late the look was taken, the next one is due in the future: none is skipped and none
-    follows at once.
+    However late the look was taken, the next one is due in the future: none follows at once, and
+    what a calendar held is not made up for.
     """
     days = (now - trial.began_at).total_seconds() / policy.day_s
-    return replace(trial, looks=trial.looks + 1, look_at_day=days + max(policy.bake_days, 1.0))
+    bake_days = max(policy.bake_days, 1.0)
+    # A look that came exactly when it was due may have come a rounding error early.
+    passed = max(1, look_at(days + 1e-6 * bake_days, bake_days))
+    return replace(trial, looks=trial.looks + 1, look_at_day=look_day(passed + 1, bake_days))
 
 
 def cool_down(trial: Trial, policy: Policy, now: datetime) -> Trial:
@@ -300,7 +357,11 @@ def trial_from(columns: Mapping[str, Any], payload: Mapping[str, Any], policy: P
         BadState, BadCounts: It is not what this release stores.
     """
     stage, scope_bp, fence, legacy, concurrent = payload["identity"]
-    found, shifts, guard = payload["thresholds"], payload["shifts"], guard_of(policy)
+    found, guard = payload["thresholds"], guard_of(policy)
+    if "shifts" in payload:
+        # The last release counted slow jobs by another margin: this step's totals begin anew.
+        fence = _ANOTHER_STEP
+    known = payload.get("baseline")
     return Trial(
         name=columns["name"],
         version=columns["version"],
@@ -311,8 +372,6 @@ def trial_from(columns: Mapping[str, Any], payload: Mapping[str, Any], policy: P
         scored_to=columns["scored_to"],
         looks=payload["looks"],
         look_at_day=payload["look_at_day"],
-        median_shift=shifts[0],
-        tail_shift=shifts[1],
         window_s=payload["window_s"],
         hour_s=payload["hour_s"],
         fresh_at=datetime.fromisoformat(payload["fresh_at"]),
@@ -325,6 +384,8 @@ def trial_from(columns: Mapping[str, Any], payload: Mapping[str, Any], policy: P
         acted=payload["acted"],
         acted_at=_time(payload["acted_at"]),
         said=payload["said"],
+        baseline=None if known is None else Baseline(*known),
+        early_to=_time(payload.get("early_to")),
     )
 
 

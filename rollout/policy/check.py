@@ -62,7 +62,8 @@ class Assumed:
         rate = self.error_rate
         if rate is None and seen is not None:
             rate = seen.error_rate
-        return None if jobs is None or rate is None else Traffic(jobs, rate)
+        # Nobody knows how often it fails: its late and slow jobs can be sized all the same.
+        return None if jobs is None else Traffic(jobs, rate or 0.0)
 
 
 @dataclass(frozen=True, slots=True)

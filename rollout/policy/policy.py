@@ -14,20 +14,18 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from rollout.evidence.betting import Margin
-from rollout.evidence.margins import LADDER, StepMargin
 from rollout.evidence.recovery import PAIRS_EXACT_MAX
 from rollout.policy.calendars import FRIDAY_AFTERNOON, Freeze, Quiet, blocked, free_from, zone_named
 from rollout.routing.stages import BP_ALL
 
 __all__ = [
+    "LADDER_BP",
     "Cohort",
     "Fleet",
     "Freeze",
     "Policies",
     "Policy",
     "Quiet",
-    "StepMargins",
     "blocked_by",
     "next_free",
 ]
@@ -46,37 +44,8 @@ Name = Annotated[str, Field(min_length=1)]
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 
-class StepMargins(BaseModel):
-    """What steps up to one scope may be worse by and still be promoted."""
-
-    model_config = _FROZEN
-
-    scope_bp_max: Positive = Field(le=BP_ALL, description="Largest scope of this row.")
-    error_ratio: Ratio = Field(description="Concurrent over legacy failure rate.")
-    error_absolute: Absolute = Field(description="Added to that: a share of jobs, 0..1.")
-    median_shift: Count = Field(description="Buckets of 2.02 % that the median may lie higher.")
-    tail_shift: Count = Field(description="The same for the 95th percentile.")
-    recovery_ratio: Ratio = Field(description="Concurrent over legacy recovery time.")
-
-    @property
-    def margin(self) -> StepMargin:
-        """The row as the tests take it."""
-        error = Margin(self.error_ratio, self.error_absolute)
-        return StepMargin(error, self.median_shift, self.tail_shift, self.recovery_ratio)
-
-
-DEFAULT_MARGINS = tuple(
-    StepMargins(
-        scope_bp_max=scope_bp_max,
-        error_ratio=row.error.ratio,
-        error_absolute=row.error.absolute,
-        median_shift=row.median_shift,
-        tail_shift=row.tail_shift,
-        recovery_ratio=row.recovery_ratio,
-    )
-    for scope_bp_max, row in LADDER
-)
-"""The ladder of `rollout/evidence/margins.py`."""
+LADDER_BP = (310, 625, 1250, 2500, 5000, 9000)
+"""All steps, in basis points; which of them a trial takes, its traffic decides (`ladder`)."""
 
 
 class Policy(BaseModel):
@@ -89,36 +58,41 @@ class Policy(BaseModel):
         strict=True,
         description="False: the controller judges and says, a person acts.",
     )
-    ladder_bp: tuple[Share, ...] = Field(
-        default=(100, 200, 400, 800, 1600, 3200, 6400, 9500),
-        description="Scopes of the steps in basis points, each larger than the one before.",
+    budget_failed: Time | None = Field(
+        default=None,
+        description="Extra failed jobs a week that the pilot may cost; without it by its traffic.",
     )
-    bake_days: Number = Field(default=7.0, description="Least days at a step.")
+    budget_late: Time | None = Field(
+        default=None,
+        description="The same for jobs beyond legacy's 95th percentile.",
+    )
+    bake_days: Number = Field(
+        default=7.0, description="Least days at a step; it is looked at then and each half later."
+    )
+    ladder_bp: tuple[Share, ...] | None = Field(
+        default=None,
+        description="Scopes of the steps in basis points, growing; without it by the traffic.",
+    )
     day_s: Time = Field(
         default=86_400.0,
         description="Seconds a policy day lasts; a smaller one compresses a rehearsal.",
     )
-    looks_max: Positive = Field(default=4, description="Looks at a step; then a person decides.")
     jobs_min: Count = Field(default=0, description="Concurrent jobs a step must have seen.")
     drills_min: Count = Field(
         default=6,
         le=PAIRS_EXACT_MAX,
-        description="Comparable drill pairs a step needs; 0: recovery is not judged.",
+        description="Least drill pairs before a scope over 25 %; 0: recovery is not judged.",
     )
     drills_step_min: Count = Field(
-        default=1, description="How many of them must have been made at the present step."
+        default=1, description="Drill pairs that each step over 25 % needs of its own."
     )
-    drills_max_age_days: Time = Field(default=28.0, description="Older drill pairs do not count.")
+    drills_max_age_days: Time = Field(default=180.0, description="Older drill pairs do not count.")
     alpha_error: Chance = Field(
         default=0.003,
         description="Chance of a false revert on the error rate, in 28 days.",
     )
     alpha_cycle: Chance = Field(default=0.003, description="The same on the cycle time.")
     alpha_recovery: Chance = Field(default=0.003, description="The same on the recovery time.")
-    alpha_promote: Chance = Field(
-        default=0.05,
-        description="Chance that a path on the margin passes a metric, all looks together.",
-    )
     revert_margin_ratio: Ratio = Field(
         default=1.10,
         description="Concurrent over legacy failure rate that is no regression yet.",
@@ -126,10 +100,6 @@ class Policy(BaseModel):
     revert_margin_absolute: Absolute = Field(
         default=0.0005,
         description="Added to that: a share of jobs, 0..1.",
-    )
-    margins: tuple[StepMargins, ...] = Field(
-        default=DEFAULT_MARGINS,
-        description="What a step may be worse by and still be promoted.",
     )
     revert_to: Literal["legacy", "previous_step"] = Field(
         default="legacy",
@@ -146,7 +116,7 @@ class Policy(BaseModel):
     scope_bp_max: Share = Field(default=BP_ALL, description="Largest scope, in basis points.")
     shadow_pairs_min: Count = Field(
         default=0,
-        description="Compared shadow pairs before the first step; 0: not asked.",
+        description="Least shadow pairs before the first step, beside the proof of their failures.",
     )
     legacy_success_age_s_max: Time = Field(
         default=3600.0,
@@ -172,7 +142,9 @@ class Policy(BaseModel):
 
     @field_validator("ladder_bp")
     @classmethod
-    def _grows(cls, ladder: tuple[int, ...]) -> tuple[int, ...]:
+    def _grows(cls, ladder: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if ladder is None:
+            return None
         if not ladder or ladder[0] == 0:
             raise ValueError("a ladder needs a first step above 0")
         for lower, higher in pairwise(ladder):
@@ -180,21 +152,16 @@ class Policy(BaseModel):
                 raise ValueError(f"each step must be larger than the one before, {higher} is not")
         return ladder
 
-    @field_validator("margins")
-    @classmethod
-    def _reaches_all(cls, margins: tuple[StepMargins, ...]) -> tuple[StepMargins, ...]:
-        scopes = [row.scope_bp_max for row in margins]
-        if scopes != sorted(set(scopes)):
-            raise ValueError("the rows must be ordered by scope_bp_max, each once")
-        if not scopes or scopes[-1] != BP_ALL:
-            raise ValueError(f"the last row must have scope_bp_max = {BP_ALL}")
-        return margins
-
     @field_validator("zone")
     @classmethod
     def _exists(cls, zone: str) -> str:
         zone_named(zone)
         return zone
+
+    @property
+    def ladder(self) -> tuple[int, ...]:
+        """The ladder in force: the stated one, or all steps."""
+        return LADDER_BP if self.ladder_bp is None else self.ladder_bp
 
     def scope_limit_bp(self, holdback_bp: int) -> int:
         """Largest scope that policy and holdback allow; the policy's holdback goes first.
@@ -204,14 +171,6 @@ class Policy(BaseModel):
         """
         kept = holdback_bp if self.holdback_bp is None else self.holdback_bp
         return min(self.scope_bp_max, BP_ALL - kept)
-
-    def margins_at(self, scope_bp: int) -> StepMargins:
-        """The row of a step; a scope between two rows gets the stricter one.
-
-        Args:
-            scope_bp: 1..10000 basis points.
-        """
-        return next(row for row in self.margins if scope_bp <= row.scope_bp_max)
 
 
 class Fleet(BaseModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from math import inf
 
 from rollout.pilot.judgement import Action
 from rollout.pilot.ports import Recovery
@@ -14,7 +15,7 @@ from rollout.rehearsal.exposed import Exposed
 from rollout.rehearsal.injection import Injection
 from rollout.rehearsal.job_stream import BadStream, JobStream
 from rollout.rehearsal.peer_ladder import Ladder, climb
-from rollout.rehearsal.rehearse import Plan, Rehearsed, rehearse
+from rollout.rehearsal.rehearse import TICK_S, WIDER_S, Plan, Rehearsed, rehearse
 from rollout.rehearsal.stream_ledger import StreamLedger
 from rollout.routing.stages import HOLDBACK_BP
 
@@ -78,6 +79,22 @@ class Replayed:
         return said[0].sentence if said else "nothing was decided"
 
 
+TICK_JOBS = 30.0
+"""A calm tick need not come before so many jobs have: a small pilot's weeks then take seconds."""
+
+
+def calm(stream: JobStream, day_s: float) -> dict[str, float]:
+    """The seconds of a calm tick, and of a window in it, on a day of 24 h."""
+    span_s = (stream.ends_at - stream.begins_at).total_seconds()
+    jobs_a_day = stream.jobs * day_s / span_s if span_s > 0 else inf
+    tick_s = min(max(TICK_S, TICK_JOBS * 86_400.0 / max(1.0, jobs_a_day)), TICK_S_MAX)
+    return {"tick_s": tick_s, "wider_s": max(WIDER_S, tick_s / 5)}
+
+
+TICK_S_MAX = 3600.0
+"""Looks fall due at hours of the day."""
+
+
 def replay(
     setting: Setting, policies: Policies, watch: Callable[[Rehearsed], None] | None = None
 ) -> Replayed:
@@ -106,6 +123,7 @@ def replay(
         setting.scope_bp,
         worse_at,
         setting.drills,
+        **calm(stream, day_s),
     )
     done = rehearse(ledger, plan, watch)
     standing = str(ledger.trial_rows()[0].payload["said"])

@@ -51,11 +51,9 @@ def hours_gained(
         failed = judged & (rows.moved_us[which] >= 0) if concurrent else mine & rows.failed[which]
         slow = [np.zeros(which.size, dtype=np.bool_)] * 2
         if trial.thresholds is not None:
-            median_shift = trial.median_shift if concurrent else 0
-            tail_shift = trial.tail_shift if concurrent else 0
             slow = [
-                judged & (buckets > trial.thresholds.median + median_shift),
-                judged & (buckets > trial.thresholds.tail + tail_shift),
+                judged & (failed | (buckets > trial.thresholds.median)),
+                judged & (failed | (buckets > trial.thresholds.tail)),
             ]
         first = int(hours.min())
         counted = [_per(hours - first, one) for one in (judged, failed, mine & both, *slow)]

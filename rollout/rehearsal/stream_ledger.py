@@ -220,6 +220,15 @@ class StreamLedger:
         wider_us = self.wider // timedelta(microseconds=1)
         return list(stream_windows.windows(self.jobs, self._trial, now, wider_us))[:limit]
 
+    def early_windows(self, trial: Trial, now: datetime, limit: int) -> list[WindowRow]:
+        """Read windows of the trial that are old enough for its fast path and not yet in it."""
+        since = trial.early_from()
+        if since is None:
+            return []
+        wider_us = self.wider // timedelta(microseconds=1)
+        early_s = trial.early_settle_s()
+        return list(stream_windows.windows(self.jobs, trial, now, wider_us, since, early_s))[:limit]
+
     def save_trials(self, token: int, trials: Sequence[Trial]) -> None:
         """Write the trial and raise its version. Raises LeaseLost for a stale version."""
         for trial in trials:

@@ -14,7 +14,14 @@ from rollout.rehearsal.stream_jobs import StreamJobs
 from rollout.routing.decision import JobPath
 
 
-def windows(jobs: StreamJobs, trial: Trial, now: datetime, wider_us: int) -> Iterator[WindowRow]:
+def windows(
+    jobs: StreamJobs,
+    trial: Trial,
+    now: datetime,
+    wider_us: int,
+    since: datetime | None = None,
+    settle_s: float | None = None,
+) -> Iterator[WindowRow]:
     """Count what was admitted in each window that is old enough and not yet in the trial.
 
     Args:
@@ -22,11 +29,14 @@ def windows(jobs: StreamJobs, trial: Trial, now: datetime, wider_us: int) -> Ite
         trial: Its windows begin where it was scored to.
         now: Aware time.
         wider_us: Windows are at least so wide, 0 for as wide as the trial says.
+        since: Where they begin; None for where it was scored to.
+        settle_s: Seconds after which a window is judged; None for those of the trial.
     """
     now_us = us_of(now)
     length = max(round(trial.window_s * SECOND_US), wider_us)
-    ripe = ((now_us - round(trial.settle_s() * SECOND_US)) // length) * length
-    begin, end = jobs.before(us_of(trial.scored_to)), min(jobs.before(ripe), jobs.admitted)
+    settle_us = round((trial.settle_s() if settle_s is None else settle_s) * SECOND_US)
+    ripe = ((now_us - settle_us) // length) * length
+    begin, end = jobs.before(us_of(since or trial.scored_to)), min(jobs.before(ripe), jobs.admitted)
     if begin >= end:
         return
     rows, which = jobs.columns, slice(begin, end)
@@ -41,8 +51,8 @@ def windows(jobs: StreamJobs, trial: Trial, now: datetime, wider_us: int) -> Ite
     failed = judged & np.where(concurrent, fell_back, rows.failed[which] & done)
     taken = np.minimum(finish, now_us) - at
     old_median, old_tail, new_median, new_tail = trial.edges_us() or (2**62,) * 4
-    slow_median = judged & (taken > np.where(concurrent, new_median, old_median))
-    slow_tail = judged & (taken > np.where(concurrent, new_tail, old_tail))
+    slow_median = judged & (failed | (taken > np.where(concurrent, new_median, old_median)))
+    slow_tail = judged & (failed | (taken > np.where(concurrent, new_tail, old_tail)))
     size = int(place[-1] | 1) + 1
     admitted = np.bincount(place, minlength=size)
     counted = [
@@ -79,8 +89,7 @@ def open_slow(jobs: StreamJobs, trial: Trial, now: datetime) -> list[OpenSlow]:
     for path in JobPath:
         concurrent = path is JobPath.CONCURRENT
         mine = age[jobs.columns.concurrent[waiting] == concurrent]
-        median = edge_us(found.median + (trial.median_shift if concurrent else 0))
-        tail = edge_us(found.tail + (trial.tail_shift if concurrent else 0))
+        median, tail = edge_us(found.median), edge_us(found.tail)
         if mine.size:
             counted.append(OpenSlow(path, int((mine > median).sum()), int((mine > tail).sum())))
     return counted

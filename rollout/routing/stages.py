@@ -14,6 +14,9 @@ BP_ALL = 10_000
 FIRST_STEP_BP = 100
 """A start or a doubling from 0 that names no scope; `control.change` asks the policy for one."""
 HOLDBACK_BP = 500
+LAST_STEP_BP = 9_000
+"""From here on a trial may graduate. A last step under the largest scope halves the harm of a fault
+that only it shows, and costs no time."""
 ALL = "*"
 """Name of the row that holds the latch of `kill --all`; no sub-pipeline may be called so."""
 
@@ -74,6 +77,11 @@ class ControlState:
         return BP_ALL - self.holdback_bp
 
     @property
+    def last_step_bp(self) -> int:
+        """Least scope that may graduate, in basis points."""
+        return min(LAST_STEP_BP, self.scope_bp_max)
+
+    @property
     def doubled_bp(self) -> int:
         """Scope after DOUBLE, in basis points: never past what the holdback leaves."""
         return min(max(2 * self.scope_bp, FIRST_STEP_BP), self.scope_bp_max)
@@ -127,7 +135,7 @@ TRANSITIONS: tuple[Transition, ...] = (
         frozenset({Stage.SPLIT}),
         Stage.GRADUATED,
         True,
-        "The trial ends well: the scope is at its largest and only the holdback stays on legacy.",
+        "The trial ends well: the scope becomes its largest, only the holdback stays on legacy.",
     ),
     Transition(
         Event.REVERT,
@@ -237,14 +245,14 @@ def _scope_after(state: ControlState, event: Event, scope_bp: int | None) -> int
                 )
             return state.doubled_bp
         case Event.GRADUATE:
-            if state.scope_bp < state.scope_bp_max:
+            if state.scope_bp < state.last_step_bp:
                 raise IllegalTransition(
                     state.name,
                     event,
                     f"at scope {state.scope_bp}",
-                    f"double it up to {state.scope_bp_max} first",
+                    f"let it grow to {state.last_step_bp} first",
                 )
-            return state.scope_bp
+            return state.scope_bp_max
         case Event.REVERT | Event.SHADOW:
             return 0
         case _:

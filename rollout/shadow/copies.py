@@ -105,6 +105,18 @@ Carried = str | Digest | Unusable
 """Legacy's result in a copy: JSON text, a digest when large, or why it is neither."""
 
 
+LIMIT_FACTOR = 3.0
+"""A shadow may take so many times as long as legacy took for the same input."""
+
+
+def limit_of(legacy_s: float, limit_s: float) -> float:
+    """Seconds that a shadow may run: what is set, or more where legacy's own job took long.
+
+    One limit for all killed every shadow of a long job and booked it as the path's fault.
+    """
+    return max(limit_s, LIMIT_FACTOR * legacy_s)
+
+
 @dataclass(frozen=True, slots=True)
 class ShadowCopy:
     """What the message of a shadow carries; its input is read from the ledger.

@@ -25,7 +25,16 @@ from rollout.routing.effects import Effects
 from rollout.routing.ports import ControlStore
 from rollout.shadow.canonical import digest, weigh
 from rollout.shadow.compare import Comparison
-from rollout.shadow.copies import Carried, ShadowCopy, Shed, Trouble, Unusable, in_sample, share_bp
+from rollout.shadow.copies import (
+    Carried,
+    ShadowCopy,
+    Shed,
+    Trouble,
+    Unusable,
+    in_sample,
+    limit_of,
+    share_bp,
+)
 from rollout.shadow.ports import ShadowBudget, ShadowQueue
 
 log = structlog.get_logger("rollout")
@@ -47,7 +56,7 @@ class ShadowLimits:
     """How many shadows there may be.
 
     `shadow_bp` and `split_bp` are shares of legacy jobs in those stages, `again_bp` the share of
-    copies that run legacy again, `limit_s` how long one may run.
+    copies that run legacy again, `limit_s` how long one may run at least (`copies.limit_of`).
     """
 
     shadow_bp: int
@@ -167,7 +176,8 @@ class ShadowPublisher:
         path = JobPath.LEGACY if again else JobPath.CONCURRENT
         copy = ShadowCopy(ran.job_id, path, ran.seconds, carry(paths, ran), self.shed)
         try:
-            self._queue.publish(paths.name, copy.to_values(), self._limits.limit_s)
+            limit_s = limit_of(ran.seconds, self._limits.limit_s)
+            self._queue.publish(paths.name, copy.to_values(), limit_s)
         except BrokerUnreachable as error:
             self._pause(str(error))
             return Shed.BROKER

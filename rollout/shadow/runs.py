@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 
 from rollout.errors import LedgerUnreachable, MalformedCopy, UnknownJob
+from rollout.evidence.counts import Counts
 from rollout.evidence.errors import EvidenceError
 from rollout.evidence.shadow import ShadowEvidence
 from rollout.evidence.verdict import Finding
@@ -229,6 +230,14 @@ class ShadowRuns:
         self._upkeep_at = self._clock.monotonic() + UPKEEP_S
         settle(self._shadows, name, self._clock.now(), self._limit)
         self._shadows.prune_shadows(name, self._clock.now() - self._keep, UPKEEP_BATCH)
+
+
+def raised_of(evidence: ShadowEvidence) -> Counts:
+    """Count shadows, and runs of legacy again, with those that raised where legacy returned."""
+    outputs = evidence.outputs
+    # Of the concurrent path's, `pairs` are those that returned; of legacy's only the field tells.
+    k_old = next((one.k_old for one in outputs.fields if one.name == RAISED), 0)
+    return Counts(outputs.new, max(0, outputs.new - evidence.pairs), outputs.old, k_old)
 
 
 def settle(shadows: Shadows, name: str, now: datetime, limit: timedelta) -> int:

@@ -36,14 +36,6 @@ begin = 12:00:00
 [[policy.quiet]]
 days = ["sat", "sun"]
 
-[[policy.margins]]
-scope_bp_max = 10_000
-error_ratio = 1.1
-error_absolute = 0.0005
-median_shift = 2
-tail_shift = 2
-recovery_ratio = 1.25
-
 [policy.sub_pipeline.invoices]
 ladder_bp = [400, 1600, 6400, 9000]
 revert_to = "previous_step"
@@ -125,7 +117,7 @@ def test_where_a_value_comes_from() -> None:
     policies = read_policies()
     assert source_of(policies, "invoices", "ladder_bp") == "[policy.sub_pipeline.invoices]"
     assert source_of(policies, "invoices", "bake_days") == "[policy]"
-    assert source_of(policies, "invoices", "looks_max") == "default"
+    assert source_of(policies, "invoices", "jobs_min") == "default"
     assert source_of(policies, "unknown", "bake_days") == "[policy]"
     assert source_of(policies, None, "ladder_bp") == "default"
 
@@ -147,10 +139,12 @@ def test_where_a_value_comes_from() -> None:
          " `rollout policy show` lists all"),
         ("[policy]\nbake_days = '7'",
          "rollout.toml [policy] bake_days must be a valid number, got '7';"
-         " it says: Least days at a step. The default is 7.0."),
+         " it says: Least days at a step; it is looked at then and each half later. The default is"
+         " 7.0."),
         ("[policy]\nbake_days = true",
          "rollout.toml [policy] bake_days must be a valid number, got True;"
-         " it says: Least days at a step. The default is 7.0."),
+         " it says: Least days at a step; it is looked at then and each half later. The default is"
+         " 7.0."),
         ("[policy]\njobs_min = -1",
          "rollout.toml [policy] jobs_min must be greater than or equal to 0, got -1;"
          " it says: Concurrent jobs a step must have seen. The default is 0."),
@@ -159,11 +153,11 @@ def test_where_a_value_comes_from() -> None:
          " day lasts; a smaller one compresses a rehearsal. The default is 86400.0."),
         ("[policy]\nladder_bp = [200, 100]",
          "rollout.toml [policy] ladder_bp: each step must be larger than the one before, 100 is"
-         " not, got [200, 100]; it says: Scopes of the steps in basis points, each larger than the"
-         " one before."),
+         " not, got [200, 100]; it says: Scopes of the steps in basis points, growing; without it"
+         " by the traffic."),
         ("[policy]\nladder_bp = [100, 'all']",
          "rollout.toml [policy] ladder_bp[1] must be a valid integer, got 'all'; it says: Scopes of"
-         " the steps in basis points, each larger than the one before."),
+         " the steps in basis points, growing; without it by the traffic."),
         ("[policy]\nzone = 'Europe/Berln'",
          "rollout.toml [policy] zone: no time zone 'Europe/Berln', did you mean 'Europe/Berlin'?;"
          " it says: IANA time zone of the calendars. The default is 'UTC'."),
@@ -188,9 +182,9 @@ def test_where_a_value_comes_from() -> None:
          "rollout.toml [policy] freezes[0]: begin is local time of the policy's zone and has no"
          " offset; leave it out, got begin = 2026-12-20T00:00:00+00:00, end ="
          " 2026-12-21T00:00:00;"),
-        ("[[policy.margins]]\nscope_bp_max = 400",
-         "rollout.toml [policy] margins[0].error_ratio is missing; it says: Concurrent over legacy"
-         " failure rate."),
+        ("[policy]\nbudget_failed = -1",
+         "rollout.toml [policy] budget_failed must be greater than 0, got -1; it says: Extra"
+         " failed jobs a week that the pilot may cost; without it by its traffic."),
         ("[fleet]\nsplits_max = 0",
          "rollout.toml [fleet] splits_max must be greater than or equal to 1, got 0; it says:"
          " Sub-pipelines on trial at once."),
@@ -223,7 +217,7 @@ def test_a_wrong_line_says_where_what_and_what_to_do(text: str, said: str) -> No
 
 def test_every_wrong_line_is_collected_and_the_first_is_raised() -> None:
     """A check lists all; a program that cannot go on names one and how many there are."""
-    text = "[policy]\nbake_day = 7\nlooks_max = 0\n[fleet]\nsplits_max = -1\n"
+    text = "[policy]\nbake_day = 7\njobs_min = -1\n[fleet]\nsplits_max = -1\n"
     lines = wrong_lines(text)
     assert len(lines) == 3
     with pytest.raises(WrongPolicy) as caught:
@@ -234,7 +228,7 @@ def test_every_wrong_line_is_collected_and_the_first_is_raised() -> None:
 
 def test_a_wrong_table_never_becomes_a_policy() -> None:
     """What is returned beside errors is the default, not half of a table."""
-    write("[policy]\nautomatic = false\nlooks_max = 0\n")
+    write("[policy]\nautomatic = false\njobs_min = -1\n")
     policies, wrong = parse_policies(read_policy_tables())
     assert wrong
     assert policies.default == Policy()

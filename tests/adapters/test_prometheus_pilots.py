@@ -18,6 +18,7 @@ from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.situation import Shadowed, Situation
 from rollout.pilot.trial import Trial, begin
 from rollout.policy.policy import Policy
+from rollout.policy.way import Baseline
 from rollout.routing.stages import ControlState, Stage
 from tests.builders import NAME, split
 
@@ -35,6 +36,7 @@ def trial(state: ControlState | None = None, **values: Any) -> Trial:
 def judged(one: Trial) -> Judgement:
     """What is judged of it, with nothing seen."""
     seen = Situation(NOW, split(3200), one.step, one.began_at, 0, 0.0, one.evidence)
+    seen = replace(seen, baseline=Baseline(7_000.0))
     return judge(POLICY, seen)
 
 

@@ -152,9 +152,6 @@ def test_a_replacement_is_a_job_of_its_own(app: Any) -> None:
     take()
     first, second = (app.bills.ledger.job("invoices", one) for one in ("job-1", "job-1~1"))
     assert first.envelope != second.envelope
-        app.bills.ledger.job("invoices", "job-1").envelope
-        != app.bills.ledger.job("bills", "job-1~1").envelope
-    )
 
 
 def test_retries_of_the_concurrent_path_are_not_legacys(app: Any) -> None:

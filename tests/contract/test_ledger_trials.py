@@ -216,8 +216,8 @@ def test_a_window_counts_what_was_admitted_in_it(ledger: ClosingLedger, trial: T
     new, old = sorted(ledger.windows(NOW + 60 * SECOND, 100), key=lambda one: one.path)
     assert (new.path, new.admitted, new.jobs, new.failed) == (JobPath.CONCURRENT, 6, 4, 1)
     assert (new.both_failed, new.unjudged) == (1, 1)
-    assert (new.slow_median, new.slow_tail) == (2, 2)  # one took three seconds, one still runs
-    assert (old.admitted, old.jobs, old.failed, old.slow_median) == (2, 2, 1, 0)
+    assert (new.slow_median, new.slow_tail) == (3, 3)  # three seconds, still running, failed
+    assert (old.admitted, old.jobs, old.failed, old.slow_median) == (2, 2, 1, 1)
 
 
 def test_a_window_waits_until_it_is_old_enough(ledger: ClosingLedger, trial: Trial) -> None:
@@ -265,7 +265,7 @@ def test_the_fold_counts_each_job_once(ledger: ClosingLedger, trial: Trial) -> N
     assert ledger.fold(3) == 0
     hours = {(one.hour, one.path): one for one in ledger.hours(NAME, 1)}
     first = hours[0, JobPath.CONCURRENT]
-    assert (first.jobs, first.failed, first.slow_median) == (2, 1, 0)
+    assert (first.jobs, first.failed, first.slow_median) == (2, 1, 1)
     assert hours[0, JobPath.LEGACY].slow_median == 1
     assert hours[2, JobPath.CONCURRENT].jobs == 1
     profile = ledger.profiles()[NAME]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pydantic import BaseModel
 
 from rollout.policy.calendars import Freeze, Quiet
-from rollout.policy.policy import Cohort, Fleet, Policy, StepMargins
+from rollout.policy.policy import Cohort, Fleet, Policy
 from tests.docs.tables import ROOT, filled, table
 
 POLICY = ROOT / "docs" / "policy.md"
@@ -20,8 +20,8 @@ def _default(model: type[BaseModel], name: str) -> str:
     if field.is_required():
         return "needed"
     value = field.default
-    if value is None or value == () or name in ("margins", "quiet"):
-        return {"margins": "below", "quiet": "Friday from 12:00"}.get(name, "")
+    if value is None or value == () or name == "quiet":
+        return {"quiet": "Friday from 12:00"}.get(name, "")
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple):
@@ -43,16 +43,9 @@ def keys(model: type[BaseModel], *left_out: str) -> Callable[[], str]:
     return made
 
 
-def margins() -> str:
-    """The default margins."""
-    names = list(StepMargins.model_fields)
-    rows = [tuple(f"{getattr(row, name):g}" for name in names) for row in Policy().margins]
-    return table(tuple(f"`{name}`" for name in names), *rows)
-
-
 def rules_in_code() -> set[str]:
     """Names of all rules but those of one word: what looks like one in the rules' modules."""
-    other = {*Policy.model_fields, *StepMargins.model_fields, "previous_step"}
+    other = {*Policy.model_fields, "previous_step"}
     return {
         node.value
         for path in sorted(LINT.glob("*.py"))
@@ -70,7 +63,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "quiet": keys(Quiet),
     "fleet": keys(Fleet),
     "cohort": keys(Cohort, "name"),
-    "margins": margins,
 }
 
 if __name__ == "__main__":

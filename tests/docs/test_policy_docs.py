@@ -25,7 +25,7 @@ def test_the_example_is_read_and_is_clean() -> None:
     (example,) = re.findall(r"```toml\n(.*?)```", TEXT, flags=re.DOTALL)
     policies, wrong = parse_policies(tomllib.loads(example))
     assert wrong == []
-    assert policies.of("invoices").ladder_bp[0] == 400
+    assert policies.of("invoices").budget_failed == 30
     now = datetime(2026, 11, 24, tzinfo=UTC)
     names = ["invoices", "reminders", "newsletters"]
     assert [lint(Subject(policies.of(name)), now) for name in names] == [(), (), ()]

@@ -19,7 +19,7 @@ from tests.drills.test_drills import traffic as traffic
 from tests.traffic import Traffic
 from tests.world import World
 
-POLICY = Policy(drills_min=2, drills_max_age_days=28)
+POLICY = Policy(drills_min=6, drills_max_age_days=28)
 
 
 def a_recovery(world: World, pair: str, path: JobPath, **values: Any) -> Recovery:
@@ -45,23 +45,27 @@ def test_a_drill_is_due_until_there_are_pairs_enough(world: World) -> None:
     """The sentence counts them."""
     world.declare()
     assert due(world) == (
-        "Drill overdue: 'invoices' has 0 of 2 comparable drill pairs in the last 28 days."
+        "Drill overdue: 'invoices' has 0 of 6 comparable drill pairs in the last 28 days."
     )
-    keep_pairs(world, 2)
+    keep_pairs(world, 6)
     assert due(world) is None
     world.clock.advance(28 * 86_400 + 1)
-    assert "has 0 of 2" in (due(world) or "")
+    assert "has 0 of 6" in (due(world) or "")
 
 
 def test_a_new_step_asks_for_a_drill_of_its_own(world: World) -> None:
-    """Two pairs are enough in all; none of them is of the step that has just begun."""
+    """Six pairs are enough in all; over 25 % each step makes one of its own."""
     world.declare()
-    keep_pairs(world, 2)
+    keep_pairs(world, 6)
     world.clock.advance(60)
     world.runtime.changes.change(NAME, Event.SCOPE, "ada", "less", scope_bp=2000)
     world.runtime.tick.turn()
+    assert due(world) is None
+    world.clock.advance(60)
+    world.runtime.changes.change(NAME, Event.SCOPE, "ada", "more", scope_bp=3000)
+    world.runtime.tick.turn()
     assert "has 0 of 1 comparable drill pairs at this step" in (due(world) or "")
-    keep_pairs(world, 3)
+    keep_pairs(world, 7)
     assert due(world) is None
 
 
@@ -74,7 +78,7 @@ def test_what_is_no_comparable_pair_does_not_count(world: World, values: dict[st
     """Incidents, pairs that compare nothing, halves, and those of another build."""
     world.declare()
     keep_pairs(world, 2, **values)
-    assert "has 0 of 2" in (due(world) or "")
+    assert "has 0 of 6" in (due(world) or "")
 
 
 @pytest.fixture
@@ -107,14 +111,14 @@ def test_overdue_drills_are_run_with_jitter_and_take_turns(
     assert "It begins at" in str(schedule.look())
     assert "It begins at" in str(looks(schedule, world, 29))
     names = []
-    for _ in range(2):
+    for _ in range(6):
         found = looks(schedule, world, 2)
         if isinstance(found, str):  # the wait of the second is drawn anew
             found = looks(schedule, world, 31)
         assert isinstance(found, DrillReport)
         assert found.pair_id is not None
         names.append(found.drill.name)
-    assert names == ["broken", "second"]
+    assert names == ["broken", "second"] * 3
     assert looks(schedule, world, 100) == "no drill is overdue"
 
 

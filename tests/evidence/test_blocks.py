@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout.evidence.blocks import BLOCK_AGE_S_MAX, EMPTY_BLOCK, BlockBuilder
+from rollout.evidence.blocks import EMPTY_BLOCK, BlockBuilder
 from rollout.evidence.counts import NO_COUNTS, Counts
-from rollout.evidence.errors import BadDuration
+from rollout.evidence.errors import BadDuration, BadState
+from rollout.evidence.stored import Json
 from tests.evidence.strategies import NO_TICK_S, counts
 
 LEGACY_ONLY = Counts(0, 0, 5, 1)
@@ -23,26 +24,28 @@ def test_block_closes_with_a_job_on_each_path() -> None:
     assert builder == EMPTY_BLOCK
 
 
-def test_block_open_for_too_long_is_discarded() -> None:
-    """After 30 minutes the old ticks are dropped, the new one begins a block."""
+def test_a_block_waits_for_the_other_path_as_long_as_it_takes() -> None:
+    """A day of one path alone is kept: at 100 jobs a day the other one's comes when it comes."""
     builder = EMPTY_BLOCK
-    for _ in range(round(BLOCK_AGE_S_MAX / 10.0)):
-        builder, closed = builder.add(LEGACY_ONLY, 10.0)
+    for _ in range(24):
+        builder, closed = builder.add(LEGACY_ONLY, 3600.0)
         assert closed is None
-    builder, closed = builder.add(Counts(1, 0, 0, 0), 10.0)
-    assert (builder, closed) == (BlockBuilder(Counts(1, 0, 0, 0), 10.0), None)
+    builder, closed = builder.add(Counts(1, 0, 0, 0), 3600.0)
+    assert (builder, closed) == (EMPTY_BLOCK, Counts(1, 0, 120, 24))
 
 
-def test_one_tick_longer_than_the_limit_is_kept() -> None:
-    """A controller that ticks once an hour still compares the jobs of that hour."""
-    _, closed = EMPTY_BLOCK.add(Counts(2, 0, 3, 0), 3600.0)
-    assert closed == Counts(2, 0, 3, 0)
+def test_a_block_of_the_last_release_is_read() -> None:
+    """Its age is dropped, its jobs count."""
+    stored: Json = {"counts": [0, 0, 5, 1], "age_s": 12.0}
+    assert BlockBuilder.from_json(stored) == BlockBuilder(LEGACY_ONLY)
+    with pytest.raises(BadState):
+        BlockBuilder.from_json({"counts": [0, 0, 5, 1], "age": 12.0})
 
 
 @settings(max_examples=30)
 @given(st.lists(counts(3), max_size=30))
 def test_no_job_is_counted_twice(ticks: list[Counts]) -> None:
-    """Closed blocks and the open one add up to what came in, while nothing is discarded."""
+    """Closed blocks and the open one add up to what came in."""
     builder, total = EMPTY_BLOCK, NO_COUNTS
     for tick in ticks:
         builder, closed = builder.add(tick, 10.0)

@@ -33,7 +33,7 @@ def draw(
 
 @pytest.mark.parametrize("tick_s", [10.0, 400.0])
 def test_twin_agrees_with_the_core_on_failures(tick_s: float) -> None:
-    """Error rate and fast path of every pilot, each tick, to 1e-9; long ticks discard blocks."""
+    """Error rate and fast path of every pilot, each tick, to 1e-9."""
     rng = np.random.default_rng(1)
     twin = TwinErrors(PILOTS)
     rates, fasts = [ErrorRate.fresh()] * PILOTS, [FastPath.fresh()] * PILOTS

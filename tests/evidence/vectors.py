@@ -1,4 +1,4 @@
-"""The deterministic vectors of the evidence method, read from `vectors.json`."""
+"""The deterministic vectors of the methods, read from the JSON files beside this one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-VECTORS: dict[str, Any] = json.loads(Path(__file__).with_name("vectors.json").read_text())
-"""The file names its source."""
+
+def _read(name: str) -> dict[str, Any]:
+    vectors: dict[str, Any] = json.loads(Path(__file__).with_name(name).read_text())
+    return vectors
+
+
+VECTORS = _read("vectors.json")
+"""Those of the revert tests; the file names its source."""
+
+BUDGET_VECTORS = _read("budget_vectors.json")
+"""Those of promotion by harm budget; the file names its source."""
 
 
 def ticks(vector: dict[str, Any]) -> list[tuple[int, int, int, int]]:

@@ -18,12 +18,14 @@ from rollout.pilot.judgement import Action, Judgement
 from rollout.pilot.situation import Shadowed, Situation, Totals, WayBack, situation_from_json
 from rollout.pilot.step import StepEvidence, guard_of
 from rollout.policy.policy import Freeze, Policy
+from rollout.policy.way import Baseline
 from rollout.routing.stages import Event, Stage
 from tests.builders import split
 
 TUESDAY = datetime(2026, 11, 10, 9, tzinfo=UTC)
 POLICY = Policy()
 GOOD = Counts(20_000, 40, 60_000, 150)
+RAISED = Counts(2_000, 5, 1_000, 3)
 PAIRS = tuple(DrillPair(4.0, 8.0 + n, 600.0) for n in range(6))
 
 
@@ -60,6 +62,7 @@ def ready(**values: object) -> Situation:
         "pairs": PAIRS,
         "step_pairs": 1,
         "way_back": WayBack(5.0, 20.0, 10.0, 0),
+        "baseline": Baseline(80_000.0, 0.0025),
     }
     return Situation(**{**given, **values})  # type: ignore[arg-type]
 
@@ -74,22 +77,27 @@ def decided(seen: Situation, policy: Policy = POLICY) -> Judgement:
 
 
 def test_everything_proven_advances_one_step() -> None:
-    """The scope doubles, by the event of the stage table, and the look is used."""
+    """The scope grows to the next step, by an event of the stage table; the look is used."""
     made = decided(ready())
     assert (made.action, made.event, made.to_bp, made.look) == (
         Action.ADVANCE,
-        Event.DOUBLE,
-        6400,
+        Event.SCOPE,
+        5000,
         True,
     )
+    doubled = decided(ready(state=split(2500), evidence=evidence(new=125, old=375)))
+    assert (doubled.event, doubled.to_bp) == (Event.DOUBLE, 5000)
 
 
 def test_the_top_step_graduates() -> None:
-    """At the largest scope the proven trial ends well."""
-    many = Counts(200_000, 400, 60_000, 150)
-    slow = (Counts(200_000, 80_000, 60_000, 30_000), Counts(200_000, 6_000, 60_000, 3_000))
-    seen = ready(state=split(9500), totals=Totals(many, *slow), evidence=evidence(new=950, old=50))
-    assert decided(seen).action is Action.GRADUATE
+    """At the last step nothing grows: it is enough that nothing speaks against the path."""
+    few = Counts(900, 0, 100, 0)
+    slow = (Counts(900, 460, 100, 50), Counts(900, 45, 100, 5))
+    seen = ready(state=split(9000), totals=Totals(few, *slow), evidence=evidence(new=450, old=50))
+    made = decided(seen)
+    assert (made.action, made.to_bp) == (Action.GRADUATE, None)
+    worse = replace(seen, totals=replace(seen.totals, failures=Counts(900, 60, 100, 0)))
+    assert decided(worse).action is Action.HOLD
 
 
 def held(seen: Situation, word: str, policy: Policy = POLICY) -> Judgement:
@@ -102,20 +110,20 @@ def held(seen: Situation, word: str, policy: Policy = POLICY) -> Judgement:
 
 
 def test_the_error_gate_holds() -> None:
-    """Failures not proven to be within the margin."""
+    """Failures not shown to keep to the budget at the next scope."""
     worse = replace(ready().totals, failures=Counts(20_000, 100, 60_000, 150))
     held(ready(totals=worse), "error_rate_step")
 
 
 def test_the_cycle_gate_holds_at_the_median() -> None:
-    """A median not proven to be within the margin."""
-    worse = replace(ready().totals, median=Counts(20_000, 10_000, 60_000, 30_000))
+    """Slow jobs not shown to keep to it."""
+    worse = replace(ready().totals, median=Counts(20_000, 11_200, 60_000, 30_000))
     held(ready(totals=worse), "cycle_median")
 
 
 def test_the_cycle_gate_holds_at_the_tail() -> None:
-    """A 95th percentile not proven to be within the margin."""
-    worse = replace(ready().totals, tail=Counts(20_000, 1_000, 60_000, 3_000))
+    """Late jobs not shown to keep to it."""
+    worse = replace(ready().totals, tail=Counts(20_000, 1_250, 60_000, 3_000))
     held(ready(totals=worse), "cycle_tail")
 
 
@@ -200,8 +208,9 @@ def test_the_bake_time_holds() -> None:
 
 
 def test_looks_are_bounded() -> None:
-    """After four looks a person decides."""
-    made = held(ready(looks=4), "a person decides")
+    """After fifteen looks a person decides."""
+    assert not decided(ready(looks=14)).person
+    made = held(ready(looks=15), "a person decides")
     assert made.person
 
 
@@ -239,8 +248,8 @@ def test_a_revert_may_go_to_the_previous_step() -> None:
     """If the policy says so; from the first step it goes to legacy."""
     policy = Policy(revert_to="previous_step")
     seen = ready(evidence=evidence(failed=40))
-    assert (decided(seen, policy).event, decided(seen, policy).to_bp) == (Event.SCOPE, 1600)
-    first = ready(evidence=evidence(failed=40), state=split(100))
+    assert (decided(seen, policy).event, decided(seen, policy).to_bp) == (Event.SCOPE, 2500)
+    first = ready(evidence=evidence(failed=40), state=split(310))
     assert decided(first, policy).event is Event.REVERT
 
 
@@ -278,10 +287,43 @@ def test_shadow_waits_for_its_pairs() -> None:
     """With enough pairs and no harm the first step begins; before that it holds."""
     policy = Policy(shadow_pairs_min=20, jobs_min=60)  # jobs of a step are asked for at a step
     state = split(0, stage=Stage.SHADOW)
-    few = ready(state=state, shadowed=Shadowed(pairs=19))
+    few = ready(state=state, shadowed=Shadowed(pairs=19, raised=RAISED))
     held(few, "19 of 20 shadow pairs", policy)
-    made = decided(ready(state=state, shadowed=Shadowed(pairs=20)), policy)
-    assert (made.event, made.to_bp) == (Event.START, 100)
+    made = decided(ready(state=state, shadowed=Shadowed(pairs=20, raised=RAISED)), policy)
+    assert (made.event, made.to_bp) == (Event.START, 1250)
+
+
+def test_the_shadow_step_proves_failures() -> None:
+    """A path that raises where legacy does not stays in shadow, and each look is counted."""
+    state = split(0, stage=Stage.SHADOW)
+    worse = Shadowed(pairs=20, raised=Counts(2_000, 200, 1_000, 3))
+    made = held(ready(state=state, shadowed=worse), "extra failed jobs a week at 12.5 %")
+    assert made.look
+    nothing = Shadowed(pairs=20, raised=Counts(2_000, 5, 0, 0))
+    held(ready(state=state, shadowed=nothing), "again on legacy")
+    unknown = ready(state=state, shadowed=Shadowed(pairs=20, raised=RAISED), baseline=None)
+    held(unknown, "no budget is known")
+
+
+def test_without_known_traffic_there_is_no_budget_and_no_proof() -> None:
+    """Nobody knows how many jobs come: nothing is proven."""
+    held(ready(baseline=None), "nothing is proven")
+
+
+def test_no_drill_is_asked_for_before_a_quarter() -> None:
+    """A build proves how it heals once, before it leaves 25 %."""
+    early = ready(state=split(1250), evidence=evidence(new=60, old=440), pairs=(), step_pairs=0)
+    assert decided(early).action is Action.ADVANCE
+    at_25 = ready(state=split(2500), evidence=evidence(new=125, old=375), step_pairs=0)
+    assert decided(at_25).action is Action.ADVANCE
+    held(replace(at_25, pairs=()), "Drill overdue")
+
+
+def test_a_stated_budget_is_the_budget() -> None:
+    """Ten failed jobs a week are not shown by counts that show seventy."""
+    made = held(ready(), "the budget is 10", Policy(budget_failed=10.0))
+    assert made.look
+    assert decided(ready(), Policy(budget_failed=200.0)).action is Action.ADVANCE
 
 
 @pytest.mark.parametrize(
@@ -297,7 +339,7 @@ def test_shadow_waits_for_its_pairs() -> None:
 def test_what_a_shadow_showed_can_hold(metric: str, verdict: Verdict, holds: bool) -> None:
     """Other outputs or slower ones hold; times that cannot be compared do not."""
     found = Finding(metric, verdict, 1.0, 1.0, 20, 20, None, "said the shadow")
-    shadowed = Shadowed(pairs=20, findings=(found,))
+    shadowed = Shadowed(pairs=20, findings=(found,), raised=RAISED)
     seen = ready(state=split(0, stage=Stage.SHADOW), shadowed=shadowed)
     made = decided(seen, Policy(shadow_pairs_min=20))
     assert (made.action is Action.HOLD) is holds

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rollout.evidence.betting import Margin
 from rollout.evidence.counts import Counts
 from rollout.evidence.drill_pair import DrillPair
+from rollout.evidence.harm_budget import LATE_RATE, automatic, margin
 from rollout.evidence.promotion import score
 from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot.holds import NEED_A_PERSON, HoldKind, hold_window, holds_of
@@ -19,6 +19,7 @@ from rollout.pilot.outlook import NOT_AT_PRESENT_RATES, Outlook, outlook
 from rollout.pilot.situation import Shadowed, Situation, Totals, WayBack
 from rollout.pilot.step import StepEvidence, guard_of
 from rollout.policy.policy import Policy, Quiet
+from rollout.policy.way import Baseline
 from rollout.routing.stages import Stage
 from tests.builders import split
 
@@ -34,6 +35,7 @@ def situation(policy: Policy = POLICY, *, days: float = 2.0, **values: Any) -> S
         "look_at_day": policy.bake_days,
         "way_back": READY,
         "looks": 0,
+        "baseline": Baseline(10_500.0, 0.005),
         **values,
     }
     seen = StepEvidence.fresh(guard_of(policy))
@@ -68,7 +70,7 @@ def needs(found: Outlook) -> dict[str, Any]:
 
 def test_a_score_needs_the_jobs_that_bring_it_to_its_limit() -> None:
     """With so many more jobs at the same rates the score is at its limit: z grows as sqrt(n)."""
-    seen = situation(totals=totals(1000, failed=5, slow=440, tail=40))
+    seen = situation(totals=totals(1000, failed=5, slow=440, tail=60))
     found = judge(POLICY, seen)
     tail = next(one for one in found.findings if one.metric == "cycle_tail")
     need = needs(ahead(seen))["cycle_tail"]
@@ -76,19 +78,21 @@ def test_a_score_needs_the_jobs_that_bring_it_to_its_limit() -> None:
     assert tail.value > tail.limit
     grown = (1000 + need.jobs) / 1000
     assert tail.value * sqrt(grown) == pytest.approx(tail.limit, rel=0.01)
-    scaled = Counts(*(round(grown * number) for number in (1000, 40, 2000, 100)))
-    assert score(scaled, Margin()) == pytest.approx(tail.limit, rel=0.02)
+    scaled = Counts(*(round(grown * number) for number in (1000, 60, 2000, 100)))
+    assert score(scaled, margin(automatic(LATE_RATE, 10_500), 10_500, 0.5)) == pytest.approx(
+        tail.limit, rel=0.02
+    )
     waited = (need.at - seen.now) / timedelta(days=1)
     assert waited == pytest.approx(need.jobs / 500, rel=0.01)  # 1000 jobs came in two days
 
 
 def test_the_look_that_promotes_is_the_first_after_the_proofs() -> None:
-    """Proven on day nine means promoted at the second look, on day 14 and not before."""
-    seen = situation(totals=totals(1000, failed=0, slow=400, tail=35))
+    """Proven on day eight means promoted at the second look, on day 10.5 and not before."""
+    seen = situation(totals=totals(1000, failed=0, slow=400, tail=60))
     found = ahead(seen)
     assert found.not_before == MONDAY + timedelta(days=7)
     assert found.at is not None
-    looks = [MONDAY + timedelta(days=day) for day in (7, 14, 21, 28)]
+    looks = [MONDAY + timedelta(days=day) for day in (7, 10.5, 14, 17.5)]
     last = max(one.at for one in found.needs if one.at is not None)
     assert found.at == next(look for look in looks if look >= last)
 
@@ -104,8 +108,8 @@ def test_a_rate_on_the_wrong_side_is_not_proven_by_more_jobs() -> None:
 
 
 def test_looks_that_end_before_the_proof_leave_it_to_a_person() -> None:
-    """Fifteen weeks at the present rate, and four looks: nobody is told to wait."""
-    found = ahead(situation(totals=totals(1000, slow=485, tail=49)))
+    """Fifteen weeks at the present rate, and fifteen looks in eight: nobody is told to wait."""
+    found = ahead(situation(totals=totals(1000, slow=485, tail=68)))
     assert found.at is None
     assert "a person decides" in needs(found)[HoldKind.LOOKS].sentence
 

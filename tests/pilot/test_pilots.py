@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 from rollout.pilot.ports import DecisionRecord
+from rollout.policy.plan import Plan, plan_for
 from rollout.policy.policy import Policies, Policy
+from rollout.policy.way import Baseline
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
 from rollout.routing.stages import Event, Stage
@@ -44,7 +46,7 @@ def test_equal_paths_climb_one_step_a_week(world: World) -> None:
     assert world.ledger.control(NAME).scope_bp == 3200
     assert decided(world, "advance") == []
     stream.days(0.7)
-    assert world.ledger.control(NAME).scope_bp == 6400
+    assert world.ledger.control(NAME).scope_bp == 5000
     (made,) = decided(world, "advance")
     assert made.window.endswith("/look/1")
 
@@ -90,7 +92,7 @@ def test_a_late_tick_never_skips_a_step(world: World) -> None:
     stream = begin(world)
     stream.slow_concurrent = 0.9
     stream.days(7.5)
-    assert world.ledger.control(NAME).scope_bp == 6400
+    assert world.ledger.control(NAME).scope_bp == 5000
     world.clock.advance(30 * 86_400)
     stream.days(0.1)
     assert world.ledger.control(NAME).scope_bp <= 9_500
@@ -121,15 +123,32 @@ def test_a_leader_that_stops_hands_over_at_once(world: World) -> None:
     assert world.ledger.take_lease("another", world.clock.now(), timedelta(seconds=6)) == 2
 
 
-def test_too_few_jobs_hold_for_ever(world: World) -> None:
-    """Ten jobs a week prove nothing: four looks, then a person; never a promotion."""
-    stream = begin(world)
-    stream.jobs_a_day = 2
-    stream.days(36)
-    assert world.ledger.control(NAME).scope_bp == 3200
+def test_a_hundred_jobs_a_day_climb_as_planned(world: World) -> None:
+    """Few jobs can do little harm: the step is proven by the day that the plan gave."""
+    stream = begin(world, scope_bp=2500)
+    stream.jobs_a_day = 100
+    (step,) = [one for one in plan_of(700).steps if one.scope_bp == 2500]
+    assert step.days_nine is not None
+    stream.days(step.days_nine + 1)
+    assert world.ledger.control(NAME).scope_bp == 5000
+
+
+def test_a_budget_that_cannot_be_proved_holds_as_the_plan_said(world: World) -> None:
+    """One failed and one late job a week: the plan sends it to a person, and so it comes."""
+    policy = QUICK.model_copy(update={"budget_failed": 1.0, "budget_late": 1.0})
+    assert plan_of(700, policy).hardly
+    stream = begin(world, policy, scope_bp=2500)
+    stream.jobs_a_day = 100
+    stream.tick_s = 7200.0
+    stream.days(57)
+    assert world.ledger.control(NAME).scope_bp == 2500
     assert decided(world, "advance") == []
-    last = decided(world, "hold")[-1]
-    assert "looks" in last.window
+    assert "looks" in decided(world, "hold")[-1].window
+
+
+def plan_of(jobs_a_week: float, policy: Policy = QUICK) -> Plan:
+    """The plan of this traffic; nothing fails on legacy."""
+    return plan_for(policy, Baseline(jobs_a_week), 500, None, 300)
 
 
 def test_a_path_on_which_everything_fails_on_both_is_not_promoted(world: World) -> None:

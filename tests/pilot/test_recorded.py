@@ -6,6 +6,7 @@ latches one test each, and the payloads of the trials they left.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 
 from rollout.pilot.ports import DecisionRecord
 from rollout.pilot.replay import replay
-from rollout.pilot.trial import trial_from
+from rollout.pilot.trial import follow, trial_from
 from rollout.policy.policy import Policy
-from tests.builders import NAME, NOW
+from rollout.routing.stages import Stage
+from tests.builders import NAME, NOW, split
 
 LINES: list[dict[str, Any]] = [
     json.loads(line) for line in Path(__file__).with_name("recorded.jsonl").read_text().splitlines()
@@ -57,8 +59,8 @@ def test_what_was_recorded_is_worth_reading() -> None:
 
 
 @pytest.mark.parametrize("payload", TRIALS)
-def test_a_recorded_trial_is_read_and_written_the_same(payload: dict[str, Any]) -> None:
-    """Nothing is lost, added or rounded."""
+def test_a_recorded_trial_goes_on_in_a_step_of_its_own(payload: dict[str, Any]) -> None:
+    """What its revert tests learnt is kept; its totals, counted by another margin, begin anew."""
     columns = {
         "name": NAME,
         "version": 3,
@@ -68,4 +70,12 @@ def test_a_recorded_trial_is_read_and_written_the_same(payload: dict[str, Any]) 
         "scored_to": NOW,
     }
     trial = trial_from(columns, payload, Policy())
-    assert json.loads(json.dumps(trial.payload())) == payload
+    stage, scope_bp, fence, *builds = payload["identity"]
+    state = replace(split(scope_bp), stage=Stage(stage), fence_revision=fence)
+    after = follow(trial, state, tuple(builds), Policy(), None, NOW)
+    assert after.step == 3
+    if trial.on_trial:
+        assert after.evidence.harm == trial.evidence.harm
+    again = trial_from(columns, json.loads(json.dumps(after.payload())), Policy())
+    assert again == replace(after, version=3, step=2, step_revision=2, began_at=NOW, scored_to=NOW)
+    assert follow(again, state, tuple(builds), Policy(), None, NOW) == again

@@ -14,7 +14,7 @@ from rollout.desk.pending import Why
 from rollout.errors import UnreadableDecision
 from rollout.pilot.ports import DecisionRecord
 from rollout.pilot.replay import evidence_of, replay
-from rollout.policy.policy import Cohort, Policies, Policy, StepMargins
+from rollout.policy.policy import Cohort, Policies, Policy
 from rollout.routing.effects import Effects
 from rollout.routing.stages import Event, Stage
 from rollout.wiring import build
@@ -24,23 +24,16 @@ from tests.stream import Stream
 from tests.world import CutLedger, FakeQueues, World
 
 SECOND = "refunds"
-WIDE = StepMargins(
-    scope_bp_max=10_000,
-    error_ratio=1.5,
-    error_absolute=0.1,
-    median_shift=0,
-    tail_shift=0,
-    recovery_ratio=2.0,
-)
 QUICK = Policy(
     drills_min=0,
     quiet=(),
     bake_days=1,
     ladder_bp=(5000, 7000),
-    margins=(WIDE,),
+    budget_failed=100.0,
+    budget_late=150.0,
     cooldown_days=0,
 )
-"""A day a step and wide margins: a few hundred jobs take a pilot up the whole ladder."""
+"""A day a step and a wide budget: a few hundred jobs take a pilot up the whole ladder."""
 
 
 @dataclass
@@ -137,7 +130,7 @@ def _earlier(inputs: Any) -> None:
 
 
 def _stricter(inputs: Any) -> None:
-    inputs["policy"]["alpha_promote"] = 1e-9
+    inputs["situation"]["totals"]["failures"][1] += 500
 
 
 def _still_concurrent(inputs: Any) -> None:

@@ -13,6 +13,7 @@ from rollout.routing.effects import Effects
 from rollout.routing.stages import ControlState
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
+STATED = Policy(ladder_bp=(4000, 9500))
 WEEK = timedelta(days=7)
 
 
@@ -59,7 +60,7 @@ def test_one_name_gets_everything_that_is_in_force_for_it() -> None:
 def test_the_ledger_tells_holdback_and_effects() -> None:
     """What was declared in code bounds the ladder and the shadow."""
     told = known("invoices", holdback_bp=2000)
-    assert ("invoices", "above_holdback") in rules(check(Policies(), told))
+    assert ("invoices", "above_holdback") in rules(check(Policies(default=STATED), told))
     policies = Policies(default=Policy(shadow_pairs_min=5))
     unsafe = Known({"invoices": ControlState("invoices")}, {"invoices": Effects.UNSAFE})
     assert ("invoices", "no_shadow") in rules(check(policies, unsafe))
@@ -81,8 +82,8 @@ def test_traffic_is_scaled_to_a_week() -> None:
 
 
 def test_seen_traffic_sizes_the_steps() -> None:
-    """A sub-pipeline with ten jobs a week is told that it proves nothing."""
-    told = known("invoices", "orders", arrived=Arrived("invoices", 10, 10, 0, NOW - WEEK))
+    """A sub-pipeline with three jobs a week is told that it proves nothing."""
+    told = known("invoices", "orders", arrived=Arrived("invoices", 3, 3, 0, NOW - WEEK))
     checked = check(Policies(), told)
     assert ("invoices", "nothing_proved") in rules(checked)
     assert "orders" not in checked.traffic
@@ -100,7 +101,9 @@ def test_stated_traffic_goes_first() -> None:
     stated = Assumed(jobs_per_week=0.0, error_rate=0.0)
     assert stated.complete
     assert rules(check(Policies(), Known(), assumed=stated))[0] == (None, "nothing_proved")
-    assert Assumed(jobs_per_week=5.0).over(None) is None
+    assert Assumed(error_rate=0.1).over(None) is None
+    alone = check(Policies(), Known(), assumed=Assumed(jobs_per_week=3.0))
+    assert rules(alone)[0] == (None, "nothing_proved"), "traffic alone is enough to size it"
 
 
 def test_an_unknown_name_is_refused_when_the_ledger_could_tell() -> None:

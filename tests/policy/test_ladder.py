@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from rollout.policy import ladder
 from rollout.policy.policy import Policies, Policy
+from rollout.policy.way import Baseline
 from rollout.routing.stages import BP_ALL, Event
 from tests.builders import split
 
@@ -31,7 +32,7 @@ def test_steps_lead_up_and_down_again(steps: list[int], cap_bp: int, holdback_bp
 
 @pytest.mark.parametrize(
     ("scope_bp", "above", "below"),
-    [(50, 100, None), (100, 200, None), (150, 200, 100), (6400, 9500, 3200), (9500, None, 6400)],
+    [(50, 310, None), (310, 625, None), (400, 625, 310), (5000, 9000, 2500), (9000, None, 5000)],
 )
 def test_a_scope_set_by_hand_lies_between_steps(
     scope_bp: int, above: int | None, below: int | None
@@ -43,7 +44,7 @@ def test_a_scope_set_by_hand_lies_between_steps(
 
 def test_a_trial_may_begin_at_a_scope_of_its_own() -> None:
     """The steps above it follow."""
-    assert ladder.steps_from(POLICY, 500, 3000) == (3000, 3200, 6400, 9500)
+    assert ladder.steps_from(POLICY, 500, 3000) == (3000, 5000, 9000)
     assert ladder.steps_from(POLICY, 500, None) == ladder.steps_bp(POLICY, 500)
 
 
@@ -59,7 +60,8 @@ def test_the_top_of_a_capped_ladder_is_not_the_top() -> None:
     capped = Policy(scope_bp_max=400)
     assert ladder.is_capped(capped, split(400))
     assert not ladder.is_capped(capped, split(200))
-    assert not ladder.is_capped(POLICY, split(9500))
+    assert not ladder.is_capped(POLICY, split(9000))
+    assert ladder.is_capped(Policy(scope_bp_max=9200), split(9200)), "it would graduate to 95 %"
 
 
 def test_policies_are_read_when_the_first_start_asks() -> None:
@@ -72,4 +74,6 @@ def test_policies_are_read_when_the_first_start_asks() -> None:
 
     steps = ladder.FirstSteps(policies)
     assert read == []
-    assert (steps.first_bp("invoices", 500), steps.first_bp("other", 500)) == (700, 100)
+    assert (steps.first_bp("invoices", 500), steps.first_bp("other", 500)) == (700, 310)
+    known = ladder.FirstSteps(policies, lambda name: Baseline(700.0))
+    assert known.first_bp("other", 500) == 1250, "a hundred a day begin where jobs are"

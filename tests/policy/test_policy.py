@@ -1,4 +1,4 @@
-"""Policies as values: defaults, what differs, steps, margins."""
+"""Policies as values: defaults, what differs, steps."""
 
 import json
 from datetime import datetime
@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from rollout.evidence.margins import LADDER
+from rollout.evidence.pair_wealth import proven_at
 from rollout.policy.ladder import steps_bp
+from rollout.policy.lint.proof import PAIRS_PROVING_MIN
 from rollout.policy.policy import (
     Cohort,
     Fleet,
@@ -18,7 +19,6 @@ from rollout.policy.policy import (
     Policies,
     Policy,
     Quiet,
-    StepMargins,
 )
 
 YEAR_END = Freeze(
@@ -26,28 +26,20 @@ YEAR_END = Freeze(
     end=datetime.fromisoformat("2027-01-04"),
     why="year end",
 )
-MODELS = (Policy, StepMargins, Fleet, Cohort, Policies, Freeze, Quiet)
+MODELS = (Policy, Fleet, Cohort, Policies, Freeze, Quiet)
 
 
 def test_the_defaults_are_the_method() -> None:
-    """Doubling each week from 1 % to what a holdback of 5 % leaves, with the method's margins."""
+    """Doubling each week to 90 %, budgets by the traffic, drills before a quarter is left."""
     policy = Policy()
-    assert steps_bp(policy, 500) == (100, 200, 400, 800, 1600, 3200, 6400, 9500)
-    assert [row.scope_bp_max for row in policy.margins] == [bound for bound, _ in LADDER]
-    wide, middle, strict = (margin for _, margin in LADDER)
-    for margin, scopes in ((wide, (1, 100, 400)), (middle, (401, 3200)), (strict, (3201, 10_000))):
-        assert {policy.margins_at(scope_bp).margin for scope_bp in scopes} == {margin}
-    assert [(one.error.ratio, one.error.absolute) for one in (wide, middle, strict)] == [
-        (1.5, 0.0025),
-        (1.25, 0.001),
-        (1.1, 0.0005),
-    ]
-    assert [(one.median_shift, one.tail_shift, one.recovery_ratio) for _, one in LADDER] == [
-        (3, 5, 1.5),
-        (2, 3, 1.5),
-        (2, 2, 1.25),
-    ]
-    assert (policy.bake_days, policy.looks_max, policy.drills_min) == (7, 4, 6)
+    assert steps_bp(policy, 500) == (310, 625, 1250, 2500, 5000, 9000)
+    assert (policy.budget_failed, policy.budget_late) == (None, None)
+    assert (policy.bake_days, policy.drills_min) == (7, 6)
+
+
+def test_numbers_kept_apart_from_the_evidence_agree_with_it() -> None:
+    """Fewer pairs than this never prove how a path heals, however fast it does."""
+    assert proven_at([1e-9] * 10) == PAIRS_PROVING_MIN
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -66,9 +58,9 @@ def test_every_field_says_what_it_is(model: type[BaseModel]) -> None:
         {"day_s": 0}, {"day_s": float("inf")}, {"automatic": 1}, {"automatic": "yes"},
         {"ladder_bp": []}, {"ladder_bp": [0, 100]}, {"ladder_bp": [100, 100]},
         {"ladder_bp": [200, 100]}, {"ladder_bp": [10_001]}, {"ladder_bp": [100.0]},
-        {"ladder_bp": 100}, {"looks_max": 0}, {"looks_max": 4.0}, {"jobs_min": -1},
-        {"drills_min": 14}, {"alpha_error": 0}, {"alpha_error": 1}, {"alpha_promote": "0.05"},
-        {"revert_margin_ratio": 0.9}, {"revert_margin_absolute": 1}, {"margins": []},
+        {"ladder_bp": 100}, {"budget_failed": 0}, {"budget_late": -1.0}, {"jobs_min": -1},
+        {"drills_min": 14}, {"alpha_error": 0}, {"alpha_error": 1}, {"budget_failed": "30"},
+        {"revert_margin_ratio": 0.9}, {"revert_margin_absolute": 1},
         {"revert_to": "rollback"}, {"holdback_bp": 10_001}, {"scope_bp_max": -1},
         {"resource": ""}, {"zone": "Europe/Berln"}, {"zone": ""}, {"legacy_headroom_min": -0.5},
         {"quiet": "fri"}, {"bake_day": 7},
@@ -78,21 +70,6 @@ def test_a_wrong_value_is_refused(values: dict[str, Any]) -> None:
     """Types are strict and ranges are checked, so a slip never becomes a policy."""
     with pytest.raises(ValidationError):
         Policy.model_validate(values)
-
-
-def row(scope_bp_max: int, **changes: Any) -> StepMargins:
-    """A row of margins."""
-    values = {"error_ratio": 1.1, "error_absolute": 0.0005, "median_shift": 2, "tail_shift": 2}
-    return StepMargins.model_validate(
-        {"scope_bp_max": scope_bp_max, **values, "recovery_ratio": 1.25, **changes}
-    )
-
-
-@pytest.mark.parametrize("scopes", [(400,), (3200, 400, 10_000), (10_000, 10_000)])
-def test_margins_must_cover_every_scope_once(scopes: tuple[int, ...]) -> None:
-    """A scope above the last row, or in two rows, would have no margin of its own."""
-    with pytest.raises(ValidationError, match="row"):
-        Policy(margins=tuple(row(scope) for scope in scopes))
 
 
 @given(
@@ -118,11 +95,11 @@ def test_steps_never_pass_the_limit(
 def test_a_sub_pipeline_differs_only_in_what_it_sets() -> None:
     """Everything else is the default's, also what the default itself has set."""
     policies = Policies(
-        default=Policy(bake_days=3.0, looks_max=2),
-        sub_pipelines={"invoices": Policy(looks_max=6, automatic=False)},
+        default=Policy(bake_days=3.0, budget_failed=20.0),
+        sub_pipelines={"invoices": Policy(budget_failed=60.0, automatic=False)},
     )
     invoices = policies.of("invoices")
-    assert (invoices.bake_days, invoices.looks_max, invoices.automatic) == (3.0, 6, False)
+    assert (invoices.bake_days, invoices.budget_failed, invoices.automatic) == (3.0, 60.0, False)
     assert policies.of("orders") == policies.default
     assert Policies().of("anything") == Policy()
 

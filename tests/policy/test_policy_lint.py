@@ -20,12 +20,6 @@ def found(values: dict[str, Any], **about: Any) -> dict[str, PolicyFinding]:
     return {one.rule: one for one in lint(Subject(policy, **about), NOW)}
 
 
-def row(scope_bp_max: int, **changes: Any) -> dict[str, Any]:
-    """A row of margins as TOML has it."""
-    values = {"error_ratio": 1.1, "error_absolute": 0.0005, "median_shift": 2, "tail_shift": 2}
-    return {"scope_bp_max": scope_bp_max, **values, "recovery_ratio": 1.25, **changes}
-
-
 def frozen(begin: str, end: str) -> dict[str, Any]:
     """One freeze."""
     return {"freezes": [{"begin": f"{begin}T00:00:00", "end": f"{end}T00:00:00"}]}
@@ -40,12 +34,10 @@ ALL_DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 CASES: list[tuple[dict[str, Any], Level, str, str]] = [
     ({"scope_bp_max": 0}, ERROR, "no_step", "scope_bp_max is 0 and the holdback keeps 500"),
     ({"holdback_bp": 10_000}, ERROR, "no_step", "the holdback keeps 10000 of 10000"),
-    ({"holdback_bp": 1000}, WARNING, "above_holdback",
-     "asks for 95 %, the holdback leaves 90 %: the steps really taken are 1 %, 2 %, 4 %, 8 %,"
-     " 16 %, 32 %, 64 %, 90 %"),
-    ({"scope_bp_max": 1000}, WARNING, "above_cap",
-     "asks for 16 %, 32 %, 64 %, 95 %, scope_bp_max allows 10 %: the steps really taken are 1 %,"
-     " 2 %, 4 %, 8 %, 10 %"),
+    ({"ladder_bp": [3000, 6000, 9500], "holdback_bp": 1000}, WARNING, "above_holdback",
+     "asks for 95 %, the holdback leaves 90 %: the steps really taken are 30 %, 60 %, 90 %"),
+    ({"ladder_bp": [400, 800, 1600], "scope_bp_max": 1000}, WARNING, "above_cap",
+     "asks for 16 %, scope_bp_max allows 10 %: the steps really taken are 4 %, 8 %, 10 %"),
     ({"scope_bp_max": 1000}, ADVICE, "never_graduates", "last step is 10 %; only at 95 %"),
     ({"ladder_bp": [100, 800, 1600]}, WARNING, "jump", "From 1 % to 8 % the scope grows 8-fold"),
     ({"ladder_bp": [100, 10_000], "holdback_bp": 0}, WARNING, "no_holdback", "At 100 % no job"),
@@ -53,11 +45,6 @@ CASES: list[tuple[dict[str, Any], Level, str, str]] = [
     ({"bake_days": 6.5}, WARNING, "short_bake", "6.5 days does not see every weekday"),
     ({"day_s": 5}, ADVICE, "rehearsal", "A policy day lasts 5 s"),
     ({"automatic": False}, ADVICE, "by_hand", "nothing advances and nothing reverts"),
-    ({"margins": [row(400), row(10_000, error_ratio=1.2, tail_shift=3)]}, ERROR, "looser_upwards",
-     "error_ratio and tail_shift get looser upwards: error_ratio is 1.1 up to 4 % and 1.2 above"),
-    ({"margins": [row(10_000, error_ratio=1.2)]}, WARNING, "passes_then_reverts",
-     "passes up to 1.2 x legacy + 0.0005, and a revert comes from 1.1 x legacy + 0.0005"),
-    ({"revert_margin_absolute": 0.0001}, WARNING, "passes_then_reverts", "from 1.1 x"),
     ({"quiet": [{"days": ALL_DAYS}]}, ERROR, "always_quiet", "leave 0 minutes of a week"),
     ({"quiet": [{"days": ALL_DAYS[:6]}, {"days": ["sun"], "begin": "00:10"}]}, WARNING,
      "always_quiet", "leave 10 minutes of a week"),
@@ -65,14 +52,11 @@ CASES: list[tuple[dict[str, Any], Level, str, str]] = [
     (frozen("2026-12-20", "2028-01-04"), WARNING, "long_freeze", "lasts 380 days"),
     (frozen("2025-12-20", "2026-01-04"), ADVICE, "freeze_over", "is over"),
     ({"drills_min": 0}, WARNING, "no_drills", "RECOVERY IS NOT JUDGED"),
-    ({"drills_min": 1}, ERROR, "too_few_drills", "smallest p of them is 0.500, 0.025 is needed"),
-    ({"drills_min": 5}, ERROR, "too_few_drills", "smallest p of them is 0.031"),
+    ({"drills_min": 1}, ADVICE, "few_drills", "drills_min is 1: so few pairs never prove"),
     ({"drills_max_age_days": 6}, WARNING, "drills_expire", "counts for 6 days and a step lasts 7"),
     ({"alpha_error": 0.01}, WARNING, "false_reverts", "Up to 1.70% of healthy four-week pilots"),
-    ({"alpha_promote": 0.2}, WARNING, "false_promotes", "in 20% of steps"),
-    ({"looks_max": 5}, WARNING, "many_looks", "5 looks share alpha_promote"),
     ({"revert_to": "previous_step", "cooldown_days": 0}, WARNING, "no_cooldown", "up and down"),
-    ({"cooldown_days": 29}, WARNING, "long_cooldown", "the last look at a step is after 28 days"),
+    ({"cooldown_days": 57}, WARNING, "long_cooldown", "the last look at a step is after 56 days"),
     ({"legacy_headroom_min": 0.5}, WARNING, "no_way_back", "would build up a backlog"),
 ]  # fmt: skip
 
@@ -96,15 +80,12 @@ def test_a_rule_finds_what_it_is_for(
         ({"holdback_bp": 500}, "above_holdback"), ({"scope_bp_max": 9500}, "above_cap"),
         ({"ladder_bp": [100, 400, 1600, 6400, 9500]}, "jump"),
         ({"holdback_bp": 0}, "no_holdback"), ({"bake_days": 7}, "short_bake"),
-        ({"margins": [row(400), row(10_000)]}, "looser_upwards"),
-        ({"margins": [row(10_000)]}, "passes_then_reverts"),
         ({"quiet": [{"days": ALL_DAYS, "begin": "01:00"}]}, "always_quiet"),
         (frozen("2026-12-20", "2027-01-04"), "long_freeze"),
         (frozen("2026-11-20", "2026-11-25"), "freeze_over"),
-        ({"drills_min": 6}, "too_few_drills"), ({"drills_max_age_days": 7}, "drills_expire"),
+        ({"drills_min": 5}, "few_drills"), ({"drills_max_age_days": 7}, "drills_expire"),
         ({"drills_min": 0, "drills_max_age_days": 1}, "drills_expire"),
-        ({"looks_max": 4}, "many_looks"), ({"drills_min": 0, "looks_max": 9}, "many_looks"),
-        ({"cooldown_days": 0}, "no_cooldown"), ({"cooldown_days": 28}, "long_cooldown"),
+        ({"cooldown_days": 0}, "no_cooldown"), ({"cooldown_days": 56}, "long_cooldown"),
     ],
 )  # fmt: skip
 def test_a_rule_is_silent_at_its_limit(values: dict[str, Any], rule: str) -> None:
@@ -122,7 +103,7 @@ def test_shadow_pairs_need_effects_that_allow_them(effects: Effects) -> None:
 
 def test_the_declared_holdback_counts_when_the_policy_names_none() -> None:
     """And the policy's own goes before it."""
-    assert "above_holdback" in found({}, holdback_bp=1000)
+    assert "above_holdback" in found({"ladder_bp": [4000, 9500]}, holdback_bp=1000)
     assert "above_holdback" not in found({"holdback_bp": 500}, holdback_bp=1000)
 
 
@@ -138,7 +119,7 @@ def test_a_freeze_that_is_over_by_local_time_only() -> None:
 
 def test_the_worst_comes_first_and_names_whom_it_is_about() -> None:
     """Errors, warnings, advice."""
-    policy = Policy(automatic=False, drills_min=3, legacy_headroom_min=0.5)
+    policy = Policy(automatic=False, bake_days=0.0, legacy_headroom_min=0.5)
     findings = lint(Subject(policy, name="invoices"), NOW)
     assert [one.level for one in findings] == [ERROR, WARNING, ADVICE]
     assert {one.subject for one in findings} == {"invoices"}

@@ -116,7 +116,7 @@ def test_the_ladder_doubles_from_one_percent_to_the_holdback() -> None:
 
 def test_graduating_early_is_refused() -> None:
     """A trial that has not reached its largest scope cannot end well."""
-    with pytest.raises(IllegalTransition, match="double it up to 9500"):
+    with pytest.raises(IllegalTransition, match="let it grow to 9000"):
         apply(split(6_400), Event.GRADUATE)
 
 

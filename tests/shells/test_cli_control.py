@@ -11,8 +11,8 @@ def test_whole_trial(house: House) -> None:
     """A pilot goes up and back by hand; each command says what is true now."""
     started = house.run("start", "invoices", "--reason", "pilot")
     assert started.exit_code == 0
-    assert "invoices: stage split, scope 1 % (100 of 10000 bp), revision 2" in started.stdout
-    assert "scope 2 % (200" in house.run("double", "invoices").stdout
+    assert "invoices: stage split, scope 3.1 % (310 of 10000 bp), revision 2" in started.stdout
+    assert "scope 6.2 % (620" in house.run("double", "invoices").stdout
     assert "scope 95 % (9500" in house.run("scope", "invoices", "9500").stdout
     assert "stage graduated" in house.run("graduate", "invoices").stdout
     assert "FROZEN" in house.run("freeze", "invoices").stdout
@@ -28,7 +28,7 @@ def test_change_as_json(house: House) -> None:
         "event": "start",
         "name": "invoices",
         "stage": "split",
-        "scope_bp": 100,
+        "scope_bp": 310,
         "scope_bp_max": 9500,
         "killed": False,
         "frozen": False,
@@ -126,7 +126,7 @@ def test_history_tells_who_and_why(house: House) -> None:
     assert (line["actor"], line["event"]) == ("ben", "start")
     assert line["reason"] == "go \x1b[31m[red]now[/red]"
     assert line["before"]["stage"] == "legacy"
-    assert line["after"]["scope_bp"] == 100
+    assert line["after"]["scope_bp"] == 310
     shown = house.run("history", "invoices").stdout
     assert "\x1b" not in shown
     assert "[red]" in shown.replace("\n", "")

@@ -32,11 +32,11 @@ def test_nothing_to_find(house: House) -> None:
 
 def test_an_error_ends_with_5(house: House) -> None:
     """What can never pass is an error; a warning alone is none."""
-    write("[policy]\ndrills_min = 5\nautomatic = false\n")
+    write("[policy]\nbake_days = 0\nautomatic = false\n")
     result = house.run("policy", "check")
     assert result.exit_code == 5
-    assert "5 drill pairs can never pass: the smallest p of them is 0.031" in flat(result.stdout)
-    assert "to do: use at least drills_min = 6" in flat(result.stdout)
+    assert "bake_days is 0: a step may end before its first job has" in flat(result.stdout)
+    assert "to do: use at least 1, and 7 outside of rehearsals" in flat(result.stdout)
     assert result.stdout.endswith("1 error, 1 piece of advice\n")
     write("[policy]\ndrills_min = 0\n")
     warned = house.run("policy", "check")
@@ -64,13 +64,13 @@ def test_findings_as_json(house: House) -> None:
 
 def test_every_wrong_line_of_the_file(house: House) -> None:
     """A typo, a zone that does not exist and a wrong type are all listed, with what to do."""
-    write('[policy]\nbake_day = 7\nzone = "Europe/Berln"\nlooks_max = "4"\n')
+    write('[policy]\nbake_day = 7\nzone = "Europe/Berln"\njobs_min = "4"\n')
     result = house.run("policy", "check")
     assert result.exit_code == 5
     said = flat(result.stdout)
     assert "[policy] has no key 'bake_day', did you mean 'bake_days'?" in said
     assert "no time zone 'Europe/Berln', did you mean 'Europe/Berlin'?" in said
-    assert "looks_max must be a valid integer, got '4'" in said
+    assert "jobs_min must be a valid integer, got '4'" in said
     assert result.stdout.endswith("3 errors\n")
     assert {one["rule"] for one in house.json("policy", "check")["findings"]} == {"wrong_line"}
     shown = house.run("policy", "show", "invoices")
@@ -97,13 +97,13 @@ def test_the_ledgers_traffic_sizes_the_steps(house: House) -> None:
 
 
 def test_stated_traffic(house: House) -> None:
-    """A pilot that is planned is sized by its numbers, and told where to begin."""
-    options = ("--jobs-per-week", "35000", "--error-rate", "0.005")
+    """A pilot that is planned is sized by its numbers, for all three events."""
+    options = ("--jobs-per-week", "3", "--error-rate", "0.005")
     result = house.run("policy", "check", "invoices", *options)
     assert result.exit_code == 5
     said = flat(result.stdout)
-    assert "invoices: Step 1 %: 350 concurrent jobs a look show in 36% of cases" in said
-    assert "begin at 4 %, which passes in 98% of cases" in said
+    assert "3 jobs a week prove no step at all for a budget of 12 extra failed and 12 extra" in said
+    assert "state a larger budget_failed or budget_late" in said
     assert (
         house.run("policy", "check", "--jobs-per-week", "2e7", "--error-rate", "0.005").exit_code
         == 0
@@ -153,7 +153,7 @@ def test_show_says_where_each_value_comes_from(house: House) -> None:
     assert result.exit_code == 0
     lines = {line.split()[0]: line.split() for line in result.stdout.splitlines() if line.strip()}
     assert lines["bake_days"] == ["bake_days", "[policy]", "14"]
-    assert lines["looks_max"] == ["looks_max", "default", "4"]
+    assert lines["drills_min"] == ["drills_min", "default", "6"]
     assert lines["ladder_bp"] == [
         "ladder_bp", "[policy.sub_pipeline.invoices]", "400,", "1600"
     ]  # fmt: skip
@@ -173,7 +173,7 @@ def test_show_as_json(house: House) -> None:
     assert values["values"]["scope_bp_max"] == 300
     assert values["sources"]["scope_bp_max"] == "[policy]"
     assert values["sources"]["bake_days"] == "default"
-    assert (values["steps_bp"], values["holdback_bp"]) == ([100, 200, 300], 500)
+    assert (values["steps_bp"], values["holdback_bp"]) == ([300], 500)
     assert values["held_by_calendar"] == "frozen until 2999-01-01 00:00 UTC: for ever"
     assert values["next_free_at"] is None
     assert "next free not in 400 days" in flat(house.run("policy", "show", "invoices").stdout)
@@ -199,3 +199,27 @@ def test_doctor_looks_at_the_policies(house: House) -> None:
     level, found = policies()
     assert level == "missing"
     assert "did you mean 'bake_days'" in found
+
+
+def test_lines_of_the_last_release_are_named(house: House) -> None:
+    """They are read, they mean nothing, and each is said with what is so instead."""
+    write("[policy]\nlooks_max = 4\nalpha_promote = 0.05\n")
+    result = house.run("policy", "check")
+    assert result.exit_code == 0
+    assert "[policy] looks_max has no effect any more: a step has 15 looks" in flat(result.stderr)
+    assert "alpha_promote has no effect any more" in flat(result.stderr)
+
+
+def test_a_plan_needs_no_ledger_when_all_is_stated(house: House) -> None:
+    """The way, the budget, each step; as JSON, too."""
+    house.lose_ledger()
+    options = ("invoices", "--jobs-per-day", "1000", "--failing", "0.005", "--effects", "none")
+    result = house.run("plan", *options)
+    assert result.exit_code == 0
+    said = flat(result.stdout)
+    assert "this pilot may add 30 failed and 91 late jobs a week at the most" in said
+    assert "shadow 1 bake, then 12.5 % -> 25 % -> 50 % -> 90 %" in said
+    found = house.json("plan", *options)
+    assert [one["scope_bp"] for one in found["plan"]["steps"]] == [1250, 2500, 5000, 9000]
+    unknown = house.run("plan", "invoices")
+    assert unknown.exit_code != 0

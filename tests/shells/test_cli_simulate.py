@@ -47,7 +47,7 @@ def test_json_says_the_same_and_nothing_else() -> None:
     done = run(*QUICK, "--inject", "at=day 1.5 all-fail", "--json")
     found: dict[str, Any] = json.loads(done.stdout)
     assert found["stage"] == "legacy"
-    assert found["scope_bp_top"] == 100
+    assert found["scope_bp_top"] == 310
     assert found["exposed"]["seen"] == found["exposed"]["failed"] <= 12
     assert 0 < found["detection_s"] < 86_400
     assert not found["false_revert"]

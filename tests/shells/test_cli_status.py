@@ -54,7 +54,7 @@ def test_one_sub_pipeline(house: House) -> None:
     result = house.run("status", "invoices")
     assert result.exit_code == 0
     assert "invoices: stage split, revision 2" in result.stdout
-    assert "1 % (100 bp, at most 9500)" in result.stdout
+    assert "3.1 % (310 bp, at most 9500)" in result.stdout
     assert "concurrent inside the scope (supervised, revision 2)" in result.stdout
     assert "1 waiting, 1 running, 0 committed" in result.stdout
     assert "start by ana" in result.stdout

@@ -36,9 +36,19 @@ class EvidenceRows:
                 one
                 for trial in rows.trials.values()
                 if trial.on_trial
-                for one in _windows_of(rows, trial, now)
+                for one in _windows_of(rows, trial, trial.scored_to, trial.settle_s(), now)
             ]
         found.sort(key=lambda one: (one.begin, one.name, one.path))
+        return found[:limit]
+
+    def early_windows(self, trial: Trial, now: datetime, limit: int) -> list[WindowRow]:
+        """Read windows of one trial that are old enough for its fast path and not yet in it."""
+        since = trial.early_from()
+        if since is None:
+            return []
+        with self._rows as rows:
+            found = list(_windows_of(rows, trial, since, trial.early_settle_s(), now))
+        found.sort(key=lambda one: (one.begin, one.path))
         return found[:limit]
 
     def hours(self, name: str, step: int) -> list[HourRow]:
@@ -55,10 +65,6 @@ class EvidenceRows:
         found = trial.thresholds
         if found is None:
             return []
-        shifts = {
-            JobPath.LEGACY: (0, 0),
-            JobPath.CONCURRENT: (trial.median_shift, trial.tail_shift),
-        }
         counts: dict[JobPath, list[int]] = {}
         with self._rows as rows:
             for job in rows.open_jobs(trial.name):
@@ -69,11 +75,10 @@ class EvidenceRows:
                     and not in_drill(rows, job)
                     and outcome_so_far(job) in _JUDGED
                 ):
-                    median, tail = shifts[job.assigned_path]
                     age_us = (now - job.accepted_at) // _MICROSECOND
                     slow = counts.setdefault(job.assigned_path, [0, 0])
-                    slow[0] += age_us > edge_us(found.median + median)
-                    slow[1] += age_us > edge_us(found.tail + tail)
+                    slow[0] += age_us > edge_us(found.median)
+                    slow[1] += age_us > edge_us(found.tail)
         return [OpenSlow(path, *slow) for path, slow in counts.items()]
 
     def key_spread(self, name: str, limit: int) -> KeySpread:
@@ -131,8 +136,6 @@ def _frame(trial: Trial) -> Frame:
         trial.step_revision,
         trial.began_at,
         trial.hour_s,
-        trial.median_shift,
-        trial.tail_shift,
         trial.thresholds,
         trial.on_trial,
     )
@@ -180,12 +183,14 @@ def _microseconds(at: datetime) -> int:
     return (at - _EPOCH) // _MICROSECOND
 
 
-def _windows_of(rows: Rows, trial: Trial, now: datetime) -> Iterable[WindowRow]:
+def _windows_of(
+    rows: Rows, trial: Trial, since: datetime, settle_s: float, now: datetime
+) -> Iterable[WindowRow]:
     length = round(trial.window_s * 1_000_000)
-    settle = round(trial.settle_s() * 1_000_000)
+    settle = round(settle_s * 1_000_000)
     ripe = (_microseconds(now) - settle) // length * length
     groups: defaultdict[tuple[int, JobPath], list[JobRecord]] = defaultdict(list)
-    for job in rows.admitted_from(trial.name, trial.scored_to):
+    for job in rows.admitted_from(trial.name, since):
         at = _microseconds(job.accepted_at)
         if at >= ripe:
             break
@@ -213,8 +218,9 @@ def _window(
         for job, outcome in zip(jobs, outcomes, strict=True):
             if outcome in _JUDGED:
                 taken = ((job.finished_at or now) - job.accepted_at) // _MICROSECOND
-                slow[0] += taken > limits[0]
-                slow[1] += taken > limits[1]
+                failed = outcome is Outcome.FAILED  # no fast job, however soon it failed
+                slow[0] += failed or taken > limits[0]
+                slow[1] += failed or taken > limits[1]
     return WindowRow(
         trial.name,
         path,

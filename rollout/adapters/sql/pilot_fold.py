@@ -78,12 +78,12 @@ def _frames(connection: Connection, names: Sequence[str]) -> dict[str, Frame]:
 
 
 @lru_cache(maxsize=4096)
-def _held(payload: str) -> tuple[float, int, int, Thresholds | None]:
+def _held(payload: str) -> tuple[float, Thresholds | None]:
     """The part of a frame that has no column; a trial's is asked for by every batch of a tick."""
     stored = json.loads(payload)
     found = stored["thresholds"]
     thresholds = None if found is None else Thresholds(*found)
-    return stored["hour_s"], *stored["shifts"], thresholds
+    return stored["hour_s"], thresholds
 
 
 def _spans(

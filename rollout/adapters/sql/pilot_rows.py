@@ -12,6 +12,7 @@ from sqlalchemy import (
     case,
     func,
     literal,
+    or_,
     select,
     type_coerce,
 )
@@ -125,6 +126,45 @@ class PilotRows:
         with self._db.read() as connection:
             return [_window_of(row) for row in connection.execute(query)]
 
+    def early_windows(self, trial: Trial, now: datetime, limit: int) -> list[WindowRow]:
+        """Read windows of one trial that are old enough for its fast path and not yet in it."""
+        since = trial.early_from()
+        if since is None:
+            return []
+        length = round(trial.window_s * 1_000_000)
+        settle = round(trial.early_settle_s() * 1_000_000)
+        ripe = (to_microseconds(now) - settle) // length * length
+        at = type_coerce(job.c.accepted_at, BigInteger)
+        number = (at // length).label("number")
+        taken = func.coalesce(type_coerce(job.c.finished_at, BigInteger), to_microseconds(now)) - at
+        old_median, old_tail, new_median, new_tail = trial.edges_us() or (2**62,) * 4
+        legacy = job.c.assigned_path == JobPath.LEGACY
+        median = case((legacy, literal(old_median)), else_=literal(new_median))
+        tail = case((legacy, literal(old_tail)), else_=literal(new_tail))
+        query = (
+            select(
+                job.c.name,
+                number,
+                literal(length).label("length"),
+                job.c.assigned_path,
+                func.count().label("admitted"),
+                *_sums(taken, median, tail),
+            )
+            .where(
+                job.c.name == trial.name,
+                job.c.accepted_at >= since,
+                at < ripe,
+                job.c.revision >= trial.step_revision,
+                _DRAWN,
+                ~IN_DRILL,
+            )
+            .group_by(job.c.name, number, job.c.assigned_path)
+            .order_by(number)
+            .limit(limit)
+        )
+        with self._db.read() as connection:
+            return [_window_of(row) for row in connection.execute(query)]
+
     def save_trials(self, token: int, trials: Sequence[Trial]) -> None:
         """Write trials and raise their versions, in one transaction."""
         if not trials:
@@ -172,12 +212,7 @@ class PilotRows:
         if trial.thresholds is None:
             return []
         age = to_microseconds(now) - type_coerce(job.c.accepted_at, BigInteger)
-        legacy = job.c.assigned_path == JobPath.LEGACY
-        found, shifts = trial.thresholds, (trial.median_shift, trial.tail_shift)
-        median = case(
-            (legacy, literal(edge_us(found.median))), else_=edge_us(found.median + shifts[0])
-        )
-        tail = case((legacy, literal(edge_us(found.tail))), else_=edge_us(found.tail + shifts[1]))
+        median, tail = edge_us(trial.thresholds.median), edge_us(trial.thresholds.tail)
         query = (
             select(
                 job.c.assigned_path,
@@ -296,8 +331,9 @@ def _sums(taken: Any, median: Any, tail: Any) -> list[Any]:
         count(OUTCOME == Outcome.FAILED, "failed"),
         count(OUTCOME == Outcome.BOTH_FAILED, "both_failed"),
         count(OUTCOME == Outcome.UNJUDGED, "unjudged"),
-        count(and_(JUDGED, taken > median), "slow_median"),
-        count(and_(JUDGED, taken > tail), "slow_tail"),
+        # A failed job is no fast job, however soon it failed.
+        count(and_(JUDGED, or_(OUTCOME == Outcome.FAILED, taken > median)), "slow_median"),
+        count(and_(JUDGED, or_(OUTCOME == Outcome.FAILED, taken > tail)), "slow_tail"),
     ]
 
 

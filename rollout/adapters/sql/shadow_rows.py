@@ -9,7 +9,18 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, or_, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    RowMapping,
+    delete,
+    func,
+    or_,
+    select,
+    text,
+    type_coerce,
+    update,
+)
 from xxhash import xxh3_64_hexdigest
 
 from rollout.adapters.sql.control_rows import known_names
@@ -20,11 +31,11 @@ from rollout.adapters.sql.shadow_tables import (
     shadow_run,
     shadow_tally,
 )
-from rollout.adapters.sql.tables import sub_pipeline, transition
+from rollout.adapters.sql.tables import sub_pipeline, to_microseconds, transition
 from rollout.errors import UnknownSubPipeline
 from rollout.routing.decision import JobPath
 from rollout.routing.stages import Event, Stage
-from rollout.shadow.copies import Trouble
+from rollout.shadow.copies import LIMIT_FACTOR, Trouble
 from rollout.shadow.ports import (
     MismatchGroup,
     ShadowAccount,
@@ -83,7 +94,15 @@ class ShadowRows:
         """End runs that began long ago and were never heard of again as lost; how many."""
         lost = (
             select(shadow_run.c.run_id)
-            .where(_RUNNING, shadow_run.c.name == name, shadow_run.c.began_at < began_before)
+            .where(
+                _RUNNING,
+                shadow_run.c.name == name,
+                shadow_run.c.began_at < began_before,
+                # A long job's shadow may run for long, see `copies.limit_of`.
+                type_coerce(shadow_run.c.began_at, BigInteger)
+                + shadow_run.c.legacy_s * (LIMIT_FACTOR * 1_000_000)
+                < to_microseconds(now),
+            )
             .order_by(shadow_run.c.began_at)
             .limit(limit)
         )

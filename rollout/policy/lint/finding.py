@@ -7,8 +7,9 @@ from enum import StrEnum
 
 from rollout.policy import ladder
 from rollout.policy.policy import Policy
+from rollout.policy.way import Baseline
 from rollout.routing.effects import Effects
-from rollout.routing.stages import BP_ALL, HOLDBACK_BP
+from rollout.routing.stages import HOLDBACK_BP, ControlState
 
 
 class Level(StrEnum):
@@ -81,12 +82,21 @@ class Subject:
     @property
     def steps_bp(self) -> tuple[int, ...]:
         """The steps as they can be taken."""
-        return ladder.steps_bp(self.policy, self.holdback_bp)
+        return ladder.steps_bp(self.policy, self.holdback_bp, self.baseline)
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """The traffic as a plan takes it; None when nobody could tell, or no job comes."""
+        seen = self.traffic
+        if seen is None or not seen.jobs_per_week:
+            return None
+        return Baseline(seen.jobs_per_week, seen.error_rate)
 
     @property
     def graduates(self) -> bool:
-        """Whether the steps reach what the holdback leaves."""
-        return bool(self.steps_bp) and self.steps_bp[-1] == BP_ALL - self.kept_bp
+        """Whether the last step may graduate, which takes the scope to what the holdback leaves."""
+        state = ControlState(self.name or "default", holdback_bp=self.kept_bp)
+        return bool(self.steps_bp) and ladder.graduates(self.policy, self.steps_bp[-1], state)
 
 
 def percent(scope_bp: int) -> str:

@@ -19,7 +19,6 @@ RULES: tuple[Rule, ...] = (
     steps.ladder,
     steps.holdback,
     steps.bake,
-    steps.margins,
     times.calendar,
     proof.drills,
     proof.chances,

@@ -1,4 +1,4 @@
-"""Rules about the steps: ladder, holdback, bake time, margins."""
+"""Rules about the steps: ladder, holdback, bake time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def ladder(subject: Subject, now: datetime) -> Iterator[PolicyFinding]:
         ("above_holdback", BP_ALL - subject.kept_bp, "the holdback leaves", "or lower holdback_bp"),
         ("above_cap", policy.scope_bp_max, "scope_bp_max allows", "or raise scope_bp_max"),
     ):
-        above = [step for step in policy.ladder_bp if step > limit]
+        above = [step for step in policy.ladder_bp or () if step > limit]
         if above:
             yield PolicyFinding(
                 Level.WARNING,
@@ -103,38 +103,4 @@ def bake(subject: Subject, now: datetime) -> Iterator[PolicyFinding]:
             "by_hand",
             "automatic is false: nothing advances and nothing reverts unless a person does it.",
             "leave it so while you get to know the verdicts",
-        )
-
-
-_LOOSER = ("error_ratio", "error_absolute", "median_shift", "tail_shift", "recovery_ratio")
-"""The parts of a margin: more of each is looser."""
-
-
-def margins(subject: Subject, now: datetime) -> Iterator[PolicyFinding]:
-    """A margin may only get stricter as more jobs are at stake."""
-    policy = subject.policy
-    for lower, higher in pairwise(policy.margins):
-        looser = [part for part in _LOOSER if getattr(higher, part) > getattr(lower, part)]
-        if looser:
-            part = looser[0]
-            yield PolicyFinding(
-                Level.ERROR,
-                "looser_upwards",
-                f"{' and '.join(looser)} get looser upwards: {part} is {getattr(lower, part):g} up"
-                f" to {percent(lower.scope_bp_max)} and {getattr(higher, part):g} above it.",
-                "let each row be as strict as the one before, or stricter",
-            )
-    top = policy.margins[-1]
-    if (
-        top.error_ratio > policy.revert_margin_ratio
-        or top.error_absolute > policy.revert_margin_absolute
-    ):
-        yield PolicyFinding(
-            Level.WARNING,
-            "passes_then_reverts",
-            f"The last row of margins passes up to {top.error_ratio:g} x legacy +"
-            f" {top.error_absolute:g}, and a revert comes from {policy.revert_margin_ratio:g} x"
-            f" legacy + {policy.revert_margin_absolute:g}: between them a path is promoted, then"
-            " reverted.",
-            "let the last row be at most the revert margin",
         )

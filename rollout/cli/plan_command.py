@@ -1,0 +1,117 @@
+"""`plan`: the way of a trial before it begins, with what each step has to show."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rollout.cli.options import AsJson, Name
+from rollout.cli.output import listing, percent, say, show, show_json
+from rollout.cli.session import opened
+from rollout.routing.effects import Effects
+
+if TYPE_CHECKING:
+    from rollout.desk.plans import Planned
+
+JobsPerDay = Annotated[
+    float | None,
+    typer.Option(min=0.1, help="Jobs a day, both paths together.", show_default="of the ledger"),
+]
+Failing = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Share of legacy's jobs that fail.", show_default="seen"),
+]
+CycleP95 = Annotated[
+    float | None,
+    typer.Option(
+        "--cycle-p95", min=0.001, help="Seconds that 95 of 100 jobs keep to.", show_default="seen"
+    ),
+]
+Declared = Annotated[
+    Effects | None, typer.Option(help="What the paths do to the world.", show_default="declared")
+]
+Write = Annotated[
+    bool, typer.Option("--write", help="Write the budget into rollout.toml, as it is now.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(plan)
+
+
+def plan(
+    ctx: typer.Context,
+    name: Name,
+    jobs_per_day: JobsPerDay = None,
+    failing: Failing = None,
+    cycle_p95_s: CycleP95 = None,
+    effects: Declared = None,
+    write: Write = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the way of a trial: its steps and weeks, what each has to show, what it may cost."""
+    from rollout.desk.plans import Assumed, planned
+    from rollout.policies import read_policies, write_budget
+
+    assumed = Assumed(jobs_per_day, failing, cycle_p95_s, effects)
+    if assumed.complete:
+        found = planned(name, read_policies(), assumed)
+    else:
+        with opened(ctx, servers="") as runtime:
+            found = planned(name, runtime.policies, assumed, runtime.ledger)
+    if as_json:
+        show_json(found.to_json())
+    else:
+        draw(found)
+    if write:
+        file = write_budget(name, found.table, Path.cwd())
+        if not as_json:
+            say(f"written to {file}")
+
+
+def draw(found: "Planned") -> None:
+    """Print a plan."""
+    for sentence in found.sentences:
+        say(sentence)
+    show(
+        listing(
+            (
+                "step",
+                "new/week",
+                "to show: failures / late",
+                "after first look",
+                "9 of 10",
+                "worst extra failures",
+            ),
+            (
+                (
+                    percent(one.scope_bp),
+                    f"{one.jobs_a_week:,.0f}",
+                    f"+{100 * one.points_failed:.2g} points / +{100 * one.points_late:.2g} points",
+                    f"{one.first_look:.0%}",
+                    "-" if one.days_nine is None else f"{one.days_nine:g} d",
+                    f"{one.failed_worst:,}",
+                )
+                for one in found.plan.steps
+            ),
+            2,
+        )
+    )
+    for sentence in found.variants:
+        say(sentence)
+    say("A loss inside the budget is promoted; calendars, drills and fleet limits add weeks.")
+
+
+def say_plan(ctx: typer.Context, name: str) -> None:
+    """Say a plan in three lines, for a trial that has just begun; without traffic, in one."""
+    from rollout.desk.plans import Assumed, TrafficUnknown, planned
+
+    with opened(ctx, servers="") as runtime:
+        try:
+            found = planned(name, runtime.policies, Assumed(), runtime.ledger)
+        except TrafficUnknown as unknown:
+            say(f"no plan yet: {unknown.problem}")
+            return
+    for sentence in found.sentences:
+        say(sentence)

@@ -1,0 +1,192 @@
+"""What a person is told before a trial: its plan in sentences, from the ledger or from options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from rollout.errors import RolloutError
+from rollout.evidence.buckets import bucket_edge_s
+from rollout.evidence.stored import Json
+from rollout.policy.plan import Length, Plan, plan_for
+from rollout.policy.way import Baseline
+from rollout.routing.effects import Effects
+from rollout.routing.stages import HOLDBACK_BP, ControlState
+
+if TYPE_CHECKING:
+    from rollout.pilot.profile import LegacyProfile
+    from rollout.policy.policy import Policies
+
+WEEK = 7.0
+
+
+class TrafficUnknown(RolloutError):
+    """Nobody has counted the jobs of a sub-pipeline yet."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"a plan of {name!r} needs its traffic, and the ledger has seen none of its jobs",
+            "say it: `rollout plan NAME --jobs-per-day 1000 --failing 0.005`",
+        )
+
+
+class PlanLedger(Protocol):
+    """What is asked of the ledger."""
+
+    def profiles(self) -> Mapping[str, LegacyProfile]:
+        """Read what legacy showed, by sub-pipeline."""
+        ...
+
+    def controls(self) -> list[ControlState]:
+        """Read all control rows."""
+        ...
+
+    def declared_effects(self) -> Mapping[str, Effects]:
+        """Effects of every declared sub-pipeline, by name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """What a person states; None is taken from the ledger."""
+
+    jobs_a_day: float | None = None
+    failing: float | None = None
+    cycle_p95_s: float | None = None
+    effects: Effects | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether no ledger is needed."""
+        return self.jobs_a_day is not None and self.failing is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan of one sub-pipeline, ready to be shown.
+
+    Attributes:
+        name: The sub-pipeline.
+        plan: Its numbers.
+        cycle_p95_s: Beyond it a job is late; None while nobody knows.
+    """
+
+    name: str
+    plan: Plan
+    cycle_p95_s: float | None = None
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The traffic, the budget, the way; a budget that can hardly be proved is said first."""
+        plan, length = self.plan, self.plan.length
+        stated = [
+            word
+            for word, on in (
+                ("budget_failed", plan.stated_failed),
+                ("budget_late", plan.stated_late),
+            )
+            if on
+        ]
+        by = (
+            f"stated: {', '.join(stated)}"
+            if stated
+            else "by its traffic: budget_failed, budget_late"
+        )
+        late = "" if self.cycle_p95_s is None else f" (over {self.cycle_p95_s:.3g} s)"
+        said = [
+            f"{self.name}: {plan.baseline.jobs_a_week / WEEK:,.0f} jobs a day, legacy fails"
+            f" {plan.failed_a_week:,.0f} a week; {plan.late_a_week:,.0f} a week are late by"
+            f" definition{late}.",
+            f"Budget: this pilot may add {length.failed:,.0f} failed and {length.late:,.0f} late"
+            f" jobs a week at the most ({by}).",
+            f"Way:    {self.way}; an equal path graduates {_weeks(length)}",
+        ]
+        if plan.hardly:
+            said.insert(
+                0,
+                f"This budget can hardly be proved by this traffic: {length.person:.0%} of equal"
+                " paths need a person to decide.",
+            )
+        return tuple(said)
+
+    @property
+    def way(self) -> str:
+        """The steps in one line."""
+        steps = " -> ".join(f"{one.scope_bp / 100:g} %" for one in self.plan.steps)
+        return f"shadow 1 bake, then {steps}" if self.plan.shadow else steps or "none"
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """What half and double of the budget would change."""
+        return tuple(
+            f"{word} of the budget ({one.failed:,.0f} failed, {one.late:,.0f} late): {_weeks(one)}"
+            + (f", {one.person:.0%} need a person" if one.person > 0.005 else "")
+            for word, one in (("half", self.plan.half), ("double", self.plan.double))
+        )
+
+    @property
+    def table(self) -> dict[str, float]:
+        """The values of the budget in force, as `rollout.toml` takes them."""
+        length = self.plan.length
+        return {
+            "budget_failed": float(round(length.failed)),
+            "budget_late": float(round(length.late)),
+        }
+
+    def to_json(self) -> Json:
+        """Give a plain object."""
+        return {
+            "sub_pipeline": self.name,
+            "cycle_p95_s": self.cycle_p95_s,
+            "plan": self.plan.to_json(),
+            "sentences": list(self.sentences),
+            "variants": list(self.variants),
+        }
+
+
+def _weeks(length: Length) -> str:
+    if length.days_half is None:
+        return "never by itself"
+    half = f"in {length.days_half / WEEK:.1f} weeks"
+    if length.days_nine is None:
+        return f"{half} when it does, fewer than 9 of 10 do"
+    return f"{half}, 9 of 10 by {length.days_nine / WEEK:.1f}"
+
+
+def planned(
+    name: str, policies: Policies, assumed: Assumed, ledger: PlanLedger | None = None
+) -> Planned:
+    """Plan one sub-pipeline.
+
+    Args:
+        name: The sub-pipeline; need not be declared when the traffic is stated.
+        policies: In force.
+        assumed: What a person states.
+        ledger: Asked for the rest; None when all is stated.
+
+    Raises:
+        TrafficUnknown: Nobody knows how many jobs come.
+        LedgerUnreachable: The ledger does not answer.
+    """
+    profile = None if ledger is None else ledger.profiles().get(name)
+    seen = None if profile is None else profile.baseline
+    policy, holdback_bp, effects = policies.of(name), HOLDBACK_BP, assumed.effects
+    if ledger is not None:
+        states = {one.name: one for one in ledger.controls()}
+        holdback_bp = states[name].holdback_bp if name in states else HOLDBACK_BP
+        effects = effects or ledger.declared_effects().get(name)
+    jobs = assumed.jobs_a_day
+    if jobs is None and seen is not None:
+        jobs = seen.jobs_a_week / WEEK
+    if not jobs:
+        raise TrafficUnknown(name)
+    rate = assumed.failing
+    if rate is None:
+        rate = 0.0 if seen is None else seen.rate_failed
+    p95_s = assumed.cycle_p95_s
+    if p95_s is None and profile is not None and profile.thresholds is not None:
+        p95_s = bucket_edge_s(profile.thresholds.tail)
+    plan = plan_for(policy, Baseline(WEEK * jobs, rate), holdback_bp, effects)
+    return Planned(name, plan, p95_s)

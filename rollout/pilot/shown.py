@@ -1,0 +1,54 @@
+"""How far each proof of a step is, for people: a sentence and a share, no statistic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rollout.evidence.budget_proof import SHADOW_FAILED
+from rollout.evidence.stored import Json
+from rollout.evidence.verdict import Finding, Verdict
+from rollout.pilot.proofs import PROOFS, RECOVERY
+
+_NEARLY = 0.99
+"""What is not proven is never shown as whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One proof.
+
+    Attributes:
+        metric: Which one.
+        sentence: What is shown so far, in jobs a week.
+        share: How much of the jobs that it takes at these rates have come, 0..1; 1 is proven.
+    """
+
+    metric: str
+    sentence: str
+    share: float
+
+    def to_json(self) -> Json:
+        """Give a plain object."""
+        return {"metric": self.metric, "sentence": self.sentence, "share": self.share}
+
+
+def shown(findings: Iterable[Finding]) -> tuple[Shown, ...]:
+    """Give the proofs among these findings, in their order."""
+    metrics = {one.metric for one in PROOFS} | {SHADOW_FAILED}
+    return tuple(
+        Shown(one.metric, one.sentence, _share(one)) for one in findings if one.metric in metrics
+    )
+
+
+def _share(found: Finding) -> float:
+    """A score grows with the root of the jobs; the wealth of pairs grows by a factor each."""
+    if found.verdict is Verdict.PASS:
+        return 1.0
+    if found.value is None:
+        return 0.0
+    if found.metric == RECOVERY:
+        return max(0.0, min(_NEARLY, found.value / found.limit))
+    if found.value >= 0.0 or found.limit >= 0.0:
+        return 0.0
+    return min(_NEARLY, (found.value / found.limit) ** 2)

@@ -1,0 +1,104 @@
+"""The plan of a trial as a pure function, and what a person is told of it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from rollout.desk.plans import Assumed, TrafficUnknown, planned
+from rollout.errors import WrongSettings
+from rollout.policies import GONE, gone_settings, parse_policies, write_budget
+from rollout.policy.plan import plan_for
+from rollout.policy.policy import Policies, Policy
+from rollout.policy.way import Baseline
+from rollout.routing.effects import Effects
+
+THOUSAND = Baseline(7000.0, 0.005)
+
+
+def test_the_plan_of_the_method() -> None:
+    """1,000 jobs a day, .5 % failing, after a shadow: the table of the method's section 5."""
+    plan = plan_for(Policy(), THOUSAND, 500, Effects.NONE)
+    assert plan.shadow
+    assert [one.scope_bp for one in plan.steps] == [1250, 2500, 5000, 9000]
+    first = plan.steps[0]
+    assert first.jobs_a_week == 875.0
+    assert (first.points_failed, first.points_late) == pytest.approx((0.0169, 0.0521), abs=1e-4)
+    assert first.first_look == pytest.approx(0.97, abs=0.03)
+    assert first.days_nine == 7.0
+    assert first.failed_worst == pytest.approx(18, abs=3)
+    assert (round(plan.length.failed), round(plan.length.late)) == (30, 91)
+    assert plan.length.days_half == pytest.approx(6.5 * 7, abs=3.5)
+    assert plan.length.days_nine == pytest.approx(7.5 * 7, abs=3.5)
+    assert not plan.hardly
+
+
+def test_half_and_double_of_the_budget() -> None:
+    """Half takes longer and more often a person; double is shorter."""
+    plan = plan_for(Policy(), THOUSAND, 500)
+    days = [one.days_half for one in (plan.double, plan.length, plan.half)]
+    assert None not in days
+    assert days == sorted(days)  # type: ignore[type-var]
+    assert plan.half.person > plan.length.person
+
+
+def test_a_budget_that_can_hardly_be_proved_says_so_first() -> None:
+    """Ten failed and forty late a week at 1,000 jobs a day: about half need a person."""
+    policies = Policies(default=Policy(budget_failed=10.0, budget_late=40.0))
+    found = planned("invoices", policies, Assumed(1000.0, 0.005))
+    assert found.plan.hardly
+    assert 0.3 < found.plan.length.person < 0.7
+    assert "can hardly be proved" in found.sentences[0]
+    assert "stated: budget_failed, budget_late" in found.sentences[2]
+
+
+def test_the_same_plan_twice() -> None:
+    """A plan is a pure function of policy and traffic."""
+    one, other = (plan_for(Policy(), THOUSAND, 500).to_json() for _ in range(2))
+    assert one == other
+
+
+def test_a_plan_without_a_ledger_needs_the_traffic() -> None:
+    """Whoever states it all needs no server; whoever states too little is told what to say."""
+    found = planned("invoices", Policies(), Assumed(1000.0, 0.005, 12.5, Effects.NONE))
+    assert "(over 12.5 s)" in found.sentences[0]
+    assert found.sentences[-1].startswith("Way:    shadow 1 bake, then 12.5 % -> 25 %")
+    assert [one.split()[0] for one in found.variants] == ["half", "double"]
+    with pytest.raises(TrafficUnknown, match="--jobs-per-day"):
+        planned("invoices", Policies(), Assumed(failing=0.005))
+
+
+def test_the_budget_is_written_once(tmp_path: Path) -> None:
+    """A table of its own below what is there; a second one is refused with what to write."""
+    (tmp_path / "rollout.toml").write_text("[policy]\nbake_days = 7.0\n")
+    table = planned("invoices", Policies(), Assumed(1000.0, 0.005)).table
+    file = write_budget("invoices", table, tmp_path)
+    policies, wrong = parse_policies(tomllib.loads(file.read_text()))
+    assert wrong == []
+    assert policies.of("invoices").budget_failed == 30.0
+    assert policies.of("invoices").bake_days == 7.0
+    with pytest.raises(WrongSettings, match=r"budget_failed = 30\.0"):
+        write_budget("invoices", table, tmp_path)
+
+
+def test_a_file_of_the_last_release_is_read_and_its_lines_are_named() -> None:
+    """Settings that mean nothing any more are no error; each is named with what is so instead."""
+    tables = {
+        "policy": {
+            "looks_max": 4,
+            "bake_days": 5.0,
+            "sub_pipeline": {"invoices": {"alpha_promote": 0.05, "margins": []}},
+        }
+    }
+    policies, wrong = parse_policies(tables)
+    assert wrong == []
+    assert policies.default.bake_days == 5.0
+    named = gone_settings(tables)
+    assert [(one.table, one.key) for one in named] == [
+        ("policy", "looks_max"),
+        ("policy.sub_pipeline.invoices", "alpha_promote"),
+        ("policy.sub_pipeline.invoices", "margins"),
+    ]
+    assert all(GONE[one.key] in one.sentence for one in named)
