@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 REPORTS := reports
 
-.PHONY: help test lint demo bench bench-execution evidence crash side-by-side drills simulation clean
+MORE := tests/celery_conformance tests/installed
+
+.PHONY: help test test-more lint demo bench bench-execution evidence crash side-by-side drills simulation clean
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -20,9 +22,12 @@ $(STAMP): pyproject.toml
 	fi
 	@touch $(STAMP)
 
-test: $(STAMP) lint ## linters, types, import rules, then every test
+test: $(STAMP) lint ## linters, types, import rules, then every test but those of test-more
 	$(BIN)/python -m pytest -m "not acceptance" --numprocesses 2
-	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 --dist loadfile $(MORE:%=--ignore=%)
+
+test-more: $(STAMP) ## Celery's own habits on bare Celery and behind rollout, the installed wheel, the whole demo
+	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 $(MORE)
 	$(BIN)/python -m pytest -m alone
 
 lint: $(STAMP) ## ruff, mypy, import-linter, deptry
