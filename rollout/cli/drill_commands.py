@@ -248,8 +248,8 @@ def show_one(ctx: typer.Context, drill_id: DrillId, as_json: AsJson = False) -> 
         return
     rows = [(key, str(value)) for key, value in found.facts.items()]
     show(listing(("what", "is"), rows, whole=1))
-    if found.ended is None:
-        say("it has not ended, or its runner died; its fault ended by itself")
+    if found.died:
+        say("its runner died: nothing was measured, and its fault went off by itself")
 
 
 def journal(ctx: typer.Context, drill_id: DrillId, as_json: AsJson = False) -> None:

@@ -160,13 +160,13 @@ class Desk:
         """The newest drills; raises LedgerUnreachable."""
         from rollout.desk.drills import read_drills
 
-        return read_drills(self.ledger, name, limit)
+        return read_drills(self.ledger, name, limit, self.clock.now())
 
     def drill(self, drill_id: str) -> DrillJournal:
         """One drill by its id or its beginning; raises BadDrill, LedgerUnreachable."""
         from rollout.desk.drills import read_journal
 
-        return read_journal(self.ledger, drill_id)
+        return read_journal(self.ledger, drill_id, self.clock.now())
 
     def policy(self, name: str | None) -> PolicyPage:
         """The policy in force; raises UnknownSubPipeline, WrongPolicy."""

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from rollout.desk.plain import Json, plain_json
-from rollout.drills.journal import journal_of
+from rollout.drills.journal import journal_of, runner_died
 from rollout.drills.ports import DrillEvent, Journals
 
 
@@ -15,11 +16,12 @@ class DrillLine:
 
     declared: DrillEvent
     ended: Mapping[str, Any] | None
+    died: bool = False
 
     @property
     def result(self) -> str:
         """What came of it."""
-        return "not ended" if self.ended is None else str(self.ended.get("result", "not ended"))
+        return _result(self.ended, died=self.died)
 
     @property
     def recovery_s(self) -> float | None:
@@ -33,17 +35,23 @@ class DrillList:
     """First and last lines of drills, newest drill first."""
 
     events: tuple[DrillEvent, ...]
+    died: frozenset[str] = frozenset()
 
     @property
     def lines(self) -> list[DrillLine]:
         """One for each drill."""
         ended = {one.drill_id: one.facts for one in self.events if one.what == "ended"}
         declared = [one for one in self.events if one.what == "declared"]
-        return [DrillLine(one, ended.get(one.drill_id)) for one in declared]
+        return [
+            DrillLine(one, ended.get(one.drill_id), one.drill_id in self.died) for one in declared
+        ]
 
     def to_json(self) -> Json:
         """What scripts read."""
-        return {"drills": [plain_json(event) for event in self.events]}
+        return {
+            "drills": [plain_json(event) for event in self.events],
+            "results": {line.declared.drill_id: line.result for line in self.lines},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,12 @@ class DrillJournal:
     """Everything that happened in one drill, oldest first."""
 
     events: tuple[DrillEvent, ...]
+    died: bool = False
+
+    @property
+    def result(self) -> str:
+        """What came of it."""
+        return _result(self.ended, died=self.died)
 
     @property
     def declared(self) -> Mapping[str, Any]:
@@ -65,11 +79,15 @@ class DrillJournal:
     @property
     def facts(self) -> Mapping[str, Any]:
         """Both together."""
-        return {**self.declared, **(self.ended or {})}
+        return {**self.declared, **(self.ended or {"result": self.result})}
 
     def summary_json(self) -> Json:
         """What scripts read about the drill without its journal."""
-        return {"declared": plain_json(self.declared), "ended": plain_json(self.ended)}
+        return {
+            "declared": plain_json(self.declared),
+            "ended": plain_json(self.ended),
+            "result": self.result,
+        }
 
     def to_json(self) -> Json:
         """What scripts read."""
@@ -79,20 +97,31 @@ class DrillJournal:
         }
 
 
-def read_drills(ledger: Journals, name: str | None, limit: int) -> DrillList:
+def _result(ended: Mapping[str, Any] | None, *, died: bool) -> str:
+    if ended is None:
+        return "runner died" if died else "runs"
+    return str(ended.get("result", "unknown"))
+
+
+def read_drills(ledger: Journals, name: str | None, limit: int, now: datetime) -> DrillList:
     """Read the newest drills of one sub-pipeline, or of all.
 
     Raises:
         LedgerUnreachable: The ledger does not answer.
     """
-    return DrillList(tuple(ledger.drills(name, limit)))
+    events = tuple(ledger.drills(name, limit))
+    ended = {one.drill_id for one in events if one.what == "ended"}
+    begun = {one.drill_id for one in events} - ended
+    died = {one for one in begun if runner_died(ledger.drill_events(one), now)}
+    return DrillList(events, frozenset(died))
 
 
-def read_journal(ledger: Journals, drill_id: str) -> DrillJournal:
+def read_journal(ledger: Journals, drill_id: str, now: datetime) -> DrillJournal:
     """Read one drill by its id, or by the beginning of its id where only one begins so.
 
     Raises:
         BadDrill: There is none, or more than one.
         LedgerUnreachable: The ledger does not answer.
     """
-    return DrillJournal(tuple(journal_of(ledger, drill_id)))
+    events = journal_of(ledger, drill_id)
+    return DrillJournal(tuple(events), runner_died(events, now))

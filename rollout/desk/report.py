@@ -147,7 +147,7 @@ def read_report(ledger: ReportLedger, clock: Clock, name: str, since: datetime) 
     state, now = ledger.control(name), clock.now()
     counts = tuple(one for one in ledger.recent_counts(since) if one.name == name)
     hurt = tuple(ledger.recent_jobs(name, JobKind.HURT, since, _LINES))
-    lines = [*_logged(ledger, name), *_drilled(ledger, name), *_failures(hurt)]
+    lines = [*_logged(ledger, name), *_drilled(ledger, name, now), *_failures(hurt)]
     lines = sorted((one for one in lines if one.at >= since), key=lambda one: one.at)
     builds = ledger.builds().get(name, (None, None))
     return Report(state, since, now, counts, hurt, builds, tuple(lines))
@@ -164,7 +164,7 @@ def _to(now: str) -> str:
     return f" to {now}" if now else ""
 
 
-def _drilled(ledger: Journals, name: str) -> list[ReportLine]:
+def _drilled(ledger: Journals, name: str, now: datetime) -> list[ReportLine]:
     return [
         ReportLine(
             one.declared.at,
@@ -172,7 +172,7 @@ def _drilled(ledger: Journals, name: str) -> list[ReportLine]:
             f"drill {one.declared.drill_id[:12]}, {one.declared.facts.get('fault')} on "
             f"{one.declared.facts.get('path')}: {one.result}",
         )
-        for one in read_drills(ledger, name, _LINES).lines
+        for one in read_drills(ledger, name, _LINES, now).lines
     ]
 
 

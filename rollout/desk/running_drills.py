@@ -1,11 +1,12 @@
 """Drills that run now: whoever sees failures must know that somebody causes them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from rollout.desk.plain import Json
 from rollout.desk.text import at_text
+from rollout.drills.journal import runner_died
 from rollout.drills.ports import DrillEvent, Journals
 
 _NEWEST = 50
@@ -14,7 +15,10 @@ _NEWEST = 50
 
 @dataclass(frozen=True, slots=True)
 class RunningDrill:
-    """A drill that was declared and has not ended; after `ends_at` its runner died."""
+    """A drill that was declared and has not ended; its fault is over at `ends_at` in any case.
+
+    `died` says that nobody watches it any more: what it planted goes by itself.
+    """
 
     drill_id: str
     name: str
@@ -23,14 +27,18 @@ class RunningDrill:
     actor: str
     began_at: datetime
     ends_at: datetime
+    died: bool = False
 
     @property
     def sentence(self) -> str:
         """What runs, by whom and until when."""
+        ends = "`rollout drill stop` ends it"
+        if self.died:
+            ends = f"its runner died; `rollout drill stop {self.name}` takes its fault off now"
         return (
             f"drill {self.drill_id[:12]} ({self.fault} on {self.path}) by {self.actor or 'unknown'}"
             f" since {at_text(self.began_at)}, over by {at_text(self.ends_at)}: jobs that it hurts "
-            "count for no path; `rollout drill stop` ends it"
+            f"count for no path; {ends}"
         )
 
     def to_json(self) -> Json:
@@ -43,6 +51,7 @@ class RunningDrill:
             "actor": self.actor,
             "began_at": self.began_at.isoformat(),
             "ends_at": self.ends_at.isoformat(),
+            "runner_died": self.died,
         }
 
 
@@ -54,7 +63,11 @@ def read_running(ledger: Journals, now: datetime) -> Mapping[str, RunningDrill]:
     """
     events = ledger.drills(None, _NEWEST)
     ended = {one.drill_id for one in events if one.what == "ended"}
-    return {one.name: one for one in _declared(events, ended) if one.began_at <= now < one.ends_at}
+    return {
+        one.name: replace(one, died=runner_died(ledger.drill_events(one.drill_id), now))
+        for one in _declared(events, ended)
+        if one.began_at <= now < one.ends_at
+    }
 
 
 def _declared(events: Sequence[DrillEvent], ended: set[str]) -> list[RunningDrill]:

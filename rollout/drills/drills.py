@@ -15,7 +15,7 @@ from rollout.drills.drill import Drill, Exercise
 from rollout.drills.errors import DrillRefused
 from rollout.drills.fault import Fault
 from rollout.drills.injector import FaultInjector, Stub
-from rollout.drills.journal import Journal
+from rollout.drills.journal import Journal, owned_by
 from rollout.drills.kill import KillDrill
 from rollout.drills.lease import Lease
 from rollout.drills.ports import DrillEvent, DrillLedger, DrillPlans
@@ -103,16 +103,24 @@ class Drills:
         """
         for path in drill.paths:
             self._may(drill, path)
-        lease = Lease(self._plans, self._clock, drill.sub_pipeline, _resources(drill), uuid4().hex)
+        drill_id = uuid4().hex
+        lease = Lease(
+            self._plans,
+            self._clock,
+            drill.sub_pipeline,
+            _resources(drill),
+            drill_id,
+            lambda owner: owned_by(self._ledger, owner),
+        )
         try:
             normal = learn(self._ledger, drill, lease.now())
             for path in drill.paths:
                 if drill.fault is not Exercise.KILL_SWITCH:
                     must_reach(drill, normal, path)
             if len(drill.paths) == 1:
-                score = self._leg(drill, drill.paths[0], normal, None, actor, lease)
+                score = self._leg(drill, drill_id, drill.paths[0], normal, None, actor, lease)
                 return self._keep(drill, (score,), None)
-            return self._pair(drill, first, normal, actor, lease)
+            return self._pair(drill, drill_id, first, normal, actor, lease)
         finally:
             lease.release()
 
@@ -141,6 +149,7 @@ class Drills:
     def _leg(
         self,
         drill: Drill,
+        drill_id: str,
         path: JobPath,
         normal: Normal,
         pair_id: str | None,
@@ -148,7 +157,6 @@ class Drills:
         clock: Clock,
     ) -> Score:
         """Run it on one path; what could not begin is in the journal as refused."""
-        drill_id = uuid4().hex
         journal = Journal(self._ledger, clock, drill_id, drill.sub_pipeline, self._say)
         journal.write(
             "declared", **drill.on(path).facts(), path=str(path), pair_id=pair_id, actor=actor
@@ -202,15 +210,22 @@ class Drills:
         return sum(count.jobs for count in self._ledger.open_counts() if count.name == name)
 
     def _pair(
-        self, drill: Drill, first: JobPath, normal: Normal, actor: str, clock: Clock
+        self,
+        drill: Drill,
+        drill_id: str,
+        first: JobPath,
+        normal: Normal,
+        actor: str,
+        clock: Clock,
     ) -> DrillReport:
         """The same fault on both paths, one after the other, each from the same steady state."""
         pair_id = uuid4().hex
         order = sorted(drill.paths, key=lambda path: path is not first)
-        scores = [self._leg(drill, order[0], normal, pair_id, actor, clock)]
+        scores = [self._leg(drill, drill_id, order[0], normal, pair_id, actor, clock)]
         self._come_to_rest(drill, normal, clock)
         self._may(drill, order[1])
-        scores.append(self._leg(drill, order[1], normal, pair_id, actor, clock))
+        second_id = uuid4().hex
+        scores.append(self._leg(drill, second_id, order[1], normal, pair_id, actor, clock))
         comparable = all(score.measured for score in scores)
         return self._keep(drill, tuple(scores), pair_id if comparable else None)
 

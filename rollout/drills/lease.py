@@ -4,6 +4,7 @@ A drill spends its time waiting, so waiting is what renews: a runner that died l
 `LEASE_S`.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -23,12 +24,18 @@ class Lease:
     """Resources of one drill; as a clock it renews them while it sleeps.
 
     Raises:
-        DrillRefused: Another drill has one of them; none is held.
+        DrillRefused: Another drill has one of them, as `describe` names it; none is held.
         ControlStoreUnreachable: None is held.
     """
 
     def __init__(
-        self, plans: DrillPlans, clock: Clock, name: str, resources: list[str], owner: str
+        self,
+        plans: DrillPlans,
+        clock: Clock,
+        name: str,
+        resources: list[str],
+        owner: str,
+        describe: Callable[[str], str] = lambda owner: f"drill {owner[:12]}",
     ) -> None:
         self._plans = plans
         self._clock = clock
@@ -41,11 +48,12 @@ class Lease:
             holder = plans.reserve(resource, owner, timedelta(seconds=LEASE_S))
             if holder is not None:
                 self.release()
+                ends_at = clock.now() + holder.left
                 raise DrillRefused(
                     name,
-                    f"another drill ({holder[:12]}) has {resource.strip('*')!r}",
-                    "wait for its end, `rollout drill list` shows it; a dead one lets go in"
-                    f" {LEASE_S:g} s",
+                    f"{describe(holder.owner)} has {resource.strip('*')!r}",
+                    "wait for its end, `rollout drill list` shows it; if its runner died, it lets"
+                    f" go at {ends_at:%H:%M:%S} UTC",
                 )
             self._held.append(resource)
 

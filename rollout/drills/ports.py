@@ -7,7 +7,7 @@ methods raise ControlStoreUnreachable or LedgerUnreachable, as those there.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from rollout.drills.fault import FaultPlan
 from rollout.evidence.sample import PathSample
@@ -18,6 +18,13 @@ from rollout.routing.effects import Effects
 
 if TYPE_CHECKING:  # a worker never watches
     from rollout.drills.watch import Watch
+
+
+class Held(NamedTuple):
+    """Who has a resource, and for how long if it is not renewed."""
+
+    owner: str
+    left: timedelta
 
 
 class DrillPlans(Protocol):
@@ -45,8 +52,8 @@ class DrillPlans(Protocol):
         """
         ...
 
-    def reserve(self, resource: str, owner: str, ttl: timedelta) -> str | None:
-        """Have a resource for one drill, for `ttl` from now on; another owner that has it.
+    def reserve(self, resource: str, owner: str, ttl: timedelta) -> Held | None:
+        """Have a resource for one drill, for `ttl` from now on; who else has it, and how long yet.
 
         The owner itself renews it so.
         """

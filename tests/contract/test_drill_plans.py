@@ -111,11 +111,16 @@ def test_one_worker_is_the_first_that_comes_by(plans: DrillPlans) -> None:
 
 
 def test_a_resource_has_one_owner(plans: DrillPlans) -> None:
-    """The owner is named to others, and only it gives the resource back."""
+    """The owner and its time left are told to others, and only it gives the resource back."""
     assert plans.reserve(NAME, "a", LONG) is None
-    assert plans.reserve(NAME, "b", LONG) == "a"
+    held = plans.reserve(NAME, "b", LONG)
+    assert held is not None
+    assert held.owner == "a"
+    assert timedelta(0) < held.left <= LONG
     plans.release(NAME, "b")
-    assert plans.reserve(NAME, "b", LONG) == "a"
+    held = plans.reserve(NAME, "b", LONG)
+    assert held is not None
+    assert held.owner == "a"
     plans.release(NAME, "a")
     assert plans.reserve(NAME, "b", LONG) is None
 

@@ -1,5 +1,6 @@
 """`rollout drill`: bad input says what to write, nothing is started, journals can be read."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -143,3 +144,54 @@ def test_journals_are_listed_and_shown(told: House) -> None:
 def test_an_empty_journal_says_how_to_begin(house: House, tmp_path: Path) -> None:
     """Nothing was ever run."""
     assert "`rollout drill run FILE`" in house.run("drill", "list").stdout
+
+
+def planted_drill(house: House, *, age_s: float, window_s: float = 10.0, pair: bool = False) -> str:
+    """A drill that another runner has begun; its lease is held, its journal has not ended."""
+    began = datetime.now(UTC) - timedelta(seconds=age_s)
+    facts = {
+        "path": "legacy", "fault": "raise", "deadline_s": 600, "window_s": window_s,
+        "pair_id": "p1" if pair else None, "actor": "bo",
+    }  # fmt: skip
+    with house.services() as runtime:
+        first = DrillEvent("d1111111", "invoices", began, "declared", facts)
+        events = [first]
+        if pair:
+            events.append(replace(first, what="ended", facts={"result": "healed"}))
+            second = {**facts, "path": "concurrent"}
+            events.append(DrillEvent("d2222222", "invoices", began, "declared", second))
+        runtime.ledger.append_drill(events)
+        assert runtime.plans.reserve("invoices", "d1111111", timedelta(seconds=30)) is None
+    return events[-1].drill_id
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_a_refusal_names_a_drill_that_exists_and_when_it_lets_go(house: House, pair: bool) -> None:
+    """The id in the error is one that `drill show` knows: of a pair, the half that runs."""
+    drill_id = planted_drill(house, age_s=5, pair=pair)
+    path = "concurrent" if pair else "legacy"
+    done = house.run("drill", "run", write(house, GOOD.replace('"concurrent"', '"legacy"')))
+    said = " ".join(done.stderr.split())
+    assert done.exit_code == 1
+    assert f"drill {drill_id} (raise on {path} by bo) has 'invoices'" in said
+    until = re.search(r"if its runner died, it lets go at (\d\d:\d\d:\d\d) UTC", said)
+    assert until is not None
+    assert house.run("drill", "show", drill_id).exit_code == 0
+
+
+def test_a_dead_runner_is_called_so(house: House) -> None:
+    """In the list, for one drill, in JSON, and in status as long as its fault may be on."""
+    drill_id = planted_drill(house, age_s=120, window_s=10)
+    assert "runner died" in house.run("drill", "list").stdout
+    assert house.json("drill", "list")["results"] == {drill_id: "runner died"}
+    assert "its runner died" in house.run("drill", "show", drill_id).stdout
+    assert house.json("drill", "show", drill_id)["result"] == "runner died"
+    assert "its runner died" in " ".join(house.run("status").stdout.split())
+
+
+@pytest.mark.parametrize(("age_s", "window_s"), [(20, 10), (120, 60)])
+def test_a_runner_that_wrote_lately_lives(house: House, age_s: float, window_s: float) -> None:
+    """A line each window is due, and some patience with the ledger."""
+    planted_drill(house, age_s=age_s, window_s=window_s)
+    assert "  runs" in house.run("drill", "list").stdout
+    assert "its runner died" not in " ".join(house.run("status").stdout.split())

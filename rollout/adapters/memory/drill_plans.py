@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from rollout.drills.fault import ONE_WORKER, FaultPlan
+from rollout.drills.ports import Held
 from rollout.routing.clock import Clock
 
 
@@ -68,13 +69,14 @@ class MemoryDrillPlans(ABC):
         self._workers.setdefault(plan.drill_id, node)
         return True
 
-    def reserve(self, resource: str, owner: str, ttl: timedelta) -> str | None:
-        """Have a resource for one drill, for `ttl` from now on; another owner that has it."""
+    def reserve(self, resource: str, owner: str, ttl: timedelta) -> Held | None:
+        """Have a resource for one drill, for `ttl` from now on; who else has it, how long yet."""
         self._must_answer()
-        holder, until = self._leases.get(resource, ("", self.clock.now()))
-        if holder not in ("", owner) and self.clock.now() < until:
-            return holder
-        self._leases[resource] = owner, self.clock.now() + ttl
+        now = self.clock.now()
+        holder, until = self._leases.get(resource, ("", now))
+        if holder not in ("", owner) and now < until:
+            return Held(holder, until - now)
+        self._leases[resource] = owner, now + ttl
         return None
 
     def release(self, resource: str, owner: str) -> None:

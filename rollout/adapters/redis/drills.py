@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from rollout.drills.fault import ONE_WORKER, FaultPlan, read_plan
+from rollout.drills.ports import Held
 
 _TAKE = """
 local held = redis.call('GET', KEYS[1])
@@ -45,9 +46,9 @@ return redis.call('DEL', KEYS[1])
 """
 _RESERVE = """
 local held = redis.call('GET', KEYS[1])
-if held and held ~= ARGV[1] then return held end
+if held and held ~= ARGV[1] then return {held, redis.call('PTTL', KEYS[1])} end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return ''
+return {}
 """
 _RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
@@ -97,12 +98,14 @@ class RedisDrillPlans(ABC):
         args = [plan.drill_id, job_id, node, one, plan.jobs_max]
         return bool(self._ask(lambda: self._take(keys=keys, args=args)))
 
-    def reserve(self, resource: str, owner: str, ttl: timedelta) -> str | None:
-        """Have a resource for one drill, for `ttl` from now on; another owner that has it."""
+    def reserve(self, resource: str, owner: str, ttl: timedelta) -> Held | None:
+        """Have a resource for one drill, for `ttl` from now on; who else has it, how long yet."""
         key = f"{self._prefix}drill-lease:{resource}"
         ttl_ms = max(1, int(ttl.total_seconds() * 1000))
         held = self._ask(lambda: self._reserve(keys=[key], args=[owner, ttl_ms]))
-        return str(held) or None
+        if not held:
+            return None
+        return Held(str(held[0]), timedelta(milliseconds=max(0, int(held[1]))))
 
     def release(self, resource: str, owner: str) -> None:
         """Give a resource back, if it is this owner's."""
