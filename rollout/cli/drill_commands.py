@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from rollout.cli.drill_view import event_line, journal_table, list_rows, score_table
+from rollout.cli.drill_view import (
+    event_line,
+    is_detail,
+    journal_table,
+    list_rows,
+    played_table,
+    score_table,
+)
 from rollout.cli.exit_codes import ExitCode
 from rollout.cli.options import Actor, AnyName, AsJson, Limit, Name, OneOrAll, who
 from rollout.cli.output import listing, say, show, show_json
 from rollout.cli.session import opened
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rollout.drills.drill import Drill
     from rollout.drills.gameday import GameDay
     from rollout.drills.ports import DrillEvent
@@ -53,6 +62,9 @@ def run(
     report: Annotated[
         Path, typer.Option(help="Folder that the report of a game day is written to.")
     ] = Path("reports/gameday"),
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show the lines of single jobs and windows, too.")
+    ] = False,
     actor: Actor = "",
     as_json: AsJson = False,
 ) -> None:
@@ -64,9 +76,10 @@ def run(
     _end_on_sigterm()
     with opened(ctx) as runtime:
         if isinstance(declared, GameDay):
-            _play(runtime, declared, report, who(actor))
+            _play(runtime, declared, report, who(actor), _teller(verbose=verbose))
         else:
-            _run_one(runtime, _both(declared) if pair else declared, who(actor), as_json)
+            drill, tell = _both(declared) if pair else declared, _teller(verbose=verbose)
+            _run_one(runtime, drill, who(actor), None if as_json else tell)
 
 
 def _read_one(file: Path) -> "Drill":
@@ -81,13 +94,15 @@ def _read_one(file: Path) -> "Drill":
     return declared
 
 
-def _run_one(runtime: "Runtime", drill: "Drill", actor: str, as_json: bool) -> None:
-    drills = runtime.drills(None if as_json else _tell)
+def _run_one(
+    runtime: "Runtime", drill: "Drill", actor: str, tell: "Callable[[DrillEvent], None] | None"
+) -> None:
+    drills = runtime.drills(tell)
     try:
         report = drills.run(drill, coin(), actor)
     except KeyboardInterrupt:
         _interrupted()
-    if as_json:
+    if tell is None:
         show_json(report.to_json())
     else:
         show(score_table(report.scores))
@@ -97,25 +112,38 @@ def _run_one(runtime: "Runtime", drill: "Drill", actor: str, as_json: bool) -> N
         raise typer.Exit(ExitCode.FOUND)
 
 
-def _play(runtime: "Runtime", day: "GameDay", folder: Path, actor: str) -> None:
+def _play(
+    runtime: "Runtime",
+    day: "GameDay",
+    folder: Path,
+    actor: str,
+    tell: "Callable[[DrillEvent], None]",
+) -> None:
     from rollout.drills.gamedays import play
 
     folder.mkdir(parents=True, exist_ok=True)
     try:
         report = play(
-            day, runtime.drills(_tell), runtime.database_ledger, runtime.clock, coin, actor
+            day, runtime.drills(tell), runtime.database_ledger, runtime.clock, coin, actor, say
         )
     except KeyboardInterrupt:
         _interrupted()
     for name, content in report.files.items():
         (folder / name).write_text(content, encoding="utf-8")
+    show(played_table(report.played))
     say(f"report      {folder / 'gameday.md'} and {folder / 'gameday.html'}")
     if not report.clean:
         raise typer.Exit(ExitCode.FOUND)
 
 
-def _tell(event: "DrillEvent") -> None:
-    say(event_line(event))
+def _teller(*, verbose: bool) -> "Callable[[DrillEvent], None]":
+    """Says each line of a journal; those of single jobs and windows only when asked for."""
+
+    def tell(event: "DrillEvent") -> None:
+        if verbose or not is_detail(event):
+            say(event_line(event))
+
+    return tell
 
 
 def _interrupted() -> NoReturn:
@@ -171,7 +199,7 @@ def schedule(
     with opened(ctx) as runtime:
         made = Schedule(
             declared,
-            runtime.drills(_tell),
+            runtime.drills(_teller(verbose=False)),
             runtime.ledger,
             runtime.clock,
             runtime.policies.of,

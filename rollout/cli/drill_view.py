@@ -9,6 +9,7 @@ from rollout.cli.output import listing
 
 if TYPE_CHECKING:
     from rollout.desk.drills import DrillList
+    from rollout.drills.gameday import Played
     from rollout.drills.ports import DrillEvent
     from rollout.drills.score import Score
 
@@ -18,6 +19,28 @@ _LONG = frozenset({"bands", "drill_id", "jobs", "worker"})
 def event_line(event: "DrillEvent") -> str:
     """One line of a journal, as it is written."""
     return f"{event.at:%H:%M:%S.%f}"[:-3] + f"  {event.what:<24}{_facts(event)}".rstrip()
+
+
+def is_detail(event: "DrillEvent") -> bool:
+    """Whether a line is about one job or one window, of which there may be hundreds."""
+    return event.what == "window" or event.what.startswith("job ")
+
+
+def played_table(played: "Sequence[Played]") -> Table:
+    """A game day's drills by number, a row per path."""
+    columns = ("no", "path", "result", "recovery s", "hurt", "drill")
+    rows: list[tuple[object, ...]] = []
+    for number, one in enumerate(played, 1):
+        if one.refused is not None:
+            rows.append((number, "-", "refused", "", "", one.drill.name))
+        rows += [
+            (
+                number, score.path, score.result, seconds(score.recovery_s), score.jobs_hurt,
+                one.drill.name,
+            )
+            for score in one.scores
+        ]  # fmt: skip
+    return listing(columns, rows, whole=3)
 
 
 def _facts(event: "DrillEvent") -> str:

@@ -265,11 +265,12 @@ def _play(file: Path, folder: Path, report: Path, console: Console) -> int:
         runtime = ground.runtime
         made = play(
             day,
-            runtime.drills(lambda event: console.print(f"{event.at:%H:%M:%S} {event.what}")),
+            runtime.drills(None),
             runtime.database_ledger,
             runtime.clock,
             lambda: choice(tuple(JobPath)),
             "game day",
+            lambda text: console.print(text, markup=False),
         )
         ground.end()
         missing = ground.missing_rows

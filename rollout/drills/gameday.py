@@ -21,7 +21,7 @@ from typing import Any
 
 from rollout.drills.drill import SECONDS_MAX, Drill, read_drill
 from rollout.drills.errors import BadDrill
-from rollout.drills.score import Score
+from rollout.drills.score import Result, Score
 
 _NAMES = ("title", "pause_s", "defaults", "drill")
 
@@ -43,6 +43,28 @@ class Played:
     scores: tuple[Score, ...] = ()
     pair_id: str | None = None
     refused: str | None = None
+
+    @property
+    def came(self) -> str:
+        """What came of it, in one line."""
+        if self.refused is not None:
+            return f"refused: {self.refused}"
+        return "; ".join(f"{score.path}: {_came(score)}" for score in self.scores)
+
+
+def _came(score: Score) -> str:
+    hurt = f"{score.jobs_hurt} job{'' if score.jobs_hurt == 1 else 's'} hurt"
+    if score.result is Result.HEALED and score.recovery_s is not None:
+        return f"healed in {score.recovery_s:.1f} s, {hurt}"
+    if score.result is Result.NOBODY_HURT:
+        return str(score.result)
+    return f"{score.result}, {hurt}: {score.sentence.rstrip('.')}"
+
+
+def what_is_played(drill: Drill) -> str:
+    """What a drill breaks, where."""
+    paths = " and ".join(drill.paths)
+    return f"{drill.name} ({drill.fault} on {paths} of {drill.sub_pipeline})"
 
 
 def is_game_day(values: Mapping[str, Any]) -> bool:

@@ -24,10 +24,11 @@ STYLE = (
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Files of a report by name, and whether nothing was lost or done twice."""
+    """Files of a report by name, whether nothing was lost or done twice, and what was played."""
 
     files: Mapping[str, str]
     clean: bool
+    played: tuple[Played, ...] = ()
 
 
 def make_report(
@@ -57,7 +58,7 @@ def make_report(
         "gameday.html": _html(day, lead, played, scores, pictures),
         **pictures,
     }
-    return Report(files, clean)
+    return Report(files, clean, tuple(played))
 
 
 def _file(number: int, score: Score) -> str:

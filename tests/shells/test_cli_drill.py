@@ -1,17 +1,27 @@
 """`rollout drill`: bad input says what to write, nothing is started, journals can be read."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
+from threading import Event as Over
+from threading import Thread
 
 import pytest
 
 from rollout.drills.fault import Fault, FaultPlan
 from rollout.drills.ports import DrillEvent
+from rollout.jobs.claims import Claim
 from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
 from rollout.routing.stages import Event
+from rollout.wiring import Runtime
+from tests.builders import filing
 from tests.shells.conftest import House
+from tests.waiting import wait_until
 
 GOOD = """
 name = "broken"
@@ -195,3 +205,84 @@ def test_a_runner_that_wrote_lately_lives(house: House, age_s: float, window_s: 
     planted_drill(house, age_s=age_s, window_s=window_s)
     assert "  runs" in house.run("drill", "list").stdout
     assert "its runner died" not in " ".join(house.run("status").stdout.split())
+
+
+DAY = """
+title = "A first day"
+pause_s = 0
+
+[defaults]
+sub_pipeline = "invoices"
+path = "legacy"
+fault = "raise"
+target = { jobs = 1 }
+duration_s = 1
+blast_radius_jobs = 1
+deadline_s = 8
+window_s = 0.5
+windows_before = 4
+windows_with_jobs_min = 1
+windows_inside = 1
+
+[[drill]]
+name = "legacy breaks"
+
+[[drill]]
+name = "nothing runs there"
+path = "concurrent"
+"""
+
+
+@contextmanager
+def legacy_jobs(house: House) -> Iterator[None]:
+    """Jobs that legacy finishes, ten a second; a planted drill hurts one of them."""
+    over = Over()
+
+    def work(runtime: Runtime) -> None:
+        hurt: set[str] = set()
+        for number in count():
+            job_id, now = f"legacy-{number}", datetime.now(UTC)
+            runtime.ledger.file([filing(job_id, JobPath.LEGACY, at=now)])
+            silent = runtime.settings.silent_after
+            claim = runtime.ledger.claim(
+                "invoices", job_id, JobPath.LEGACY, Effects.COMMIT, "w1", now, silent
+            )
+            assert isinstance(claim, Claim)
+            plan = runtime.plans.planted("invoices")
+            if plan is not None and plan.drill_id not in hurt:
+                hurt.add(plan.drill_id)
+                runtime.ledger.mark_drilled("invoices", job_id, plan.drill_id, "raise", now)
+            runtime.ledger.commit(claim, Effects.COMMIT, lambda connect: "null", now)
+            if over.wait(0.1):
+                return
+
+    with house.services() as runtime:
+        worker = Thread(target=work, args=(runtime,))
+        worker.start()
+        try:
+            wait_until(lambda: sum(t.jobs for t in runtime.ledger.tallies()[0]) > 15, "traffic")
+            yield
+        finally:
+            over.set()
+            worker.join()
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_game_day_says_what_it_does(house: House, verbose: bool) -> None:
+    """Each drill with its number and result, a closing table, lines of jobs only when asked for."""
+    write(house, DAY, "day.toml")
+    with legacy_jobs(house):
+        done = house.run("drill", "run", "day.toml", *(["--verbose"] if verbose else []))
+    said = " ".join(done.stdout.split())
+    assert done.exit_code == 0, done.stdout
+    assert "drill 1 of 2: legacy breaks (raise on legacy of invoices)" in said
+    assert re.search(r"drill 1 of 2: legacy: healed in \d+\.\d s, 1 job hurt", said), said
+    assert (
+        "drill 2 of 2: refused: no drill on 'invoices' now: no job runs on the concurrent" in said
+    )
+    table = done.stdout.splitlines()[-4:-1]
+    assert table[0].split() == ["no", "path", "result", "recovery", "s", "hurt", "drill"]
+    assert table[1].split()[:3] == ["1", "legacy", "healed"]
+    assert table[2].split()[:3] == ["2", "-", "refused"]
+    assert ("job committed" in said) is verbose
+    assert ("window" in done.stdout) is verbose
