@@ -75,14 +75,19 @@ class Drill:
     """One scripted forced failure.
 
     Attributes:
+        name: What journal and report call it.
+        sub_pipeline: Whose jobs it hurts.
         paths: One path, or both: then the fault comes back to back on both.
+        fault: What breaks.
         duration_s: Seconds the fault is on.
         blast_radius_jobs: Jobs it may hurt at the most, over all workers.
         deadline_s: Seconds from the fault on after which it is over, healed or not; the cap of
             the recovery time.
+        target: Which jobs may be hurt.
+        abort: When it is broken off.
         fault_s: Seconds of a delay or a lock, in each job it hits.
         memory_mb: Megabytes of a memory blow-up.
-        window_s: Seconds of one window of measurement.
+        window_s: Seconds of one window of measurement; long enough that most windows have jobs.
         windows_before: Windows before the drill that say what is normal.
         windows_with_jobs_min: So many of them must have jobs.
         windows_inside: Windows in a row inside the band that mean: steady.

@@ -28,7 +28,13 @@ _NAMES = ("title", "pause_s", "defaults", "drill")
 
 @dataclass(frozen=True, slots=True)
 class GameDay:
-    """Drills in the order in which they are played."""
+    """Drills in the order in which they are played.
+
+    Attributes:
+        title: What the report is called.
+        drills: The drills; each a `[[drill]]` with the keys of one, `[defaults]` for all of them.
+        pause_s: Seconds between two drills.
+    """
 
     title: str
     drills: tuple[Drill, ...]

@@ -5,12 +5,16 @@ A table stands between two comments, `<!-- begin: NAME -->` and `<!-- end: NAME 
 
 import ast
 from collections.abc import Callable
+from dataclasses import MISSING, Field, fields
 from enum import Enum
 from inspect import getsource
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
+from rollout.drills.drill import Abort, Drill, Target
 from rollout.drills.fault import Fault
+from rollout.drills.gameday import GameDay
 from rollout.jobs.claims import Refusal
 from rollout.routing.decision import Reason
 from rollout.routing.effects import Effects
@@ -131,7 +135,50 @@ def faults() -> str:
     return table(("fault", "what breaks"), *rows)
 
 
-DRILL_TABLES: dict[str, Callable[[], str]] = {"faults": faults}
+def attributes(kind: type) -> dict[str, str]:
+    """The sentence of each attribute in the docstring of a class."""
+    told = (kind.__doc__ or "").partition("Attributes:")[2]
+    found: dict[str, str] = {}
+    for line in dedent(told).strip("\n").splitlines():
+        if line[:1].strip():
+            name, _, said = line.partition(": ")
+            found[name] = said
+        else:
+            found[name] += f" {line.strip()}"
+    return found
+
+
+_NOT_IN_A_FILE = "experiment"
+_AS_WRITTEN = {"paths": "path", "drills": "drill"}
+
+
+def _default(field: Field[Any]) -> str:
+    if field.default is MISSING:
+        return "needed"
+    if field.name == "target":
+        return "`{ share = 1.0 }`"
+    if field.name == "abort":
+        return "`{ other_path_windows = 3 }`"
+    return "off" if field.default is None else f"`{field.default}`"
+
+
+def keys() -> str:
+    """One row per key of a drill, of its tables, and of a game day."""
+    rows = []
+    for kind, before in ((Drill, ""), (Target, "target."), (Abort, "abort."), (GameDay, "")):
+        said = attributes(kind)
+        for field in fields(kind):
+            if field.name == _NOT_IN_A_FILE:
+                continue
+            name = _AS_WRITTEN.get(field.name, field.name)
+            default = "`both`" if field.name == "paths" else _default(field)
+            if kind is Target or field.name == "title":
+                default = "" if kind is Target else "the file's name"
+            rows.append((f"`{before}{name}`", default, said[field.name]))
+    return table(("key", "default", "what it says"), *rows)
+
+
+DRILL_TABLES: dict[str, Callable[[], str]] = {"faults": faults, "keys": keys}
 
 
 def filled(text: str, tables: dict[str, Callable[[], str]] = TABLES) -> str:

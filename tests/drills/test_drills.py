@@ -1,13 +1,15 @@
 """Drills from check to score, on a virtual clock with simulated jobs on both paths."""
 
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rollout.drills.drill import Abort, Drill, Exercise, Target
+from rollout.drills.drill import Abort, Drill, Exercise, Target, read_drill
 from rollout.drills.drills import LEDGER, DrillReport
 from rollout.drills.errors import DrillRefused
 from rollout.drills.fault import Fault, FaultPlan
@@ -501,3 +503,31 @@ def test_ctrl_c_lifts_the_drills_own_kill(world: World, traffic: Traffic) -> Non
     with pytest.raises(KeyboardInterrupt):
         run(world, a_kill_drill())
     assert not world.ledger.control(NAME).killed
+
+
+class SmallTraffic(Traffic):
+    """A job per path every quarter of an hour, a hundred a day."""
+
+    due: datetime | None = None
+
+    def _tick(self) -> None:
+        now = self.world.clock.now()
+        if self.due is None or now >= self.due:
+            self.due = now + timedelta(minutes=15)
+            super()._tick()
+
+
+def test_the_first_drill_of_the_docs_runs_on_small_traffic(
+    world: World, pipeline: SubPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred jobs a day are enough for it: it is not refused, hurts one job, and is healed."""
+    monkeypatch.setattr("tests.traffic.TICK_S", 300.0)
+    monkeypatch.setattr("rollout.drills.run.POLL_S_MAX", 60.0)
+    page = Path(__file__).parents[2] / "docs" / "drills.md"
+    block = page.read_text().partition("```toml\n")[2].partition("```")[0]
+    drill = read_drill(tomllib.loads(block))
+    world.control.beat("controller", timedelta(days=10))
+    SmallTraffic(world, pipeline)
+    world.clock.advance(86_400)
+    score = score_of(world, drill)
+    assert (score.result, score.jobs_hurt, score.jobs_lost) == (Result.HEALED, 1, 0)
