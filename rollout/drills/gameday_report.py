@@ -1,24 +1,29 @@
 """The report of a game day, as Markdown and as one HTML page; pure text."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 
+from rollout.drills.expectation import Line as Expected
+from rollout.drills.expectation import Met, Scene, lines_of
 from rollout.drills.gameday import GameDay, Played
 from rollout.drills.score import Score
 from rollout.drills.timeline import Line, timeline
 
+EXPECTED_HEAD = ("no", "drill", "what was broken", "expected", "what came", "margin")
 HEAD = ("drill", "path", "result", "detection s", "recovery s", "hurt", "lost", "twice")
 READING = (
-    "In each picture bars are the jobs that finished in a window, red those that failed on the"
-    " path; the line is the 95th percentile of their cycle time; the fault was in force in the"
-    " shaded span."
+    "In each picture bars are the jobs that finished in a window: green as usual, amber those that"
+    " the drill moved and that finished on legacy, red those that failed otherwise; the line is the"
+    " time within which 95 of 100 jobs were done; the fault was in force in the shaded span."
 )
 STYLE = (
     "body{font-family:sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
     "table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.3em .6em;text-align:left}"
-    "td.wrong{background:#fde2e1}"
+    "td.missed{background:#fde2e1}td.passed{background:#e3f3e2}"
+    "td.unknown,td.refused{background:#fdf1d8}svg{max-width:100%;height:auto}"
 )
 
 
@@ -37,11 +42,15 @@ def make_report(
     journals: Mapping[str, Sequence[Line]],
     began: datetime,
     ended: datetime,
+    scenes: Sequence[Scene] = (),
+    actor: str = "",
 ) -> Report:
     """Write the report: `gameday.md`, `gameday.html` and an SVG for each drill on each path.
 
     Args:
         journals: Lines of each drill, by drill id.
+        scenes: Where each sub-pipeline stood when the day began.
+        actor: Who played it.
     """
     scores = [(one, score) for one in played for score in one.scores]
     pictures = {
@@ -53,6 +62,7 @@ def make_report(
     }
     clean = not any(score.jobs_lost or score.effects_twice for _, score in scores)
     lead = _lead(day, played, began, ended, clean)
+    lead[1:1] = [f"Played by {actor or 'somebody unknown'}.", *(one.sentence for one in scenes)]
     files = {
         "gameday.md": _markdown(day, lead, played, scores, pictures),
         "gameday.html": _html(day, lead, played, scores, pictures),
@@ -76,14 +86,8 @@ def _lead(
         if clean
         else "JOBS WERE LOST OR EFFECTS HAPPENED TWICE; see the table.",
     ]
-    for one in played:
-        times = {score.path: score.recovery_s for score in one.scores if score.measured}
-        if len(times) == 2 and all(times.values()):
-            legacy, concurrent = (times[path] or 0.0 for path in sorted(times, reverse=True))
-            lines.append(
-                f"{one.drill.name}: concurrent healed in {concurrent:.1f} s, legacy in"
-                f" {legacy:.1f} s ({concurrent / legacy:.2f} times)."
-            )
+    counts = Counter(line.met for line in lines_of(day, played))
+    lines.append("; ".join(f"{word}: {counts[word]}" for word in Met if counts[word]) + ".")
     return lines
 
 
@@ -111,18 +115,21 @@ def _markdown(
     scores: Sequence[tuple[Played, Score]],
     pictures: Mapping[str, str],
 ) -> str:
-    rows = [HEAD, tuple("---" for _ in HEAD), *(_row(one, score) for one, score in scores)]
-    parts = [f"# {_plain(day.title)}", *lead, "\n".join(f"| {' | '.join(r)} |" for r in rows)]
-    parts.append(READING)
-    parts += [
-        f"- {_plain(one.drill.name)} was refused: {one.refused}" for one in played if one.refused
-    ]
+    expected = [_cells(line) for line in lines_of(day, played)]
+    parts = [f"# {_plain(day.title)}", *lead, _table([EXPECTED_HEAD, *expected])]
+    parts += ["Figures:", _table([HEAD, *(_row(one, score) for one, score in scores)]), READING]
     for number, (one, score) in enumerate(scores, 1):
         parts.append(f"## {number}. {_plain(one.drill.name)}, {score.path}")
         parts.append(_said(one, score))
         if _file(number, score) in pictures:
             parts.append(f"![timeline]({_file(number, score)})")
     return "\n\n".join(parts) + "\n"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    head, *body = rows
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join(f"| {' | '.join(map(_plain, line))} |" for line in lines)
 
 
 def _plain(text: str) -> str:
@@ -145,21 +152,17 @@ def _html(
     scores: Sequence[tuple[Played, Score]],
     pictures: Mapping[str, str],
 ) -> str:
-    rows = ["".join(f"<th>{escape(cell)}</th>" for cell in HEAD)]
-    for one, score in scores:
-        wrong = ' class="wrong"' if score.jobs_lost or score.effects_twice else ""
-        rows.append("".join(f"<td{wrong}>{escape(cell)}</td>" for cell in _row(one, score)))
+    cells = ["".join(f"<th>{escape(cell)}</th>" for cell in EXPECTED_HEAD)]
+    for line in lines_of(day, played):
+        mark = f' class="{line.met.name.lower()}"'
+        row = [f"<td>{escape(cell)}</td>" for cell in _cells(line)[:-1]]
+        cells.append("".join([*row, f"<td{mark}>{escape(line.met)}</td>"]))
     parts = [f"<p>{escape(line)}</p>" for line in lead]
-    parts.append(f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>")
+    parts.append(f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>")
     parts.append(f"<p>{escape(READING)}</p>")
-    parts += [
-        f"<p>{escape(one.drill.name)} was refused: {escape(one.refused)}</p>"
-        for one in played
-        if one.refused
-    ]
     for number, (one, score) in enumerate(scores, 1):
         parts.append(f"<h2>{number}. {escape(one.drill.name)}, {score.path}</h2>")
-        parts.append(f"<p>{escape(_said(one, score))}</p>")
+        parts.append(f"<p>{escape(score.sentence)}</p>" if not score.more else "")
         parts.append(pictures.get(_file(number, score), ""))
     title = escape(day.title)
     return (
@@ -167,3 +170,7 @@ def _html(
         f"<style>{STYLE}</style></head>\n<body><h1>{title}</h1>\n" + "\n".join(parts) + "\n"
         "</body></html>\n"
     )
+
+
+def _cells(line: Expected) -> tuple[str, ...]:
+    return (str(line.number), line.drill, line.done, line.expected, line.came, str(line.met))

@@ -1,21 +1,36 @@
 """Plays a game day: each drill in its turn, a pause after it, and all of it in one report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from rollout.drills.drills import Drills
 from rollout.drills.errors import DrillRefused
+from rollout.drills.expectation import Scene
 from rollout.drills.gameday import GameDay, Played, what_is_played
 from rollout.drills.gameday_report import Report, make_report
 from rollout.drills.ports import DrillLedger
 from rollout.drills.timeline import Line
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
+from rollout.routing.stages import ControlState
+
+
+class DayLedger(DrillLedger, Protocol):
+    """The ledger, as far as a game day needs it. Both raise LedgerUnreachable."""
+
+    def control(self, name: str) -> ControlState:
+        """Read the control state. Raises UnknownSubPipeline."""
+        ...
+
+    def builds(self) -> Mapping[str, tuple[str | None, str | None]]:
+        """Builds of the paths of each sub-pipeline, legacy first."""
+        ...
 
 
 def play(
     day: GameDay,
     drills: Drills,
-    ledger: DrillLedger,
+    ledger: DayLedger,
     clock: Clock,
     coin: Callable[[], JobPath],
     actor: str,
@@ -32,6 +47,7 @@ def play(
             was run is in the journal.
     """
     began = clock.now()
+    scenes = _scenes(day, ledger)
     played = []
     for number, drill in enumerate(day.drills, 1):
         if number > 1:
@@ -51,4 +67,15 @@ def play(
         for one in played
         for score in one.scores
     }
-    return make_report(day, played, journals, began, clock.now())
+    return make_report(day, played, journals, began, clock.now(), scenes, actor)
+
+
+def _scenes(day: GameDay, ledger: DayLedger) -> list[Scene]:
+    builds, found = ledger.builds(), []
+    for name in dict.fromkeys(drill.sub_pipeline for drill in day.drills):
+        state = ledger.control(name)
+        told = zip(JobPath, builds.get(name, (None, None)), strict=True)
+        versions = {path: build for path, build in told if build is not None}
+        stands = f"stage {state.stage}, {state.scope_bp / 100:g} % of jobs on the new path"
+        found.append(Scene(name, stands, versions))
+    return found

@@ -10,11 +10,14 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-WIDTH, HEIGHT = 720, 210
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 54, 28
-_ROWS_Y = (26, 38, 50)
+WIDTH, HEIGHT = 720, 224
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 68, 28
+_ROWS_Y = (28, 40, 52, 64)
+"""One for each word that a journal can have: none covers another."""
+_TITLE_CHARS = 72
+"""What fits left of the legend of the line."""
 _CHAR_PX = 6.2
-_FAULT, _FAILED, _FINE, _TIME = "#fde2e1", "#c0392b", "#7fb77e", "#2c5d8f"
+_FAULT, _FAILED, _MOVED, _FINE, _TIME = "#fde2e1", "#c0392b", "#e5a93d", "#7fb77e", "#2c5d8f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,8 @@ class Line:
 def timeline(title: str, lines: Sequence[Line]) -> str:
     """Draw one drill on one path.
 
-    Bars are windows: finished jobs, the failed ones in red. The line is their p95 cycle time. The
+    Bars are windows: finished jobs, in amber those that the drill moved to legacy and that finished
+    there, in red those that failed otherwise. The line is their p95 cycle time. The
     shaded span is the fault; marks say when the path was seen to fail and when it was healed.
     """
     lines = sorted(lines, key=lambda line: line.at)
@@ -43,7 +47,7 @@ def timeline(title: str, lines: Sequence[Line]) -> str:
     windows = [line for line in lines if line.what == "window"]
     shapes = [
         _fault(lines, x, ended),
-        *_bars(windows, x, began),
+        *_bars(windows, moved_finished(lines), x, began),
         _times(windows, x),
         *_marks(lines, x),
         *_axis(span_s),
@@ -52,9 +56,21 @@ def timeline(title: str, lines: Sequence[Line]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"'
         f' width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" font-size="11">'
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>'
-        f'<text x="{_LEFT}" y="14" font-size="13">{escape(title)}</text>'
+        f'<text x="{_LEFT}" y="14" font-size="13">{escape(_short(title))}</text>'
         f"{''.join(shapes)}</svg>\n"
     )
+
+
+def _short(title: str) -> str:
+    return title if len(title) <= _TITLE_CHARS else title[: _TITLE_CHARS - 1] + "…"
+
+
+def moved_finished(lines: Sequence[Line]) -> list[datetime]:
+    """When jobs that the drill had moved to legacy were committed: no failure for anybody."""
+    moved = {line.facts.get("job") for line in lines if line.what == "job handed to legacy"}
+    return [
+        line.at for line in lines if line.what == "job committed" and line.facts.get("job") in moved
+    ]
 
 
 def _fault(lines: Sequence[Line], x: Any, ended: datetime) -> str:
@@ -69,16 +85,21 @@ def _fault(lines: Sequence[Line], x: Any, ended: datetime) -> str:
     )
 
 
-def _bars(windows: Sequence[Line], x: Any, began: datetime) -> list[str]:
+def _bars(
+    windows: Sequence[Line], moved_at: Sequence[datetime], x: Any, began: datetime
+) -> list[str]:
     most = max([line.facts["jobs"] for line in windows], default=0) or 1
     high = HEIGHT - _TOP - _BOTTOM
     shapes: list[str] = []
-    left = x(began)
+    left, since = x(began), began
     for line in windows:
         right = x(line.at)
         base = HEIGHT - _BOTTOM
-        failed = line.facts["failed"]
-        for jobs, color in ((failed, _FAILED), (line.facts["jobs"] - failed, _FINE)):
+        failed, jobs_in_all = line.facts["failed"], line.facts["jobs"]
+        moved = min(failed, sum(since < at <= line.at for at in moved_at))
+        parts = ((failed - moved, _FAILED), (moved, _MOVED), (jobs_in_all - failed, _FINE))
+        since = line.at
+        for jobs, color in parts:
             tall = round(high * 0.8 * jobs / most, 1)
             base -= tall
             if jobs:
@@ -88,7 +109,10 @@ def _bars(windows: Sequence[Line], x: Any, began: datetime) -> list[str]:
                     f' height="{tall}" fill="{color}"/>'
                 )
         left = right
-    shapes.append(f'<text x="4" y="{_TOP + 10}">{most} jobs</text>')
+    for row, word in enumerate((str(most), "jobs" if most > 1 else "job")):
+        shapes.append(
+            f'<text x="{_LEFT - 6}" y="{_TOP + 10 + 12 * row}" text-anchor="end">{word}</text>'
+        )
     return shapes
 
 
@@ -104,7 +128,7 @@ def _times(windows: Sequence[Line], x: Any) -> str:
     return (
         f'<polyline points="{points}" fill="none" stroke="{_TIME}" stroke-width="1.5"/>'
         f'<text x="{WIDTH - _RIGHT}" y="14" fill="{_TIME}" text-anchor="end">'
-        f"p95 up to {most:.2f} s</text>"
+        f"95 % done in up to {most:.1f} s</text>"
     )
 
 
@@ -124,12 +148,13 @@ def _marks(lines: Sequence[Line], x: Any) -> list[str]:
             continue
         at, word = x(line.at), _MARKED[line.what]
         half = len(word) * _CHAR_PX / 2
-        free = [row for row, to in enumerate(taken_to) if to < at - half]
+        middle = min(max(at, half), WIDTH - half)
+        free = [row for row, to in enumerate(taken_to) if to < middle - half]
         row = free[0] if free else taken_to.index(min(taken_to))
-        taken_to[row] = at + half
+        taken_to[row] = middle + half
         shapes.append(
             f'<line x1="{at}" x2="{at}" y1="{_ROWS_Y[row] + 2}" y2="{HEIGHT - _BOTTOM}"'
-            f' stroke="black" stroke-dasharray="3 3"/><text x="{at}" y="{_ROWS_Y[row]}"'
+            f' stroke="black" stroke-dasharray="3 3"/><text x="{middle:.1f}" y="{_ROWS_Y[row]}"'
             f' text-anchor="middle">{word}</text>'
         )
     return shapes
@@ -141,7 +166,8 @@ def _axis(span_s: float) -> list[str]:
     for part in range(5):
         at = _LEFT + part / 4 * (WIDTH - _LEFT - _RIGHT)
         shapes.append(
-            f'<text x="{at:.1f}" y="{base + 16}" text-anchor="middle">{span_s * part / 4:.1f} s'
+            f'<text x="{at:.1f}" y="{base + 16}" text-anchor="{"end" if part == 4 else "middle"}">'
+            f"{span_s * part / 4:.0f} s"
             "</text>"
         )
     return shapes

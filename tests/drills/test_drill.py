@@ -256,8 +256,8 @@ def test_a_report_has_each_drill_and_says_what_was_lost(lost: int) -> None:
     assert report.clean == (lost == 0)
     markdown, html = report.files["gameday.md"], report.files["gameday.html"]
     assert markdown.startswith("# a / day\n")
-    assert "concurrent healed in 4.0 s, legacy in 8.0 s (0.50 times)." in markdown
-    assert "was refused: it is <killed>" in markdown
+    assert "legacy healed in 8 seconds, 3 jobs hurt; the new path healed in 4 seconds" in markdown
+    assert "refused: it is <killed>" in markdown
     assert "it is &lt;killed&gt;" in html
     assert html.count("<svg") == 2
     assert ("JOBS WERE LOST" in markdown) == ("JOBS WERE LOST" in html) == (lost == 1)
