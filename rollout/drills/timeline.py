@@ -167,7 +167,7 @@ def _axis(span_s: float) -> list[str]:
         at = _LEFT + part / 4 * (WIDTH - _LEFT - _RIGHT)
         shapes.append(
             f'<text x="{at:.1f}" y="{base + 16}" text-anchor="{"end" if part == 4 else "middle"}">'
-            f"{span_s * part / 4:.0f} s"
+            f"{span_s * part / 4:.{0 if span_s >= 20 else 1}f} s"
             "</text>"
         )
     return shapes

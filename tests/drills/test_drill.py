@@ -1,6 +1,7 @@
 """Declarations of drills and game days, healing, and the picture of a journal: pure."""
 
 import contextlib
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from rollout.drills.drill import Abort, Drill, Exercise, Target, read_drill
 from rollout.drills.errors import BadDrill, DrillRefused
+from rollout.drills.expectation import Met, lines_of
 from rollout.drills.fault import Fault, FaultPlan, read_plan
-from rollout.drills.gameday import Played, is_game_day, read_game_day
+from rollout.drills.gameday import GameDay, Played, is_game_day, read_game_day
 from rollout.drills.gameday_report import make_report
 from rollout.drills.healing import Healing
 from rollout.drills.score import Result, Score
@@ -215,16 +217,50 @@ def test_a_timeline_is_svg_with_everything_in_it() -> None:
 
 
 def test_words_of_marks_at_one_time_do_not_cover_each_other() -> None:
-    """Three that come together have a row each."""
-    words = ("left the band", "last hurt job finished", "back in the band")
+    """All four that there are come together and have a row each; none leaves the picture."""
+    words = ("left the band", "last hurt job finished", "back in the band", "aborted")
     drawn = timeline("close", [Line(NOW, "fault on", {}), *(Line(NOW, one, {}) for one in words)])
-    shown = {"left the band", "last job done", "healed"}
+    shown = {"left the band", "last job done", "healed", "aborted"}
     heights = {
         element.get("y")
         for element in ElementTree.fromstring(drawn).iter()
         if element.text in shown
     }
     assert len(heights) == len(words)
+
+
+def test_moved_jobs_are_not_painted_as_failed() -> None:
+    """What the drill moved and legacy finished is amber; another failure is red."""
+    found = [
+        Line(NOW, "fault on", {}),
+        Line(NOW + s(0.2), "job handed to legacy", {"job": "a"}),
+        Line(NOW + s(0.4), "job committed", {"job": "a"}),
+        Line(NOW + s(1), "window", {"jobs": 3, "failed": 1, "p95_s": 0.5}),
+    ]
+    assert "#e5a93d" in timeline("moved", found)
+    assert "#c0392b" not in timeline("moved", found)
+    found[-1] = Line(NOW + s(1), "window", {"jobs": 3, "failed": 2, "p95_s": 0.5})
+    assert "#c0392b" in timeline("one more", found)
+
+
+@pytest.mark.parametrize(
+    ("values", "met"),
+    [
+        ({}, Met.PASSED),
+        ({"recovery_s": 30.0}, Met.MISSED),
+        ({"jobs_lost": 1}, Met.MISSED),
+        ({"result": Result.NOT_HEALED}, Met.MISSED),
+        ({"result": Result.ABORTED}, Met.UNKNOWN),
+    ],
+)
+def test_a_drill_is_held_to_what_was_expected(values: dict[str, Any], met: Met) -> None:
+    """A new path that heals later than legacy, or loses a job, has missed it."""
+    (drill,) = read_game_day({"drill": [GOOD]}).drills
+    pair = replace(drill, paths=tuple(JobPath))
+    scores = (score(JobPath.LEGACY), replace(score(JobPath.CONCURRENT), **values))
+    (line,) = lines_of(GameDay("day", (pair,)), [Played(pair, scores)])
+    assert line.met is met
+    assert "heals no later than legacy" in line.expected
 
 
 def test_a_timeline_needs_no_window() -> None:
