@@ -51,6 +51,7 @@ class Plant:
     def __init__(self, settings: Settings, folder: Path, control: ValkeyServer) -> None:
         self.settings = settings
         self.control = control
+        self.logs = folder / "logs"
         self.shop = Shop(settings)
         self.machine = Machine(
             "tests.acceptance.shop", settings, folder, lambda line: None, app=self.shop.app

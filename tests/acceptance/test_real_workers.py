@@ -66,6 +66,21 @@ def test_concurrent_failure_falls_back_before_any_failure_state(plant: Plant, wh
     assert plant.effects(result) == 1
 
 
+def test_the_workers_log_has_the_paths_exception_with_its_traceback(plant: Plant) -> None:
+    """Legacy took the job over, so Celery logs no failure: rollout says where the path broke."""
+    plant.open_scope()
+    result = bill(plant, "fails")
+    assert result.get(timeout=GET_S) == "legacy"
+
+    def told() -> str:
+        text = (plant.logs / "concurrent.log").read_text()
+        return text.partition("the path failed")[2] if result.id in text else ""
+
+    wait_until(lambda: "Traceback" in told(), "the traceback in the worker's log", 10)
+    assert "ValueError: the concurrent path is broken" in told()
+    assert "tests/acceptance/shop.py" in told()
+
+
 def test_job_that_fails_on_both_paths_is_kept_with_both_errors(plant: Plant) -> None:
     """The caller sees legacy's error, a person finds both."""
     plant.open_scope()
