@@ -89,7 +89,8 @@ def _lines(one: "Status", board: "Board") -> list[tuple[str, RenderableType]]:
     rows += [(str(path), one.jobs_sentence(path)) for path in JobPath]
     rows.append(("builds", one.builds_sentence))
     rows.append(("failed", f"{one.kept} kept" + _look(one)))
-    rows.append(("fallbacks", f"{one.fallbacks} taken over by legacy"))
+    by_drills = f", and {one.drilled} that drills had broken or moved" if one.drilled else ""
+    rows.append(("fallbacks", f"{one.fallbacks} taken over by legacy{by_drills}"))
     cancelled, expired = (one.ended(state) for state in (JobState.CANCELLED, JobState.EXPIRED))
     if cancelled or expired:
         rows.append(("called off", f"{cancelled} revoked, {expired} expired"))

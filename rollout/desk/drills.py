@@ -50,7 +50,9 @@ class DrillList:
         """What scripts read."""
         return {
             "drills": [plain_json(event) for event in self.events],
-            "results": {line.declared.drill_id: line.result for line in self.lines},
+            "results": [
+                {"drill_id": line.declared.drill_id, "result": line.result} for line in self.lines
+            ],
         }
 
 

@@ -66,8 +66,13 @@ class Status:
 
     @property
     def fallbacks(self) -> int:
-        """Finished jobs that legacy had to take over from the concurrent path."""
+        """Finished jobs that legacy had to take over from the concurrent path, drills left out."""
         return sum(tally.jobs for tally in self.tallies if tally.reason.means.fallback)
+
+    @property
+    def drilled(self) -> int:
+        """Finished jobs that a drill moved or broke and that legacy ran."""
+        return sum(tally.jobs for tally in self.tallies if tally.reason is Reason.DRILL)
 
     @property
     def opted_out(self) -> int:
@@ -159,6 +164,7 @@ class Status:
             "committed": {str(path): self.committed(path) for path in JobPath},
             "failed_kept": self.kept,
             "fallbacks": self.fallbacks,
+            "drilled": self.drilled,
             "cancelled": self.ended(JobState.CANCELLED),
             "expired": self.ended(JobState.EXPIRED),
             "opted_out": self.opted_out,

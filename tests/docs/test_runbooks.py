@@ -78,3 +78,26 @@ def test_every_runbook_is_reached_by_an_alert_or_a_runbook() -> None:
     for path in RUNBOOKS:
         linked = any(f"({path.name})" in text for other, text in others.items() if other != path)
         assert linked or path.name in alerts, path
+
+
+WAYS = ("rollout up", "systemd", "compose", "Kubernetes")
+STEP = re.compile(r"docker compose|systemctl|journalctl|kubectl")
+
+
+@pytest.mark.parametrize("runbook", RUNBOOKS, ids=of)
+def test_a_step_on_a_process_is_there_for_every_way_to_run_it(runbook: Path) -> None:
+    """Whoever runs it by `rollout up`, systemd, compose or Kubernetes finds their own line."""
+    text = runbook.read_text()
+    if STEP.search(text):
+        assert [way for way in WAYS if way not in text] == []
+        shown = [len(re.findall(f"^ *[-|] `?{way}", text, re.MULTILINE)) for way in WAYS]
+        assert len(set(shown)) == 1, dict(zip(WAYS, shown, strict=True))
+
+
+def test_services_of_compose_are_those_that_runbooks_name() -> None:
+    """What is typed after `docker compose` is in docker-compose.yml."""
+    services = set(re.findall(r"^  ([a-z]+):$", (ROOT / "docker-compose.yml").read_text(), re.M))
+    for path in RUNBOOKS:
+        text = path.read_text()
+        for name in re.findall(r"docker compose (?:logs --tail \d+|restart|stop|ps) (\w+)", text):
+            assert name in services | {"NAME"}, (path.name, name)

@@ -193,7 +193,9 @@ def test_a_dead_runner_is_called_so(house: House) -> None:
     """In the list, for one drill, in JSON, and in status as long as its fault may be on."""
     drill_id = planted_drill(house, age_s=120, window_s=10)
     assert "runner died" in house.run("drill", "list").stdout
-    assert house.json("drill", "list")["results"] == {drill_id: "runner died"}
+    assert house.json("drill", "list")["results"] == [
+        {"drill_id": drill_id, "result": "runner died"}
+    ]
     assert "its runner died" in house.run("drill", "show", drill_id).stdout
     assert house.json("drill", "show", drill_id)["result"] == "runner died"
     assert "its runner died" in " ".join(house.run("status").stdout.split())

@@ -30,6 +30,7 @@ KEYS = {
     "committed",
     "failed_kept",
     "fallbacks",
+    "drilled",
     "cancelled",
     "expired",
     "opted_out",

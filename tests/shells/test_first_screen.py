@@ -202,6 +202,24 @@ def test_a_running_drill_is_seen(house: House) -> None:
     assert "drill d1234567" not in house.run("status").stdout
 
 
+def test_fallbacks_of_a_drill_are_not_counted_as_the_paths_own(house: House) -> None:
+    """Before and after the controller has counted them; what the path failed itself stays."""
+    house.run("start", "invoices")
+    house.tick()
+    mine, drills = fall_back(house, "ValueError: x"), fall_back(house, "DrillFault: on purpose")
+    with house.services() as runtime:
+        now = runtime.clock.now()
+        runtime.ledger.mark_drilled("invoices", drills, "d1", "raise", now)
+    for job_id in (mine, drills):
+        house.commit(job_id)
+    for _ in range(2):
+        said = flat(house.run("status", "invoices").stdout)
+        assert "1 taken over by legacy, and 1 that drills had broken or moved" in said
+        (values,) = house.json("status")["sub_pipelines"]
+        assert (values["fallbacks"], values["drilled"]) == (1, 1)
+        house.tick()
+
+
 def test_nobody_leads_is_the_first_line(house: House) -> None:
     """Before everything else, with the runbook."""
     first = house.run("status").stdout.splitlines()[0]

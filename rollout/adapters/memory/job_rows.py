@@ -267,6 +267,8 @@ class JobRows:
 def outcome_of(record: JobRecord) -> OutcomeKey:
     """The tally that a finished job belongs to."""
     why = record.fallback_reason or record.moved_reason or record.reason
+    if record.drill and record.fallback_reason and record.state is JobState.COMMITTED:
+        why = Reason.DRILL  # no fallback of the path's own
     return record.name, record.assigned_path, record.path, record.state, why
 
 

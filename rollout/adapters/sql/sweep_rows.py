@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
+    case,
     delete,
     func,
     insert,
@@ -48,7 +49,17 @@ _HANDED = (job.c.job_id, job.c.name, job.c.envelope)
 _OPEN_STATES = (JobState.ACCEPTED, JobState.STARTED)
 _UNFOLDED = text("state IN ('committed', 'failed') AND NOT folded")
 _COMMITTED = text("state = 'committed'")
-_WHY = func.coalesce(job.c.fallback_reason, job.c.moved_reason, job.c.reason).label("why")
+_A_DRILLS = and_(
+    job.c.drill.is_not(None),
+    job.c.fallback_reason.is_not(None),
+    job.c.state == str(JobState.COMMITTED),
+)
+"""Legacy took it over because a drill had broken it: no fallback of the path's own."""
+_WHY = case(
+    (_A_DRILLS, str(Reason.DRILL)),
+    else_=func.coalesce(job.c.fallback_reason, job.c.moved_reason, job.c.reason),
+).label("why")
+_SAID = func.coalesce(job.c.fallback_reason, job.c.moved_reason, job.c.reason).label("why")
 _NAME = func.coalesce(job.c.name, "").label("of")
 """The name, told so that SQLite does not read all jobs by an index that is in its order: it holds
 that for cheaper than the few of a partial index, and sorting them."""
@@ -217,7 +228,7 @@ class SweepRows:
                     job.c.assigned_path,
                     job.c.path,
                     job.c.state,
-                    _WHY,
+                    _SAID,
                     job.c.accepted_at,
                     job.c.finished_at,
                     *FOLDED_COLUMNS,
@@ -231,7 +242,9 @@ class SweepRows:
         outcomes: Counter[tuple[str, ...]] = Counter()
         cycles: defaultdict[tuple[str, str, float], list[float]] = defaultdict(list)
         for row in rows:
-            outcomes[(row.name, row.assigned_path, row.path, row.state, row.why)] += 1
+            drills = row.drill and row.fallback_reason and row.state == JobState.COMMITTED
+            why = str(Reason.DRILL) if drills else row.why
+            outcomes[(row.name, row.assigned_path, row.path, row.state, why)] += 1
             if row.state == JobState.COMMITTED:
                 seconds = max(0.0, (row.finished_at - row.accepted_at).total_seconds())
                 cycles[(row.name, row.assigned_path, bucket_of(seconds))].append(seconds)
