@@ -57,4 +57,4 @@ def test_declaring_is_quick() -> None:
     """CPU seconds above Celery's own import, with ample room for a loaded machine."""
     rollout_s = declared()["rollout_s"]
     assert isinstance(rollout_s, float)
-    assert rollout_s < 3, "measured 0.5 s; something heavy has come in"
+    assert rollout_s < 5, "measured 0.6 s on an idle machine; something heavy has come in"

@@ -12,7 +12,7 @@ GROUPS = {
     "Stopping": ("kill", "rearm", "revert", "freeze", "unfreeze"),
     "Moving": ("shadow", "start", "scope", "double", "graduate", "policy"),
     "Mending": ("retry", "prune", "migrate"),
-    "Rehearsing": ("simulate", "backtest", "determinism", "demo"),
+    "Rehearsing": ("plan", "simulate", "backtest", "determinism", "demo"),
     "Drills": ("drill",),
     "Running": ("up", "controller"),
 }  # fmt: skip

@@ -51,6 +51,10 @@ EVERYTHING: dict[str, Any] = {
 @pytest.fixture
 def app() -> Iterator[Any]:
     """An app with one sub-pipeline, all in memory."""
+    with Connection(URL) as connection:  # kombu keeps what other tests have left
+        channel = connection.default_channel
+        channel.queue_declare("invoices.legacy")
+        channel.queue_purge("invoices.legacy")
     made = Celery("shop", broker=URL, backend="cache+memory://", set_as_current=False)
     made.bills = SubPipeline(
         "invoices",

@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from celery import Celery, signals
 from sqlalchemy import Connection, Engine, event, text
@@ -27,6 +27,8 @@ EFFECT_TABLE = (
 )
 KEYED_TABLE = "CREATE TABLE keyed (job_id VARCHAR(191) PRIMARY KEY)"
 """What a third of the hooks write, too: a hook that runs again after its commit meets its row."""
+GIVEN = cast(Job, None)
+"""rollout passes the job; callers never do."""
 EFFECTS = {"parts": "commit", "notes": "none", "wires": "unsafe"}
 NAMES = tuple(EFFECTS)
 
@@ -68,12 +70,12 @@ wires = SubPipeline(
 
 
 @parts.legacy
-def make_one_by_one(part: int, what: str = "ok", seconds: float = 0, job: Any = None) -> str:
+def make_one_by_one(part: int, what: str = "ok", seconds: float = 0, job: Job = GIVEN) -> str:
     """The legacy path."""
     return _make(JobPath.LEGACY, what, seconds, job)
 
 
-def make_overlapped(part: int, what: str = "ok", seconds: float = 0, job: Any = None) -> str:
+def make_overlapped(part: int, what: str = "ok", seconds: float = 0, job: Job = GIVEN) -> str:
     """The concurrent path."""
     return _make(JobPath.CONCURRENT, what, seconds, job)
 
@@ -84,13 +86,13 @@ notes.concurrent(make_overlapped)
 
 
 @wires.legacy
-def wire_one_by_one(part: int, seconds: float, job: Any = None) -> str:
+def wire_one_by_one(part: int, seconds: float, job: Job = GIVEN) -> str:
     """The legacy path of what nobody may repeat; it says when the world has changed."""
     return _wire(JobPath.LEGACY, seconds, job)
 
 
 @wires.concurrent
-def wire_overlapped(part: int, seconds: float, job: Any = None) -> str:
+def wire_overlapped(part: int, seconds: float, job: Job = GIVEN) -> str:
     """The concurrent path of it."""
     return _wire(JobPath.CONCURRENT, seconds, job)
 

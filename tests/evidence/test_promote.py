@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from rollout.evidence import sample_ratio
+from rollout.evidence.looks import LOOKS_MAX
 from rollout.evidence.promote import Answer, decide
 from rollout.evidence.verdict import Finding, Verdict
 
@@ -58,9 +59,10 @@ def test_six_days_hold() -> None:
     assert ask(full_days=6).reasons == ("6 full days in this step, 7 are needed.",)
 
 
-def test_after_four_looks_a_person_decides() -> None:
-    """A fifth look promotes nothing: it would raise the chance of a false promotion."""
-    answer = ask(looks=5)
+def test_after_the_last_look_a_person_decides() -> None:
+    """One look more promotes nothing: it would raise the chance of a false promotion."""
+    assert ask(looks=LOOKS_MAX).promote
+    answer = ask(looks=LOOKS_MAX + 1)
     assert answer.person
     assert not answer.promote
 

@@ -34,7 +34,7 @@ def test_why_says_what_holds_and_what_comes_next(judged: House) -> None:
     said = flat(result.stdout)
     for word in ("bake", "way_back"):
         assert word in said
-    for test in ("error_rate", "fast_path", "cycle_time", "sample_ratio", "recovery"):
+    for test in ("error_rate", "fast_path", "cycle_time", "sample_ratio", "recovery_watch"):
         assert f"{test} " in said
     assert "way back NOT READY: Legacy has not committed a job yet." in said
     assert "last decision hold at " in said

@@ -276,7 +276,7 @@ def test_a_report_for_a_hand_over(house: House) -> None:
     assert "2 failed on the concurrent path and were taken over by legacy" in said
     order = ["start to split", "first of 2 jobs that failed", "kill to", "rearm to"]
     assert [said.index(one) for one in order] == sorted(said.index(one) for one in order)
-    assert "| ana | kill to split 1 % killed: too many errors" in said
+    assert "| ana | kill to split 3.1 % killed: too many errors" in said
     assert "ValueError: no \\| address" in said
     page = house.run("report", "invoices", "--html", "--out", "reports/night.html")
     assert "reports/night.html" in page.stdout

@@ -21,7 +21,7 @@ from tests.simulation.trial_rules import TrialRules
 from tests.simulation.violation import Violation
 
 _TABLE = {row.event: row for row in TRANSITIONS}
-_GROWS = {Event.START, Event.SCOPE, Event.DOUBLE}
+_GROWS = {Event.START, Event.SCOPE, Event.DOUBLE, Event.GRADUATE}
 
 KINDS = (
     "lost",

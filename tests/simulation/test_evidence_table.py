@@ -17,11 +17,12 @@ def test_quick_table_comes_out(tmp_path: Path, capsys: pytest.CaptureFixture[str
     printed = capsys.readouterr().out
     rows = json.loads(out.read_text())["rows"]
     assert [row["id"] for row in rows if not row["ok"]] == [], printed
-    assert [row["id"] for row in rows] == ["D1", "P1", "P3", "C1", "K1", "S1"]
+    assert [row["id"] for row in rows] == ["D1", "C1", "K1", "S1", "M1", "M2", "M6", "M15", "M16"]
     assert code == 0
 
 
 def test_every_id_of_the_method_is_measured() -> None:
-    """The full table has a row for each of F1 to S3."""
-    methods = "F1 F2 F3 F4 F5 F6 D1 D2 D3 D4 D5 D6 D7 P1 P2 P3 C1 K1 S1 S2 S3"
-    assert " ".join(full()) == methods
+    """The full table has a row for each id of the docs."""
+    methods = "F1 F2 F3 F4 F5 F6 D1 D2 D3 D4 D5 D6 D7 F7 D8 D9 C1 K1 S1 S2 S3"
+    budget = " ".join(f"M{number}" for number in range(1, 17))
+    assert " ".join(full()) == f"{methods} {budget} R1 R2"

@@ -35,7 +35,7 @@ class Story:
 
     def __init__(self, effects: Effects = Effects.COMMIT, seed: int = 1) -> None:
         self.at_s = 0.0
-        self.policies = Policies(default=Policy(drills_min=0))
+        self.policies = Policies(default=Policy(drills_min=0, ladder_bp=(100, 200, 400, 9_500)))
         self.bulk = Bulk(seed)
         self._judge = Judge([Kind(NAME, effects)], self.policies, self.bulk)
 
@@ -90,10 +90,15 @@ def started() -> Story:
     return story.tell("submitted", path=L, key="k", revision=2)
 
 
-def decided(story: Story, action: str, event: Event, to_bp: int, week: int) -> Story:
+def decided(
+    story: Story, action: str, event: Event, to_bp: int, week: int, *, few: bool = False
+) -> Story:
     """The controller decides in a later week, by findings that all pass."""
     metrics = ("error_rate_step", "cycle_median", "cycle_tail")
-    findings = ", ".join(f'{{"metric": "{one}", "verdict": "pass"}}' for one in metrics)
+    jobs = 0 if few else 100
+    findings = ", ".join(
+        f'{{"metric": "{one}", "verdict": "pass", "n_concurrent": {jobs}}}' for one in metrics
+    )
     story.at_s = week * WEEK_S + 600
     answer = f'{{"to_bp": {to_bp}, "findings": [{findings}]}}'
     return story.tell("decided", window="2/look/1", action=action, event=event, answer=answer)
@@ -160,7 +165,7 @@ def _planted() -> dict[str, Callable[[], Story]]:
         ),
         "step skipped": lambda: decided(on_trial(Weather.GOOD), "advance", Event.SCOPE, 400, 1),
         "advanced unproven": lambda: decided(
-            on_trial(Weather.NONE), "advance", Event.DOUBLE, 200, 1
+            on_trial(Weather.NONE), "advance", Event.DOUBLE, 200, 1, few=True
         ),
         "reverted for nothing": lambda: decided(
             on_trial(Weather.GOOD, Weather.GOOD), "revert", Event.REVERT, 0, 1

@@ -110,6 +110,7 @@ class Machine(RuleBasedStateMachine):
     @rule(role=ROLES, call=st.sampled_from(CALLS))
     def hold(self, role: str, call: str) -> None:
         """Processes will stop right before they next make this call."""
+        self.world.tell("fault", fault="paused")
         for process in self._processes(role):
             process.hold_at = call
 
@@ -124,12 +125,14 @@ class Machine(RuleBasedStateMachine):
     @rule(role=ROLES, port=st.sampled_from(PORTS))
     def cut(self, role: str, port: str) -> None:
         """Processes cannot reach a server."""
+        self.world.tell("fault", fault="cut off")
         for process in self._processes(role):
             process.cut.add(port)
 
     @rule(port=st.sampled_from(PORTS))
     def take_away(self, port: str) -> None:
         """A server is away for everybody."""
+        self.world.tell("fault", fault="server away")
         self.world.away.add(port)
 
     @rule()
@@ -142,6 +145,7 @@ class Machine(RuleBasedStateMachine):
     @rule(who=WORKERS, reason=st.sampled_from([Reason.WORKER_LOST, Reason.TIME_LIMIT]))
     def kill_child(self, who: str, reason: Reason) -> None:
         """A worker's child dies."""
+        self.world.tell("fault", fault="child killed")
         worker = self.world.workers[who]
         if worker.process.alive:
             worker.process.spawn(lambda: worker.lose_child(reason), name=who)
@@ -150,6 +154,7 @@ class Machine(RuleBasedStateMachine):
     @rule(who=WORKERS)
     def kill_worker(self, who: str) -> None:
         """A whole worker dies."""
+        self.world.tell("fault", fault="worker killed")
         worker: Worker = self.world.workers[who]
         if worker.process.alive:
             worker.die()
@@ -172,6 +177,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def lose_messages(self) -> None:
         """The broker loses what waits in it."""
+        self.world.tell("fault", fault="broker lost its messages")
         self.world.lose_waiting()
 
     @rule()

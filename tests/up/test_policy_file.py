@@ -2,16 +2,23 @@
 
 from pathlib import Path
 
+import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from rollout.policies import read_policies
+from rollout.up import policy_file
 from rollout.up.policy_file import PolicyFile
 
 
-def test_a_change_of_the_file_is_said_once(no_settings: Path) -> None:
+def test_a_change_of_the_file_is_said_once(
+    no_settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also one that cannot be read, and the change back."""
     file = no_settings / "rollout.toml"
     file.write_text("[policy]\nbake_days = 5\n")
+    # Another test may have bound the module's logger before the logs were captured.
+    monkeypatch.setattr(policy_file, "log", structlog.get_logger("policy file"))
     watched = PolicyFile(read_policies(), read_policies)
     said = []
     for text in (
