@@ -99,7 +99,7 @@ class Plant:
 
     def job(self, result: Any) -> JobRecord:
         """The ledger's record of a submitted job."""
-        return self.runtime.ledger.job("invoices", result.id)
+        return self.runtime.ledger.jobs_of(result.id)[0]
 
     def way(self, result: Any) -> list[str]:
         """What happened to a job, in words: `started concurrent`."""

@@ -70,7 +70,7 @@ def _submit_poison(flag: Path) -> None:
     except Exception as error:  # told of it: nothing was submitted
         history.write("submit failed", why=str(error)[:300])
     else:
-        history.write("submitted", name=pipeline.name, jobs=[result.id], poison=what)
+        history.write("submitted", name=pipeline.declared.name, jobs=[result.id], poison=what)
 
 
 def _submit_burst(flag: Path, rng: random.Random) -> None:
@@ -130,7 +130,7 @@ def _submit_twins(rng: random.Random, long_share: float) -> int:
         except Exception as error:
             history.write("submit failed", why=f"{type(error).__name__}: {error}"[:300])
             continue
-        history.write("submitted", name=pipeline.name, jobs=[label(pipeline.name, task_id)])
+        history.write("submitted", name=pipeline.declared.name, jobs=[label(pipeline.declared.name, task_id)])
         done += 1
     return done
 
