@@ -79,7 +79,7 @@ def _turns(node: str, count: int, sleep_ms: float, rounds: int) -> dict[str, Tak
     queues: dict[str, tuple[list[str], Callable[..., Any]]] = {"bare": (["bare"], jobs.bare.delay)}
     for (ledger, path), pipeline in jobs.PIPELINES.items():
         # Both queues: a gate that is not answered in time sends its job to legacy.
-        both = [f"{pipeline.name}.{other}" for other in JobPath]
+        both = [f"{pipeline.declared.name}.{other}" for other in JobPath]
         queues[f"{ledger}_{path}"] = (both, pipeline.delay)
     taken = {name: Taken() for name in queues}
     for _ in range(rounds):

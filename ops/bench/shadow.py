@@ -65,7 +65,7 @@ def block(pipeline: Any, runtime: Runtime, fault: str, jobs: int) -> list[tuple[
         result = pipeline.delay(number=number, fault=struck)
         result.get(timeout=60, interval=0.001)
         latency = time.perf_counter() - began
-        record = runtime.ledger.job(pipeline.name, result.id)
+        record = runtime.ledger.job(pipeline.declared.name, result.id)
         assert record.finished_at is not None, "its result is there"
         taken.append(((record.finished_at - record.accepted_at).total_seconds(), latency))
     return taken

@@ -130,7 +130,9 @@ def _submit_twins(rng: random.Random, long_share: float) -> int:
         except Exception as error:
             history.write("submit failed", why=f"{type(error).__name__}: {error}"[:300])
             continue
-        history.write("submitted", name=pipeline.declared.name, jobs=[label(pipeline.declared.name, task_id)])
+        history.write(
+            "submitted", name=pipeline.declared.name, jobs=[label(pipeline.declared.name, task_id)]
+        )
         done += 1
     return done
 
