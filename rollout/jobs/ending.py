@@ -7,6 +7,7 @@ be its own.
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from traceback import format_exception
 from typing import Any, TypeVar
 
 import structlog
@@ -178,7 +179,8 @@ class Endings:
             name=job.name,
             path=str(job.path),
             why=said,
-            exc_info=error,
+            # Text, not exc_info: a renderer of structlog would print the job's arguments with it.
+            exception="".join(format_exception(error)),
         )
         if claim.path is JobPath.CONCURRENT and paths.effects.repeatable:
             slow = type(error).__name__ == "SoftTimeLimitExceeded"
