@@ -146,7 +146,8 @@ def _ready(**kwargs: Any) -> None:
 
 def _told(sender: Any = None, result: Any = None, **kwargs: Any) -> None:
     """Celery has a job's result in hand: from here on its caller and its links are Celery's."""
-    history.write("told", job=label(sender.pipeline.name, sender.request.id))
+    if sender.app.main == app.main:  # a process of tests has other apps, too
+        history.write("told", job=label(sender.pipeline.name, sender.request.id))
 
 
 signals.worker_ready.connect(_ready, weak=False)
