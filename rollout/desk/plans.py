@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from rollout.errors import RolloutError
+from rollout.errors import LedgerUnreachable, RolloutError
 from rollout.evidence.buckets import bucket_edge_s
 from rollout.evidence.stored import Json
 from rollout.policy.plan import Length, Plan, plan_for
@@ -168,9 +168,14 @@ def planned(
 
     Raises:
         TrafficUnknown: Nobody knows how many jobs come.
-        LedgerUnreachable: The ledger does not answer.
+        LedgerUnreachable: The ledger does not answer, and no traffic is stated.
     """
-    profile = None if ledger is None else ledger.profiles().get(name)
+    try:
+        profile = None if ledger is None else ledger.profiles().get(name)
+    except LedgerUnreachable:
+        if assumed.jobs_a_day is None:
+            raise
+        profile, ledger = None, None  # what is stated is enough to go on
     seen = None if profile is None else profile.baseline
     policy, holdback_bp, effects = policies.of(name), HOLDBACK_BP, assumed.effects
     if ledger is not None:
