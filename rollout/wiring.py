@@ -36,7 +36,8 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.desk.why import Explanations
     from rollout.drills.drill import Drill
     from rollout.drills.drills import Drills
-    from rollout.drills.ports import DrillEvent, DrillPlans
+    from rollout.drills.plans import DrillPlans
+    from rollout.drills.ports import DrillEvent
     from rollout.drills.run import Injector
     from rollout.jobs.attempt import Attempts
     from rollout.jobs.ports import Ledger, Queues

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from rollout.desk.plain import Json, plain_json
-from rollout.drills.journal import journal_of, runner_died
 from rollout.drills.ports import DrillEvent, Journals
+from rollout.drills.recorded import journal_of, runner_died
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from rollout.desk.plain import Json
 from rollout.desk.text import at_text
-from rollout.drills.journal import runner_died
 from rollout.drills.ports import DrillEvent, Journals
+from rollout.drills.recorded import runner_died
 
 _NEWEST = 50
 """Drills among which one that has not ended is looked for."""

@@ -15,10 +15,12 @@ from rollout.drills.drill import Drill, Exercise
 from rollout.drills.errors import DrillRefused
 from rollout.drills.fault import Fault
 from rollout.drills.injector import FaultInjector, Stub
-from rollout.drills.journal import Journal, owned_by
+from rollout.drills.journal import Journal
 from rollout.drills.kill import KillDrill
 from rollout.drills.lease import Lease
-from rollout.drills.ports import DrillEvent, DrillLedger, DrillPlans
+from rollout.drills.plans import DrillPlans
+from rollout.drills.ports import DrillEvent, DrillLedger
+from rollout.drills.recorded import owned_by
 from rollout.drills.run import DrillRun, Injector
 from rollout.drills.score import Score
 from rollout.drills.steady import Normal, learn, must_be_steady, must_reach, windows_before

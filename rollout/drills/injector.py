@@ -7,7 +7,7 @@ from typing import Any
 from rollout.drills.drill import Drill
 from rollout.drills.errors import DrillRefused
 from rollout.drills.fault import Fault, FaultPlan
-from rollout.drills.ports import DrillPlans
+from rollout.drills.plans import DrillPlans
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
 

@@ -14,7 +14,8 @@ import structlog
 
 from rollout.drills.errors import DrillFault
 from rollout.drills.fault import Fault, FaultPlan
-from rollout.drills.ports import DrillPlans, JobMarker
+from rollout.drills.plans import DrillPlans
+from rollout.drills.ports import JobMarker
 from rollout.errors import ControlStoreUnreachable, LedgerUnreachable
 from rollout.jobs.delivery import Delivery, Paths
 from rollout.jobs.interference import Interfered

@@ -10,13 +10,12 @@ from datetime import timedelta
 import structlog
 
 from rollout.drills.errors import DrillRefused
-from rollout.drills.ports import DrillPlans
+from rollout.drills.plans import LEASE_S, DrillPlans
 from rollout.errors import ControlStoreUnreachable
 from rollout.routing.clock import Clock
 
 log = structlog.get_logger("rollout.drill")
 
-LEASE_S = 30.0
 RENEW_S = 5.0
 
 

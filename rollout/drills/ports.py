@@ -1,4 +1,4 @@
-"""What drills need from outside: the store's plans, the ledger's marks, spans and journal.
+"""What drills need of the ledger: marks, spans, journal; `plans.py` has their needs of the store.
 
 Beside `jobs/ports.py`, which the way of every job needs; a job needs these only under a drill. All
 methods raise ControlStoreUnreachable or LedgerUnreachable, as those there.
@@ -6,10 +6,9 @@ methods raise ControlStoreUnreachable or LedgerUnreachable, as those there.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
 
-from rollout.drills.fault import FaultPlan
 from rollout.evidence.sample import PathSample
 from rollout.jobs.claims import JobRecord
 from rollout.pilot.ports import Recovery
@@ -18,50 +17,6 @@ from rollout.routing.effects import Effects
 
 if TYPE_CHECKING:  # a worker never watches
     from rollout.drills.watch import Watch
-
-
-class Held(NamedTuple):
-    """Who has a resource, and for how long if it is not renewed."""
-
-    owner: str
-    left: timedelta
-
-
-class DrillPlans(Protocol):
-    """The control store, as far as drills need it; every adapter of `ControlStore` is one, too.
-
-    Whatever is kept here expires. All raise ControlStoreUnreachable.
-    """
-
-    def plant(self, plan: FaultPlan, ttl: timedelta) -> bool:
-        """Put a fault in force for at most `ttl`; False when the sub-pipeline has one already."""
-        ...
-
-    def unplant(self, name: str, drill_id: str | None) -> bool:
-        """Take a fault away if it is this drill's (None: anybody's); False when there is none."""
-        ...
-
-    def planted(self, name: str) -> FaultPlan | None:
-        """Read the fault in force on a sub-pipeline."""
-        ...
-
-    def take(self, plan: FaultPlan, job_id: str, node: str) -> bool:
-        """Take this job into the drill; False when the plan is gone, full, killed or another's.
-
-        Atomic over all workers: no more than `plan.jobs_max` jobs, and none after a kill latch.
-        """
-        ...
-
-    def reserve(self, resource: str, owner: str, ttl: timedelta) -> Held | None:
-        """Have a resource for one drill, for `ttl` from now on; who else has it, and how long yet.
-
-        The owner itself renews it so.
-        """
-        ...
-
-    def release(self, resource: str, owner: str) -> None:
-        """Give a resource back, if it is this owner's."""
-        ...
 
 
 class JobMarker(Protocol):

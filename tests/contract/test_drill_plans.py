@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from rollout.drills.fault import ONE_WORKER, Fault, FaultPlan
-from rollout.drills.ports import DrillPlans
+from rollout.drills.plans import DrillPlans
 from rollout.errors import ControlStoreUnreachable
 from rollout.routing.decision import JobPath
 from rollout.routing.rule import plan_in_force

@@ -4,8 +4,8 @@ import pytest
 
 from rollout.adapters.memory.ledger import MemoryLedger
 from rollout.drills.errors import BadDrill
-from rollout.drills.journal import journal_of
 from rollout.drills.ports import DrillEvent
+from rollout.drills.recorded import journal_of
 from tests.builders import NAME, NOW
 
 

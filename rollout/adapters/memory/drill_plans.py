@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from rollout.drills.fault import ONE_WORKER, FaultPlan
-from rollout.drills.ports import Held
+from rollout.drills.plans import Held
 from rollout.routing.clock import Clock
 
 

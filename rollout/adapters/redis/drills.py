@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from rollout.drills.fault import ONE_WORKER, FaultPlan, read_plan
-from rollout.drills.ports import Held
+from rollout.drills.plans import Held
 
 _TAKE = """
 local held = redis.call('GET', KEYS[1])
