@@ -206,17 +206,17 @@ def _explained(table: str, model: type[BaseModel], error: ErrorDetails) -> Wrong
         return _unknown(table, _key(loc[:-1]), str(loc[-1]), error["input"], owner)
     if error["type"] == "missing":
         return WrongPolicy(table, f"{_key(loc)} is missing", hint)
-    said = error["msg"].removeprefix("Value error, ")
+    sentence = error["msg"].removeprefix("Value error, ")
     if error["type"] == "too_short":
-        said = "Input should be a list of at least one"
-    said = f"{_key(loc)}: {said}" if loc else said
-    said = said.replace(": Input should be ", " must be ")
+        sentence = "Input should be a list of at least one"
+    sentence = f"{_key(loc)}: {sentence}" if loc else sentence
+    sentence = sentence.replace(": Input should be ", " must be ")
     came = _shown(error["input"])
-    if came not in said:
-        said = f"{said}, got {came}"
+    if came not in sentence:
+        sentence = f"{sentence}, got {came}"
     if error["type"] == "literal_error":
-        said += _guess(str(error["input"]), re.findall(r"'(\w+)'", error["msg"]))
-    return WrongPolicy(table, said, hint)
+        sentence += _guess(str(error["input"]), re.findall(r"'(\w+)'", error["msg"]))
+    return WrongPolicy(table, sentence, hint)
 
 
 def _field_at(model: type[BaseModel], loc: Sequence[int | str]) -> tuple[type[BaseModel], str]:

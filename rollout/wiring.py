@@ -257,9 +257,11 @@ class Runtime:
 
             from rollout.shadow.runs import evidence_of, findings_of, raised_of
 
-            found = findings_of(account)
+            findings = findings_of(account)
             raised = raised_of(evidence_of(account))
-            return Shadowed(found.pairs, found.errors, (found.outputs, found.time), raised)
+            return Shadowed(
+                findings.pairs, findings.errors, (findings.outputs, findings.time), raised
+            )
 
         return Situations(self.ledger, shadowed, self.database_ledger.shadow_names)
 

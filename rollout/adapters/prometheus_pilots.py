@@ -98,9 +98,9 @@ def _of_holds(trials: Sequence[Trial]) -> Metric:
         labels=("sub_pipeline", "kind"),
     )
     for trial in trials:
-        held = holds_of(trial.said)
+        holds = holds_of(trial.said)
         for kind in HoldKind:
-            family.add_metric((trial.name, kind), int(kind in held))
+            family.add_metric((trial.name, kind), int(kind in holds))
     return family
 
 

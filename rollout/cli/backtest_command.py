@@ -73,22 +73,25 @@ def backtest(
         rehearse_and_show(setting, every, heading, not timeline, as_json, so_far)
 
 
-def _said(found: "FromLedger", recoveries: int) -> list[str]:
+def _said(recorded: "FromLedger", recoveries: int) -> list[str]:
     from rollout.rehearsal.counterfactual import FEW
 
-    stream = found.stream
+    stream = recorded.stream
     lines = [
         f"{stream.jobs:,} finished jobs of {stream.name!r} from "
         f"{stream.begins_at:%Y-%m-%d %H:%M} to {stream.ends_at:%Y-%m-%d %H:%M} UTC; "
-        f"{found.left_out:,} more say nothing about a path",
-        f"{found.on_legacy:,} ran on legacy, {found.on_concurrent:,} on the concurrent path; what "
-        "the other path would have made of a job is drawn from jobs that took it, near in time",
+        f"{recorded.left_out:,} more say nothing about a path",
+        f"{recorded.on_legacy:,} ran on legacy, {recorded.on_concurrent:,} on the concurrent path; "
+        "what the other path would have made of a job is drawn from near ones that took it",
     ]
-    for path, jobs in (("legacy", found.on_legacy), ("the concurrent path", found.on_concurrent)):
+    for path, jobs in (
+        ("legacy", recorded.on_legacy),
+        ("the concurrent path", recorded.on_concurrent),
+    ):
         if 0 < jobs < FEW:
             lines.append(f"{path} has only {jobs:,} jobs to draw from: take what follows lightly")
-    if not found.on_concurrent:
+    if not recorded.on_concurrent:
         lines.append("no job took the concurrent path yet: it is taken to be as good as legacy")
-    if not found.on_legacy:
+    if not recorded.on_legacy:
         lines.append("no job took legacy: it is taken to be as good as the concurrent path")
     return [*lines, f"{recoveries} recorded recoveries"]

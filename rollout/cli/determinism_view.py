@@ -7,18 +7,18 @@ from rollout.cli.output import listing, plain
 from rollout.shadow.determinism import Determinism, PathDeterminism
 
 
-def render(found: Determinism) -> RenderableType:
+def render(page: Determinism) -> RenderableType:
     """Both paths, alone and under load."""
-    title = Text.assemble((plain(found.name), "bold"), f": {found.verdict}")
-    rows = [(one.path, one.condition, one.runs, _seconds(one), _what(one)) for one in found.paths]
+    title = Text.assemble((plain(page.name), "bold"), f": {page.verdict}")
+    rows = [(one.path, one.condition, one.runs, _seconds(one), _what(one)) for one in page.paths]
     parts: list[RenderableType] = [
         title,
         listing(("path", "condition", "runs", "median", "what varied"), rows, whole=4),
     ]
-    if found.between:
-        parts.append(Text(plain(f"legacy -> concurrent differ in {', '.join(found.between)}")))
-        parts.append(Text(plain(found.between_example)))
-    for one in found.paths:
+    if page.between:
+        parts.append(Text(plain(f"legacy -> concurrent differ in {', '.join(page.between)}")))
+        parts.append(Text(plain(page.between_example)))
+    for one in page.paths:
         if one.example:
             parts.append(Text(plain(f"{one.path} {one.condition}, for example: {one.example}")))
     return Group(*parts)

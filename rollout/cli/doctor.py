@@ -31,24 +31,24 @@ def doctor(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Show the settings, what answers, and what is missing."""
     from rollout.wiring import health
 
-    found = health(lambda: settings_of(ctx), lambda given: broker_of_app(given, "store broker"))
+    page = health(lambda: settings_of(ctx), lambda given: broker_of_app(given, "store broker"))
     if as_json:
-        show_json(found.to_json())
+        show_json(page.to_json())
     else:
-        _print(found)
-    if not found.ok:
+        _print(page)
+    if not page.ok:
         raise typer.Exit(ExitCode.FOUND)
 
 
-def _print(found: "Health") -> None:
-    values = found.settings.items()
+def _print(page: "Health") -> None:
+    values = page.settings.items()
     if values:
         say("settings in force", "bold")
         show(facts((name, "-" if value is None else str(value)) for name, value in values))
         say("")
     say("checks", "bold")
     rows = []
-    for finding in found.findings:
+    for finding in page.findings:
         word, style = _MARKS[str(finding.level)]
         text = Text.assemble((word, style), f": {plain(finding.found)}")
         if finding.todo:

@@ -197,7 +197,7 @@ def schedule(
     declared = [_both(_read_one(file)) for file in files]
     _end_on_sigterm()
     with opened(ctx) as runtime:
-        made = Schedule(
+        schedule = Schedule(
             declared,
             runtime.drills(_teller(verbose=False)),
             runtime.ledger,
@@ -208,23 +208,25 @@ def schedule(
             jitter_s,
         )
         try:
-            _look_again_and_again(made, runtime, look_s, once)
+            _look_again_and_again(schedule, runtime, look_s, once)
         except KeyboardInterrupt:
             _interrupted()
 
 
-def _look_again_and_again(made: "Schedule", runtime: "Runtime", look_s: float, once: bool) -> None:
+def _look_again_and_again(
+    schedule: "Schedule", runtime: "Runtime", look_s: float, once: bool
+) -> None:
     from rollout.errors import ControlStoreUnreachable, LedgerUnreachable
 
     last = ""
     while True:
         try:
-            found = made.look()
+            began = schedule.look()
         except (LedgerUnreachable, ControlStoreUnreachable) as error:
             if once:
                 raise
-            found = str(error)
-        text = found if isinstance(found, str) else f"ran {found.drill.name!r}"
+            began = str(error)
+        text = began if isinstance(began, str) else f"ran {began.drill.name!r}"
         if text != last:
             say(text)
             last = text
@@ -257,34 +259,34 @@ def list_all(
 ) -> None:
     """List drills, newest first."""
     with opened(ctx, servers="") as runtime:
-        found = runtime.desk.drills(name, limit)
+        page = runtime.desk.drills(name, limit)
     if as_json:
-        show_json(found.to_json())
-    elif not found.events:
+        show_json(page.to_json())
+    elif not page.events:
         say("no drill has been run; `rollout drill run FILE` runs one")
     else:
         columns = ("UTC", "id", "sub-pipeline", "path", "fault", "result", "recovery")
-        show(listing(columns, list_rows(found), whole=2))
+        show(listing(columns, list_rows(page), whole=2))
 
 
 def show_one(ctx: typer.Context, drill_id: DrillId, as_json: AsJson = False) -> None:
     """Show what came of one drill."""
     with opened(ctx, servers="") as runtime:
-        found = runtime.desk.drill(drill_id)
+        page = runtime.desk.drill(drill_id)
     if as_json:
-        show_json(found.summary_json())
+        show_json(page.summary_json())
         return
-    rows = [(key, str(value)) for key, value in found.facts.items()]
+    rows = [(key, str(value)) for key, value in page.facts.items()]
     show(listing(("what", "is"), rows, whole=1))
-    if found.died:
+    if page.died:
         say("its runner died: nothing was measured, and its fault went off by itself")
 
 
 def journal(ctx: typer.Context, drill_id: DrillId, as_json: AsJson = False) -> None:
     """Show everything that happened in one drill, in order."""
     with opened(ctx, servers="") as runtime:
-        found = runtime.desk.drill(drill_id)
+        page = runtime.desk.drill(drill_id)
     if as_json:
-        show_json(found.to_json())
+        show_json(page.to_json())
     else:
-        show(journal_table(found.events))
+        show(journal_table(page.events))

@@ -82,7 +82,7 @@ def seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def list_rows(found: "DrillList") -> list[tuple[object, ...]]:
+def list_rows(page: "DrillList") -> list[tuple[object, ...]]:
     """A row per drill."""
     return [
         (
@@ -90,5 +90,5 @@ def list_rows(found: "DrillList") -> list[tuple[object, ...]]:
             line.declared.name, line.declared.facts["path"], line.declared.facts["fault"],
             line.result, seconds(line.recovery_s),
         )
-        for line in found.lines
+        for line in page.lines
     ]  # fmt: skip

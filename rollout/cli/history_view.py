@@ -28,17 +28,17 @@ def history(
     if (name is None) is not every:
         raise typer.BadParameter("give either NAME or --all")
     with opened(ctx, servers="") as runtime:
-        found = runtime.desk.history(name, limit)
-    timeline = found.timeline
+        page = runtime.desk.history(name, limit)
+    timeline = page.timeline
     if as_json:
-        show_json(found.to_json())
+        show_json(page.to_json())
     elif not timeline:
         begins = f"{name}: declared and never changed; `rollout start {name}` begins"
         say("all were never killed" if name is None else begins)
     else:
         head = ("UTC", "rev", "event", "now", "by", "id", "why")
         show(listing(head, map(_row, timeline), whole=3))
-        if found.decisions:
+        if page.decisions:
             say("`rollout decision ID` shows the evidence of a decision")
 
 

@@ -77,34 +77,34 @@ def jobs(
         raise typer.BadParameter("say which jobs: --failed, --fallbacks, --running or --waiting")
     with opened(ctx, servers="") as runtime:
         at = since_of(since, runtime.clock.now())
-        found = runtime.desk.jobs(name, JobKind(chosen[0]), at, limit)
+        page = runtime.desk.jobs(name, JobKind(chosen[0]), at, limit)
     if as_json:
-        show_json(found.to_json())
-    elif not found.jobs:
+        show_json(page.to_json())
+    elif not page.jobs:
         say("no failed job is kept" if failed and at is None else f"no {chosen[0]} jobs")
     else:
-        _show_groups(found)
+        _show_groups(page)
 
 
-def _show_groups(found: "JobList") -> None:
-    for group in found.groups:
+def _show_groups(page: "JobList") -> None:
+    for group in page.groups:
         what = f"{len(group.jobs)} of {group.name}"
         say(f"{what}: {group.error}" if group.error else what, "bold")
         for record in group.jobs:
-            _show_line(record, found.kind)
-    if found.kind is JobKind.FAILED:
+            _show_line(record, page.kind)
+    if page.kind is JobKind.FAILED:
         say("`rollout job ID` shows a job's way, `rollout retry ID` runs it again on legacy")
     else:
         say("`rollout job ID` shows a job's way")
-    if found.more:
-        say(f"only the newest {found.limit} are shown; --limit shows more")
+    if page.more:
+        say(f"only the newest {page.limit} are shown; --limit shows more")
 
 
 def _show_line(record: "JobRecord", kind: JobKind) -> None:
     """A job on a line of its own, its id whole, so that it can be copied."""
     at = record.finished_at if kind is JobKind.FAILED else record.accepted_at
-    said = "" if at is None else f"  {at_text(at)}"
-    say(f"  {record.job_id}{said}  {record.state} on {record.path}")
+    sentence = "" if at is None else f"  {at_text(at)}"
+    say(f"  {record.job_id}{sentence}  {record.state} on {record.path}")
     if kind in (JobKind.FAILED, JobKind.FALLBACKS):
         say(f"    {error_line(record)}")
 
@@ -139,12 +139,12 @@ def retry(
     with opened(ctx, servers="broker") as runtime:
         if failed:
             at = since_of(since, runtime.clock.now())
-            found = runtime.desk.jobs(failed, JobKind.FAILED, at, RETRIES_MAX)
+            page = runtime.desk.jobs(failed, JobKind.FAILED, at, RETRIES_MAX)
             if not yes:
-                _preview(found, as_json)
+                _preview(page, as_json)
                 return
             wanted: list[tuple[str, str | None]] = [
-                (record.job_id, record.name) for record in found.jobs
+                (record.job_id, record.name) for record in page.jobs
             ]
         else:
             wanted = [(runtime.desk.whole_id(job_id), name) for job_id in job_ids or []]
@@ -158,12 +158,12 @@ def retry(
         raise typer.Exit(ExitCode.REFUSED if only else ExitCode.PARTLY)
 
 
-def _preview(found: "JobList", as_json: bool) -> None:
+def _preview(page: "JobList", as_json: bool) -> None:
     if as_json:
-        show_json(found.to_json())
+        show_json(page.to_json())
         return
-    _show_groups(found)
-    jobs = "1 job" if len(found.jobs) == 1 else f"{len(found.jobs)} jobs"
+    _show_groups(page)
+    jobs = "1 job" if len(page.jobs) == 1 else f"{len(page.jobs)} jobs"
     say(f"{jobs} would be sent again, to legacy; --yes sends them")
 
 
@@ -182,13 +182,13 @@ def _say_retried(done: "Sequence[Retried]") -> None:
 def messages(ctx: typer.Context, limit: Limit = 20, as_json: AsJson = False) -> None:
     """List refused messages that are kept, newest first."""
     with opened(ctx, servers="") as runtime:
-        found = runtime.desk.messages(limit)
+        page = runtime.desk.messages(limit)
     if as_json:
-        show_json(found.to_json())
+        show_json(page.to_json())
         return
-    if not found.messages:
+    if not page.messages:
         say("no refused message is kept")
-    for message in found.messages:
+    for message in page.messages:
         say(f"{at_text(message['at'])}  {message['queue']}", "bold")
         show(facts((part, message[part]) for part in ("why", "headers", "body")))
 

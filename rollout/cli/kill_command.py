@@ -158,10 +158,10 @@ def job_lines(report: "KillReport", lost_after_s: float) -> list[tuple[str, str]
 
 
 def _abandoned(report: "KillReport") -> str:
-    said = f"{report.running_abandoned} abandoned; legacy runs them again"
+    sentence = f"{report.running_abandoned} abandoned; legacy runs them again"
     if report.running_abandoned:
-        said += "\nA process that goes on with one is named by `rollout doctor`."
-    return said
+        sentence += "\nA process that goes on with one is named by `rollout doctor`."
+    return sentence
 
 
 def _target(report: "KillReport") -> str:

@@ -123,12 +123,12 @@ class KillProgress:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
         from rich.progress import TimeRemainingColumn as Left
 
-        said = "  queued jobs back to legacy (ctrl-C leaves the rest to the controller)"
+        sentence = "  queued jobs back to legacy (ctrl-C leaves the rest to the controller)"
         bar = Progress(
-            TextColumn(said), BarColumn(), MofNCompleteColumn(), Left(),
+            TextColumn(sentence), BarColumn(), MofNCompleteColumn(), Left(),
             console=Console(stderr=True), transient=True,
         )  # fmt: skip
-        self._task = bar.add_task(said, total=total)
+        self._task = bar.add_task(sentence, total=total)
         if bar.console.is_terminal:
             bar.start()
         else:

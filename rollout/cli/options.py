@@ -49,9 +49,9 @@ def since_of(text: str, now: datetime) -> datetime | None:
     """The time that was asked for; None for an empty text. A time of day is the last one."""
     if not text:
         return None
-    if found := re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h|d)", text):
-        seconds = {"s": 1, "min": 60, "h": 3600, "d": 86_400}[found[2]]
-        return now - timedelta(seconds=float(found[1]) * seconds)
+    if match := re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h|d)", text):
+        seconds = {"s": 1, "min": 60, "h": 3600, "d": 86_400}[match[2]]
+        return now - timedelta(seconds=float(match[1]) * seconds)
     try:
         if len(text) <= len("03:00:00"):
             at = datetime.combine(now.date(), time.fromisoformat(text), now.tzinfo)

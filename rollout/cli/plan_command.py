@@ -56,23 +56,23 @@ def plan(
 
     assumed = Assumed(jobs_per_day, failing, cycle_p95_s, effects)
     if assumed.complete:
-        found = planned(name, read_policies(), assumed)
+        page = planned(name, read_policies(), assumed)
     else:
         with opened(ctx, servers="") as runtime:
-            found = planned(name, runtime.policies, assumed, runtime.ledger)
+            page = planned(name, runtime.policies, assumed, runtime.ledger)
     if as_json:
-        show_json(found.to_json())
+        show_json(page.to_json())
     else:
-        draw(found)
+        draw(page)
     if write:
-        file = write_budget(name, found.table, Path.cwd())
+        file = write_budget(name, page.table, Path.cwd())
         if not as_json:
             say(f"written to {file}")
 
 
-def draw(found: "Planned") -> None:
+def draw(page: "Planned") -> None:
     """Print a plan."""
-    for sentence in found.sentences:
+    for sentence in page.sentences:
         say(sentence)
     show(
         listing(
@@ -93,12 +93,12 @@ def draw(found: "Planned") -> None:
                     "-" if one.days_nine is None else f"{one.days_nine:g} d",
                     f"{one.failed_worst:,}",
                 )
-                for one in found.plan.steps
+                for one in page.plan.steps
             ),
             2,
         )
     )
-    for sentence in found.variants:
+    for sentence in page.variants:
         say(sentence)
     say("A loss inside the budget is promoted; calendars, drills and fleet limits add weeks.")
 
@@ -109,9 +109,9 @@ def say_plan(ctx: typer.Context, name: str) -> None:
 
     with opened(ctx, servers="") as runtime:
         try:
-            found = planned(name, runtime.policies, Assumed(), runtime.ledger)
+            page = planned(name, runtime.policies, Assumed(), runtime.ledger)
         except TrafficUnknown as unknown:
             say(f"no plan yet: {unknown.problem}")
             return
-    for sentence in found.sentences:
+    for sentence in page.sentences:
         say(sentence)

@@ -60,20 +60,20 @@ def check(
     for gone in gone_settings(read_policy_tables()):
         warn(gone.sentence)
     with opened(ctx, servers="") as runtime:
-        found = runtime.desk.policy_check(name, Assumed(jobs_per_week, error_rate))
+        page = runtime.desk.policy_check(name, Assumed(jobs_per_week, error_rate))
     if as_json:
-        show_json(found.to_json())
+        show_json(page.to_json())
     else:
-        show_check(found)
-    if not found.fine:
+        show_check(page)
+    if not page.fine:
         raise typer.Exit(ExitCode.FOUND)
 
 
 def show(ctx: typer.Context, name: OrDefault = None, as_json: AsJson = False) -> None:
     """Show the policy in force, and where each value comes from."""
     with opened(ctx, servers="") as runtime:
-        found = runtime.desk.policy(name)
+        page = runtime.desk.policy(name)
     if as_json:
-        show_json(found.to_json())
+        show_json(page.to_json())
     else:
-        show_policy(found)
+        show_policy(page)

@@ -11,36 +11,36 @@ if TYPE_CHECKING:
     from rollout.desk.policy_check import PolicyCheck, PolicyNote
 
 
-def show_check(found: "PolicyCheck") -> None:
+def show_check(page: "PolicyCheck") -> None:
     """Every finding, with what to do."""
-    for line in found.traffic:
+    for line in page.traffic:
         say(line)
-    for note in found.notes:
+    for note in page.notes:
         _show_note(note)
-    unanswered = found.checked.known.unanswered
+    unanswered = page.checked.known.unanswered
     if unanswered is not None:
         warn(f"traffic and declarations are not known: {unanswered}")
-    say(found.sum)
+    say(page.sum)
 
 
 def _show_note(note: "PolicyNote") -> None:
-    said = f"{note.sub_pipeline}: {note.sentence}" if note.sub_pipeline else note.sentence
-    text = Text(f"{plain(said)}\nto do: {plain(note.todo)}")
+    sentence = f"{note.sub_pipeline}: {note.sentence}" if note.sub_pipeline else note.sentence
+    text = Text(f"{plain(sentence)}\nto do: {plain(note.todo)}")
     show(facts([(note.level, text)]))
 
 
-def show_policy(found: "PolicyPage") -> None:
+def show_policy(page: "PolicyPage") -> None:
     """The values in force, where each comes from, and what they come to."""
     from rollout.desk.policy import value_text
 
-    say(f"policy of {found.name or 'every sub-pipeline without one of its own'}", "bold")
+    say(f"policy of {page.name or 'every sub-pipeline without one of its own'}", "bold")
     rows = [
-        (field, source, value_text(found.policy, field)) for field, source in found.sources.items()
+        (field, source, value_text(page.policy, field)) for field, source in page.sources.items()
     ]
     show(listing(("", "from", "value"), rows, 2))
     say("")
-    show(facts(found.meaning))
-    for line in found.together:
+    show(facts(page.meaning))
+    for line in page.together:
         say(line)
-    if found.known.unanswered is not None:
-        warn(f"declarations are not known: {found.known.unanswered}")
+    if page.known.unanswered is not None:
+        warn(f"declarations are not known: {page.known.unanswered}")

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from rollout.desk.rehearsals import ComparisonPage, PilotsPage, RehearsalPage
 
 
-def show_replayed(found: "RehearsalPage") -> None:
+def show_replayed(page: "RehearsalPage") -> None:
     """What happened in one rehearsal."""
-    _heading(found.about)
+    _heading(page.about)
     cells = [
         (
             f"{row.day:.2f}",
@@ -22,40 +22,40 @@ def show_replayed(found: "RehearsalPage") -> None:
             percent(row.scope_bp),
             row.why,
         )
-        for row in found.timeline
+        for row in page.timeline
     ]
     show(listing(("day", "UTC", "what", "scope", "why"), cells, whole=4))
     say("")
-    for line in found.summary:
+    for line in page.summary:
         say(line)
 
 
-def show_compared(found: "ComparisonPage") -> None:
+def show_compared(page: "ComparisonPage") -> None:
     """Policies and peers side by side."""
-    _heading(found.about)
+    _heading(page.about)
     columns = ["who", "came to", "reverted"]
     cells: list[list[str]] = []
-    for one in found.rows:
-        cells.append([one.who, percent(one.scope_bp), found.day_of(one.reverted_at)])
-        if found.injected:
+    for one in page.rows:
+        cells.append([one.who, percent(one.scope_bp), page.day_of(one.reverted_at)])
+        if page.injected:
             exposed = "over before" if one.exposed is None else f"{one.exposed.seen:,}"
-            cells[-1] += [found.day_of(one.hurt_reverted_at), exposed]
-    if found.injected:
+            cells[-1] += [page.day_of(one.hurt_reverted_at), exposed]
+    if page.injected:
         columns += ["with regression", "exposed"]
     show(listing(columns, cells, whole=len(columns)))
-    said = [f"{one.who}: {one.why}" for one in found.rows if one.why]
-    if said:
+    sentences = [f"{one.who}: {one.why}" for one in page.rows if one.why]
+    if sentences:
         say("")
-    for line in said:
+    for line in sentences:
         say(line)
 
 
-def show_pilots(found: "PilotsPage") -> None:
+def show_pilots(page: "PilotsPage") -> None:
     """What every rule did to many pilots."""
-    _heading(found.about)
-    scopes = list(found.rows[0].observed)
+    _heading(page.about)
+    scopes = list(page.rows[0].observed)
     cells = [
-        (one.who, one.case, *(_number(one.observed[at]) for at in scopes)) for one in found.rows
+        (one.who, one.case, *(_number(one.observed[at]) for at in scopes)) for one in page.rows
     ]
     show(listing(("who", "case", *scopes), cells, whole=0))
 

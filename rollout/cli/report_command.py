@@ -29,11 +29,11 @@ def report(
     """Tell what happened since then: jobs hurt, changes by whom, decisions, drills."""
     with opened(ctx, servers="") as runtime:
         now = runtime.clock.now()
-        found = runtime.desk.report(name, since_of(since, now) or now)
+        page = runtime.desk.report(name, since_of(since, now) or now)
     if as_json:
-        show_json(found.to_json())
+        show_json(page.to_json())
         return
-    text = found.html if html else found.markdown
+    text = page.html if html else page.markdown
     if out is None:
         say(text.rstrip())
         return

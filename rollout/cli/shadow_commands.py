@@ -40,11 +40,11 @@ def report(ctx: typer.Context, name: Name, limit: Limit = 20, as_json: AsJson = 
     from rollout.cli.shadow_view import render
 
     with opened(ctx, servers="broker") as runtime:
-        found = runtime.desk.shadow_report(name, limit)
+        page = runtime.desk.shadow_report(name, limit)
     if as_json:
-        show_json(found.to_json())
+        show_json(page.to_json())
     else:
-        show(render(found))
+        show(render(page))
 
 
 def determinism(
@@ -78,11 +78,11 @@ def determinism(
     pipeline = declared(settings.app, name)
     given = _input(ctx, settings.app, name, job, args, kwargs)
     effort = Effort(runs, processes, settings.shadow_limit_s)
-    found = judge_runs(name, pipeline.comparison, measure(given, effort, pipeline))
+    page = judge_runs(name, pipeline.comparison, measure(given, effort, pipeline))
     if as_json:
-        show_json(found.to_json())
+        show_json(page.to_json())
     else:
-        show(render(found))
+        show(render(page))
 
 
 def _input(ctx: typer.Context, module: str, name: str, job: str, args: str, kwargs: str) -> "Input":

@@ -289,8 +289,8 @@ def _compare_pilots(
         f"{100 * traffic.error_rate:g} % of them fail",
         f"exposed: {100 * fault:g} % of concurrent jobs fail from the start of the pilot",
     ]
-    found = PilotsPage(tuple(compare_pilots(traffic, pilots)), tuple(heading))
+    page = PilotsPage(tuple(compare_pilots(traffic, pilots)), tuple(heading))
     if as_json:
-        show_json(found.to_json())
+        show_json(page.to_json())
     else:
-        show_pilots(found)
+        show_pilots(page)

@@ -32,11 +32,11 @@ def status(
     """Show where each sub-pipeline stands."""
     with opened(ctx, servers="store", brief=True) as runtime:
         if not watch:
-            found = runtime.desk.status(name)
+            page = runtime.desk.status(name)
             if as_json:
-                show_json(found.to_json())
+                show_json(page.to_json())
             else:
-                show(render(found))
+                show(render(page))
             return
         try:
             _watch(runtime, name, as_json)
@@ -68,14 +68,14 @@ def _watch(runtime: "Runtime", name: str | None, as_json: bool) -> None:
     if as_json or not console.is_terminal:
         while True:
             try:
-                found = runtime.desk.status(name)
+                page = runtime.desk.status(name)
             except (LedgerUnreachable, ControlStoreUnreachable) as error:
                 show_error(error)
             else:
                 if as_json:
-                    show_json(found.to_json(), indent=None)
+                    show_json(page.to_json(), indent=None)
                 else:
-                    show(render(found))
+                    show(render(page))
             console.file.flush()
             runtime.clock.sleep(WATCH_S)
     live = Live(_screen(runtime, name), console=console, auto_refresh=False, screen=True)

@@ -36,8 +36,8 @@ def render(board: "Board") -> RenderableType:
     parts: list[RenderableType] = []
     leads = board.leader is None or board.leader.alive
     if board.leader is not None and not leads:
-        said = f"{board.leader.sentence} (runbook: {RUNBOOKS}nobody-judges.md)"
-        parts += [Text(plain(said), "bold red"), Text("")]
+        sentence = f"{board.leader.sentence} (runbook: {RUNBOOKS}nobody-judges.md)"
+        parts += [Text(plain(sentence), "bold red"), Text("")]
     for one in board.by_need:
         parts += [_title(one.state), facts([*_alarms(one, board), *_lines(one, board)]), Text("")]
     if board.policy_difference is not None:

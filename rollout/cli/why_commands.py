@@ -30,41 +30,41 @@ def register(app: typer.Typer) -> None:
 def why(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
     """Say what the controller would decide now, why, and what the next step takes."""
     with opened(ctx, servers="") as runtime:
-        found = runtime.desk.why(name)
+        page = runtime.desk.why(name)
     if as_json:
-        show_json(found.to_json())
+        show_json(page.to_json())
     else:
-        show(render(found))
+        show(render(page))
 
 
 def decision(ctx: typer.Context, decision_id: DecisionId, as_json: AsJson = False) -> None:
     """Show a past decision with the evidence it was made on."""
     with opened(ctx, servers="") as runtime:
-        found = runtime.desk.decision(decision_id)
+        page = runtime.desk.decision(decision_id)
     if as_json:
-        show_json(found.to_json())
+        show_json(page.to_json())
     else:
-        show(_page_of(found))
+        show(_page_of(page))
 
 
 def replay(ctx: typer.Context, decision_id: DecisionId, as_json: AsJson = False) -> None:
     """Make a past decision again from what it was made on; it must agree."""
     with opened(ctx, servers="") as runtime:
-        found = runtime.desk.replay(decision_id)
-    made = found.made
+        page = runtime.desk.replay(decision_id)
+    judged = page.made
     if as_json:
-        show_json(found.to_json())
-    elif made.agrees:
-        said = f"{made.record.action} {made.record.name}, {made.record.sentence}"
-        say(f"decision {decision_id} agrees: made again from its inputs it is {said}")
+        show_json(page.to_json())
+    elif judged.agrees:
+        sentence = f"{judged.record.action} {judged.record.name}, {judged.record.sentence}"
+        say(f"decision {decision_id} agrees: made again from its inputs it is {sentence}")
     else:
         say(
             f"decision {decision_id} DISAGREES: made again from its inputs it is another",
             "bold red",
         )
-        rows = [(one.where, f"{one.decided} -> {one.replayed}") for one in made.differences]
+        rows = [(one.where, f"{one.decided} -> {one.replayed}") for one in judged.differences]
         show(facts(rows))
-    if not made.agrees:
+    if not judged.agrees:
         raise typer.Exit(ExitCode.FOUND)
 
 

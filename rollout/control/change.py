@@ -263,14 +263,14 @@ class Changes:
         )
         changed = []
         for state in states:
-            said = self.project([state])
+            sentence = self.project([state])
             try:
                 latch = None if state.name == "*" else state.name
                 self._control.unlatch(latch, state.lifted_kill_id)
             except ControlStoreUnreachable as error:
-                said = str(error)
+                sentence = str(error)
             if state.name != "*":
-                changed.append(Changed(state, said))
+                changed.append(Changed(state, sentence))
         return changed
 
     def project(self, states: Sequence[ControlState]) -> str | None:
@@ -324,8 +324,8 @@ class Changes:
         """The job that is meant, of all sub-pipelines that have one of this id."""
         if name is not None:
             return self._ledger.job(name, job_id)
-        found = self._ledger.jobs_of(job_id)
-        failed = [record for record in found if record.state is JobState.FAILED] or found
+        records = self._ledger.jobs_of(job_id)
+        failed = [record for record in records if record.state is JobState.FAILED] or records
         if len(failed) > 1:
             names = ", ".join(record.name for record in failed)
             raise IllegalTransition(

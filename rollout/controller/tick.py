@@ -189,18 +189,18 @@ class Tick:
         if self._turns % _STORE_EACH != 1:
             return
         for name in [state.name for state in report.states]:
-            held = self._control.read(name).state
-            if held is None:
+            known = self._control.read(name).state
+            if known is None:
                 continue
             state = self._ledger.control(name)
-            if held.revision > state.revision:
-                said = (
-                    f"the control store held revision {held.revision} of {name!r}, the ledger is "
+            if known.revision > state.revision:
+                sentence = (
+                    f"the control store held revision {known.revision} of {name!r}, the ledger is "
                     f"at {state.revision}: was it restored? The ledger's state is in force again"
                 )
-                log.error("the store outranked the ledger", name=name, why=said)
-                self._note(report, said)
-                self._control.project(state, over=held.revision)
+                log.error("the store outranked the ledger", name=name, why=sentence)
+                self._note(report, sentence)
+                self._control.project(state, over=known.revision)
 
     def _keep_up(self, report: TickReport) -> None:
         """Beat again in a turn that takes long; one may, that is no reason to send jobs to legacy.
@@ -368,34 +368,34 @@ class Tick:
         if not overdue:
             return []
         try:
-            held = self._queues.held(name)
+            queued = self._queues.held(name)
         except BrokerUnreachable as error:
             self._note(report, str(error))
             return []
-        if held.by_workers is None:
-            return [self._deferred(lost, held, now) for lost in overdue]
-        return [self._before_next_up(lost, held) for lost in overdue]
+        if queued.by_workers is None:
+            return [self._deferred(lost, queued, now) for lost in overdue]
+        return [self._before_next_up(lost, queued) for lost in overdue]
 
-    def _deferred(self, lost: Lost, held: Held, now: datetime) -> Lost:
+    def _deferred(self, lost: Lost, queued: Held, now: datetime) -> Lost:
         """Wait while a queue that cannot be looked into has anything, but not for ever.
 
         Its one message may be a leftover that nobody will take. What it does hold and is sent
         again all the same costs a message: of two deliveries the ledger refuses one.
         """
-        if not held.waiting.get(lost.path, 0):
+        if not queued.waiting.get(lost.path, 0):
             return lost
         longest = max(_DEFERRED_MAX, _DEFERRED_TIMES * self._limits.lost_after)
         return replace(lost, sent_before=min(lost.sent_before, now - longest))
 
-    def _before_next_up(self, lost: Lost, held: Held) -> Lost:
+    def _before_next_up(self, lost: Lost, queued: Held) -> Lost:
         sent_before = lost.sent_before
-        next_up = held.next_up.get(lost.path)
+        next_up = queued.next_up.get(lost.path)
         if next_up is not None:
             # A foreign message says nothing about ours; what workers hold is still spared.
             with suppress(UnknownJob):
                 next_sent = self._ledger.job(lost.name, next_up).sent_at
                 sent_before = min(sent_before, next_sent - self._limits.lost_after)
-        return replace(lost, sent_before=sent_before, spared=held.by_workers or frozenset())
+        return replace(lost, sent_before=sent_before, spared=queued.by_workers or frozenset())
 
     def _note(self, report: TickReport, error: str | None) -> None:
         if error is not None and error not in report.errors:

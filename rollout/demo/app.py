@@ -46,10 +46,10 @@ def load(value: dict[str, Any], job: Job) -> int:
 
 def declare(settings: Settings) -> tuple[Celery, SubPipeline]:
     """Make the app and declare its sub-pipeline."""
-    made = Celery("flights", broker=settings.broker())
+    app = Celery("flights", broker=settings.broker())
     flights = SubPipeline(
         NAME,
-        app=made,
+        app=app,
         effects="commit",
         key=flight_key,
         # A fifth, not a twentieth: in weeks of a few hundred jobs legacy must show enough, too.
@@ -59,7 +59,7 @@ def declare(settings: Settings) -> tuple[Celery, SubPipeline]:
     flights.legacy(one_by_one)
     flights.concurrent(overlapped)
     flights.commit(load)
-    return made, flights
+    return app, flights
 
 
 app, _ = declare(read_settings())

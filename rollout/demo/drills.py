@@ -263,7 +263,7 @@ def _play(file: Path, folder: Path, report: Path, console: Console) -> int:
         raise BadDrill(f"{file} must be a game day, got one drill", "give it a [[drill]] for each")
     with _ground(folder, console) as ground:
         runtime = ground.runtime
-        made = play(
+        results = play(
             day,
             runtime.drills(None),
             runtime.database_ledger,
@@ -275,28 +275,28 @@ def _play(file: Path, folder: Path, report: Path, console: Console) -> int:
         ground.end()
         missing = ground.missing_rows
     report.mkdir(parents=True, exist_ok=True)
-    for name, content in made.files.items():
+    for name, content in results.files.items():
         (report / name).write_text(content, encoding="utf-8")
     console.print(f"report      {report}, rows missing or double: {missing}")
-    return 0 if made.clean and not missing else 1
+    return 0 if results.clean and not missing else 1
 
 
 def _one(ground: Ground, drill: Drill, console: Console) -> list[Row]:
     """Run one pair; a refusal because of an unsteady machine is tried again."""
-    said = ""
+    sentence = ""
     for _ in range(TRIES):
         ground.machine.processes.look_after()
         try:
             report = ground.runtime.drills(None).run(drill, choice(tuple(JobPath)), "make drills")
         except DrillRefused as error:
-            said = error.problem
+            sentence = error.problem
             time.sleep(2.0)
             continue
         for score in report.scores:
             console.print(f"{drill.fault!s:<12}{score.path!s:<12}{score.sentence}")
         return [(str(drill.fault), score, score.sentence) for score in report.scores]
-    console.print(f"{drill.fault!s:<12}refused: {said}", style="bold red")
-    return [(str(drill.fault), None, said)]
+    console.print(f"{drill.fault!s:<12}refused: {sentence}", style="bold red")
+    return [(str(drill.fault), None, sentence)]
 
 
 def settings_for(folder: Path) -> Settings:

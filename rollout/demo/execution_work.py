@@ -106,9 +106,9 @@ def empty_warehouse(file: Path) -> None:
 
 def digest(file: Path) -> str:
     """One text for all rows, whatever order they came in."""
-    found = sha256()
+    digest = sha256()
     with closing(sqlite3.connect(file)) as connection:
         query = f"SELECT * FROM {warehouse_flight.name} ORDER BY record"
         for row in connection.execute(query):
-            found.update(repr(row).encode())
-    return found.hexdigest()
+            digest.update(repr(row).encode())
+    return digest.hexdigest()

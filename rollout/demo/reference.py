@@ -98,8 +98,8 @@ class SqlReference:
     def plane(self, tail_number: str | None) -> Plane | None:
         """The aircraft with this tail number."""
         query = "SELECT model, year, seats FROM plane WHERE tail_number = ?"
-        found = self.connection.execute(query, (tail_number,)).fetchone()
-        return None if found is None else Plane(*found)
+        row = self.connection.execute(query, (tail_number,)).fetchone()
+        return None if row is None else Plane(*row)
 
     def weather(self, origin: str, hour_utc: str) -> Weather | None:
         """Weather at an origin in an hour."""
@@ -107,8 +107,8 @@ class SqlReference:
             "SELECT temperature_f, wind_speed_mph, precipitation_in, visibility_mi"
             " FROM weather WHERE origin = ? AND hour_utc = ?"
         )
-        found = self.connection.execute(query, (origin, hour_utc)).fetchone()
-        return None if found is None else Weather(*found)
+        row = self.connection.execute(query, (origin, hour_utc)).fetchone()
+        return None if row is None else Weather(*row)
 
     def close(self) -> None:
         """Close the connection."""
@@ -116,8 +116,8 @@ class SqlReference:
 
     def _name(self, query: str, key: str) -> str | None:
         """The one text that a query finds."""
-        found = self.connection.execute(query, (key,)).fetchone()
-        return None if found is None else str(found[0])
+        row = self.connection.execute(query, (key,)).fetchone()
+        return None if row is None else str(row[0])
 
 
 def open_reference(file: Path) -> sqlite3.Connection:

@@ -154,15 +154,15 @@ class Acts:
             coin=lambda: choice(tuple(JobPath)),
             jitter_s=0.0,
         )
-        said = ""
+        sentence = ""
         while not there():
-            self._look_after(f"{what} ({said})")
-            found = schedule.look()
-            if isinstance(found, str):
-                said = found
+            self._look_after(f"{what} ({sentence})")
+            began = schedule.look()
+            if isinstance(began, str):
+                sentence = began
                 self._pass(LOOK_S)
-            elif found.pair_id is not None:
-                times = ", ".join(f"{one.path} {one.recovery_s:.1f} s" for one in found.scores)
+            elif began.pair_id is not None:
+                times = ", ".join(f"{one.path} {one.recovery_s:.1f} s" for one in began.scores)
                 self.say(f"drill       at {self._scope() / 100:g} %, healed after: {times}")
         self._tell()
 
@@ -247,11 +247,11 @@ class Acts:
             raise RuntimeError(f"the jobs ran out before {what}; the last decision: {self._last()}")
 
     def _last(self) -> str:
-        made = self._decisions()
-        return made[-1].sentence if made else "none was made"
+        decisions = self._decisions()
+        return decisions[-1].sentence if decisions else "none was made"
 
     def _tell(self) -> None:
-        made = self._decisions()
-        for one in made[self._told :]:
+        decisions = self._decisions()
+        for one in decisions[self._told :]:
             self.say(f"decided     {one.action}: {one.sentence}")
-        self._told = len(made)
+        self._told = len(decisions)

@@ -91,17 +91,17 @@ def _failing(status: Status) -> Iterator[Alarm]:
         return
     for one in lately.troubles:
         if one.path is JobPath.CONCURRENT or lately.of(one.path).hurt:
-            said = trouble_sentence(one, lately, status.at)
+            sentence = trouble_sentence(one, lately, status.at)
             mine = one.path is JobPath.CONCURRENT
             runbook = "concurrent-path-misbehaves.md" if mine else "failed-and-kept-jobs.md"
-            yield Alarm(Need.NOW, "fails", said, runbook)
+            yield Alarm(Need.NOW, "fails", sentence, runbook)
 
 
 def _stopped(status: Status) -> Iterator[Alarm]:
     if status.state.killed:
         name = status.state.name
-        said = f"killed; `rollout rearm {name} --reason '…'` lifts it when the cause is mended"
-        yield Alarm(Need.SOON, "killed", said, "concurrent-path-misbehaves.md")
+        sentence = f"killed; `rollout rearm {name} --reason '…'` lifts it when the cause is mended"
+        yield Alarm(Need.SOON, "killed", sentence, "concurrent-path-misbehaves.md")
     elif status.closed in (Reason.UNREACHABLE, Reason.UNREADABLE):
         yield Alarm(Need.NOW, "store", status.starts_now, "broker-down.md")
     elif status.closed in (Reason.UNSUPERVISED, Reason.UNKNOWN):
@@ -114,25 +114,25 @@ def _unheard(status: Status, listeners: Mapping[str, Sequence[str]] | None) -> I
         if oldest is None or not _waits_long(status, path):
             continue
         waiting = status.waiting(path, JobState.ACCEPTED)
-        said = (
+        sentence = (
             f"{waiting} jobs wait on {path}, the oldest for {span_text(status.at - oldest)} "
             f"(since {at_text(oldest)})"
         )
         if listeners is not None and not listeners.get(f"{status.state.name}.{path}"):
-            said = f"{nobody_listens(status.state.name, path)}; {said}"
-            yield Alarm(Need.NOW, "unheard", said, "jobs-pile-up-on-legacy.md")
+            sentence = f"{nobody_listens(status.state.name, path)}; {sentence}"
+            yield Alarm(Need.NOW, "unheard", sentence, "jobs-pile-up-on-legacy.md")
         elif status.at - oldest > timedelta(minutes=1):
-            yield Alarm(Need.LATER, "waits", said, "jobs-pile-up-on-legacy.md")
+            yield Alarm(Need.LATER, "waits", sentence, "jobs-pile-up-on-legacy.md")
 
 
 def _judged(pending: Pending | None) -> Iterator[Alarm]:
     if pending is None or pending.made is None:
         return
-    made = pending.made
-    if made.action == "revert":
-        yield Alarm(Need.NOW, "reverts", made.sentence, "reverted.md")
-    elif made.person:
-        yield Alarm(Need.SOON, "person", made.sentence, "person-needed.md")
+    judged = pending.made
+    if judged.action == "revert":
+        yield Alarm(Need.NOW, "reverts", judged.sentence, "reverted.md")
+    elif judged.person:
+        yield Alarm(Need.SOON, "person", judged.sentence, "person-needed.md")
     if pending.trial is not None and pending.trial.on_trial and pending.not_ready:
         yield Alarm(Need.LATER, "way back", pending.not_ready[0], "way-back-not-ready.md")
 
@@ -140,8 +140,8 @@ def _judged(pending: Pending | None) -> Iterator[Alarm]:
 def _kept(status: Status) -> Iterator[Alarm]:
     if status.kept:
         name = status.state.name
-        said = f"{status.kept} failed jobs are kept: `rollout jobs {name} --failed` lists them"
-        yield Alarm(Need.LATER, "kept", said, "failed-and-kept-jobs.md")
+        sentence = f"{status.kept} failed jobs are kept: `rollout jobs {name} --failed` lists them"
+        yield Alarm(Need.LATER, "kept", sentence, "failed-and-kept-jobs.md")
 
 
 def _waits_long(status: Status, path: JobPath) -> bool:

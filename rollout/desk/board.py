@@ -111,17 +111,17 @@ def read_board(
     last = {one.state.name: ledger.transitions(one.state.name, 1) for one in statuses}
     changes = {one: records[0] for one, records in last.items() if records}
     try:
-        found = explanations().explain(name)
+        page = explanations().explain(name)
     except WrongSettings as error:
         return Board(statuses, changes, unjudged=error.problem)
     listeners, hanging = _workers(statuses, ledger, workers, clock)
-    pending = {one.state.name: one for one in found.pending}
+    pending = {one.state.name: one for one in page.pending}
     return Board(
         statuses,
         changes,
         pending,
-        found.leader,
-        policy_difference=found.policy_difference,
+        page.leader,
+        policy_difference=page.policy_difference,
         listeners=listeners,
         hanging=hanging,
     )

@@ -50,8 +50,8 @@ class DecisionPage:
     @property
     def findings(self) -> Sequence[Finding]:
         """Every verdict with its numbers."""
-        found = () if self.evidence is None else self.evidence.findings
-        return sorted(found, key=worst_first)
+        findings = () if self.evidence is None else self.evidence.findings
+        return sorted(findings, key=worst_first)
 
     @property
     def notes(self) -> list[tuple[str, str]]:

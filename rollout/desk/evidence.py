@@ -18,9 +18,9 @@ def worst_first(finding: Finding) -> int:
     return order.index(finding.verdict)
 
 
-def notes_of(seen: Situation) -> list[tuple[str, str]]:
+def notes_of(situation: Situation) -> list[tuple[str, str]]:
     """What the numbers do not say by themselves: a word and a sentence each."""
-    totals, rows = seen.totals, []
+    totals, rows = situation.totals, []
     if totals.both_failed:
         rows.append(
             (
@@ -34,12 +34,12 @@ def notes_of(seen: Situation) -> list[tuple[str, str]]:
             ("unjudged", f"{totals.unjudged} jobs say nothing about a path: moved by a kill, a gate"
              " or a person")
         )  # fmt: skip
-    if seen.design_effect >= _SPREAD_TOLD:
+    if situation.design_effect >= _SPREAD_TOLD:
         rows.append(
             (
                 "routing keys",
-                f"jobs share keys: {seen.design_effect:.3g} of them are worth one in the check of "
-                "the split, and the paths may differ by who uses them",
+                f"jobs share keys: {situation.design_effect:.3g} of them are worth one in a check "
+                "of the split, and paths may differ by who uses them",
             )
         )
     phi = max(totals.phi_failures, totals.phi_median, totals.phi_tail)
@@ -51,31 +51,33 @@ def notes_of(seen: Situation) -> list[tuple[str, str]]:
                 "scores ask for that many times the jobs",
             )
         )
-    if not seen.thresholds_known:
+    if not situation.thresholds_known:
         rows.append(("slow", "legacy has not shown yet what is slow: cycle times are not judged"))
     return rows
 
 
-def stands(seen: Situation) -> str:
+def stands(situation: Situation) -> str:
     """Where the sub-pipeline stood: stage, scope, step, looks."""
-    state = seen.state
+    state = situation.state
     flags = [word for word, on in (("KILLED", state.killed), ("FROZEN", state.frozen)) if on]
     words = ", ".join([f"stage {state.stage}", *flags])
     return (
         f"{words}, scope {percent(state.scope_bp)} ({state.scope_bp} bp), revision "
-        f"{state.revision}; step {seen.step} since {at_text(seen.began_at)}, "
-        f"{seen.looks} looks taken"
+        f"{state.revision}; step {situation.step} since {at_text(situation.began_at)}, "
+        f"{situation.looks} looks taken"
     )
 
 
-def way_back_of(seen: Situation, described: str, not_ready: Sequence[str], holdback_bp: int) -> str:
+def way_back_of(
+    situation: Situation, described: str, not_ready: Sequence[str], holdback_bp: int
+) -> str:
     """Whether a revert now would be carried by legacy, with its numbers."""
-    one = seen.way_back
+    one = situation.way_back
     age = "never" if one.success_age_s is None else f"{one.success_age_s:.0f} s ago"
     # What a revert would do to the backlog is no answer while something else stands in its way.
-    said = f"READY: {described}." if not not_ready else f"NOT READY: {' '.join(not_ready)}"
+    sentence = f"READY: {described}." if not not_ready else f"NOT READY: {' '.join(not_ready)}"
     return (
-        f"{said} Shown {_rate(one.capacity_per_s)}, arriving "
+        f"{sentence} Shown {_rate(one.capacity_per_s)}, arriving "
         f"{_rate(one.arrival_per_s)}, {one.backlog} waiting; last success {age}; holdback "
         f"{percent(holdback_bp)}"
     )
@@ -85,27 +87,27 @@ def _rate(per_s: float | None) -> str:
     return "unknown" if per_s is None else f"{per_s:.3g} jobs/s"
 
 
-def situation_json(seen: Situation) -> Json:
+def situation_json(situation: Situation) -> Json:
     """What scripts read about a situation beside its findings."""
-    totals = seen.totals
+    totals = situation.totals
     return {
-        "step": seen.step,
-        "began_at": seen.began_at.isoformat(),
-        "looks": seen.looks,
+        "step": situation.step,
+        "began_at": situation.began_at.isoformat(),
+        "looks": situation.looks,
         "both_failed": totals.both_failed,
         "unjudged": totals.unjudged,
-        "design_effect": seen.design_effect,
+        "design_effect": situation.design_effect,
         "phi": {
             "failures": totals.phi_failures,
             "median": totals.phi_median,
             "tail": totals.phi_tail,
         },
         "admitted": {
-            "concurrent": seen.evidence.admitted_concurrent,
-            "legacy": seen.evidence.admitted_legacy,
+            "concurrent": situation.evidence.admitted_concurrent,
+            "legacy": situation.evidence.admitted_legacy,
         },
-        "thresholds_known": seen.thresholds_known,
-        "way_back": {**asdict(seen.way_back), "growth_per_s": seen.way_back.growth_per_s},
-        "cooldown_until": plain_json(seen.cooldown_until),
-        "held_by_fleet": seen.held,
+        "thresholds_known": situation.thresholds_known,
+        "way_back": {**asdict(situation.way_back), "growth_per_s": situation.way_back.growth_per_s},
+        "cooldown_until": plain_json(situation.cooldown_until),
+        "held_by_fleet": situation.held,
     }

@@ -175,8 +175,8 @@ def _declared(outside: Outside) -> Finding:
         )
     lagging = []
     for state in states:
-        held = outside.reading(state.name).state
-        if held is None or held.revision != state.revision:
+        known = outside.reading(state.name).state
+        if known is None or known.revision != state.revision:
             lagging.append(state.name)
     names = ", ".join(f"{state.name} ({state.stage})" for state in states)
     if not lagging:
@@ -199,8 +199,8 @@ def _listening(outside: Outside) -> Finding | None:
     if silent:
         waits = {(one.name, one.path) for one in outside.open_counts() if one.jobs}
         level = Level.MISSING if waits & set(silent) else Level.NOTE
-        said = "; ".join(nobody_listens(name, path) for name, path in silent)
-        return Finding("workers", level, said, "start the workers that it names")
+        sentence = "; ".join(nobody_listens(name, path) for name, path in silent)
+        return Finding("workers", level, sentence, "start the workers that it names")
     names = sorted({worker for workers in listeners.values() for worker in workers})
     return Finding("workers", Level.OK, f"{', '.join(names)} listen on every queue")
 
@@ -209,8 +209,8 @@ def _processes(outside: Outside) -> Finding | None:
     hanging = outside.hanging()
     if not hanging:
         return None
-    said = "\n".join(one.sentence for one in hanging)
-    return Finding("processes", Level.NOTE, said, "end the processes that it names")
+    sentence = "\n".join(one.sentence for one in hanging)
+    return Finding("processes", Level.NOTE, sentence, "end the processes that it names")
 
 
 def _drills(outside: Outside) -> Finding | None:
@@ -251,11 +251,11 @@ def _builds(outside: Outside) -> Finding:
     beside = outside.builds_running()
     if not beside:
         return Finding("builds", Level.OK, "no path runs two")
-    said = ", ".join(f"{name} {path}: {build!r}" for name, path, build in beside)
+    sentence = ", ".join(f"{name} {path}: {build!r}" for name, path, build in beside)
     return Finding(
         "builds",
         Level.NOTE,
-        f"two releases run beside each other, the one named last counts: {said}",
+        f"two releases run beside each other, the one named last counts: {sentence}",
         "end the restart that is under way; jobs of both are counted as the newer one's",
     )
 
@@ -277,9 +277,9 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
 
 def _parts(outside: Outside) -> list[Finding]:
     """Recommended things that are not there."""
-    found = []
+    rows = []
     if outside.one_machine:
-        found.append(
+        rows.append(
             Finding(
                 "ledger kind",
                 Level.NOTE,
@@ -288,7 +288,7 @@ def _parts(outside: Outside) -> list[Finding]:
             )
         )
     if not outside.has_embedded_server():
-        found.append(
+        rows.append(
             Finding(
                 "embedded server",
                 Level.NOTE,
@@ -296,4 +296,4 @@ def _parts(outside: Outside) -> list[Finding]:
                 "pip install 'celery-rollout[embedded]'",
             )
         )
-    return found
+    return rows

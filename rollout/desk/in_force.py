@@ -46,11 +46,11 @@ def read_in_force(
     since = f"the controller {kept.owner} judges by the policy that it read at {at_text(kept.at)}"
     restart = f"restart {kept.owner} (`rollout controller`, or `rollout up`) to judge by the file"
     try:
-        found = differences(policies, today(), names)
+        different = differences(policies, today(), names)
     except WrongSettings as error:
         return InForce(policies, f"{since}; today's cannot be read: {error.problem}")
-    if not found:
+    if not different:
         return InForce(policies)
-    more = f" and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
-    told = "; ".join(found[:_TOLD]) + more
+    more = f" and {len(different) - _TOLD} more" if len(different) > _TOLD else ""
+    told = "; ".join(different[:_TOLD]) + more
     return InForce(policies, f"{since}, and rollout.toml says otherwise: {told}; {restart}")

@@ -84,12 +84,12 @@ class JobPage:
     @property
     def steps(self) -> list[WayStep]:
         """Its way, oldest first."""
-        found = []
+        rows = []
         for line in read_way(self.record.way):
             at = datetime.fromisoformat(line["at"])
             told = [line.get(fact) for fact in ("path", "reason", "worker")]
-            found.append(WayStep(at, _ms(self.record.accepted_at, at), line["what"], *told))
-        return found
+            rows.append(WayStep(at, _ms(self.record.accepted_at, at), line["what"], *told))
+        return rows
 
     def to_json(self) -> Json:
         """What scripts read; the message is left out."""

@@ -190,23 +190,27 @@ class Why:
             )
         return notes
 
-    def _next(self, said: str) -> str:
+    def _next(self, sentence: str) -> str:
         """What comes next; nothing does while nobody leads."""
-        return said if self.leader.alive else f"{said}, as soon as a controller leads: nobody does"
+        return (
+            sentence
+            if self.leader.alive
+            else f"{sentence}, as soon as a controller leads: nobody does"
+        )
 
     @property
     def findings(self) -> list[Finding]:
         """Every verdict, what regresses first."""
-        made = self.pending.made
-        return [] if made is None else sorted(made.findings, key=worst_first)
+        judged = self.pending.made
+        return [] if judged is None else sorted(judged.findings, key=worst_first)
 
     @property
     def _last(self) -> str:
         last = self.last
         if last is None:
             return "none yet"
-        said = f"{last.action} at {at_text(last.at)}: {last.sentence}"
-        return f"{said} (`rollout decision {last.decision_id}`)"
+        sentence = f"{last.action} at {at_text(last.at)}: {last.sentence}"
+        return f"{sentence} (`rollout decision {last.decision_id}`)"
 
     def to_json(self) -> Json:
         """What scripts read."""

@@ -95,7 +95,7 @@ class Planned:
             else "by its traffic: budget_failed, budget_late"
         )
         late = "" if self.cycle_p95_s is None else f" (over {self.cycle_p95_s:.3g} s)"
-        said = [
+        sentences = [
             f"{self.name}: {plan.baseline.jobs_a_week / WEEK:,.0f} jobs a day, legacy fails"
             f" {plan.failed_a_week:,.0f} a week; {plan.late_a_week:,.0f} a week are late by"
             f" definition{late}.",
@@ -104,12 +104,12 @@ class Planned:
             f"Way:    {self.way}; an equal path graduates {_weeks(length)}",
         ]
         if plan.hardly:
-            said.insert(
+            sentences.insert(
                 0,
                 f"This budget can hardly be proved by this traffic: {length.person:.0%} of equal"
                 " paths need a person to decide.",
             )
-        return tuple(said)
+        return tuple(sentences)
 
     @property
     def way(self) -> str:

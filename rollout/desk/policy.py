@@ -74,13 +74,13 @@ class PolicyPage:
         if self.policy.holdback_bp is None:
             declared = self.name is not None and self.name in (self.known.states or ())
             kept += ", as declared" if declared else ", unless the code declares another"
-        held = self.held
+        holds = self.held
         rows = [
             ("steps", ", ".join(percent(step) for step in self.steps_bp) or "none"),
             ("holdback", kept),
-            ("calendar", "free now" if held is None else held),
+            ("calendar", "free now" if holds is None else holds),
         ]
-        if held is not None:
+        if holds is not None:
             free = self.free_at
             rows.append(("next free", "not in 400 days" if free is None else at_text(free)))
         return rows

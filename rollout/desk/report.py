@@ -178,18 +178,18 @@ def _drilled(ledger: Journals, name: str, now: datetime) -> list[ReportLine]:
 
 def _failures(hurt: Sequence[JobRecord]) -> list[ReportLine]:
     """The first and the last job that each path failed; those between are counted."""
-    found = []
+    rows = []
     for path in JobPath:
         mine = [one for one in hurt if one.assigned_path is path and one.drill is None]
         if not mine:
             continue
         newest, oldest = mine[0], mine[-1]
-        said = f"first of {len(mine)} jobs that failed on {path}: {error_line(oldest)}"
-        found.append(ReportLine(oldest.accepted_at, f"job {oldest.job_id}", said))
+        sentence = f"first of {len(mine)} jobs that failed on {path}: {error_line(oldest)}"
+        rows.append(ReportLine(oldest.accepted_at, f"job {oldest.job_id}", sentence))
         if newest is not oldest:
-            said = f"last of them: {error_line(newest)}"
-            found.append(ReportLine(newest.accepted_at, f"job {newest.job_id}", said))
-    return found
+            sentence = f"last of them: {error_line(newest)}"
+            rows.append(ReportLine(newest.accepted_at, f"job {newest.job_id}", sentence))
+    return rows
 
 
 def _cell(text: str) -> str:

@@ -71,12 +71,12 @@ def read_running(ledger: Journals, now: datetime) -> Mapping[str, RunningDrill]:
 
 
 def _declared(events: Sequence[DrillEvent], ended: set[str]) -> list[RunningDrill]:
-    found = []
+    rows = []
     for one in events:
         deadline_s = one.facts.get("deadline_s")
         if one.what != "declared" or one.drill_id in ended or deadline_s is None:
             continue
         ends_at = one.at + timedelta(seconds=float(deadline_s))
         fault, path, actor = (str(one.facts.get(key, "")) for key in ("fault", "path", "actor"))
-        found.append(RunningDrill(one.drill_id, one.name, fault, path, actor, one.at, ends_at))
-    return found
+        rows.append(RunningDrill(one.drill_id, one.name, fault, path, actor, one.at, ends_at))
+    return rows

@@ -55,9 +55,9 @@ class ShadowReport:
     @property
     def headline(self) -> str:
         """Where it stands, in a sentence without the name."""
-        found = findings_of(self.account)
-        said = f"{found.pairs} pairs compared, {found.errors} shadows in trouble"
-        return f"stage {self.state.stage}, {said}"
+        findings = findings_of(self.account)
+        sentence = f"{findings.pairs} pairs compared, {findings.errors} shadows in trouble"
+        return f"stage {self.state.stage}, {sentence}"
 
     @property
     def facts(self) -> list[tuple[str, str]]:

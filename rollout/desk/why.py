@@ -83,15 +83,15 @@ class Explanations:
             UnknownSubPipeline: There is no such name.
             LedgerUnreachable: The ledger does not answer.
         """
-        found = self.explain(name)
-        (pending,) = found.pending
+        page = self.explain(name)
+        (pending,) = page.pending
         decided = self._ledger.decisions(name, _DECISIONS_BACK)
         last = next((one for one in decided if one.action != CONFIRM), None)
         said = self._confirmation(pending.trial, decided)
-        now, leader = self._clock.now(), found.leader
+        now, leader = self._clock.now(), page.leader
         lately = read_lately(self._ledger, [name], now)[name]
         drill = read_running(self._ledger, now).get(name)
-        return Why(now, pending, last, said, leader, found.policy_difference, lately, drill)
+        return Why(now, pending, last, said, leader, page.policy_difference, lately, drill)
 
     def explain(self, name: str | None = None) -> Explained:
         """Say what the controller would decide now, about one sub-pipeline or all of them.
@@ -113,27 +113,27 @@ class Explanations:
         members = {one: member_of(state, trials.get(one)) for one, state in states.items()}
         counts = self._ledger.open_counts()
         waiting = backlogs([(one.name, one.path, one.state, one.jobs) for one in counts])
-        found = []
+        rows = []
         for one, state in states.items():
             if name not in (None, one):
                 continue
             trial, policy = trials.get(one), policies.of(one)
             if trial is None:
                 said = unread.get(one, "no controller has looked at it yet: `rollout controller`")
-                found.append(Pending(state, policy, None, None, None, None, said))
+                rows.append(Pending(state, policy, None, None, None, None, said))
                 continue
             held = held_by_fleet(one, members, policies, now)
             around = Around(profiles[one], waiting.get(one, 0), held)
-            found.append(self._judged(trial, state, policy, around, now))
-        return Explained(tuple(found), leader, in_force.difference)
+            rows.append(self._judged(trial, state, policy, around, now))
+        return Explained(tuple(rows), leader, in_force.difference)
 
     def _profiles_of(
         self, states: Mapping[str, ControlState], policies: Policies, now: datetime
     ) -> dict[str, LegacyProfile]:
         """What legacy showed, with the days and spans closed that are over by now."""
-        held = self._ledger.profiles()
+        profiles = self._ledger.profiles()
         return {
-            name: held.get(name, LegacyProfile()).pass_time(now, policies.of(name).day_s, 0)
+            name: profiles.get(name, LegacyProfile()).pass_time(now, policies.of(name).day_s, 0)
             for name in states
         }
 
@@ -173,11 +173,13 @@ class Explanations:
         if trial.on_trial:
             spread = self._ledger.key_spread(state.name, SPREAD_JOBS)
             trial = replace(trial, design_effect=max(1.0, spread.design_effect))
-        seen = self._situations.gather(
+        situation = self._situations.gather(
             trial, state, policy, around, now, totals=trial.on_trial and not state.killed
         )
-        made = judge(policy, seen)
-        return Pending(state, policy, trial, seen, made, outlook(policy, seen, made))
+        judgement = judge(policy, situation)
+        return Pending(
+            state, policy, trial, situation, judgement, outlook(policy, situation, judgement)
+        )
 
     def _confirmation(self, trial: Trial | None, decided: Sequence[DecisionRecord]) -> str | None:
         """Say whether routing follows the last revert."""

@@ -79,7 +79,7 @@ def read_hanging(
     Raises:
         BrokerUnreachable, LedgerUnreachable: They do not answer.
     """
-    found = []
+    rows = []
     for task in workers.active():
         name = task.queue.removesuffix(f".{JobPath.CONCURRENT}")
         if name == task.queue or name not in names or now - task.since < HANGS_AFTER:
@@ -90,8 +90,8 @@ def read_hanging(
             continue
         holds = record.path is JobPath.CONCURRENT and record.state is JobState.STARTED
         if not holds:
-            found.append(Hanging(name, task, now - task.since))
-    return tuple(found)
+            rows.append(Hanging(name, task, now - task.since))
+    return tuple(rows)
 
 
 def nobody_listens(name: str, path: JobPath) -> str:

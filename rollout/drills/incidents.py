@@ -121,7 +121,7 @@ def incidents_of(ledger: WatchLedger, default: Policy) -> Incidents:
 def _recovery(
     name: str,
     path: JobPath,
-    one: Incident,
+    incident: Incident,
     watches: Mapping[tuple[str, JobPath], Watch],
     ended: list[tuple[str, JobPath, Incident]],
 ) -> Recovery:
@@ -129,26 +129,26 @@ def _recovery(
     other = next(each for each in JobPath if each is not path)
     lasting = watches.get((name, other), Watch()).incident
     beside = [each for each_name, side, each in ended if (each_name, side) == (name, other)]
-    shared = lasting is not None or any(_overlap(one, each) for each in beside)
-    end = one.recovered_at or one.gave_up_at or one.detected_at
-    seconds = one.recovery_s or 0.0
+    shared = lasting is not None or any(_overlap(incident, each) for each in beside)
+    end = incident.recovered_at or incident.gave_up_at or incident.detected_at
+    seconds = incident.recovery_s or 0.0
     return Recovery(
         name=name,
         at=end,
         kind="incident",
         path=path,
-        fault=f"{COMMON if shared else ''}{one.sentence}"[:100],
-        onset_at=one.onset_at,
+        fault=f"{COMMON if shared else ''}{incident.sentence}"[:100],
+        onset_at=incident.onset_at,
         seconds=seconds,
-        cap_s=seconds if one.recovered_at is None else max(seconds * 2, 86_400.0),
-        detected_at=one.detected_at,
-        recovered_at=one.recovered_at,
+        cap_s=seconds if incident.recovered_at is None else max(seconds * 2, 86_400.0),
+        detected_at=incident.detected_at,
+        recovered_at=incident.recovered_at,
     )
 
 
-def _overlap(one: Incident, other: Incident) -> bool:
+def _overlap(incident: Incident, other: Incident) -> bool:
     end = other.recovered_at or other.gave_up_at
-    return end is None or end > one.onset_at
+    return end is None or end > incident.onset_at
 
 
 def _changed(

@@ -84,5 +84,5 @@ class FaultInjector:
         """Whether the plan was taken away before its time."""
         if self._until is None or self._clock.now() >= self._until - timedelta(seconds=0.5):
             return False  # it is about to expire
-        found = self._plans.planted(self._drill.sub_pipeline)
-        return found is None or found.drill_id != self._drill_id
+        plan = self._plans.planted(self._drill.sub_pipeline)
+        return plan is None or plan.drill_id != self._drill_id

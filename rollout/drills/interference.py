@@ -160,8 +160,8 @@ class PlantedFault:
     def goes_on(self) -> bool:
         """Ask whether the plan is still in force for this job."""
         reading = self._control.read(self.plan.name)
-        found = plan_in_force(reading, self._job.path, self._clock.now())
-        return isinstance(found, FaultPlan) and found.drill_id == self.plan.drill_id
+        plan = plan_in_force(reading, self._job.path, self._clock.now())
+        return isinstance(plan, FaultPlan) and plan.drill_id == self.plan.drill_id
 
     def wait(self, seconds: float) -> None:
         """Wait in naps, so that time limits get through, while the plan is in force."""

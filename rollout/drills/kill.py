@@ -92,9 +92,9 @@ class KillDrill:
             self._until(lambda: (self._clock.now() - began).total_seconds() >= rest_s, deadline)
         finally:
             rearmed_at = self._rearm(report)
-        seen = Seen(began, killed_at, rearmed_at)
-        self._until(lambda: self._settled(seen), deadline, SETTLE_S)
-        return self._close(seen, self._clock.now() >= deadline)
+        times = Seen(began, killed_at, rearmed_at)
+        self._until(lambda: self._settled(times), deadline, SETTLE_S)
+        return self._close(times, self._clock.now() >= deadline)
 
     def _on_concurrent(self) -> int:
         return sum(
@@ -128,31 +128,31 @@ class KillDrill:
         self._journal.write("rearmed")
         return self._clock.now()
 
-    def _settled(self, seen: "Seen") -> bool:
+    def _settled(self, times: "Seen") -> bool:
         """Whether every job that was handed back is done, and a concurrent start came again."""
-        lines = self._lines(seen)
-        done = all(record.state.finished for record in handed_back(lines, seen))
-        return done and (seen.rearmed_at is None or resumed_at(lines, seen) is not None)
+        lines = self._lines(times)
+        done = all(record.state.finished for record in handed_back(lines, times))
+        return done and (times.rearmed_at is None or resumed_at(lines, times) is not None)
 
-    def _lines(self, seen: "Seen") -> "Ways":
-        records = self._jobs.jobs_since(self._name, seen.began)
+    def _lines(self, times: "Seen") -> "Ways":
+        records = self._jobs.jobs_since(self._name, times.began)
         return [(record, line) for record in records for line in read_way(record.way)]
 
-    def _close(self, seen: "Seen", late: bool) -> Score:
-        ways = self._lines(seen)
-        moved = handed_back(ways, seen)
+    def _close(self, times: "Seen", late: bool) -> Score:
+        ways = self._lines(times)
+        moved = handed_back(ways, times)
         now = self._clock.now()
         for record in moved:
             self._jobs.mark_drilled(record.name, record.job_id, self._id, self._drill.fault, now)
-        more = figures(ways, seen)
+        more = figures(ways, times)
         lost = sum(not record.state.finished for record in moved)
-        done = seen.rearmed_at is not None and not late
+        done = times.rearmed_at is not None and not late
         score = Score(
             drill_id=self._id,
             path=JobPath.CONCURRENT,
             result=Result.DONE if done else Result.ABORTED,
             sentence=_sentence(more, done),
-            onset_at=seen.began,
+            onset_at=times.began,
             detection_s=more["first_start_refused_s"],
             recovery_s=more["resumed_s"],
             jobs_hurt=len(moved),
@@ -182,36 +182,36 @@ def _at(line: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(line["at"])
 
 
-def handed_back(ways: Ways, seen: Seen) -> list[JobRecord]:
+def handed_back(ways: Ways, times: Seen) -> list[JobRecord]:
     """Jobs that the kill sent from the concurrent path to legacy."""
     found = {
-        record.job_id: record for record, line in ways if _sent_back(line) and _since(line, seen)
+        record.job_id: record for record, line in ways if _sent_back(line) and _since(line, times)
     }
     return list(found.values())
 
 
-def resumed_at(ways: Ways, seen: Seen) -> datetime | None:
+def resumed_at(ways: Ways, times: Seen) -> datetime | None:
     """When the first job started on the concurrent path after the switch was lifted."""
     starts = _concurrent_starts(ways)
-    return min((at for at in starts if seen.rearmed_at and at >= seen.rearmed_at), default=None)
+    return min((at for at in starts if times.rearmed_at and at >= times.rearmed_at), default=None)
 
 
-def figures(ways: Ways, seen: Seen) -> dict[str, Any]:
+def figures(ways: Ways, times: Seen) -> dict[str, Any]:
     """Seconds from the pull of the switch, and starts that should not have been."""
-    back = [_at(line) for _, line in ways if _sent_back(line) and _since(line, seen)]
+    back = [_at(line) for _, line in ways if _sent_back(line) and _since(line, times)]
     refused = [
         _at(line)
         for _, line in ways
-        if line["what"] == "accepted" and line["reason"] == Reason.KILLED and _since(line, seen)
+        if line["what"] == "accepted" and line["reason"] == Reason.KILLED and _since(line, times)
     ]
-    until = seen.rearmed_at or datetime.max.replace(tzinfo=UTC)
+    until = times.rearmed_at or datetime.max.replace(tzinfo=UTC)
     return {
-        "acknowledged_s": _s(seen, seen.killed_at),
-        "first_start_refused_s": _s(seen, min([*back, *refused], default=None)),
-        "last_handed_back_s": _s(seen, max(back, default=None)),
-        "resumed_s": _s(seen, resumed_at(ways, seen)),
+        "acknowledged_s": _s(times, times.killed_at),
+        "first_start_refused_s": _s(times, min([*back, *refused], default=None)),
+        "last_handed_back_s": _s(times, max(back, default=None)),
+        "resumed_s": _s(times, resumed_at(ways, times)),
         "starts_after_the_kill": sum(
-            seen.killed_at < at < until for at in _concurrent_starts(ways)
+            times.killed_at < at < until for at in _concurrent_starts(ways)
         ),
     }
 
@@ -228,13 +228,13 @@ def _concurrent_starts(ways: Ways) -> list[datetime]:
     ]
 
 
-def _since(line: dict[str, Any], seen: Seen) -> bool:
+def _since(line: dict[str, Any], times: Seen) -> bool:
     # A way counts milliseconds.
-    return _at(line) >= seen.began - timedelta(milliseconds=1)
+    return _at(line) >= times.began - timedelta(milliseconds=1)
 
 
-def _s(seen: Seen, at: datetime | None) -> float | None:
-    return None if at is None else round(max(0.0, (at - seen.began).total_seconds()), 3)
+def _s(times: Seen, at: datetime | None) -> float | None:
+    return None if at is None else round(max(0.0, (at - times.began).total_seconds()), 3)
 
 
 def _sentence(more: dict[str, Any], done: bool) -> str:

@@ -74,13 +74,13 @@ class Schedule:
 
     def look(self) -> DrillReport | str:
         """Run one overdue drill if there is one and it may run; else say why none was run."""
-        said = "no drill is overdue"
+        sentence = "no drill is overdue"
         for name in dict.fromkeys(drill.sub_pipeline for drill in self.declared):
             found = self._one(name)
             if isinstance(found, DrillReport):
                 return found
-            said = found or said
-        return said
+            sentence = found or sentence
+        return sentence
 
     def _one(self, name: str) -> DrillReport | str | None:
         now, policy = self.clock.now(), self.policy_of(name)

@@ -136,8 +136,8 @@ def observe(
     why = None if band is None else _why_outside(band, sample, lately)
     after = replace(watch, at=sample.at)
     if sample.jobs > 0 or why is not None:
-        seen = Seen(start, why is not None, sample.jobs, sample.failed)
-        after = replace(after, recent=(*watch.recent, seen)[-rules.of_last :])
+        times = Seen(start, why is not None, sample.jobs, sample.failed)
+        after = replace(after, recent=(*watch.recent, times)[-rules.of_last :])
     if watch.incident is not None:
         return _while_it_lasts(after, watch.incident, sample, start, why, rules)
     return _while_normal(after, sample, why, rules)

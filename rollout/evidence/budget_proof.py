@@ -156,16 +156,16 @@ def pairs_finding(metric: str, pairs: Sequence[DrillPair]) -> Finding:
     proven = found >= PROVEN_AT
     n = len(used)
     if not n:
-        said = "No drill has shown yet how the path heals."
+        sentence = "No drill has shown yet how the path heals."
     elif proven:
-        said = f"{n} drills show that it heals within {RECOVERY_RATIO:g} times legacy's time."
+        sentence = f"{n} drills show that it heals within {RECOVERY_RATIO:g} times legacy's time."
     else:
-        said = (
+        sentence = (
             f"{n} drills do not show yet that it heals within {RECOVERY_RATIO:g} times legacy's"
             f" time: {found:.3g} of {PROVEN_AT:g}."
         )
     verdict = Verdict.PASS if proven else Verdict.INSUFFICIENT
-    return Finding(metric, verdict, found, PROVEN_AT, n, n, RECOVERY_RATIO, said)
+    return Finding(metric, verdict, found, PROVEN_AT, n, n, RECOVERY_RATIO, sentence)
 
 
 def shadow_finding(raised: Counts, stake: Stake) -> Finding:
@@ -178,9 +178,9 @@ def shadow_finding(raised: Counts, stake: Stake) -> Finding:
     z = score(raised, stake.margin)
     proven = z is not None and z <= stake.limit
     ruled_out = least_ruled_out(raised, stake.limit)
-    said = _said(Event.FAILED, stake, ruled_out, proven=proven)
+    sentence = _said(Event.FAILED, stake, ruled_out, proven=proven)
     if not raised.n_legacy:
-        said = "No job was run again on legacy, so nothing says how often its inputs fail."
+        sentence = "No job was run again on legacy, so nothing says how often its inputs fail."
     return Finding(
         SHADOW_FAILED,
         Verdict.PASS if proven else Verdict.INSUFFICIENT,
@@ -189,7 +189,7 @@ def shadow_finding(raised: Counts, stake: Stake) -> Finding:
         raised.n_concurrent,
         raised.n_legacy,
         ruled_out,
-        said,
+        sentence,
     )
 
 

@@ -147,10 +147,10 @@ class Outputs(Stored):
 
     def finding(self) -> Finding:
         """Say what the tests say now; `detectable` is a share of shadows that differ."""
-        seen = Counts(self.new, 0, self.old, 0)
+        counts = Counts(self.new, 0, self.old, 0)
         # As for the first field to appear, whose weight is one half.
         first = replace(PROCESS, alpha=OUTPUT_ALPHA / 2)
-        detectable = detectable_rate(first, seen)
+        detectable = detectable_rate(first, counts)
         verdict, sentence = self._judge(detectable)
         return Finding(
             SHADOW_OUTPUT,

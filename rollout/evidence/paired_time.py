@@ -76,7 +76,7 @@ def settle(wealth: Sequence[float], pend: float, x: float) -> tuple[float, ...]:
     )
 
 
-def prior_factor(found: Finding | None, days: float) -> float:
+def prior_factor(finding: Finding | None, days: float) -> float:
     """What shadow pairs say beforehand of the first split step's cycle time: (1 + E) / 2.
 
     E is their statistic, whose mean is at most 1 while the concurrent path is not slower; so is
@@ -84,14 +84,14 @@ def prior_factor(found: Finding | None, days: float) -> float:
     stands for pairs that say nothing: shadow costs the step's test a factor of 2 at most.
 
     Args:
-        found: Their finding; None and one that explains nothing give 1.
+        finding: Their finding; None and one that explains nothing give 1.
         days: How long shadow ran; beyond 28 days more was staked than 1.
     """
-    if found is None or found.value is None or found.verdict is Verdict.ERROR:
+    if finding is None or finding.value is None or finding.verdict is Verdict.ERROR:
         return 1.0
     staked = START_STAKE + (1 - START_STAKE) * days * 86_400.0 / PERIOD_S
     # Over its limit it holds the first step; a person who starts all the same has seen it.
-    return (1.0 + min(found.value / max(1.0, staked), 1 / TIME_ALPHA)) / 2
+    return (1.0 + min(finding.value / max(1.0, staked), 1 / TIME_ALPHA)) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,19 +182,19 @@ class PairedTime(Stored):
         ratio, place = self.ratio, self.place_ratio
         if ratio is None:
             return Verdict.INSUFFICIENT, "No shadow has run both paths on one input yet."
-        said = f"The concurrent path took {ratio:.2f} times legacy's time (median of pairs)"
+        sentence = f"The concurrent path took {ratio:.2f} times legacy's time (median of pairs)"
         if place is not None:
-            said += f"; legacy itself, run again in the shadow, {place:.2f} times"
+            sentence += f"; legacy itself, run again in the shadow, {place:.2f} times"
         if self._place_explains(ratio, place):
-            return Verdict.ERROR, f"{said}: the shadow worker's place is slower, not the path."
+            return Verdict.ERROR, f"{sentence}: the shadow worker's place is slower, not the path."
         if self.latched:
-            return Verdict.REGRESS, f"{said}: slower than the margin of {TIME_MARGIN:g}."
+            return Verdict.REGRESS, f"{sentence}: slower than the margin of {TIME_MARGIN:g}."
         if place is not None and place < 1 / TIME_MARGIN < ratio / place:
             why = "warm caches or a faster place flatter the concurrent path"
-            return Verdict.INSUFFICIENT, f"{said}: {why}."
+            return Verdict.INSUFFICIENT, f"{sentence}: {why}."
         if found is None:
-            return Verdict.INSUFFICIENT, f"{said}; so few pairs would have shown no slow-down."
-        return Verdict.PASS, f"{said}; {found:.2f} times or more would have shown."
+            return Verdict.INSUFFICIENT, f"{sentence}; so few pairs would have shown no slow-down."
+        return Verdict.PASS, f"{sentence}; {found:.2f} times or more would have shown."
 
     def _place_explains(self, ratio: float, place: float | None) -> bool:
         """Whether legacy is as slow there, so that the times say nothing of the path."""

@@ -18,8 +18,10 @@ def why_batch(engine: ChainEngine, number: int) -> Why:
     if number in engine.failures:
         place, error = engine.failures[number]
         still = "" if found is None else "; its thread has not ended"
-        said = f"failed in {engine.chain.names[place]!r}: {type(error).__name__}: {error}{still}"
-        return Why(name, "failed", said)
+        sentence = (
+            f"failed in {engine.chain.names[place]!r}: {type(error).__name__}: {error}{still}"
+        )
+        return Why(name, "failed", sentence)
     if found is None:
         return _elsewhere(engine, number, name)
     state, place = found

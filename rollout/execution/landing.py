@@ -156,8 +156,8 @@ class SqliteReceipts:
     def _position(self) -> Position:
         assert self._connection is not None, "open_for comes first"
         query = "SELECT batches, records FROM execution_receipt WHERE chain = ?"
-        found = self._connection.execute(query, (self._chain,)).fetchone()
-        return Position(*found) if found else Position()
+        row = self._connection.execute(query, (self._chain,)).fetchone()
+        return Position(*row) if row else Position()
 
     @contextmanager
     def landing(self, landing: Landing) -> Iterator[Landing]:

@@ -253,5 +253,5 @@ def _why_not(reading: Reading, key: str) -> Reason | None:
     return None if decision.path is JobPath.CONCURRENT else decision.reason
 
 
-def _uncopied(made: Outcome) -> Outcome:
-    return replace(made, ran=None) if isinstance(made, Done) else made
+def _uncopied(outcome: Outcome) -> Outcome:
+    return replace(outcome, ran=None) if isinstance(outcome, Done) else outcome

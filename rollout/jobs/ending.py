@@ -192,14 +192,20 @@ class Endings:
         return self._keep_failure(paths, delivery, claim, error, said)
 
     def _keep_failure(
-        self, paths: Paths, delivery: Delivery, claim: Claim, error: BaseException, said: str
+        self, paths: Paths, delivery: Delivery, claim: Claim, error: BaseException, sentence: str
     ) -> Outcome:
         """Keep the job as failed, and tell the caller what the ledger says in the end."""
         job_id = claim.job_id
 
         def fail() -> bool | None:
             return self._ledger.fail(
-                claim.name, job_id, claim.attempt, None, said, self._clock.now(), nonce=claim.nonce
+                claim.name,
+                job_id,
+                claim.attempt,
+                None,
+                sentence,
+                self._clock.now(),
+                nonce=claim.nonce,
             )
 
         try:
@@ -288,6 +294,6 @@ def outcome_of(paths: Paths, record: JobRecord, *, duplicate: bool = True) -> Ou
 
 def describe(error: BaseException) -> str:
     """One line on an exception, short enough to keep, in characters every database takes."""
-    said = f"{type(error).__name__}: {error}"[:2000]
-    plain = said.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()
+    sentence = f"{type(error).__name__}: {error}"[:2000]
+    plain = sentence.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()
     return plain[:2000]

@@ -208,7 +208,7 @@ class Ledger(ControlLedger, Protocol):
         job_id: str,
         attempt: int | None,
         state: JobState,
-        said: str,
+        sentence: str,
         now: datetime,
         *,
         nonce: str | None = None,

@@ -11,15 +11,15 @@ from rollout.pilot.situation import Situation
 from rollout.policy.policy import Policy
 
 
-def drill_overdue(policy: Policy, seen: Situation) -> str | None:
+def drill_overdue(policy: Policy, situation: Situation) -> str | None:
     """Say which drill pairs are missing; None when there are enough, or none are asked for yet.
 
     A build proves once, before it leaves 25 %, how it heals; each step after that makes a pair of
     its own, which the recovery watch holds against legacy.
     """
-    if not drilled(policy, seen):
+    if not drilled(policy, situation):
         return None
-    return _missing(policy, seen.pairs, seen.step_pairs, seen.state.scope_bp)
+    return _missing(policy, situation.pairs, situation.step_pairs, situation.state.scope_bp)
 
 
 def drill_wanted(

@@ -128,18 +128,18 @@ def entries(
         busy = sum(member.on_trial for member in members.values())
         room = min(room, limit - busy)
     free = [name for name in waiting if not _closed(members[name])]
-    said = f"{len(entered)} of {size} members of cohort {cohort.name!r} have entered."
-    return free[: max(0, room)], said
+    sentence = f"{len(entered)} of {size} members of cohort {cohort.name!r} have entered."
+    return free[: max(0, room)], sentence
 
 
-def enter(policy: Policy, seen: Situation, cohort: Cohort, said: str) -> Judgement | None:
+def enter(policy: Policy, situation: Situation, cohort: Cohort, sentence: str) -> Judgement | None:
     """What follows for a member that `entries` let in: shadow when the policy asks for it.
 
     Returns:
         None when cap and holdback leave no step; `rollout policy check` says so.
     """
     event = Event.SHADOW if policy.shadow_pairs_min else Event.START
-    first = ladder.first_bp(policy, seen.state.holdback_bp, seen.baseline)
+    first = ladder.first_bp(policy, situation.state.holdback_bp, situation.baseline)
     if first is None:
         return None
     first = None if event is Event.SHADOW else first
@@ -149,10 +149,10 @@ def enter(policy: Policy, seen: Situation, cohort: Cohort, said: str) -> Judgeme
         first,
         False,
         False,
-        f"{seen.step}/enter",
+        f"{situation.step}/enter",
         (),
         (),
-        f"enters with its cohort {cohort.name!r}: {said}",
+        f"enters with its cohort {cohort.name!r}: {sentence}",
         first,
         None,
     )

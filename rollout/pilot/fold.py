@@ -135,11 +135,11 @@ def _count(
         return
     total.jobs += 1
     total.failed += outcome is Outcome.FAILED
-    found = frame.thresholds
-    if found is not None:
+    thresholds = frame.thresholds
+    if thresholds is not None:
         failed = outcome is Outcome.FAILED  # a failed job is no fast job, however soon it failed
-        total.slow_median += failed or is_slow(taken_s, found.median)
-        total.slow_tail += failed or is_slow(taken_s, found.tail)
+        total.slow_median += failed or is_slow(taken_s, thresholds.median)
+        total.slow_tail += failed or is_slow(taken_s, thresholds.tail)
 
 
 def _profiled(job: Finished, outcome: Outcome, taken_s: float, in_drill: bool) -> FinishedJob:

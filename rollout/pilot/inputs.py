@@ -45,11 +45,13 @@ class Entry:
         }
         return cls(cohort, kept, policies.of(cohort.members[0]), policies.fleet)
 
-    def judge(self, policy: Policy, seen: Situation) -> Judgement | None:
+    def judge(self, policy: Policy, situation: Situation) -> Judgement | None:
         """Let the member in again; None when it would not be let in."""
         policies = Policies(default=self.leader, fleet=self.fleet)
-        names, said = entries(self.cohort, self.members, policies, seen.now)
-        return enter(policy, seen, self.cohort, said) if seen.state.name in names else None
+        names, said = entries(self.cohort, self.members, policies, situation.now)
+        return (
+            enter(policy, situation, self.cohort, said) if situation.state.name in names else None
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Give a plain object."""
@@ -71,17 +73,17 @@ class Entry:
         )
 
 
-def inputs_of(policy: Policy, seen: Situation, entry: Entry | None = None) -> str:
+def inputs_of(policy: Policy, situation: Situation, entry: Entry | None = None) -> str:
     """Give everything a decision is made on as JSON text.
 
     Args:
         policy: The policy in force.
-        seen: The situation.
+        situation: The situation.
         entry: The cohort's part, when a member enters with it.
     """
     payload: dict[str, Any] = {
         "policy": policy.model_dump(mode="json"),
-        "situation": seen.to_json(),
+        "situation": situation.to_json(),
     }
     if entry is not None:
         payload["entry"] = entry.to_json()
@@ -110,11 +112,11 @@ def decide_again(inputs: str) -> Json:
     if "confirm" in payload:
         return Confirmation.from_json(payload["confirm"]).answer()
     policy = stored_policy(payload["policy"])
-    seen = situation_from_json(payload["situation"], policy)
+    situation = situation_from_json(payload["situation"], policy)
     if "entry" in payload:
-        made = Entry.from_json(payload["entry"]).judge(policy, seen)
-        return None if made is None else made.to_json()
-    return judge(policy, seen).to_json()
+        judgement = Entry.from_json(payload["entry"]).judge(policy, situation)
+        return None if judgement is None else judgement.to_json()
+    return judge(policy, situation).to_json()
 
 
 def _member_json(member: Member) -> dict[str, Any]:

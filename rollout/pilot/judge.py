@@ -26,56 +26,56 @@ from rollout.policy.policy import Policy, next_free
 from rollout.routing.stages import Event, Stage
 
 
-def judge(policy: Policy, seen: Situation) -> Judgement:
+def judge(policy: Policy, situation: Situation) -> Judgement:
     """Say what follows from a situation.
 
     Pure: the same policy and situation give the same answer.
 
     Args:
         policy: The policy in force.
-        seen: Everything known at one moment.
+        situation: Everything known at one moment.
 
     Returns:
         The action with all verdicts; a missing or broken measurement holds.
     """
-    state = seen.state
+    state = situation.state
     if state.stage is Stage.LEGACY:
-        return still(seen, Action.NONE, "every job runs on legacy", (), ())
+        return still(situation, Action.NONE, "every job runs on legacy", (), ())
     if state.killed:
-        said = f"killed: nothing runs on the concurrent path until `rollout rearm {state.name}`"
-        return still(seen, Action.HOLD, said, (), ())
+        sentence = f"killed: nothing runs on the concurrent path until `rollout rearm {state.name}`"
+        return still(situation, Action.HOLD, sentence, (), ())
     if state.stage is Stage.SHADOW:
-        return _after_shadow(policy, seen)
-    guards = seen.evidence.findings(seen.rate_legacy)
+        return _after_shadow(policy, situation)
+    guards = situation.evidence.findings(situation.rate_legacy)
     worse = tuple(one for one in guards if one.verdict is Verdict.REGRESS)
-    split = split_finding(state.scope_bp, seen.evidence, seen.design_effect)
+    split = split_finding(state.scope_bp, situation.evidence, situation.design_effect)
     if worse:
-        return _revert(policy, seen, (*guards, split), tuple(one.sentence for one in worse))
+        return _revert(policy, situation, (*guards, split), tuple(one.sentence for one in worse))
     if state.stage is Stage.GRADUATED:
-        said = "graduated: watched, and reverted if it gets worse"
-        return still(seen, Action.HOLD, said, (*guards, split), ())
-    return _climb(policy, seen, guards, split)
+        sentence = "graduated: watched, and reverted if it gets worse"
+        return still(situation, Action.HOLD, sentence, (*guards, split), ())
+    return _climb(policy, situation, guards, split)
 
 
 def _climb(
-    policy: Policy, seen: Situation, guards: tuple[Finding, ...], split: Finding
+    policy: Policy, situation: Situation, guards: tuple[Finding, ...], split: Finding
 ) -> Judgement:
     """Hold or advance in stage split."""
-    state = seen.state
+    state = situation.state
     rule = rule_of(policy)
-    proven = rule.proofs(policy, seen)
-    findings = (*guards, split, *proven.values(), *sampled_outputs(seen))
-    next_bp = ladder.next_bp(policy, state.scope_bp, state.holdback_bp, seen.baseline)
+    proven = rule.proofs(policy, situation)
+    findings = (*guards, split, *proven.values(), *sampled_outputs(situation))
+    next_bp = ladder.next_bp(policy, state.scope_bp, state.holdback_bp, situation.baseline)
     if ladder.is_capped(policy, state):
-        said = f"at its cap of {state.scope_bp} bp; the policy lets it grow no further"
-        return still(seen, Action.HOLD, said, findings, ())
-    holds = not_yet(policy, seen)
+        sentence = f"at its cap of {state.scope_bp} bp; the policy lets it grow no further"
+        return still(situation, Action.HOLD, sentence, findings, ())
+    holds = not_yet(policy, situation)
     waiting = tuple(one.sentence for one in holds)
-    due_at = seen.began_at + timedelta(seconds=policy.day_s * seen.look_at_day)
+    due_at = situation.began_at + timedelta(seconds=policy.day_s * situation.look_at_day)
     if holds:
-        free_at = next_free(policy, max(due_at, seen.now))
+        free_at = next_free(policy, max(due_at, situation.now))
         return still(
-            seen,
+            situation,
             Action.HOLD,
             waiting[0],
             findings,
@@ -86,74 +86,85 @@ def _climb(
             kinds=tuple(one.kind for one in holds),
         )
     answer = decide(
-        int(days_in_step(policy, seen)),
-        seen.looks + 1,
+        int(days_in_step(policy, situation)),
+        situation.looks + 1,
         proven,
-        seen.evidence.harm,
+        situation.evidence.harm,
         split,
         days_min=int(policy.bake_days),
         looks_max=rule.looks_max,
         needed=tuple(proven),
     )
-    window = f"{seen.step}/look/{seen.looks + 1}"
+    window = f"{situation.step}/look/{situation.looks + 1}"
     if not answer.promote:
-        return _not_proven(policy, seen, findings, answer.reasons, next_bp)
-    return _grow(policy, seen, window, findings, next_bp)
+        return _not_proven(policy, situation, findings, answer.reasons, next_bp)
+    return _grow(policy, situation, window, findings, next_bp)
 
 
 def _not_proven(
     policy: Policy,
-    seen: Situation,
+    situation: Situation,
     findings: tuple[Finding, ...],
     reasons: tuple[str, ...],
     next_bp: int | None,
 ) -> Judgement:
     """A look that promotes nothing."""
-    rule, look = rule_of(policy), seen.looks + 1
+    rule, look = rule_of(policy), situation.looks + 1
     return Judgement(
         Action.HOLD,
         None,
         None,
         True,
         look >= rule.looks_max,
-        f"{seen.step}/look/{look}",
+        f"{situation.step}/look/{look}",
         findings,
         reasons,
         f"not proven at look {look} of {rule.looks_max}: {reasons[0]}",
         next_bp,
-        next_free(policy, seen.now + timedelta(seconds=policy.day_s * rule.gap_days)),
+        next_free(policy, situation.now + timedelta(seconds=policy.day_s * rule.gap_days)),
     )
 
 
 def _grow(
     policy: Policy,
-    seen: Situation,
+    situation: Situation,
     window: str,
     findings: tuple[Finding, ...],
     next_bp: int | None,
 ) -> Judgement:
     if next_bp is None:
         action, event = Action.GRADUATE, Event.GRADUATE
-        said = rule_of(policy).graduates(policy, seen)
+        sentence = rule_of(policy).graduates(policy, situation)
     else:
-        action, event = Action.ADVANCE, ladder.growth(seen.state, next_bp)
-        said = f"every proof passed: from {seen.state.scope_bp} to {next_bp} bp"
+        action, event = Action.ADVANCE, ladder.growth(situation.state, next_bp)
+        sentence = f"every proof passed: from {situation.state.scope_bp} to {next_bp} bp"
     if not policy.automatic:
-        said = f"{said}; the policy is not automatic, so a person acts"
+        sentence = f"{sentence}; the policy is not automatic, so a person acts"
         kinds = (HoldKind.PROVEN,)
-        return still(seen, Action.HOLD, said, findings, (said,), next_bp, person=True, kinds=kinds)
-    return Judgement(action, event, next_bp, True, False, window, findings, (), said, next_bp, None)
+        return still(
+            situation,
+            Action.HOLD,
+            sentence,
+            findings,
+            (sentence,),
+            next_bp,
+            person=True,
+            kinds=kinds,
+        )
+    return Judgement(
+        action, event, next_bp, True, False, window, findings, (), sentence, next_bp, None
+    )
 
 
 def _revert(
-    policy: Policy, seen: Situation, findings: tuple[Finding, ...], reasons: tuple[str, ...]
+    policy: Policy, situation: Situation, findings: tuple[Finding, ...], reasons: tuple[str, ...]
 ) -> Judgement:
-    state, window = seen.state, f"{seen.step}/revert"
-    below = ladder.previous_bp(policy, state.scope_bp, state.holdback_bp, seen.baseline)
+    state, window = situation.state, f"{situation.step}/revert"
+    below = ladder.previous_bp(policy, state.scope_bp, state.holdback_bp, situation.baseline)
     if not policy.automatic:
-        said = f"it should be reverted, and the policy is not automatic: {reasons[0]}"
+        sentence = f"it should be reverted, and the policy is not automatic: {reasons[0]}"
         kinds = (HoldKind.WORSE,)
-        return still(seen, Action.HOLD, said, findings, reasons, person=True, kinds=kinds)
+        return still(situation, Action.HOLD, sentence, findings, reasons, person=True, kinds=kinds)
     if policy.revert_to == "previous_step" and below is not None:
         return Judgement(
             Action.REVERT,
@@ -183,37 +194,37 @@ def _revert(
     )
 
 
-def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
+def _after_shadow(policy: Policy, situation: Situation) -> Judgement:
     """Hold in shadow until its failures keep to the budget and none of its findings is worse."""
-    shadowed, rule = seen.shadowed, rule_of(policy)
-    first = ladder.first_bp(policy, seen.state.holdback_bp, seen.baseline, shadowed=True)
+    shadowed, rule = situation.shadowed, rule_of(policy)
+    first = ladder.first_bp(policy, situation.state.holdback_bp, situation.baseline, shadowed=True)
     if not rule.shadow_acts or first is None:
-        said = f"in shadow; `rollout start {seen.state.name}` begins the first step"
-        return still(seen, Action.HOLD, said, shadowed.findings, ())
-    proof = rule.shadow(policy, seen)
+        sentence = f"in shadow; `rollout start {situation.state.name}` begins the first step"
+        return still(situation, Action.HOLD, sentence, shadowed.findings, ())
+    proof = rule.shadow(policy, situation)
     findings = shadowed.findings if proof is None else (*shadowed.findings, proof)
     reasons = [one.sentence for one in shadowed.findings if _holds_in_shadow(one)]
     if shadowed.pairs < policy.shadow_pairs_min:
         reasons.append(f"{shadowed.pairs} of {policy.shadow_pairs_min} shadow pairs were compared.")
-    holds = not_yet(policy, seen, in_shadow=True)
+    holds = not_yet(policy, situation, in_shadow=True)
     reasons += [one.sentence for one in holds]
     if not reasons and proof is not None and proof.verdict is not Verdict.PASS:
-        return _not_proven(policy, seen, findings, (proof.sentence,), first)
+        return _not_proven(policy, situation, findings, (proof.sentence,), first)
     if reasons or not policy.automatic:
-        said = reasons[0] if reasons else "shadow is proven; the policy is not automatic"
+        sentence = reasons[0] if reasons else "shadow is proven; the policy is not automatic"
         person = not reasons
         return still(
-            seen,
+            situation,
             Action.HOLD,
-            said,
+            sentence,
             findings,
             tuple(reasons),
             first,
             person=person,
             kinds=_shadow_kinds(reasons, holds),
         )
-    said = f"{shadowed.pairs} shadow pairs show no harm: the first step, {first} bp"
-    window = f"{seen.step}/start"
+    sentence = f"{shadowed.pairs} shadow pairs show no harm: the first step, {first} bp"
+    window = f"{situation.step}/start"
     return Judgement(
         Action.ADVANCE,
         Event.START,
@@ -223,20 +234,20 @@ def _after_shadow(policy: Policy, seen: Situation) -> Judgement:
         window,
         findings,
         (),
-        said,
+        sentence,
         first,
         None,
     )
 
 
-def _holds_in_shadow(found: Finding) -> bool:
+def _holds_in_shadow(finding: Finding) -> bool:
     """Whether a finding of the shadow keeps the first step from beginning.
 
     Times that cannot be compared (the shadow's worker runs on a slower machine, say) prove nothing
     and hold nothing: the first step measures its own. Outputs that cannot be compared hold.
     """
-    unclear = found.verdict is Verdict.ERROR and found.metric != SHADOW_TIME
-    return found.verdict is Verdict.REGRESS or unclear
+    unclear = finding.verdict is Verdict.ERROR and finding.metric != SHADOW_TIME
+    return finding.verdict is Verdict.REGRESS or unclear
 
 
 def _shadow_kinds(reasons: list[str], holds: tuple[Hold, ...]) -> tuple[HoldKind, ...]:
@@ -253,7 +264,7 @@ def split_finding(scope_bp: int, evidence: StepEvidence, design_effect: float) -
     n_concurrent = round(evidence.admitted_concurrent / effect)
     n_legacy = round(evidence.admitted_legacy / effect)
     if not 0.0 < share < 1.0:
-        said = "One path has every job, so there is no split to check."
+        sentence = "One path has every job, so there is no split to check."
         limit = sample_ratio.LIMIT
         return Finding(
             "sample_ratio",
@@ -263,6 +274,6 @@ def split_finding(scope_bp: int, evidence: StepEvidence, design_effect: float) -
             n_concurrent,
             n_legacy,
             None,
-            said,
+            sentence,
         )
     return sample_ratio.finding(n_concurrent, n_legacy, share)

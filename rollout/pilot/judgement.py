@@ -76,9 +76,9 @@ class Judgement:
 
 
 def still(
-    seen: Situation,
+    situation: Situation,
     action: Action,
-    said: str,
+    sentence: str,
     findings: tuple[Finding, ...],
     reasons: tuple[str, ...],
     next_bp: int | None = None,
@@ -88,7 +88,11 @@ def still(
     kinds: tuple[HoldKind, ...] = (),
 ) -> Judgement:
     """Change nothing. A hold is the same decision while the same things hold it."""
-    window = hold_window(seen.step, kinds) if action is Action.HOLD else f"{seen.step}/{action}"
+    window = (
+        hold_window(situation.step, kinds)
+        if action is Action.HOLD
+        else f"{situation.step}/{action}"
+    )
     return Judgement(
-        action, None, None, False, person, window, findings, reasons, said, next_bp, next_at
+        action, None, None, False, person, window, findings, reasons, sentence, next_bp, next_at
     )

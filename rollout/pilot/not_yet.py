@@ -13,9 +13,9 @@ from rollout.pilot.situation import Situation
 from rollout.policy.policy import Policy, blocked_by
 
 
-def days_in_step(policy: Policy, seen: Situation) -> float:
+def days_in_step(policy: Policy, situation: Situation) -> float:
     """Policy days since the step began; a clock that went backwards gives 0."""
-    return max(0.0, (seen.now - seen.began_at).total_seconds() / policy.day_s)
+    return max(0.0, (situation.now - situation.began_at).total_seconds() / policy.day_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,52 +26,52 @@ class Hold:
     sentence: str
 
 
-def not_yet(policy: Policy, seen: Situation, *, in_shadow: bool = False) -> tuple[Hold, ...]:
+def not_yet(policy: Policy, situation: Situation, *, in_shadow: bool = False) -> tuple[Hold, ...]:
     """Say what holds an advance without looking at any outcome; it costs no look.
 
     Args:
         policy: The policy in force.
-        seen: Totals are asked for their numbers of jobs only.
+        situation: Totals are asked for their numbers of jobs only.
         in_shadow: Before the first step there are no concurrent jobs and no drills to ask for.
     """
-    state, rule, holds = seen.state, rule_of(policy), []
+    state, rule, holds = situation.state, rule_of(policy), []
     if state.frozen:
-        said = f"Frozen by a person; `rollout unfreeze {state.name}` lifts it."
-        holds.append(Hold(HoldKind.FROZEN, said))
-    if seen.looks >= rule.looks_max:
-        said = f"{seen.looks} looks at this step are used up; a person decides."
-        holds.append(Hold(HoldKind.LOOKS, said))
-    days, wanted = days_in_step(policy, seen), max(policy.bake_days, seen.look_at_day)
+        sentence = f"Frozen by a person; `rollout unfreeze {state.name}` lifts it."
+        holds.append(Hold(HoldKind.FROZEN, sentence))
+    if situation.looks >= rule.looks_max:
+        sentence = f"{situation.looks} looks at this step are used up; a person decides."
+        holds.append(Hold(HoldKind.LOOKS, sentence))
+    days, wanted = days_in_step(policy, situation), max(policy.bake_days, situation.look_at_day)
     if days < wanted:
-        said = f"{round(days, 3):g} of {round(wanted, 3):g} days at this step."
-        holds.append(Hold(HoldKind.BAKE, said))
-    if (held := blocked_by(policy, seen.now)) is not None:
+        sentence = f"{round(days, 3):g} of {round(wanted, 3):g} days at this step."
+        holds.append(Hold(HoldKind.BAKE, sentence))
+    if (held := blocked_by(policy, situation.now)) is not None:
         holds.append(Hold(HoldKind.CALENDAR, f"The calendar holds it: {held}."))
-    if seen.cooldown_until is not None and seen.now < seen.cooldown_until:
-        until = f"{seen.cooldown_until:%Y-%m-%d %H:%M}"
+    if situation.cooldown_until is not None and situation.now < situation.cooldown_until:
+        until = f"{situation.cooldown_until:%Y-%m-%d %H:%M}"
         holds.append(Hold(HoldKind.COOLDOWN, f"Cooling down after a revert until {until} UTC."))
-    if seen.held is not None:
-        holds.append(Hold(HoldKind.FLEET, seen.held))
-    jobs = seen.totals.failures.n_concurrent
+    if situation.held is not None:
+        holds.append(Hold(HoldKind.FLEET, situation.held))
+    jobs = situation.totals.failures.n_concurrent
     if not in_shadow and jobs < policy.jobs_min:
-        said = f"{jobs} concurrent jobs at this step, the policy asks for {policy.jobs_min}."
-        holds.append(Hold(HoldKind.JOBS_MIN, said))
-    overdue = None if in_shadow else rule.overdue(policy, seen)
+        sentence = f"{jobs} concurrent jobs at this step, the policy asks for {policy.jobs_min}."
+        holds.append(Hold(HoldKind.JOBS_MIN, sentence))
+    overdue = None if in_shadow else rule.overdue(policy, situation)
     if overdue is not None:
-        said = f"Drill overdue: {overdue}; `rollout drill run` makes one."
-        holds.append(Hold(HoldKind.DRILLS, said))
+        sentence = f"Drill overdue: {overdue}; `rollout drill run` makes one."
+        holds.append(Hold(HoldKind.DRILLS, sentence))
     holds += [
-        Hold(HoldKind.WAY_BACK, said)
-        for said in not_ready(seen.way_back, state, policy, seen.baseline)
+        Hold(HoldKind.WAY_BACK, sentence)
+        for sentence in not_ready(situation.way_back, state, policy, situation.baseline)
     ]
     if not in_shadow:
-        worse = [one for one in sampled_outputs(seen) if one.verdict is Verdict.REGRESS]
+        worse = [one for one in sampled_outputs(situation) if one.verdict is Verdict.REGRESS]
         holds += [Hold(HoldKind.OUTPUTS, one.sentence) for one in worse]
     return tuple(holds)
 
 
-def sampled_outputs(seen: Situation) -> tuple[Finding, ...]:
+def sampled_outputs(situation: Situation) -> tuple[Finding, ...]:
     """What sampled shadows say of outputs; of times, the jobs of the step themselves say more."""
-    if not seen.shadowed.pairs:
+    if not situation.shadowed.pairs:
         return ()
-    return tuple(one for one in seen.shadowed.findings if one.metric == SHADOW_OUTPUT)
+    return tuple(one for one in situation.shadowed.findings if one.metric == SHADOW_OUTPUT)

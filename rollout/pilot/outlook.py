@@ -83,17 +83,17 @@ class Outlook:
         }
 
 
-def outlook(policy: Policy, seen: Situation, made: Judgement) -> Outlook:
+def outlook(policy: Policy, situation: Situation, judgement: Judgement) -> Outlook:
     """Say what would have to happen for the next step, and when.
 
     Args:
         policy: The policy in force.
-        seen: The situation.
-        made: What `judge` made of them.
+        situation: The situation.
+        judgement: What `judge` made of them.
     """
-    state, name = seen.state, seen.state.name
-    if made.event is not None:
-        return Outlook(made.to_bp, (), seen.now, seen.now, NEXT_TICK)
+    state, name = situation.state, situation.state.name
+    if judgement.event is not None:
+        return Outlook(judgement.to_bp, (), situation.now, situation.now, NEXT_TICK)
     if state.killed:
         return _by_hand(f"only after `rollout rearm {name} --reason '...'`")
     if state.stage is Stage.LEGACY:
@@ -101,49 +101,51 @@ def outlook(policy: Policy, seen: Situation, made: Judgement) -> Outlook:
     if state.stage is Stage.GRADUATED:
         return _by_hand("graduated: no step is left, it is only watched")
     if state.stage is Stage.SHADOW:
-        return _from_shadow(policy, seen, made)
+        return _from_shadow(policy, situation, judgement)
     if ladder.is_capped(policy, state):
         return _by_hand("at its cap: the policy lets it grow no further")
-    worse = [one.sentence for one in made.findings if one.verdict is Verdict.REGRESS]
+    worse = [one.sentence for one in judgement.findings if one.verdict is Verdict.REGRESS]
     if worse:
         return _by_hand(f"never as it is: {worse[0]}")
-    next_bp = ladder.next_bp(policy, state.scope_bp, state.holdback_bp, seen.baseline)
-    return _climbing(policy, seen, made, next_bp)
+    next_bp = ladder.next_bp(policy, state.scope_bp, state.holdback_bp, situation.baseline)
+    return _climbing(policy, situation, judgement, next_bp)
 
 
-def _by_hand(said: str) -> Outlook:
-    return Outlook(None, (), None, None, said)
+def _by_hand(sentence: str) -> Outlook:
+    return Outlook(None, (), None, None, sentence)
 
 
-def _from_shadow(policy: Policy, seen: Situation, made: Judgement) -> Outlook:
-    if not rule_of(policy).shadow_acts or made.next_bp is None:
-        return _by_hand(made.sentence)
-    held = not_yet(policy, seen, in_shadow=True)
-    needs = [_of_hold(policy, seen, one) for one in held]
-    sentences = {one.sentence for one in held}
-    needs += [Need("shadow", one) for one in made.reasons if one not in sentences]
-    start = _not_before(policy, seen, needs)
-    return _told(made.next_bp, needs, start, None if needs else start, seen.now)
+def _from_shadow(policy: Policy, situation: Situation, judgement: Judgement) -> Outlook:
+    if not rule_of(policy).shadow_acts or judgement.next_bp is None:
+        return _by_hand(judgement.sentence)
+    holds = not_yet(policy, situation, in_shadow=True)
+    needs = [_of_hold(policy, situation, one) for one in holds]
+    sentences = {one.sentence for one in holds}
+    needs += [Need("shadow", one) for one in judgement.reasons if one not in sentences]
+    start = _not_before(policy, situation, needs)
+    return _told(judgement.next_bp, needs, start, None if needs else start, situation.now)
 
 
-def _climbing(policy: Policy, seen: Situation, made: Judgement, next_bp: int | None) -> Outlook:
-    holds = [_of_hold(policy, seen, one) for one in not_yet(policy, seen)]
-    start = _not_before(policy, seen, holds)
-    unproven = _unproven(policy, seen, made)
+def _climbing(
+    policy: Policy, situation: Situation, judgement: Judgement, next_bp: int | None
+) -> Outlook:
+    holds = [_of_hold(policy, situation, one) for one in not_yet(policy, situation)]
+    start = _not_before(policy, situation, holds)
+    unproven = _unproven(policy, situation, judgement)
     needs = [*holds, *unproven]
     told = {HoldKind.BAKE, HoldKind.CALENDAR, HoldKind.COOLDOWN}
     if start is None or any(one.at is None for one in needs if one.what not in told):
-        return _told(next_bp, needs, start, None, seen.now)
+        return _told(next_bp, needs, start, None, situation.now)
     ready = max((one.at for one in unproven if one.at is not None), default=start)
     look_at: datetime | None = start
-    look, rule = seen.looks + 1, rule_of(policy)
+    look, rule = situation.looks + 1, rule_of(policy)
     interval = timedelta(seconds=policy.day_s * rule.gap_days)
     while look_at is not None and look_at < ready and look <= rule.looks_max:
         look_at, look = next_free(policy, look_at + interval), look + 1
     if look_at is not None and look > rule.looks_max:
-        said = f"All {rule.looks_max} looks of this step come before that: a person decides."
-        return _told(next_bp, [*needs, Need(HoldKind.LOOKS, said)], start, None, seen.now)
-    return _told(next_bp, needs, start, look_at, seen.now)
+        sentence = f"All {rule.looks_max} looks of this step come before that: a person decides."
+        return _told(next_bp, [*needs, Need(HoldKind.LOOKS, sentence)], start, None, situation.now)
+    return _told(next_bp, needs, start, look_at, situation.now)
 
 
 def _told(
@@ -155,17 +157,17 @@ def _told(
 ) -> Outlook:
     step = "to graduate" if to_bp is None else f"{to_bp / 100:g} %"
     if at is not None:
-        said = f"next step {step} at the present rate {when(at, now)}"
+        sentence = f"next step {step} at the present rate {when(at, now)}"
     elif not_before is not None:
         more = ", ".join(dict.fromkeys(one.what for one in needs if one.at is None))
-        said = f"next step {step} not before {when(not_before, now)}"
+        sentence = f"next step {step} not before {when(not_before, now)}"
         if not_before <= now:
-            said = f"next step {step} waits for {more}" if more else f"next step {step} now"
+            sentence = f"next step {step} waits for {more}" if more else f"next step {step} now"
         elif more:
-            said += f", and it takes more than time: {more}"
+            sentence += f", and it takes more than time: {more}"
     else:
-        said = f"next step {step}: no time can be told"
-    return Outlook(to_bp, tuple(needs), not_before, at, said)
+        sentence = f"next step {step}: no time can be told"
+    return Outlook(to_bp, tuple(needs), not_before, at, sentence)
 
 
 def when(at: datetime, now: datetime) -> str:
@@ -184,81 +186,87 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _not_before(policy: Policy, seen: Situation, holds: Iterable[Need]) -> datetime | None:
+def _not_before(policy: Policy, situation: Situation, holds: Iterable[Need]) -> datetime | None:
     """The earliest time by bake, looks, cooldown and calendar."""
-    due = seen.began_at + timedelta(seconds=policy.day_s * seen.look_at_day)
-    times = [seen.now, due, *(one.at for one in holds if one.at is not None)]
+    due = situation.began_at + timedelta(seconds=policy.day_s * situation.look_at_day)
+    times = [situation.now, due, *(one.at for one in holds if one.at is not None)]
     return next_free(policy, max(times))
 
 
-def _of_hold(policy: Policy, seen: Situation, hold: Hold) -> Need:
+def _of_hold(policy: Policy, situation: Situation, hold: Hold) -> Need:
     """When a hold ends by itself."""
     if hold.kind is HoldKind.BAKE:
-        wanted = max(policy.bake_days, seen.look_at_day)
-        at = seen.began_at + timedelta(seconds=policy.day_s * wanted)
-        return Need(hold.kind, f"{hold.sentence[:-1]}: over {when(at, seen.now)}.", at)
+        wanted = max(policy.bake_days, situation.look_at_day)
+        at = situation.began_at + timedelta(seconds=policy.day_s * wanted)
+        return Need(hold.kind, f"{hold.sentence[:-1]}: over {when(at, situation.now)}.", at)
     if hold.kind is HoldKind.CALENDAR:
-        return Need(hold.kind, hold.sentence, next_free(policy, seen.now))
+        return Need(hold.kind, hold.sentence, next_free(policy, situation.now))
     if hold.kind is HoldKind.COOLDOWN:
-        return Need(hold.kind, hold.sentence, seen.cooldown_until)
+        return Need(hold.kind, hold.sentence, situation.cooldown_until)
     if hold.kind is HoldKind.JOBS_MIN:
-        have = seen.totals.failures.n_concurrent
-        return _at_rate(policy, seen, hold.kind, hold.sentence, have, policy.jobs_min - have)
+        have = situation.totals.failures.n_concurrent
+        return _at_rate(policy, situation, hold.kind, hold.sentence, have, policy.jobs_min - have)
     if hold.kind is HoldKind.DRILLS:
-        comparable = sum(not pair.both_censored for pair in seen.pairs)
-        missing = max(policy.drills_min - comparable, policy.drills_step_min - seen.step_pairs, 1)
+        comparable = sum(not pair.both_censored for pair in situation.pairs)
+        missing = max(
+            policy.drills_min - comparable, policy.drills_step_min - situation.step_pairs, 1
+        )
         return Need(hold.kind, hold.sentence, None, missing)
     return Need(hold.kind, hold.sentence)
 
 
-def _unproven(policy: Policy, seen: Situation, made: Judgement) -> list[Need]:
+def _unproven(policy: Policy, situation: Situation, judgement: Judgement) -> list[Need]:
     """Proofs that do not pass yet, tests that lean towards harm, a split that is broken."""
     needs = []
     scored = {one.metric for one in PROOFS}
-    for found in made.findings:
+    for found in judgement.findings:
         if found.verdict is Verdict.PASS:
             continue
         if found.metric == RECOVERY:
-            if len(seen.pairs) < policy.drills_min:
+            if len(situation.pairs) < policy.drills_min:
                 continue  # the drills hold says it
             needs.append(Need(RECOVERY, found.sentence))
         elif found.metric in scored:
-            needs.append(_of_score(policy, seen, found))
+            needs.append(_of_score(policy, situation, found))
         elif found.metric == "sample_ratio":
             needs.append(Need("sample_ratio", found.sentence))
-    for metric, statistic in seen.evidence.harm.items():
+    for metric, statistic in situation.evidence.harm.items():
         # As `promote.decide` asks, so that NaN is told as well.
         if not statistic < HARM_MAX:
-            said = f"Leans towards harm, {statistic / HARM_MAX:.2g} times what lets a step grow."
-            needs.append(Need(metric, said))
+            sentence = (
+                f"Leans towards harm, {statistic / HARM_MAX:.2g} times what lets a step grow."
+            )
+            needs.append(Need(metric, sentence))
     return needs
 
 
-def _of_score(policy: Policy, seen: Situation, found: Finding) -> Need:
+def _of_score(policy: Policy, situation: Situation, finding: Finding) -> Need:
     """How many jobs more let a score pass: z grows with the root of their number."""
-    z, metric = found.value, found.metric
+    z, metric = finding.value, finding.metric
     if z is None:
-        return Need(metric, found.sentence)
-    factor = _FACTOR_MAX if z >= 0 else (found.limit / z) ** 2
+        return Need(metric, finding.sentence)
+    factor = _FACTOR_MAX if z >= 0 else (finding.limit / z) ** 2
     if factor >= _FACTOR_MAX:
-        said = f"{NOT_AT_PRESENT_RATES}: the observed rate costs more than the budget"
-        return Need(metric, f"{found.sentence} {said}.")
-    more = max(1, ceil(found.n_concurrent * (factor - 1.0)))
-    return _at_rate(policy, seen, metric, found.sentence, found.n_concurrent, more)
+        sentence = f"{NOT_AT_PRESENT_RATES}: the observed rate costs more than the budget"
+        return Need(metric, f"{finding.sentence} {sentence}.")
+    more = max(1, ceil(finding.n_concurrent * (factor - 1.0)))
+    return _at_rate(policy, situation, metric, finding.sentence, finding.n_concurrent, more)
 
 
-def _at_rate(policy: Policy, seen: Situation, what: str, said: str, have: int, more: int) -> Need:
+def _at_rate(
+    policy: Policy, situation: Situation, what: str, sentence: str, have: int, more: int
+) -> Need:
     """When so many more concurrent jobs have come, if they come as they have at this step."""
-    days = days_in_step(policy, seen)
+    days = days_in_step(policy, situation)
     if not have or not days:
-        return Need(what, f"{said[:-1]}; no rate is known yet.", None, more)
+        return Need(what, f"{sentence[:-1]}; no rate is known yet.", None, more)
     wait_days = more * days / have
     try:
-        at = seen.now + timedelta(seconds=wait_days * policy.day_s)
+        at = situation.now + timedelta(seconds=wait_days * policy.day_s)
     except OverflowError:  # beyond the calendar's last year
-        return Need(what, f"{said[:-1]}; {NOT_AT_PRESENT_RATES}.", None, more)
+        return Need(what, f"{sentence[:-1]}; {NOT_AT_PRESENT_RATES}.", None, more)
     told = f"about {more} more concurrent jobs, {wait_days:.2g} days at {have / days:.3g} a day"
-    return Need(what, f"{said[:-1]}; {told}.", at, more)
+    return Need(what, f"{sentence[:-1]}; {told}.", at, more)
 
 
 def _text(value: datetime | None) -> str | None:

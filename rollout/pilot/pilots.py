@@ -324,81 +324,90 @@ class Pilots:
         trial = self._measure_spread(trial, now)
         around = replace(around, held=held_by_fleet(name, members, self._policies, now))
         counted = bool(policy.jobs_min)
-        seen = self._situations.gather(trial, state, policy, around, now, totals=counted)
+        situation = self._situations.gather(trial, state, policy, around, now, totals=counted)
         in_shadow = state.stage is Stage.SHADOW
-        if in_shadow or seen.shadowed.pairs or seen.shadowed.errors:
-            self._shadowed[name] = seen.shadowed
-        held = [one.kind for one in not_yet(policy, seen, in_shadow=in_shadow)]
+        if in_shadow or situation.shadowed.pairs or situation.shadowed.errors:
+            self._shadowed[name] = situation.shadowed
+        held = [one.kind for one in not_yet(policy, situation, in_shadow=in_shadow)]
         if held and not in_shadow and not worse and hold_window(trial.step, held) == trial.said:
             return
         if trial.on_trial and not counted:
-            seen = self._situations.gather(trial, state, policy, around, now)
-        made = judge(policy, seen)
-        if made.event is not None or made.look or made.window != trial.said:
-            self._act(token, policy, trial, seen, made, report)
+            situation = self._situations.gather(trial, state, policy, around, now)
+        judgement = judge(policy, situation)
+        if judgement.event is not None or judgement.look or judgement.window != trial.said:
+            self._act(token, policy, trial, situation, judgement, report)
 
     def _act(
         self,
         token: int,
         policy: Policy,
         trial: Trial,
-        seen: Situation,
-        made: Judgement,
+        situation: Situation,
+        judgement: Judgement,
         report: PilotsReport,
         entry: Entry | None = None,
     ) -> None:
         """Record what was judged and carry it out."""
-        state, after = seen.state, trial
-        if made.event is not None:
+        state, after = situation.state, trial
+        if judgement.event is not None:
             try:
                 changed = apply(
                     state,
-                    made.event,
-                    scope_bp=made.to_bp,
+                    judgement.event,
+                    scope_bp=judgement.to_bp,
                     seen_revision=state.revision,
                     effects=self._ledger.effects(state.name)
-                    if made.event is Event.SHADOW
+                    if judgement.event is Event.SHADOW
                     else None,
                 )
             except (IllegalTransition, NotShadowable) as error:
                 report.errors.append(str(error))
                 return
-            prior = seen.shadowed.prior(trial.began_at, seen.now)
+            prior = situation.shadowed.prior(trial.began_at, situation.now)
             builds = trial.identity.builds
             after = follow(
-                trial, changed, builds, policy, trial.thresholds, seen.now, prior, seen.baseline
+                trial,
+                changed,
+                builds,
+                policy,
+                trial.thresholds,
+                situation.now,
+                prior,
+                situation.baseline,
             )
-            after = replace(after, acted=str(made.action), acted_at=seen.now)
-            if made.action is Action.REVERT:
-                after = cool_down(after, policy, seen.now)
-        elif made.look:
-            after = after_look(trial, policy, seen.now)
+            after = replace(after, acted=str(judgement.action), acted_at=situation.now)
+            if judgement.action is Action.REVERT:
+                after = cool_down(after, policy, situation.now)
+        elif judgement.look:
+            after = after_look(trial, policy, situation.now)
         else:
-            after = replace(trial, said=made.window)
-        if self._record(token, inputs_of(policy, seen, entry), seen, made, after, report):
-            report.decisions.append((trial.name, made))
+            after = replace(trial, said=judgement.window)
+        if self._record(
+            token, inputs_of(policy, situation, entry), situation, judgement, after, report
+        ):
+            report.decisions.append((trial.name, judgement))
 
     def _record(
         self,
         token: int,
         inputs: str,
-        seen: Situation,
-        made: Judgement,
+        situation: Situation,
+        judgement: Judgement,
         after: Trial,
         report: PilotsReport,
     ) -> bool:
         decision = NewDecision(
-            name=seen.state.name,
-            at=seen.now,
-            window=made.window,
-            action=str(made.action),
-            sentence=made.sentence,
+            name=situation.state.name,
+            at=situation.now,
+            window=judgement.window,
+            action=str(judgement.action),
+            sentence=judgement.sentence,
             inputs=inputs,
-            answer=answer_text(made.to_json()),
-            event=made.event,
-            to_bp=made.to_bp,
-            seen_revision=seen.state.revision,
-            notice=self._tells and (made.event is not None or made.person),
+            answer=answer_text(judgement.to_json()),
+            event=judgement.event,
+            to_bp=judgement.to_bp,
+            seen_revision=situation.state.revision,
+            notice=self._tells and (judgement.event is not None or judgement.person),
         )
         try:
             state = self._ledger.decide(token, decision, after)
@@ -409,8 +418,8 @@ class Pilots:
             self._save(token, [after])
             return False
         self._held[after.name] = replace(after, version=after.version + 1)
-        log.info("decided", name=after.name, action=str(made.action), why=made.sentence)
-        if made.event is not None:
+        log.info("decided", name=after.name, action=str(judgement.action), why=judgement.sentence)
+        if judgement.event is not None:
             not_projected = self._project([state])
             if not_projected is not None:
                 report.errors.append(not_projected)
@@ -426,30 +435,30 @@ class Pilots:
         if now < since:
             return trial
         routed = self._ledger.routed_since(trial.name, since)
-        seen = Confirmation(trial.step, since, dict(routed))
-        if seen.contradicted:
+        confirmation = Confirmation(trial.step, since, dict(routed))
+        if confirmation.contradicted:
             report.unconfirmed.append(trial.name)
-        answer = seen.answer()
+        answer = confirmation.answer()
         if answer is None:
             return trial
         confirmed = replace(trial, reverted_at=None)
-        made = NewDecision(
+        decision = NewDecision(
             name=trial.name,
             at=now,
             window=answer["window"],
             action=answer["action"],
             sentence=answer["sentence"],
-            inputs=seen.inputs(),
+            inputs=confirmation.inputs(),
             answer=answer_text(answer),
             event=None,
             to_bp=None,
             seen_revision=trial.step_revision,
         )
-        if self._ledger.decide(token, made, confirmed) is None:
+        if self._ledger.decide(token, decision, confirmed) is None:
             self._save(token, [confirmed])
         else:
             self._held[trial.name] = replace(confirmed, version=confirmed.version + 1)
-        log.info("revert confirmed", name=trial.name, why=made.sentence)
+        log.info("revert confirmed", name=trial.name, why=decision.sentence)
         return self._held[trial.name]
 
     def _measure_spread(self, trial: Trial, now: datetime) -> Trial:
@@ -484,11 +493,11 @@ class Pilots:
                 if trial is None or not policy.automatic:
                     continue
                 profile = report.profiles.get(name, LegacyProfile())
-                seen = self._situations.gather(
+                situation = self._situations.gather(
                     trial, state, policy, Around(profile), now, totals=False
                 )
-                made = enter(policy, seen, cohort, said)
-                if made is None:
+                judgement = enter(policy, situation, cohort, said)
+                if judgement is None:
                     continue
                 entry = Entry.of(cohort, members, self._policies)
-                self._act(token, policy, trial, seen, made, report, entry)
+                self._act(token, policy, trial, situation, judgement, report, entry)

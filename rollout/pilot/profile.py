@@ -169,11 +169,11 @@ class LegacyProfile:
 
     def _close_day(self, day: int) -> LegacyProfile:
         """Take the thresholds from the day that ended; one with too few jobs goes on."""
-        found = Thresholds.from_legacy(self.today)
+        thresholds = Thresholds.from_legacy(self.today)
         kept = tuple(one for one in self.days if one[0] > day - DAYS_KEPT)
-        if found is None:
+        if thresholds is None:
             return replace(self, day=day, days=kept)
-        return replace(self, day=day, days=kept, today=Histogram(), thresholds=found)
+        return replace(self, day=day, days=kept, today=Histogram(), thresholds=thresholds)
 
     @property
     def failure_rate(self) -> float | None:
@@ -213,11 +213,11 @@ class LegacyProfile:
 
     def to_json(self) -> Json:
         """Give a plain object."""
-        found = self.thresholds
+        thresholds = self.thresholds
         return {
             "day": self.day,
             "today": self.today.to_json(),
-            "thresholds": None if found is None else [found.median, found.tail],
+            "thresholds": None if thresholds is None else [thresholds.median, thresholds.tail],
             "days": [list(one) for one in self.days],
             "span": [self.span_at, self.span_legacy, self.span_all],
             "peak_per_s": self.peak_per_s,
@@ -232,12 +232,12 @@ class LegacyProfile:
         """Read what `to_json` gave; raises BadState."""
         keys = ["day", "today", "thresholds", "days", "span", "peak_per_s", "finish_per_s"]
         stored = read_object(payload, [*keys, "mean_run_s", "running_max", "success_at"])
-        found = stored["thresholds"]
+        thresholds = stored["thresholds"]
         span = read_list(stored["span"], 3)
         return cls(
             read_count(stored["day"]),
             Histogram.from_json(stored["today"]),
-            None if found is None else Thresholds(*map(read_count, read_list(found, 2))),
+            None if thresholds is None else Thresholds(*map(read_count, read_list(thresholds, 2))),
             tuple(_day(one) for one in read_list(stored["days"])),
             read_number(span[0]),
             read_count(span[1]),

@@ -66,27 +66,27 @@ class Proof:
     needed: Callable[[Asked], bool] = lambda asked: True
 
 
-def _failed(seen: Situation, asked: Asked) -> Finding:
-    totals = seen.totals
+def _failed(situation: Situation, asked: Asked) -> Finding:
+    totals = situation.totals
     return step_finding(
         Event.FAILED, totals.failures, asked.stake(asked.budget.failed), totals.phi_failures
     )
 
 
-def _slow(seen: Situation, asked: Asked) -> Finding:
-    totals = seen.totals
+def _slow(situation: Situation, asked: Asked) -> Finding:
+    totals = situation.totals
     return step_finding(
         Event.SLOW, totals.median, asked.stake(asked.budget.slow), totals.phi_median
     )
 
 
-def _late(seen: Situation, asked: Asked) -> Finding:
-    totals = seen.totals
+def _late(situation: Situation, asked: Asked) -> Finding:
+    totals = situation.totals
     return step_finding(Event.LATE, totals.tail, asked.stake(asked.budget.late), totals.phi_tail)
 
 
-def _recovery(seen: Situation, asked: Asked) -> Finding:
-    return pairs_finding(RECOVERY, seen.pairs)
+def _recovery(situation: Situation, asked: Asked) -> Finding:
+    return pairs_finding(RECOVERY, situation.pairs)
 
 
 PROOFS = (
@@ -98,9 +98,9 @@ PROOFS = (
 """The findings that an advance needs, in the order in which they are said."""
 
 
-def asked_of(policy: Policy, seen: Situation) -> Asked | None:
+def asked_of(policy: Policy, situation: Situation) -> Asked | None:
     """What the step is asked to show; None while nobody knows how many jobs come."""
-    baseline, state = seen.baseline, seen.state
+    baseline, state = situation.baseline, situation.state
     if baseline is None or baseline.jobs_a_week <= 0:
         return None
     next_bp = ladder.next_bp(policy, state.scope_bp, state.holdback_bp, baseline)
@@ -109,22 +109,22 @@ def asked_of(policy: Policy, seen: Situation) -> Asked | None:
         ladder.budget_of(policy, baseline),
         state.scope_bp_max if next_bp is None else next_bp,
         LAST_LIMIT if next_bp is None else SCORE_LIMIT,
-        drilled(policy, seen),
+        drilled(policy, situation),
     )
 
 
-def drilled(policy: Policy, seen: Situation) -> bool:
+def drilled(policy: Policy, situation: Situation) -> bool:
     """Whether drills have to have proved how the path heals before this step is left."""
-    state = seen.state
+    state = situation.state
     if policy.drills_min == 0:
         return False
-    next_bp = ladder.next_bp(policy, state.scope_bp, state.holdback_bp, seen.baseline)
+    next_bp = ladder.next_bp(policy, state.scope_bp, state.holdback_bp, situation.baseline)
     return next_bp is None or next_bp > DRILLED_BP
 
 
-def proofs(policy: Policy, seen: Situation) -> dict[str, Finding]:
+def proofs(policy: Policy, situation: Situation) -> dict[str, Finding]:
     """The findings that an advance needs, by metric; empty while nobody knows what comes."""
-    asked = asked_of(policy, seen)
+    asked = asked_of(policy, situation)
     if asked is None:
         return {}
-    return {one.metric: one.score(seen, asked) for one in PROOFS if one.needed(asked)}
+    return {one.metric: one.score(situation, asked) for one in PROOFS if one.needed(asked)}

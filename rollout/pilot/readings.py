@@ -61,23 +61,23 @@ def whole_windows(rows: list[WindowRow]) -> list[WindowRow]:
     return [row for row in rows if row.begin < newest] or rows
 
 
-def with_recovery(trial: Trial, one: Recovery, healed: Sequence[Recovery]) -> StepEvidence:
+def with_recovery(trial: Trial, recovery: Recovery, healed: Sequence[Recovery]) -> StepEvidence:
     """Judge one drill of the concurrent path against legacy's median under drills.
 
     A drill is the same fault on both paths, so one that loses a job or has not healed at its cap
     reverts at once. An incident is whatever happened, found by a watch that is wrong more often
     than the 1 % of the revert tests allows: it says nothing here.
     """
-    if not one.by_drill or one.onset_at < trial.fresh_at:
+    if not recovery.by_drill or recovery.onset_at < trial.fresh_at:
         return trial.evidence
-    if one.jobs_lost or one.seconds >= one.cap_s:
+    if recovery.jobs_lost or recovery.seconds >= recovery.cap_s:
         return trial.evidence.not_recovered()
     legacy = sorted(
         other.seconds for other in healed if other.path is JobPath.LEGACY and other.by_drill
     )
     if not legacy or legacy[len(legacy) // 2] <= 0:
         return trial.evidence
-    return trial.evidence.recovered(is_slow(one.seconds, legacy[len(legacy) // 2]))
+    return trial.evidence.recovered(is_slow(recovery.seconds, legacy[len(legacy) // 2]))
 
 
 def recovered_to(trial: Trial) -> datetime:

@@ -35,12 +35,12 @@ def evidence_of(record: DecisionRecord) -> Evidence:
     """
     try:
         answer, inputs = json.loads(record.answer), json.loads(record.inputs)
-        seen = None
+        situation = None
         if "situation" in inputs:
             policy = stored_policy(inputs["policy"])
-            seen = situation_from_json(inputs["situation"], policy)
+            situation = situation_from_json(inputs["situation"], policy)
         findings = tuple(finding_from_json(one) for one in answer.get("findings", ()))
-        return Evidence(seen, findings, tuple(answer.get("reasons", ())))
+        return Evidence(situation, findings, tuple(answer.get("reasons", ())))
     except _UNREADABLE as error:
         raise UnreadableDecision(record.decision_id, error) from error
 

@@ -69,9 +69,9 @@ def rule_of(policy: Policy) -> Rule:
 _PROVEN = "the last step is proven: graduate"
 
 
-def _graduates(policy: Policy, seen: Situation) -> str:
+def _graduates(policy: Policy, situation: Situation) -> str:
     """Say what was shown, and what a person still has to live with."""
-    asked, totals = asked_of(policy, seen), seen.totals
+    asked, totals = asked_of(policy, situation), situation.totals
     if asked is None:
         return _PROVEN
     failed = between(
@@ -81,15 +81,15 @@ def _graduates(policy: Policy, seen: Situation) -> str:
     return f"{_PROVEN}; at {asked.next_bp / 100:g} % there are {failed}, and {late}"
 
 
-def _shadow(policy: Policy, seen: Situation) -> Finding | None:
+def _shadow(policy: Policy, situation: Situation) -> Finding | None:
     """Shadow is step 0: its failures have to keep to the budget at the first scope."""
-    first = ladder.first_bp(policy, seen.state.holdback_bp, seen.baseline, shadowed=True)
-    if seen.baseline is None or first is None or seen.baseline.jobs_a_week <= 0:
-        said = "Nobody has counted yet how many jobs come, so no budget is known."
-        return Finding(SHADOW_FAILED, Verdict.INSUFFICIENT, None, SCORE_LIMIT, 0, 0, None, said)
-    budget = ladder.budget_of(policy, seen.baseline)
-    asked = Asked(seen.baseline, budget, first, SCORE_LIMIT, recovery=False)
-    return shadow_finding(seen.shadowed.raised, asked.stake(budget.failed))
+    first = ladder.first_bp(policy, situation.state.holdback_bp, situation.baseline, shadowed=True)
+    if situation.baseline is None or first is None or situation.baseline.jobs_a_week <= 0:
+        sentence = "Nobody has counted yet how many jobs come, so no budget is known."
+        return Finding(SHADOW_FAILED, Verdict.INSUFFICIENT, None, SCORE_LIMIT, 0, 0, None, sentence)
+    budget = ladder.budget_of(policy, situation.baseline)
+    asked = Asked(situation.baseline, budget, first, SCORE_LIMIT, recovery=False)
+    return shadow_finding(situation.shadowed.raised, asked.stake(budget.failed))
 
 
 # The last release -----------------------------------------------------------------------------
@@ -126,9 +126,9 @@ def stored_policy(payload: Mapping[str, Any]) -> Policy:
     return kind.model_validate(payload)
 
 
-def _by_margins(policy: Policy, seen: Situation) -> dict[str, Finding]:
+def _by_margins(policy: Policy, situation: Situation) -> dict[str, Finding]:
     assert isinstance(policy, MarginPolicy)
-    row, totals = policy.row(max(1, seen.state.scope_bp)), seen.totals
+    row, totals = policy.row(max(1, situation.state.scope_bp)), situation.totals
     limit = NormalDist().inv_cdf(policy.alpha_promote / policy.looks_max)
     error = Margin(row.error_ratio, row.error_absolute)
     scored: Sequence[tuple[str, Counts, Margin, float]] = (
@@ -141,18 +141,19 @@ def _by_margins(policy: Policy, seen: Situation) -> dict[str, Finding]:
         for metric, counts, margin, phi in scored
     }
     if policy.drills_min:
-        found["recovery"] = recovery.finding(seen.pairs, row.recovery_ratio)
+        found["recovery"] = recovery.finding(situation.pairs, row.recovery_ratio)
     return found
 
 
-def _all_drills(policy: Policy, seen: Situation) -> str | None:
-    comparable = sum(not pair.both_censored for pair in seen.pairs)
+def _all_drills(policy: Policy, situation: Situation) -> str | None:
+    comparable = sum(not pair.both_censored for pair in situation.pairs)
     if comparable < policy.drills_min:
         return f"{comparable} of {policy.drills_min} comparable drill pairs"
-    if policy.drills_min and seen.step_pairs < policy.drills_step_min:
-        return f"{seen.step_pairs} of {policy.drills_step_min} comparable drill pairs at this step"
+    if policy.drills_min and situation.step_pairs < policy.drills_step_min:
+        pairs = f"{situation.step_pairs} of {policy.drills_step_min} comparable drill pairs"
+        return f"{pairs} at this step"
     return None
 
 
-def _no_shadow(policy: Policy, seen: Situation) -> Finding | None:
+def _no_shadow(policy: Policy, situation: Situation) -> Finding | None:
     return None

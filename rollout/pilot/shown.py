@@ -41,14 +41,14 @@ def shown(findings: Iterable[Finding]) -> tuple[Shown, ...]:
     )
 
 
-def _share(found: Finding) -> float:
+def _share(finding: Finding) -> float:
     """A score grows with the root of the jobs; the wealth of pairs grows by a factor each."""
-    if found.verdict is Verdict.PASS:
+    if finding.verdict is Verdict.PASS:
         return 1.0
-    if found.value is None:
+    if finding.value is None:
         return 0.0
-    if found.metric == RECOVERY:
-        return max(0.0, min(_NEARLY, found.value / found.limit))
-    if found.value >= 0.0 or found.limit >= 0.0:
+    if finding.metric == RECOVERY:
+        return max(0.0, min(_NEARLY, finding.value / finding.limit))
+    if finding.value >= 0.0 or finding.limit >= 0.0:
         return 0.0
-    return min(_NEARLY, (found.value / found.limit) ** 2)
+    return min(_NEARLY, (finding.value / finding.limit) ** 2)

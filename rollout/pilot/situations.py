@@ -166,8 +166,8 @@ def drills_age_max(policy: Policy) -> timedelta:
     return timedelta(seconds=policy.drills_max_age_days * policy.day_s)
 
 
-def _same_build(one: Recovery, trial: Trial) -> bool:
-    return one.version in (None, trial.identity.concurrent_build)
+def _same_build(recovery: Recovery, trial: Trial) -> bool:
+    return recovery.version in (None, trial.identity.concurrent_build)
 
 
 def totals_of(hours: Sequence[HourRow], slow: Sequence[OpenSlow]) -> Totals:

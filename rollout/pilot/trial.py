@@ -142,14 +142,14 @@ class Trial:
         Returns:
             Legacy's median and tail, then the same with the concurrent path's margin.
         """
-        found = self.thresholds
-        if found is None:
+        thresholds = self.thresholds
+        if thresholds is None:
             return None
         return (
-            edge_us(found.median),
-            edge_us(found.tail),
-            edge_us(found.median + REVERT_SHIFT),
-            edge_us(found.tail + REVERT_SHIFT),
+            edge_us(thresholds.median),
+            edge_us(thresholds.tail),
+            edge_us(thresholds.median + REVERT_SHIFT),
+            edge_us(thresholds.tail + REVERT_SHIFT),
         )
 
     def observe(
@@ -206,7 +206,7 @@ class Trial:
     def payload(self) -> Json:
         """Give what has no column of its own as a plain object."""
         one = self.identity
-        found = self.thresholds
+        thresholds = self.thresholds
         return {
             "identity": [
                 str(one.stage),
@@ -225,7 +225,7 @@ class Trial:
             "hour_s": self.hour_s,
             "fresh_at": self.fresh_at.isoformat(),
             "evidence": self.evidence.to_json(),
-            "thresholds": None if found is None else [found.median, found.tail],
+            "thresholds": None if thresholds is None else [thresholds.median, thresholds.tail],
             "cooldown_until": _text(self.cooldown_until),
             "design_effect": self.design_effect,
             "reverted_at": _text(self.reverted_at),

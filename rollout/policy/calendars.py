@@ -208,9 +208,9 @@ def free_from(
         NaiveTime: `now` has no zone.
     """
     at = now
-    while (held := blocked(zone, freezes, quiet, at)) is not None:
+    while (holds := blocked(zone, freezes, quiet, at)) is not None:
         # A freeze written for decades is skipped in one step, so the end is always near.
-        at = held[0]
+        at = holds[0]
         if at - now > timedelta(days=SEARCH_DAYS):
             return None
     return at.astimezone(UTC)

@@ -54,14 +54,14 @@ class Assumed:
         """Whether nothing is left to ask."""
         return self.jobs_per_week is not None and self.error_rate is not None
 
-    def over(self, seen: Traffic | None) -> Traffic | None:
+    def over(self, traffic: Traffic | None) -> Traffic | None:
         """The stated traffic, what is missing of it taken from what was seen; None if nowhere."""
         jobs = self.jobs_per_week
-        if jobs is None and seen is not None:
-            jobs = seen.jobs_per_week
+        if jobs is None and traffic is not None:
+            jobs = traffic.jobs_per_week
         rate = self.error_rate
-        if rate is None and seen is not None:
-            rate = seen.error_rate
+        if rate is None and traffic is not None:
+            rate = traffic.error_rate
         # Nobody knows how often it fails: its late and slow jobs can be sized all the same.
         return None if jobs is None else Traffic(jobs, rate or 0.0)
 

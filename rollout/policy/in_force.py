@@ -59,7 +59,7 @@ def differences(in_force: Policies, today: Policies, names: Iterable[str]) -> li
 
 
 def _between(whose: str, in_force: Policy, today: Policy) -> list[tuple[str, str]]:
-    found = []
+    rows = []
     for field in Policy.model_fields:
         old, new = getattr(in_force, field), getattr(today, field)
         if old != new:
@@ -67,5 +67,5 @@ def _between(whose: str, in_force: Policy, today: Policy) -> list[tuple[str, str
                 new, bool | int | float | str | None
             )
             values = f" is {old} in force and {new} in the file" if shown else " differs"
-            found.append((field, f"{field}{whose}{values}"))
-    return found
+            rows.append((field, f"{field}{whose}{values}"))
+    return rows

@@ -251,8 +251,8 @@ def blocked_by(policy: Policy, now: datetime) -> str | None:
     Raises:
         NaiveTime: `now` has no zone.
     """
-    held = blocked(zone_named(policy.zone), policy.freezes, policy.quiet, now)
-    return None if held is None else held[1]
+    holds = blocked(zone_named(policy.zone), policy.freezes, policy.quiet, now)
+    return None if holds is None else holds[1]
 
 
 def next_free(policy: Policy, now: datetime) -> datetime | None:

@@ -72,10 +72,10 @@ class Replayed:
     @property
     def sentence(self) -> str:
         """Why it was reverted; else what held it at the end, or the last thing said."""
-        made = self.done.decisions
-        reverts = [one for one in made if one.action == Action.REVERT]
-        holds = [one for one in made if one.window == self.standing]
-        said = reverts or holds or made[-1:]
+        decisions = self.done.decisions
+        reverts = [one for one in decisions if one.action == Action.REVERT]
+        holds = [one for one in decisions if one.window == self.standing]
+        said = reverts or holds or decisions[-1:]
         return said[0].sentence if said else "nothing was decided"
 
 

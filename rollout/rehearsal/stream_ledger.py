@@ -275,38 +275,38 @@ class StreamLedger:
 
     # Decisions ----------------------------------------------------------------------------
 
-    def decide(self, token: int, made: NewDecision, trial: Trial) -> ControlState | None:
+    def decide(self, token: int, decision: NewDecision, trial: Trial) -> ControlState | None:
         """Record a decision, carry out its event and write the trial; None when decided before.
 
         Raises LeaseLost, StaleRevision, IllegalTransition; then nothing was changed.
         """
-        if made.window in self._decided:
+        if decision.window in self._decided:
             return None
         before = after = self.state
-        if made.event is not None:
-            self.admit(made.at)
+        if decision.event is not None:
+            self.admit(decision.at)
             after = apply(
                 before,
-                made.event,
-                scope_bp=made.to_bp,
-                seen_revision=made.seen_revision,
-                effects=self.effects(made.name),
+                decision.event,
+                scope_bp=decision.to_bp,
+                seen_revision=decision.seen_revision,
+                effects=self.effects(decision.name),
             )
         self._save(token, trial)
-        if made.event is not None:
-            self._log(made.event, "controller", made.sentence, made.at, after)
-        self._decided.add(made.window)
+        if decision.event is not None:
+            self._log(decision.event, "controller", decision.sentence, decision.at, after)
+        self._decided.add(decision.window)
         self._decisions.append(
             DecisionRecord(
                 len(self._decisions) + 1,
-                made.name,
-                made.at,
-                made.window,
-                made.action,
-                made.sentence,
+                decision.name,
+                decision.at,
+                decision.window,
+                decision.action,
+                decision.sentence,
                 before.revision,
-                made.inputs,
-                made.answer,
+                decision.inputs,
+                decision.answer,
             )
         )
         return self.state

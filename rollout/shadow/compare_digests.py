@@ -34,11 +34,11 @@ def compare_digests(
             walk.add(place, other_at, "added", other=other)
         else:
             walk.visit(place, at, one, other)
-    found = walk.result()
-    if not same and found.equal:
+    difference = walk.result()
+    if not same and difference.equal:
         walk.name(BEYOND)
         return walk.result()
-    return found
+    return difference
 
 
 def _in_both_samples(legacy: Digest, concurrent: Digest) -> list[str]:

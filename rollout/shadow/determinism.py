@@ -118,8 +118,8 @@ def judge_runs(name: str, comparison: Comparison, runs: Runs) -> Determinism:
     ]
     between = Compared()
     if len(first) == len(JobPath):
-        found = compare(how, first[JobPath.LEGACY].value, first[JobPath.CONCURRENT].value)
-        between = found if isinstance(found, Compared) else between
+        difference = compare(how, first[JobPath.LEGACY].value, first[JobPath.CONCURRENT].value)
+        between = difference if isinstance(difference, Compared) else between
     varying = {field for one in paths for field in one.fields}
     differing = sorted(between.names - varying)
     shown = [one.line() for one in between.differences if one.field in differing]
@@ -140,13 +140,13 @@ def _of_path(
         if run.error is not None:
             errors[run.error] = errors.get(run.error, 0) + 1
         elif first is not None:
-            found = compare(how, first.value, run.value)
-            if not isinstance(found, Compared):
-                errors[found.why] = errors.get(found.why, 0) + 1
+            difference = compare(how, first.value, run.value)
+            if not isinstance(difference, Compared):
+                errors[difference.why] = errors.get(difference.why, 0) + 1
                 continue
-            for name in found.names:
+            for name in difference.names:
                 fields[name] = fields.get(name, 0) + 1
-            example = example or found.diff()
+            example = example or difference.diff()
     seconds = [run.seconds for run in runs if run.error is None]
     return PathDeterminism(
         path,

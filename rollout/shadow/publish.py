@@ -157,21 +157,21 @@ class ShadowPublisher:
             # Nobody knows the share now, so this counts the jobs of the largest one.
             largest = max(self._limits.shadow_bp, self._limits.split_bp)
             return Shed.PAUSED if in_sample(paths.name, ran.job_id, largest) else False
-        seen = self._look(paths.name)
-        if not in_sample(paths.name, ran.job_id, seen.share_bp):
+        snapshot = self._look(paths.name)
+        if not in_sample(paths.name, ran.job_id, snapshot.share_bp):
             return False
         if near_limit():
             return Shed.NEAR_LIMIT
-        if seen.backlog >= self._limits.backlog_max:
+        if snapshot.backlog >= self._limits.backlog_max:
             return Shed.BACKLOG
         refused = self._budget.take(paths.name, self._limits.rate_per_s, self._limits.per_day)
         if refused is not None:
             if refused == Shed.STORE:
                 self._pause("the control store did not count a copy")
             return Shed(refused)
-        return self._send(paths, ran, seen)
+        return self._send(paths, ran, snapshot)
 
-    def _send(self, paths: Copied, ran: Ran, seen: _Snapshot) -> bool | Shed:
+    def _send(self, paths: Copied, ran: Ran, snapshot: _Snapshot) -> bool | Shed:
         again = in_sample(f"again {paths.name}", ran.job_id, self._limits.again_bp)
         path = JobPath.LEGACY if again else JobPath.CONCURRENT
         copy = ShadowCopy(ran.job_id, path, ran.seconds, carry(paths, ran), self.shed)
@@ -182,15 +182,15 @@ class ShadowPublisher:
             self._pause(str(error))
             return Shed.BROKER
         self._shed.clear()
-        seen.backlog += 1
+        snapshot.backlog += 1
         return True
 
     def _look(self, name: str) -> _Snapshot:
         """What the last second's look gave; a forked process looks for itself."""
-        seen = self._snapshots.get(name)
+        snapshot = self._snapshots.get(name)
         now = self._clock.monotonic()
-        if seen is not None and now <= seen.fresh_until and seen.pid == getpid():
-            return seen
+        if snapshot is not None and now <= snapshot.fresh_until and snapshot.pid == getpid():
+            return snapshot
         share = share_bp(self._control.read(name), self._limits.shadow_bp, self._limits.split_bp)
         backlog = 0
         if share:
@@ -201,8 +201,8 @@ class ShadowPublisher:
                 backlog = self._limits.backlog_max
         # Looking took time as well: it is counted from its end, so that it cannot follow itself.
         fresh_until = self._clock.monotonic() + SNAPSHOT_S
-        seen = self._snapshots[name] = _Snapshot(share, backlog, fresh_until, getpid())
-        return seen
+        snapshot = self._snapshots[name] = _Snapshot(share, backlog, fresh_until, getpid())
+        return snapshot
 
     @property
     def _paused(self) -> bool:

@@ -34,14 +34,14 @@ class PolicyFile:
         self._seen = written
         try:
             today = self._read()
-            found = differences(self._in_force, today, today.sub_pipelines)
+            different = differences(self._in_force, today, today.sub_pipelines)
         except WrongSettings as error:
-            found = [f"it cannot be read: {error.problem}"]
-        if found:
+            different = [f"it cannot be read: {error.problem}"]
+        if different:
             log.warning(
                 "the policy file was changed and is not in force; restart this controller",
                 file=CONFIG_FILE,
-                differs=found,
+                differs=different,
             )
         else:
             log.info("the policy file says again what is in force", file=CONFIG_FILE)

@@ -79,7 +79,7 @@ class Processes:
 
     def look_after(self) -> list[str]:
         """Start dead children again, later each time; the names of those found dead just now."""
-        found = []
+        rows = []
         now = time.monotonic()
         for child in self._children:
             if child.restart_at is not None and now >= child.restart_at:
@@ -91,14 +91,14 @@ class Processes:
                 pause = RESTART_WAITS_S[min(child.deaths, len(RESTART_WAITS_S) - 1)]
                 child.deaths += 1
                 child.restart_at = now + pause
-                found.append(child.spec.name)
+                rows.append(child.spec.name)
                 log.warning(
                     "process died",
                     process=child.spec.name,
                     exit_code=child.process.returncode,
                     again_in_s=pause,
                 )
-        return found
+        return rows
 
     def stop(self) -> None:
         """Stop all, servers last; what does not stop in time is killed with its own children."""

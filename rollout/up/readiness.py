@@ -42,8 +42,8 @@ def wait_for_workers(
                 raise ProcessNotReady(dead, "died while it started", processes.log_end(dead))
             if time.monotonic() > deadline:
                 name = next(iter(silent.values()))
-                said = f"did not answer in {READY_TIMEOUT_S:g} s"
-                raise ProcessNotReady(name, said, processes.log_end(name))
+                sentence = f"did not answer in {READY_TIMEOUT_S:g} s"
+                raise ProcessNotReady(name, sentence, processes.log_end(name))
             answers = app.control.ping(list(silent), timeout=_PING_S, connection=connection)
             for node in (node for answer in answers for node in answer):
                 silent.pop(node, None)

@@ -18,7 +18,7 @@ from rollout.drills.drill import Abort, Drill, Exercise, Target
 from rollout.drills.drills import DrillReport
 from rollout.drills.errors import BadDrill, DrillRefused
 from rollout.drills.fault import Fault, FaultPlan
-from rollout.drills.lease import LEASE_S
+from rollout.drills.plans import LEASE_S
 from rollout.drills.score import Result
 from rollout.jobs.claims import JobState
 from rollout.routing.decision import JobPath

@@ -106,8 +106,8 @@ def door_into(base: type) -> type:
 
 def pipelines_of(app: Any) -> dict[str, Any]:
     """What is declared on this app, by task name."""
-    found: dict[str, Any] = app.__dict__.get(PIPELINES, {})
-    return found
+    by_name: dict[str, Any] = app.__dict__.get(PIPELINES, {})
+    return by_name
 
 
 class _LegacyByDefault:

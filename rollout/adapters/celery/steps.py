@@ -235,10 +235,10 @@ def call_off(pipeline: Worked, request: Any, *, expired: bool) -> None:
             f"{request.hostname}:"
         )
         if waits_here or runs_here:
-            said = "its time was over" if expired else "it was revoked"
+            sentence = "its time was over" if expired else "it was revoked"
             now = pipeline.clock.now()
             pipeline.ledger.call_off(
-                pipeline.name, job_id, record.attempt, state, said, now, nonce=record.nonce
+                pipeline.name, job_id, record.attempt, state, sentence, now, nonce=record.nonce
             )
     except UnknownJob:
         log.info("discarded job is not filed", job=job_id, state=str(state))

@@ -62,9 +62,9 @@ LEDGER_WAIT_S = 1.0
 """Pause before a job that needs the ledger goes back to its queue, so that it does not spin."""
 
 
-def is_sent_back(said: BaseException) -> bool:
+def is_sent_back(error: BaseException) -> bool:
     """Whether a path gave its message back to the queue, to be run again."""
-    return isinstance(said, Reject) and bool(said.requeue)
+    return isinstance(error, Reject) and bool(error.requeue)
 
 
 class Declared(Routed, Paths, Copied, Protocol):

@@ -46,9 +46,9 @@ class MemoryControlStore(MemoryDrillPlans):
     def project(self, state: ControlState, *, over: int | None = None) -> bool:
         """Write a newer state over an older one; False when the store has a newer one."""
         self._must_answer()
-        held = self._states.get(state.name)
-        newer = held is not None and held.revision >= state.revision
-        if newer and (held is None or held.revision != over):
+        known = self._states.get(state.name)
+        newer = known is not None and known.revision >= state.revision
+        if newer and (known is None or known.revision != over):
             return False
         self._states[state.name] = state
         return True

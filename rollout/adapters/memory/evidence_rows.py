@@ -32,14 +32,14 @@ class EvidenceRows:
     def windows(self, now: datetime, limit: int) -> list[WindowRow]:
         """Read windows of admission that are old enough and not yet in a trial, oldest first."""
         with self._rows as rows:
-            found = [
+            windows = [
                 one
                 for trial in rows.trials.values()
                 if trial.on_trial
                 for one in _windows_of(rows, trial, trial.scored_to, trial.settle_s(), now)
             ]
-        found.sort(key=lambda one: (one.begin, one.name, one.path))
-        return found[:limit]
+        windows.sort(key=lambda one: (one.begin, one.name, one.path))
+        return windows[:limit]
 
     def early_windows(self, trial: Trial, now: datetime, limit: int) -> list[WindowRow]:
         """Read windows of one trial that are old enough for its fast path and not yet in it."""
@@ -62,8 +62,8 @@ class EvidenceRows:
 
     def open_slow(self, trial: Trial, now: datetime) -> list[OpenSlow]:
         """Count unfinished jobs of the trial's step that are slow already, as its totals do."""
-        found = trial.thresholds
-        if found is None:
+        thresholds = trial.thresholds
+        if thresholds is None:
             return []
         counts: dict[JobPath, list[int]] = {}
         with self._rows as rows:
@@ -77,8 +77,8 @@ class EvidenceRows:
                 ):
                     age_us = (now - job.accepted_at) // _MICROSECOND
                     slow = counts.setdefault(job.assigned_path, [0, 0])
-                    slow[0] += age_us > edge_us(found.median)
-                    slow[1] += age_us > edge_us(found.tail)
+                    slow[0] += age_us > edge_us(thresholds.median)
+                    slow[1] += age_us > edge_us(thresholds.tail)
         return [OpenSlow(path, *slow) for path, slow in counts.items()]
 
     def key_spread(self, name: str, limit: int) -> KeySpread:
@@ -97,7 +97,7 @@ class EvidenceRows:
 
     def arrivals(self, since: datetime) -> list[Arrived]:
         """Count the jobs of each sub-pipeline that have finished since then, by name."""
-        found: dict[str, Arrived] = {}
+        arrived: dict[str, Arrived] = {}
         with self._rows as rows:
             for job in rows.jobs.values():
                 if job.finished_at is None or job.finished_at < since:
@@ -105,8 +105,8 @@ class EvidenceRows:
                 legacy = int(job.assigned_path is JobPath.LEGACY)
                 failed = legacy if job.state is JobState.FAILED else 0
                 one = Arrived(job.name, 1, legacy, failed, job.finished_at)
-                found[job.name] = found[job.name].and_also(one) if job.name in found else one
-        return [found[name] for name in sorted(found)]
+                arrived[job.name] = arrived[job.name].and_also(one) if job.name in arrived else one
+        return [arrived[name] for name in sorted(arrived)]
 
     def declared_effects(self) -> dict[str, Effects]:
         """Effects of every declared sub-pipeline, by name."""

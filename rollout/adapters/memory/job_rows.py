@@ -186,7 +186,7 @@ class JobRows:
         job_id: str,
         attempt: int | None,
         state: JobState,
-        said: str,
+        sentence: str,
         now: datetime,
         *,
         nonce: str | None = None,
@@ -202,8 +202,8 @@ class JobRows:
                 record,
                 state=state,
                 finished_at=now,
-                error=said if record.error is None else f"{record.error}\n{said}",
-                way=record.way + step(now, str(state), error=said),
+                error=sentence if record.error is None else f"{record.error}\n{sentence}",
+                way=record.way + step(now, str(state), error=sentence),
             )
             rows.put(ended)
             rows.outcomes[outcome_of(ended)] += 1

@@ -31,19 +31,19 @@ class PilotRows:
     def take_lease(self, owner: str, now: datetime, ttl: timedelta) -> int | None:
         """Lead, or go on leading, for `ttl`; None for a standby."""
         with self._rows as rows:
-            held = rows.lease
-            if held is None:
+            lease = rows.lease
+            if lease is None:
                 token = 1
-            elif held.owner == owner:
-                token = held.token
-            elif held.owner and not rows.leases.may_take(owner, held.until, now, ttl):
+            elif lease.owner == owner:
+                token = lease.token
+            elif lease.owner and not rows.leases.may_take(owner, lease.until, now, ttl):
                 rows.standbys = {
                     other: until for other, until in rows.standbys.items() if until > now
                 }
                 rows.standbys[owner] = now + ttl
                 return None
             else:
-                token = held.token + 1
+                token = lease.token + 1
             rows.lease = Lease(owner, token, now + ttl)
             return token
 
@@ -131,8 +131,8 @@ class PilotRows:
                     job.state is JobState.STARTED and job.path is JobPath.LEGACY
                     for job in rows.open_jobs(name)
                 )
-                held = rows.profiles.get(name, LegacyProfile())
-                rows.profiles[name] = held.pass_time(now, day_s, running)
+                profiles = rows.profiles.get(name, LegacyProfile())
+                rows.profiles[name] = profiles.pass_time(now, day_s, running)
             return {name: rows.profiles[name] for name in days_s}
 
     def save_trials(self, token: int, trials: Sequence[Trial]) -> None:
@@ -259,15 +259,15 @@ def _must_hold(rows: Rows, token: int, trial: Trial) -> None:
         raise LeaseLost(token)
 
 
-def _recorded(number: int, made: NewDecision, revision: int) -> DecisionRecord:
+def _recorded(number: int, decision: NewDecision, revision: int) -> DecisionRecord:
     return DecisionRecord(
         number,
-        made.name,
-        made.at,
-        made.window,
-        made.action,
-        made.sentence,
+        decision.name,
+        decision.at,
+        decision.window,
+        decision.action,
+        decision.sentence,
         revision,
-        made.inputs,
-        made.answer,
+        decision.inputs,
+        decision.answer,
     )

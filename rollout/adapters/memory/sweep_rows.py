@@ -77,8 +77,8 @@ class SweepRows:
 
         with self._rows as rows:
             if not rows.effects[name].repeatable:
-                said = "the worker of an unsafe job fell silent; look before you retry"
-                _keep(rows, name, silent, said, now)
+                sentence = "the worker of an unsafe job fell silent; look before you retry"
+                _keep(rows, name, silent, sentence, now)
                 return []
             _keep(rows, name, poison, f"{DEATHS_MAX} workers died under this job", now)
             return _move(rows, name, silent, Reason.WORKER_LOST, now, limit)

@@ -26,7 +26,7 @@ class ArrivalRows:
 
     def arrivals(self, since: datetime) -> list[Arrived]:
         """Count the jobs of each sub-pipeline that have finished since then, by name."""
-        found: dict[str, Arrived] = {}
+        arrived: dict[str, Arrived] = {}
         with self._db.read() as connection:
             for state, condition in _STATES.items():
                 rows = connection.execute(
@@ -37,8 +37,8 @@ class ArrivalRows:
                 for name, jobs, legacy_jobs, first_at in rows:
                     failed = legacy_jobs if state is JobState.FAILED else 0
                     here = Arrived(name, jobs, int(legacy_jobs), int(failed), first_at)
-                    found[name] = here if name not in found else found[name].and_also(here)
-        return [found[name] for name in sorted(found)]
+                    arrived[name] = here if name not in arrived else arrived[name].and_also(here)
+        return [arrived[name] for name in sorted(arrived)]
 
     def declared_effects(self) -> dict[str, Effects]:
         """Effects of every declared sub-pipeline, by name."""

@@ -45,12 +45,12 @@ class ControlRows:
         A row that is there keeps its holdback; its effects follow the declaration.
         """
         with self._db.read() as connection:
-            found = _read(connection, name)
+            row = _read(connection, name)
             same = effects_of(connection, [name]).get(name) is effects
-        if found is not None:
+        if row is not None:
             if not same:
                 self._redeclare(name, effects)
-            return found
+            return row
         try:
             with self._db.write() as connection:
                 lock_fence(self._db, connection, ALL, shared=True)

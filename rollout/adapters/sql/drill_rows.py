@@ -207,8 +207,8 @@ class DrillRows:
                 drill_event.c.drill_id.in_(ids), drill_event.c.what.in_([_FIRST, _LAST])
             )
             rows = connection.execute(query.order_by(drill_event.c.id)).mappings()
-            found = [_event_of(row) for row in rows]
-        return sorted(found, key=lambda event: ids.index(event.drill_id))
+            events = [_event_of(row) for row in rows]
+        return sorted(events, key=lambda event: ids.index(event.drill_id))
 
 
 def _timed(row: Any) -> tuple[bool, float]:

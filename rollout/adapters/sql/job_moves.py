@@ -40,7 +40,7 @@ class JobMoves:
         nonce: str | None = None,
     ) -> bool | None:
         """Move an unfinished job to legacy; True when this call moved it, None when unfiled."""
-        held = (
+        condition = (
             (job.c.state == JobState.ACCEPTED, job.c.path == JobPath.CONCURRENT)
             if attempt is None
             else (job.c.state == JobState.STARTED, _held(attempt, nonce))
@@ -50,7 +50,7 @@ class JobMoves:
         with self._db.write() as connection:
             done = connection.execute(
                 update(job)
-                .where(_is(name, job_id), *held)
+                .where(_is(name, job_id), *condition)
                 .values(**values, deaths=job.c.deaths + died)
             )
             if done.rowcount == 1:
@@ -95,11 +95,11 @@ class JobMoves:
     ) -> bool | None:
         """Record the outcome failed; with `attempt`, only while that attempt holds the job."""
         unfinished = job.c.state.in_([JobState.ACCEPTED, JobState.STARTED])
-        held = unfinished if attempt is None else _held(attempt, nonce)
+        condition = unfinished if attempt is None else _held(attempt, nonce)
         with self._db.write() as connection:
             done = connection.execute(
                 update(job)
-                .where(_is(name, job_id), unfinished, held)
+                .where(_is(name, job_id), unfinished, condition)
                 .values(**failed(reason, error, now))
             )
             if done.rowcount == 1:
@@ -112,20 +112,20 @@ class JobMoves:
         job_id: str,
         attempt: int | None,
         state: JobState,
-        said: str,
+        sentence: str,
         now: datetime,
         *,
         nonce: str | None = None,
     ) -> bool:
         """Record that the job's owner ended it, counted in the tallies."""
         unfinished = job.c.state.in_([JobState.ACCEPTED, JobState.STARTED])
-        held = unfinished if attempt is None else _held(attempt, nonce)
+        condition = unfinished if attempt is None else _held(attempt, nonce)
         why = func.coalesce(job.c.fallback_reason, job.c.moved_reason, job.c.reason)
         with self._db.write() as connection:
             row = connection.execute(
                 update(job)
-                .where(_is(name, job_id), unfinished, held)
-                .values(**called_off(state, said, now))
+                .where(_is(name, job_id), unfinished, condition)
+                .values(**called_off(state, sentence, now))
                 .returning(job.c.name, job.c.assigned_path, job.c.path, why)
             ).first()
             if row is not None:

@@ -47,13 +47,13 @@ def failed(reason: Reason | None, error: str, now: datetime) -> dict[str, Any]:
     }
 
 
-def called_off(state: JobState, said: str, now: datetime) -> dict[str, Any]:
+def called_off(state: JobState, sentence: str, now: datetime) -> dict[str, Any]:
     """Values that end a job for its owner. Callers add the condition, and count it."""
     return {
         "state": state,
         "finished_at": now,
-        "error": case((job.c.error.is_(None), said), else_=job.c.error + "\n" + said),
-        "way": job.c.way + step(now, str(state), error=said),
+        "error": case((job.c.error.is_(None), sentence), else_=job.c.error + "\n" + sentence),
+        "way": job.c.way + step(now, str(state), error=sentence),
         "folded": True,
     }
 

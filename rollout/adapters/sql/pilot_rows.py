@@ -79,15 +79,15 @@ class PilotRows:
             .group_by(job.c.name)
         )
         with self._db.write() as connection:
-            held = read_profiles(connection, None)
+            profiles = read_profiles(connection, None)
             now_running = {name: jobs for name, jobs in connection.execute(running)}
             after = {
-                name: held.get(name, LegacyProfile()).pass_time(
+                name: profiles.get(name, LegacyProfile()).pass_time(
                     now, day_s, now_running.get(name, 0)
                 )
                 for name, day_s in days_s.items()
             }
-            changed = {name: one for name, one in after.items() if one != held.get(name)}
+            changed = {name: one for name, one in after.items() if one != profiles.get(name)}
             write_profiles(connection, self._insert, changed)
             return after
 

@@ -153,8 +153,8 @@ def _sentence(row: Any) -> str:
     if row.pid <= 0:
         return "a prepared transaction (pg_prepared_xacts lists it)"
     who = row.application or "no application_name"
-    said = f": {' '.join(row.query.split())}" if row.query else ""
+    sentence = f": {' '.join(row.query.split())}" if row.query else ""
     return (
         f"session {row.pid} ({who}, user {row.person}, from {row.host}), "
-        f"{row.state or 'unknown state'} for {row.silent_s:.0f} s{said}"
+        f"{row.state or 'unknown state'} for {row.silent_s:.0f} s{sentence}"
     )

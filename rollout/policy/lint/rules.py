@@ -48,7 +48,7 @@ def lint(subject: Subject, now: datetime) -> tuple[PolicyFinding, ...]:
     return worst_first(found)
 
 
-def worst_first(found: list[PolicyFinding]) -> tuple[PolicyFinding, ...]:
+def worst_first(findings: list[PolicyFinding]) -> tuple[PolicyFinding, ...]:
     """Findings by level; those of one level keep their order."""
     order = list(Level)
-    return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.level)))
