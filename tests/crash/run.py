@@ -20,6 +20,8 @@ _PULSELESS_S = 10.0
 """A worker whose queue is not empty and that writes nothing for this long is started again."""
 _STARTING_S = 60.0
 """The same for one that was started and has not said yet that it consumes."""
+_HEARD_S = 25.0
+"""A link whose worker died comes again after the visibility timeout, and its look every 2 s."""
 _OPEN_MAX = 300
 """Producers pause above this: jobs that queue for long are all recalled by the next kill."""
 _FAULTS_AT_ONCE = 4
@@ -67,6 +69,8 @@ class Driver:
     _pulse: dict[str, int] = field(default_factory=dict)
     _pulseless_s: dict[str, float] = field(default_factory=dict)
     _finished_producers: set[str] = field(default_factory=set)
+    _gone_operators: set[str] = field(default_factory=set)
+    _resting: bool = False
     _looked_at: float = 0.0
     _counts: tuple[int, int] = (-1, -1)
     _moved_at: float = 0.0
@@ -112,6 +116,7 @@ class Driver:
     def _rest(self, deadline: float) -> bool:
         """End all faults and wait until no job is open, or nothing moves for too long."""
         self._faults.end_due(all_of_them=True)
+        self._resting = True
         for name in OPERATORS:
             self.plant.children.kill(name)
         for name in list(self._restart_at):
@@ -127,7 +132,10 @@ class Driver:
                 before, moved_at = (self.open_jobs, self.all_jobs), time.monotonic()
             if time.monotonic() - moved_at > REST_S + 2:
                 break
-        time.sleep(1.0)  # leftovers of finished jobs may still try something
+        heard_by = min(deadline, time.monotonic() + _HEARD_S)
+        while self.plant.unheard() and time.monotonic() < heard_by:
+            self._turn()
+        time.sleep(2.5)  # leftovers may still try something, and latches are put right by a tick
         self._look(force=True)
         self.plant.history.write("ended", open=self.open_jobs)
         return time.monotonic() < deadline
@@ -187,6 +195,11 @@ class Driver:
     def _look_after(self) -> None:
         """Start again what has died; what is under a fault is the fault's to start."""
         now, hurt = time.monotonic(), self._faults.hurt()
+        for name in OPERATORS:
+            code = self.plant.children.exit_code(name)
+            if code is not None and name not in self._gone_operators and not self._resting:
+                self._gone_operators.add(name)
+                self.plant.history.write("operator died", name=name, code=code)
         for name in (*self.plant.workers, *PRODUCERS):
             if name in self._finished_producers or name in hurt:
                 continue
