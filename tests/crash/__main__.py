@@ -35,7 +35,7 @@ def main() -> int:
         only = frozenset(given.only.split(";")) if given.only else frozenset()
         order = Order(
             seed, given.jobs, given.faults, ledger, deadline_s, given.without, only, given.long,
-            previous,
+            previous, given.seconds,
         )  # fmt: skip
         folder = Path(tempfile.mkdtemp(prefix=f"crash-{seed}-"))
         bad = _one(order, folder, sums)
@@ -77,6 +77,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--faults", type=int, default=_SHORT_FAULTS, help="faults of each run")
     parser.add_argument("--ledger", choices=("sqlite", "postgresql"), help="else by the seed")
     parser.add_argument("--deadline", type=float, help="seconds for each run")
+    parser.add_argument("--seconds", type=float, help="begin no more after so long in each run")
     parser.add_argument("--without", choices=GUARDS, help="take a guard out; the run has to fail")
     parser.add_argument("--only", help="kinds of fault, as the table names them, with semicolons")
     parser.add_argument("--long", type=float, default=0.1, help="share of jobs of 0.1-0.5 s")

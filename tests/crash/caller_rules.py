@@ -11,6 +11,8 @@ from tests.crash.violation import Violation
 
 _LIVED_NS = 5_000_000_000
 """A process that still writes so long after its commit has had the time to tell of it."""
+_DUPLICATES_MAX = 10
+"""Every fault of a run may deliver a job again, and what is told while the broker is away again."""
 _HEARD_SHARE = 0.8
 """Of the time that a worker may be silent: heard of more lately than this, it was not."""
 _BETWEEN_NS = 10_000_000_000
@@ -123,6 +125,18 @@ def _undisturbed(evidence: Evidence, did: Event) -> bool:
         and ended.get(number, event["t"]) > did["t"] - 2 * _BETWEEN_NS
         for number, event in began.items()
     )
+
+
+def spins(evidence: Evidence) -> Iterator[Violation]:
+    """A duplicate of a finished job ends with its delivery: no worker gets it over and over."""
+    again = Counter(
+        event["job"]
+        for event in evidence.events
+        if event["what"] == "claim refused" and event["why"] == "finished"
+    )
+    for job, times in again.items():
+        if times > _DUPLICATES_MAX:
+            yield Violation("delivered over and over", job, f"{times} times after its outcome")
 
 
 def tallies(evidence: Evidence) -> Iterator[Violation]:

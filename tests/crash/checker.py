@@ -60,6 +60,7 @@ KINDS = (
     "ran after its pruning",
     "latch differs",
     "operator died",
+    "delivered over and over",
 )
 
 
@@ -80,6 +81,7 @@ def check(evidence: Evidence) -> list[Violation]:
     found += caller_rules.effects(evidence)
     found += caller_rules.unsafe(evidence)
     found += caller_rules.tallies(evidence)
+    found += caller_rules.spins(evidence)
     found += answer_rules.heard(evidence)
     found += answer_rules.results(evidence)
     found += answer_rules.hooks(evidence)

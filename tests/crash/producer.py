@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from tests.crash.app import history, notes, parts, wires
 from tests.crash.callers import submit_awaited
-from tests.crash.history import TWIN, label, read_file
+from tests.crash.history import ENOUGH, TWIN, label, read_file
 
 _BATCH = (5, 40)
 _WIRES, _TWINS = 0.05, 0.05
@@ -60,7 +60,7 @@ def main(who: str, seed: int, share: int, per_s: float, long_share: float) -> No
             if one["what"] == "submitted" and "poison" not in one
         )
     rng = random.Random(f"{seed} {who} {done}")
-    while done < share:
+    while done < share and not (flags / ENOUGH).exists():
         _submit_poison(flags / f"poison-{who}")
         _submit_burst(flags / f"burst-{who}", rng)
         if (flags / "pause").exists():  # back-pressure: the driver sees too many open jobs

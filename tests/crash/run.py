@@ -10,6 +10,7 @@ import structlog
 from rollout.errors import LedgerUnreachable
 from tests.crash.evidence import Evidence, collect
 from tests.crash.faults import Faults, Kind, deck
+from tests.crash.history import ENOUGH
 from tests.crash.plant import OPERATORS, PRODUCERS, WORKERS, Plant
 
 log = structlog.get_logger("crash")
@@ -32,7 +33,11 @@ _BURST, _LONG_RUN_JOBS = 20_000, 5_000
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What one run is to do; the seed draws everything else."""
+    """What one run is to do; the seed draws everything else.
+
+    `rest_after_s` ends it sooner: what is submitted by then comes to rest, further faults do not
+    begin.
+    """
 
     seed: int
     jobs: int
@@ -43,6 +48,7 @@ class Order:
     only: frozenset[str] = frozenset()
     long_share: float = 0.1
     previous: str | None = None
+    rest_after_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -84,7 +90,8 @@ class Driver:
     def drive(self) -> bool:
         """Run to the end; False when the deadline came first."""
         order, plant = self.order, self.plant
-        deadline = time.monotonic() + order.deadline_s
+        began = time.monotonic()
+        deadline = began + order.deadline_s
         kinds = deck(plant, order.faults, self._rng, order.only)
         due = sorted(self._rng.uniform(0.03, 0.92) * order.jobs for _ in kinds)
         for name in OPERATORS:
@@ -95,6 +102,9 @@ class Driver:
             if time.monotonic() > min(deadline, self._stalled_at()):
                 break
             self._turn()
+            if order.rest_after_s is not None and time.monotonic() - began > order.rest_after_s:
+                (plant.flags / ENOUGH).touch()
+                kinds.clear()
             ready = kinds and self.all_jobs >= due[order.faults - len(kinds)]
             if ready and self._faults.under_way < _FAULTS_AT_ONCE:
                 self._begin_one(kinds)

@@ -70,6 +70,15 @@ def test_hook_whose_own_words_are_not_kept(error: str, found: list[str]) -> None
     assert kinds(replace(base, events=events)) == found
 
 
+def test_duplicate_that_is_delivered_over_and_over() -> None:
+    """A few are what faults make; many are a loop."""
+    refused = [
+        at(6.5 + n / 10, "legacy", "claim refused", job="b", why="finished") for n in range(11)
+    ]
+    assert kinds(with_events(*refused[:10])) == []
+    assert kinds(with_events(*refused)) == ["delivered over and over"]
+
+
 # Heartbeats ----------------------------------------------------------------------------------
 
 
