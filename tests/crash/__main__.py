@@ -31,7 +31,7 @@ def main() -> int:
         if seed in sums.seeds:
             continue
         ledger = given.ledger or ("postgresql", "sqlite")[seed % 2]
-        deadline_s = given.deadline or 90 + given.jobs / 20 + 5 * given.faults
+        deadline_s = given.deadline or 210 + given.jobs / 20 + 5 * given.faults
         only = frozenset(given.only.split(";")) if given.only else frozenset()
         order = Order(
             seed, given.jobs, given.faults, ledger, deadline_s, given.without, only, given.long,
@@ -58,6 +58,8 @@ def _one(order: Order, folder: Path, sums: Sums) -> bool:
     result = run(order, folder)
     found = check(result.evidence)
     sums.add(result, found)
+    if not result.came_to_rest:
+        print(f"seed {order.seed}: the deadline of {order.deadline_s:.0f} s came before rest")
     if found:
         again = f"--seeds {order.seed} --jobs {order.jobs} --faults {order.faults}"
         print(f"FAILED: python -m tests.crash {again} --ledger {order.ledger}")
