@@ -35,6 +35,8 @@ NAMES = tuple(EFFECTS)
 HEARD_QUEUE = "heard"
 """Where the tasks wait that links, chains and chords of `asks` end in."""
 _LEGACY_WIRE_S = 8.0
+_HANGS_S, _HANGS_LEGACY_S = 30.0, 4.0
+"""A hung child outlives everything that is done about its job; legacy can be killed under it."""
 HOOK_ERROR = "the commit hook is broken"
 
 _role = os.environ.get("CRASH_ROLE", "unnamed")
@@ -181,6 +183,9 @@ def _make(path: JobPath, what: str, seconds: float, job: Job) -> str:
             raise ValueError("the concurrent path is broken")
         case "fails on both":
             raise ValueError(f"the input is broken on {path}")
+        case "hangs":
+            history.write("hangs", job=name, path=path)
+            time.sleep(_HANGS_S if concurrent else _HANGS_LEGACY_S)
         case "poison":
             os.kill(os.getpid(), signal.SIGKILL)
         case "dies" if concurrent:

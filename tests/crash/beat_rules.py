@@ -21,7 +21,7 @@ _EVERYWHERE = ("ledger", "postgres", "poison", "kills its worker", "rows gone")
 
 def beats(evidence: Evidence) -> Iterator[Violation]:
     """While controllers, store and ledger are whole no heartbeat is missed."""
-    hurt = _silences(evidence)
+    hurt = silences(evidence)
     at = [int(event["t"]) for event in evidence.events if event["what"] == "beat"]
     for before, after in pairwise(at):
         gap_s = (after - before) / 1e9
@@ -31,7 +31,7 @@ def beats(evidence: Evidence) -> Iterator[Violation]:
 
 def unsupervised(evidence: Evidence) -> Iterator[Violation]:
     """While a controller beats no job leaves its path as unsupervised."""
-    hurt = _silences(evidence)
+    hurt = silences(evidence)
     first = next((int(e["t"]) for e in evidence.events if e["what"] == "beat"), None)
     for event in evidence.events:
         if event["what"] != "unsupervised" or first is None or event["t"] < first:
@@ -41,7 +41,8 @@ def unsupervised(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("scope lost", event["jobs"][0], said)
 
 
-def _silences(evidence: Evidence) -> list[Window]:
+def silences(evidence: Evidence) -> list[Window]:
+    """When nobody could beat, or look for silent workers."""
     return [
         window
         for window in windows(evidence.events, _BACK_S)

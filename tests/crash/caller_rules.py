@@ -4,10 +4,12 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
+from tests.crash.beat_rules import silences
 from tests.crash.evidence import Evidence
 from tests.crash.history import Event
 from tests.crash.times import Times
 from tests.crash.violation import Violation
+from tests.crash.windows import Window
 
 _LIVED_NS = 5_000_000_000
 """A process that still writes so long after its commit has had the time to tell of it."""
@@ -15,6 +17,8 @@ _DUPLICATES_MAX = 10
 """Every fault of a run may deliver a job again, and what is told while the broker is away again."""
 _HEARD_SHARE = 0.8
 """Of the time that a worker may be silent: heard of more lately than this, it was not."""
+_FOUND_S = 12.0
+"""A tick comes each second, and a controller listens anew when it has just begun to lead."""
 _BETWEEN_NS = 10_000_000_000
 """A hook that met its own row names it, whoever ran it; others' faults end within this."""
 
@@ -47,7 +51,8 @@ def _tells(event: Event) -> bool:
 
 
 def deaths(evidence: Evidence) -> Iterator[Violation]:
-    """No worker is taken for dead that was heard of a moment ago."""
+    """No worker is taken for dead that was heard of a moment ago, and a dead one is found soon."""
+    hurt = silences(evidence)
     claims: defaultdict[str, list[Event]] = defaultdict(list)
     heard: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for event in evidence.events:
@@ -56,7 +61,7 @@ def deaths(evidence: Evidence) -> Iterator[Violation]:
         elif event["what"] == "renewed":
             heard[event["job"], event["worker"]].append(event["t"])
         elif event["what"] == "silenced":
-            yield from _death(evidence, event, claims[event["job"]], heard)
+            yield from _death(evidence, event, claims[event["job"]], heard, hurt)
 
 
 def _death(
@@ -64,6 +69,7 @@ def _death(
     event: Event,
     claims: list[Event],
     heard: dict[tuple[str, str], list[int]],
+    hurt: list[Window],
 ) -> Iterator[Violation]:
     job = event["job"]
     row = evidence.rows.get(job)
@@ -74,6 +80,9 @@ def _death(
     at = bisect_right(mine, event["t"])
     lately = max(claims[-1]["t"], mine[at - 1] if at else 0)
     silent_s = (event["t"] - lately) / 1e9
+    late = silent_s > evidence.silent_s + _FOUND_S
+    if late and not any(window.meets(lately, event["t"]) for window in hurt):
+        yield Violation("found dead late", job, f"silent for {silent_s:.1f} s by then")
     if silent_s < evidence.silent_s * _HEARD_SHARE:
         yield Violation("died for nothing", job, f"heard of {silent_s:.1f} s before")
 

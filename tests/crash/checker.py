@@ -60,6 +60,7 @@ KINDS = (
     "ran after its pruning",
     "latch differs",
     "operator died",
+    "found dead late",
     "delivered over and over",
 )
 

@@ -78,6 +78,7 @@ _NEVER: tuple[str, ...] = ()
 KINDS = (
     Kind("worker child killed", _forking, harms.kill_child, (0.3, 1.0)),
     Kind("worker killed", _workers, harms.kill_role, (0.2, 2.5)),
+    Kind("child hangs through a kill", _always("legacy"), harms.hang_child, (0.5, 2.0)),
     Kind("worker told to stop", _workers, harms.tell_to_stop(7.0), (8.0, 16.0)),
     Kind(
         "stopped, 30 s of grace",

@@ -146,7 +146,7 @@ def tell_to_stop(seconds: float) -> Callable[[Plant, str, random.Random], Recove
     def hit(plant: Plant, target: str, rng: random.Random) -> Recovery:
         (plant.flags / f"poison-{rng.choice(PRODUCERS)}").write_text(f"wire {seconds}")
         with suppress(AssertionError):
-            wait_until(lambda: plant.runs_unsafe(target), "an unsafe job runs there", 2)
+            _wait_for(lambda: plant.runs_unsafe(target), "an unsafe job runs there")
         with suppress(psutil.NoSuchProcess):
             psutil.Process(plant.children.pid(target)).terminate()
 
@@ -157,6 +157,25 @@ def tell_to_stop(seconds: float) -> Callable[[Plant, str, random.Random], Recove
         return again
 
     return hit
+
+
+def hang_child(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """Hang a job, kill its sub-pipeline, and kill the worker on which legacy runs it then.
+
+    The hung child's worker goes on renewing what it runs; the dead legacy attempt is none of it.
+    """
+    before = {path: plant.hangs_on(path) for path in ("concurrent", "legacy")}
+    (plant.flags / f"poison-{rng.choice(PRODUCERS)}").write_text("hangs")
+    with suppress(AssertionError):
+        _wait_for(lambda: plant.hangs_on("concurrent") > before["concurrent"], "it hangs")
+        (plant.flags / f"kill-{rng.choice(OPERATORS)}").touch()
+        _wait_for(lambda: plant.hangs_on("legacy") > before["legacy"], "legacy runs it")
+    return kill_role(plant, target, rng)
+
+
+def _wait_for(condition: Callable[[], bool], description: str) -> None:
+    """Wait a moment; where it does not come so far, as while killed, go on all the same."""
+    wait_until(condition, description, 6)
 
 
 def has_stopped(plant: Plant, target: str) -> bool:

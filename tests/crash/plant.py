@@ -277,6 +277,15 @@ class Plant:
                     running ^= {json.loads(line)["job"]}
         return bool(running)
 
+    def hangs_on(self, path: str) -> int:
+        """How often a job that hangs has been started on this path."""
+        told = f'"path":"{path}"'
+        return sum(
+            '"what":"hangs"' in line and told in line
+            for file in self.histories.glob("*.jsonl")
+            for line in file.read_text(encoding="utf-8").splitlines()
+        )
+
     def unfiled(self) -> set[str]:
         """Jobs whose producer found the ledger away, and that no row and no run speaks of yet."""
         self._read_on()

@@ -137,6 +137,17 @@ def test_death_that_nobody_caused() -> None:
     assert kinds(replace(cut, linked="forked")) == []
 
 
+@pytest.mark.parametrize(("seconds", "found"), [(9.0, []), (19.0, ["found dead late"])])
+def test_dead_worker_that_is_found_late(seconds: float, found: list[str]) -> None:
+    """Whoever else renews the job: its last worker was heard of at its start only."""
+    claim = claimed(2, "b", 1, 0, worker="w:1")
+    others = [at(second, "threaded", "renewed", job="b", worker="w:2") for second in (4, 8, 12, 16)]
+    silenced = at(seconds, "controller1", "silenced", job="b")
+    assert kinds(with_events(claim, *others, silenced)) == found
+    hurt = fault(5, "both controllers killed", "controller1 controller2", until=15)
+    assert kinds(with_events(claim, *others, silenced, *hurt)) == []
+
+
 # Ledger --------------------------------------------------------------------------------------
 
 
