@@ -63,11 +63,7 @@ def causes(evidence: Evidence, times: Times) -> Iterator[Violation]:
         if event["what"] == "claimed"
     }
     hurt = windows(evidence.events, _DEATH_S)
-    died = [
-        (event["name"], int(event["t"]))
-        for event in evidence.events
-        if event["what"] in ("process died", "consumed nothing")
-    ]
+    died = _ends_of_processes(evidence)
     for row in evidence.rows.values():
         for attempt, at in _deaths(row, times):
             claim = claimed.get((row.job_id, attempt))
@@ -77,10 +73,25 @@ def causes(evidence: Evidence, times: Times) -> Iterator[Violation]:
             by_fault = any(
                 window.meets(since, at) and _hits(window, who, evidence.linked) for window in hurt
             )
-            if not by_fault and not any(
-                name == who and since <= t <= at + int(_DEATH_S * 1e9) for name, t in died
-            ):
+            if not by_fault and not any(name == who and since <= t <= at for name, t in died):
                 yield Violation("death without cause", row.job_id, f"attempt {attempt} on {who}")
+
+
+def _ends_of_processes(evidence: Evidence) -> list[tuple[str, int]]:
+    """What the driver saw die, and who began a job that kills its process, whenever its turn came."""
+    poison = {
+        job
+        for event in evidence.events
+        if event["what"] == "submitted" and event.get("poison") in ("poison", "dies")
+        for job in event["jobs"]
+    }
+    ends = []
+    for event in evidence.events:
+        if event["what"] in ("process died", "consumed nothing"):
+            ends.append((str(event["name"]), int(event["t"])))
+        elif event["what"] == "started" and event["job"] in poison:
+            ends.append((str(event["who"]), int(event["t"])))
+    return ends
 
 
 def _deaths(row: Row, times: Times) -> Iterator[tuple[int, int]]:

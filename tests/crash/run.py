@@ -133,13 +133,16 @@ class Driver:
             self._restart_at[name] = 0.0
         self._turn()
         self.plant.history.write("all up")
-        moved_at, before = time.monotonic(), (-1, -1)
+        moved_at = time.monotonic()
+        before: tuple[int, int, int | None] = (-1, -1, None)
         while time.monotonic() < deadline:
             self._turn()
             if self.open_jobs == 0 and self._looked_at > moved_at:
                 break
-            if (self.open_jobs, self.all_jobs) != before:
-                before, moved_at = (self.open_jobs, self.all_jobs), time.monotonic()
+            # Duplicates are worked off, too: what waits behind them is not stuck.
+            now = (self.open_jobs, self.all_jobs, self.plant.queued("legacy"))
+            if now != before:
+                before, moved_at = now, time.monotonic()
             if time.monotonic() - moved_at > REST_S + 2:
                 break
         heard_by = min(deadline, time.monotonic() + _HEARD_S)
