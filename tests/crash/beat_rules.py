@@ -78,7 +78,7 @@ def causes(evidence: Evidence, times: Times) -> Iterator[Violation]:
 
 
 def _ends_of_processes(evidence: Evidence) -> list[tuple[str, int]]:
-    """What the driver saw die, and who began a job that kills its process, whenever its turn came."""
+    """What the driver saw die, and who began a job that kills its process, however late."""
     poison = {
         job
         for event in evidence.events
