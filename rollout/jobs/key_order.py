@@ -47,11 +47,11 @@ class KeyOrder:
         """
         return sum(self.send_next(name, key) for name, key in self._order.keys_stuck(limit))
 
-    def let_go(self, name: str, job_id: str, actor: str, reason: str) -> None:
-        """Have a failed job hold its key no longer, and send the next one.
+    def let_go(self, name: str, job_id: str, actor: str, reason: str) -> bool:
+        """Have a failed job hold its key no longer; whether a next one was sent.
 
         Raises:
             UnknownJob, IllegalTransition, LedgerUnreachable: Nothing has changed.
         """
         key = self._order.let_go(name, job_id, actor, reason, self._clock.now())
-        self.send_next(name, key)
+        return self.send_next(name, key)
