@@ -23,6 +23,7 @@ class KeyOrder:
         self._order = order
         self._queues = queues
         self._clock = clock
+        self._after = 0
 
     def send_next(self, name: str, key: str) -> bool:
         """Send the next job of a key, if it waits for that; whether there was one.
@@ -45,7 +46,9 @@ class KeyOrder:
         Raises:
             LedgerUnreachable: Nothing more was sent.
         """
-        return sum(self.send_next(name, key) for name, key in self._order.keys_stuck(limit))
+        stuck = self._order.keys_stuck(limit, self._after)
+        self._after = stuck.after
+        return sum(self.send_next(name, key) for name, key in stuck.keys)
 
     def let_go(self, name: str, job_id: str, actor: str, reason: str) -> bool:
         """Have a failed job hold its key no longer; whether a next one was sent.

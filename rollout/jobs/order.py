@@ -62,6 +62,14 @@ class InFront:
     places: int
 
 
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """Sub-pipelines and keys that nobody sends, and where the walk goes on; 0 is from the start."""
+
+    keys: tuple[tuple[str, str], ...]
+    after: int
+
+
 class JobOrder(Protocol):
     """The ledger, as far as it keeps the order of keys. All raise LedgerUnreachable."""
 
@@ -72,7 +80,8 @@ class JobOrder(Protocol):
     def stands_behind(self, place: Place, now: datetime) -> str | None:
         """None when the job is the first of its key and may start; else who is in front.
 
-        A job without a place takes the last one. One that may not start is noted as waiting, so
+        A job without a place takes the last one; one that has its outcome takes none, and its
+        claim says so. One that may not start is noted as waiting, so
         that the job in front sends it. Raises UnknownJob for one that has to be filed first.
         """
         ...
@@ -81,8 +90,12 @@ class JobOrder(Protocol):
         """Give up places of jobs that have their outcome; the next one, if it waits to be sent."""
         ...
 
-    def keys_stuck(self, limit: int) -> list[tuple[str, str]]:
-        """Sub-pipelines and keys whose first job has its outcome, or waits to be sent."""
+    def keys_stuck(self, limit: int, after: int = 0) -> Stuck:
+        """Keys whose first job has its outcome, or waits to be sent.
+
+        Found at once where the outcome is new (before the fold), else by a walk over all places,
+        `limit` of them behind number `after` at a time.
+        """
         ...
 
     def in_front_of(self, name: str, job_id: str) -> InFront | None:

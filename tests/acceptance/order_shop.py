@@ -14,7 +14,7 @@ from rollout.pipeline import SubPipeline
 from rollout.settings import Settings, read_settings
 from rollout.wiring import Runtime
 
-EFFECT_TABLE = "CREATE TABLE effect (id INTEGER PRIMARY KEY AUTOINCREMENT, customer INT, number INT, path TEXT)"
+EFFECT_TABLE = "CREATE TABLE effect (id INTEGER PRIMARY KEY, customer INT, number INT, path TEXT)"
 
 
 class OrderShop:

@@ -97,7 +97,7 @@ def test_a_failed_job_holds_its_key_or_lets_it_go(ledger: Ledger, on_failure: On
         assert handed.job_id == "two"
         return
     assert handed is None
-    assert ledger.keys_stuck(10) == [], "a key that a failure holds is not stuck"
+    assert ledger.keys_stuck(10).keys == (), "a key that a failure holds is not stuck"
     assert ledger.in_front_of(NAME, "two") == InFront("one", JobState.FAILED, 1)
     ledger.reopen(NAME, "one", NOW)
     assert ledger.stands_behind(place("one"), NOW) is None
@@ -161,11 +161,30 @@ def test_what_a_dead_worker_left_undone_is_found(ledger: Ledger) -> None:
     declared(ledger)
     submit(ledger, "one", "two")
     assert behind(ledger, "two") == "one"
-    assert ledger.keys_stuck(10) == []
+    assert ledger.keys_stuck(10).keys == ()
     done(ledger, "one")
-    assert ledger.keys_stuck(10) == [(NAME, KEY)]
+    assert ledger.keys_stuck(10).keys == ((NAME, KEY),)
     assert ledger.next_of(NAME, KEY, NOW) is not None
-    assert ledger.keys_stuck(10) == []
+    assert ledger.keys_stuck(10).keys == ()
+
+
+def test_the_walk_over_all_places_ends(ledger: Ledger) -> None:
+    """A slice at a time, and it finds a job that somebody called off."""
+    declared(ledger)
+    for number in range(7):
+        submit(ledger, f"{number}-a", f"{number}-b", key=f"k{number}")
+    assert behind(ledger, "5-b", "k5") == "5-a"
+    ledger.call_off(NAME, "5-a", None, JobState.CANCELLED, "revoked", NOW)
+    found: set[tuple[str, str]] = set()
+    after = 0
+    for _ in range(5):
+        stuck = ledger.keys_stuck(4, after)
+        found |= set(stuck.keys)
+        after = stuck.after
+        if after == 0:
+            break
+    assert after == 0
+    assert found == {(NAME, "k5")}
 
 
 def test_a_job_without_a_place_takes_the_last(ledger: Ledger) -> None:
@@ -178,6 +197,19 @@ def test_a_job_without_a_place_takes_the_last(ledger: Ledger) -> None:
     assert behind(ledger, "two") == "one"
     assert ledger.in_front_of(NAME, "one") is None
     assert ledger.in_front_of(NAME, "nobody") is None
+
+
+def test_a_message_that_comes_again_takes_no_place(ledger: Ledger) -> None:
+    """The job has its outcome; a failure that was let go must not hold its key anew."""
+    declared(ledger)
+    submit(ledger, "one", "two")
+    ledger.fail(NAME, "one", None, Reason.FAILED, "broke", NOW)
+    ledger.let_go(NAME, "one", "ada", "why", NOW)
+    assert behind(ledger, "one") is None
+    assert behind(ledger, "two") is None
+    done(ledger, "two")
+    assert behind(ledger, "two") is None
+    assert ledger.next_of(NAME, KEY, NOW) is None
 
 
 def test_a_row_that_has_gone_holds_nobody(ledger: Ledger) -> None:
@@ -210,7 +242,7 @@ def test_every_state_keeps_or_gives_up_its_place_as_the_rule_says(
         case JobState.CANCELLED | JobState.EXPIRED:
             ledger.call_off(NAME, "one", None, state, "why", NOW)
     assert ledger.job(NAME, "one").state is state
-    assert (ledger.keys_stuck(5) == [(NAME, KEY)]) is gives_up(state, on_failure)
+    assert (ledger.keys_stuck(5).keys == ((NAME, KEY),)) is gives_up(state, on_failure)
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])

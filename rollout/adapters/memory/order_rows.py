@@ -7,7 +7,7 @@ from datetime import datetime
 from rollout.adapters.memory.rows import Rows
 from rollout.errors import IllegalTransition, UnknownJob
 from rollout.jobs.claims import JobState
-from rollout.jobs.order import NEVER, InFront, Place, gives_up
+from rollout.jobs.order import NEVER, InFront, Place, Stuck, gives_up
 from rollout.jobs.ports import Handed
 from rollout.jobs.way import step
 
@@ -38,16 +38,18 @@ class OrderRows:
     def stands_behind(self, place: Place, now: datetime) -> str | None:
         """None when the job is the first of its key and may start; else who is in front."""
         with self._rows as rows:
-            if (place.name, place.job_id) not in rows.jobs:
+            record = rows.jobs.get((place.name, place.job_id))
+            if record is None:
                 raise UnknownJob(place.job_id)
+            if record.state.finished:
+                return None
             mine = self._enter(place)
             first = self._settled_first(rows, place.name, place.key)
             assert first is not None, "this job has a place"
             if first is mine:
                 self._no_longer_waits(rows, mine)
                 return None
-            record = rows.jobs.get((place.name, place.job_id))
-            if record is not None and record.state is JobState.ACCEPTED:
+            if record.state is JobState.ACCEPTED:
                 if not mine.waits:
                     mine.due = None if record.not_before == NEVER else record.not_before
                 way = record.way + step(now, "waits", behind=first.place.job_id)
@@ -68,15 +70,15 @@ class OrderRows:
             rows.put(replace(record, sent_at=now, way=record.way + step(now, "next of its key")))
             return Handed(record.job_id, name, record.envelope, record.reason, record.path)
 
-    def keys_stuck(self, limit: int) -> list[tuple[str, str]]:
-        """Sub-pipelines and keys whose first job has its outcome, or waits to be sent."""
+    def keys_stuck(self, limit: int, after: int = 0) -> Stuck:
+        """Keys whose first job has its outcome, or waits to be sent; all of them, at once."""
         stuck = []
         with self._rows as rows:
             for (name, key), line in self._keys.items():
-                first = next(iter(line.values()), None)
-                if first is not None and (first.waits or self._ended(rows, first)):
+                first = next(iter(line.values()))
+                if first.waits or self._ended(rows, first):
                     stuck.append((name, key))
-        return stuck[:limit]
+        return Stuck(tuple(sorted(stuck)[:limit]), 0)
 
     def in_front_of(self, name: str, job_id: str) -> InFront | None:
         """Who is the first of a waiting job's key; None for one that stands behind nobody."""

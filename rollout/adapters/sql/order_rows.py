@@ -5,25 +5,25 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, null, or_, select, text, update
+from sqlalchemy import Connection, and_, case, delete, exists, func, null, or_, select, text, update
 from xxhash import xxh3_64_intdigest
 
 from rollout.adapters.sql.database import Database
-from rollout.adapters.sql.order_tables import job_order
-from rollout.adapters.sql.tables import job
+from rollout.adapters.sql.order_tables import key_place
+from rollout.adapters.sql.tables import UNFOLDED, job
 from rollout.errors import IllegalTransition, UnknownJob
 from rollout.jobs.claims import JobState
-from rollout.jobs.order import NEVER, InFront, OnFailure, Place, gives_up
+from rollout.jobs.order import NEVER, InFront, OnFailure, Place, Stuck, gives_up
 from rollout.jobs.ports import Handed
 from rollout.jobs.way import step
 from rollout.routing.decision import JobPath, Reason
 
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
-_OF_JOB = and_(job.c.name == job_order.c.name, job.c.job_id == job_order.c.job_id)
+_OF_JOB = and_(job.c.name == key_place.c.name, job.c.job_id == key_place.c.job_id)
 _ENDED = or_(
     job.c.job_id.is_(None),
     job.c.state.in_([state for state in JobState if state.finished and state != JobState.FAILED]),
-    and_(job.c.state == JobState.FAILED, job_order.c.on_failure == OnFailure.SKIP),
+    and_(job.c.state == JobState.FAILED, key_place.c.on_failure == OnFailure.SKIP),
 )
 """`jobs.order.gives_up` as a condition; a contract test holds the two together."""
 
@@ -49,8 +49,11 @@ class OrderRows:
             return None
         with self._one_at_a_time({(place.name, place.key)}) as connection:
             mine = and_(job.c.name == place.name, job.c.job_id == place.job_id)
-            if connection.execute(select(job.c.job_id).where(mine)).first() is None:
+            state = connection.execute(select(job.c.state).where(mine)).scalar_one_or_none()
+            if state is None:
                 raise UnknownJob(place.job_id)
+            if JobState(state).finished:
+                return None
             self._enter(connection, place)
             first = self._settled_first(connection, place.name, place.key)
             assert first is not None, "this job has a place"
@@ -58,8 +61,8 @@ class OrderRows:
                 _no_longer_waits(connection, place.name, place.job_id)
                 return None
             connection.execute(
-                update(job_order)
-                .where(_place_of(place.name, place.job_id), ~job_order.c.waits)
+                update(key_place)
+                .where(_place_of(place.name, place.job_id), ~key_place.c.waits)
                 .values(waits=True, due=_due_of(place))
             )
             connection.execute(
@@ -90,38 +93,44 @@ class OrderRows:
                 return None
             return Handed(first.job_id, name, row.envelope, Reason(row.reason), JobPath(row.path))
 
-    def keys_stuck(self, limit: int) -> list[tuple[str, str]]:
-        """Sub-pipelines and keys whose first job has its outcome, or waits to be sent."""
-        firsts = (
-            select(func.min(job_order.c.id).label("id"))
-            .group_by(job_order.c.name, job_order.c.key)
-            .subquery()
+    def keys_stuck(self, limit: int, after: int = 0) -> Stuck:
+        """Keys whose first job has its outcome, or waits to be sent."""
+        of_key = (key_place.c.name, key_place.c.key)
+        # A new outcome has not been counted yet, and of these there is an index.
+        fresh = select(*of_key).select_from(job).join(key_place, _OF_JOB).where(UNFOLDED, _ENDED)
+        before = key_place.alias()
+        is_first = ~exists().where(
+            before.c.name == key_place.c.name,
+            before.c.key == key_place.c.key,
+            before.c.id < key_place.c.id,
         )
-        stuck = (
-            select(job_order.c.name, job_order.c.key)
-            .join(firsts, firsts.c.id == job_order.c.id)
+        walked = (
+            select(key_place.c.id, *of_key, and_(or_(key_place.c.waits, _ENDED), is_first))
             .outerjoin(job, _OF_JOB)
-            .where(or_(job_order.c.waits, _ENDED))
-            .order_by(job_order.c.id)
+            .where(key_place.c.id > after)
+            .order_by(key_place.c.id)
             .limit(limit)
         )
         with self._db.read() as connection:
-            return [(name, key) for name, key in connection.execute(stuck)]
+            keys = {(name, key) for name, key in connection.execute(fresh.limit(limit))}
+            rows = connection.execute(walked).all()
+        keys |= {(name, key) for _, name, key, is_stuck in rows if is_stuck}
+        return Stuck(tuple(sorted(keys)), rows[-1][0] if len(rows) == limit else 0)
 
     def in_front_of(self, name: str, job_id: str) -> InFront | None:
         """Who is the first of a waiting job's key; None for one that stands behind nobody."""
         with self._db.read() as connection:
-            mine = connection.execute(select(job_order).where(_place_of(name, job_id))).first()
+            mine = connection.execute(select(key_place).where(_place_of(name, job_id))).first()
             if mine is None:
                 return None
             before = and_(
-                job_order.c.name == name, job_order.c.key == mine.key, job_order.c.id < mine.id
+                key_place.c.name == name, key_place.c.key == mine.key, key_place.c.id < mine.id
             )
             first = connection.execute(
-                select(job_order.c.job_id, job.c.state)
+                select(key_place.c.job_id, job.c.state)
                 .outerjoin(job, _OF_JOB)
                 .where(before)
-                .order_by(job_order.c.id)
+                .order_by(key_place.c.id)
                 .limit(1)
             ).first()
             if first is None:
@@ -141,7 +150,7 @@ class OrderRows:
                 raise IllegalTransition(
                     job_id, "let go", f"while it is {row.state}", "only a failed job holds its key"
                 )
-            gone = connection.execute(delete(job_order).where(_place_of(name, job_id)))
+            gone = connection.execute(delete(key_place).where(_place_of(name, job_id)))
             if gone.rowcount == 0:
                 raise IllegalTransition(
                     job_id, "let go", "as it holds no key", "the jobs behind it do not wait for it"
@@ -165,7 +174,7 @@ class OrderRows:
     def _enter(self, connection: Connection, place: Place) -> None:
         insert: Any = self._db.insert
         connection.execute(
-            insert(job_order)
+            insert(key_place)
             .values(
                 name=place.name,
                 key=place.key,
@@ -188,20 +197,20 @@ class OrderRows:
             known = None if state is None else JobState(state)
             if not gives_up(known, OnFailure(first.on_failure)):
                 return first
-            connection.execute(delete(job_order).where(job_order.c.id == first.id))
+            connection.execute(delete(key_place).where(key_place.c.id == first.id))
 
 
 def _first(name: str, key: str) -> Any:
     return (
-        select(job_order)
-        .where(job_order.c.name == name, job_order.c.key == key)
-        .order_by(job_order.c.id)
+        select(key_place)
+        .where(key_place.c.name == name, key_place.c.key == key)
+        .order_by(key_place.c.id)
         .limit(1)
     )
 
 
 def _place_of(name: str, job_id: str) -> Any:
-    return and_(job_order.c.name == name, job_order.c.job_id == job_id)
+    return and_(key_place.c.name == name, key_place.c.job_id == job_id)
 
 
 def _due_of(place: Place) -> Any:
@@ -213,10 +222,10 @@ def _due_of(place: Place) -> Any:
 
 def _no_longer_waits(connection: Connection, name: str, job_id: str) -> None:
     due = connection.execute(
-        update(job_order)
-        .where(_place_of(name, job_id), job_order.c.waits)
+        update(key_place)
+        .where(_place_of(name, job_id), key_place.c.waits)
         .values(waits=False)
-        .returning(job_order.c.due)
+        .returning(key_place.c.due)
     ).first()
     if due is not None:
         connection.execute(

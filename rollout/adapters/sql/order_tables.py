@@ -4,8 +4,8 @@ from sqlalchemy import Boolean, Column, Index, Integer, String, Table, Text
 
 from rollout.adapters.sql.tables import UtcTime, metadata
 
-job_order = Table(
-    "job_order",
+key_place = Table(
+    "key_place",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("name", String(100), nullable=False),
@@ -14,8 +14,8 @@ job_order = Table(
     Column("on_failure", String(8), nullable=False),
     Column("waits", Boolean, nullable=False),
     Column("due", UtcTime),
-    Index("job_order_key", "name", "key", "id"),
-    Index("job_order_job", "name", "job_id", unique=True),
+    Index("key_place_key", "name", "key", "id"),
+    Index("key_place_job", "name", "job_id", unique=True),
     sqlite_autoincrement=True,
 )
 """Places in the order of submission, by sub-pipeline and key. `waits`: its message is gone and the

@@ -10,7 +10,7 @@ down_revision = "0012"
 def upgrade() -> None:
     """Add the table; a worker of before writes nothing into it and keeps no order."""
     op.create_table(
-        "job_order",
+        "key_place",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
         sa.Column("name", sa.String(100), nullable=False),
         sa.Column("key", sa.Text, nullable=False),
@@ -20,10 +20,10 @@ def upgrade() -> None:
         sa.Column("due", sa.BigInteger),
         sqlite_autoincrement=True,
     )
-    op.create_index("job_order_key", "job_order", ["name", "key", "id"])
-    op.create_index("job_order_job", "job_order", ["name", "job_id"], unique=True)
+    op.create_index("key_place_key", "key_place", ["name", "key", "id"])
+    op.create_index("key_place_job", "key_place", ["name", "job_id"], unique=True)
 
 
 def downgrade() -> None:
     """Drop it."""
-    op.drop_table("job_order")
+    op.drop_table("key_place")
