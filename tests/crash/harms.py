@@ -231,7 +231,7 @@ def prune_jobs(plant: Plant, target: str, rng: random.Random) -> Recovery:
                          for job_id, name, envelope in rows]  # fmt: skip
         prune(plant.runtime.ledger, before)
         with suppress(BrokerUnreachable):
-            plant.runtime.queues.send_to_legacy(leftovers)
+            plant.runtime.queues.send_jobs(leftovers)
     return nothing
 
 

@@ -19,6 +19,7 @@ from rollout.adapters.redis.store import RedisControlStore
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.tables import to_microseconds
 from rollout.jobs.claims import Claim, JobRef, Refusal
+from rollout.jobs.order import OnFailure
 from rollout.jobs.ports import (
     Committed,
     ConnectionSource,
@@ -210,9 +211,17 @@ class WatchedSubmit(Submit):
         filings: Sequence[Filing],
         *,
         outcome_will_do: bool = False,
+        on_failure: OnFailure | None = None,
     ) -> bool:
         """File, and name the jobs when the ledger is away, whichever call found it so."""
-        filed = super().file(name, effects, holdback_bp, filings, outcome_will_do=outcome_will_do)
+        filed = super().file(
+            name,
+            effects,
+            holdback_bp,
+            filings,
+            outcome_will_do=outcome_will_do,
+            on_failure=on_failure,
+        )
         alone = [one.job_id for one in filings if one.reason is Reason.UNSUPERVISED]
         if filed and alone:
             self.history.write("unsupervised", jobs=[label(name, job_id) for job_id in alone])
