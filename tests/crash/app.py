@@ -111,7 +111,7 @@ asks.legacy(make_one_by_one)
 asks.concurrent(make_overlapped)
 
 
-@app.task(
+@app.task(  # type: ignore[untyped-decorator]  # Celery has no types
     name="crash.heard", acks_late=True, reject_on_worker_lost=True, ignore_result=True, typing=False
 )
 def heard(tag: str) -> None:

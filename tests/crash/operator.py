@@ -55,7 +55,8 @@ class Operator:
         before = run_delay_ns()
 
         def say(what: str, report: KillReport, **facts: Any) -> None:
-            late = None if before is None else run_delay_ns() - before
+            delay = run_delay_ns()
+            late = None if before is None or delay is None else delay - before
             missing = [half for half, error in _halves(report) if error]
             history.write(what, name=name, late=late, missing=missing, **facts)
 
