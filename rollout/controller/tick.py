@@ -167,6 +167,7 @@ class Tick:
         report.pilots = self._pilots.turn(report.states, report.open_counts, report.at)
         for said in report.pilots.errors:
             self._note(report, said)
+        self._keep_up(report)  # the watch reads all that is open, in one statement
         report.errors += self._watch(token, report)
         report.pruned = self._prune(report.at)
 
