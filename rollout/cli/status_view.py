@@ -87,7 +87,7 @@ def _lines(one: "Status", board: "Board") -> list[tuple[str, RenderableType]]:
         ("starts now", one.starts_now),
     ]
     rows += [(str(path), one.jobs_sentence(path)) for path in JobPath]
-    rows.append(("builds", one.builds_sentence))
+    rows.append(("builds", one.releases.sentence))
     rows.append(("failed", f"{one.kept} kept" + _look(one)))
     by_drills = f", and {one.drilled} that drills had broken or moved" if one.drilled else ""
     rows.append(("fallbacks", f"{one.fallbacks} taken over by legacy{by_drills}"))

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from rollout.desk.why import Explanations
     from rollout.desk.workers import Workers
     from rollout.errors import RolloutError
-    from rollout.pilot.ports import Builds
+    from rollout.pilot.ports import BuildLog
     from rollout.policy.check import Assumed, Declarations
     from rollout.policy.policy import Policies
     from rollout.shadow.ports import ShadowQueue, Shadows
 
     class DeskLedger(
-        Ledger, Jobs, RecentJobs, Journals, Log, Builds, Decisions, Declarations, Protocol
+        Ledger, Jobs, RecentJobs, Journals, Log, BuildLog, Decisions, Declarations, Protocol
     ):
         """The ledger, as far as people look into it."""
 

@@ -16,6 +16,7 @@ from rollout.desk.in_force import read_in_force
 from rollout.desk.lately import read_lately
 from rollout.desk.leader import Leader, read_leader
 from rollout.desk.pending import Pending, Why
+from rollout.desk.releases import Releases, read_releases
 from rollout.desk.running_drills import read_running
 from rollout.drills.ports import Journals
 from rollout.errors import UnknownSubPipeline
@@ -27,7 +28,7 @@ from rollout.pilot.confirmation import Confirmation, confirm_from
 from rollout.pilot.fleet import held_by_fleet, member_of
 from rollout.pilot.judge import judge
 from rollout.pilot.outlook import outlook
-from rollout.pilot.ports import SPREAD_JOBS, Builds, DecisionRecord, Leadership, Trials
+from rollout.pilot.ports import SPREAD_JOBS, BuildLog, DecisionRecord, Leadership, Trials
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.situations import Around, Situations, backlogs
 from rollout.pilot.trial import Trial, follow, trial_from
@@ -47,7 +48,7 @@ class Explained:
     policy_difference: str | None = None
 
 
-class WhyLedger(Ledger, Trials, Builds, Leadership, RecentJobs, Journals, Protocol):
+class WhyLedger(Ledger, Trials, BuildLog, Leadership, RecentJobs, Journals, Protocol):
     """The ledger, as far as it is asked why."""
 
 
@@ -91,7 +92,10 @@ class Explanations:
         now, leader = self._clock.now(), page.leader
         lately = read_lately(self._ledger, [name], now)[name]
         drill = read_running(self._ledger, now).get(name)
-        return Why(now, pending, last, said, leader, page.policy_difference, lately, drill)
+        releases = read_releases(self._ledger, name).get(name, Releases())
+        return Why(
+            now, pending, last, said, leader, page.policy_difference, lately, drill, releases
+        )
 
     def explain(self, name: str | None = None) -> Explained:
         """Say what the controller would decide now, about one sub-pipeline or all of them.

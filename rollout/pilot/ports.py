@@ -13,6 +13,7 @@ from rollout.routing.effects import Effects
 from rollout.routing.stages import ControlState, Event
 
 if TYPE_CHECKING:  # the way of a job never needs them
+    from rollout.pilot.builds import BuildRecord
     from rollout.pilot.profile import LegacyProfile
     from rollout.pilot.trial import Trial
     from rollout.policy.in_force import PoliciesInForce
@@ -194,6 +195,14 @@ class Builds(Protocol):
 
     def builds(self) -> Mapping[str, tuple[str | None, str | None]]:
         """Builds of the legacy and the concurrent path, by sub-pipeline."""
+        ...
+
+
+class BuildLog(Builds, Protocol):
+    """The ledger, as far as it remembers which code ran."""
+
+    def build_records(self, name: str | None) -> "Sequence[BuildRecord]":
+        """Read every build of one sub-pipeline, or of all, the newest first."""
         ...
 
 

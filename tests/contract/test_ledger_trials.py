@@ -460,6 +460,23 @@ def test_a_straggler_of_an_older_build_changes_nothing(ledger_case: LedgerCase) 
         other.close()
 
 
+def test_every_build_is_remembered(ledger: ClosingLedger) -> None:
+    """The newest first, told again without a new beginning, by sub-pipeline."""
+    declared(ledger, Effects.NONE)
+    for build in ("v1", "v2", "v1"):
+        ledger.announce(NAME, JobPath.CONCURRENT, build)
+    ledger.announce(NAME, JobPath.LEGACY, "v1")
+    found = ledger.build_records(NAME)
+    assert [(one.path, one.build) for one in found if one.path is JobPath.CONCURRENT] == [
+        (JobPath.CONCURRENT, "v2"),
+        (JobPath.CONCURRENT, "v1"),
+    ]
+    assert len(found) == 3
+    assert all(one.name == NAME and one.first_at <= one.last_at for one in found)
+    assert list(ledger.build_records(None)) == list(found)
+    assert list(ledger.build_records("payments")) == []
+
+
 @on_databases
 def test_a_release_that_was_taken_back_is_followed(ledger_case: LedgerCase) -> None:
     """When nobody has spoken of the newer build for minutes, the older one counts again."""

@@ -1,5 +1,6 @@
 """The first screen tells what is true at the moment at which it matters."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -339,6 +340,34 @@ def test_a_confirmed_revert_is_over_when_a_person_starts_again(house: House) -> 
     assert house.json("why", "invoices")["revert_confirmation"] is not None
     house.run("start", "invoices", "--reason", "mended")
     assert house.json("why", "invoices")["revert_confirmation"] is None
+
+
+def test_a_new_build_is_a_line_everywhere(house: House) -> None:
+    """History, status, why and the report say which build runs, since when, and after which."""
+    house.run("start", "invoices")
+    said = flat(house.run("status").stdout)
+    assert "builds legacy and concurrent not named (`version=`" in said
+    with house.services() as runtime:
+        for build in ("41", "42"):
+            runtime.ledger.announce("invoices", JobPath.CONCURRENT, build)
+            runtime.clock.sleep(0.002)
+    house.tick()
+    for command in ("status", "why invoices"):
+        said = flat(house.run(*command.split()).stdout)
+        assert re.search(
+            r"concurrent 42 since [0-9: -]+ UTC, before it 41 \(a worker of 41 was heard of at "
+            r"[0-9: -]+ UTC\); legacy not named",
+            said,
+        ), command
+    (values,) = house.json("status")["sub_pipelines"]
+    assert values["builds"] == {"legacy": None, "concurrent": "42"}
+    assert values["releases"]["concurrent"]["before"] == "41"
+    said = flat(house.run("history", "invoices").stdout)
+    assert "build workers concurrent runs 42, before it 41" in said
+    assert "build workers concurrent runs 41, the first that has a name" in said
+    assert [one["build"] for one in house.json("history", "invoices")["builds"]] == ["42", "41"]
+    said = flat(house.run("report", "invoices").stdout)
+    assert "concurrent runs 42, before it 41" in said
 
 
 def test_seconds_of_traffic_size_nothing(house: House) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from rollout.drills.ports import DrillEvent
+from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
 from tests.shells.conftest import House
 from tests.shells.json_shapes import keep, recorded, shape_of
@@ -41,6 +42,8 @@ def _started(house: House) -> None:
     house.begin(house.submit())
     house.submit()
     house.fail(house.submit())
+    with house.services() as runtime:
+        runtime.ledger.announce("invoices", JobPath.CONCURRENT, "42")
     house.tick()
 
 
@@ -119,7 +122,7 @@ def kill(house: House) -> Iterator[Any]:
 
 
 def report(house: House) -> Iterator[Any]:
-    """With a kill, a decision and a failed job."""
+    """With a kill, a decision, a build and a failed job."""
     _started(house)
     house.run("kill", "invoices", "--reason", "x")
     yield house.json("report", "invoices", "--since", "10min")

@@ -19,6 +19,7 @@ from rollout.pilot.ports import DecisionRecord, Notice, Recovery
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial
 from rollout.policy.in_force import PoliciesInForce
+from rollout.pilot.builds import BuildRecord
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
@@ -78,7 +79,7 @@ class Rows:
         self.leases = LeaseWatch()
         self.standbys: dict[str, datetime] = {}
         self.builds: dict[tuple[str, JobPath], str] = {}
-        self.builds_seen: defaultdict[tuple[str, JobPath], set[str]] = defaultdict(set)
+        self.build_records: dict[tuple[str, JobPath, str], BuildRecord] = {}
         self.trials: dict[str, Trial] = {}
         self.profiles: dict[str, LegacyProfile] = {}
         self.hours: dict[HourKey, Sum] = {}
