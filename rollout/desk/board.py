@@ -10,7 +10,7 @@ from rollout.desk.alarms import Alarm, Need, alarms_of, suspicious
 from rollout.desk.history import last_change_json
 from rollout.desk.lately import read_lately
 from rollout.desk.plain import Json
-from rollout.desk.releases import Releases, read_releases
+from rollout.desk.releases import UNNAMED, read_releases
 from rollout.desk.running_drills import read_running
 from rollout.desk.status import Status, read_status
 from rollout.desk.workers import Hanging, Workers, read_hanging
@@ -156,7 +156,7 @@ def _with_recent(
             one,
             lately=lately[one.state.name],
             drill=drills.get(one.state.name),
-            releases=releases.get(one.state.name, Releases()),
+            releases=releases.get(one.state.name, UNNAMED),
         )
         for one in statuses
     )

@@ -10,7 +10,7 @@ from rollout.desk.history import summary
 from rollout.desk.lately import Lately, trouble_sentence
 from rollout.desk.leader import Leader
 from rollout.desk.plain import Json
-from rollout.desk.releases import Releases
+from rollout.desk.releases import UNNAMED, Releases
 from rollout.desk.running_drills import RunningDrill
 from rollout.desk.text import at_text
 from rollout.evidence.verdict import Finding
@@ -119,7 +119,7 @@ class Why:
     policy_difference: str | None = None
     lately: Lately | None = None
     drill: RunningDrill | None = None
-    releases: Releases = Releases()
+    releases: Releases = UNNAMED
 
     @property
     def headline(self) -> tuple[str, str]:

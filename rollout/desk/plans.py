@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from rollout.desk.shadow_first import Beginnings, began_unshadowed, suggested
 from rollout.errors import LedgerUnreachable, RolloutError
 from rollout.evidence.buckets import bucket_edge_s
 from rollout.evidence.stored import Json
 from rollout.policy.plan import Length, Plan, plan_for
 from rollout.policy.way import Baseline
 from rollout.routing.effects import Effects
-from rollout.routing.stages import HOLDBACK_BP, ControlState
+from rollout.routing.stages import HOLDBACK_BP, ControlState, Stage
 
 if TYPE_CHECKING:
     from rollout.pilot.profile import LegacyProfile
@@ -32,8 +33,8 @@ class TrafficUnknown(RolloutError):
         )
 
 
-class PlanLedger(Protocol):
-    """What is asked of the ledger."""
+class PlanLedger(Beginnings, Protocol):
+    """What is asked of the ledger, beside how the pilot began."""
 
     def profiles(self) -> Mapping[str, LegacyProfile]:
         """Read what legacy showed, by sub-pipeline."""
@@ -41,10 +42,6 @@ class PlanLedger(Protocol):
 
     def controls(self) -> list[ControlState]:
         """Read all control rows."""
-        ...
-
-    def declared_effects(self) -> Mapping[str, Effects]:
-        """Effects of every declared sub-pipeline, by name."""
         ...
 
 
@@ -71,11 +68,13 @@ class Planned:
         name: The sub-pipeline.
         plan: Its numbers.
         cycle_p95_s: Beyond it a job is late; None while nobody knows.
+        begun: Whether the pilot has left legacy.
     """
 
     name: str
     plan: Plan
     cycle_p95_s: float | None = None
+    begun: bool = False
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -103,6 +102,8 @@ class Planned:
             f" jobs a week at the most ({by}).",
             f"Way:    {self.way}; an equal path graduates {_weeks(length)}",
         ]
+        if plan.shadow and not self.begun:
+            sentences.append(suggested(self.name))
         if plan.hardly:
             sentences.insert(
                 0,
@@ -178,10 +179,14 @@ def planned(
         profile, ledger = None, None  # what is stated is enough to go on
     seen = None if profile is None else profile.baseline
     policy, holdback_bp, effects = policies.of(name), HOLDBACK_BP, assumed.effects
+    begun = False
     if ledger is not None:
         states = {one.name: one for one in ledger.controls()}
         holdback_bp = states[name].holdback_bp if name in states else HOLDBACK_BP
         effects = effects or ledger.declared_effects().get(name)
+        begun = name in states and states[name].stage is not Stage.LEGACY
+        if begun and began_unshadowed(ledger, name):
+            effects = None  # its shadow was left out
     jobs = assumed.jobs_a_day
     if jobs is None and seen is not None:
         jobs = seen.jobs_a_week / WEEK
@@ -194,4 +199,4 @@ def planned(
     if p95_s is None and profile is not None and profile.thresholds is not None:
         p95_s = bucket_edge_s(profile.thresholds.tail)
     plan = plan_for(policy, Baseline(WEEK * jobs, rate), holdback_bp, effects)
-    return Planned(name, plan, p95_s)
+    return Planned(name, plan, p95_s, begun)

@@ -11,7 +11,7 @@ from rollout.pilot.ports import BuildLog
 from rollout.routing.decision import JobPath
 
 BESIDE = timedelta(minutes=3)
-"""Workers speak of their build each minute; one of which more than two words are missing has left."""
+"""Workers speak of their build each minute; after two missing words one has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,10 @@ class Releases:
             str(JobPath.LEGACY): plain_json(self.legacy),
             str(JobPath.CONCURRENT): plain_json(self.concurrent),
         }
+
+
+UNNAMED = Releases()
+"""No path has named its build."""
 
 
 def read_releases(ledger: BuildLog, name: str | None = None) -> dict[str, Releases]:

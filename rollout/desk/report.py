@@ -12,7 +12,7 @@ from rollout.desk.drills import read_drills
 from rollout.desk.history import Log, read_history
 from rollout.desk.lately import error_line
 from rollout.desk.plain import Json, plain_json
-from rollout.desk.releases import Releases, read_releases
+from rollout.desk.releases import UNNAMED, Releases, read_releases
 from rollout.desk.text import at_text, span_text
 from rollout.drills.ports import Journals
 from rollout.jobs.claims import JobRecord
@@ -149,7 +149,7 @@ def read_report(ledger: ReportLedger, clock: Clock, name: str, since: datetime) 
     hurt = tuple(ledger.recent_jobs(name, JobKind.HURT, since, _LINES))
     lines = [*_logged(ledger, name), *_drilled(ledger, name, now), *_failures(hurt)]
     lines = sorted((one for one in lines if one.at >= since), key=lambda one: one.at)
-    releases = read_releases(ledger, name).get(name, Releases())
+    releases = read_releases(ledger, name).get(name, UNNAMED)
     return Report(state, since, now, counts, hurt, releases, tuple(lines))
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from rollout.desk.lately import Lately
 from rollout.desk.plain import Json, plain_json
-from rollout.desk.releases import Releases
+from rollout.desk.releases import UNNAMED, Releases
 from rollout.desk.running_drills import RunningDrill
 from rollout.desk.text import span_text
 from rollout.errors import UnknownSubPipeline
@@ -35,7 +35,7 @@ class Status:
     kept: int = 0
     lately: Lately | None = None
     drill: RunningDrill | None = None
-    releases: Releases = Releases()
+    releases: Releases = UNNAMED
 
     def oldest(self, path: JobPath, state: JobState) -> datetime | None:
         """Admission of the oldest unfinished job on this path in this state."""

@@ -16,7 +16,7 @@ from rollout.desk.in_force import read_in_force
 from rollout.desk.lately import read_lately
 from rollout.desk.leader import Leader, read_leader
 from rollout.desk.pending import Pending, Why
-from rollout.desk.releases import Releases, read_releases
+from rollout.desk.releases import UNNAMED, read_releases
 from rollout.desk.running_drills import read_running
 from rollout.drills.ports import Journals
 from rollout.errors import UnknownSubPipeline
@@ -92,7 +92,7 @@ class Explanations:
         now, leader = self._clock.now(), page.leader
         lately = read_lately(self._ledger, [name], now)[name]
         drill = read_running(self._ledger, now).get(name)
-        releases = read_releases(self._ledger, name).get(name, Releases())
+        releases = read_releases(self._ledger, name).get(name, UNNAMED)
         return Why(
             now, pending, last, said, leader, page.policy_difference, lately, drill, releases
         )

@@ -13,13 +13,13 @@ from rollout.drills.ports import DrillEvent
 from rollout.drills.watch import Watch
 from rollout.errors import LedgerUnreachable, UnknownSubPipeline
 from rollout.jobs.claims import JobRecord, JobRef, JobState
+from rollout.pilot.builds import BuildRecord
 from rollout.pilot.fold import HourKey, Sum
 from rollout.pilot.lease import LeaseWatch
 from rollout.pilot.ports import DecisionRecord, Notice, Recovery
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial
 from rollout.policy.in_force import PoliciesInForce
-from rollout.pilot.builds import BuildRecord
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
