@@ -55,7 +55,7 @@ def test_metrics_and_alerts_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=of)
 def test_settings_exist(page: Path) -> None:
-    """Each name with a unit is a setting, a policy's key, a recording's column, control state or JSON."""
+    """Each name with a unit is a setting, or a key of a policy, a recording, a state or JSON."""
     known = set(Settings.model_fields) | set(Policy.model_fields)
     known |= {field.name for field in fields(ControlState)} | set(COLUMNS)
     known |= {field.name for kind in (Drill, Score, GameDay, PathSample) for field in fields(kind)}
