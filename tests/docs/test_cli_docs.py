@@ -50,7 +50,7 @@ def test_keys_of_json_are_documented() -> None:
 
 def test_examples_of_json_have_keys_that_exist() -> None:
     """Each JSON object that the page shows is one that its command prints."""
-    shown = re.findall(r"\$ rollout (.*?) --json\n(\{.*?^\})", TEXT, re.DOTALL | re.MULTILINE)
+    shown = re.findall(r"\$ rollout ([^\n]*?) --json\n(\{.*?^\})", TEXT, re.DOTALL | re.MULTILINE)
     assert len(shown) >= 3
     for command, text in shown:
         typed = command.replace("-", "_")
