@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from celery import Celery
@@ -10,10 +11,10 @@ from celery import Celery
 from rollout import SubPipeline
 from rollout.errors import NoTimeLimit
 
-UNLIMITED: Mapping[str, float] = {}
+UNLIMITED: Mapping[str, Any] = {}
 
 
-def warned(app: Celery, options: Mapping[str, float]) -> tuple[list[warnings.WarningMessage], int]:
+def warned(app: Celery, options: Mapping[str, Any]) -> tuple[list[warnings.WarningMessage], int]:
     """What is said when the app is finalized, and on which line the sub-pipeline was declared."""
     frame = inspect.currentframe()
     assert frame is not None

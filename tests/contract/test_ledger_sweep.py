@@ -280,7 +280,9 @@ def test_a_fallback_that_a_drill_forced_is_a_drills(ledger: ClosingLedger, folde
             assert ledger.mark_drilled(NAME, job_id, "d1", "raise", NOW)
         ledger.hand_over(NAME, job_id, held.attempt, Reason.FAILED, "ValueError: x", NOW)
     for job_id in ("own", "drilled"):
-        commit(ledger, claim(ledger, job_id, L))
+        taken = claim(ledger, job_id, L)
+        assert isinstance(taken, Claim)
+        commit(ledger, taken)
     ledger.fail(NAME, "kept", None, Reason.FAILED, "ValueError: y", LATER)
     if folded:
         assert ledger.fold(100) == 3

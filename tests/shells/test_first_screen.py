@@ -363,8 +363,8 @@ def test_a_new_build_is_a_line_everywhere(house: House) -> None:
     assert values["builds"] == {"legacy": None, "concurrent": "42"}
     assert values["releases"]["concurrent"]["before"] == "41"
     said = flat(house.run("history", "invoices").stdout)
-    assert "build workers concurrent runs 42, before it 41" in said
-    assert "build workers concurrent runs 41, the first that has a name" in said
+    assert "build, by workers concurrent runs 42, before it 41" in said
+    assert "build, by workers concurrent runs 41, the first that has a name" in said
     assert [one["build"] for one in house.json("history", "invoices")["builds"]] == ["42", "41"]
     said = flat(house.run("report", "invoices").stdout)
     assert "concurrent runs 42, before it 41" in said
