@@ -84,7 +84,7 @@ def graduate(
     actor: Actor = "",
     as_json: AsJson = False,
 ) -> None:
-    """End the trial well; only the holdback stays on legacy."""
+    """End the pilot well; only the holdback stays on legacy."""
     change(ctx, name, Event.GRADUATE, reason, revision, actor, as_json)
 
 

@@ -17,8 +17,8 @@ from rollout.desk.text import at_text, percent
 from rollout.errors import RolloutError
 
 __all__ = [
-    "at_text", "complain", "entries", "facts", "listing", "percent", "plain", "say", "show", "show_error",
-    "show_json", "stdout", "warn",
+    "at_text", "complain", "entries", "facts", "listing", "percent", "plain", "say", "show",
+    "show_error", "show_json", "stdout", "warn",
 ]  # fmt: skip
 
 if TYPE_CHECKING:  # rich takes longer to load than a kill switch may

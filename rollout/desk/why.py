@@ -162,7 +162,7 @@ class Explanations:
             try:
                 trial = trial_from(row.columns, row.payload, policy)
             except (EvidenceError, KeyError, ValueError, TypeError) as error:
-                unread[name] = f"its trial cannot be read and begins afresh: {error}"
+                unread[name] = f"its pilot cannot be read and begins afresh: {error}"
                 continue
             built = builds.get(name, (None, None))
             prior = self._situations.prior(trial, states[name], now)

@@ -189,7 +189,7 @@ class Pilots:
             try:
                 self._held[name] = trial_from(row.columns, row.payload, self._policies.of(name))
             except (EvidenceError, KeyError, ValueError, TypeError) as error:
-                report.errors.append(f"the trial of {name!r} begins afresh: {error}")
+                report.errors.append(f"the pilot of {name!r} begins afresh: {error}")
                 self._unread[name] = row.columns["version"]
 
     # Evidence ----------------------------------------------------------------------------
