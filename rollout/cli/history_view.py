@@ -43,7 +43,7 @@ def history(
 
 def _head(one: "Happened") -> str:
     """When, what and by whom; the sentence stands under it."""
-    words = [f"{one.event} to {one.now}" if one.now else one.event, f"by {one.actor}"]
+    words = [one.what, f"by {one.actor}"]
     words += [] if one.revision is None else [f"revision {one.revision}"]
     words += [] if one.decision_id is None else [f"decision {one.decision_id}"]
     return f"{at_text(one.at)}  {', '.join(words)}"

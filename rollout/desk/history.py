@@ -54,6 +54,11 @@ class Happened:
     decision_id: int | None
     why: str
 
+    @property
+    def what(self) -> str:
+        """What happened, and what holds since."""
+        return f"{self.event}, now {self.now}" if self.now else self.event
+
 
 @dataclass(frozen=True, slots=True)
 class History:

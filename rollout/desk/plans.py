@@ -69,12 +69,14 @@ class Planned:
         plan: Its numbers.
         cycle_p95_s: Beyond it a job is late; None while nobody knows.
         begun: Whether the pilot has left legacy.
+        effects: What its paths do to the world; None while nobody knows.
     """
 
     name: str
     plan: Plan
     cycle_p95_s: float | None = None
     begun: bool = False
+    effects: Effects | None = None
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -102,8 +104,8 @@ class Planned:
             f" jobs a week at the most ({by}).",
             f"Way:    {self.way}; an equal path graduates {_weeks(length)}",
         ]
-        if plan.shadow and not self.begun:
-            sentences.append(suggested(self.name))
+        if not self.begun and (plan.shadow or self.effects is None):
+            sentences.append(suggested(self.name, sure=plan.shadow))
         if plan.hardly:
             sentences.insert(
                 0,
@@ -199,4 +201,4 @@ def planned(
     if p95_s is None and profile is not None and profile.thresholds is not None:
         p95_s = bucket_edge_s(profile.thresholds.tail)
     plan = plan_for(policy, Baseline(WEEK * jobs, rate), holdback_bp, effects)
-    return Planned(name, plan, p95_s, begun)
+    return Planned(name, plan, p95_s, begun, effects)

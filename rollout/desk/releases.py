@@ -57,10 +57,9 @@ class Releases:
         both = ((JobPath.LEGACY, self.legacy), (JobPath.CONCURRENT, self.concurrent))
         named = [one.sentence for _, one in both if one is not None]
         unnamed = [str(path) for path, one in both if one is None]
-        if unnamed:
-            paths = " and ".join(unnamed)
-            named.append(f"{paths} not named (`version=` in the declaration names one)")
-        return "; ".join(named)
+        if not named:
+            return "not named; `version=` in the declaration names them"
+        return "; ".join([*named, *(f"{path} not named" for path in unnamed)])
 
     @property
     def builds(self) -> Json:

@@ -155,13 +155,9 @@ def read_report(ledger: ReportLedger, clock: Clock, name: str, since: datetime) 
 
 def _logged(ledger: Log, name: str) -> list[ReportLine]:
     return [
-        ReportLine(one.at, one.actor, f"{one.event}{_to(one.now)}: {one.why}".rstrip(": "))
+        ReportLine(one.at, one.actor, f"{one.what}: {one.why}".rstrip(": "))
         for one in read_history(ledger, name, _LINES).timeline
     ]
-
-
-def _to(now: str) -> str:
-    return f" to {now}" if now else ""
 
 
 def _drilled(ledger: Journals, name: str, now: datetime) -> list[ReportLine]:

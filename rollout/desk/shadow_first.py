@@ -23,11 +23,12 @@ class Beginnings(Protocol):
         ...
 
 
-def suggested(name: str) -> str:
-    """What a shadow gives, before a pilot has begun."""
+def suggested(name: str, *, sure: bool) -> str:
+    """What a shadow gives, before a pilot has begun; not `sure` while nobody knows the effects."""
+    where = "" if sure else ' where effects are "none" or "commit"'
     return (
-        f"Shadow first: `rollout shadow {name}` runs copies of legacy jobs on the new path and "
-        "compares them; no job depends on it yet."
+        f"Shadow first{where}: `rollout shadow {name}` runs copies of legacy jobs on the new path "
+        "and compares them; no job depends on it yet."
     )
 
 

@@ -275,9 +275,9 @@ def test_a_report_for_a_hand_over(house: House) -> None:
     said = house.run("report", "invoices", "--since", "10min").stdout
     assert said.startswith("# invoices: ")
     assert "2 failed on the concurrent path and were taken over by legacy" in said
-    order = ["start to split", "first of 2 jobs that failed", "kill to", "rearm to"]
+    order = ["start, now split", "first of 2 jobs that failed", "kill, now", "rearm, now"]
     assert [said.index(one) for one in order] == sorted(said.index(one) for one in order)
-    assert "| ana | kill to split 3.1 % killed: too many errors" in said
+    assert "| ana | kill, now split 3.1 % killed: too many errors" in said
     assert "ValueError: no \\| address" in said
     page = house.run("report", "invoices", "--html", "--out", "reports/night.html")
     assert "reports/night.html" in page.stdout
@@ -346,7 +346,7 @@ def test_a_new_build_is_a_line_everywhere(house: House) -> None:
     """History, status, why and the report say which build runs, since when, and after which."""
     house.run("start", "invoices")
     said = flat(house.run("status").stdout)
-    assert "builds legacy and concurrent not named (`version=`" in said
+    assert "builds not named; `version=` in the declaration" in said
     with house.services() as runtime:
         for build in ("41", "42"):
             runtime.ledger.announce("invoices", JobPath.CONCURRENT, build)
