@@ -128,7 +128,7 @@ class Status:
         if self.lately is not None:
             text += f"; in the last 5 min: {self.lately.of(path).sentence}"
             if path is JobPath.CONCURRENT and self.lately.drilled:
-                text += f", {self.lately.drilled} more were hurt by a drill and count for no path"
+                text += f"; {self.lately.drilled} that a drill hurt count for neither path"
         return text
 
     def to_json(self) -> Json:

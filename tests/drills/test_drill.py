@@ -296,6 +296,10 @@ def test_a_report_has_each_drill_and_says_what_was_lost(lost: int) -> None:
     assert "refused: it is <killed>" in markdown
     assert "it is &lt;killed&gt;" in html
     assert html.count("<svg") == 2
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in html
+    assert html.count('data-is="expected"') == 2
+    assert "jobs raise an error, on legacy" in html
+    assert "<h2>1. lost children: legacy</h2>" in html or "<h2>1. broken: legacy</h2>" in html
     assert ("JOBS WERE LOST" in markdown) == ("JOBS WERE LOST" in html) == (lost == 1)
 
 

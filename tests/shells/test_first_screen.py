@@ -195,7 +195,7 @@ def test_a_running_drill_is_seen(house: House) -> None:
         said = flat(house.run(*command.split()).stdout)
         assert "drill d1234567 (raise on concurrent) by bo since" in said, command
     said = flat(house.run("status").stdout)
-    assert "1 more were hurt by a drill and count for no path" in said
+    assert "1 that a drill hurt count for neither path" in said
     assert "fails" not in said
     with house.services() as runtime:
         ended = replace(event, what="ended", facts={"result": "healed"})
@@ -340,6 +340,19 @@ def test_a_confirmed_revert_is_over_when_a_person_starts_again(house: House) -> 
     assert house.json("why", "invoices")["revert_confirmation"] is not None
     house.run("start", "invoices", "--reason", "mended")
     assert house.json("why", "invoices")["revert_confirmation"] is None
+
+
+def test_sentences_end_and_do_not_contradict_themselves(house: House) -> None:
+    """Nothing ends in an empty list, a way back that is not ready carries nothing, now is now."""
+    for begin in ((), ("start", "invoices"), ("revert", "invoices", "--reason", "x")):
+        if begin:
+            house.run(*begin)
+            house.tick()
+        for command in ("status", "why invoices"):
+            said = flat(house.run(*command.split()).stdout)
+            assert not re.search(r"more than time:\s*(?:$|[;.]|as soon)", said), said
+            assert not re.search(r"NOT READY: [^.]*could carry", said), said
+            assert "not before now" not in said
 
 
 def test_a_new_build_is_a_line_everywhere(house: House) -> None:
