@@ -154,6 +154,12 @@ class Desk:
 
         return whole_id(self.ledger, job_id)
 
+    def input_of(self, name: str, job_id: str) -> str:
+        """The message of a job; raises NoInputKept, UnknownJob, LedgerUnreachable."""
+        from rollout.desk.jobs import read_input
+
+        return read_input(self.ledger, name, job_id)
+
     def messages(self, limit: int) -> Messages:
         """The refused messages; raises LedgerUnreachable."""
         from rollout.desk.jobs import read_messages

@@ -26,7 +26,8 @@ STYLE = (
     "td.unknown,td.refused{background:#fdf1d8}svg{max-width:100%;height:auto}"
     "@media(max-width:45em){body{margin:1em auto}th{display:none}tr,td{display:block}"
     "tr{border:1px solid #ccc;margin-bottom:1em}td{border:0}"
-    "td::before{content:attr(data-is) ': ';font-weight:bold}}"
+    "td::before{content:attr(data-is) ': ';font-weight:bold}"
+    "div{overflow-x:auto}svg{max-width:none}}"
 )
 
 
@@ -177,7 +178,7 @@ def _html(
     for number, (one, score) in enumerate(scores, 1):
         parts.append(f"<h2>{escape(_heading(played, one, score))}</h2>")
         parts.append(f"<p>{escape(score.sentence)}</p>" if not score.more else "")
-        parts.append(pictures.get(_file(number, score), ""))
+        parts.append(f"<div>{pictures.get(_file(number, score), '')}</div>")
     title = escape(day.title)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
