@@ -16,7 +16,7 @@ from tests.acceptance.test_up import Up
 from tests.docs.runbook_steps import PAGES, Where, blocks
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(400)]
 
 STARTED = ("controller", "legacy", "concurrent", "valkey")
 """What `rollout up` starts without settings; a shadow worker only with `shadow_concurrency`."""
@@ -30,6 +30,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
     for process in psutil.process_iter(["cwd"]):
         if (process.info["cwd"] or "").startswith(str(tmp_path)) and process.pid != os.getpid():
             process.kill()
+            process.wait(30)
 
 
 def typed(up: Up, line: str) -> str:
@@ -49,14 +50,14 @@ def restarted(up: Up, process: "subprocess.Popen[str]") -> "subprocess.Popen[str
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0
     assert up.left() == []
-    return up.start()
+    return up.start(120)
 
 
 def test_each_step_at_the_processes_of_up_is_typed(up: Up) -> None:
     """Logs have words, a restart brings all back, a second controller stands by."""
     lines = list(dict.fromkeys(one.lines[0] for one in blocks(Where.PROCESSES)))
     left = set(lines)
-    process = up.start()
+    process = up.start(120)
     for line in [one for one in lines if one.startswith(("tail ", "df "))]:
         for name in STARTED if "NAME" in line else ("",):
             assert typed(up, line.replace("NAME", name)).strip(), line
@@ -104,7 +105,7 @@ def test_each_step_at_the_processes_of_up_is_typed(up: Up) -> None:
 
 def test_a_dead_child_of_up_is_started_again_by_itself(up: Up) -> None:
     """As restart.md says."""
-    process = up.start()
+    process = up.start(120)
     workers = [
         one for one in psutil.Process(process.pid).children() if "worker" in " ".join(one.cmdline())
     ]

@@ -22,7 +22,7 @@ def ledger() -> MemoryLedger:
 
 def test_a_job_that_ran_in_process_has_no_input(ledger: MemoryLedger) -> None:
     """Said with what to do instead; a job of a queue has its message, and an unknown one none."""
-    ledger.file([filing("here"), filing("sent", envelope="E")])
+    ledger.file([filing("here", envelope=""), filing("sent", envelope="E")])
     with pytest.raises(NoInputKept, match=r"'here' .* no input of it is kept; .* give --args"):
         read_input(ledger, NAME, "here")
     assert read_input(ledger, NAME, "sent") == "E"
