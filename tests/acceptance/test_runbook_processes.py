@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(400)]
 
-STARTED = ("controller", "legacy", "concurrent", "valkey")
+STARTED = ("controller", "legacy", "concurrent")
 """What `rollout up` starts without settings; a shadow worker only with `shadow_concurrency`."""
 
 

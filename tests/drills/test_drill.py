@@ -227,6 +227,10 @@ def test_words_of_marks_at_one_time_do_not_cover_each_other() -> None:
         if element.text in shown
     }
     assert len(heights) == len(words)
+    tags = [element.tag.rpartition("}")[2] for element in ElementTree.fromstring(drawn).iter()]
+    place = drawn.index(">left the band<")
+    assert drawn.rindex('stroke-dasharray="3 3"') < place, "no line strikes a word through"
+    assert tags.count("line") == len(words) + 1
 
 
 def test_moved_jobs_are_not_painted_as_failed() -> None:
