@@ -14,6 +14,7 @@ from time import perf_counter
 from ops.evidence import (
     budgets,
     censoring,
+    cohorts,
     cost,
     delays,
     false_alarms,
@@ -55,6 +56,7 @@ def full() -> dict[str, Callable[[], list[Row]]]:
         "M16": lambda: [holds.row()],
         "R1": lambda: [rehearsals.thousand_row(20)],
         "R2": lambda: [rehearsals.sizes_row(4)],
+        "R3": lambda: [cohorts.cohort_row(3)],
     }
 
 

@@ -53,12 +53,14 @@ class Stake:
         jobs_a_week: Jobs a week on both paths.
         share: Share of jobs that the next step puts on the concurrent path, in (0, 1].
         limit: Score at or under which it is shown.
+        whose: Whose jobs these are, where several pipelines share the budget.
     """
 
     budget: float
     jobs_a_week: float
     share: float
     limit: float
+    whose: str = ""
 
     @property
     def margin(self) -> Margin:
@@ -120,7 +122,10 @@ def _said(event: Event, stake: Stake, ruled_out: float | None, *, proven: bool) 
     at = f"at {100 * stake.share:.3g} %"
     budget = f"the budget is {stake.budget:,.0f}"
     if ruled_out is None:
-        return f"Nothing is shown yet of {event.word} jobs {at}; {budget} a week."
+        whose = f" of {stake.whose}" if stake.whose else ""
+        return f"Nothing is shown yet of {event.word} jobs {at}; {budget} a week{whose}."
+    if stake.whose:
+        budget += f", of {stake.whose}"
     shown = f"at most {max(0.0, stake.cost(ruled_out)):,.0f} extra {event.word} jobs a week {at}"
     return f"Shown: {shown}, {budget}." if proven else f"Shown so far: {shown}, {budget}."
 

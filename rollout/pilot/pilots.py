@@ -36,7 +36,14 @@ from rollout.pilot.ports import (
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.readings import recovered_to, whole_windows, windows_of, with_recovery
 from rollout.pilot.situation import Shadowed, Situation
-from rollout.pilot.situations import Around, Healed, Situations, backlogs, drills_age_max
+from rollout.pilot.situations import (
+    Around,
+    Healed,
+    Situations,
+    backlogs,
+    beside_of,
+    drills_age_max,
+)
 from rollout.pilot.trial import Trial, after_look, begin, cool_down, follow, trial_from
 from rollout.policy.in_force import text_of
 from rollout.policy.policy import Policies, Policy
@@ -170,7 +177,10 @@ class Pilots:
         shadowed = self._situations.shadowed()
         for name, state in by_name.items():
             profile = report.profiles.get(name, LegacyProfile())
-            around = Around(profile, waiting.get(name, 0), healed=healed, shadowed=shadowed)
+            beside = beside_of(name, self._policies, self._held, report.profiles)
+            around = Around(
+                profile, waiting.get(name, 0), healed=healed, shadowed=shadowed, beside=beside
+            )
             decided = len(report.decisions)
             self._consider(token, state, around, members, now, report)
             if len(report.decisions) > decided:  # two never advance on the same reading

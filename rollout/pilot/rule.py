@@ -71,14 +71,15 @@ _PROVEN = "the last step is proven: graduate"
 
 def _graduates(policy: Policy, situation: Situation) -> str:
     """Say what was shown, and what a person still has to live with."""
-    asked, totals = asked_of(policy, situation), situation.totals
+    asked, totals = asked_of(policy, situation), situation.counted
     if asked is None:
         return _PROVEN
     failed = between(
         Event.FAILED, totals.failures, asked.stake(asked.budget.failed), totals.phi_failures
     )
     late = between(Event.LATE, totals.tail, asked.stake(asked.budget.late), totals.phi_tail)
-    return f"{_PROVEN}; at {asked.next_bp / 100:g} % there are {failed}, and {late}"
+    whose = f" ({asked.whose})" if asked.whose else ""
+    return f"{_PROVEN}; at {asked.next_bp / 100:g} % there are {failed}, and {late}{whose}"
 
 
 def _shadow(policy: Policy, situation: Situation) -> Finding | None:

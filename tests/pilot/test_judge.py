@@ -15,8 +15,9 @@ from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot.holds import HoldKind, holds_of
 from rollout.pilot.judge import judge
 from rollout.pilot.judgement import Action, Judgement
-from rollout.pilot.situation import Shadowed, Situation, Totals, WayBack, situation_from_json
+from rollout.pilot.situation import Shadowed, Situation, WayBack, situation_from_json
 from rollout.pilot.step import StepEvidence, guard_of
+from rollout.pilot.totals import Totals
 from rollout.policy.policy import Freeze, Policy
 from rollout.policy.way import Baseline
 from rollout.routing.stages import Event, Stage

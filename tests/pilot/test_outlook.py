@@ -16,8 +16,9 @@ from rollout.pilot.holds import NEED_A_PERSON, HoldKind, hold_window, holds_of
 from rollout.pilot.judge import judge
 from rollout.pilot.judgement import Action
 from rollout.pilot.outlook import NOT_AT_PRESENT_RATES, Outlook, outlook
-from rollout.pilot.situation import Shadowed, Situation, Totals, WayBack
+from rollout.pilot.situation import Shadowed, Situation, WayBack
 from rollout.pilot.step import StepEvidence, guard_of
+from rollout.pilot.totals import Totals
 from rollout.policy.policy import Policy, Quiet
 from rollout.policy.way import Baseline
 from rollout.routing.stages import Stage
