@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from math import sqrt
+from math import ceil, log, sqrt
 
 from rollout.evidence.betting import Margin
 from rollout.evidence.counts import Counts
@@ -167,10 +167,18 @@ def pairs_finding(metric: str, pairs: Sequence[DrillPair]) -> Finding:
     else:
         sentence = (
             f"{n} drills do not show yet that it heals within {RECOVERY_RATIO:g} times legacy's"
-            f" time: {found:.3g} of {PROVEN_AT:g}."
+            f" time: {_pairs_more(n, found)}."
         )
     verdict = Verdict.PASS if proven else Verdict.INSUFFICIENT
     return Finding(metric, verdict, found, PROVEN_AT, n, n, RECOVERY_RATIO, sentence)
+
+
+def _pairs_more(n: int, found: float) -> str:
+    """How many drills more it takes: wealth grows by a factor with each."""
+    if found <= 1.0:
+        return "it healed too slowly in them"
+    more = ceil(n * log(PROVEN_AT) / log(found)) - n
+    return f"about {more} more like them would" if more <= n * 10 else "far more like them would"
 
 
 def shadow_finding(raised: Counts, stake: Stake) -> Finding:

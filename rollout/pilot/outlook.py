@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
-from rollout.evidence.promote import HARM_MAX
+from rollout.evidence.promote import HARM_MAX, PLAIN
 from rollout.evidence.stored import Json
 from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot.holds import HoldKind
@@ -233,9 +233,7 @@ def _unproven(policy: Policy, situation: Situation, judgement: Judgement) -> lis
     for metric, statistic in situation.evidence.harm.items():
         # As `promote.decide` asks, so that NaN is told as well.
         if not statistic < HARM_MAX:
-            sentence = (
-                f"Leans towards harm, {statistic / HARM_MAX:.2g} times what lets a step grow."
-            )
+            sentence = PLAIN.leans(metric, statistic)
             needs.append(Need(metric, sentence))
     return needs
 
@@ -265,7 +263,7 @@ def _at_rate(
         at = situation.now + timedelta(seconds=wait_days * policy.day_s)
     except OverflowError:  # beyond the calendar's last year
         return Need(what, f"{sentence[:-1]}; {NOT_AT_PRESENT_RATES}.", None, more)
-    told = f"about {more} more concurrent jobs, {wait_days:.2g} days at {have / days:.3g} a day"
+    told = f"about {wait_days:.2g} days more at this rate ({more:,} concurrent jobs)"
     return Need(what, f"{sentence[:-1]}; {told}.", at, more)
 
 
