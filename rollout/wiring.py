@@ -217,7 +217,6 @@ class Runtime:
     def tick(self) -> Tick:
         """The controller's turn."""
         from rollout.controller.tick import Tick, TickLimits
-        from rollout.drills.incidents import incidents_of
 
         limits = TickLimits(
             self.settings.lost_after,
@@ -234,7 +233,6 @@ class Runtime:
             limits,
             self._owner,
             self.pilots,
-            incidents_of(self.ledger, self.policies.default),
         )
 
     @cached_property
