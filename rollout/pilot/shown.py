@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rollout.evidence.budget_proof import SHADOW_FAILED, Event
 from rollout.evidence.stored import Json
 from rollout.evidence.verdict import Finding, Verdict
+from rollout.pilot.holds import HoldKind
 from rollout.pilot.proofs import RECOVERY
 
 _NEARLY = 0.99
@@ -22,6 +23,21 @@ WORDS = {
     SHADOW_FAILED: "failures",
 }
 """What each proof is about, in a person's word."""
+
+_OTHERS = {
+    "error_rate": "failures",
+    "fast_path": "failures",
+    "cycle_time": "cycle times",
+    "recovery_watch": "recovery",
+    "sample_ratio": "the split",
+    HoldKind.WAY_BACK: "the way back",
+    HoldKind.JOBS_MIN: "jobs",
+}
+
+
+def word_of(what: str) -> str:
+    """Name a metric or a hold as people do."""
+    return WORDS.get(what) or _OTHERS.get(what, what)
 
 
 @dataclass(frozen=True, slots=True)
