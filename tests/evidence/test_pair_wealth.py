@@ -39,7 +39,7 @@ def test_what_was_proven_once_stays_proven() -> None:
 
 
 def test_a_build_that_has_proven_it_need_not_again() -> None:
-    """Six equal pairs pass and go on passing after a slow seventh; how many more it takes is said."""
+    """Six equal pairs pass, and go on passing after a slow seventh; fewer say how many more."""
     equal = [DrillPair(8.0, 8.0, 600.0)] * 6
     slow = DrillPair(36.0, 8.0, 600.0)
     assert pairs_finding("recovery", equal).verdict is Verdict.PASS
