@@ -51,7 +51,7 @@ def full() -> dict[str, Callable[[], list[Row]]]:
         "M6": lambda: [budgets.sizes_row(1000)],
         "M7": lambda: [budgets.healthy_row(500)],
         "M8 M9 M10 M11 M12 M13": lambda: budgets.harmed_rows(500),
-        "M14": lambda: [budgets.bursts_row(200)],
+        "M14": lambda: [budgets.bursts_row(1000)],
         "M15": lambda: [budgets.drills_row(5000)],
         "M16": lambda: [holds.row()],
         "R1": lambda: [rehearsals.thousand_row(20)],

@@ -28,6 +28,7 @@ def play_cohort(
     harmed: tuple[str, ...] = (),
     members: tuple[str, ...] = MEMBERS,
     days: float = DAYS,
+    tick: timedelta = timedelta(hours=3),
 ) -> Climb:
     """Play a cohort at the default policy, six drill pairs a week for each member.
 
@@ -37,6 +38,7 @@ def play_cohort(
         harmed: Which.
         members: All of them, in the order in which they enter.
         days: How long it is watched.
+        tick: Between two turns of the judgement; looks fall due at hours of the day.
     """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     begin, ledgers, drills = START - timedelta(days=WARMUP_DAYS), {}, []
@@ -48,7 +50,7 @@ def play_cohort(
         ledgers[name] = StreamLedger(stream, wider=timedelta(hours=1))
         drills += draw_drills(name, 6, 0.8, START, days, DAY_S, 100 * seed + number)
     policies = Policies(cohorts=(Cohort(name="mails", members=members),))
-    return climb_together(ledgers, policies, drills, START, days, timedelta(hours=3))
+    return climb_together(ledgers, policies, drills, START, days, tick)
 
 
 def cohort_row(seeds: int) -> Row:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 from ops.evidence.cohorts import MEMBERS, play_cohort
 from rollout.pilot.inputs import decide_again
@@ -11,7 +12,7 @@ from rollout.rehearsal.injection import Injection
 
 def test_ten_pipelines_of_a_hundred_jobs_a_day_climb_on_one_budget() -> None:
     """The first alone, then the others together: all graduate, and every decision is replayed."""
-    done = play_cohort(1)
+    done = play_cohort(1, tick=timedelta(hours=12))
     assert done.errors == []
     assert len(done.graduated) == len(MEMBERS)
     assert done.reverted == {}
@@ -25,7 +26,9 @@ def test_ten_pipelines_of_a_hundred_jobs_a_day_climb_on_one_budget() -> None:
 
 def test_a_broken_member_is_reverted_alone_and_stops_the_cohort() -> None:
     """Every job of the second fails: its own tests take it back, and nobody else enters."""
-    done = play_cohort(2, Injection(0.0, errors=1.0), MEMBERS[1:2], days=100)
+    done = play_cohort(
+        2, Injection(0.0, errors=1.0), MEMBERS[1:2], MEMBERS[:3], 80, timedelta(hours=6)
+    )
     assert list(done.reverted) == [MEMBERS[1]]
     assert set(done.entered) == set(MEMBERS[:2])
     assert done.graduated.keys() == {MEMBERS[0]}
