@@ -15,7 +15,7 @@ from datetime import timedelta
 
 import structlog
 
-from rollout.errors import LedgerUnreachable, UnknownJob
+from rollout.errors import JobFailed, LedgerUnreachable, UnknownJob
 from rollout.jobs.claims import DEATHS_MAX, Claim, JobState, Refusal
 from rollout.jobs.delivery import (
     Delivery,
@@ -27,9 +27,11 @@ from rollout.jobs.delivery import (
     Paths,
     ToLegacy,
     Wait,
+    Withdrawn,
 )
 from rollout.jobs.ending import Endings, outcome_of
 from rollout.jobs.interference import Interference
+from rollout.jobs.kill_watch import KillWatch
 from rollout.jobs.outcomes import FORGOTTEN
 from rollout.jobs.ports import Committed, Filing, Job, Ledger, Refused
 from rollout.routing.clock import Clock
@@ -193,6 +195,8 @@ class Attempts(Endings):
 
     def _claimed(self, paths: Paths, delivery: Delivery, claim: Claim) -> Outcome:
         job = replace(delivery.job, attempt=claim.attempt)
+        if claim.path is JobPath.CONCURRENT:
+            job = replace(job, _goes_on=KillWatch(self._control, self._clock, job.name))
         began = self._clock.monotonic()
         try:
             value = paths.call(claim.path, job)
@@ -203,6 +207,11 @@ class Attempts(Endings):
             return self._forget(paths, job, claim, said)
         except self._passes:
             raise
+        except Withdrawn:
+            if paths.effects.repeatable:
+                return self._hand_over(paths, job, claim, Reason.FENCED, None)
+            stopped = JobFailed(job.job_id, "a kill stopped this unsafe job half-way")
+            return self._path_failed(paths, delivery, claim, stopped)
         except (Exception, SystemExit) as error:
             return self._path_failed(paths, delivery, claim, error)
         return self._commit(paths, delivery, claim, PathRun(value, self._clock.monotonic() - began))

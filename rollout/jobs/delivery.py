@@ -33,6 +33,14 @@ class Paths(Protocol):
         ...
 
 
+class Withdrawn(BaseException):
+    """A path that stopped itself because `Job.goes_on` said no; nothing of it counts.
+
+    No `Exception`, as with a cancelled task of asyncio: `autoretry_for=(Exception,)` and clean-up
+    code must not take it for a failure.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A job as a queue (or `run`) delivers it.

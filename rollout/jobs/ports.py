@@ -374,6 +374,15 @@ class Job:
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     _connect: ConnectionSource | None = None
+    _goes_on: Callable[[], bool] | None = None
+
+    def goes_on(self) -> bool:
+        """Whether it is worth going on: False once a kill of this sub-pipeline was seen.
+
+        A long concurrent path may ask now and then and return early; nothing that it returns after
+        a kill is committed, and legacy runs the job. It may be asked as often as one likes.
+        """
+        return self._goes_on is None or self._goes_on()
 
     @property
     def idempotency_key(self) -> str:

@@ -5,6 +5,7 @@ Declaring connects to nothing and reads no setting; both happen at the first sub
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,7 @@ class Declared:
         task_name: Name of the Celery task; empty without an app.
         builds: Names of the builds of its paths.
         on_path: Called when a path was declared.
+        around_concurrent: What the concurrent path runs inside of, given its job.
     """
 
     hurt = False
@@ -73,6 +75,7 @@ class Declared:
         self.made_task: Callable[[], Any] = lambda: None
         self.paths: dict[JobPath, Function] = {}
         self.signatures: dict[JobPath, PathSignature] = {}
+        self.around_concurrent: Callable[[Job], AbstractContextManager[None]] | None = None
         self.hook: Function | None = None
         self._key = key
         self._given_runtime = runtime
@@ -220,7 +223,10 @@ class Declared:
     ) -> Any:
         """Call the path's function itself."""
         extra = {JOB: job} if self.signatures[path].wants_job else {}
-        return self.paths[path](*args, **kwargs, **extra)
+        if self.around_concurrent is None or path is JobPath.LEGACY:
+            return self.paths[path](*args, **kwargs, **extra)
+        with self.around_concurrent(job):
+            return self.paths[path](*args, **kwargs, **extra)
 
     def run_here(
         self,

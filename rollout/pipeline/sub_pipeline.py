@@ -7,8 +7,8 @@ the task's own class) it asks the task for.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, overload
 
 from rollout.errors import DeclarationError
 from rollout.pipeline.declared import Declared, Function
@@ -17,6 +17,8 @@ from rollout.routing.effects import read_effects
 from rollout.routing.stages import BP_ALL, HOLDBACK_BP
 from rollout.shadow.compare import Comparison
 from rollout.wiring import Runtime, load_for_jobs
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,89}")
 
@@ -95,19 +97,45 @@ class SubPipeline:
 
     # Declaring -------------------------------------------------------------------------------
 
+    @overload
+    def legacy(self, function: _F, *, version: str | None = None) -> _F: ...
+    @overload
+    def legacy(self, *, version: str | None = None) -> Callable[[_F], _F]: ...
     def legacy(self, function: Function | None = None, *, version: str | None = None) -> Any:
         """Declare the legacy path: what runs today; `version` as in `concurrent`."""
         return self._declared_as(JobPath.LEGACY, function, version)
 
-    def concurrent(self, function: Function | None = None, *, version: str | None = None) -> Any:
+    @overload
+    def concurrent(
+        self,
+        function: _F,
+        *,
+        version: str | None = None,
+        execution: Mapping[str, Any] | None = None,
+    ) -> _F: ...
+    @overload
+    def concurrent(
+        self, *, version: str | None = None, execution: Mapping[str, Any] | None = None
+    ) -> Callable[[_F], _F]: ...
+    def concurrent(
+        self,
+        function: Function | None = None,
+        *,
+        version: str | None = None,
+        execution: Mapping[str, Any] | None = None,
+    ) -> Any:
         """Declare the concurrent path: what is on trial.
 
         Args:
             function: The path; `@concurrent` and `@concurrent(version="7")` both work.
+            execution: The function gives a `rollout.execution.Graph` or `Flow` instead of a result,
+                and the engine runs it with these options, such as `{"workers": 4}`. Where no legacy
+                path was declared before, the same steps in sequence are it. Once a kill is seen no
+                new step or batch starts.
             version: Names this build of it. When workers with another one start, the evidence of
                 the step begins anew: it was about something else.
         """
-        return self._declared_as(JobPath.CONCURRENT, function, version)
+        return self._declared_as(JobPath.CONCURRENT, function, version, execution)
 
     def commit(self, function: Function) -> Function:
         """Declare the commit hook `(value, job)`: the only place that touches the world."""
@@ -119,18 +147,32 @@ class SubPipeline:
         self.declared.declare_comparison(function)
         return function
 
-    def _declared_as(self, path: JobPath, function: Function | None, version: str | None) -> Any:
+    def _declared_as(
+        self,
+        path: JobPath,
+        function: Function | None,
+        version: str | None,
+        execution: Mapping[str, Any] | None = None,
+    ) -> Any:
         if version is not None:
             self.declared.name_build(path, version)
         if function is None:
-            return lambda given: self._declare(path, given)
-        return self._declare(path, function)
+            return lambda given: self._declare(path, given, execution)
+        return self._declare(path, function, execution)
 
-    def _declare(self, path: JobPath, function: Function) -> Function:
-        self.declared.declare(path, function)
-        if path is JobPath.LEGACY:
+    def _declare(
+        self, path: JobPath, function: Function, execution: Mapping[str, Any] | None
+    ) -> Function:
+        had_legacy = JobPath.LEGACY in self.declared.paths
+        if execution is None:
+            self.declared.declare(path, function)
+        else:
+            from rollout.pipeline.executions import declare_execution
+
+            declare_execution(self.declared, function, execution)
+        if not had_legacy and JobPath.LEGACY in self.declared.paths:
             # So that `inspect`, `help` and editors see the function that this stands for.
-            self.__signature__ = self.declared.signatures[path].of_caller
+            self.__signature__ = self.declared.signatures[JobPath.LEGACY].of_caller
             for attribute in ("__doc__", "__module__", "__name__", "__qualname__"):
                 if hasattr(function, attribute):
                     setattr(self, attribute, getattr(function, attribute))
