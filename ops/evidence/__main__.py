@@ -104,7 +104,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write the report; 1 when a row is not accepted."""
     parser = argparse.ArgumentParser(prog="python -m ops.evidence", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small part, in seconds")
-    parser.add_argument("--only", nargs="*", default=[], help="ids of rows, such as F1 D3")
+    parser.add_argument(
+        "--only",
+        nargs="*",
+        default=[],
+        help="ids of rows, such as F1 D3; the report keeps the others",
+    )
     parser.add_argument("--peers", type=int, default=200, help="pilots per peer; 0 for none")
     parser.add_argument("--jobs", type=int, default=1, help="processes, one per core")
     parser.add_argument("--out", type=Path, default=Path("reports/evidence.json"))
@@ -114,7 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not chosen.quick and not chosen.only and chosen.peers:
         compared = peers.compare(chosen.peers)
         print("\n" + peers.render(compared))
-    write(rows, compared, chosen.out)
+    every = " ".join(full()).split()
+    write(rows, compared, chosen.out, every if chosen.only else None)
     print(f"\n{sum(row.ok for row in rows)} of {len(rows)} rows accepted; wrote {chosen.out}")
     return 0 if all(row.ok for row in rows) else 1
 
