@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
+import pytest
+
 from ops.evidence.cohorts import MEMBERS, play_cohort
 from rollout.pilot.inputs import decide_again
 from rollout.rehearsal.injection import Injection
 
 
+@pytest.mark.timeout(600)  # ten seconds alone
 def test_ten_pipelines_of_a_hundred_jobs_a_day_climb_on_one_budget() -> None:
     """The first alone, then the others together: all graduate, and every decision is replayed."""
-    done = play_cohort(1, tick=timedelta(hours=12))
+    done = play_cohort(1, tick=timedelta(days=1))
     assert done.errors == []
     assert len(done.graduated) == len(MEMBERS)
     assert done.reverted == {}
