@@ -123,7 +123,7 @@ class Explanations:
                 rows.append(Pending(state, policy, None, None, None, None, said))
                 continue
             held = held_by_fleet(one, members, policies, now)
-            beside = beside_of(one, policies, trials, profiles)
+            beside = beside_of(one, policies, states.get, trials, profiles)
             around = Around(profiles[one], waiting.get(one, 0), held, beside=beside)
             rows.append(self._judged(trial, state, policy, around, now))
         return Explained(tuple(rows), leader, in_force.difference)

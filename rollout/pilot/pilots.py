@@ -177,10 +177,7 @@ class Pilots:
         shadowed = self._situations.shadowed()
         for name, state in by_name.items():
             profile = report.profiles.get(name, LegacyProfile())
-            beside = beside_of(name, self._policies, self._held, report.profiles)
-            around = Around(
-                profile, waiting.get(name, 0), healed=healed, shadowed=shadowed, beside=beside
-            )
+            around = Around(profile, waiting.get(name, 0), healed=healed, shadowed=shadowed)
             decided = len(report.decisions)
             self._consider(token, state, around, members, now, report)
             if len(report.decisions) > decided:  # two never advance on the same reading
@@ -332,7 +329,15 @@ class Pilots:
         if not worse and state.stage is Stage.GRADUATED and trial.said:
             return
         trial = self._measure_spread(trial, now)
-        around = replace(around, held=held_by_fleet(name, members, self._policies, now))
+        beside = beside_of(
+            name,
+            self._policies,
+            lambda one: members[one].state if one in members else None,
+            self._held,
+            report.profiles,
+        )
+        held_by = held_by_fleet(name, members, self._policies, now)
+        around = replace(around, held=held_by, beside=beside)
         counted = bool(policy.jobs_min)
         situation = self._situations.gather(trial, state, policy, around, now, totals=counted)
         in_shadow = state.stage is Stage.SHADOW

@@ -57,6 +57,7 @@ class Around:
 def beside_of(
     name: str,
     policies: Policies,
+    states: Callable[[str], ControlState | None],
     trials: Mapping[str, Trial],
     profiles: Mapping[str, LegacyProfile],
 ) -> tuple[Beside, ...]:
@@ -65,12 +66,14 @@ def beside_of(
     One that has graduated is a pilot no more, and one that was reverted or killed costs nothing.
     """
     cohort = policies.cohort_of(name)
-    others = () if cohort is None else (trials.get(one) for one in cohort.members if one != name)
-    return tuple(
-        Beside(one, profiles.get(one.name, LegacyProfile()))
-        for one in others
-        if one is not None and one.identity.stage is Stage.SPLIT and one.on_trial
-    )
+    found = []
+    for other in () if cohort is None else cohort.members:
+        state, trial = states(other), trials.get(other)
+        if other == name or state is None or trial is None or state.killed:
+            continue
+        if trial.identity.stage is Stage.SPLIT and trial.on_trial:
+            found.append(Beside(trial, profiles.get(other, LegacyProfile())))
+    return tuple(found)
 
 
 class Healed:

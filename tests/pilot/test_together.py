@@ -73,7 +73,7 @@ def _proven(seen: object, metric: str) -> bool:
 
 
 def test_only_members_with_jobs_on_trial_share() -> None:
-    """Neither who has graduated or not begun, nor a stranger, nor oneself."""
+    """Neither who has graduated, was killed or not begun, nor a stranger, nor oneself."""
     trials = {
         "mail-0": trial("mail-0"),
         "mail-1": trial("mail-1", scope_bp=1250),
@@ -82,9 +82,15 @@ def test_only_members_with_jobs_on_trial_share() -> None:
         "mail-4": trial("mail-4", Stage.SHADOW, 0),
         "other": trial("other"),
     }
-    profiles = {"mail-1": LegacyProfile()}
-    assert [one.trial.name for one in beside_of("mail-0", POLICIES, trials, profiles)] == ["mail-1"]
-    assert beside_of("other", POLICIES, trials, profiles) == ()
+    trials["mail-5"] = trial("mail-5")
+    states = {name: ControlState(name, revision=1, killed=name == "mail-5") for name in trials}
+
+    def beside(name: str) -> list[str]:
+        found = beside_of(name, POLICIES, states.get, trials, {"mail-1": LegacyProfile()})
+        return [one.trial.name for one in found]
+
+    assert beside("mail-0") == ["mail-1"]
+    assert beside("other") == []
 
 
 def test_spread_counts_by_the_jobs_that_have_it() -> None:
