@@ -79,10 +79,10 @@ def added(totals: Sequence[Totals]) -> Totals:
         return sum((getattr(one, pick) for one in totals), NO_COUNTS)
 
     def spread(counts: str, phi: str) -> float:
-        weights = [getattr(one, counts).n_concurrent for one in totals]
+        weights: list[int] = [getattr(one, counts).n_concurrent for one in totals]
+        spreads: list[float] = [getattr(one, phi) for one in totals]
         if not sum(weights):
             return 1.0
-        spreads = [getattr(one, phi) for one in totals]
         return sum(w * x for w, x in zip(weights, spreads, strict=True)) / sum(weights)
 
     return Totals(
