@@ -15,6 +15,8 @@ from rollout.adapters.envelope import from_json, to_json, unseal_arguments
 from rollout.errors import DeclarationError, KeyMissing, KeyUnusable
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.delivery import Paths
+from rollout.jobs.key_order import KeyOrder
+from rollout.jobs.order import OnFailure
 from rollout.jobs.ports import Job, Ledger
 from rollout.jobs.submit import Submit
 from rollout.pilot.ports import Builds
@@ -42,6 +44,7 @@ class Declared:
     Attributes:
         bound: The paths take the Celery task as their first argument.
         task_name: Name of the Celery task; empty without an app.
+        on_failure: What a failed job does with those of its key; None where no order is kept.
         builds: Names of the builds of its paths.
         on_path: Called when a path was declared.
         around_concurrent: What the concurrent path runs inside of, given its job.
@@ -62,8 +65,10 @@ class Declared:
         task_name: str,
         *,
         bound: bool,
+        on_failure: OnFailure | None = None,
     ) -> None:
         self.name = name
+        self.on_failure = on_failure
         self.app = app
         self.effects = effects
         self.holdback_bp = holdback_bp
@@ -291,6 +296,11 @@ class Declared:
     def submit(self) -> Submit:
         """The submission service."""
         return self.runtime.submit
+
+    @property
+    def key_order(self) -> KeyOrder:
+        """Sends the next job of a key."""
+        return self.runtime.key_order
 
     @property
     def ledger(self) -> Ledger:
