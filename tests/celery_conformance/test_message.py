@@ -173,3 +173,19 @@ def test_many_jobs_carry_the_same(app: Any) -> None:
         assert message.headers["traceparent"] == f"trace {number}"
         record = app.bills.ledger.job("invoices", message.headers["id"])
         assert f"trace {number}" in record.envelope
+
+
+def test_an_event_of_a_sent_job_is_no_job(app: Any) -> None:
+    """`task_send_sent_event`: monitors see it, and the queue holds one message."""
+    app.conf.task_send_sent_event = True
+    events: list[dict[str, Any]] = []
+    with app.connection_for_read() as connection:
+        receiver = app.events.Receiver(connection, handlers={"*": events.append})
+        with receiver.consumer_context() as (listening, _, _):
+            app.bills.delay(1)
+            listening.drain_events(timeout=5)
+        assert take().headers["task"] == "shop.bill"
+        assert connection.default_channel.basic_get("invoices.legacy", no_ack=True) is None
+    assert [(event["type"], event["queue"]) for event in events] == [
+        ("task-sent", "invoices.legacy")
+    ]

@@ -168,6 +168,7 @@ class Departure:
         self.queues = queues
         self._given = message
         self._options = options
+        self.body = body
         self._id: str = headers["id"]
         self._retries: int = headers["retries"]
         self._before = read_marks(options.get("headers"), self._id)
@@ -316,7 +317,12 @@ class _Leaving:
         return self._made is not None and self._made[2]
 
     def publish(self, body: Any, **options: Any) -> Any:
-        """Publish; Celery may call this again while the broker is away."""
+        """Publish; Celery may call this again while the broker is away.
+
+        What is not the message of the job, the event `task-sent`, passes as it is.
+        """
+        if body is not self._departure.body:
+            return self._producer.publish(body, **options)
         if self._made is None:
             self._made = self._departure.file(body, options)
         message, path, _ = self._made
