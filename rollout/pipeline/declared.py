@@ -43,6 +43,7 @@ class Declared:
         task_name: Name of the Celery task; empty without an app.
         builds: Names of the builds of its paths.
         on_path: Called when a path was declared.
+        replaced: Attributes of the task as they were before somebody set them.
     """
 
     hurt = False
@@ -74,6 +75,7 @@ class Declared:
         self.paths: dict[JobPath, Function] = {}
         self.signatures: dict[JobPath, PathSignature] = {}
         self.hook: Function | None = None
+        self.replaced: dict[str, Any] = {}
         self._key = key
         self._given_runtime = runtime
         self._attempts: dict[int, Attempts] = {}

@@ -8,6 +8,7 @@ from typing import Any
 from celery.exceptions import TimeoutError as NotReady
 
 from tests.celery_conformance.notes import read_notes
+from tests.celery_conformance.waves import Wave
 
 GET_S = 25
 
@@ -20,7 +21,7 @@ class Caller:
         app: The Celery app.
         tasks: Its tasks by their short names.
         folder: Where all processes write.
-        after: Called with a task's short name when a message of it was sent.
+        wave: The cases beside this one.
     """
 
     def __init__(
@@ -29,14 +30,14 @@ class Caller:
         app: Any,
         tasks: dict[str, Any],
         folder: Path,
-        after: Callable[[str], None],
+        wave: Wave,
     ) -> None:
         self.case = case
         self.app = app
         self.tasks = tasks
         self.ids: list[str] = []
         self._folder = folder
-        self._after = after
+        self._wave = wave
 
     def new_id(self) -> str:
         """An id that tells its case."""
@@ -51,12 +52,12 @@ class Caller:
         if s:
             kwargs["s"] = s
         sent = self.tasks[task].apply_async(args, kwargs, task_id=self.new_id(), **options)
-        self.sent(task)
+        self.sent()
         return sent
 
-    def sent(self, task: str) -> None:
-        """Let happen what is to happen to a message that was sent."""
-        self._after(task)
+    def sent(self) -> None:
+        """Let happen what is to happen to a message that was sent: a kill, in its mode."""
+        self._wave.reached(self.case)
 
     def outcome(self, result: Any) -> list[Any]:
         """What the caller gets."""
@@ -88,7 +89,7 @@ class Caller:
         time.sleep(0.2)
 
     def _notes(self) -> list[list[Any]]:
-        return read_notes(self._folder).get(self.case, [])
+        return read_notes(self._folder, self.case)
 
     def wait_for_notes(self, *words: str) -> None:
         """Wait until bodies or signals have written these words."""

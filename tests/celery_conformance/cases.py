@@ -102,7 +102,7 @@ def arguments_are_not_checked(c: Caller) -> Any:
 def arguments_by_name_are_not_checked(c: Caller) -> Any:
     """`send_task` knows no signature."""
     sent = c.app.send_task("shop.add", (1, 2, 3), {"case": c.case}, task_id=c.new_id())
-    c.sent("add")
+    c.sent()
     return c.outcome(sent)
 
 
@@ -110,7 +110,7 @@ def arguments_by_name_are_not_checked(c: Caller) -> Any:
 def by_name(c: Caller) -> Any:
     """A producer that has the name only."""
     sent = c.app.send_task("shop.plain", (1,), {"case": c.case}, task_id=c.new_id())
-    c.sent("plain")
+    c.sent()
     return c.outcome(sent)
 
 
@@ -154,7 +154,7 @@ def chains(c: Caller) -> Any:
     plain = c.tasks["plain"]
     steps = [plain.s(n, case=c.case) for n in range(3)]
     sent = chain(*steps).apply_async()
-    c.sent("plain")
+    c.sent()
     return [c.outcome(sent), c.outcome(sent.parent), sent.parent.parent is not None]
 
 
@@ -162,7 +162,7 @@ def chains(c: Caller) -> Any:
 def groups(c: Caller) -> Any:
     """All of them, in order."""
     sent = group(c.tasks["plain"].s(n, case=c.case) for n in range(5)).apply_async()
-    c.sent("plain")
+    c.sent()
     return c.outcome(sent)
 
 
@@ -171,7 +171,7 @@ def chords(c: Caller) -> Any:
     """The body gets all results."""
     plain = c.tasks["plain"]
     sent = chord((plain.s(n, case=c.case) for n in range(3)), plain.s(case=c.case))()
-    c.sent("plain")
+    c.sent()
     return c.outcome(sent)
 
 
@@ -182,7 +182,7 @@ def a_chord_with_an_error(c: Caller) -> Any:
     body = plain.s(case=c.case).on_error(c.tasks["three"].s())
     header = [plain.s(1, case=c.case), plain.s(case=c.case, do="fail")]
     sent = chord(header)(body)
-    c.sent("plain")
+    c.sent()
     return c.outcome(sent)[0]
 
 
@@ -195,7 +195,7 @@ def a_chain_into_a_group_and_back(c: Caller) -> Any:
         | group(plain.s(n, case=c.case) for n in range(2))
         | plain.s(case=c.case)
     ).apply_async()
-    c.sent("plain")
+    c.sent()
     return c.outcome(sent)
 
 
@@ -232,7 +232,7 @@ def signatures(c: Caller) -> Any:
     said = []
     for one in made:
         sent = one.apply_async()
-        c.sent("add")
+        c.sent()
         said.append([one.task, one.immutable, c.outcome(sent)])
     return said
 
@@ -243,7 +243,7 @@ def stamps(c: Caller) -> Any:
     sig = c.tasks["plain"].signature((), {"case": c.case, "do": "request"})
     sig.stamp(customer="acme")
     sent = sig.apply_async()
-    c.sent("plain")
+    c.sent()
     said = c.outcome(sent)
     return {name: said[1][name] for name in ("stamps", "stamped_headers")}
 
@@ -251,7 +251,7 @@ def stamps(c: Caller) -> Any:
 @case
 def revoked_while_waiting(c: Caller) -> Any:
     """It does not run."""
-    sent = c.send("plain", do="return", countdown=1.5)
+    sent = c.send("plain", do="return", countdown=5)
     c.app.control.revoke(sent.id)
     return c.state_of(sent, "REVOKED")
 

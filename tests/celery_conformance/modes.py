@@ -19,7 +19,7 @@ LIMIT_S = 170
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observed:
     """What one mode saw of one case."""
 
     said: Any
@@ -32,9 +32,9 @@ def observe(
     mode: str,
     folder: Path,
     cases: Sequence[str] = (),
-    pool: str = "-P prefork -c 1",
+    pool: str = "-P prefork -c 6",
     backend: str = "",
-) -> dict[str, Seen]:
+) -> dict[str, Observed]:
     """Run the cases in one mode, on a server of its own.
 
     Args:
@@ -45,9 +45,8 @@ def observe(
         backend: Result backend; by default a database of the server.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "notes.jsonl").touch()
     server = ValkeyServer(port=free_port(), data_dir=folder / "valkey")
-    server.start()
+    server.start(timeout=30)  # a busy machine takes longer than the usual second
     try:
         url = f"redis://127.0.0.1:{server.port}"
         environment = {
@@ -71,11 +70,10 @@ def observe(
         _call(drive, environment)
     finally:
         server.stop()
-    seen = json.loads((folder / "seen.json").read_text())
-    notes = read_notes(folder)
+    observed = json.loads((folder / "observed.json").read_text())
     return {
-        name: Seen(one["said"], one["backend"], notes.get(name, []), one["ledger"])
-        for name, one in seen.items()
+        name: Observed(one["said"], one["backend"], read_notes(folder, name), one["ledger"])
+        for name, one in observed.items()
     }
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from tests.celery_conformance.differences import (
     tried_before,
     without_fallbacks,
 )
-from tests.celery_conformance.modes import MODES, Seen, observe
+from tests.celery_conformance.modes import MODES, Observed, observe
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
 
@@ -24,27 +24,23 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _TIME = re.compile(r"20\d\d-\d\d-\d\dT[-0-9:.+]+")
 
 
+All = dict[str, dict[str, Observed]]
+"""What each mode saw, by case; ids and times are made equal."""
+
+
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> "All":
-    """What each mode saw; a mode runs when it is first asked for."""
-    return All(tmp_path_factory.mktemp("conformance"))
+def observed(tmp_path_factory: pytest.TempPathFactory) -> All:
+    """All modes, side by side: they mostly wait."""
+    folder = tmp_path_factory.mktemp("conformance")
 
+    def one(mode: str) -> dict[str, Observed]:
+        return {
+            name: Observed(*map(_plain, (case.said, case.backend, case.notes, case.ledger)))
+            for name, case in observe(mode, folder / mode).items()
+        }
 
-class All:
-    """All modes, each run once."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._seen: dict[str, dict[str, Seen]] = {}
-
-    def of(self, mode: str) -> dict[str, Seen]:
-        """What one mode saw, by case; ids and times are made equal."""
-        if mode not in self._seen:
-            self._seen[mode] = {
-                name: Seen(*map(_plain, (one.said, one.backend, one.notes, one.ledger)))
-                for name, one in observe(mode, self._folder / mode).items()
-            }
-        return self._seen[mode]
+    with ThreadPoolExecutor(len(MODES)) as pool:
+        return dict(zip(MODES, pool.map(one, MODES), strict=True))
 
 
 def _plain(part: Any) -> Any:
@@ -53,9 +49,9 @@ def _plain(part: Any) -> Any:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("mode", MODES[1:])
-def test_it_does_the_same_behind_rollout(seen: All, mode: str, case: str) -> None:
+def test_it_does_the_same_behind_rollout(observed: All, mode: str, case: str) -> None:
     """Whatever the task, app or caller does; a difference has its reason in `differences.py`."""
-    bare, behind = seen.of("bare")[case], seen.of(mode)[case]
+    bare, behind = observed["bare"][case], observed[mode][case]
     meant = differences_of(case, mode)
     assert all(one.holds(behind) for one in meant.values()), behind
     if "said" not in meant:
@@ -77,14 +73,14 @@ FORGOTTEN = ("ignores", "rejects")
 
 
 @pytest.mark.parametrize("mode", MODES[1:])
-def test_the_ledger_has_the_same_outcomes(seen: All, mode: str) -> None:
+def test_the_ledger_has_the_same_outcomes(observed: All, mode: str) -> None:
     """Each job has one outcome, and what its owner called off is no failure of a path."""
-    for case, bare in seen.of("bare").items():
+    for case, bare in observed["bare"].items():
         states = [OUTCOMES.get(one["status"].strip("'")) for one in bare.backend]
         expected = ["committed" if case in FORGOTTEN else state for state in states]
         if case == "expired":
             expected = ["expired"]
-        got = seen.of(mode)[case].ledger
+        got = observed[mode][case].ledger
         same = [state in (None, one) for state, one in zip(expected, got, strict=True)]
         assert all(same), (case, expected, got)
 
@@ -98,17 +94,17 @@ def _said(case: str, said: Any) -> Any:
     }
 
 
-def test_every_difference_is_one(seen: All) -> None:
+def test_every_difference_is_one(observed: All) -> None:
     """One that has gone is taken out of the list and of the docs."""
     for one in DIFFERENCES:
         for mode in one.modes:
-            bare, behind = seen.of("bare")[one.case], seen.of(mode)[one.case]
+            bare, behind = observed["bare"][one.case], observed[mode][one.case]
             for part in one.parts:
                 assert getattr(bare, part) != getattr(behind, part), (one, mode, part)
 
 
-def test_nothing_was_shown_by_an_accident(seen: All) -> None:
+def test_nothing_was_shown_by_an_accident(observed: All) -> None:
     """On bare Celery every case came to its end."""
-    for name, one in seen.of("bare").items():
+    for name, one in observed["bare"].items():
         assert "not ready" not in repr(one.said), name
         assert "the case raised" not in repr(one.said), name
