@@ -22,6 +22,7 @@ from rollout.evidence.counts import Counts
 from rollout.evidence.errors import EvidenceError
 from rollout.evidence.shadow import ShadowEvidence
 from rollout.evidence.verdict import Finding
+from rollout.jobs.interrupts import INTERRUPTS
 from rollout.jobs.ports import Job, Ledger
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
@@ -192,7 +193,9 @@ class ShadowRuns:
             value = paths.call(job.path, job)
         except MemoryError as error:
             return _Stopped(Trouble.MEMORY, str(error) or "MemoryError")
-        except (Exception, SystemExit) as error:
+        except INTERRUPTS:
+            raise
+        except BaseException as error:
             return _Stopped(Trouble.RAISED, f"{type(error).__name__}: {error}"[:300])
         return value, self._clock.monotonic() - began
 

@@ -62,7 +62,8 @@ class Caller:
     def outcome(self, result: Any) -> list[Any]:
         """What the caller gets."""
         if getattr(result, "ignored", False):
-            self._settle(result.id)
+            self.wait_for_outcome()
+            time.sleep(0.2)
             return ["ignored", result.state]
         try:
             return ["value", result.get(timeout=GET_S, disable_sync_subtasks=False)]
@@ -79,17 +80,13 @@ class Caller:
         time.sleep(0.3)  # what must not happen would happen now
         return str(result.state)
 
-    def _settle(self, job_id: str) -> None:
-        deadline = time.monotonic() + 15
-        while time.monotonic() < deadline:
-            words = [line[0] for line in self._notes()]
-            if "postrun" in words and "ran" in words:
-                break
-            time.sleep(0.05)
-        time.sleep(0.2)
-
     def _notes(self) -> list[list[Any]]:
         return read_notes(self._folder, self.case)
+
+    def revoked(self, result: Any) -> str:
+        """The state, once a worker has said that it discards the job."""
+        self.wait_for_notes("revoked")
+        return self.state_of(result, "REVOKED")
 
     def wait_for_notes(self, *words: str) -> None:
         """Wait until bodies or signals have written these words."""

@@ -1,11 +1,14 @@
 """The cases: what a caller does with a task, and what it gets."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import chain, chord, chunks, group, signature, xmap, xstarmap
-from celery.result import AsyncResult
+from celery.beat import Scheduler
+from celery.canvas import StampingVisitor
+from celery.result import AsyncResult, ResultSet
 
 from tests.celery_conformance.caller import Caller
 
@@ -63,6 +66,29 @@ _of("hard_limit", "hard", "sleep", s=5)
 _of("hard_limit_of_the_caller", "plain", "sleep", s=5, time_limit=1)
 _of("countdown", "plain", "return", 1, countdown=0.3)
 _of("eta", "plain", "return", 1, eta=datetime.now(UTC) + timedelta(seconds=0.3))
+_of("eta_without_a_zone", "plain", "return", 1, eta=datetime.now(UTC).replace(tzinfo=None))
+_of("expires_in_seconds", "plain", "return", 1, expires=300)
+_of("expires_without_a_zone", "plain", "return", 1,
+    expires=datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=1))  # fmt: skip
+_of("retries_without_raising", "hooked", "retry quietly")
+_of("retries_at_a_time", "hooked", "retry at")
+_of("retries_with_options", "hooked", "retry marked", headers={"tenant": "acme"})
+_of("retries_after_a_countdown", "hooked", "retry", countdown=0.2)
+_of("retries_for_ever", "backing_off", "auto")
+_of("retries_as_annotated", "annotated", "exhaust")
+_of("soft_limit_that_is_caught", "soft", "catch", s=4)
+_of("an_error_that_cannot_be_pickled", "hooked", "odd error")
+_of("no_exception_but_raised", "plain", "no exception")
+_of("tells_its_progress", "hooked", "progress")
+_of("waits_for_a_child", "plain", "wait for a child", 1)
+_of("waits_for_its_own_kind", "plain", "wait for itself")
+_of("waits_for_a_child_against_the_rule", "plain", "wait in vain", 1)
+_of("replaced_by_a_chord", "plain", "replace chord")
+_of("gives_a_generator", "plain", "generate")
+_of("inherited_returns", "inherited", "return", 1)
+_of("inherited_helper", "inherited", "helper")
+_of("inherited_exhausts", "inherited", "exhaust")
+_of("a_header_of_the_base", "decorated", "request")
 _of("no_result_wanted", "plain", "return", 1, ignore_result=True)
 _of("failure_not_acknowledged", "unacked", "fail")
 
@@ -249,11 +275,137 @@ def stamps(c: Caller) -> Any:
 
 
 @case
+def links_and_errbacks_of_a_chain(c: Caller) -> Any:
+    """A chain that ends, and one that breaks in its middle."""
+    plain, given = c.tasks["plain"], {"case": c.case}
+    whole = chain(plain.s(1, **given), plain.s(**given)).apply_async(link=plain.si("link", **given))
+    c.sent()
+    errback = c.tasks["three"].s()
+    middle = plain.s(do="fail", **given)
+    broken = chain(plain.s(2, **given), middle, plain.s(3, **given)).apply_async(link_error=errback)
+    said = [c.outcome(whole), c.outcome(broken)[:2]]
+    c.wait_for_notes("errback three")
+    return [*said, broken.parent.state]
+
+
+@case
+def an_errback_of_a_group(c: Caller) -> Any:
+    """Each member that fails calls it."""
+    plain, given = c.tasks["plain"], {"case": c.case}
+    members = group(plain.s(1, **given), plain.s(do="fail", **given))
+    members.link_error(c.tasks["one"].si(f"{c.case}/member"))
+    sent = members.apply_async()
+    c.sent()
+    said = [c.outcome(member)[:2] for member in sent.children]
+    c.wait_for_notes("errback one")
+    return [said, sent.completed_count(), sent.failed()]
+
+
+@case
+def a_link_with_options(c: Caller) -> Any:
+    """A signature carries its own options; an immutable one takes no result."""
+    plain = c.tasks["plain"]
+    link = plain.signature(("link",), {"case": c.case}, immutable=True, countdown=0.1, priority=2)
+    first = c.send("plain", 1, do="return", link=link)
+    said = c.outcome(first)
+    return [said, c.outcome(first.children[0])]
+
+
+@case
+def a_chord_that_grows(c: Caller) -> Any:
+    """`add_to_chord` from the header."""
+    plain, given = c.tasks["plain"], {"case": c.case}
+    header = [plain.s(1, **given), plain.s(do="grow its chord", **given)]
+    sent = chord(header)(plain.s(do="sort", **given))
+    c.sent()
+    return c.outcome(sent)
+
+
+@case
+def stamps_by_a_visitor(c: Caller) -> Any:
+    """Every step of a chain gets its stamp."""
+    plain = c.tasks["plain"]
+    steps = chain(plain.s(1, case=c.case), plain.s(case=c.case, do="request"))
+    steps.stamp(visitor=Numbered())
+    sent = steps.apply_async()
+    c.sent()
+    said = c.outcome(sent)
+    return {name: said[1][name] for name in ("stamps", "stamped_headers")}
+
+
+class Numbered(StampingVisitor):  # type: ignore[misc]  # Celery has no types
+    """Stamps what it meets."""
+
+    def on_signature(self, sig: Any, **headers: Any) -> dict[str, Any]:
+        """Its customer."""
+        return {"customer": "acme", "stamped_headers": ["customer"]}
+
+
+@case
+def revoked_by_its_stamp(c: Caller) -> Any:
+    """It does not run."""
+    sig = c.tasks["plain"].signature((), {"case": c.case}, task_id=c.new_id(), countdown=5)
+    sig.stamp(order="cancelled")
+    sent = sig.apply_async()
+    c.sent()
+    sent.revoke_by_stamped_headers({"order": "cancelled"})
+    return c.revoked(sent)
+
+
+@case
+def revoked_before_it_was_sent(c: Caller) -> Any:
+    """Workers remember."""
+    job_id = c.new_id()
+    c.app.control.revoke(job_id)
+    time.sleep(0.5)
+    sent = c.tasks["plain"].apply_async((), {"case": c.case}, task_id=job_id)
+    c.sent()
+    return c.revoked(sent)
+
+
+@case
+def aborted(c: Caller) -> Any:
+    """`AbortableTask`: the body asks, and stops."""
+    sent = c.send("abortable", do="abort")
+    c.wait_for_notes("ran")
+    sent.abort()
+    c.wait_for_notes("success")
+    return sent.state
+
+
+@case
+def beat(c: Caller) -> Any:
+    """An entry of the schedule is sent by its task's name."""
+    scheduler = Scheduler(c.app, schedule={}, lazy=True)
+    entry = scheduler.Entry(
+        name="each night", task="shop.plain", schedule=timedelta(days=1), args=(1,),
+        kwargs={"case": c.case}, app=c.app,
+        options={"task_id": c.new_id(), "expires": 60, "priority": 2},
+    )  # fmt: skip
+    sent = scheduler.apply_async(entry, advance=False)
+    c.sent()
+    return c.outcome(sent)
+
+
+@case
+def delayed_by_name_with_links(c: Caller) -> Any:
+    """A producer that has names only, with all that follows a job."""
+    follows = {"link": signature("shop.plain", ("link",), {"case": c.case}, immutable=True)}
+    sent = c.app.send_task(
+        "shop.plain", (1,), {"case": c.case}, task_id=c.new_id(), countdown=0.1,
+        headers={"tenant": "acme"}, priority=5, **follows,
+    )  # fmt: skip
+    c.sent()
+    said = c.outcome(sent)
+    return [said, c.outcome(sent.children[0])]
+
+
+@case
 def revoked_while_waiting(c: Caller) -> Any:
     """It does not run."""
     sent = c.send("plain", do="return", countdown=5)
     c.app.control.revoke(sent.id)
-    return c.state_of(sent, "REVOKED")
+    return c.revoked(sent)
 
 
 @case
@@ -262,13 +414,13 @@ def revoked_while_running(c: Caller) -> Any:
     sent = c.send("plain", do="sleep", s=20)
     c.wait_for_notes("ran")
     sent.revoke(terminate=True, signal="SIGTERM")
-    return c.state_of(sent, "REVOKED")
+    return c.revoked(sent)
 
 
 @case
 def expired(c: Caller) -> Any:
     """It does not run."""
-    return c.state_of(c.send("plain", do="return", expires=datetime.now(UTC)), "REVOKED")
+    return c.revoked(c.send("plain", do="return", expires=datetime.now(UTC)))
 
 
 @case
@@ -278,6 +430,12 @@ def results(c: Caller) -> Any:
     said = c.outcome(sent)
     by_id = AsyncResult(sent.id, app=c.app)
     by_task = c.tasks["plain"].AsyncResult(sent.id)
+    called: list[str] = []
+    list(sent.collect())
+    sent.then(lambda result: called.append(result.state))
+    said += [sent.get(timeout=5, callback=lambda *_: called.append("callback")), called]
+    several = ResultSet([sent, by_id])
+    said += [several.join(timeout=5), several.successful(), sent.ready(), by_id == sent]
     return [said, by_id.result, by_task.state, sent.name, sent.retries, sent.queue is not None]
 
 

@@ -38,7 +38,7 @@ class Difference:
     modes: tuple[str, ...]
     parts: tuple[str, ...]
     reason: str
-    holds: Callable[[Any], bool] = lambda seen: True
+    holds: Callable[[Any], bool] = lambda behind: True
 
 
 BEHIND = ("legacy", "concurrent", "fallback", "kill")
@@ -49,21 +49,33 @@ DIFFERENCES: tuple[Difference, ...] = (
         BEHIND,
         ("said", "backend", "notes"),
         "sys.exit in a body fails the job, and leaves the worker's process alone",
-        lambda seen: seen.said[:2] == ["raised", "JobFailed"] and "SystemExit(3)" in seen.said[2],
+        lambda behind: (
+            behind.said[:2] == ["raised", "JobFailed"] and "SystemExit(3)" in behind.said[2]
+        ),
+    ),
+    *(
+        Difference(
+            case,
+            BEHIND,
+            ("notes",),
+            "a message that is given back is still there to be rejected: acks_late is True",
+            lambda behind: ["event", "task-rejected"] in behind.notes,
+        )
+        for case in ("rejects", "failure_not_acknowledged")
     ),
     Difference(
         "autoretry_when_the_other_path_has_used_its_own",
         ("fallback",),
         ("notes",),
         "retries on the concurrent path come first, and are not legacy's",
-        lambda seen: [line[4] for line in seen.notes if line[0] == "ran"] == [0, 1, 2],
+        lambda behind: [line[4] for line in behind.notes if line[0] == "ran"] == [0, 1, 2],
     ),
     Difference(
         "looks",
         BEHIND,
         ("said",),
         "arguments of a pydantic task are checked when it is called; Celery's wrapper hides them",
-        lambda seen: seen.said["order"][4] == "(order, case=0)",
+        lambda behind: behind.said["order"][4] == "(order, case=0)",
     ),
     Difference(
         "unit_tests",
@@ -77,13 +89,13 @@ DIFFERENCES: tuple[Difference, ...] = (
 def without_fallbacks(notes: Notes) -> Notes:
     """The notes of a fallback without what each start that fell back has added.
 
-    A fallback adds one `task_prerun`, one `before_start` and one `task_postrun` with IGNORED: the
-    start on the concurrent path was a start.
+    A fallback adds one `task_prerun`, one `before_start`, one `task_postrun` with IGNORED and the
+    events `task-received` and `task-started`: the start on the concurrent path was a start.
     """
     extra: Counter[str] = Counter()
     for line in notes:
         if line[0] == "fell":
-            for words in _added_by_one(line[1]):
+            for words in _added_by_one(line):
                 extra[repr(words)] += 1
     kept = []
     for line in notes:
@@ -94,15 +106,23 @@ def without_fallbacks(notes: Notes) -> Notes:
     return kept
 
 
-def _added_by_one(task: str) -> Iterator[list[Any]]:
-    yield ["fell", task, None]
+def _added_by_one(fell: list[Any]) -> Iterator[list[Any]]:
+    _, task, watched = fell
+    yield fell
+    yield ["called", task]
     yield ["prerun", task]
     yield ["before_start", task]
     yield ["postrun", task, "IGNORED"]
+    if watched:
+        yield ["event", "task-received"]
+        yield ["event", "task-started"]
 
 
-BOTH_FAILED = ("ran", "prerun", "postrun", "before_start", "retry", "on_retry", "publish")
-"""What a job that fails on both paths says twice: on the concurrent path, and then on legacy."""
+BOTH_FAILED = (
+    "ran", "prerun", "postrun", "before_start", "retry", "on_retry", "publish", "event", "called",
+    "success",
+)  # fmt: skip
+"""What a job that fails on both paths, and what it sends, say twice: there and on legacy."""
 
 
 def tried_before(mode: str, bare: Notes, added: Counter[str]) -> bool:

@@ -31,6 +31,7 @@ def main() -> None:
     """Run the cases and write what they saw."""
     folder = Path(sys.argv[1])
     cases = sys.argv[2:] or list(CASES)
+    app.set_default()  # also in the threads of the cases
     pipelines = {one.name: one for one in pipelines_of(app).values()}
     queues = ["celery", *(f"{name}.legacy" for name in pipelines)]
     if MODE != "kill":

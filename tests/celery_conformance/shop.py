@@ -3,13 +3,17 @@
 CONFORMANCE_MODE is one of `modes.MODES`, CONFORMANCE_FOLDER holds what all processes write.
 """
 
+import json
 import os
+import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from celery import Celery, Task, chain, current_task, group, signals
-from celery.exceptions import Ignore, Reject
+from celery import Celery, Task, chain, chord, current_task, group, signals
+from celery.contrib.abortable import AbortableTask
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from pydantic import BaseModel
 
 from rollout.pipeline import SubPipeline
@@ -28,7 +32,10 @@ app.conf.update(
     worker_hijack_root_logger=False,
     result_extended=True,
     broker_transport_options={"visibility_timeout": 30},
+    task_send_sent_event=True,
+    task_annotations={"shop.annotated": {"max_retries": 1, "rate_limit": "900/s"}},
 )
+app.conf.update(json.loads(os.environ.get("CONFORMANCE_SETTINGS", "{}")))
 
 
 class Hooked(Task):  # type: ignore[misc]  # Celery has no types
@@ -98,6 +105,51 @@ class Refusing(Task):  # type: ignore[misc]  # Celery has no types
         return super().apply_async(args, kwargs, **options)
 
 
+class Odd(Exception):  # as people write them
+    """An error that cannot be pickled, with a constructor of its own."""
+
+    def __init__(self, first: str, *, second: Any) -> None:
+        self.second = second
+        super().__init__(f"odd {first}")
+
+
+class Stop(BaseException):
+    """What `except Exception` does not catch, such as asyncio's CancelledError."""
+
+
+class Inherited(Hooked):
+    """A class below a class, with an own form of a hook and of a helper."""
+
+    abstract = True
+    max_retries = 1
+    greeting = "good morning"
+
+    def helper(self) -> str:
+        """Of both."""
+        return f"{self.greeting}, {super().helper()}"
+
+    def on_success(self, retval: Any, task_id: Any, args: Any, kwargs: Any) -> None:
+        """Before the base's."""
+        note(kwargs, "on_success of its own", self.name)
+        super().on_success(retval, task_id, args, kwargs)
+
+
+class Decorated(Task):  # type: ignore[misc]  # Celery has no types
+    """A base that puts a header on what is sent, and calls the body by Celery's own `__call__`."""
+
+    abstract = True
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        """Send it with a tenant, as packages for tenants do."""
+        options["headers"] = {**(options.get("headers") or {}), "tenant": "of the base"}
+        return super().apply_async(args, kwargs, **options)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Around the body."""
+        note(kwargs, "called", self.name)
+        return super().__call__(*args, **kwargs)
+
+
 class Order(BaseModel):
     """What a pydantic task takes and gives."""
 
@@ -120,8 +172,12 @@ def act(*args: Any, case: str = "", do: str = "return", **more: Any) -> Any:
     """Do what the word says."""
     task = current_task
     request = task.request
+    if do == "sort":  # a chord that has grown has no order
+        args = tuple(sorted(args[0], key=repr))
     note(case, "ran", task.name, do, list(map(repr, args)), request.retries)
     match do:
+        case "sort":
+            return [*args]
         case "return":
             return [*args]
         case "tuple":
@@ -148,6 +204,63 @@ def act(*args: Any, case: str = "", do: str = "return", **more: Any) -> Any:
             return ["at", request.retries]
         case "auto exhaust":
             raise KeyError("permanent")
+        case "retry quietly":
+            if request.retries < 1:
+                task.retry(countdown=0, throw=False)
+                raise Ignore
+            return ["retried", request.retries]
+        case "retry at":
+            if request.retries < 1:
+                raise task.retry(eta=datetime.now(UTC) + timedelta(seconds=0.2))
+            return request.retries
+        case "retry marked":
+            if request.retries < 1:
+                raise task.retry(countdown=0, headers={"try": "second"}, shadow="a shadow")
+            return [request.retries, (request.headers or {}).get("try"), request.shadow]
+        case "retry with links":
+            if request.retries < 1:
+                raise task.retry(countdown=0)
+            return "linked"
+        case "catch":
+            try:
+                time.sleep(more.get("s", 5))
+            except SoftTimeLimitExceeded:
+                return "as far as it came"
+            return "slept"
+        case "odd error":
+            raise Odd("one", second=threading.Lock())
+        case "no exception":
+            raise Stop("neither an error nor an exit")
+        case "progress":
+            task.update_state(state="PROGRESS", meta={"done": 1})
+            task.send_event("task-progress", done=1)
+            note(case, "meta", repr(task.AsyncResult(request.id).info))
+            return "done"
+        case "wait for a child":
+            child = plain_other.apply_async(args, {"case": case})
+            return child.get(timeout=20, disable_sync_subtasks=False)
+        case "wait for itself":
+            if args:
+                return [*args]
+            child = task.apply_async(("child",), {"case": case, "do": do})
+            return child.get(timeout=20, disable_sync_subtasks=False)
+        case "wait in vain":
+            child = plain_other.apply_async(args, {"case": case})
+            return child.get(timeout=20)
+        case "grow its chord":
+            task.add_to_chord(plain_other.s("grown", case=case))
+            return "grew"
+        case "replace chord":
+            header = [plain_other.s(n, case=case) for n in range(2)]
+            raise task.replace(chord(header, plain_other.s(case=case)))
+        case "generate":
+            return (n for n in range(2))
+        case "abort":
+            for _ in range(100):
+                if task.is_aborted():
+                    return "stopped when it was told"
+                time.sleep(0.1)
+            return "never told"
         case "ignore":
             task.update_state(state="PROGRESS", meta={"half": 1})
             raise Ignore
@@ -217,7 +330,8 @@ def one(task_id: str) -> None:
 
 def three(request: Any, exc: Any, traceback: Any) -> None:
     """An errback that Celery calls in place."""
-    note(request.id.partition("/")[0], "errback three", type(request).__name__, repr(exc))
+    case = (request.kwargs or {}).get("case") or request.id.partition("/")[0]
+    note(case, "errback three", type(request).__name__, repr(exc))
 
 
 BODIES: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -264,6 +378,19 @@ BODIES: dict[str, tuple[Any, dict[str, Any]]] = {
     "late": (act, {"acks_late": True}),
     "rated": (act, {"rate_limit": "1000/s", "send_events": False, "resultrepr_maxsize": 8}),
     "unacked": (act, {"acks_on_failure_or_timeout": False}),
+    "inherited": (act_bound, {"base": Inherited, "bind": True, "greeting": "good evening"}),
+    "decorated": (act, {"base": Decorated}),
+    "annotated": (act, {"max_retries": 7}),
+    "abortable": (act_bound, {"base": AbortableTask, "bind": True}),
+    "backing_off": (
+        act,
+        {
+            "autoretry_for": (KeyError,),
+            "retry_backoff": 0.1,
+            "retry_jitter": True,
+            "max_retries": None,
+        },
+    ),
 }
 
 
@@ -271,7 +398,9 @@ def fails_first(body: Any) -> Any:
     """A concurrent path that is broken."""
 
     def broken(*args: Any, **kwargs: Any) -> Any:
-        note(_case(args, kwargs), "fell", current_task.name, None)
+        case = _case(args, kwargs)
+        watched = current_task.request.id.startswith(f"{case}/")  # its events tell their case
+        note(case, "fell", current_task.name, watched)
         if kwargs.get("do") == "auto later":
             raise KeyError("tried again by Celery, until there are no more retries")
         raise RuntimeError("the new path is broken")

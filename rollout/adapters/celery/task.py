@@ -19,7 +19,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from kombu.exceptions import OperationalError
 
 from rollout.adapters.celery.amqp import Routed
-from rollout.adapters.celery.ending import raised_by_signal
+from rollout.adapters.celery.ending import ends_the_run
 from rollout.adapters.celery.marks import (
     HEADER,
     Marks,
@@ -48,6 +48,7 @@ from rollout.jobs.delivery import (
     ToLegacy,
     Wait,
 )
+from rollout.jobs.interrupts import ProcessEnds
 from rollout.jobs.ports import Filing, Job, Ledger
 from rollout.routing.decision import Decision, JobPath, Reason
 from rollout.shadow.publish import Copied, Ran, ShadowPublisher
@@ -150,8 +151,8 @@ class SubPipelineTask(Theirs):
             if _calls_itself(type(self)):
                 return super().__call__(*job.args, **job.kwargs)
             return self.run(*job.args, **job.kwargs)
-        except SystemExit as error:
-            if raised_by_signal(error):
+        except BaseException as error:
+            if ends_the_run(error):
                 raise ProcessEnds(error) from error
             raise
         finally:
@@ -392,14 +393,6 @@ class SubPipelineTask(Theirs):
 def is_pool_child() -> bool:
     """Whether this process is one of a prefork pool's children, which the pool replaces."""
     return bool(current_process().name != "MainProcess")
-
-
-class ProcessEnds(BaseException):
-    """A signal ends this process under a running path: that is no failure of the path."""
-
-    def __init__(self, asked: SystemExit) -> None:
-        self.asked = asked
-        super().__init__(asked.code)
 
 
 def _calls_itself(made: type) -> bool:
