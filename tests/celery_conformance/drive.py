@@ -33,7 +33,7 @@ def main() -> None:
     cases = sys.argv[2:] or list(CASES)
     app.set_default()  # also in the threads of the cases
     pipelines = {one.name: one for one in pipelines_of(app).values()}
-    queues = ["celery", *(f"{name}.legacy" for name in pipelines)]
+    queues = [app.conf.task_default_queue, *(f"{name}.legacy" for name in pipelines)]
     if MODE != "kill":
         queues += [f"{name}.concurrent" for name in pipelines]
     worker = _worker(folder, queues)
@@ -104,7 +104,8 @@ def _ledger(ids: list[str], pipelines: dict[str, Any]) -> list[str]:
 
 def _backend(ids: list[str]) -> list[Any]:
     kept = []
-    for job_id in ids if app.conf.result_backend[:4] in ("redi", "db+s") else ():
+    stores = app.conf.result_backend.startswith(("redis:", "db+sqlite:"))
+    for job_id in ids if stores else ():
         meta = app.backend.get_task_meta(job_id)
         names = ("status", "result", "name", "args", "kwargs", "retries", "parent_id")
         kept.append({
@@ -148,7 +149,9 @@ class Monitor:
     @staticmethod
     def _note(event: dict[str, Any]) -> None:
         case = str(event.get("uuid", "")).partition("/")[0]
-        if case in CASES:
+        # Whether a job is received before it is revoked, or after, is chance.
+        chance = case.startswith("revoked") and event["type"] == "task-received"
+        if case in CASES and not chance:
             note(case, "event", event["type"])
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ def observe(
     cases: Sequence[str] = (),
     pool: str = "-P prefork -c 6",
     backend: str = "",
+    settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Observed]:
     """Run the cases in one mode, on a server of its own.
 
@@ -43,6 +44,7 @@ def observe(
         cases: Names of cases; all by default.
         pool: Arguments of the worker.
         backend: Result backend; by default a database of the server.
+        settings: Celery's, over those of the suite's app.
     """
     folder.mkdir(parents=True, exist_ok=True)
     server = ValkeyServer(port=free_port(), data_dir=folder / "valkey")
@@ -56,6 +58,7 @@ def observe(
             "CONFORMANCE_BROKER": f"{url}/0",
             "CONFORMANCE_BACKEND": backend or f"{url}/1",
             "CONFORMANCE_POOL": pool,
+            "CONFORMANCE_SETTINGS": json.dumps(settings or {}),
             "C_FORCE_ROOT": "1",
             "ROLLOUT_LEDGER_URL": f"sqlite:///{folder}/ledger.db",
             "ROLLOUT_SNAPSHOT_S": "0.02",
