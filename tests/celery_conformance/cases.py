@@ -89,6 +89,8 @@ _of("inherited_returns", "inherited", "return", 1)
 _of("inherited_helper", "inherited", "helper")
 _of("inherited_exhausts", "inherited", "exhaust")
 _of("a_header_of_the_base", "decorated", "request")
+_of("the_queue_that_it_came_by", "plain", "queue")
+_of("a_queue_of_the_caller", "plain", "queue", queue="celery")
 _of("no_result_wanted", "plain", "return", 1, ignore_result=True)
 _of("failure_not_acknowledged", "unacked", "fail")
 

@@ -261,6 +261,8 @@ def act(*args: Any, case: str = "", do: str = "return", **more: Any) -> Any:
                     return "stopped when it was told"
                 time.sleep(0.1)
             return "never told"
+        case "queue":
+            return request.delivery_info["routing_key"]
         case "ignore":
             task.update_state(state="PROGRESS", meta={"half": 1})
             raise Ignore

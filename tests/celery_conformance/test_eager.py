@@ -1,4 +1,4 @@
-"""Celery's eager mode, as teams' unit tests use it: the same with and without rollout, no server."""
+"""Eager mode, as teams' unit tests use it: the same with and without rollout, and no server."""
 
 from collections.abc import Callable
 from itertools import product
