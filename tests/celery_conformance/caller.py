@@ -70,7 +70,7 @@ class Caller:
             return ["value", result.get(timeout=GET_S, disable_sync_subtasks=False)]
         except NotReady:
             return ["not ready", result.state]
-        except NotImplementedError:  # no result backend
+        except (NotImplementedError, AttributeError):  # as a DisabledBackend says it
             self.wait_for_outcome()
             return [NO_BACKEND]
         except BaseException as error:
@@ -123,5 +123,5 @@ class Caller:
 def _state(result: Any) -> str:
     try:
         return str(result.state)
-    except NotImplementedError:
+    except (NotImplementedError, AttributeError):
         return NO_BACKEND
