@@ -17,7 +17,7 @@ from tests.celery_conformance.notes import read_notes
 from tests.ports import free_port
 
 MODES = ("bare", "legacy", "concurrent", "fallback", "kill")
-LIMIT_S = 170
+LIMIT_S = 280
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from celery import Celery, signals
 from celery.app.task import Context
+from celery.exceptions import SoftTimeLimitExceeded
 from celery.worker.request import Request
 from kombu import Connection
 
 from rollout.adapters.celery.marks import HEADER
 from rollout.adapters.celery.message import celery_headers
 from rollout.adapters.celery.queues import KombuQueues
+from rollout.errors import JobFailed
+from rollout.jobs.claims import JobState
 from rollout.jobs.ports import Handed
 from rollout.pipeline import SubPipeline
 from rollout.routing.decision import Decision, JobPath, Reason
@@ -189,3 +192,33 @@ def test_an_event_of_a_sent_job_is_no_job(app: Any) -> None:
     assert [(event["type"], event["queue"]) for event in events] == [
         ("task-sent", "invoices.legacy")
     ]
+
+
+def test_a_soft_limit_that_strikes_in_an_act_of_ours(
+    app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job has its outcome all the same, and its caller is told that one."""
+    message = submit(app)
+    task, ledger = app.bills.task, app.bills.ledger
+    request = Request(message, app=app, hostname="w@host", task=task)
+    fail, struck = ledger.fail, []
+
+    def slow(*args: Any, **options: Any) -> Any:
+        if not struck:
+            struck.append(1)
+            raise SoftTimeLimitExceeded
+        return fail(*args, **options)
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise ValueError("the path itself")
+
+    monkeypatch.setitem(app.bills.paths, JobPath.LEGACY, broken)
+    monkeypatch.setattr(ledger, "fail", slow)
+    task.push_request(request.request_dict, called_directly=False, args=(1,), kwargs={"n": 2})
+    try:
+        with pytest.raises(JobFailed):
+            task(1, n=2)
+    finally:
+        task.pop_request()
+    assert struck
+    assert ledger.job("invoices", "job-1").state is JobState.FAILED

@@ -8,7 +8,7 @@ import pytest
 
 from tests.celery_conformance.compare import assert_same, observe_plainly
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(400)]
 
 CASES = (
     "plain_returns", "plain_fails", "hooked_returns", "hooked_fails", "ignored_returns",

@@ -15,7 +15,7 @@ import structlog
 from billiard import current_process
 from celery import Task, states
 from celery._state import _task_stack
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 from kombu.exceptions import OperationalError
 
 from rollout.adapters.celery.amqp import Routed
@@ -33,8 +33,8 @@ from rollout.adapters.celery.marks import (
     submitted_at,
 )
 from rollout.adapters.celery.message import Message, as_delivered, to_text
-from rollout.adapters.celery.results import written
-from rollout.errors import JobFailed
+from rollout.adapters.celery.path_runs import DeliveredRun, DirectRun
+from rollout.errors import JobFailed, LedgerUnreachable
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.claims import Refusal
 from rollout.jobs.delivery import (
@@ -134,13 +134,23 @@ class SubPipelineTask(Theirs):
             is_drilled(vars(request)),
             is_pool_child(),
         )
-        began = time.monotonic()
+        began, run = time.monotonic(), DeliveredRun(self, request)
         try:
-            outcome = self.pipeline.attempts.run(DeliveredRun(self, request), delivery)
+            outcome = self.pipeline.attempts.run(run, delivery)
         except ProcessEnds as ends:
             raise ends.asked from None
+        except SoftTimeLimitExceeded:
+            # It struck beside the path, in an act of ours: the row says how far that came.
+            outcome = self._after_its_limit(run, delivery)
         request.rollout_ran = self._to_copy(request, job, outcome), began
         return self.carry_out(request, outcome)
+
+    def _after_its_limit(self, run: DeliveredRun, delivery: Delivery) -> Outcome:
+        attempts = self.pipeline.attempts
+        try:
+            return attempts.worker_lost(run, delivery.job, delivery.worker, Reason.TIME_LIMIT)
+        except LedgerUnreachable as error:
+            return Wait(error)
 
     # The body ------------------------------------------------------------------------------
 
@@ -404,40 +414,3 @@ def _calls_itself(made: type) -> bool:
         if "__call__" in vars(base):
             return True
     return False
-
-
-class DirectRun:
-    """The sub-pipeline in a direct call: the path gets a request of its own."""
-
-    hurt = False
-
-    def __init__(self, task: SubPipelineTask) -> None:
-        self._task = task
-        self.name = task.pipeline.name
-        self.effects = task.pipeline.effects
-        self.holdback_bp = task.pipeline.holdback_bp
-        self.read = task.pipeline.read
-
-    def call(self, path: JobPath, job: Job) -> Any:
-        """Run the path."""
-        return self._task.run_directly(path, job)
-
-    def write(self, value: Any, job: Job) -> str:
-        """Call the hook and write what there is to keep of the result."""
-        return written(self._task, None, value, job)
-
-
-class DeliveredRun(DirectRun):
-    """The sub-pipeline in a delivery: the path gets the request that Celery has made."""
-
-    def __init__(self, task: SubPipelineTask, request: Any) -> None:
-        super().__init__(task)
-        self._request = request
-
-    def call(self, path: JobPath, job: Job) -> Any:
-        """Run the path."""
-        return self._task.run_body(replace(job, path=path))
-
-    def write(self, value: Any, job: Job) -> str:
-        """Call the hook and write what there is to keep of the result."""
-        return written(self._task, self._request, value, job)
