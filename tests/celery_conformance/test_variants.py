@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.celery_conformance.compare import assert_same, observe_plainly
+from tests.celery_conformance.modes import Observed
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(400)]
 
@@ -81,17 +82,18 @@ VARIANTS: dict[str, Variant] = {
 @pytest.mark.parametrize("name", VARIANTS)
 def test_it_is_the_same_with(tmp_path: Path, name: str) -> None:
     """Both paths run in a fallback; a kill sends every message again, with what results need."""
-    variant = dict(VARIANTS[name])
-    cases = variant.pop("cases")
-    if "backend" in variant:
-        variant["backend"] = variant["backend"].format(folder=tmp_path)
+    cases, settings = VARIANTS[name]["cases"], VARIANTS[name].get("settings")
+
+    def one(mode: str) -> dict[str, Observed]:
+        folder = tmp_path / mode
+        backend = VARIANTS[name].get("backend", "").format(folder=folder)
+        return observe_plainly(
+            mode, folder, *cases, pool="-P prefork -c 3", backend=backend, settings=settings
+        )
 
     modes = ("bare", "fallback", "kill") if name in BACKENDS else ("bare", "fallback")
-
     with ThreadPoolExecutor(2) as pool:
-        bare, *behind = pool.map(
-            lambda mode: observe_plainly(mode, tmp_path / mode, *cases, **variant), modes
-        )
+        bare, *behind = pool.map(one, modes)
     for mode, observed in zip(modes[1:], behind, strict=True):
         for case in cases:
             assert_same(case, mode, bare[case], observed[case])
