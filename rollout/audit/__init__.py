@@ -1,14 +1,14 @@
-"""What is jammed: where a job system's time goes, what kind of bottleneck it has, what each way out gains.
+"""What is jammed: where a job system's time goes, which bottleneck it has, what ways out gain.
 
 Everything here works on values: lines and columns in, findings and pages out. Files are opened by
-`rollout.adapters.audit_files`. `rollout.audit.record(app)` writes a log that leaves no question open;
-it belongs to Celery and is loaded when it is first asked for.
+`rollout.adapters.audit_files`. `rollout.audit.record(app)` writes a log that leaves no question
+open; it belongs to Celery and is loaded when it is first asked for.
 """
 
 from importlib import import_module
 from typing import Any
 
-__all__ = ["record", "waiting"]  # noqa: F822 - both are loaded on first use
+__all__ = ["record", "waiting"]
 
 _RECORDER = "rollout.adapters.celery.recorder"
 

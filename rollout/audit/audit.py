@@ -111,7 +111,9 @@ def series_of(measured: Measured, bins: int = BINS) -> Series | None:
         if arrival <= runs.starts[at]:
             came.append(arrival)
             left.append(runs.starts[at])
-    waiting = over_time(runs.begins, runs.finishes, sorted(came), sorted(left), bins) if came else []
+    waiting = (
+        over_time(runs.begins, runs.finishes, sorted(came), sorted(left), bins) if came else []
+    )
     return Series(runs.begins, runs.span_s / bins, running, waiting, _saturated(measured))
 
 

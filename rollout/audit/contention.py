@@ -2,16 +2,18 @@
 
 The level *at the start* is used and never the mean over a run: a long run meets more others just by
 being long. Input size is taken out first where the log has it. A rank test says whether there is
-anything, a ratio of medians how much; both must hold, in each half of the log by itself, so that one
-slow afternoon is no contention.
+anything, a ratio of medians how much; both must hold, in each half of the log by itself, so that
+one slow afternoon is no contention.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import exp, log as ln
+from math import exp
+from math import log as ln
 from statistics import median
 
 from rollout.audit.job_log import JobLog
@@ -86,11 +88,15 @@ def test_step(
     """
     kept = [at for at in range(len(durations)) if durations[at] > 0]
     if len(kept) < RUNS_MIN:
-        return Contention(name, Answer.TOO_LITTLE, f"{len(kept)} runs, {RUNS_MIN} are needed", len(kept))
+        return Contention(
+            name, Answer.TOO_LITTLE, f"{len(kept)} runs, {RUNS_MIN} are needed", len(kept)
+        )
     kept = [kept[at] for at in thinned(len(kept), TESTED_MAX)]
     level = [float(levels[at]) for at in kept]
-    usual = max(level.count(one) for one in set(level)) / len(level)
-    if usual > ALIKE:
+    counts = Counter(level)
+    usual = max(counts.values()) / len(level)
+    groups = thirds(level)
+    if usual > ALIKE or groups is None:
         return Contention(
             name, Answer.TOO_LITTLE,
             f"{usual:.0%} of its runs began beside the same number of others", len(kept),
@@ -100,10 +106,8 @@ def test_step(
     sized = sum(one > 0 for one in size) >= SIZE_KNOWN_MIN * len(size)
     plain = without_size(raw, size) if sized else raw
     rho, p = correlation(level, plain)
-    low, high = thirds(level, plain)
-    raw_low, raw_high = thirds(level, raw)
-    at_low, at_high = _ends(level)
-    ratio, ratio_raw = exp(high - low), exp(raw_high - raw_low)
+    ratio, ratio_raw = _ratio(groups, plain), _ratio(groups, raw)
+    at_low, at_high = (sum(level[at] for at in group) / len(group) for group in groups)
     slowed = rho > 0 and p < P_MAX and ratio >= RATIO_MIN and _in_both_halves(level, plain)
     by_size = False
     if sized and not slowed:
@@ -125,7 +129,11 @@ def without_size(logs: Sequence[float], sizes: Sequence[float]) -> list[float]:
     xs, ys = [ln(sizes[at]) for at in known], [logs[at] for at in known]
     x_mean, y_mean = sum(xs) / len(xs), sum(ys) / len(ys)
     spread = sum((x - x_mean) ** 2 for x in xs)
-    beta = sum((x - x_mean) * (y - y_mean) for x, y in zip(xs, ys, strict=True)) / spread if spread else 0.0
+    beta = (
+        sum((x - x_mean) * (y - y_mean) for x, y in zip(xs, ys, strict=True)) / spread
+        if spread
+        else 0.0
+    )
     rest = [
         y - beta * (ln(size) - x_mean) if size > 0 else y
         for y, size in zip(logs, sizes, strict=True)
@@ -142,31 +150,27 @@ def without_size(logs: Sequence[float], sizes: Sequence[float]) -> list[float]:
     ]
 
 
-def _in_both_halves(levels: Sequence[float], values: Sequence[float]) -> bool:
-    """Whether the effect stands in the first and in the second half; a half without contrast agrees."""
+def _ratio(groups: tuple[Sequence[int], Sequence[int]], logs: Sequence[float]) -> float:
+    """Median of the second group over that of the first; the values are logarithms."""
+    low, high = (median(logs[at] for at in group) for group in groups)
+    return exp(high - low)
+
+
+def _in_both_halves(levels: Sequence[float], logs: Sequence[float]) -> bool:
+    """Whether the effect stands in each half by itself; a half without contrast agrees."""
     half = len(levels) // 2
     for part in (slice(0, half), slice(half, None)):
-        level = levels[part]
-        at_low, at_high = _ends(level)
-        if at_high - at_low < 0.5:
-            continue
-        low, high = thirds(level, values[part])
-        if exp(high - low) < RATIO_HALF_MIN:
+        groups = thirds(levels[part])
+        if groups is not None and _ratio(groups, logs[part]) < RATIO_HALF_MIN:
             return False
     return True
-
-
-def _ends(levels: Sequence[float]) -> tuple[float, float]:
-    ordered = sorted(levels)
-    third = max(1, len(ordered) // 3)
-    return sum(ordered[:third]) / third, sum(ordered[-third:]) / third
 
 
 def alone_of(log: JobLog, runs: Runs) -> list[float]:
     """How long each run takes when few others run: its own time, freed of what the level adds.
 
-    Per step the median of the runs that began at the lowest levels, scaled by what the run's size asks
-    for where sizes are known; each run's own luck is kept out on purpose.
+    Per step the median of the runs that began at the lowest levels, scaled by what the run's size
+    asks for where sizes are known; each run's own luck is kept out on purpose.
     """
     levels = levels_at_start(runs)
     by_step: dict[int, list[int]] = {}
@@ -261,7 +265,7 @@ class Shape:
 
 
 def shape_of(curve: Curve) -> Shape | None:
-    """Whether speed rises with the level or stays flat from somewhere on; None without two bands."""
+    """Whether speed rises with the level or is flat from somewhere on; None without two bands."""
     points = curve.points()
     if len(points) < 2 or points[-1][0] < 1.5:
         return None
@@ -270,7 +274,9 @@ def shape_of(curve: Curve) -> Shape | None:
     held = sum(one[2] for one in upper)
     plateau = sum(one[1] * one[2] for one in upper) / held
     top, speed = points[-1][0], points[-1][1]
-    flat = len(upper) > 1 and upper[-1][1] <= 1.15 * upper[0][1] and upper[-1][0] >= 1.3 * upper[0][0]
+    flat = (
+        len(upper) > 1 and upper[-1][1] <= 1.15 * upper[0][1] and upper[-1][0] >= 1.3 * upper[0][0]
+    )
     short = plateau <= 0.62 * (sum(one[0] * one[2] for one in upper) / held)
     holds = plateau if (flat or plateau < 1.35) and short else None
     return Shape(holds, top, speed, speed < 0.8 * best, tuple(points))

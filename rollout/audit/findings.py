@@ -1,4 +1,4 @@
-"""What kind of bottleneck a log shows, each with its evidence. More than one is normal, none is, too."""
+"""What kind of bottleneck a log shows, each with its evidence. Several are normal, none is, too."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Gaps between the steps of one job, in which nobody works on it: nights, approvals, deadlines.
 
-A gap is told by its transition (the step before and the step after). Three things that look alike are
-kept apart: a regular hand-off (the next step begins at the same time of day, or after minutes to days,
-for most jobs), a few enormous gaps, and a fixed term or a return after weeks. Only the first is a
-hand-off; the others are counted and never summed.
+A gap is told by its transition (the step before and the step after). Three things that look alike
+are kept apart: a regular hand-off (the next step begins at the same time of day, or after minutes
+to days, for most jobs), a few enormous gaps, and a fixed term or a return after weeks. Only the
+first is a hand-off; the others are counted and never summed.
 """
 
 from __future__ import annotations
@@ -101,9 +101,7 @@ def gaps_of(log: JobLog, rows: Sequence[int], runs: Runs, slots: int) -> list[Ga
         gap = begins - log.ended[before]
         if not gap >= 0:
             continue
-        one = transitions.setdefault(
-            (log.step[before], log.step[row]), _Transition([], [], [], [])
-        )
+        one = transitions.setdefault((log.step[before], log.step[row]), _Transition([], [], [], []))
         one.gaps.append(gap)
         one.starts.append(begins)
         one.ends.append(log.ended[before])
@@ -112,9 +110,9 @@ def gaps_of(log: JobLog, rows: Sequence[int], runs: Runs, slots: int) -> list[Ga
             one.runs.append(log.ended[row] - started)
     texts = log.steps.texts
     found = [
-        gap
+        judged
         for (before, after), one in transitions.items()
-        if (gap := _judge(texts[before], texts[after], one, runs, slots)) is not None
+        if (judged := _judge(texts[before], texts[after], one, runs, slots)) is not None
     ]
     return sorted(found, key=lambda one: -one.total_s)
 
@@ -142,7 +140,9 @@ def _pairs(log: JobLog, rows: Sequence[int]) -> Iterable[tuple[int, int]]:
         of_job.sort(key=begin)
         for at in range(1, len(of_job)):
             row = of_job[at]
-            earlier = [one for one in of_job[max(0, at - 8) : at] if log.ended[one] <= begin(row) + 1e-9]
+            earlier = [
+                one for one in of_job[max(0, at - 8) : at] if log.ended[one] <= begin(row) + 1e-9
+            ]
             if earlier:
                 yield max(earlier, key=log.ended.__getitem__), row
 

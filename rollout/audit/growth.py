@@ -38,8 +38,8 @@ class Growth:
 def growth_of(by_day: Mapping[int, int], capacity_a_day: float) -> Growth | None:
     """Extrapolate the arrivals; None with fewer than two weeks of whole days.
 
-    The first and the last day are mostly cut off and left out; days without arrivals count as 0. With
-    four weeks and more, weeks are compared, so that week-ends are no trend.
+    The first and the last day are mostly cut off and left out; days without arrivals count as 0.
+    With four weeks and more, weeks are compared, so that week-ends are no trend.
     """
     if not by_day:
         return None

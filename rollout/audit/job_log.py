@@ -2,8 +2,8 @@
 
 One row is one run of one step: an attempt of a Celery task, a span, an action of a build. Times are
 seconds since 1970 (or since the trace began), durations seconds; NaN is "this input does not say".
-Columns are arrays: a million rows take about 110 MB. When more than `RUNS_MAX` rows come in, the oldest
-are dropped and stay counted: a log of any length streams.
+Columns are arrays: a million rows take about 110 MB. When more than `RUNS_MAX` rows come in, the
+oldest are dropped and stay counted: a log of any length streams.
 """
 
 from __future__ import annotations
@@ -105,6 +105,7 @@ class Capture:
         critical_path_s: The critical path as the input itself states it.
         slots: Workers as the input itself states them.
         span: A part of it to look at alone, from and to; None is all of it.
+        given: The file as it was named, to be typed again.
         cores: Cores that the machine had busy meanwhile, as the input states it.
     """
 
@@ -116,6 +117,7 @@ class Capture:
     slots: int | None = None
     span: tuple[float, float] | None = None
     cores: float | None = None
+    given: str = ""
 
 
 class JobLog:

@@ -134,7 +134,9 @@ class Curve:
                 high += 1
                 held = sum(self.time_s[low : high + 1])
             if held >= enough and sum(self.starts[low : high + 1]) >= 5:
-                middle = sum(at * self.time_s[at] for at in range(low, high + 1) if at < len(self.time_s))
+                middle = sum(
+                    at * self.time_s[at] for at in range(low, high + 1) if at < len(self.time_s)
+                )
                 points.append((middle / held, self.speed(low, high), held))
             low = high + 1
         return points
@@ -178,7 +180,9 @@ def slots_of(log: JobLog, curve: Curve) -> int:
     """Workers, as the inputs state them or as many as were seen at work at once."""
     stated = [one.slots for one in log.captures]
     if all(stated) and stated and log.captures[0].clock:
-        together = sum(one or 0 for one in stated) if _together(log) else max(one or 0 for one in stated)
+        together = (
+            sum(one or 0 for one in stated) if _together(log) else max(one or 0 for one in stated)
+        )
         if curve.top <= together * 1.25:
             return together
     return max(1, curve.top)

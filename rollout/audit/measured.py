@@ -16,7 +16,7 @@ from rollout.audit.contention import (
 )
 from rollout.audit.gaps import Gap, gaps_of
 from rollout.audit.job_log import DAY_S, NAN, JobLog, Status
-from rollout.audit.load import Curve, Runs, curve_of, levels_at_start, runs_of, slots_of
+from rollout.audit.load import Curve, Runs, curve_of, runs_of, slots_of
 from rollout.audit.overhead import Overhead, of_jobs, of_turns
 from rollout.audit.segments import Part, StepTimes, step_times, summed
 from rollout.audit.serial import Serial, serial_of
@@ -32,7 +32,7 @@ class Waiting:
     Attributes:
         total_s: Sum.
         count: Runs for which it is known.
-        busy: Share of the seconds at whose end all workers were busy.
+        busy: Share of the seconds in the middle of which (of each wait) all workers were busy.
         fetched: Whether it is the wait inside the worker; the time in the queue is unknown.
         p95_s: Of a run's wait.
     """
@@ -91,6 +91,14 @@ class Measured:
         return [one for one in self.gaps if one.hand_off]
 
     @property
+    def focus(self) -> Point | None:
+        """The capture whose runs are looked at, when it is one; None without runs."""
+        if not len(self.runs):
+            return None
+        name = self.log.captures[self.log.capture[self.runs.rows[0]]].name
+        return next((one for one in self.points if one.name == name), None)
+
+    @property
     def total_s(self) -> float:
         """All seconds of all jobs that are known and may be summed."""
         return sum(self.parts.values()) + sum(one.total_s for one in self.hand_offs)
@@ -121,11 +129,17 @@ def measure(log: JobLog) -> Measured:
     inside = range(len(log)) if rows is range(len(log)) else rows
     started = any(one.kind == "WfFormat workflow" for one in log.captures) and not clock
     levelled = len(runs) > 0 and not started
-    alone = alone_of(log, runs) if levelled else [end - start for start, end in zip(runs.starts, runs.ends, strict=True)]
+    alone = (
+        alone_of(log, runs)
+        if levelled
+        else [end - start for start, end in zip(runs.starts, runs.ends, strict=True)]
+    )
     curve = curve_of(runs, alone) if levelled else None
     slots = slots_of(log, curve) if curve else max((one.slots for one in points), default=1)
     if not clock and points and curve:
-        slots = max(1, max((one.slots or 0 for one in log.captures if _of(log, runs, one.name)), default=1))
+        slots = max(
+            1, max((one.slots or 0 for one in log.captures if _of(log, runs, one.name)), default=1)
+        )
     steps = step_times(log, inside)
     tests = contentions(log, runs) if levelled else []
     slowed = _most_slowed(tests, steps)
@@ -166,18 +180,19 @@ def _most_slowed(tests: Sequence[Contention], steps: Sequence[StepTimes]) -> Con
 def _shape(
     log: JobLog, runs: Runs, curve: Curve | None, alone: list[float], slowed: Contention | None
 ) -> Shape | None:
-    """The curve of everything, or of the slowed step against its own kind where there are others."""
+    """The curve of everything, or of the slowed step against its own kind if there are others."""
     if curve is None:
         return None
     if slowed is None or not slowed.step or len({log.step[row] for row in runs.rows}) == 1:
         return shape_of(curve)
-    places = [at for at, row in enumerate(runs.rows) if log.steps.texts[log.step[row]] == slowed.step]
+    places = [
+        at for at, row in enumerate(runs.rows) if log.steps.texts[log.step[row]] == slowed.step
+    ]
     own = runs_of(log, [runs.rows[at] for at in places])
     return shape_of(curve_of(own, alone_of(log, own)))
 
 
 def _waiting(log: JobLog, runs: Runs, slots: int) -> Waiting | None:
-    levels = levels_at_start(runs)
     total = busy = 0.0
     queued = 0
     waits: list[float] = []
@@ -191,7 +206,7 @@ def _waiting(log: JobLog, runs: Runs, slots: int) -> Waiting | None:
         if wait >= 0:
             waits.append(wait)
             total += wait
-            if levels[at] + 1 >= FREE * slots:
+            if wait > 0 and runs.level(came + wait / 2) >= FREE * slots:
                 busy += wait
     if not waits:
         return None
@@ -203,7 +218,7 @@ def _waiting(log: JobLog, runs: Runs, slots: int) -> Waiting | None:
 
 
 def jobs_a_day(measured: Measured) -> float:
-    """Jobs a day over the days of the log, of a log shorter than a day as if it went on like that."""
+    """Jobs a day over the days of the log; a log shorter than a day goes on like that."""
     log = measured.log
     if not measured.clock or not len(measured.runs):
         return NAN

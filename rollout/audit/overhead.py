@@ -12,7 +12,9 @@ from rollout.audit.ranks import quantile
 STEPS_MIN = 10
 TURNS_MIN = 50
 SHORT_S = 60.0
-"""A gap that is longer is not scheduling."""
+"""A gap between two steps that is longer is not scheduling."""
+TURN_S = 2.0
+"""A worker that lets a job wait for longer is held back on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def _wide(log: JobLog, rows: Sequence[int]) -> bool:
 
 
 def of_turns(log: JobLog, runs: Runs) -> Overhead | None:
-    """From a run's end to the next of the same worker, where the next was already there to be run."""
+    """From a run's end to the next of the same worker, where the next was already there."""
     last: dict[int, float] = {}
     turns: list[float] = []
     taken: list[float] = []
@@ -102,7 +104,7 @@ def of_turns(log: JobLog, runs: Runs) -> Overhead | None:
             continue
         before, start = last.get(worker), runs.starts[at]
         came = log.received[row] if log.received[row] == log.received[row] else log.queued[row]
-        if before is not None and came <= before and 0 <= start - before <= SHORT_S:
+        if before is not None and came <= before and 0 <= start - before <= TURN_S:
             turns.append(start - before)
             taken.append(runs.ends[at] - start)
         last[worker] = max(runs.ends[at], before or 0.0)

@@ -50,14 +50,28 @@ def correlation(one: Sequence[float], other: Sequence[float]) -> tuple[float, fl
     return rho, erfc(abs(rho) * sqrt(count - 1) / sqrt(2))
 
 
-def thirds(by: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
-    """Medians of `values` where `by` is in its lowest and in its highest third."""
-    order = sorted(range(len(by)), key=by.__getitem__)
-    third = max(1, len(order) // 3)
-    low_end, high_begin = by[order[third - 1]], by[order[-third]]
-    low = [values[at] for at in order if by[at] <= low_end]
-    high = [values[at] for at in order if by[at] >= high_begin]
-    return median(low), median(high)
+def thirds(by: Sequence[float]) -> tuple[list[int], list[int]] | None:
+    """Places where `by` is in its lowest and in its highest third; None without contrast.
+
+    Where one value fills the middle third and an outer one with it, that outer group is what lies
+    beyond this value, if that is a twentieth of all.
+    """
+    ordered = sorted(by)
+    third = max(1, len(ordered) // 3)
+    low_end, high_begin = ordered[third - 1], ordered[-third]
+    enough = max(5, len(ordered) // 20)
+    low = [at for at, one in enumerate(by) if one <= low_end]
+    high = [at for at, one in enumerate(by) if one >= high_begin]
+    if low_end == high_begin:
+        below = [at for at, one in enumerate(by) if one < low_end]
+        above = [at for at, one in enumerate(by) if one > low_end]
+        if len(below) >= enough:
+            low = below
+        elif len(above) >= enough:
+            high = above
+        else:
+            return None
+    return low, high
 
 
 def thinned(count: int, most: int) -> range:

@@ -40,7 +40,7 @@ def _in_order(parents: Sequence[Sequence[int]]) -> list[int]:
 
 
 def graph_s(durations: Sequence[float], parents: Sequence[Sequence[int]], workers: int) -> float:
-    """Makespan of a graph: a step starts when its parents are done, the longest remaining path first.
+    """Makespan of a graph: steps start when their parents are done, the longest way to go first.
 
     Source: Graham's list scheduling; the priority was 1.05 of the bound over 167 real workflows.
     """
@@ -93,7 +93,9 @@ def micro_batches(stages: Sequence[float], workers: Sequence[int]) -> float:
     return sum(stages) / slowest if slowest > 0 else 1.0
 
 
-def waits_s(arrivals: Sequence[float], durations: Sequence[float], workers: int) -> tuple[float, float]:
+def waits_s(
+    arrivals: Sequence[float], durations: Sequence[float], workers: int
+) -> tuple[float, float]:
     """Mean wait and p95 from arrival to end, first come first served; arrivals sorted."""
     free = [float("-inf")] * workers
     waited = 0.0

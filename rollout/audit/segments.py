@@ -1,4 +1,4 @@
-"""Where the time of a job goes: waiting in the queue, fetched and waiting, running, waiting inside."""
+"""Where the time of a job goes: in the queue, fetched and waiting, running, waiting inside."""
 
 from __future__ import annotations
 
@@ -113,7 +113,9 @@ def _one(log: JobLog, name: str, rows: array[int]) -> StepTimes:
             inside = min(waited, end - started) if waited == waited else 0.0
             if waited == waited:
                 values[Part.RESOURCE].append(inside)
-            values[Part.RETRY if status == Status.RETRIED else Part.RUN].append(end - started - inside)
+            values[Part.RETRY if status == Status.RETRIED else Part.RUN].append(
+                end - started - inside
+            )
             if log.cpu[row] == log.cpu[row]:
                 cpu_s += log.cpu[row]
                 run_s += end - started
@@ -126,7 +128,9 @@ def _one(log: JobLog, name: str, rows: array[int]) -> StepTimes:
 
 def _segment(part: Part, values: array[float]) -> Segment:
     ordered = sorted(values)
-    return Segment(part, len(ordered), sum(ordered), quantile(ordered, 0.5), quantile(ordered, 0.95))
+    return Segment(
+        part, len(ordered), sum(ordered), quantile(ordered, 0.5), quantile(ordered, 0.95)
+    )
 
 
 def summed(steps: Iterable[StepTimes]) -> dict[Part, float]:

@@ -1,13 +1,14 @@
 """One at a time: a lock in a log whose workers were always all busy.
 
-When the number of runs at once never changes, run times cannot be compared over levels. A lock shows
-all the same: whoever holds it finishes alone, so ends never come close to each other. Of independent
-workers that drift, some ends fall close together, and how many is known.
+When the number of runs at once never changes, run times cannot be compared over levels. A lock
+shows all the same: whoever holds it finishes alone, so ends never come close to each other. Of
+independent workers that drift, some ends fall close together, and how many is known.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import sqrt
 
 from rollout.audit.job_log import JobLog
@@ -43,7 +44,7 @@ class Serial:
 
 
 def serial_of(log: JobLog, runs: Runs) -> Serial | None:
-    """Compare the ends while all workers went from one run straight to the next; None if too few."""
+    """Compare the ends while all workers went straight from run to run; None if too few."""
     levels = levels_at_start(runs)
     counts: dict[int, int] = {}
     for one in levels:
@@ -65,7 +66,7 @@ def serial_of(log: JobLog, runs: Runs) -> Serial | None:
         )  # fmt: skip
         last_end[worker] = runs.ends[at]
     ends = sorted(runs.ends[at] for at in order if straight[at])
-    gaps = [b - a for a, b in zip(ends, ends[1:], strict=False) if b - a < usual]
+    gaps = [b - a for a, b in pairwise(ends) if b - a < usual]
     if len(gaps) < ENDS_MIN:
         return None
     each_s = sum(gaps) / len(gaps)
@@ -88,5 +89,5 @@ def _mixed(taken: list[float], straight: list[bool], level: int, each_s: float, 
     if spread * sqrt(len(kept) / level) > each_s:
         return True
     first = list(runs.starts[: level * 2])
-    together = sum(b - a < CLOSE * each_s for a, b in zip(first, first[1:], strict=False))
+    together = sum(b - a < CLOSE * each_s for a, b in pairwise(first))
     return together >= max(1, level // 2)

@@ -91,15 +91,17 @@ def verdict_of(
 ) -> Verdict:  # fmt: skip
     """Weigh findings and ways."""
     first = first_step(measured)
-    source = measured.log.captures[0].name if measured.log.captures else "FILE"
+    source = " ".join(one.given or one.name for one in measured.log.captures[:4]) or "FILE"
     if findings:
         return _jammed(measured, findings, ways, first, source, tolerates_s)
     if measured.comparison is not None:
         both = measured.comparison
         return Verdict(
             Advice.PARALLEL if both.bought > 0.1 else Advice.MEASURE, False,
-            f"{times_text(both.times)} the concurrency bought {share_text(both.bought)}, and the same "
-            f"runs took {times_text(both.longer)} as long: measure at more numbers of workers before "
+            f"{times_text(both.times)} the concurrency bought {share_text(both.bought)}, and the "
+            "same "
+            f"runs took {times_text(both.longer)} as long: measure at more numbers of workers "
+            "before "
             "you buy.", _again(source), first,
         )  # fmt: skip
     if measured.finished < FINISHED_MIN:
@@ -111,7 +113,8 @@ def verdict_of(
     if not len(measured.runs):
         return Verdict(
             Advice.MEASURE, False,
-            "Not enough to say: no run has both a start and an end, so waiting and service cannot be told "
+            "Not enough to say: no run has both a start and an end, so waiting and service "
+            "cannot be told "
             "apart.", _record(source), first,
         )  # fmt: skip
     best = _best_of_graph(ways)
@@ -119,7 +122,8 @@ def verdict_of(
         advice = {"barriers": Advice.BARRIERS, "graph": Advice.GRAPH}[best.name]
         return Verdict(
             advice, False,
-            f"Steps wait for each other and not for workers: {best.name} would be {times_text(best.high or 1)} "
+            f"Steps wait for each other and not for workers: {best.name} would be "
+            f"{times_text(best.high or 1)} "
             f"as fast ({best.sentence}).", _plan(measured, first), first,
         )  # fmt: skip
     if not measured.clock:
@@ -134,24 +138,42 @@ def _jammed(
     main = _main(findings)
     advice = _ADVICE[main.kind]
     waiting = measured.waiting
-    if main.kind is Kind.QUEUEING and tolerates_s is not None and waiting and waiting.p95_s <= tolerates_s:
+    if (
+        main.kind is Kind.QUEUEING
+        and tolerates_s is not None
+        and waiting
+        and waiting.p95_s <= tolerates_s
+    ):
         return Verdict(
             Advice.STAY, True,
-            f"Jobs wait up to {seconds_text(waiting.p95_s)} (p95), and {seconds_text(tolerates_s)} is "
+            f"Jobs wait up to {seconds_text(waiting.p95_s)} (p95), and "
+            f"{seconds_text(tolerates_s)} is "
             "tolerated: nothing has to change.", _again(source), first,
         )  # fmt: skip
     gain = _gain(main, ways)
     # "buy hardware" is one way out and "run more at once" another: the second stays a scale test
     # where the log could not show whether runs slow each other down.
-    unknown = main.kind is Kind.QUEUEING and measured.tests and measured.tests[0].answer is Answer.TOO_LITTLE
-    more = " Whether runs slow each other down this log cannot say: measure that first." if unknown else ""
+    unknown = (
+        main.kind is Kind.QUEUEING
+        and measured.tests
+        and measured.tests[0].answer is Answer.TOO_LITTLE
+    )
+    more = (
+        " Whether runs slow each other down this log cannot say: measure that first."
+        if unknown
+        else ""
+    )
     sentence = f"{_HEAD[advice]}: {main.evidence}{gain}{more}"
     others = [one for one in findings if one is not main]
     if others:
-        sentence += " Beside it: " + ", ".join(dict.fromkeys(one.kind.value for one in others)) + "."
+        sentence += (
+            " Beside it: " + ", ".join(dict.fromkeys(one.kind.value for one in others)) + "."
+        )
     command = {
         Advice.PARALLEL: _plan(measured, first),
-        Advice.UNLOCK: _inside(source, main),
+        Advice.UNLOCK: _inside(source, main)
+        if measured.clock
+        else f"rollout audit {source} MORE-CAPTURES",
         Advice.HARDWARE: _plan(measured, first),
         Advice.BATCH: _plan(measured, first),
     }.get(advice, _again(source))
@@ -179,7 +201,9 @@ def _main(findings: Sequence[Finding]) -> Finding:
     if shared is not None:
         return shared
     order = (Kind.HAND_OFF, Kind.OVERHEAD, Kind.SKEW)
-    cause = next((one for kind in order for one in findings if one.kind is kind and one.share >= 0.3), None)
+    cause = next(
+        (one for kind in order for one in findings if one.kind is kind and one.share >= 0.3), None
+    )
     return cause or next((one for one in findings if one.kind is not Kind.IO_STALL), largest)
 
 
@@ -206,17 +230,19 @@ def _best_of_graph(ways: Sequence[Way]) -> Way | None:
 
 
 def _one_trace(measured: Measured, source: str, first: str) -> Verdict:
-    point = next((one for one in measured.points if one.runs == len(measured.runs)), measured.points[0])
+    point = measured.focus or measured.points[0]
     critical = point.critical_path_s
     about = f"{point.at_once:.1f} runs at once on {point.slots} workers"
     if critical is not None:
         about += (
-            f"; its critical path of {seconds_text(critical)} was read under that load and is longer for it, "
+            f"; its critical path of {seconds_text(critical)} was read under that load and is "
+            "longer for it, "
             "so it does not say that nothing is to be gained"
         )
     return Verdict(
         Advice.MEASURE, False,
-        f"Not enough to say: one capture shows {about}. A second one with a quarter of the workers tells "
+        f"Not enough to say: one capture shows {about}. A second one with a quarter of the "
+        "workers tells "
         "whether runs slow each other down.", f"rollout audit {source} FEWER-WORKERS.json", first,
     )  # fmt: skip
 
@@ -240,7 +266,9 @@ def _healthy(measured: Measured, growth: Growth | None, source: str, first: str)
             f"{growth.on:%Y-%m-%d}.", _plan(measured, first), first,
         )  # fmt: skip
     because = "; ".join(reasons) or "no bottleneck was found"
-    return Verdict(Advice.STAY, True, f"Nothing is jammed, stay as it is: {because}.", _again(source), first)
+    return Verdict(
+        Advice.STAY, True, f"Nothing is jammed, stay as it is: {because}.", _again(source), first
+    )
 
 
 def first_step(measured: Measured) -> str:
@@ -248,14 +276,18 @@ def first_step(measured: Measured) -> str:
 
     def weight(name: str) -> float:
         step = measured.step(name)
-        return 0.0 if step is None else sum(one.total_s for one in step.segments) * (1 + step.failed)
+        return (
+            0.0 if step is None else sum(one.total_s for one in step.segments) * (1 + step.failed)
+        )
 
     return max((one.step for one in measured.steps), key=weight, default="")
 
 
 def pipeline_name(step: str) -> str:
     """A step's name as a sub-pipeline may be called."""
-    last = re.sub(r"[^a-z0-9]+", "-", step.rsplit(".", 1)[-1].rsplit(": ", 1)[-1].lower()).strip("-")
+    last = re.sub(r"[^a-z0-9]+", "-", step.rsplit(".", 1)[-1].rsplit(": ", 1)[-1].lower()).strip(
+        "-"
+    )
     return last or "jobs"
 
 
@@ -268,10 +300,13 @@ def _plan(measured: Measured, first: str) -> str:
     cycle = step.p95_run_s
     if measured.waiting is not None and run_s:
         cycle += measured.waiting.p95_s
-    share = step.runs / max(1, len(measured.rows)) * max(1, len(measured.rows)) / max(1, measured.jobs)
+    share = (
+        step.runs / max(1, len(measured.rows)) * max(1, len(measured.rows)) / max(1, measured.jobs)
+    )
     p95 = f" --cycle-p95 {max(cycle, 0.001):.3g}" if cycle == cycle else ""
     return (
-        f"rollout plan {pipeline_name(first)} --jobs-per-day {max(a_day * min(share, 1.0), 0.1):.4g} "
+        f"rollout plan {pipeline_name(first)} --jobs-per-day "
+        f"{max(a_day * min(share, 1.0), 0.1):.4g} "
         f"--failing {step.failed:.3g}{p95}"
     )
 
@@ -286,5 +321,8 @@ def _again(source: str) -> str:
 
 def _inside(source: str, main: Finding) -> str:
     if main.values.get("resource"):
-        return f"rollout audit {source} --html audit.html"
-    return f"py-spy record --format raw --output stacks.txt --pid WORKER && rollout audit {source} --stacks stacks.txt"
+        return _again(source)
+    return (
+        "py-spy record --format raw --output stacks.txt --pid WORKER && rollout audit "
+        f"{source} --stacks stacks.txt"
+    )

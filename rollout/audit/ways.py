@@ -7,19 +7,14 @@ from dataclasses import dataclass
 
 from rollout.audit.contention import Answer
 from rollout.audit.findings import SHARED, Finding, Kind
-from rollout.audit.job_log import JobLog
+from rollout.audit.graphs import Graphs, graphs_of
 from rollout.audit.measured import Measured
 from rollout.audit.schedules import (
-    barriers_s,
-    critical_path_s,
-    graph_s,
     micro_batches,
     waits_s,
 )
 from rollout.audit.words import seconds_text, times_text
 
-SAMPLE_JOBS = 40
-SAMPLE_STEPS = 5_000
 REPLAYED_MAX = 200_000
 NOTHING = 1.05
 """A way that gains less than this gains nothing."""
@@ -31,7 +26,8 @@ class Way:
 
     Attributes:
         name: sequential, barriers, micro-batches, graph, parallel, hardware, unlock.
-        low, high: Times faster, at least and at most, against today; None where this log cannot say.
+        low, high: Times faster, at least and at most, against today; None where this log cannot
+            say.
         of: What would be faster.
         sentence: What the figures rest on, or what is missing.
     """
@@ -46,77 +42,6 @@ class Way:
     def gains(self) -> bool:
         """Whether it can be expected to gain anything."""
         return self.low is not None and self.low >= NOTHING
-
-
-@dataclass(frozen=True, slots=True)
-class Graphs:
-    """Jobs with several steps, as they were and as they could have been; sums over a sample.
-
-    Attributes:
-        jobs, steps: The sample.
-        seen_s: Makespans that were seen.
-        work_s: Sums of run times: one worker.
-        critical_s: Critical paths.
-        barriers_s, graph_s: Simulated on `workers`.
-        barriers_2_s, graph_2_s: Simulated on twice as many.
-        workers: Workers.
-        width: Work over critical path: how many can be busy at once.
-        timed: Whether the log has starts, so that `seen_s` was really seen.
-    """
-
-    jobs: int
-    steps: int
-    seen_s: float
-    work_s: float
-    critical_s: float
-    barriers_s: float
-    graph_s: float
-    barriers_2_s: float
-    graph_2_s: float
-    workers: int
-    timed: bool
-
-    @property
-    def width(self) -> float:
-        """How many steps can be busy at once, on average."""
-        return self.work_s / self.critical_s if self.critical_s > 0 else 1.0
-
-
-def graphs_of(measured: Measured) -> Graphs | None:
-    """Simulate a sample of the jobs whose steps have parents; None when there are none."""
-    log = measured.log
-    if not log.parents:
-        return None
-    by_job: dict[int, list[int]] = {}
-    for row in measured.runs.rows:
-        by_job.setdefault(log.job[row], []).append(row)
-    jobs = sorted(
-        (rows for rows in by_job.values() if 1 < len(rows) <= SAMPLE_STEPS),
-        key=lambda rows: sum(log.ended[row] - log.started[row] for row in rows),
-    )
-    jobs = jobs[:: max(1, -(-len(jobs) // SAMPLE_JOBS))]
-    if not jobs:
-        return None
-    timed = not log.notes["a run time without a start"]
-    workers, sums, steps = measured.slots if timed else 16, [0.0] * 7, 0
-    for rows in jobs:
-        durations, parents = _graph(log, rows)
-        steps += len(rows)
-        seen = max(log.ended[row] for row in rows) - min(log.started[row] for row in rows)
-        values = (
-            seen, sum(durations), critical_path_s(durations, parents),
-            barriers_s(durations, parents, workers), graph_s(durations, parents, workers),
-            barriers_s(durations, parents, 2 * workers), graph_s(durations, parents, 2 * workers),
-        )  # fmt: skip
-        sums = [a + b for a, b in zip(sums, values, strict=True)]
-    return Graphs(len(jobs), steps, *sums, workers, timed)
-
-
-def _graph(log: JobLog, rows: Sequence[int]) -> tuple[list[float], list[list[int]]]:
-    places = {row: at for at, row in enumerate(rows)}
-    durations = [log.ended[row] - log.started[row] for row in rows]
-    parents = [[places[one] for one in log.parents.get(row, ()) if one in places] for row in rows]
-    return durations, parents
 
 
 def ways_of(measured: Measured, findings: Sequence[Finding]) -> list[Way]:
@@ -147,7 +72,9 @@ def _replay(measured: Measured, durations: Sequence[float], workers: int) -> tup
 
 
 def _durations(measured: Measured) -> list[float]:
-    return [end - start for start, end in zip(measured.runs.starts, measured.runs.ends, strict=True)]
+    return [
+        end - start for start, end in zip(measured.runs.starts, measured.runs.ends, strict=True)
+    ]
 
 
 def _sequential(measured: Measured, shared: Finding | None, graphs: Graphs | None) -> Way:
@@ -156,14 +83,21 @@ def _sequential(measured: Measured, shared: Finding | None, graphs: Graphs | Non
     if graphs is not None:
         factor = graphs.seen_s / graphs.work_s if graphs.work_s else 1.0
         return Way(
-            name, factor if graphs.timed else None, factor if graphs.timed else None, "a job's makespan",
+            name, factor if graphs.timed else None, factor if graphs.timed else None,
+            "a job's makespan",
             f"one worker, step after step, needs {seconds_text(graphs.work_s / graphs.jobs)} a job",
         )  # fmt: skip
     if not len(runs) or not measured.clock or runs.span_s <= 0:
         return Way(name, None, None, of, "this log has no runs on a clock")
     load = sum(measured.alone if shared else _durations(measured)) / runs.span_s
     if load >= 1:
-        return Way(name, None, None, of, f"one worker cannot keep up: it would be asked for {load:.1f} times its time")
+        return Way(
+            name,
+            None,
+            None,
+            of,
+            f"one worker cannot keep up: it would be asked for {load:.1f} times its time",
+        )
     wait_s, cycle_s = _replay(measured, measured.alone if shared else _durations(measured), 1)
     _, today_s = _replay(measured, _durations(measured), measured.slots)
     factor = today_s / cycle_s if cycle_s > 0 else 1.0
@@ -176,15 +110,16 @@ def _sequential(measured: Measured, shared: Finding | None, graphs: Graphs | Non
 
 def _graph_ways(measured: Measured, graphs: Graphs | None, shared: Finding | None) -> list[Way]:
     of = "a job's makespan"
-    stated = next((one for one in measured.points if one.critical_path_s and one.runs == len(measured.runs)), None)
+    stated = measured.focus if measured.focus and measured.focus.critical_path_s else None
     if graphs is None and stated is not None and stated.critical_path_s:
         inflated = measured.comparison is not None or shared is not None or stated.at_once > 1.5
         bound = stated.execution_s / max(stated.critical_path_s, stated.work_s / stated.slots)
+        path = f"critical path {seconds_text(stated.critical_path_s)}"
         sentence = (
-            f"the critical path of {seconds_text(stated.critical_path_s)} was read while "
-            f"{stated.at_once:.1f} ran at once, and is longer for it: how much this gains cannot be read "
-            "from this capture" if inflated else f"critical path {seconds_text(stated.critical_path_s)}"
-        )  # fmt: skip
+            f"the {path} was read while {stated.at_once:.1f} ran at once, and is longer for it: how "
+            "much this gains cannot be read from this capture"
+        )
+        sentence = sentence if inflated else path
         low, high = (None, None) if inflated else (1.0, bound)
         return [Way(one, low, high, of, sentence) for one in ("barriers", "graph")]
     if graphs is None:
@@ -192,20 +127,29 @@ def _graph_ways(measured: Measured, graphs: Graphs | None, shared: Finding | Non
         if not measured.multi_step:
             missing = "jobs of this log have one step each: look inside it (--stacks)"
         return [Way(one, None, None, of, missing) for one in ("barriers", "graph")]
-    note = "; run times are from a log with contention, so the critical path is inflated" if shared else ""
+    note = (
+        "; run times are from a log with contention, so the critical path is inflated"
+        if shared
+        else ""
+    )
     ways = []
     for name, at_w, at_2w in (
         ("barriers", graphs.barriers_s, graphs.barriers_2_s),
         ("graph", graphs.graph_s, graphs.graph_2_s),
     ):
-        factor = graphs.seen_s / at_w if at_w and graphs.timed else graphs.work_s / at_w if at_w else 1.0
+        factor = (
+            graphs.seen_s / at_w if at_w and graphs.timed else graphs.work_s / at_w if at_w else 1.0
+        )
         ways.append(
             Way(
                 name, min(1.0, factor) if shared else factor, factor, of,
-                f"simulated on {graphs.workers} workers over {graphs.jobs} jobs: {seconds_text(at_w)} against "
+                f"simulated on {graphs.workers} workers over {graphs.jobs} jobs: "
+                f"{seconds_text(at_w)} against "
                 f"{seconds_text(graphs.seen_s if graphs.timed else graphs.work_s)} "
-                f"{'seen' if graphs.timed else 'one after the other'}, {seconds_text(at_2w)} on twice as "
-                f"many; critical path {seconds_text(graphs.critical_s)}, work {seconds_text(graphs.work_s)}"
+                f"{'seen' if graphs.timed else 'one after the other'}, {seconds_text(at_2w)} on "
+                "twice as "
+                f"many; critical path {seconds_text(graphs.critical_s)}, work "
+                f"{seconds_text(graphs.work_s)}"
                 f"{note}",
             )
         )  # fmt: skip
@@ -214,8 +158,14 @@ def _graph_ways(measured: Measured, graphs: Graphs | None, shared: Finding | Non
 
 def _batches(measured: Measured) -> Way:
     of = "throughput of the whole chain"
-    if not measured.multi_step:
-        return Way("micro-batches", None, None, of, "needs jobs of several stages; jobs of this log have one step each")
+    if not measured.multi_step or not measured.clock:
+        return Way(
+            "micro-batches",
+            None,
+            None,
+            of,
+            "needs jobs of several stages; jobs of this log have one step each",
+        )
     stages = []
     for one in measured.steps:
         run = next((part for part in one.segments if part.part.name == "RUN"), None)
@@ -263,7 +213,13 @@ def _workers(measured: Measured, shared: Finding | None) -> list[Way]:
             )
             return [
                 Way("parallel", min(1.0, times), times, "the same runs", sentence),
-                Way("hardware", 1.0, 2.0, "the same runs", "one machine was seen: measure on the other one"),
+                Way(
+                    "hardware",
+                    1.0,
+                    2.0,
+                    "the same runs",
+                    "one machine was seen: measure on the other one",
+                ),
             ]
         missing = "one capture shows one number of workers: capture another"
         return [Way(one, None, None, of, missing) for one in ("parallel", "hardware")]
@@ -272,11 +228,19 @@ def _workers(measured: Measured, shared: Finding | None) -> list[Way]:
     _, twice_s = _replay(measured, durations, 2 * measured.slots)
     most = now_s / twice_s if twice_s > 0 else 1.0
     doubling = last_doubling(measured)
-    base = f"95 of 100 jobs done within {seconds_text(twice_s)} instead of {seconds_text(now_s)} if nothing slows"
+    base = (
+        f"95 of 100 jobs done within {seconds_text(twice_s)} instead of {seconds_text(now_s)} "
+        "if nothing slows"
+    )
     if shared is not None and shared.kind is not Kind.COMPUTE:
-        sentence = "no more gets done: what all need stays one" if shared.kind is Kind.LOCK else (
-            "hardly more gets done: what the runs wait for stays as it is")
-        bought = f"; the last doubling in this log bought {times_text(doubling)}" if doubling else ""
+        sentence = (
+            "no more gets done: what all need stays one"
+            if shared.kind is Kind.LOCK
+            else ("hardly more gets done: what the runs wait for stays as it is")
+        )
+        bought = (
+            f"; the last doubling in this log bought {times_text(doubling)}" if doubling else ""
+        )
         high = max(1.0, min(most, doubling or 1.0)) if shared.kind is Kind.CONTENTION else 1.0
         return [Way(one, 1.0, high, of, sentence + bought) for one in ("parallel", "hardware")]
     if shared is not None:
@@ -299,10 +263,20 @@ def _unlock(measured: Measured, shared: Finding | None) -> list[Way]:
     if shared.values.get("waited_s"):
         run_s = runs.work_s
         left = run_s - float(shared.values["waited_s"])
-        return [Way("unlock", 1.0, run_s / left if left > 0 else 1.0, of, "all waits for it taken out")]
+        return [
+            Way("unlock", 1.0, run_s / left if left > 0 else 1.0, of, "all waits for it taken out")
+        ]
     both = measured.comparison
     if both is not None:
-        return [Way("unlock", 1.0, both.longer, of, "run times of the capture with few, in the one with many")]
+        return [
+            Way(
+                "unlock",
+                1.0,
+                both.longer,
+                of,
+                "run times of the capture with few, in the one with many",
+            )
+        ]
     level = shared.values.get("level")
     if level:
         return [Way("unlock", 1.0, float(level), of, f"{level} at once, none waiting for another")]
@@ -310,6 +284,7 @@ def _unlock(measured: Measured, shared: Finding | None) -> list[Way]:
     return [
         Way(
             "unlock", 1.0, seen / alone if alone else 1.0, of,
-            f"run times as beside few others, {seconds_text(alone)} in sum instead of {seconds_text(seen)}",
+            f"run times as beside few others, {seconds_text(alone)} in sum instead of "
+            f"{seconds_text(seen)}",
         )
     ]  # fmt: skip

@@ -17,7 +17,7 @@ def seconds_text(seconds: float) -> str:
     for unit, length in (("days", 86_400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 2 * length:
             return f"{seconds / length:.{0 if seconds >= 20 * length else 1}f} {unit}"
-    return f"{seconds:.{0 if seconds >= 20 else 2}f} s"
+    return f"{seconds:.{1 if seconds >= 10 else 2}f} s"
 
 
 def share_text(share: float) -> str:

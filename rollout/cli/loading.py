@@ -19,6 +19,7 @@ HOMES = {
     "report_command": ("report",),
     "job_commands": ("job", "jobs", "retry", "messages", "prune"),
     "policy_commands": ("policy",),
+    "audit_command": ("audit",),
     "plan_command": ("plan",),
     "simulate_command": ("simulate",),
     "backtest_command": ("backtest",),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from rollout.audit.job_log import BadAudit, Capture, JobLog, Phase
@@ -18,7 +19,9 @@ PHASE = "build phase marker"
 CRITICAL = "critical path component"
 _EXECUTION = ("Build artifacts", "Complete build")
 """Bazel's names of where its execution phase begins and ends."""
-_WAITING = re.compile(r"\b(wait\w*|borrow\w*|acquir\w*|lock\w*|semaphore|queu\w*|throttl\w*)\b", re.I)
+_WAITING = re.compile(
+    r"\b(wait\w*|borrow\w*|acquir\w*|lock\w*|semaphore|queu\w*|throttl\w*)\b", re.I
+)
 _NO_WAITING = re.compile(r"response|working|release|unlock|CriticalPath", re.I)
 _COVERS = 0.9
 _DEPTH_MAX = 6
@@ -90,10 +93,7 @@ def _phases(events: Sequence[Event]) -> list[Phase]:
         for e in events
         if isinstance(e, dict) and e.get("cat") == PHASE and "ts" in e
     )
-    return [
-        Phase(name, at, until)
-        for (at, name), (until, _) in zip(marks, marks[1:], strict=False)
-    ]
+    return [Phase(name, at, until) for (at, name), (until, _) in pairwise(marks)]
 
 
 def _execution(capture: Capture) -> None:
@@ -103,7 +103,7 @@ def _execution(capture: Capture) -> None:
 
 
 def _cores(events: Sequence[Event], span: tuple[float, float] | None) -> float | None:
-    """Mean of the machine's busy cores, from Bazel's counter of it; each sample holds its interval."""
+    """Mean of the machine's busy cores, from Bazel's counter of it."""
     if span is None:
         return None
     values = [

@@ -18,8 +18,10 @@ from rollout.audit.reading.worker_log import WORDS, WorkerLog
 HEAD_LINES = 400
 """Lines that are looked at to tell what a file is: a worker's banner and tracebacks come first."""
 READABLE = (
-    "a Celery worker log (level INFO), Celery events, CSV or JSON lines with a header of column names, "
-    "OTLP or Jaeger JSON, a Chrome trace, Airflow task instances, GitHub Actions jobs, WfFormat or XES"
+    "a Celery worker log (level INFO), Celery events, CSV or JSON lines with a header of column "
+    "names, "
+    "OTLP or Jaeger JSON, a Chrome trace, Airflow task instances, GitHub Actions jobs, WfFormat "
+    "or XES"
 )
 
 
@@ -44,7 +46,9 @@ def read_text(log: JobLog, name: str, lines: Iterable[str]) -> None:
     elif any(one in first for one in (",", ";", "\t")):
         Rows(log, name).read_csv(chain([first], _after(everything)))
     else:
-        raise BadAudit(f"{name} must be a known kind of log, got {first[:60]!r}", f"give {READABLE}")
+        raise BadAudit(
+            f"{name} must be a known kind of log, got {first[:60]!r}", f"give {READABLE}"
+        )
 
 
 def _is_log(first: str) -> bool:
@@ -141,7 +145,9 @@ def read_document(log: JobLog, name: str, document: Any) -> None:
 def _listed(log: JobLog, name: str, items: list[Any]) -> None:
     first = next((one for one in items if isinstance(one, dict)), None)
     if first is None:
-        raise BadAudit(f"{name} must be a list of objects, got {str(items)[:40]!r}", f"give {READABLE}")
+        raise BadAudit(
+            f"{name} must be a list of objects, got {str(items)[:40]!r}", f"give {READABLE}"
+        )
     if "ph" in first:
         read_chrome(log, name, items)
     elif "resourceSpans" in first:

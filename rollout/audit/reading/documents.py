@@ -15,8 +15,8 @@ _FAILED = ("failure", "timed_out", "cancelled", "startup_failure")
 def read_actions(log: JobLog, name: str, jobs: Sequence[Mapping[str, Any]]) -> None:
     """Jobs of GitHub Actions (`GET .../actions/runs/ID/jobs`), with their steps.
 
-    A job's own time stands for its steps when they cannot be right: GitHub gives steps whole seconds,
-    and some end before their job began.
+    A job's own time stands for its steps when they cannot be right: GitHub gives steps whole
+    seconds, and some end before their job began.
     """
     log.captures.append(Capture(name, "GitHub Actions jobs"))
     for number, job in enumerate(jobs, start=1):
@@ -70,13 +70,17 @@ def read_airflow(log: JobLog, name: str, instances: Sequence[Mapping[str, Any]])
 def read_wfformat(log: JobLog, name: str, document: Mapping[str, Any]) -> None:
     """A workflow of WfCommons: old (`workflow.tasks` with run times) and new (`execution` apart).
 
-    It has run times and edges and mostly no starts: the graph can be simulated, and nothing can be said
-    about waiting.
+    It has run times and edges and mostly no starts: the graph can be simulated, and nothing can be
+    said about waiting.
     """
     capture = Capture(name, "WfFormat workflow")
     log.captures.append(capture)
     workflow = document["workflow"]
-    specified = workflow.get("specification", {}).get("tasks") or workflow.get("tasks") or workflow.get("jobs")
+    specified = (
+        workflow.get("specification", {}).get("tasks")
+        or workflow.get("tasks")
+        or workflow.get("jobs")
+    )
     executed = {
         str(one.get("id") or one.get("name")): one
         for one in workflow.get("execution", {}).get("tasks", ())

@@ -10,7 +10,8 @@ from rollout.audit.job_log import NAN, Capture, JobLog, Status
 from rollout.audit.reading.times import seconds_of
 
 _DUMPED = re.compile(
-    r"^(?P<host>\S+) \[(?P<at>[^\]]+)\] task (?P<kind>sent|received|started|succeeded|failed|retried|revoked):? "
+    r"^(?P<host>\S+) \[(?P<at>[^\]]+)\] task "
+    r"(?P<kind>sent|received|started|succeeded|failed|retried|revoked):? "
     r"(?:(?P<name>\S+?)\((?P<id>[0-9a-fA-F-]{8,})\))?"
 )
 MARK = "-> evdump: starting capture"
@@ -36,7 +37,10 @@ class EventLog:
         for number, line in enumerate(lines, start=1):
             if found := _DUMPED.match(line):
                 if found["id"] is None:
-                    self._log.wrong("an event of a task whose begin is not in this log", f"{self._name} line {number}")
+                    self._log.wrong(
+                        "an event of a task whose begin is not in this log",
+                        f"{self._name} line {number}",
+                    )
                     continue
                 at = seconds_of(found["at"])
                 self.take(number, found["kind"], found["id"], found["name"], at, found["host"])
@@ -47,7 +51,14 @@ class EventLog:
         kind = str(event.get("type", ""))
         if kind.startswith("task-"):
             at = seconds_of(event.get("timestamp"))
-            self.take(number, kind[5:], str(event.get("uuid")), event.get("name"), at, str(event.get("hostname", "")))
+            self.take(
+                number,
+                kind[5:],
+                str(event.get("uuid")),
+                event.get("name"),
+                at,
+                str(event.get("hostname", "")),
+            )
 
     def take(self, number: int, kind: str, key: str, name: Any, at: float, host: str) -> None:
         """One event of one task."""
@@ -81,7 +92,8 @@ class EventLog:
         """What has no end in this capture."""
         for key, task in self._open.items():
             self._log.add(
-                self._log.jobs.number(key), self._log.steps.number(task.get("name") or "unknown task"),
+                self._log.jobs.number(key),
+                self._log.steps.number(task.get("name") or "unknown task"),
                 queued=task.get("queued", NAN), received=task.get("received", NAN),
                 started=task.get("started", NAN), status=Status.OPEN,
             )  # fmt: skip

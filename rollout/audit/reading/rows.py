@@ -1,9 +1,9 @@
 """Rows that say it themselves: CSV or JSON lines, the recorder's own lines among them.
 
 Columns: `run_id, step, queued_at, received_at, started_at, ended_at, status, resource, parents,
-worker, cpu_s, waited_s, size`. Only `step` and one time are needed; names that other tools use for the
-same thing are known, too (`ALIASES`). Process-mining logs (case, activity, timestamp, lifecycle) are
-rows with an end and perhaps a start.
+worker, cpu_s, waited_s, size`. Only `step` and one time are needed; names that other tools use for
+the same thing are known, too (`ALIASES`). Process-mining logs (case, activity, timestamp,
+lifecycle) are rows with an end and perhaps a start.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ class Rows:
         head, lines = _first(lines)
         separator = max((",", ";", "\t"), key=head.count)
         cells = csv.reader(lines, delimiter=separator)
-        columns = [one.strip().lstrip("\ufeff") for one in next(csv.reader([head], delimiter=separator))]
+        columns = [
+            one.strip().lstrip("\ufeff") for one in next(csv.reader([head], delimiter=separator))
+        ]
         self._know(columns)
         places = {mine: columns.index(theirs) for mine, theirs in self._columns.items()}
         width = len(columns)
@@ -116,14 +118,17 @@ class Rows:
         lower = {column.lower().replace(" ", "_"): column for column in reversed(columns)}
         taken: set[str] = set()
         for mine, theirs in ALIASES.items():
-            column = next((lower[one] for one in theirs if one in lower and lower[one] not in taken), None)
+            column = next(
+                (lower[one] for one in theirs if one in lower and lower[one] not in taken), None
+            )
             if column is not None:
                 self._columns[mine] = column
                 taken.add(column)
         if not self._columns.keys() & {"started_at", "ended_at", "queued_at"}:
             raise BadAudit(
                 f"{self._name} must have a column with a time, got {', '.join(columns)[:200]}",
-                "columns are run_id, step, queued_at, started_at, ended_at, status, resource, parents",
+                "columns are run_id, step, queued_at, started_at, ended_at, status, resource, "
+                "parents",
             )
 
     def take(self, number: int, values: Mapping[str, Any]) -> None:
@@ -152,7 +157,10 @@ class Rows:
             self._wrong("an end before its start", number)
             return
         if (started < queued - 1e-6) or (ended < queued - 1e-6):
-            self._wrong("an end before the job began" if ended < queued else "a start before its queueing", number)
+            self._wrong(
+                "an end before the job began" if ended < queued else "a start before its queueing",
+                number,
+            )
             return
         status = _STATUS.get(str(get("status") or "").strip().lower(), Status.DONE)
         if status is Status.DONE and ended != ended:
@@ -215,5 +223,3 @@ def _parents_of(value: Any) -> list[str]:
         if separator in text:
             return [one.strip() for one in text.split(separator) if one.strip()]
     return [text]
-
-

@@ -1,9 +1,9 @@
 """Spans of distributed traces: OTLP JSON and Jaeger JSON.
 
 A run is a span; its job is its trace, its parents are the spans that ended before it under the same
-parent span, so that a service's own way stays in order. A span that only holds others is left out when
-it has children: its time is theirs. A message of a lock ("Waiting for lock behind 3 transactions",
-"Acquired lock; 0 transactions waiting") counts as a wait only where somebody really waited.
+parent span, so that a service's own way stays in order. A span that only holds others is left out
+when it has children: its time is theirs. A lock's own message ("Waiting for lock behind 3
+transactions", "Acquired lock; 0 transactions waiting") is a wait only where somebody really waited.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def read_otlp(log: JobLog, name: str, documents: Iterable[Mapping[str, Any]]) ->
 
 
 def read_jaeger(log: JobLog, name: str, document: Mapping[str, Any]) -> None:
-    """Take in what Jaeger's page and API hand out: `{"data": [{"traceID", "spans", "processes"}]}`."""
+    """Take in what Jaeger hands out: `{"data": [{"traceID", "spans", "processes"}]}`."""
     _take(log, name, "Jaeger spans", _jaeger(document))
 
 
@@ -61,7 +61,8 @@ def _otlp(documents: Iterable[Mapping[str, Any]]) -> Iterator[Span]:
                         str(span.get("traceId", "")), str(span.get("spanId", "")),
                         str(span.get("parentSpanId") or ""), str(span.get("name", "span")),
                         str(about.get("service.name", "")),
-                        float(span["startTimeUnixNano"]) / 1e9, float(span["endTimeUnixNano"]) / 1e9,
+                        float(span["startTimeUnixNano"]) / 1e9,
+                        float(span["endTimeUnixNano"]) / 1e9,
                         status in (2, "STATUS_CODE_ERROR"),
                         [(float(e.get("timeUnixNano", 0)) / 1e9, str(e.get("name", "")))
                          for e in span.get("events", ())],
@@ -88,7 +89,8 @@ def _jaeger(document: Mapping[str, Any]) -> Iterator[Span]:
                 str(processes.get(span.get("processID"), {}).get("serviceName", "")),
                 begins, begins + float(span.get("duration", 0)) / 1e6,
                 str(tags.get("error", "")).lower() == "true",
-                [(float(one.get("timestamp", 0)) / 1e6, _text(one)) for one in span.get("logs", ())],
+                [(float(one.get("timestamp", 0)) / 1e6, _text(one)) for one in span.get("logs",
+                ())],
             )  # fmt: skip
 
 
@@ -184,7 +186,9 @@ def waits_of(span: Span) -> tuple[float, str]:
     return (total, what) if spoken else (NAN, "")
 
 
-def _tie(log: JobLog, children: Mapping[tuple[str, str], list[Span]], rows: Mapping[int, int]) -> None:
+def _tie(
+    log: JobLog, children: Mapping[tuple[str, str], list[Span]], rows: Mapping[int, int]
+) -> None:
     """Order among the spans of one parent: the latest that had ended when one began."""
     for siblings in children.values():
         ordered = [(one, rows[id(one)]) for one in siblings if id(one) in rows]

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 _LINE = re.compile(r"^(?P<frames>.+) (?P<count>\d+)$")
 KINDS = {
-    "waits for a lock": re.compile(r"\b(acquire|_wait_for_tstate_lock|lockf|flock|futex|sem_wait)\b"),
+    "waits for a lock": re.compile(
+        r"\b(acquire|_wait_for_tstate_lock|lockf|flock|futex|sem_wait)\b"
+    ),
     "waits for the network or a server": re.compile(
         r"\b(recv\w*|read_response|sock\w*|ssl|urlopen|select|poll|epoll|getresponse|send\w*|connect)\b"
     ),

@@ -1,11 +1,13 @@
 """A plain Celery worker log: what Celery writes at level INFO, and nothing else is needed.
 
-Known lines, in the message of Celery's default format (a time stands before it, whatever the format):
+Known lines, in the message of Celery's default format (a time stands before it, whatever the
+format):
 
     Task NAME[ID] received
     Task NAME[ID] succeeded in 0.5s: ...        (start = end - runtime)
     Task NAME[ID] retry: ...                    (also "retry: Retry in 3s: ...")
-    Task NAME[ID] raised unexpected: ...        (also "raised expected", "INTERNAL ERROR", "ignored")
+    Task NAME[ID] raised unexpected: ...        (also "raised expected", "INTERNAL ERROR",
+    "ignored")
     Soft time limit (3s) exceeded for NAME[ID], Hard time limit (3s) exceeded for NAME[ID]
     Discarding revoked task: NAME[ID]
     Received task: NAME[ID] ...                 (Celery 3 and 4)
@@ -25,7 +27,8 @@ _LINE = re.compile(
     r"(?P<at>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?:[,.](?P<part>\d{1,6}))?"
     r"(?P<zone>Z|[+-]\d\d:?\d\d)?"
     r"(?:: (?P<level>[A-Z]+)/(?P<process>[^\]]+)\])?"
-    r".*?(?P<what>Task |Received task: |Soft time limit |Hard time limit |Discarding revoked task: )"
+    r".*?(?P<what>Task |Received task: |Soft time limit |Hard time limit "
+    r"|Discarding revoked task: )"
 )
 _TASK = re.compile(r"(?P<name>[^\s\[\]]+)\[(?P<id>[^\]\s]+)\]:? ?(?P<event>.*)", re.DOTALL)
 _RUNTIME = re.compile(r"succeeded in (\d+(?:\.\d+)?(?:e-?\d+)?)s")
@@ -140,10 +143,19 @@ class WorkerLog:
         received = self._received.get(key, NAN)
         if started < received - _SLACK_S:
             # One of the two clocks was set in between; which one, nobody can say.
-            self._log.wrong("a run that began before it was received", f"{self._name} line {number}")
+            self._log.wrong(
+                "a run that began before it was received", f"{self._name} line {number}"
+            )
             self._received.pop(key, None)
             return
-        self._end(key, name, at, Status.DONE, process, max(started, received) if received == received else started)
+        self._end(
+            key,
+            name,
+            at,
+            Status.DONE,
+            process,
+            max(started, received) if received == received else started,
+        )
 
     def _end(
         self, key: str, name: str, at: float, status: Status, process: str, started: float = NAN

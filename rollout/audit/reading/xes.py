@@ -42,7 +42,12 @@ def read_xes(log: JobLog, name: str, opened: IO[bytes]) -> None:
                 }
                 rows.take(number, {"run_id": case, **values})
                 element.clear()
-            elif depth and what == "start" and element.get("key") == "concept:name" and case.startswith("trace "):
+            elif (
+                depth
+                and what == "start"
+                and element.get("key") == "concept:name"
+                and case.startswith("trace ")
+            ):
                 case = element.get("value", case)
                 depth = 0
     except ElementTree.ParseError as error:
