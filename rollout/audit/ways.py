@@ -116,8 +116,8 @@ def _graph_ways(measured: Measured, graphs: Graphs | None, shared: Finding | Non
         bound = stated.execution_s / max(stated.critical_path_s, stated.work_s / stated.slots)
         path = f"critical path {seconds_text(stated.critical_path_s)}"
         sentence = (
-            f"the {path} was read while {stated.at_once:.1f} ran at once, and is longer for it: how "
-            "much this gains cannot be read from this capture"
+            f"the {path} was read while {stated.at_once:.1f} ran at once, and is longer for it: "
+            "how much this gains cannot be read from this capture"
         )
         sentence = sentence if inflated else path
         low, high = (None, None) if inflated else (1.0, bound)

@@ -25,7 +25,7 @@ def share_text(share: float) -> str:
     percent = 100 * share
     if 0 < percent < 0.1:
         return "under 0.1 %"
-    return f"{percent:.{1 if abs(percent) < 2 else 0}f} %"
+    return f"{percent:.{1 if abs(percent) < 1 else 0}f} %"
 
 
 def times_text(factor: float) -> str:
