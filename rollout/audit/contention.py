@@ -28,6 +28,11 @@ RATIO_MIN = 1.2
 RATIO_HALF_MIN = 1.1
 SIZE_BINS = 12
 SIZE_KNOWN_MIN = 0.8
+ONE_MAX = 1.5
+DOUBLING_MAX = 1.35
+SHORT_MAX = 0.62
+"""The curve is flat when the upper half of the levels gets at most so much more done than the half
+below, and so much less than runs that nobody slows; or no more than one and a bit."""
 ALIKE = 0.9
 """When so many runs start at one level there is nothing to compare."""
 
@@ -167,10 +172,11 @@ def _in_both_halves(levels: Sequence[float], logs: Sequence[float]) -> bool:
 
 
 def alone_of(log: JobLog, runs: Runs) -> list[float]:
-    """How long each run takes when few others run: its own time, freed of what the level adds.
+    """How long each run takes when few others run: the mean of its step, by size where it is known.
 
-    Per step the median of the runs that began at the lowest levels, scaled by what the run's size
-    asks for where sizes are known; each run's own luck is kept out on purpose.
+    Taken from the runs that began at the lowest levels, each watched until another one begins: what
+    comes later may slow it (a lock is not always given to the first). Runs that are not watched to
+    their end are censored observations, so their mean is the area under Kaplan and Meier's curve.
     """
     levels = levels_at_start(runs)
     by_step: dict[int, list[int]] = {}
@@ -178,26 +184,27 @@ def alone_of(log: JobLog, runs: Runs) -> list[float]:
         by_step.setdefault(log.step[row], []).append(at)
     alone = [0.0] * len(runs)
     for places in by_step.values():
-        ordered = sorted(places, key=levels.__getitem__)
-        lowest = levels[ordered[max(0, len(ordered) // 10)]]
-        base = [at for at in ordered if levels[at] <= lowest]
+        lowest = sorted(levels[at] for at in places)[max(0, len(places) // 10)]
+        base = [at for at in places if levels[at] <= lowest]
         base = [base[at] for at in thinned(len(base), TESTED_MAX)]
         times = [runs.ends[at] - runs.starts[at] for at in base]
         sizes = [log.size[runs.rows[at]] for at in base]
-        if sum(one > 0 for one in sizes) >= SIZE_KNOWN_MIN * len(sizes):
-            line = _by_size(times, sizes)
-            for at in places:
-                size = log.size[runs.rows[at]]
-                alone[at] = line(size) if size > 0 else median(times)
-        else:
-            middle = sum(times) / len(times)
-            for at in places:
-                alone[at] = middle
+        sized = sum(one > 0 for one in sizes) >= SIZE_KNOWN_MIN * len(sizes)
+        line = _by_size(times, sizes) if sized else None
+        units = [line(one) if line and one > 0 else 1.0 for one in sizes]
+        watched = [
+            (runs.starts[at + 1] if at + 1 < len(runs) else float("inf")) - runs.starts[at]
+            for at in base
+        ]
+        mean = _mean_alone(times, watched, units)
+        for at in places:
+            size = log.size[runs.rows[at]]
+            alone[at] = mean * (line(size) if line and size > 0 else 1.0)
     return alone
 
 
 def _by_size(times: Sequence[float], sizes: Sequence[float]) -> Callable[[float], float]:
-    """Run time that a size asks for, by the median ratio in its class."""
+    """Run time that a size asks for: the mean of its class."""
     pairs = [(size, took) for size, took in zip(sizes, times, strict=True) if size > 0 and took > 0]
     if not pairs:
         return lambda size: sum(times) / len(times)
@@ -208,6 +215,29 @@ def _by_size(times: Sequence[float], sizes: Sequence[float]) -> Callable[[float]
     middles = {one: sum(values) / len(values) for one, values in classes.items()}
     overall = sum(took for _, took in pairs) / len(pairs)
     return lambda size: middles.get(bin_of(size), overall)
+
+
+_ENDS_MIN = 20
+
+
+def _mean_alone(times: Sequence[float], watched: Sequence[float], units: Sequence[float]) -> float:
+    """Mean of times over units where each is known only as far as it was watched."""
+    plain = sum(t / unit for t, unit in zip(times, units, strict=True) if unit > 0) / len(times)
+    seen = sorted(
+        (min(took, until) / unit, took <= until)
+        for took, until, unit in zip(times, watched, units, strict=True)
+        if unit > 0
+    )
+    if sum(ended for _, ended in seen) < _ENDS_MIN:
+        return plain
+    area, share, last, left = 0.0, 1.0, 0.0, len(seen)
+    for at, ended in seen:
+        area, last = area + share * (at - last), at
+        if ended:
+            share *= 1 - 1 / left
+        left -= 1
+    # What is left of the curve behind the last observation takes as long as runs do at most.
+    return min(plain, area + share * last)
 
 
 def contentions(log: JobLog, runs: Runs) -> list[Contention]:
@@ -270,13 +300,23 @@ def shape_of(curve: Curve) -> Shape | None:
     if len(points) < 2 or points[-1][0] < 1.5:
         return None
     best = max(speed for _, speed, _ in points)
-    upper = [one for one in points if one[0] >= 0.6 * points[-1][0]] or points[-1:]
-    held = sum(one[2] for one in upper)
-    plateau = sum(one[1] * one[2] for one in upper) / held
     top, speed = points[-1][0], points[-1][1]
-    flat = (
-        len(upper) > 1 and upper[-1][1] <= 1.15 * upper[0][1] and upper[-1][0] >= 1.3 * upper[0][0]
+    upper = _speed(points, 0.6 * top, top) or speed
+    half = _speed(points, 0.3 * top, 0.6 * top)
+    level = sum(one[0] * one[2] for one in points if one[0] >= 0.6 * top) / sum(
+        one[2] for one in points if one[0] >= 0.6 * top
     )
-    short = plateau <= 0.62 * (sum(one[0] * one[2] for one in upper) / held)
-    holds = plateau if (flat or plateau < 1.35) and short else None
+    doubling = upper / half if half else None
+    flat = upper < ONE_MAX if doubling is None else doubling <= DOUBLING_MAX
+    holds = upper if flat and upper <= SHORT_MAX * level else None
+    if holds is not None:
+        # All levels above it are held by the same few: more time, less noise.
+        holds = _speed(points, 1.15 * holds, top) or holds
     return Shape(holds, top, speed, speed < 0.8 * best, tuple(points))
+
+
+def _speed(points: Sequence[tuple[float, float, float]], low: float, high: float) -> float | None:
+    """Speed over a band of levels."""
+    band = [one for one in points if low <= one[0] <= high]
+    held = sum(one[2] for one in band)
+    return sum(one[1] * one[2] for one in band) / held if held else None

@@ -11,6 +11,8 @@ from rollout.audit.job_log import JobLog
 
 _SAME_S = 0.002
 """A run that ends and the next of its worker overlap by so much in logs that keep milliseconds."""
+_ENOUGH = 0.01
+"""Share of the busy time that a band of levels needs to be a point of the curve."""
 _RARE = 0.001
 """A level that holds for less of the busy time is rounding."""
 
@@ -94,18 +96,39 @@ class Curve:
 
     Attributes:
         time_s: Seconds at each level; index is the level.
-        progress: Work done meanwhile, in seconds that it takes when nothing else runs.
+        progress: Work done meanwhile, in seconds that it takes when nothing else runs, each run's
+            spread evenly over its time.
+        ended: The same, counted where runs ended.
         starts: Runs that began there.
     """
 
     time_s: list[float]
     progress: list[float]
     starts: list[int]
+    ended: list[float]
 
     def speed(self, low: int, high: int) -> float:
-        """Work done per second over some levels: 1 is one run that nobody slows."""
+        """Work done per second over some levels: 1 is one run that nobody slows.
+
+        The mean of two estimates that err in opposite ways where load comes in short waves:
+        spread evenly, a run's progress rounds the curve off; counted where runs end, a peak that
+        is drained within a run looks too quick. Where runs end in lockstep, most of them end at
+        levels that hold for a few milliseconds, and the first is used alone.
+        """
         time_s = sum(self.time_s[low : high + 1])
-        return sum(self.progress[low : high + 1]) / time_s if time_s > 0 else float("nan")
+        done = sum(self.progress[low : high + 1])
+        if not self.lockstep:
+            done = (done + sum(self.ended[low : high + 1])) / 2
+        return done / time_s if time_s > 0 else float("nan")
+
+    @property
+    def lockstep(self) -> bool:
+        """Whether more than a tenth of the work ends at levels that are hardly ever held."""
+        rare = _ENOUGH * self.busy_s
+        at_rare = sum(
+            done for done, held in zip(self.ended, self.time_s, strict=True) if held < rare
+        )
+        return at_rare > 0.1 * sum(self.ended)
 
     @property
     def busy_s(self) -> float:
@@ -124,7 +147,7 @@ class Curve:
 
     def points(self) -> list[tuple[float, float, float]]:
         """Level, speed and seconds for each band of levels that was held long enough to say."""
-        enough = 0.01 * self.busy_s
+        enough = _ENOUGH * self.busy_s
         points: list[tuple[float, float, float]] = []
         low = 1
         while low <= self.top:
@@ -153,7 +176,7 @@ def curve_of(runs: Runs, alone_s: Sequence[float]) -> Curve:
         alone / (end - start) if end > start else 0.0
         for alone, start, end in zip(alone_s, runs.starts, runs.ends, strict=True)
     ))  # fmt: skip
-    time_s, progress, starts = [0.0], [0.0], [0]
+    time_s, progress, starts, done = [0.0], [0.0], [0], [0.0]
     level, rate, last, ended = 0, 0.0, runs.begins, 0
     for number in range(len(runs) + 1):
         until = runs.starts[number] if number < len(runs) else float("inf")
@@ -161,6 +184,7 @@ def curve_of(runs: Runs, alone_s: Sequence[float]) -> Curve:
             at = runs.ends[order[ended]]
             time_s[level] += at - last
             progress[level] += rate * (at - last)
+            done[level] += alone_s[order[ended]]
             rate, level, last = rate - rates[order[ended]], level - 1, at
             ended += 1
         if number == len(runs):
@@ -172,8 +196,9 @@ def curve_of(runs: Runs, alone_s: Sequence[float]) -> Curve:
             time_s.append(0.0)
             progress.append(0.0)
             starts.append(0)
+            done.append(0.0)
         starts[level] += 1
-    return Curve(time_s, progress, starts)
+    return Curve(time_s, progress, starts, done)
 
 
 def slots_of(log: JobLog, curve: Curve) -> int:

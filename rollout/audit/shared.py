@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rollout.audit.contention import Answer
+from rollout.audit.contention import ONE_MAX, Answer
 from rollout.audit.findings import Finding, Kind
 from rollout.audit.measured import Measured
 from rollout.audit.words import seconds_text, share_text, times_text
@@ -142,7 +142,7 @@ def _held(measured: Measured, holds: float, top: float) -> tuple[Kind, str]:
     flat = f" With up to {top:.0f} at once no more gets done than {holds:.1f} runs alone would do"
     if _computes(measured, holds):
         return Kind.COMPUTE, f"{flat}, and they compute: {count} cores are busy."
-    if holds < 1.35:
+    if holds < ONE_MAX:
         return (
             Kind.LOCK,
             f"{flat}: one at a time has something that all need (a lock, a row, a connection).",

@@ -133,7 +133,7 @@ def jaeger(messages: list[tuple[float, str]]) -> dict[str, Any]:
                 "processes": {"p1": {"serviceName": "mysql"}},
                 "spans": [
                     {
-                        "traceID": "1", "spanID": "s", "operationName": "SQL SELECT", "processID": "p1",
+                        "traceID": "1", "spanID": "s", "operationName": "SELECT", "processID": "p1",
                         "startTime": 0, "duration": 1_000_000, "references": [], "logs": logs,
                     }
                 ],
@@ -210,7 +210,7 @@ def bazel(
 
 
 def test_builds_are_compared_by_their_execution_phase() -> None:
-    """Four times the workers, the same phase: actions slow each other down, the walls say nothing."""
+    """Four times the workers, the same phase: actions slow each other, the walls say nothing."""
     log = JobLog()
     few = [(n % 4, 3 + (n // 4) * 1.0, 1.0) for n in range(40)]
     many = [(n % 16, 1 + (n // 16) * 3.2, 3.9) for n in range(40)]
@@ -271,8 +271,9 @@ def test_airflow_instances() -> None:
     log = of_document(
         {
             "task_instances": [
-                {"dag_id": "d", "dag_run_id": "r", "task_id": "load", "queued_when": "2026-01-01T00:00:00Z",
-                 "start_date": "2026-01-01T00:00:05Z", "end_date": "2026-01-01T00:00:15Z",
+                {"dag_id": "d", "dag_run_id": "r", "task_id": "load",
+                 "queued_when": "2026-01-01T00:00:00Z", "start_date": "2026-01-01T00:00:05Z",
+                 "end_date": "2026-01-01T00:00:15Z",
                  "state": "up_for_retry", "pool": "db", "map_index": 3},
                 {"dag_id": "d", "dag_run_id": "r", "task_id": "load", "state": "queued",
                  "queued_when": "2026-01-01T00:00:00Z", "start_date": None, "end_date": None},
@@ -291,8 +292,11 @@ def test_github_actions_steps_that_end_before_their_job_are_counted() -> None:
                 {"run_id": 1, "name": "build", "created_at": "2026-01-01T00:00:00Z",
                  "started_at": "2026-01-01T00:00:10Z", "completed_at": "2026-01-01T00:01:00Z",
                  "conclusion": "failure", "runner_name": "r1",
-                 "steps": [{"started_at": "2026-01-01T00:00:05Z", "completed_at": "2026-01-01T00:00:06Z"},
-                           {"started_at": "2026-01-01T00:00:16Z", "completed_at": "2026-01-01T00:00:12Z"}]},
+                 "steps": [
+                     {"started_at": "2026-01-01T00:00:05Z",
+                      "completed_at": "2026-01-01T00:00:06Z"},
+                     {"started_at": "2026-01-01T00:00:16Z",
+                      "completed_at": "2026-01-01T00:00:12Z"}]},
             ]
         }
     )  # fmt: skip
@@ -321,14 +325,14 @@ def test_celery_events() -> None:
     """A dump and JSON lines tell the same."""
     dumped = of_text(
         "-> evdump: starting capture...\n"
-        "celery@vm [2026-01-01 00:00:00+00:00] task received: a.b(11111111-aaaa) args=() kwargs={} x=1\n"
-        "celery@vm [2026-01-01 00:00:01+00:00] task started: a.b(11111111-aaaa) args=() kwargs={} pid=3\n"
-        "celery@vm [2026-01-01 00:00:03+00:00] task succeeded: a.b(11111111-aaaa) args=() kwargs={} r=1\n"
+        "w [2026-01-01 00:00:00+00:00] task received: a.b(11111111-aaaa) args=() kwargs={} x=1\n"
+        "w [2026-01-01 00:00:01+00:00] task started: a.b(11111111-aaaa) args=() kwargs={} p=3\n"
+        "w [2026-01-01 00:00:03+00:00] task succeeded: a.b(11111111-aaaa) args=() kwargs={} r=1\n"
     )
     assert durations(dumped) == [2.0]
     events = [
         {"type": "task-sent", "uuid": "u", "name": "a.b", "timestamp": 1795687200.0},
-        {"type": "task-received", "uuid": "u", "name": "a.b", "timestamp": 1795687201.0, "hostname": "w"},
+        {"type": "task-received", "uuid": "u", "name": "a.b", "timestamp": 1795687201.0},
         {"type": "task-started", "uuid": "u", "timestamp": 1795687202.0, "hostname": "w"},
         {"type": "task-failed", "uuid": "u", "timestamp": 1795687204.0, "hostname": "w"},
     ]  # fmt: skip
@@ -341,7 +345,8 @@ def test_celery_events() -> None:
 def test_collapsed_stacks() -> None:
     """The innermost frame says what a sample did."""
     stacks = read_stacks(
-        ["main (a.py:1);work (a.py:2);acquire (threading.py:3) 70\n", "main;recv_into (socket.py:1) 20\n",
+        ["main (a.py:1);work (a.py:2);acquire (threading.py:3) 70\n",
+         "main;recv_into (socket.py:1) 20\n",
          "main;crunch (a.py:9) 10\n", "broken\n"]
     )  # fmt: skip
     assert stacks.samples == 100

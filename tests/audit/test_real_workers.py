@@ -59,11 +59,12 @@ def free():
 def audited(
     folder: Path, broker: str, task: str, concurrency: int, rates: tuple[float, float], jobs: int
 ) -> tuple[Audit, Audit]:
-    """Run a worker on jobs that come in waves; the audits of its log and of the recorder's lines."""
+    """Run a worker on jobs in waves; the audits of its log and of the recorder's lines."""
     (folder / "planted.py").write_text(APP)
     queue = f"audit-{task}"
     environment = {
-        "BROKER": broker, "QUEUE": queue, "FOLDER": str(folder), "PYTHONPATH": f"{folder}:{Path.cwd()}",
+        "BROKER": broker, "QUEUE": queue, "FOLDER": str(folder),
+        "PYTHONPATH": f"{folder}:{Path.cwd()}",
         "PATH": "/usr/bin:/bin", "C_FORCE_ROOT": "1",
     }  # fmt: skip
     file = folder / "worker.log"

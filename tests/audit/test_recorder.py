@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 from time import process_time_ns
 from types import SimpleNamespace
 from typing import Any
@@ -112,5 +111,4 @@ def test_it_costs_at_most_20_microseconds_of_cpu_a_job(tmp_path: Path) -> None:
         rounds.append((process_time_ns() - begin) / jobs / 1000)
     recorder.close()
     assert len((tmp_path / "audit.jsonl").read_text().splitlines()) == 7 * jobs
-    print(f"recorder: {min(rounds):.1f} us a job at best, {median(rounds):.1f} in the median")
-    assert min(rounds) <= 20
+    assert min(rounds) <= 20, f"{min(rounds):.1f} us a job at best"

@@ -23,7 +23,7 @@ LOG = """
 [2026-11-26 11:20:03,010: INFO/MainProcess] Task shop.pay[a2] received
 [2026-11-26 11:20:06,600: INFO/ForkPoolWorker-1] Task shop.pay[a2] succeeded in 0.5s: None
 [2026-11-26 11:20:07,000: INFO/MainProcess] Task shop.pay[a3] received
-[2026-11-26 11:20:08,000: ERROR/ForkPoolWorker-1] Task shop.pay[a3] raised unexpected: ValueError('x')
+[2026-11-26 11:20:08,000: ERROR/ForkPoolWorker-1] Task shop.pay[a3] raised unexpected: ValueError()
 Traceback (most recent call last):
   File "shop.py", line 3, in pay
 ValueError: x
