@@ -84,10 +84,13 @@ def points_of(log: JobLog) -> list[Point]:
     by_capture: dict[int, list[int]] = {}
     for row in log.rows_with_run():
         by_capture.setdefault(log.capture[row], []).append(row)
-    return [_point(log, number, runs_of(log, rows)) for number, rows in sorted(by_capture.items())]
+    return [
+        point_of(log, number, runs_of(log, rows)) for number, rows in sorted(by_capture.items())
+    ]
 
 
-def _point(log: JobLog, number: int, runs: Runs) -> Point:
+def point_of(log: JobLog, number: int, runs: Runs) -> Point:
+    """What one capture is as a load point."""
     capture = log.captures[number]
     execution = runs.span_s if len(runs) else 0.0
     if capture.span:

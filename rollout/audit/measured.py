@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rollout.audit.captures import Comparison, Point, compared, points_of
+from rollout.audit.captures import Comparison, Point, compared, point_of, points_of
 from rollout.audit.contention import (
     Answer,
     Contention,
@@ -122,10 +122,15 @@ class Measured:
 
 def measure(log: JobLog) -> Measured:
     """Measure everything; what the log does not allow to measure is None or empty."""
-    points = points_of(log)
     clock = all(one.clock for one in log.captures)
-    rows = _rows(log, points, clock)
-    runs = runs_of(log, [row for row in rows if log.ended[row] >= log.started[row]])
+    if len(log.captures) == 1:
+        rows: Sequence[int] = range(len(log))
+        runs = runs_of(log)
+        points = [point_of(log, 0, runs)] if len(runs) else []
+    else:
+        points = points_of(log)
+        rows = _rows(log, points, clock)
+        runs = runs_of(log, [row for row in rows if log.ended[row] >= log.started[row]])
     inside = range(len(log)) if rows is range(len(log)) else rows
     started = any(one.kind == "WfFormat workflow" for one in log.captures) and not clock
     levelled = len(runs) > 0 and not started
@@ -144,14 +149,17 @@ def measure(log: JobLog) -> Measured:
     tests = contentions(log, runs) if levelled else []
     slowed = _most_slowed(tests, steps)
     shape = _shape(log, runs, curve, alone, slowed)
+    jobs = len({log.job[row] for row in inside})
+    several = jobs < len(inside)
+    one_level = bool(tests) and tests[0].answer is Answer.TOO_LITTLE
     finished = sum(log.status[row] in (Status.DONE, Status.FAILED) for row in inside)
     return Measured(
         log, inside, runs, curve, alone, slots, steps, summed(steps), tests, shape, slowed,
-        serial_of(log, runs) if levelled else None,
-        gaps_of(log, inside, runs, slots) if clock else [],
-        of_jobs(log, runs) if levelled else None, of_turns(log, runs) if levelled else None,
+        serial_of(log, runs) if levelled and one_level else None,
+        gaps_of(log, inside, runs, slots) if clock and several else [],
+        of_jobs(log, runs) if levelled and several else None, of_turns(log, runs) if levelled else None,
         _waiting(log, runs, slots) if levelled else None, points,
-        compared(log, points), clock, finished, len({log.job[row] for row in inside}),
+        compared(log, points), clock, finished, jobs,
     )  # fmt: skip
 
 

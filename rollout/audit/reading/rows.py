@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import Any
 
 from rollout.audit.job_log import NAN, BadAudit, Capture, JobLog, Status
@@ -65,7 +66,8 @@ class Rows:
         self.capture = Capture(name, kind)
         log.captures.append(self.capture)
         self._columns: dict[str, str] = {}
-        self._by_name: dict[tuple[int, str], int] = {}
+        self._named: list[tuple[int, int, str]] = []
+        self._statuses: dict[Any, Status] = {}
         self._parents: dict[int, list[str]] = {}
         self._open: dict[tuple[str, str], list[float]] = {}
 
@@ -78,15 +80,18 @@ class Rows:
             one.strip().lstrip("\ufeff") for one in next(csv.reader([head], delimiter=separator))
         ]
         self._know(columns)
-        places = {mine: columns.index(theirs) for mine, theirs in self._columns.items()}
-        width = len(columns)
+        mine = tuple(self._columns)
+        places = [columns.index(theirs) for theirs in self._columns.values()]
+        # One column alone would come without its tuple.
+        cells_of = itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
+        width, take = len(columns), self.take
         for row in cells:
             number = cells.line_num + 1
             if len(row) != width:
                 if row:
                     self._wrong("a half line", number)
                 continue
-            self.take(number, {mine: row[at] for mine, at in places.items()})
+            take(number, dict(zip(mine, cells_of(row), strict=True)))
         self.finish()
 
     def read_json_lines(self, lines: Iterable[str]) -> None:
@@ -133,51 +138,61 @@ class Rows:
 
     def take(self, number: int, values: Mapping[str, Any]) -> None:
         """Add one row; what cannot be is counted with its number and left out."""
-        get, log = values.get, self._log
+        log, get = self._log, values.get
         try:
-            queued, received = seconds_of(get("queued_at")), seconds_of(get("received_at"))
-            started, ended = seconds_of(get("started_at")), seconds_of(get("ended_at"))
-            cpu, waited = number_of(get("cpu_s")), number_of(get("waited_s"))
-            size, took = number_of(get("size")), number_of(get("duration_s"))
+            queued, started, ended = (
+                seconds_of(get("queued_at")), seconds_of(get("started_at")),
+                seconds_of(get("ended_at")),
+            )  # fmt: skip
+            received = seconds_of(values["received_at"]) if "received_at" in values else NAN
+            cpu = number_of(values["cpu_s"]) if "cpu_s" in values else NAN
+            waited = number_of(values["waited_s"]) if "waited_s" in values else NAN
+            size = number_of(values["size"]) if "size" in values else NAN
+            took = number_of(values["duration_s"]) if "duration_s" in values else NAN
         except (ValueError, TypeError, OverflowError):
             self._wrong("a value that is no time and no number", number)
             return
-        if took == took and took >= 0:
-            if ended != ended and started == started:
+        if took >= 0:
+            if ended != ended:
                 ended = started + took
-            elif started != started and ended == ended:
+            elif started != started:
                 started = ended - took
         run, step = str(get("run_id") or ""), str(get("step") or self._name)
-        if get("lifecycle"):
+        if "lifecycle" in values and get("lifecycle"):
             paired = self._lifecycle(str(get("lifecycle")).lower(), run, step, ended)
             if paired is None:
                 return
             started = paired
-        if ended < started or (took < 0):
-            self._wrong("an end before its start", number)
+        if cannot := _cannot_be(queued, started, ended, took):
+            self._wrong(cannot, number)
             return
-        if (started < queued - 1e-6) or (ended < queued - 1e-6):
-            self._wrong(
-                "an end before the job began" if ended < queued else "a start before its queueing",
-                number,
-            )
-            return
-        status = _STATUS.get(str(get("status") or "").strip().lower(), Status.DONE)
+        status = self._status(get("status"))
         if status is Status.DONE and ended != ended:
             status = Status.OPEN
-        job = log.jobs.number(run or f"{self._name}#{number}")
-        worker = get("worker")
-        resource = get("resource")
+        worker, resource = get("worker"), get("resource")
+        job = log.jobs.number(run) if run else log.jobs.nameless()
         row = log.add(
             job, log.steps.number(step), log.workers.number(str(worker)) if worker else -1,
             queued=queued, received=received, started=started, ended=ended, status=status,
             resource=log.resources.number(str(resource)) if resource else -1,
             cpu=cpu, waited=waited, size=size,
         )  # fmt: skip
-        if "parents" in self._columns:
-            self._by_name[job, str(get("step_id") or step)] = row
-            if named := _parents_of(get("parents")):
-                self._parents[row] = named
+        if "parents" in values:
+            self._tie_later(row, job, values, step)
+
+    def _tie_later(self, row: int, job: int, values: Mapping[str, Any], step: str) -> None:
+        """Remember names that parents may be called by, once a row has named a parent."""
+        named = _parents_of(values["parents"])
+        if named:
+            self._parents[row] = named
+        self._named.append((row, job, str(values.get("step_id") or step)))
+
+    def _status(self, text: Any) -> Status:
+        known = self._statuses.get(text)
+        if known is None:
+            known = _STATUS.get(str(text or "").strip().lower(), Status.DONE)
+            self._statuses[text] = known
+        return known
 
     def _lifecycle(self, word: str, run: str, step: str, at: float) -> float | None:
         """Start of the run that this event completes; None while it is not complete."""
@@ -193,14 +208,26 @@ class Rows:
 
     def finish(self) -> None:
         """Tie each row to its parents, now that all of them are known."""
+        if not self._parents:
+            return
+        by_name = {(job, name): row for row, job, name in self._named}
         for row, named in self._parents.items():
             job = self._log.job[row]
-            rows = [self._by_name.get((job, one)) for one in named]
+            rows = [by_name.get((job, one)) for one in named]
             if any(one is None for one in rows):
                 self._log.notes["a parent that is not in this log"] += 1
             tied = tuple(one for one in rows if one is not None and one != row)
             if tied:
                 self._log.parents[row] = tied
+
+
+def _cannot_be(queued: float, started: float, ended: float, took: float) -> str:
+    """What is wrong with the times of a row; "" for nothing."""
+    if ended < started or took < 0:
+        return "an end before its start"
+    if ended < queued - 1e-6:
+        return "an end before the job began"
+    return "a start before its queueing" if started < queued - 1e-6 else ""
 
 
 def _first(lines: Iterable[str]) -> tuple[str, Iterable[str]]:
