@@ -25,8 +25,9 @@ def load_chart(series: Series, slots: int, clock: bool) -> str:
     at = _y(slots, most)
     body.append(f'<line class="limit" x1="{LEFT}" x2="{WIDTH}" y1="{at:.1f}" y2="{at:.1f}"/>')
     end = series.begins + series.width_s * len(series.running)
-    froms = date_text(series.begins) if clock else seconds_text(series.begins)
-    untils = date_text(end) if clock else seconds_text(end)
+    short = not clock or end - series.begins < 600
+    froms = date_text(series.begins) if clock else "0 s"
+    untils = f"{seconds_text(end - series.begins)} later" if short else date_text(end)
     return _svg("Runs at once and jobs that wait", body, most, froms, untils)
 
 

@@ -29,7 +29,8 @@ RATIO_HALF_MIN = 1.1
 SIZE_BINS = 12
 SIZE_KNOWN_MIN = 0.8
 ONE_MAX = 1.5
-DOUBLING_MAX = 1.35
+DOUBLING_MAX = 1.25
+TOP_MIN, FLAT_MAX = 2.5, 1.15
 SHORT_MAX = 0.62
 """The curve is flat when the upper half of the levels gets at most so much more done than the half
 below, and so much less than runs that nobody slows; or no more than one and a bit."""
@@ -309,6 +310,8 @@ def shape_of(curve: Curve) -> Shape | None:
     doubling = upper / half if half else None
     flat = upper < ONE_MAX if doubling is None else doubling <= DOUBLING_MAX
     holds = upper if flat and upper <= SHORT_MAX * level else None
+    if top < TOP_MIN and upper > FLAT_MAX:
+        holds = None  # one and a bit of two: a lock, or a machine that is busy with something else
     if holds is not None:
         # All levels above it are held by the same few: more time, less noise.
         holds = _speed(points, 1.15 * holds, top) or holds

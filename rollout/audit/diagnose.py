@@ -59,6 +59,8 @@ def _hand_off(measured: Measured) -> list[Finding]:
         found.append(
             Finding(
                 Kind.HAND_OFF, f"{gap.before} → {gap.after}", share,
+                f"between {gap.before} and {gap.after} nobody works on the job for "
+                f"{seconds_text(gap.median_s)}{when}",
                 f"Between {gap.before} and {gap.after} nobody works on the job for "
                 f"{seconds_text(gap.median_s)} (median of {gap.count:,} of {gap.of:,}): "
                 f"{what}{when}."
@@ -81,6 +83,8 @@ def _overhead(measured: Measured) -> list[Finding]:
         found.append(
             Finding(
                 Kind.OVERHEAD, "", 1 - jobs.ratio,
+                f"a step runs {seconds_text(jobs.run_s)}, {seconds_text(jobs.each_s)} pass before "
+                f"the next (work over makespan {jobs.ratio:.2f})",
                 f"Work over makespan is {jobs.ratio:.2f} (median of {jobs.jobs:,} jobs of many "
                 "steps): a "
                 f"step runs {seconds_text(jobs.run_s)} and {seconds_text(jobs.each_s)} pass "
@@ -94,6 +98,8 @@ def _overhead(measured: Measured) -> list[Finding]:
         found.append(
             Finding(
                 Kind.OVERHEAD, "", 1 - turns.ratio,
+                f"a run takes {seconds_text(turns.run_s)} and a worker needs "
+                f"{seconds_text(turns.each_s)} to begin the next",
                 f"A worker needs {seconds_text(turns.each_s)} from one run to the next that "
                 "already waits, "
                 f"and a run takes {seconds_text(turns.run_s)} (medians, {turns.steps:,} turns).",
@@ -125,6 +131,7 @@ def _queueing(measured: Measured, shared: bool) -> list[Finding]:
         return [
             Finding(
                 Kind.HELD_BACK, "", share * (1 - waiting.busy),
+                f"jobs wait for {share_text(share)} of their time, mostly while workers are free",
                 f"Jobs wait {where} for {share_text(share)} of their time, and for "
                 f"{share_text(1 - waiting.busy)} of that workers are free: prefetch, an ETA, a "
                 "rate limit or "
@@ -135,6 +142,8 @@ def _queueing(measured: Measured, shared: bool) -> list[Finding]:
     found = [
         Finding(
             Kind.QUEUEING, "", share,
+            f"jobs wait {where} for {share_text(share)} of their time (p95 "
+            f"{seconds_text(waiting.p95_s)}) while all {measured.slots} workers are busy",
             f"Jobs wait {where} for {share_text(share)} of their time (p95 "
             f"{seconds_text(waiting.p95_s)}) while all {measured.slots} workers are busy"
             + (": what slows the runs fills the queue." if shared else "."),
@@ -147,6 +156,7 @@ def _queueing(measured: Measured, shared: bool) -> list[Finding]:
             found.append(
                 Finding(
                     Kind.IO_STALL, "", share * (1 - cpu / run_s),
+                    f"busy workers compute {share_text(cpu / run_s)} of their time",
                     f"The busy workers compute {share_text(cpu / run_s)} of their time; the rest "
                     "they wait "
                     "for somebody else's answer: more runs at once on the same machine cost "
@@ -158,6 +168,7 @@ def _queueing(measured: Measured, shared: bool) -> list[Finding]:
             found.append(
                 Finding(
                     Kind.COMPUTE, "", share * cpu / run_s,
+                    f"busy workers compute {share_text(cpu / run_s)} of their time",
                     f"The busy workers compute {share_text(cpu / run_s)} of their time: more "
                     "runs at once "
                     "need more cores.",
@@ -180,6 +191,7 @@ def _skew(measured: Measured) -> list[Finding]:
     return [
         Finding(
             Kind.SKEW, "", share,
+            f"{top:,} of {len(taken):,} runs take {share_text(share)} of all run time",
             f"{top:,} of {len(taken):,} runs take {share_text(share)} of all run time; the longest "
             f"{seconds_text(taken[-1])}, the median {seconds_text(middle)}. No number of workers "
             "makes the "
@@ -199,6 +211,7 @@ def _retries(measured: Measured) -> list[Finding]:
         found.append(
             Finding(
                 Kind.RETRIES, "", retried / rows,
+                f"{share_text(retried / rows)} of the attempts ask to be run again",
                 f"{share_text(retried / rows)} of the attempts asked to be run again"
                 + (f", {seconds_text(retry_s)} of run time." if retry_s else "."),
                 {"retried_share": round(retried / rows, 4)},
@@ -209,6 +222,7 @@ def _retries(measured: Measured) -> list[Finding]:
         found.append(
             Finding(
                 Kind.FAILURES, "", failed / rows,
+                f"{share_text(failed / rows)} of the runs fail",
                 f"{share_text(failed / rows)} of the runs "
                 "fail.", {"failed_share": round(failed / rows, 4)},
             )

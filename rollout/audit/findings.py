@@ -45,6 +45,7 @@ class Finding:
         kind: What it is.
         step: Where; "" is everywhere.
         share: Share of the jobs' time that it explains, 0..1; orders findings.
+        reason: Why, in half a sentence: it stands in the verdict.
         evidence: One or two sentences with the figures.
         values: The figures.
     """
@@ -52,6 +53,7 @@ class Finding:
     kind: Kind
     step: str
     share: float
+    reason: str
     evidence: str
     values: Mapping[str, Any] = field(default_factory=dict)
 

@@ -17,7 +17,7 @@ from enum import IntEnum
 from rollout.errors import RolloutError
 
 NAN = float("nan")
-RUNS_MAX = 1_500_000
+RUNS_MAX = 1_000_000
 """Rows kept for the analysis; the newest ones."""
 EXAMPLES_MAX = 5
 """Line numbers kept for each kind of problem."""

@@ -157,7 +157,8 @@ def measure(log: JobLog) -> Measured:
         log, inside, runs, curve, alone, slots, steps, summed(steps), tests, shape, slowed,
         serial_of(log, runs) if levelled and one_level else None,
         gaps_of(log, inside, runs, slots) if clock and several else [],
-        of_jobs(log, runs) if levelled and several else None, of_turns(log, runs) if levelled else None,
+        of_jobs(log, runs) if levelled and several else None,
+        of_turns(log, runs) if levelled else None,
         _waiting(log, runs, slots) if levelled else None, points,
         compared(log, points), clock, finished, jobs,
     )  # fmt: skip

@@ -125,7 +125,7 @@ def _bottlenecks(answer: Audit) -> Section:
 
 def _captures(answer: Audit) -> Section:
     measured = answer.measured
-    if len(measured.points) < 2 and measured.clock:
+    if measured.comparison is None and measured.clock:
         return Section("Captures")
     rows = [
         (

@@ -15,7 +15,6 @@ def paragraphs_of(answer: Audit) -> list[tuple[str, str]]:
 def _lead(answer: Audit) -> tuple[str, str]:
     verdict, measured = answer.verdict, answer.measured
     text = f"Advice: {verdict.advice.value}. "
-    text += f"Next: {verdict.next_command}. "
     if verdict.first and len(measured.steps) > 1:
         text += f"Move {verdict.first} first: it takes the largest share of time and failures. "
     if answer.lacks:

@@ -11,7 +11,8 @@ from rollout.audit.measured import Measured
 from rollout.audit.words import seconds_text, share_text, times_text
 
 RESOURCE_SHARE = 0.1
-SLOWED_SHARE = 0.05
+SLOWED_SHARE = 0.1
+"""Slowing that costs less of the run time jams nothing today; the verdict mentions it."""
 COMPUTES = 0.7
 CPU_KNOWN_MIN = 0.5
 
@@ -47,7 +48,11 @@ def compared_captures(measured: Measured) -> list[Finding]:
             "inflated and no bound."
         )
         values |= {"critical_few_s": few.critical_path_s, "critical_many_s": many.critical_path_s}
-    return [Finding(Kind.CONTENTION, "", 1 - 1 / both.longer, evidence, values)]
+    reason = (
+        f"{times_text(both.times)} the concurrency ({few.slots} to {many.slots}) {bought} of the "
+        "time, because runs slow each other down"
+    )
+    return [Finding(Kind.CONTENTION, "", 1 - 1 / both.longer, reason, evidence, values)]
 
 
 def stated_waits(measured: Measured) -> list[Finding]:
@@ -74,6 +79,7 @@ def stated_waits(measured: Measured) -> list[Finding]:
         found.append(
             Finding(
                 kind, name, wait_s / run_s,
+                f"runs wait for {name!r} for {share_text(wait_s / run_s)} of their time, and {one}",
                 f"Runs waited {seconds_text(wait_s)} for {name!r}, {share_text(wait_s / run_s)} of "
                 f"their time, as the log itself says; {one}.",
                 {"resource": name, "waited_s": wait_s, "holds": most},
@@ -103,8 +109,7 @@ def slowed_runs(measured: Measured) -> list[Finding]:
     test = measured.slowed
     if test is None:
         return []
-    run_s = measured.runs.work_s
-    lost = max(0.0, run_s - sum(measured.alone)) / run_s
+    lost = lost_share(measured)
     if lost < SLOWED_SHARE:
         return []
     shape = measured.shape
@@ -116,7 +121,7 @@ def slowed_runs(measured: Measured) -> list[Finding]:
         f"p {_p_text(test.p)}"
         + (", input size taken out)." if test.sized else "; this log has no input sizes).")
     )
-    values = {
+    values: dict[str, Any] = {
         "ratio": round(test.ratio, 3), "rho": round(test.rho, 3), "p": test.p, "runs": test.runs,
         "levels": [round(test.low, 2), round(test.high, 2)], "size_taken_out": test.sized,
         "lost_share": round(lost, 4),
@@ -129,7 +134,21 @@ def slowed_runs(measured: Measured) -> list[Finding]:
         kind, more = _held(measured, shape.holds, shape.top)
     if shape is not None and shape.worse:
         more += " Beyond that it gets worse: more at once finish less."
-    return [Finding(kind, test.step, lost, effect + more, values)]
+    beside = "another" if round(test.high) <= 1 else f"{test.high:.0f} others"
+    reason = f"runs beside {beside} take {times_text(test.ratio)} as long"
+    if kind is Kind.COMPUTE:
+        reason = f"the cores are busy, and {reason}"
+    elif kind is not Kind.CONTENTION:
+        count = max(1, round(float(values["holds"])))
+        having = "one run at a time has" if count == 1 else f"{count} runs at a time have"
+        reason = f"{having} something that all need, and {reason}"
+    return [Finding(kind, test.step, lost, reason, effect + more, values)]
+
+
+def lost_share(measured: Measured) -> float:
+    """Share of all run time that runs would not take alone."""
+    run_s = measured.runs.work_s
+    return max(0.0, run_s - sum(measured.alone)) / run_s if run_s > 0 else 0.0
 
 
 def _p_text(p: float) -> str:
@@ -177,6 +196,7 @@ def one_at_a_time(measured: Measured) -> list[Finding]:
         Finding(
             Kind.LOCK, measured.steps[0].step if len(measured.steps) == 1 else "",
             1 - 1 / serial.level,
+            f"one run at a time has something that all {serial.level} need",
             f"{serial.level} ran at once all the time, and their ends never came close to each "
             "other: "
             f"{share_text(serial.close)} of {serial.ends:,} distances are short, independent "

@@ -13,6 +13,7 @@ from rollout.audit.findings import SHARED, Finding, Kind
 from rollout.audit.growth import Growth
 from rollout.audit.measured import Measured, jobs_a_day
 from rollout.audit.segments import Part
+from rollout.audit.shared import lost_share
 from rollout.audit.ways import NOTHING, Way
 from rollout.audit.words import seconds_text, share_text, times_text
 
@@ -163,11 +164,11 @@ def _jammed(
         if unknown
         else ""
     )
-    sentence = f"{_HEAD[advice]}: {main.evidence}{gain}{more}"
+    sentence = f"{_HEAD[advice]}: {main.reason}.{gain}{more}"
     others = [one for one in findings if one is not main]
     if others:
         sentence += (
-            " Beside it: " + ", ".join(dict.fromkeys(one.kind.value for one in others)) + "."
+            " Also found: " + ", ".join(dict.fromkeys(one.kind.value for one in others)) + "."
         )
     command = {
         Advice.PARALLEL: _plan(measured, first),
@@ -255,6 +256,11 @@ def _healthy(measured: Measured, growth: Growth | None, source: str, first: str)
     test = measured.tests[0] if measured.tests else None
     if test is not None and test.answer is Answer.NOT_SLOWED:
         reasons.append("runs do not slow each other down")
+    if measured.slowed is not None:
+        reasons.append(
+            f"runs slow each other down, which costs {share_text(lost_share(measured))} of the run "
+            "time today: measure before you add workers"
+        )
     if test is not None and test.by_size:
         reasons.append("what looks like it is input size")
     if measured.utilisation == measured.utilisation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from rollout.audit.contention import Answer
 from rollout.audit.findings import SHARED, Finding, Kind
@@ -15,7 +16,7 @@ from rollout.audit.schedules import (
 )
 from rollout.audit.words import seconds_text, times_text
 
-REPLAYED_MAX = 200_000
+REPLAYED_MAX = 100_000
 NOTHING = 1.05
 """A way that gains less than this gains nothing."""
 
@@ -192,8 +193,8 @@ def last_doubling(measured: Measured) -> float | None:
     if half < 1:
         return None
     enough = 0.01 * curve.busy_s
-    low, high = max(1, int(half * 0.85)), max(1, half)
-    upper = max(half + 1, int(top * 0.85))
+    low, high = ceil(half * 0.85), half
+    upper = max(half + 1, ceil(top * 0.85))
     if sum(curve.time_s[low : high + 1]) < enough or sum(curve.time_s[upper : top + 1]) < enough:
         return None
     return curve.speed(upper, top) / curve.speed(low, high)
@@ -251,6 +252,8 @@ def _workers(measured: Measured, shared: Finding | None) -> list[Way]:
     tested = bool(measured.tests) and measured.tests[0].answer is Answer.NOT_SLOWED
     low = max(1.0, min(most, most * min(1.0, (doubling or 2.0) / 2))) if tested else 1.0
     note = "" if tested else "; whether runs slow each other down this log cannot say"
+    if measured.slowed is not None:
+        note = "; runs slow each other down a little"
     return [Way(one, low, most, of, base + note) for one in ("parallel", "hardware")]
 
 

@@ -30,7 +30,6 @@ _LINE = re.compile(
     r".*?(?P<what>Task |Received task: |Soft time limit |Hard time limit "
     r"|Discarding revoked task: )"
 )
-_TASK = re.compile(r"(?P<name>[^\s\[\]]+)\[(?P<id>[^\]\s]+)\]:? ?(?P<event>.*)", re.DOTALL)
 _RUNTIME = re.compile(r"succeeded in (\d+(?:\.\d+)?(?:e-?\d+)?)s")
 _LIMIT = re.compile(r"\([\d.]+s\) exceeded for (?P<name>[^\s\[\]]+)\[(?P<id>[^\]\s]+)\]")
 _CONCURRENCY = re.compile(r"\.> concurrency: +(\d+)")
@@ -55,20 +54,25 @@ class WorkerLog:
         self._retried: dict[str, int] = {}
         self._over_limit: set[str] = set()
         self._last = NAN
-        self._date, self._date_s = "", 0.0
+        self._date, self._zone, self._date_s = "", "", 0.0
 
     def read(self, lines: Iterable[str]) -> None:
         """Take in all lines, then say what stayed open."""
         for number, line in enumerate(lines, start=1):
+            if line[:1] == "[" and line[24:26] == ": ":
+                # Celery's own format, which nearly every log has, needs no pattern.
+                head = line.find("] ", 26)
+                if line.startswith("Task ", head + 2):
+                    at = self._at(number, line[1:20], line[21:24], "")
+                    process = line[line.find("/", 26) + 1 : head]
+                    self._event(number, at, "Task ", process, line[head + 7 :])
+                    continue
             found = _LINE.search(line)
             if found is None:
                 self._other(number, line)
                 continue
-            at = self._time(found)
-            if at < self._last - _SLACK_S:
-                self._log.wrong("the clock jumps back", f"{self._name} line {number}")
-            self._last = at
-            self._event(number, at, found, line)
+            at = self._at(number, found["at"], found["part"] or "", found["zone"] or "")
+            self._event(number, at, found["what"], found["process"] or "", line[found.end() :])
         step = self._log.steps.number
         for key in self._received:
             name, _, _ = key.partition("[")
@@ -84,29 +88,30 @@ class WorkerLog:
         elif WORDS[0] in line or WORDS[1] in line:
             self._log.wrong("a half line", f"{self._name} line {number}")
 
-    def _time(self, found: re.Match[str]) -> float:
-        text = found["at"]
-        if text != self._date:
-            zone = found["zone"] or ""
+    def _at(self, number: int, text: str, part: str, zone: str) -> float:
+        """The time of a line; a step back is counted."""
+        if text != self._date or zone != self._zone:
             at = datetime.fromisoformat(text + zone)
-            self._date = text
+            self._date, self._zone = text, zone
             self._date_s = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-        part = found["part"]
-        return self._date_s + (int(part) / 10 ** len(part) if part else 0.0)
+        seconds = self._date_s + (int(part) / 10 ** len(part) if part else 0.0)
+        if seconds < self._last - _SLACK_S:
+            self._log.wrong("the clock jumps back", f"{self._name} line {number}")
+        self._last = seconds
+        return seconds
 
-    def _event(self, number: int, at: float, found: re.Match[str], line: str) -> None:
-        what, rest = found["what"], line[found.end() :].rstrip("\n")
+    def _event(self, number: int, at: float, what: str, process: str, rest: str) -> None:
         if what.endswith("limit "):
             if limit := _LIMIT.match(rest):
                 self._limit(at, what, limit)
             return
-        task = _TASK.match(rest)
-        if task is None:
-            if "[" in rest:
+        opens = rest.find("[")
+        closes = rest.find("]", opens)
+        if opens < 1 or closes < 0 or " " in rest[:opens]:
+            if opens >= 0:
                 self._log.wrong("a half line", f"{self._name} line {number}")
             return
-        name, event = task["name"], task["event"]
-        key = f"{name}[{task['id']}]"
+        name, key, event = rest[:opens], rest[: closes + 1], rest[closes + 2 :]
         if what.startswith("Discarding"):
             self._end(key, name, at, Status.REVOKED, "")
         elif event.startswith("received") or what.startswith("Received"):
@@ -114,16 +119,16 @@ class WorkerLog:
                 self._log.notes["eta"] += 1
             self._received[key] = at
         elif event.startswith("succeeded in"):
-            self._succeeded(number, key, name, at, event, found["process"] or "")
+            self._succeeded(number, key, name, at, event, process)
         elif event.startswith("retry"):
-            self._end(key, name, at, Status.RETRIED, found["process"] or "")
+            self._end(key, name, at, Status.RETRIED, process)
         elif event.startswith(_FAILED):
             if key in self._over_limit:
                 self._over_limit.discard(key)  # a time limit has ended it already
             else:
-                self._end(key, name, at, Status.FAILED, found["process"] or "")
+                self._end(key, name, at, Status.FAILED, process)
         elif event.startswith("ignored"):
-            self._end(key, name, at, Status.DONE, found["process"] or "")
+            self._end(key, name, at, Status.DONE, process)
 
     def _limit(self, at: float, what: str, limit: re.Match[str]) -> None:
         self._log.notes["time limits"] += 1
