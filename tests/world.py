@@ -36,7 +36,7 @@ class FakeQueues:
         self.next_up: dict[JobPath, str | None] = {}
         self.away = False
 
-    def send_to_legacy(self, jobs: Sequence[Handed]) -> None:
+    def send_jobs(self, jobs: Sequence[Handed]) -> None:
         """Remember the jobs."""
         self._must_answer()
         self.sent += [job.job_id for job in jobs]

@@ -15,6 +15,8 @@ from rollout.adapters.envelope import from_json, to_json, unseal_arguments
 from rollout.errors import DeclarationError, KeyMissing, KeyUnusable
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.delivery import Paths
+from rollout.jobs.key_order import KeyOrder
+from rollout.jobs.order import OnFailure
 from rollout.jobs.ports import Job, Ledger
 from rollout.jobs.submit import Submit
 from rollout.pilot.ports import Builds
@@ -42,8 +44,10 @@ class Declared:
     Attributes:
         bound: The paths take the Celery task as their first argument.
         task_name: Name of the Celery task; empty without an app.
+        on_failure: What a failed job does with those of its key; None where no order is kept.
         builds: Names of the builds of its paths.
         on_path: Called when a path was declared.
+        replaced: Attributes of the task as they were before somebody set them.
         around_concurrent: What the concurrent path runs inside of, given its job.
     """
 
@@ -62,8 +66,10 @@ class Declared:
         task_name: str,
         *,
         bound: bool,
+        on_failure: OnFailure | None = None,
     ) -> None:
         self.name = name
+        self.on_failure = on_failure
         self.app = app
         self.effects = effects
         self.holdback_bp = holdback_bp
@@ -77,6 +83,7 @@ class Declared:
         self.signatures: dict[JobPath, PathSignature] = {}
         self.around_concurrent: Callable[[Job], AbstractContextManager[None]] | None = None
         self.hook: Function | None = None
+        self.replaced: dict[str, Any] = {}
         self._key = key
         self._given_runtime = runtime
         self._attempts: dict[int, Attempts] = {}
@@ -291,6 +298,11 @@ class Declared:
     def submit(self) -> Submit:
         """The submission service."""
         return self.runtime.submit
+
+    @property
+    def key_order(self) -> KeyOrder:
+        """Sends the next job of a key."""
+        return self.runtime.key_order
 
     @property
     def ledger(self) -> Ledger:

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from rollout.drills.ports import DrillEvent
-from rollout.drills.watch import Watch
 from rollout.errors import LedgerUnreachable, UnknownSubPipeline
 from rollout.jobs.claims import JobRecord, JobRef, JobState
 from rollout.pilot.builds import BuildRecord
@@ -87,7 +86,6 @@ class Rows:
         self.notices: dict[int, tuple[Notice, datetime, bool]] = {}
         self.decided: set[tuple[str, str]] = set()
         self.recoveries: list[Recovery] = []
-        self.watches: dict[tuple[str, JobPath], Watch] = {}
         self.spans: defaultdict[str, list[Span]] = defaultdict(list)
         self.journal: list[DrillEvent] = []
         self.newest_commit: datetime | None = None
