@@ -56,7 +56,7 @@ def full() -> dict[str, Callable[[], list[Row]]]:
         "M16": lambda: [holds.row()],
         "R1": lambda: [rehearsals.thousand_row(20)],
         "R2": lambda: [rehearsals.sizes_row(4)],
-        "R3": lambda: [cohorts.cohort_row(3)],
+        "R3": lambda: [cohorts.cohort_row(1)],
     }
 
 
