@@ -201,7 +201,8 @@ def test_a_soft_limit_that_strikes_in_an_act_of_ours(
     message = submit(app)
     task, ledger = app.bills.task, app.bills.ledger
     request = Request(message, app=app, hostname="w@host", task=task)
-    fail, struck = ledger.fail, []
+    fail = ledger.fail
+    struck: list[int] = []
 
     def slow(*args: Any, **options: Any) -> Any:
         if not struck:
