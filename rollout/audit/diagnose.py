@@ -63,9 +63,7 @@ def _hand_off(measured: Measured) -> list[Finding]:
                 f"{seconds_text(gap.median_s)}{when}",
                 f"Between {gap.before} and {gap.after} nobody works on the job for "
                 f"{seconds_text(gap.median_s)} (median of {gap.count:,} of {gap.of:,}): "
-                f"{what}{when}."
-                + ((" The next step's own time is in it: this log has no "
-                    "starts.") if gap.with_service else ""),
+                f"{what}{when}.",
                 {
                     "median_s": gap.median_s, "count": gap.count, "of": gap.of,
                     "regular": gap.pause is Pause.CLOCK, "clock_s": gap.clock_s,

@@ -72,8 +72,8 @@ class Gap:
 
     @property
     def hand_off(self) -> bool:
-        """Whether it is one."""
-        return self.pause in (Pause.CLOCK, Pause.PEOPLE)
+        """Whether it is one; of a log with ends only nobody can say, the next step may have run."""
+        return self.pause in (Pause.CLOCK, Pause.PEOPLE) and not self.with_service
 
 
 @dataclass(slots=True)
@@ -176,11 +176,12 @@ def _judge(before: str, after: str, one: _Transition, runs: Runs, slots: int) ->
             pause = Pause.PEOPLE
     if pause is not Pause.CLOCK:
         clock_s = None
-    summed = sum(gaps) if pause in (Pause.CLOCK, Pause.PEOPLE) else 0.0
+    with_service = one.with_service > 0.5 * len(one.gaps)
+    summed = sum(gaps) if pause in (Pause.CLOCK, Pause.PEOPLE) and not with_service else 0.0
     idle = sum(level == 0 for level in levels) / len(long) if len(runs) else 0.0
     return Gap(
         before, after, pause, len(long), len(one.gaps), middle, gaps[-1], summed, clock_s, idle,
-        one.with_service > 0.5 * len(one.gaps),
+        with_service,
     )  # fmt: skip
 
 

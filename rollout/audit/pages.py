@@ -100,6 +100,11 @@ def _where(answer: Audit) -> Section:
 
 
 def _pause(gap: Gap) -> str:
+    if gap.with_service and gap.pause.value in ("regular", "irregular"):
+        return (
+            f"{gap.before} → {gap.after}: {seconds_text(gap.median_s)} from end to end (median of "
+            f"{gap.count:,} of {gap.of:,}), waiting and the step itself together; in no sum."
+        )
     kind = {
         "weeks": "more likely a deadline or a case that is opened again than a hand-off",
         "fixed term": "a fixed term that some rule sets",

@@ -1,6 +1,7 @@
 """Each kind of bottleneck, planted in a system of known truth, is named; healthy ones have none."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from random import Random
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from rollout.audit.audit import Audit, audit, kinds_of
 from rollout.audit.findings import SHARED, Kind
 from rollout.audit.job_log import NAN, Capture, JobLog
+from rollout.audit.pages import sections_of
 from rollout.audit.verdict import Advice
 from tests.audit.systems import (
     DAY,
@@ -290,6 +292,45 @@ def test_too_little_is_not_called_healthy() -> None:
     answer = audit(log_of(System(4, about(0.5)).run(poisson(1, 20, Random(1)))[:20]))
     assert answer.verdict.advice is Advice.MEASURE
     assert not answer.verdict.healthy
+
+
+def test_gaps_between_ends_are_never_called_hand_offs() -> None:
+    """Half a day from end to end, every night: waiting and the step itself are in it together."""
+    log = nightly(1)
+    for row in range(len(log)):
+        log.queued[row] = log.started[row] = NAN
+    answer = audit(log)
+    assert kinds(answer) == []
+    assert answer.verdict.advice is Advice.MEASURE
+    (gap,) = answer.measured.gaps
+    assert gap.with_service
+    assert gap.total_s == 0
+    page = "\n".join(line for one in sections_of(answer) for line in one.sentences)
+    assert "waiting and the step itself together; in no sum" in page
+
+
+def test_a_growing_queue_has_its_day() -> None:
+    """Arrivals that grow by 40 a day pass what two workers can do; flat ones do not."""
+    random = Random(1)
+
+    def log_with(more: float) -> JobLog:
+        arrivals = []
+        for day in range(40):
+            jobs = int(4000 + more * day)
+            arrivals += [MONDAY + DAY * day + random.uniform(0, DAY) for _ in range(jobs)]
+        return log_of(System(2, about(20.0), random=random).run(sorted(arrivals)))
+
+    growing = audit(log_with(40)).growth
+    assert growing is not None
+    assert growing.on is not None
+    # 8,640 a day are reached (8640 - 4000) / 40 = 116 days after the begin.
+    begin = datetime.fromtimestamp(MONDAY, UTC).date()
+    assert abs((growing.on - begin).days - 116) < 15
+    assert growing.earliest is not None
+    assert growing.earliest <= growing.on
+    flat = audit(log_with(0)).growth
+    assert flat is not None
+    assert flat.on is None
 
 
 def test_ends_alone_tell_nothing_about_waiting() -> None:
