@@ -1,9 +1,7 @@
 """A turn beside a long queue, a held row or a slow server: the heartbeat goes on."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -88,28 +86,6 @@ def test_a_turn_that_takes_long_beats_in_between(world: World) -> None:
     assert world.runtime.tick.turn().errors == []
     assert len(seen) == len(names)
     assert Reason.UNSUPERVISED not in seen
-
-
-def test_a_watch_that_takes_long_begins_with_a_fresh_heartbeat(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Judging took most of a heartbeat's time, and so does what comes after it."""
-    world.declare()
-    tick = world.runtime.tick
-    judge, watch = tick._pilots.turn, tick._incidents.turn
-
-    def slowly(what: Callable[..., Any]) -> Callable[..., Any]:
-        def slow(*given: Any) -> Any:
-            done = what(*given)
-            world.clock.advance(0.8 * world.runtime.settings.supervision_s)
-            assert world.control.read(NAME).supervised
-            return done
-
-        return slow
-
-    monkeypatch.setattr(tick._pilots, "turn", slowly(judge))
-    monkeypatch.setattr(tick._incidents, "turn", slowly(watch))
-    assert tick.turn().errors == []
 
 
 def test_a_turn_that_was_overtaken_ends(world: World) -> None:

@@ -44,6 +44,8 @@ class SubPipelineRequest(Theirs):
             reason = Reason.TIME_LIMIT
         elif isinstance(error, (WorkerLostError, SystemExit)):
             reason = Reason.WORKER_LOST
+        elif isinstance(error, (Ignore, Reject, Retry)):  # what the body said, or rollout itself
+            return super().on_failure(exc_info, send_failed_event, return_ok)
         elif getattr(exc_info, "internal", False) and self._has_its_outcome():
             # The path is not to blame: the result backend was away after the commit, say. The next
             # delivery finds the outcome in the ledger and tells it.
