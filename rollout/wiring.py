@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.adapters.sql.database import Database
     from rollout.adapters.sql.ledger import SqlLedger
     from rollout.adapters.sql.switch_ledger import SwitchLedger
+    from rollout.audit.job_log import JobLog
     from rollout.control.change import Changes
     from rollout.controller.tick import Tick
     from rollout.desk.desk import Desk
@@ -225,7 +226,6 @@ class Runtime:
     def tick(self) -> Tick:
         """The controller's turn."""
         from rollout.controller.tick import Tick, TickLimits
-        from rollout.drills.incidents import incidents_of
 
         limits = TickLimits(
             self.settings.lost_after,
@@ -242,7 +242,6 @@ class Runtime:
             limits,
             self._owner,
             self.pilots,
-            incidents_of(self.ledger, self.policies.default),
         )
 
     @cached_property
@@ -427,6 +426,12 @@ class Runtime:
         from rollout.adapters.sql.finished_jobs import read_finished
 
         return read_finished(self.database, name, self.ledger.control(name).salt)
+
+    def audited_jobs(self, name: str) -> JobLog:
+        """What an audit is made of; raises UnknownSubPipeline, LedgerUnreachable."""
+        from rollout.adapters.sql.audited_jobs import read_audited
+
+        return read_audited(self.database, self.ledger.control(name).name)
 
     def migrate(self) -> Migrated:
         """Bring the ledger's tables to this release; raises LedgerUnreachable, WrongSettings."""

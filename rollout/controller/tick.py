@@ -13,11 +13,9 @@ from datetime import datetime, timedelta
 import structlog
 
 from rollout.control.change import Changes
-from rollout.drills.incidents import Incidents
 from rollout.errors import (
     BrokerUnreachable,
     ControlStoreUnreachable,
-    LeaseLost,
     LedgerBusy,
     LedgerUnreachable,
     UnknownJob,
@@ -101,10 +99,8 @@ class Tick:
         limits: TickLimits,
         owner: str,
         pilots: Pilots,
-        incidents: Incidents,
     ) -> None:
         self._pilots = pilots
-        self._incidents = incidents
         self._ledger = ledger
         self._control = control
         self._queues = queues
@@ -144,11 +140,11 @@ class Tick:
             return
         self._supervise(report)
         try:
-            self._move_and_judge(token, report)
+            self._move_and_judge(report)
         except LeadershipLost:
             report.leads = False
 
-    def _move_and_judge(self, token: int, report: TickReport) -> None:
+    def _move_and_judge(self, report: TickReport) -> None:
         self._recall(report)
         for state in report.states:
             self._sweep(state, report)
@@ -167,7 +163,6 @@ class Tick:
         report.pilots = self._pilots.turn(report.states, report.open_counts, report.at)
         for said in report.pilots.errors:
             self._note(report, said)
-        report.errors += self._watch(token, report)
         report.pruned = self._prune(report.at)
 
     def _supervise(self, report: TickReport) -> None:
@@ -219,14 +214,6 @@ class Tick:
         if self._pilots.lead(self._clock.now()) is None:
             raise LeadershipLost
         self._supervise(report)
-
-    def _watch(self, token: int, report: TickReport) -> list[str]:
-        """Time how paths left what is normal for them; people read it, no judgement does."""
-        try:
-            names = sorted(state.name for state in report.states)
-            return self._incidents.turn(token, names, report.at)
-        except LeaseLost as error:
-            return [str(error)]
 
     def _prune(self, now: datetime) -> int:
         """Delete old committed jobs; old by this clock and by those of the workers.

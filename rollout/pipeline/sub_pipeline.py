@@ -1,6 +1,6 @@
 """`SubPipeline`: what a platform team declares, and the way jobs are submitted.
 
-    invoices = SubPipeline("invoices", app=app, effects="commit", key="customer_id")
+    invoices = SubPipeline("invoices", app=app, effects="commit", key="customer_id", time_limit=60)
 
 It stands for the Celery task: what it does not know itself (`apply`, `map`, `request`, a helper of
 the task's own class) it asks the task for.

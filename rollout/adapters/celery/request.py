@@ -36,6 +36,10 @@ class SubPipelineRequest(Theirs):
         error = exc_info.exception
         if isinstance(error, ExceptionWithTraceback):
             error = error.exc
+        if isinstance(error, (Ignore, Reject, Retry)):
+            # What a delivery says to Celery, which calls it internal, too: requeued here, a
+            # duplicate of a finished job would be delivered again at once, and for ever.
+            return super().on_failure(exc_info, send_failed_event, return_ok)
         if isinstance(error, TimeLimitExceeded):
             reason = Reason.TIME_LIMIT
         elif isinstance(error, (WorkerLostError, SystemExit)):

@@ -374,10 +374,13 @@ class SubPipelineTask(Theirs):
     def _told(self, request: Any, value: Any) -> bool:
         """Whether the result backend has the outcome already: then links were called, too.
 
-        A backend has one result per id: that of another sub-pipeline's job is not this one's.
+        A chord counts its job after the result is stored, so there the result says nothing. A
+        backend has one result per id: that of another sub-pipeline's job is not this one's.
         """
+        # Where nobody knows, it is told again: links called twice are Celery's own promise.
+        if request.chord:
+            return False
         if request.ignore_result:
-            # Nobody knows whether links were called; calling them twice is Celery's own promise.
             return not (request.chain or request.callbacks)
         try:
             found = self.AsyncResult(request.id)
