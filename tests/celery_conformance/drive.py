@@ -180,7 +180,7 @@ def _worker(folder: Path, queues: list[str]) -> "subprocess.Popen[bytes]":
 
 
 def _until_ready(folder: Path, worker: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while time.monotonic() < deadline and worker.poll() is None:
         if b"ready." in (folder / "worker.log").read_bytes():
             return
