@@ -36,6 +36,7 @@ SHORT_MAX = 0.62
 below, and so much less than runs that nobody slows; or no more than one and a bit."""
 CONTRAST_MIN = 1.5
 """Runs at once in the highest third over the lowest, below which "not slowed" says nothing."""
+CONTRAST_HALF_MIN = 1.3
 ALIKE = 0.9
 """When so many runs start at one level there is nothing to compare."""
 
@@ -175,7 +176,12 @@ def _in_both_halves(levels: Sequence[float], logs: Sequence[float]) -> bool:
     half = len(levels) // 2
     for part in (slice(0, half), slice(half, None)):
         groups = thirds(levels[part])
-        if groups is not None and _ratio(groups, logs[part]) < RATIO_HALF_MIN:
+        if groups is None:
+            continue
+        low, high = (sum(levels[part][at] for at in group) / len(group) for group in groups)
+        if high + 1 < CONTRAST_HALF_MIN * (low + 1):
+            continue
+        if _ratio(groups, logs[part]) < RATIO_HALF_MIN:
             return False
     return True
 

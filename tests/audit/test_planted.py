@@ -80,7 +80,8 @@ def test_a_pool_that_is_always_full_is_not_called_free_of_contention(seed: int) 
     """Eight busy workers on three connections: jobs wait, and the log cannot say why runs last."""
     random = Random(seed)
     system = System(8, constant(0.0005), about(0.08, 0.15), holds=3, random=random)
-    answer = audit(log_of(system.run([MONDAY] * 300), queued=True))
+    arrivals = [MONDAY + 0.01 * number for number in range(300)]
+    answer = audit(log_of(system.run(arrivals)))
     assert "runs do not slow each other down" not in answer.verdict.sentence
     shared = SHARED & {one.kind for one in answer.findings}
     if not shared:
