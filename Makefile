@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 REPORTS := reports
 
-MORE := tests/celery_conformance tests/installed
+MORE := tests/installed
 
 .PHONY: help test test-more lint demo bench bench-execution evidence crash side-by-side drills simulation clean
 help: ## show this list
@@ -26,7 +26,7 @@ test: $(STAMP) lint ## linters, types, import rules, then every test but those o
 	$(BIN)/python -m pytest -m "not acceptance" --numprocesses 2
 	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 --dist loadfile $(MORE:%=--ignore=%)
 
-test-more: $(STAMP) ## Celery's own habits on bare Celery and behind rollout, the installed wheel, the whole demo
+test-more: $(STAMP) ## the installed wheel, the whole demo
 	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 $(MORE)
 	$(BIN)/python -m pytest -m alone
 

@@ -392,3 +392,7 @@ class NotShadowable(RolloutError):
             f"paths of {name!r} may not run beside the real job: its effects are {effects!r}",
             'only effects "none" and "commit" allow it; touch the world in a commit hook',
         )
+
+
+class NoTimeLimit(UserWarning):
+    """A declaration without a time limit: what hangs keeps its process; a test may filter it."""

@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.drills.ports import DrillEvent
     from rollout.drills.run import Injector
     from rollout.jobs.attempt import Attempts
+    from rollout.jobs.key_order import KeyOrder
     from rollout.jobs.ports import Ledger, Queues
     from rollout.jobs.submit import Submit
     from rollout.pilot.pilots import Pilots
@@ -145,6 +146,13 @@ class Runtime:
         return KombuQueues(self.settings.broker(self.app_broker_url), self.clock, options)
 
     @cached_property
+    def key_order(self) -> KeyOrder:
+        """Sends the next job of a key."""
+        from rollout.jobs.key_order import KeyOrder
+
+        return KeyOrder(self.ledger, self.queues, self.clock)
+
+    @cached_property
     def policies(self) -> Policies:
         """What the controller may do by itself, from `rollout.toml`; raises WrongPolicy."""
         from rollout.policies import read_policies
@@ -218,7 +226,6 @@ class Runtime:
     def tick(self) -> Tick:
         """The controller's turn."""
         from rollout.controller.tick import Tick, TickLimits
-        from rollout.drills.incidents import incidents_of
 
         limits = TickLimits(
             self.settings.lost_after,
@@ -235,7 +242,6 @@ class Runtime:
             limits,
             self._owner,
             self.pilots,
-            incidents_of(self.ledger, self.policies.default),
         )
 
     @cached_property

@@ -18,6 +18,7 @@ HOMES = {
     "history_view": ("history",),
     "report_command": ("report",),
     "job_commands": ("job", "jobs", "retry", "messages", "prune"),
+    "skip_command": ("skip",),
     "policy_commands": ("policy",),
     "audit_command": ("audit",),
     "plan_command": ("plan",),

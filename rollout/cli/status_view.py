@@ -24,7 +24,7 @@ _STYLES = {"NOW": "bold red", "SOON": "bold yellow"}
 NOTHING_DECLARED = """\
 no sub-pipeline is declared in this ledger yet. Declare one:
 
-  invoices = SubPipeline("invoices", app=app, effects="commit", key="id")
+  invoices = SubPipeline("invoices", app=app, effects="commit", key="id", time_limit=60)
 
 and submit its first job, or start a worker: `rollout up -A MODULE`"""
 
@@ -87,7 +87,7 @@ def _lines(one: "Status", board: "Board") -> list[tuple[str, RenderableType]]:
         ("starts now", one.starts_now),
     ]
     rows += [(str(path), one.jobs_sentence(path)) for path in JobPath]
-    rows.append(("builds", one.builds_sentence))
+    rows.append(("builds", one.releases.sentence))
     rows.append(("failed", f"{one.kept} kept" + _look(one)))
     by_drills = f", and {one.drilled} that drills had broken or moved" if one.drilled else ""
     rows.append(("fallbacks", f"{one.fallbacks} taken over by legacy{by_drills}"))

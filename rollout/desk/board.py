@@ -10,6 +10,7 @@ from rollout.desk.alarms import Alarm, Need, alarms_of, suspicious
 from rollout.desk.history import last_change_json
 from rollout.desk.lately import read_lately
 from rollout.desk.plain import Json
+from rollout.desk.releases import UNNAMED, read_releases
 from rollout.desk.running_drills import read_running
 from rollout.desk.status import Status, read_status
 from rollout.desk.workers import Hanging, Workers, read_hanging
@@ -17,7 +18,7 @@ from rollout.drills.ports import Journals
 from rollout.errors import BrokerUnreachable, WrongSettings
 from rollout.jobs.ports import Ledger
 from rollout.jobs.recent import RecentJobs
-from rollout.pilot.ports import Builds
+from rollout.pilot.ports import BuildLog
 from rollout.routing.clock import Clock
 from rollout.routing.ports import ControlStore, TransitionRecord
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:  # the judgement is heavy, and a policy that cannot be read ne
     from rollout.desk.why import Explanations
 
 
-class BoardLedger(Ledger, RecentJobs, Journals, Builds, Protocol):
+class BoardLedger(Ledger, RecentJobs, Journals, BuildLog, Protocol):
     """The ledger, as far as the first screen asks it."""
 
 
@@ -149,13 +150,13 @@ def _with_recent(
 ) -> tuple[Status, ...]:
     now = clock.now()
     lately = read_lately(ledger, [one.state.name for one in statuses], now)
-    drills, builds = read_running(ledger, now), ledger.builds()
+    drills, releases = read_running(ledger, now), read_releases(ledger)
     return tuple(
         replace(
             one,
             lately=lately[one.state.name],
             drill=drills.get(one.state.name),
-            builds=builds.get(one.state.name, (None, None)),
+            releases=releases.get(one.state.name, UNNAMED),
         )
         for one in statuses
     )

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from rollout.desk.lately import Lately
 from rollout.desk.plain import Json, plain_json
+from rollout.desk.releases import UNNAMED, Releases
 from rollout.desk.running_drills import RunningDrill
 from rollout.desk.text import span_text
 from rollout.errors import UnknownSubPipeline
@@ -34,7 +35,7 @@ class Status:
     kept: int = 0
     lately: Lately | None = None
     drill: RunningDrill | None = None
-    builds: tuple[str | None, str | None] = (None, None)
+    releases: Releases = UNNAMED
 
     def oldest(self, path: JobPath, state: JobState) -> datetime | None:
         """Admission of the oldest unfinished job on this path in this state."""
@@ -127,14 +128,8 @@ class Status:
         if self.lately is not None:
             text += f"; in the last 5 min: {self.lately.of(path).sentence}"
             if path is JobPath.CONCURRENT and self.lately.drilled:
-                text += f", {self.lately.drilled} more were hurt by a drill and count for no path"
+                text += f"; {self.lately.drilled} that a drill hurt count for neither path"
         return text
-
-    @property
-    def builds_sentence(self) -> str:
-        """Which build of each path the workers run."""
-        legacy, concurrent = (build or "not announced yet" for build in self.builds)
-        return f"legacy {legacy}, concurrent {concurrent}"
 
     def to_json(self) -> Json:
         """What scripts read about its state and its jobs."""
@@ -176,7 +171,8 @@ class Status:
             },
             "lately": None if self.lately is None else self.lately.to_json(),
             "drill": None if self.drill is None else self.drill.to_json(),
-            "builds": dict(zip(map(str, JobPath), self.builds, strict=True)),
+            "builds": self.releases.builds,
+            "releases": self.releases.to_json(),
         }
 
 

@@ -17,6 +17,7 @@ from rollout.settings import Settings
 from tests.docs.tables import ROOT
 from tests.ops.test_compose import cli_commands
 from tests.ops.test_observability import SAMPLES, rules
+from tests.shells.json_shapes import recorded
 
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -54,10 +55,11 @@ def test_metrics_and_alerts_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=of)
 def test_settings_exist(page: Path) -> None:
-    """Each name with a unit is a setting, a policy's key, a recording's column or control state."""
+    """Each name with a unit is a setting, or a key of a policy, a recording, a state or JSON."""
     known = set(Settings.model_fields) | set(Policy.model_fields)
     known |= {field.name for field in fields(ControlState)} | set(COLUMNS)
     known |= {field.name for kind in (Drill, Score, GameDay, PathSample) for field in fields(kind)}
+    known |= {path.rpartition(".")[2] for shape in recorded().values() for path in shape}
     for name in re.findall(r"`([a-z_]+_(?:s|ms|bp|port|host|url))`", page.read_text()):
         assert name in known, name
 

@@ -10,7 +10,6 @@ from kombu.utils.encoding import safe_repr
 
 from rollout.adapters.celery.builds import Announcer
 from rollout.adapters.celery.guard import guard_restarts
-from rollout.adapters.celery.limits import warn_unlimited
 from rollout.adapters.celery.marks import job_id_of, path_of
 from rollout.adapters.celery.renewal import Renewals, lives
 from rollout.errors import LedgerUnreachable, UnknownJob
@@ -89,7 +88,6 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
             for pipeline in pipelines.values():
                 pipeline.check()
             guard_restarts()
-            warn_unlimited(consumer.app, pipelines)
 
             def renew_and_tell() -> None:
                 self._renewals.now()
@@ -204,7 +202,8 @@ def keep(pipelines: Mapping[str, Worked], message: Any, why: str) -> None:
         try:
             pipeline.ledger.keep_message(queue, why, headers, body, pipeline.clock.now())
         except LedgerUnreachable as error:
-            log.error("refused message not kept", queue=queue, body=body, why=str(error))
+            # Not the body: it has the job's arguments. The message itself is refused by Celery.
+            log.error("refused message not kept", queue=queue, length=len(body), why=str(error))
         return
 
 
