@@ -34,6 +34,9 @@ TOP_MIN, FLAT_MAX = 2.5, 1.15
 SHORT_MAX = 0.62
 """The curve is flat when the upper half of the levels gets at most so much more done than the half
 below, and so much less than runs that nobody slows; or no more than one and a bit."""
+CONTRAST_MIN = 1.5
+"""Runs at once in the highest third over the lowest, below which "not slowed" says nothing."""
+CONTRAST_HALF_MIN = 1.3
 ALIKE = 0.9
 """When so many runs start at one level there is nothing to compare."""
 
@@ -115,6 +118,12 @@ def test_step(
     ratio, ratio_raw = _ratio(groups, plain), _ratio(groups, raw)
     at_low, at_high = (sum(level[at] for at in group) / len(group) for group in groups)
     slowed = rho > 0 and p < P_MAX and ratio >= RATIO_MIN and _in_both_halves(level, plain)
+    if not slowed and at_high + 1 < CONTRAST_MIN * (at_low + 1):
+        return Contention(
+            name, Answer.TOO_LITTLE,
+            f"{at_low + 1:.1f} to {at_high + 1:.1f} ran at once, which is too little contrast",
+            len(kept), rho, p, ratio, ratio_raw, at_low, at_high, sized,
+        )  # fmt: skip
     by_size = False
     if sized and not slowed:
         raw_rho, raw_p = correlation(level, raw)
@@ -167,7 +176,12 @@ def _in_both_halves(levels: Sequence[float], logs: Sequence[float]) -> bool:
     half = len(levels) // 2
     for part in (slice(0, half), slice(half, None)):
         groups = thirds(levels[part])
-        if groups is not None and _ratio(groups, logs[part]) < RATIO_HALF_MIN:
+        if groups is None:
+            continue
+        low, high = (sum(levels[part][at] for at in group) / len(group) for group in groups)
+        if high + 1 < CONTRAST_HALF_MIN * (low + 1):
+            continue
+        if _ratio(groups, logs[part]) < RATIO_HALF_MIN:
             return False
     return True
 

@@ -75,6 +75,22 @@ def test_a_backlog_without_a_lock_has_no_lock(spread: float) -> None:
     assert Kind.QUEUEING in {one.kind for one in answer.findings}
 
 
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_a_pool_that_is_always_full_is_not_called_free_of_contention(seed: int) -> None:
+    """Eight busy workers on three connections: jobs wait, and the log cannot say why runs last."""
+    random = Random(seed)
+    system = System(8, constant(0.0005), about(0.08, 0.15), holds=3, random=random)
+    arrivals = [MONDAY + 0.01 * number for number in range(300)]
+    answer = audit(log_of(system.run(arrivals)))
+    assert "runs do not slow each other down" not in answer.verdict.sentence
+    shared = SHARED & {one.kind for one in answer.findings}
+    if not shared:
+        assert "this log cannot say" in answer.verdict.sentence
+        parallel = next(one for one in answer.ways if one.name == "parallel")
+        assert parallel.low == 1.0
+    assert shared <= {Kind.POOL, Kind.CONTENTION}
+
+
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_input_size_that_looks_like_contention_is_not_called_so(seed: int) -> None:
     """Big inputs come in the busy minutes; nothing is shared."""

@@ -38,13 +38,12 @@ def test_a_run_is_one_line_that_the_audit_reads(recorded: tuple[Celery, Path]) -
     """Start, end, CPU, waits and what the result was."""
     app, file = recorded
 
-    @app.task
     def pay(customer: int) -> str:
         with rollout.audit.waiting("orders lock"):
             sum(range(200_000))
         return "paid"
 
-    pay.delay(1)
+    app.task(pay).delay(1)
     (line,) = [json.loads(one) for one in file.read_text().splitlines()]
     assert line["step"].endswith("pay")
     assert line["status"] == "success"
@@ -62,10 +61,9 @@ def test_a_second_call_changes_nothing(recorded: tuple[Celery, Path]) -> None:
     app, file = recorded
     rollout.audit.record(app, file.with_name("other.jsonl"))
 
-    @app.task
     def pay() -> None: ...
 
-    pay.delay()
+    app.task(pay).delay()
     assert len(file.read_text().splitlines()) == 1
     assert not file.with_name("other.jsonl").exists()
 
@@ -76,11 +74,10 @@ def test_a_file_that_cannot_be_written_harms_no_job(recorded: tuple[Celery, Path
     recorder = rollout.audit.record(app)
     file.mkdir()
 
-    @app.task
     def pay() -> int:
         return 3
 
-    assert pay.delay().get() == 3
+    assert app.task(pay).delay().get() == 3
     assert recorder.failures == 1
 
 
