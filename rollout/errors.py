@@ -253,6 +253,31 @@ class LedgerBusy(LedgerUnreachable):
         )
 
 
+class LedgerRefuses(LedgerUnreachable):
+    """The database answers, and says no: a right, a connection, a password, room is missing."""
+
+    def __init__(self, url: str, cause: Exception, why: str, todo: str) -> None:
+        self.url = url
+        self.cause = cause
+        words = " ".join(str(cause).split())
+        RolloutError.__init__(self, f"the ledger at {url} answers, but {why}: {words}", todo)
+
+
+class LedgerFault(LedgerUnreachable):
+    """The database answers, and did not take a statement as it came: a fault, never an absence."""
+
+    def __init__(self, url: str, cause: Exception) -> None:
+        self.url = url
+        self.cause = cause
+        words = " ".join(str(cause).split())
+        RolloutError.__init__(
+            self,
+            f"the ledger at {url} answers, but did not take a statement of rollout's: {words}",
+            "look whether something between changes statements or sessions (`rollout doctor`), "
+            "and whether this release's `rollout migrate` has run",
+        )
+
+
 class LedgerNotMigrated(LedgerUnreachable):
     """The database answers but has no tables, or not the ones this release needs."""
 

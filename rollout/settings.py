@@ -55,6 +55,11 @@ class Settings(BaseSettings):
         description="Database of the ledger: sqlite:///file or postgresql+psycopg://...; "
         "memory: in a program of one process.",
     )
+    ledger_schema: str | None = Field(
+        None,
+        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+        description="Schema of PostgreSQL for the ledger's tables; without it the user's default.",
+    )
     key_prefix: str = Field("rollout:", min_length=1, description="Put before every store key.")
     connect_timeout_ms: Seconds = Field(100, description="Longest wait for the control store.")
     read_timeout_ms: Seconds = Field(100, description="Longest wait for its answer.")

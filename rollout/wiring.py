@@ -77,7 +77,7 @@ class Runtime:
         """Connections of the ledger."""
         from rollout.adapters.sql.database import Database
 
-        return Database(self.settings.ledger_url)
+        return Database(self.settings.ledger_url, self.settings.ledger_schema)
 
     @cached_property
     def ledger(self) -> SqlLedger | MemoryLedger:
