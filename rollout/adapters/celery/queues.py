@@ -9,6 +9,7 @@ from kombu import Connection, Producer
 from kombu.exceptions import ChannelError, OperationalError
 from kombu.utils.url import maybe_sanitize_url
 
+from rollout.adapters.celery.amqp_heads import AmqpHeads
 from rollout.adapters.celery.marks import Marks, job_id_of, queue_of, read_marks
 from rollout.adapters.celery.message import from_text
 from rollout.errors import BrokerUnreachable
@@ -53,6 +54,7 @@ class KombuQueues:
         self._clock = clock
         self._options = {**(options or {}), **_PATIENCE}
         self._hands_s = hands_s
+        self._heads = AmqpHeads(clock)
 
     @property
     def url(self) -> str:
@@ -75,7 +77,17 @@ class KombuQueues:
         """
         with self._channel() as channel:
             waiting = {path: _size(channel, queue_of(name, path)) for path in JobPath}
-            if channel.connection.client.transport.driver_type != "redis":
+            speaks = channel.connection.client.transport.driver_type
+            if speaks == "amqp":
+                peeked = {
+                    path: self._heads.next_up(channel, queue_of(name, path))
+                    for path, messages in waiting.items()
+                    if messages
+                }
+                empty = {path: None for path, messages in waiting.items() if not messages}
+                known = {path: job_id for path, job_id in peeked.items() if job_id is not None}
+                return Held(None, {**empty, **known}, waiting)
+            if speaks != "redis":
                 return Held(None, {}, waiting)
             next_up = {path: _next_up(channel, queue_of(name, path)) for path in JobPath}
             if channel.client.hlen(channel.unacked_key) > UNACKED_MAX:
