@@ -6,6 +6,7 @@ controller's. The heartbeat follows the projection: it says that the control sta
 ledger and written to the store just now.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,7 +25,7 @@ from rollout.errors import (
 from rollout.jobs.ports import Ledger, OpenCount, Queues
 from rollout.pilot.pilots import Pilots, PilotsReport
 from rollout.routing.clock import Clock
-from rollout.routing.decision import Reason
+from rollout.routing.decision import JobPath, Reason
 from rollout.routing.ports import ControlStore, Kill
 from rollout.routing.stages import ControlState, Event, Stage
 
@@ -39,8 +40,6 @@ _FOLD_S = 2.0
 _FENCES_S = 1.0
 """A turn waits this long, in all, for kills whose rows somebody holds."""
 _FENCE_PATIENCE_S = 0.5
-_STORE_EACH = 30
-"""Each so many beats the store's copies are held against the ledger: two questions a name."""
 _BEATS = 4
 """A long turn beats so many times while one heartbeat lasts."""
 _STEP_S_MAX = 2.0
@@ -110,7 +109,6 @@ class Tick:
         self._here_since = clock.monotonic()
         self._beaten_at = clock.monotonic()
         self._recalled_last = ""
-        self._turns = 0
         self._held_up: set[str | None] = set()
         self._clocks = (clock.now(), clock.monotonic())
 
@@ -143,9 +141,10 @@ class Tick:
             report.leads = False
 
     def _move_and_judge(self, token: int, report: TickReport) -> None:
-        self._recall(report)
+        open_counts = self._ledger.open_counts()
+        self._recall(open_counts, report)
         self._keep_up(report)
-        self._sweep(report)
+        self._sweep(open_counts, report)
         until = self._clock.monotonic() + _FOLD_S
         for _ in range(_FOLD_BATCHES_A_TICK):
             folded = self._ledger.fold(_FOLD_BATCH)
@@ -167,36 +166,38 @@ class Tick:
         try:
             self._reconcile_kills(report)
             report.states = self._ledger.controls()
-            for state in report.states:
-                self._control.project(state)
-            self._mind_the_store(report)
+            self._project(report)
             self._control.beat(self._owner, self._limits.supervision)
         except ControlStoreUnreachable as error:
             self._note(report, str(error))
             report.states = self._ledger.controls()
 
-    def _mind_the_store(self, report: TickReport) -> None:
+    def _project(self, report: TickReport) -> None:
+        """Copy to the store what it does not hold; read first, most turns find nothing to write."""
+        held = self._control.read_all([state.name for state in report.states])
+        for state in report.states:
+            known = held[state.name].state
+            if known is None or known.revision < state.revision:
+                self._control.project(state)
+            elif known.revision > state.revision:
+                self._write_over(known, report)
+
+    def _write_over(self, known: ControlState, report: TickReport) -> None:
         """Write over what the store holds of a ledger that was taken back, as by a backup.
 
         Forward only, its newer revisions would rule for as long as the ledger needs to count up
-        to them. The store is read first: what it holds was in the ledger before.
+        to them. The store was read first: what it holds was in the ledger before.
         """
-        self._turns += 1
-        if self._turns % _STORE_EACH != 1:
+        state = self._ledger.control(known.name)
+        if known.revision <= state.revision:
             return
-        for name in [state.name for state in report.states]:
-            known = self._control.read(name).state
-            if known is None:
-                continue
-            state = self._ledger.control(name)
-            if known.revision > state.revision:
-                sentence = (
-                    f"the control store held revision {known.revision} of {name!r}, the ledger is "
-                    f"at {state.revision}: was it restored? The ledger's state is in force again"
-                )
-                log.error("the store outranked the ledger", name=name, why=sentence)
-                self._note(report, sentence)
-                self._control.project(state, over=known.revision)
+        sentence = (
+            f"the control store held revision {known.revision} of {known.name!r}, the ledger is "
+            f"at {state.revision}: was it restored? The ledger's state is in force again"
+        )
+        log.error("the store outranked the ledger", name=known.name, why=sentence)
+        self._note(report, sentence)
+        self._control.project(state, over=known.revision)
 
     def _keep_up(self, report: TickReport) -> None:
         """Beat again in a turn that takes long; one may, that is no reason to send jobs to legacy.
@@ -282,14 +283,15 @@ class Tick:
 
     # Jobs --------------------------------------------------------------------------------
 
-    def _recall(self, report: TickReport) -> None:
+    def _recall(self, open_counts: Sequence[OpenCount], report: TickReport) -> None:
         """Bring jobs back that a kill or revert left on the concurrent path, a slice each in turn.
 
         A queue of a million takes many turns; heartbeat, judgement and sweep come between. The
         turn goes on where the last one ended, so that one long queue keeps no other waiting.
         """
+        left = {one.name for one in open_counts if one.path is JobPath.CONCURRENT and one.jobs}
         waiting = sorted(
-            (state for state in report.states if _recalled_for(state)),
+            (state for state in report.states if state.name in left and _recalled_for(state)),
             key=lambda state: (state.name <= self._recalled_last, state.name),
         )
         until = self._clock.monotonic() + _RECALL_S
@@ -307,10 +309,10 @@ class Tick:
             if moved.more:
                 waiting.append(state)
 
-    def _sweep(self, report: TickReport) -> None:
+    def _sweep(self, open_counts: Sequence[OpenCount], report: TickReport) -> None:
         """Send jobs again that the ledger has and nobody else seems to have."""
         swept = self._sweeper.turn(
-            self._ledger.open_counts(),
+            open_counts,
             heard_long_enough=self._heard_long_enough(),
             note=lambda error: self._note(report, error),
             keep_up=lambda: self._keep_up(report),

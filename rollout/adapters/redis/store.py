@@ -13,7 +13,7 @@ connections; there is no thread.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -49,6 +49,8 @@ if ok and type(kill) == 'table' and type(kill.kill_id) == 'string'
    and kill.kill_id ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 """
+_NAMES_A_TRIP = 250
+"""Sub-pipelines read by one command: some 100 kB."""
 _FIELDS = tuple(field.name for field in fields(ControlState))
 
 
@@ -128,26 +130,35 @@ class RedisControlStore(RedisDrillPlans):
 
     def read(self, name: str) -> Reading:
         """Read state, kill latches, supervision and drill in one round trip; never raises."""
-        keys = [
-            self._control_key(name),
-            self._kill_key(name),
-            self._kill_key(None),
-            self._supervision_key,
-            self._plan_key(name),
-        ]
+        return self.read_all([name])[name]
+
+    def read_all(self, names: Sequence[str]) -> dict[str, Reading]:
+        """Read several sub-pipelines, so many names in a round trip; never raises."""
+        found: dict[str, Reading] = {}
+        for begin in range(0, len(names), _NAMES_A_TRIP):
+            found |= self._read_some(names[begin : begin + _NAMES_A_TRIP])
+        return found
+
+    def _read_some(self, names: Sequence[str]) -> dict[str, Reading]:
+        keys = [self._kill_key(None), self._supervision_key]
+        for name in names:
+            keys += [self._control_key(name), self._kill_key(name), self._plan_key(name)]
         try:
-            text, killed, killed_all, supervised, plan = self._redis.mget(keys)
+            killed_all, supervised, *rest = self._redis.mget(keys)
         except self._away:
-            return Reading(None, doubt=Reason.UNREACHABLE)
-        state, doubt = self._state(name, text)
-        return Reading(
-            state,
-            killed=killed is not None,
-            killed_all=killed_all is not None,
-            supervised=supervised is not None,
-            doubt=doubt,
-            plan=None if plan is None else read_plan(name, plan),
-        )
+            return {name: Reading(None, doubt=Reason.UNREACHABLE) for name in names}
+        found = {}
+        for name, text, killed, plan in zip(names, rest[::3], rest[1::3], rest[2::3], strict=True):
+            state, doubt = self._state(name, text)
+            found[name] = Reading(
+                state,
+                killed=killed is not None,
+                killed_all=killed_all is not None,
+                supervised=supervised is not None,
+                doubt=doubt,
+                plan=None if plan is None else read_plan(name, plan),
+            )
+        return found
 
     def _state(self, name: str, text: str | None) -> tuple[ControlState | None, Reason | None]:
         """Parse the text that was just read, unless it is the same, to the letter, as last time.
