@@ -7,7 +7,6 @@ from typing import Any
 
 from kombu import Connection, Producer
 from kombu.exceptions import ChannelError, OperationalError
-from kombu.utils.url import maybe_sanitize_url
 
 from rollout.adapters.celery.amqp_heads import AmqpHeads
 from rollout.adapters.celery.marks import Marks, job_id_of, queue_of, read_marks
@@ -16,6 +15,7 @@ from rollout.errors import BrokerUnreachable
 from rollout.jobs.ports import Handed, Held
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
+from rollout.settings import without_password
 
 CONNECT_TIMEOUT_S = 3
 _PATIENCE = {
@@ -59,7 +59,7 @@ class KombuQueues:
     @property
     def url(self) -> str:
         """Address without password, for messages."""
-        return str(maybe_sanitize_url(self._url))
+        return without_password(self._url)
 
     def send_to_legacy(self, jobs: Sequence[Handed]) -> None:
         """Publish stored envelopes to their legacy queues."""
@@ -112,18 +112,29 @@ class KombuQueues:
 
     @contextmanager
     def _channel(self) -> Iterator[Any]:
+        connection = self._connected()
         try:
-            with Connection(
-                self._url, connect_timeout=CONNECT_TIMEOUT_S, transport_options=self._options
-            ) as connection:
-                connection.ensure_connection(max_retries=1, timeout=CONNECT_TIMEOUT_S)
-                yield connection.default_channel
+            yield connection.default_channel
         except (OperationalError, OSError) as error:
             raise BrokerUnreachable(self.url, error) from error
         except Exception as error:
             if type(error).__module__.startswith(("redis.", "amqp.")):
                 raise BrokerUnreachable(self.url, error) from error
             raise
+        finally:
+            connection.release()
+
+    def _connected(self) -> Connection:
+        """A connection; whatever its transport says of address and options is a broker away."""
+        try:
+            connection = Connection(
+                self._url, connect_timeout=CONNECT_TIMEOUT_S, transport_options=self._options
+            )
+            connection.ensure_connection(max_retries=1, timeout=CONNECT_TIMEOUT_S)
+            _ = connection.default_channel
+        except Exception as error:
+            raise BrokerUnreachable(self.url, error) from error
+        return connection
 
 
 def _publish(producer: Producer, job: Handed) -> None:

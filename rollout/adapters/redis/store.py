@@ -13,11 +13,10 @@ connections; there is no thread.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from rollout.adapters.redis.drills import RedisDrillPlans
 from rollout.adapters.redis.small_client import SmallClient, plain
@@ -27,6 +26,7 @@ from rollout.routing.decision import Reason
 from rollout.routing.ports import Kill
 from rollout.routing.rule import Reading
 from rollout.routing.stages import BP_ALL, ControlState, Stage
+from rollout.settings import without_password
 
 _FORWARD = """
 local held = redis.call('GET', KEYS[1])
@@ -58,11 +58,12 @@ class RedisControlStore(RedisDrillPlans):
     """`routing.ports.ControlStore` and `drills.ports.DrillPlans` on a Redis or Valkey server.
 
     Args:
-        url: `redis://host:port/db`, also `rediss://` and `unix://`.
+        url: `redis://host:port/db`, also `rediss://`, `unix://` and `sentinel://`.
         prefix: Put before every key.
         connect_timeout_s: Longest wait for a connection.
         read_timeout_s: Longest wait for an answer.
         client: Makes the client; tests pass fakeredis.
+        options: Celery's transport options, for what Sentinels need; see `open_client`.
         small: Load no client library where the URL allows it, for commands that run briefly.
 
     Raises:
@@ -78,6 +79,7 @@ class RedisControlStore(RedisDrillPlans):
         client: Callable[[], Any] | None = None,
         *,
         small: bool = False,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self._url = url
         self._prefix = prefix
@@ -88,7 +90,7 @@ class RedisControlStore(RedisDrillPlans):
         else:
             from redis.exceptions import RedisError
 
-            self._redis = self._open(client, connect_timeout_s, read_timeout_s)
+            self._redis = self._open(client, connect_timeout_s, read_timeout_s, options)
             self._away = (RedisError, OSError, UnicodeError)
         self._forward = self._redis.register_script(_FORWARD)
         self._unlatch = self._redis.register_script(_UNLATCH)
@@ -96,27 +98,30 @@ class RedisControlStore(RedisDrillPlans):
         self._parsed: dict[str, _Parsed] = {}
 
     def _open(
-        self, client: Callable[[], Any] | None, connect_timeout_s: float, read_timeout_s: float
+        self,
+        client: Callable[[], Any] | None,
+        connect_timeout_s: float,
+        read_timeout_s: float,
+        options: Mapping[str, Any] | None,
     ) -> Any:
         from rollout.adapters.redis.client import open_client
 
-        make = client or (lambda: open_client(self._url, connect_timeout_s, read_timeout_s))
+        make = client or (
+            lambda: open_client(self._url, connect_timeout_s, read_timeout_s, options)
+        )
         try:
             return make()
         except ValueError as error:
             raise WrongSettings(
-                "the control store must be redis://host:port/db, rediss:// or unix://, got a URL "
-                f"with scheme {self._url.split(':', 1)[0]!r}: {error}",
+                "the control store must be redis://host:port/db, rediss://, unix:// or "
+                f"sentinel://, got a URL with scheme {self._url.split(':', 1)[0]!r}: {error}",
                 "correct ROLLOUT_CONTROL_URL, or ROLLOUT_BROKER_URL when that is not set",
             ) from error
 
     @property
     def url(self) -> str:
         """Address without password, for messages."""
-        parts = urlsplit(self._url)
-        host = parts.hostname or parts.path
-        port = f":{parts.port}" if parts.port else ""
-        return f"{parts.scheme}://{host}{port}{parts.path if parts.hostname else ''}"
+        return without_password(self._url).partition("?")[0]
 
     def _control_key(self, name: str) -> str:
         return f"{self._prefix}control:{name}"
@@ -221,16 +226,27 @@ class RedisControlStore(RedisDrillPlans):
 
         Policies that spare keys without expiry are safe: only heartbeat and drills have one.
         """
+        memory = self._info("memory")
+        policy = str(memory.get("maxmemory_policy", ""))
+        limited = bool(memory.get("maxmemory"))
+        return policy if limited and policy.startswith("allkeys-") else None
+
+    def is_cluster(self) -> bool:
+        """Whether this is a node of a Redis Cluster. Raises NotPermitted, ControlStoreUnreachable.
+
+        One that holds every slot answers, until there is a second.
+        """
+        return bool(self._info("cluster").get("cluster_enabled"))
+
+    def _info(self, section: str) -> dict[str, Any]:
         try:
-            memory = self._redis.info("memory")
+            found: dict[str, Any] = self._redis.info(section)
         except self._away as error:
             # Told by the words: two clients speak to the store, and only one loads redis-py.
             if type(error).__name__ == "NoPermissionError" or str(error).startswith("NOPERM"):
                 raise NotPermitted(self.url, "INFO") from error
             raise ControlStoreUnreachable(self.url, error) from error
-        policy = str(memory.get("maxmemory_policy", ""))
-        limited = bool(memory.get("maxmemory"))
-        return policy if limited and policy.startswith("allkeys-") else None
+        return found
 
     def close(self) -> None:
         """Close all connections of this process."""

@@ -24,12 +24,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from rollout.adapters.sql.causes import ledger_error
 from rollout.adapters.sql.hook_connection import note_error
-from rollout.adapters.sql.names import SCHEMA, OurNames, names_beside, names_in
+from rollout.adapters.sql.names import SCHEMA, TABLES, OurNames, names_beside, names_in
 from rollout.adapters.sql.sessions import POOLED, watch_sessions
 from rollout.adapters.sql.single_writer import BUSY_TIMEOUT_S, begin_sqlite, prepare_sqlite
 from rollout.adapters.sql.waits import OUR_NAME, Lookout, bound
 from rollout.errors import LedgerBusy, LedgerNotFound, LedgerUnreachable, WrongSettings
 from rollout.routing.ports import Waiting
+from rollout.settings import without_password
 
 CONNECT_TIMEOUT_S = 3
 _THRESHOLD = "prepare_threshold"
@@ -70,7 +71,7 @@ class Database:
     @property
     def url(self) -> str:
         """Address without password, for messages."""
-        return self._url.render_as_string(hide_password=True)
+        return without_password(self._url.render_as_string(hide_password=True))
 
     @property
     def is_postgresql(self) -> bool:
@@ -148,6 +149,14 @@ class Database:
     @cached_property
     def _names(self) -> Mapping[str, str]:
         return {} if self.is_postgresql else names_in(self._file)
+
+    @property
+    def named_otherwise(self) -> str:
+        """Where our tables are, and what they are called, when that is not as usual; else empty."""
+        if self.schema is not None:
+            return f"in schema {self.schema}"
+        tables = sorted(new for old, new in self._names.items() if old in TABLES)
+        return f"with {', '.join(tables)} beside the application's" if tables else ""
 
     def named(self, table: Table) -> str:
         """A table as it is called in a statement in text."""

@@ -76,7 +76,7 @@ def bounds(*, local: bool = False) -> str:
 def bound_session(connection: Any) -> None:
     """Set the bounds of a new session; `connection` is psycopg's."""
     with connection.cursor() as cursor:
-        cursor.execute(bounds())
+        cursor.execute(bounds(), prepare=False)  # several statements cannot be prepared
     connection.commit()
 
 
