@@ -34,6 +34,7 @@ from rollout.adapters.celery.marks import (
 )
 from rollout.adapters.celery.message import Message, as_delivered, to_text
 from rollout.adapters.celery.results import written
+from rollout.adapters.celery.unusable import kept_if_unusable
 from rollout.errors import JobFailed
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.claims import Refusal
@@ -123,13 +124,20 @@ class SubPipelineTask(Theirs):
             return self.pipeline.run_here("", args, kwargs, DirectRun(self))
         if request.is_eager:
             return self._eagerly(request, args, kwargs)
-        job = self.job_of(request)
+        with kept_if_unusable(self.pipeline, request):
+            job = self.job_of(request)
         if job is None:
-            return self._route_late(request)
+            with kept_if_unusable(self.pipeline, request):
+                return self._route_late(request)
+
+        def filing() -> Filing:
+            with kept_if_unusable(self.pipeline, request):
+                return self._filing(request, job)
+
         delivery = Delivery(
             job,
             self.worker_of(request),
-            lambda: self._filing(request, job),
+            filing,
             is_drilled(vars(request)),
             is_pool_child(),
         )
