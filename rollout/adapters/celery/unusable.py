@@ -1,8 +1,8 @@
 """A message of which no job can be made: no usable key, or larger than a job may be.
 
 Its producer knows nothing of rollout, else it would have been refused there. It fails, as a task
-with wrong arguments does without rollout, for whoever waits for it; and it is kept, so that a person
-finds what a log would have buried.
+with wrong arguments does without rollout, for whoever waits for it; and it is kept, so that a
+person finds what a log would have buried.
 """
 
 from collections.abc import Iterator
