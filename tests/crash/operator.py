@@ -16,6 +16,8 @@ from tests.crash.app import NAMES, history, runtime
 
 _CALM_BP = 8000
 _PAUSE_S = (0.5, 3.5)
+WEIGHTS = (3, 1, 1)
+"""How often each of the sub-pipelines is meddled with."""
 
 
 class Operator:
@@ -27,7 +29,7 @@ class Operator:
 
     def act(self) -> None:
         """Do one thing to one sub-pipeline."""
-        name = self._rng.choices(NAMES, (3, 1))[0]
+        name = self._rng.choices(NAMES, WEIGHTS)[0]
         dice = self._rng.random()
         if dice < 0.15:
             self.kill(name if self._rng.random() < 0.8 else None)
