@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
-from celery.exceptions import Ignore, Reject
+from celery.exceptions import Ignore, Reject, Retry
 from celery.worker.state import task_ready
 
 from rollout.errors import LedgerUnreachable, UnknownJob
@@ -40,6 +40,8 @@ class SubPipelineRequest(Theirs):
             reason = Reason.TIME_LIMIT
         elif isinstance(error, (WorkerLostError, SystemExit)):
             reason = Reason.WORKER_LOST
+        elif isinstance(error, (Ignore, Reject, Retry)):  # what the body said, or rollout itself
+            return super().on_failure(exc_info, send_failed_event, return_ok)
         elif getattr(exc_info, "internal", False) and self._has_its_outcome():
             # The path is not to blame: the result backend was away after the commit, say. The next
             # delivery finds the outcome in the ledger and tells it.
