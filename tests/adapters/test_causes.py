@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import make_url, text
@@ -153,7 +154,7 @@ def test_a_store_that_refuses(valkey_url: str) -> None:
     """A user without the right, and one with the wrong password."""
     from redis import Redis
 
-    admin = Redis.from_url(valkey_url, protocol=2)
+    admin: Any = Redis.from_url(valkey_url, protocol=2)
     admin.execute_command("ACL", "SETUSER", "few", "on", ">pw", "~other:*", "+@all")
     try:
         for user, words in (

@@ -58,6 +58,9 @@ def through_the_acts(parts: Parts, seed: int, folder: Path) -> None:
     events = result.evidence.events
     begun = {event["kind"] for event in events if event["what"] == "fault begun"}
     assert begun == kinds, f"seed {seed}, kept: {kept}"
+    submitted = sum(len(event["jobs"]) for event in events if event["what"] == "submitted")
+    assert submitted >= JOBS, f"seed {seed}, kept: {kept}"
+    assert any(event["what"] == "fenced" for event in events), "operators have killed"
     shutil.rmtree(kept, ignore_errors=True)
 
 

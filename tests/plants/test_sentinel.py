@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -44,7 +45,7 @@ class Pair:
         wait_until(self._is_followed, "the Sentinel knows the replica", 30)
 
     def _ask(self, *words: str) -> object:
-        client = Redis(port=self.ports["sentinel"], protocol=2, decode_responses=True)
+        client: Any = Redis(port=self.ports["sentinel"], protocol=2, decode_responses=True)
         try:
             return client.execute_command(*words)
         finally:
@@ -71,7 +72,7 @@ class Pair:
             found = self._ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mym")
         except RedisError:
             return False
-        client = Redis(port=self.ports["replica"], protocol=2)
+        client: Any = Redis(port=self.ports["replica"], protocol=2)
         try:
             role: list[object] = client.execute_command("ROLE")
         finally:

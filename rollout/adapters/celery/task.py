@@ -124,14 +124,14 @@ class SubPipelineTask(Theirs):
             return self.pipeline.run_here("", args, kwargs, DirectRun(self))
         if request.is_eager:
             return self._eagerly(request, args, kwargs)
-        with kept_if_unusable(self.pipeline, request):
+        with kept_if_unusable(self.pipeline, request, self.pipeline.submit.now):
             job = self.job_of(request)
         if job is None:
-            with kept_if_unusable(self.pipeline, request):
+            with kept_if_unusable(self.pipeline, request, self.pipeline.submit.now):
                 return self._route_late(request)
 
         def filing() -> Filing:
-            with kept_if_unusable(self.pipeline, request):
+            with kept_if_unusable(self.pipeline, request, self.pipeline.submit.now):
                 return self._filing(request, job)
 
         delivery = Delivery(

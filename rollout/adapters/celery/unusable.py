@@ -5,8 +5,9 @@ with wrong arguments does without rollout, for whoever waits for it; and it is k
 person finds what a log would have buried.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
@@ -20,7 +21,6 @@ from rollout.errors import (
     PayloadTooLarge,
 )
 from rollout.jobs.ports import Ledger
-from rollout.routing.clock import Clock
 
 log = structlog.get_logger("rollout")
 
@@ -36,14 +36,11 @@ class Keeper(Protocol):
         """The ledger of this process."""
         ...
 
-    @property
-    def clock(self) -> Clock:
-        """Time."""
-        ...
-
 
 @contextmanager
-def kept_if_unusable(pipeline: Keeper, request: Any) -> Iterator[None]:
+def kept_if_unusable(
+    pipeline: Keeper, request: Any, clock: Callable[[], datetime]
+) -> Iterator[None]:
     """Keep the message when no job can be made of it, and let the error out."""
     try:
         yield
@@ -51,7 +48,7 @@ def kept_if_unusable(pipeline: Keeper, request: Any) -> Iterator[None]:
         queue = str((request.delivery_info or {}).get("routing_key") or "")
         headers = safe_repr({"id": request.id, "task": request.task, "origin": request.origin})
         body = safe_repr((request.args, request.kwargs))[:KEPT_MAX]
-        now = pipeline.clock.now()
+        now = clock()
         try:
             pipeline.ledger.keep_message(queue, str(error), headers[:KEPT_MAX], body, now)
         except LedgerUnreachable as away:

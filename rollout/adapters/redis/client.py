@@ -64,7 +64,9 @@ def _as_redis_py(url: str) -> str:
 def _primary(url: str, given: Mapping[str, Any], options: Mapping[str, Any]) -> "Redis":
     from redis.sentinel import Sentinel
 
-    hosts, login, asked = [], {}, {}
+    hosts: list[tuple[str, int]] = []
+    login: dict[str, Any] = {}
+    asked: dict[str, str] = {}
     for part in url.split(";"):
         parts = urlsplit(part)
         hosts.append((unquote(parts.hostname or "localhost"), parts.port or SENTINEL_PORT))
@@ -82,5 +84,6 @@ def _primary(url: str, given: Mapping[str, Any], options: Mapping[str, Any]) -> 
     own |= {"protocol": 2, "driver_info": None, **options.get("sentinel_kwargs", {})}
     if "sentinel_password" in asked:
         own["password"] = asked["sentinel_password"]
-    sentinel = Sentinel(hosts, sentinel_kwargs=own, **{**given, **login})
-    return sentinel.master_for(name, Redis)
+    known: Any = Sentinel  # its module has no types
+    primary: Redis = known(hosts, sentinel_kwargs=own, **{**given, **login}).master_for(name, Redis)
+    return primary
