@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.drills.ports import DrillEvent
     from rollout.drills.run import Injector
     from rollout.jobs.attempt import Attempts
+    from rollout.jobs.key_order import KeyOrder
     from rollout.jobs.ports import Ledger, Queues
     from rollout.jobs.submit import Submit
     from rollout.pilot.pilots import Pilots
@@ -153,6 +154,13 @@ class Runtime:
 
         broker = self.settings.broker(self.app_broker_url)
         return KombuQueues(broker, self.clock, self._broker_options)
+
+    @cached_property
+    def key_order(self) -> KeyOrder:
+        """Sends the next job of a key."""
+        from rollout.jobs.key_order import KeyOrder
+
+        return KeyOrder(self.ledger, self.queues, self.clock)
 
     @cached_property
     def policies(self) -> Policies:

@@ -22,6 +22,7 @@ from rollout.errors import (
     LedgerBusy,
     LedgerUnreachable,
 )
+from rollout.jobs.key_order import KeyOrder
 from rollout.jobs.ports import Ledger, OpenCount, Queues
 from rollout.pilot.pilots import Pilots, PilotsReport
 from rollout.routing.clock import Clock
@@ -31,6 +32,7 @@ from rollout.routing.stages import ControlState, Event, Stage
 
 log = structlog.get_logger("rollout")
 
+_SENT_BATCH = 500
 _FOLD_BATCH = 2000
 _FOLD_BATCHES_A_TICK = 20
 _PRUNE_BATCH = 1000
@@ -59,6 +61,7 @@ class TickReport:
     recalled: int = 0
     resent_lost: int = 0
     resent_silent: int = 0
+    sent_next: int = 0
     folded: int = 0
     pruned: int = 0
     errors: list[str] = field(default_factory=list)
@@ -99,6 +102,7 @@ class Tick:
         self._incidents = incidents
         self._ledger = ledger
         self._control = control
+        self._key_order = KeyOrder(ledger, queues, clock)
         self._changes = changes
         self._clock = clock
         self._limits = limits
@@ -145,6 +149,8 @@ class Tick:
         self._recall(open_counts, report)
         self._keep_up(report)
         self._sweep(open_counts, report)
+        # What a worker that died after a commit has not sent; seldom any.
+        report.sent_next = self._key_order.send_stuck(_SENT_BATCH)
         until = self._clock.monotonic() + _FOLD_S
         for _ in range(_FOLD_BATCHES_A_TICK):
             folded = self._ledger.fold(_FOLD_BATCH)

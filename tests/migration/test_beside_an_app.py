@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, inspect, text
 
-from rollout.adapters.sql import drill_tables, pilot_tables, shadow_tables  # noqa: F401
+from rollout.adapters.sql import (  # noqa: F401
+    drill_tables,
+    order_tables,
+    pilot_tables,
+    shadow_tables,
+)
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.migrate import current, downgrade, migrate, newest
