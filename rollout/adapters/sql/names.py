@@ -24,9 +24,9 @@ SCHEMA = "rollout_schema"
 TABLES = frozenset(
     {
         "build_seen", "cycle_tally", "decision", "drill_event", "drill_span", "evidence_hour",
-        "job", "kept_message", "key_place", "leader_policy", "lease", "legacy_profile", "notice", "path_watch",
-        "pilot", "pruned", "recovery", "shadow_account", "shadow_group", "shadow_run",
-        "shadow_tally", "sub_pipeline", "tally", "transition",
+        "job", "kept_message", "key_place", "leader_policy", "lease", "legacy_profile",
+        "notice", "path_watch", "pilot", "pruned", "recovery", "shadow_account", "shadow_group",
+        "shadow_run", "shadow_tally", "sub_pipeline", "tally", "transition",
     }
 )  # fmt: skip
 """Every table of the ledger, also for a process that loads few of them; a test compares."""
@@ -34,7 +34,8 @@ INDEXES = frozenset(
     {
         "decision_window", "drill_event_name_what", "ix_decision_name", "ix_drill_event_drill_id",
         "ix_drill_span_name", "ix_transition_name", "job_admitted", "job_committed", "job_drilled",
-        "job_failed", "job_open", "job_unfolded", "key_place_job", "key_place_key", "notice_open", "recovery_at", "recovery_name_at",
+        "job_failed", "job_open", "job_unfolded", "key_place_job", "key_place_key",
+        "notice_open", "recovery_at", "recovery_name_at",
         "shadow_run_ended", "shadow_run_listed", "shadow_run_running",
     }
 )  # fmt: skip
