@@ -13,6 +13,7 @@ connections; there is no thread.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta
@@ -121,7 +122,7 @@ class RedisControlStore(RedisDrillPlans):
     @property
     def url(self) -> str:
         """Address without password, for messages."""
-        return without_password(self._url).partition("?")[0]
+        return re.sub(r"://[^/;]*@", "://", without_password(self._url)).partition("?")[0]
 
     def _control_key(self, name: str) -> str:
         return f"{self._prefix}control:{name}"
