@@ -79,7 +79,7 @@ class Runtime:
         """Connections of the ledger."""
         from rollout.adapters.sql.database import Database
 
-        return Database(self.settings.ledger_url)
+        return Database(self.settings.ledger_url, self.settings.ledger_schema)
 
     @cached_property
     def ledger(self) -> SqlLedger | MemoryLedger:
@@ -122,11 +122,22 @@ class Runtime:
 
         return RedisControlStore(
             url,
-            self.settings.key_prefix,
+            self._store_prefix,
             self.settings.connect_timeout_ms / 1000,
             self.settings.read_timeout_ms / 1000,
             small=self.brief,
+            options=self._broker_options,
         )
+
+    @property
+    def _broker_options(self) -> Mapping[str, Any]:
+        return self.settings.broker_transport_options or self.app_broker_options or {}
+
+    @property
+    def _store_prefix(self) -> str:
+        """Before every key of the store: in the broker's own also what the app puts before its."""
+        shared = "" if self.settings.control_url else self._broker_options.get("global_keyprefix")
+        return f"{shared or ''}{self.settings.key_prefix}"
 
     @property
     def plans(self) -> DrillPlans:
@@ -142,8 +153,8 @@ class Runtime:
             return MemoryQueues()
         from rollout.adapters.celery.queues import KombuQueues
 
-        options = self.settings.broker_transport_options or self.app_broker_options
-        return KombuQueues(self.settings.broker(self.app_broker_url), self.clock, options)
+        broker = self.settings.broker(self.app_broker_url)
+        return KombuQueues(broker, self.clock, self._broker_options)
 
     @cached_property
     def key_order(self) -> KeyOrder:
@@ -367,9 +378,10 @@ class Runtime:
 
         return RedisShadowBudget(
             url,
-            self.settings.key_prefix,
+            self._store_prefix,
             self.settings.connect_timeout_ms / 1000,
             self.settings.read_timeout_ms / 1000,
+            options=self._broker_options,
         )
 
     @cached_property
@@ -387,8 +399,7 @@ class Runtime:
             return None
         from rollout.adapters.celery.workers import CeleryWorkers
 
-        options = self.settings.broker_transport_options or self.app_broker_options
-        return CeleryWorkers(url, options)
+        return CeleryWorkers(url, self._broker_options)
 
     def shadow_publisher(self, queue: ShadowQueue) -> ShadowPublisher:
         """Sends copies of legacy jobs, in a legacy worker."""
@@ -480,7 +491,13 @@ def health(read: Callable[[], Settings], app_url: Callable[[Settings], str | Non
     from rollout.adapters.outside import ConfiguredOutside
     from rollout.desk.health import read_health
 
-    outside = ConfiguredOutside(read, app_url, Runtime)
+    def build_as_the_app(settings: Settings, url: str | None) -> Runtime:
+        if url is None or settings.app is None:
+            return Runtime(settings, url)
+        options = load_app(settings.app).conf.broker_transport_options
+        return Runtime(settings, url, app_broker_options=options)
+
+    outside = ConfiguredOutside(read, app_url, build_as_the_app)
     try:
         return read_health(outside)
     finally:

@@ -76,12 +76,17 @@ class Desk:
     policies: Callable[[], Policies]
     parsed_policies: Callable[[], tuple[Policies, Sequence[RolloutError]]]
 
-    def status(self, name: str | None = None) -> Board:
-        """Where each sub-pipeline stands; raises UnknownSubPipeline, LedgerUnreachable."""
+    def status(self, name: str | None = None, pages_max: int | None = None) -> Board:
+        """Where each sub-pipeline stands; raises UnknownSubPipeline, LedgerUnreachable.
+
+        Of more than `pages_max` only what stands on one line of each.
+        """
         from rollout.desk.board import read_board
 
-        control = self.control()
-        return read_board(self.ledger, control, self.clock, self.explanations, self.workers, name)
+        control, explanations = self.control(), self.explanations
+        return read_board(
+            self.ledger, control, self.clock, explanations, self.workers, name, pages_max
+        )
 
     def unheard(self, name: str) -> list[str]:
         """Queues of a sub-pipeline on which nobody listens, in sentences; raises BrokerUnreachable.

@@ -1,5 +1,6 @@
 """What is true now: what was decided, what a start would get, where the jobs are."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -193,13 +194,20 @@ def read_status(
             raise UnknownSubPipeline(name, known)
     counts, kept = ledger.open_counts(), ledger.kept_counts()
     tallies: tuple[list[Tally], list[CycleTally]] = ledger.tallies()
+    gates = control.read_all([state.name for state in states])
+    counted: defaultdict[str, list[OpenCount]] = defaultdict(list)
+    for count in counts:
+        counted[count.name].append(count)
+    ended: defaultdict[str, list[Tally]] = defaultdict(list)
+    for tally in tallies[0]:
+        ended[tally.name].append(tally)
     return [
         Status(
             state,
-            control.read(state.name),
+            gates[state.name],
             clock.now(),
-            [count for count in counts if count.name == state.name],
-            [tally for tally in tallies[0] if tally.name == state.name],
+            counted[state.name],
+            ended[state.name],
             kept.get(state.name, 0),
         )
         for state in states

@@ -97,6 +97,18 @@ class Explanations:
             now, pending, last, said, leader, page.policy_difference, lately, drill, releases
         )
 
+    def led_by(self) -> Explained:
+        """Say who leads, by which policy; judge nothing.
+
+        Raises:
+            LedgerUnreachable: The ledger does not answer.
+            WrongSettings: Nobody leads, and the policies cannot be read.
+        """
+        states = {state.name: state for state in self._ledger.controls()}
+        leader = read_leader(self._ledger, self._clock, self._ttl)
+        in_force = read_in_force(self._ledger, leader, self._policies, states)
+        return Explained((), leader, in_force.difference)
+
     def explain(self, name: str | None = None) -> Explained:
         """Say what the controller would decide now, about one sub-pipeline or all of them.
 

@@ -91,10 +91,10 @@ def test_times_in_the_future_are_dated_now(ledger: Ledger) -> None:
     done = started(ledger, "done", L)
     commit(ledger, done)
     ledger.file([filing("other", name="bills", at=LATER + SOON)])
-    assert ledger.redate(NAME, SILENT_AFTER, SILENT_AFTER, NOW) == 2
+    assert ledger.redate([NAME], SILENT_AFTER, SILENT_AFTER, NOW) == 2
     assert [ledger.job(NAME, one).sent_at for one in ("ahead", "fits")] == [NOW, LATER]
     assert [ledger.job(NAME, one).renewed_at for one in ("heard-ahead", "heard")] == [NOW, NOW]
-    assert ledger.redate(NAME, SILENT_AFTER, SILENT_AFTER, NOW) == 0
+    assert ledger.redate([NAME], SILENT_AFTER, SILENT_AFTER, NOW) == 0
     assert ledger.job("bills", "other").sent_at == LATER + SOON
 
 

@@ -35,7 +35,7 @@ def main() -> int:
         only = frozenset(given.only.split(";")) if given.only else frozenset()
         order = Order(
             seed, given.jobs, given.faults, ledger, deadline_s, given.without, only, given.long,
-            previous, given.seconds,
+            previous, given.seconds, given.broker, given.pooled, given.store,
         )  # fmt: skip
         folder = Path(tempfile.mkdtemp(prefix=f"crash-{seed}-"))
         bad = _one(order, folder, sums)
@@ -78,6 +78,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=_SHORT_JOBS, help="jobs of each run")
     parser.add_argument("--faults", type=int, default=_SHORT_FAULTS, help="faults of each run")
     parser.add_argument("--ledger", choices=("sqlite", "postgresql"), help="else by the seed")
+    parser.add_argument(
+        "--broker", choices=("valkey", "rabbitmq"), default="valkey", help="rabbitmq: Debian's"
+    )
+    parser.add_argument(
+        "--pooled", action="store_true", help="Debian's pgbouncer before PostgreSQL"
+    )
+    parser.add_argument(
+        "--store", choices=("valkey", "sentinel"), default="valkey", help="sentinel: Debian's"
+    )
     parser.add_argument("--deadline", type=float, help="seconds for each run")
     parser.add_argument("--seconds", type=float, help="begin no more after so long in each run")
     parser.add_argument("--without", choices=GUARDS, help="take a guard out; the run has to fail")

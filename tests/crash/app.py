@@ -61,7 +61,9 @@ app.conf.update(
     worker_cancel_long_running_tasks_on_connection_loss=False,
     broker_connection_retry_on_startup=True,
     worker_hijack_root_logger=False,
-    broker_transport_options={
+    broker_transport_options={}
+    if settings.broker().startswith("amqp")
+    else {
         # Far shorter than in production, so that what a dead worker held comes back in seconds.
         "visibility_timeout": 6,
         "unacked_restore_interval": 2,

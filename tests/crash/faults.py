@@ -38,6 +38,11 @@ def _always(*targets: str) -> Callable[[Plant], tuple[str, ...]]:
     return lambda plant: targets
 
 
+def _alone(plant: Plant) -> tuple[str, ...]:
+    """A store that nobody stands in for."""
+    return ("control",) if plant.store == "valkey" else ()
+
+
 def _links(plant: Plant) -> tuple[str, ...]:
     return tuple(f"{name}-link" for name in plant.links)
 
@@ -112,8 +117,14 @@ KINDS = (
         (0.2, 3.0),
         may=_all_filed,
     ),
-    Kind("store killed, file", _always("control"), harms.kill_valkey(empty=False), (0.2, 4.0)),
-    Kind("store killed, no file", _always("control"), harms.kill_valkey(empty=True), (0.2, 4.0)),
+    Kind("store killed, file", _alone, harms.kill_valkey(empty=False), (0.2, 4.0)),
+    Kind("store killed, no file", _alone, harms.kill_valkey(empty=True), (0.2, 4.0)),
+    Kind(
+        "store failed over",
+        lambda plant: ("control",) if plant.store == "sentinel" else _NEVER,
+        harms.fail_over,
+        (8.0, 10.0),
+    ),
     Kind("link cut", _links, harms.link("cut"), (0.3, 4.0)),
     Kind(
         "answers of COMMIT lost",
@@ -150,6 +161,12 @@ KINDS = (
         "postgres killed",
         lambda plant: ("ledger",) if plant.is_postgresql else _NEVER,
         harms.quit_postgres,
+        (0.2, 2.5),
+    ),
+    Kind(
+        "pooler killed",
+        lambda plant: ("ledger",) if plant.pooled else _NEVER,
+        harms.kill_pooler,
         (0.2, 2.5),
     ),
 )

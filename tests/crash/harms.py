@@ -95,6 +95,25 @@ def kill_valkey(*, empty: bool) -> Callable[[Plant, str, random.Random], Recover
     return hit
 
 
+def fail_over(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """Kill the store's primary; a Sentinel promotes the replica, which may lack the last writes."""
+    gone = plant.primary
+    plant.children.kill(gone)
+    plant.history.write("store gone", worker=None)
+    plant.primary = "replica" if gone == "control" else "control"
+
+    def again() -> None:
+        plant.history.write("store back", worker=None)
+        plant.start_server(gone, follows=plant.primary)
+
+    return again
+
+
+def kill_pooler(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    plant.children.kill("pool")
+    return lambda: plant.start_server("pool")
+
+
 def quit_postgres(plant: Plant, target: str, rng: random.Random) -> Recovery:
     plant.children.quit(target)
     return lambda: plant.start_server(target)
@@ -243,7 +262,7 @@ def fill_disk(plant: Plant, target: str, rng: random.Random) -> Recovery:
 
 def lock_ledger(plant: Plant, target: str, rng: random.Random) -> Recovery:
     """Hold what every writer needs for longer than SQLite's busy timeout."""
-    engine = create_engine(plant.settings.ledger_url, connect_args=_patience(plant))
+    engine = create_engine(_direct(plant), connect_args=_patience(plant))
     connection = engine.connect()
     with suppress(Exception):  # the ledger may be away: then there is nothing to lock
         if plant.is_postgresql:
@@ -264,7 +283,7 @@ def lock_ledger(plant: Plant, target: str, rng: random.Random) -> Recovery:
 def hold_row(plant: Plant, target: str, rng: random.Random) -> Recovery:
     """Hold a control row as a forgotten psql does: no kill, change or decision of it comes by."""
     engine = create_engine(
-        plant.settings.ledger_url, connect_args={"connect_timeout": 2, "application_name": "psql"}
+        _direct(plant), connect_args={"connect_timeout": 2, "application_name": "psql"}
     )
     connection = None
     with suppress(Exception):  # the ledger may be away: then there is nothing to hold
@@ -315,6 +334,11 @@ def long_queue(plant: Plant, target: str, rng: random.Random) -> Recovery:
 def is_queued(plant: Plant, target: str) -> bool:
     """Whether the long queue has been submitted to its end."""
     return not any(plant.flags.glob("burst-*"))
+
+
+def _direct(plant: Plant) -> str:
+    """The ledger without a pooler: a person's psql has a session of its own."""
+    return plant.postgres.url() if plant.is_postgresql else plant.settings.ledger_url
 
 
 def _patience(plant: Plant) -> dict[str, float]:

@@ -16,7 +16,8 @@ from rollout.routing.stages import Event
 from tests.crash.app import NAMES, history, runtime
 
 _CALM_BP = 8000
-_WEIGHTS = {"parts": 6, "notes": 2, "asks": 1, "wires": 1}
+WEIGHTS = {"parts": 6, "notes": 2, "asks": 1, "wires": 1}
+"""How often each of the sub-pipelines is meddled with."""
 _PAUSE_S = (0.5, 3.5)
 
 
@@ -29,7 +30,7 @@ class Operator:
 
     def act(self) -> None:
         """Do one thing to one sub-pipeline."""
-        name = self._rng.choices(NAMES, [_WEIGHTS[name] for name in NAMES])[0]
+        name = self._rng.choices(NAMES, [WEIGHTS[name] for name in NAMES])[0]
         dice = self._rng.random()
         if dice < 0.15:
             self.kill(name if self._rng.random() < 0.8 else None)

@@ -16,7 +16,8 @@ from redis.retry import Retry
 from sqlalchemy import text
 
 from rollout.adapters.sql.migrate import migrate
-from rollout.errors import LedgerUnreachable, UnknownJob
+from rollout.errors import BrokerUnreachable, LedgerUnreachable, UnknownJob
+from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
 from rollout.settings import Settings, as_variables, read_settings
 from tests.crash.app import EFFECT_TABLE, EFFECTS, HEARD_QUEUE, KEYED_TABLE, NAMES
@@ -27,6 +28,7 @@ from tests.crash.jumping_clock import offset_file
 from tests.crash.previous import take_revision
 from tests.crash.servers import Postgres, forget, valkey_command, wait_for_port
 from tests.crash.watched import WatchedRuntime, watched_runtime
+from tests.plants import debian
 from tests.ports import free_port
 from tests.waiting import wait_until
 
@@ -66,6 +68,9 @@ class Plant:
         without: Guard that is taken out everywhere, to see whether the run notices.
         previous: Git revision of the package that one more worker runs, beside the current ones.
         burst: Jobs that are submitted at once for the kill of a long queue.
+        broker: "valkey", or "rabbitmq" of Debian.
+        pooled: Whether Debian's pgbouncer lends PostgreSQL's sessions, one transaction each.
+        store: "valkey", or "sentinel": Debian's Redis, a replica, and the Sentinel that chooses.
     """
 
     seed: int
@@ -75,6 +80,9 @@ class Plant:
     without: str | None = None
     previous: str | None = None
     burst: int = 2_000
+    broker: str = "valkey"
+    pooled: bool = False
+    store: str = "valkey"
     ports: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -90,7 +98,13 @@ class Plant:
         for name in ("broker", "control", "ledger"):
             self.ports[name] = free_port()
             self.ports[f"{name} link"] = free_port()
-        self.links = ("broker", "control", *(("ledger",) if self.is_postgresql else ()))
+        for name in ("broker inner", "broker mapper", "pool", "replica", "sentinel"):
+            self.ports[name] = free_port()
+        if self.broker == "rabbitmq" or self.pooled or self.store == "sentinel":
+            debian.install()
+        self.primary = "control"
+        links = {"broker": True, "control": self.store == "valkey", "ledger": self.is_postgresql}
+        self.links = tuple(name for name, there in links.items() if there)
         self.postgres = Postgres(self.folder, self.ports["ledger"])
         # A web hook that takes connections and never answers.
         self._hook = socket.create_server(("127.0.0.1", 0), backlog=100)
@@ -128,10 +142,20 @@ class Plant:
             for name in ("broker", "control", "ledger")
         }
         sqlite = f"sqlite:///{self.folder}/ledger.db"
+        if self.pooled and not linked:
+            port["ledger"] = self.ports["pool"]
+        redis, rabbit = (
+            f"redis://127.0.0.1:{port['broker']}/0",
+            f"amqp://guest:guest@127.0.0.1:{port['broker']}//",
+        )
         return read_settings(
             app="tests.crash.app",
-            broker_url=f"redis://127.0.0.1:{port['broker']}/0",
-            control_url=f"redis://127.0.0.1:{port['control']}/0",
+            broker_url=rabbit if self.broker == "rabbitmq" else redis,
+            control_url=(
+                f"sentinel://127.0.0.1:{self.ports['sentinel']}/0?master_name=store"
+                if self.store == "sentinel"
+                else f"redis://127.0.0.1:{port['control']}/0"
+            ),
             ledger_url=self.postgres.url(port["ledger"]) if self.is_postgresql else sqlite,
             tick_s=1,
             supervision_s=5,
@@ -164,11 +188,20 @@ class Plant:
 
     def start(self) -> None:
         """Start servers, links, workers and controllers, and wait until the workers consume."""
+        if self.broker == "rabbitmq":
+            one = debian.erlang_mapper(self.folder / "broker", self.ports["broker mapper"])
+            self.children.start("mapper", one.words, one.env, user=one.user, cwd=one.folder)
+            wait_for_port(self.ports["broker mapper"])
         self.start_server("broker")
         self.start_server("control")
+        if self.store == "sentinel":
+            self.start_server("replica", follows="control")
+            self.start_server("sentinel")
         if self.is_postgresql:
             self.postgres.create()
             self.start_server("ledger")
+        if self.pooled:
+            self.start_server("pool")
         migrate(self.runtime.database)
         with self.runtime.database.write() as connection:
             connection.execute(text(EFFECT_TABLE))
@@ -182,11 +215,11 @@ class Plant:
         wait_until(
             lambda: all(self.is_ready(name) for name in self.workers),
             f"all workers consume, else see {self.folder / 'logs'}",
-            60,
+            60 if self.broker == "valkey" else 180,  # Erlang takes its time on a busy machine
         )
 
-    def start_server(self, name: str, *, empty: bool = False) -> None:
-        """Start broker, control store or PostgreSQL."""
+    def start_server(self, name: str, *, empty: bool = False, follows: str | None = None) -> None:
+        """Start broker, control store, PostgreSQL or what stands beside; `follows` is a primary."""
         env = dict(os.environ)
         if name == "ledger":
             user = self.postgres.user
@@ -196,14 +229,39 @@ class Plant:
             self.postgres.wait()
             return
         data = self.folder / name
+        ours = {"pool", "replica", "sentinel"}
+        ours |= {"broker"} if self.broker == "rabbitmq" else set()
+        ours |= {"control"} if self.store == "sentinel" else set()
+        if name in ours:
+            if empty:
+                debian.forget_messages(data)
+            self._start_debian(name, data, follows)
+            return
         if empty:
             forget(data)
         self.children.start(name, valkey_command(self.ports[name], data), env)
         wait_for_port(self.ports[name])
 
+    def _start_debian(self, name: str, folder: Path, follows: str | None) -> None:
+        ports = self.ports
+        if name == "pool":
+            one = debian.pgbouncer(folder, ports["pool"], ports["ledger"])
+        elif name == "sentinel":
+            one = debian.sentinel(folder, ports["sentinel"], ports["control"], "store", 1)
+        elif name in ("control", "replica"):
+            more = ("--replicaof", "127.0.0.1", str(ports[follows])) if follows else ()
+            one = debian.redis(folder, ports[name], *more)
+        else:
+            one = debian.rabbitmq(
+                folder, ports["broker"], ports["broker inner"], ports["broker mapper"]
+            )
+        self.children.start(name, one.words, one.env, user=one.user, cwd=one.folder)
+        wait_for_port(ports[name], 90)
+
     def _start_proxy(self) -> None:
+        behind = {**self.ports, **({"ledger": self.ports["pool"]} if self.pooled else {})}
         links = [
-            f"{name}:{self.ports[f'{name} link']}:{self.ports[name]}"
+            f"{name}:{self.ports[f'{name} link']}:{behind[name]}"
             for name in ("broker", "control", "ledger")
         ]
         self._proxy = self.children.start(
@@ -328,6 +386,12 @@ class Plant:
 
     def queued(self, path: str) -> int | None:
         """Messages waiting on one path; None when the broker does not answer."""
+        if self.broker == "rabbitmq":
+            try:
+                held = [self.runtime.queues.held(name) for name in NAMES]
+            except BrokerUnreachable:
+                return None
+            return sum(one.waiting[JobPath(path)] for one in held)
         try:
             lengths: list[Any] = [self._broker.llen(f"{name}.{path}") for name in NAMES]
         except RedisError:

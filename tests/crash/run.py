@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +50,9 @@ class Order:
     long_share: float = 0.1
     previous: str | None = None
     rest_after_s: float | None = None
+    broker: str = "valkey"
+    pooled: bool = False
+    store: str = "valkey"
 
 
 @dataclass(slots=True)
@@ -128,6 +132,8 @@ class Driver:
         self._faults.end_due(all_of_them=True)
         self._resting = True
         for name in OPERATORS:
+            if self.plant.children.exit_code(name):
+                raise RuntimeError(f"{name} ended by itself, see {self.plant.folder / 'logs'}")
             self.plant.children.kill(name)
         for name in list(self._restart_at):
             self._restart_at[name] = 0.0
@@ -257,17 +263,22 @@ class Driver:
                 self._start_again(name)
 
 
-def run(order: Order, folder: Path) -> Result:
-    """Run one seed in a folder; no process of it is left."""
+def run(order: Order, folder: Path, last: Callable[[Plant], None] | None = None) -> Result:
+    """Run one seed in a folder; no process of it is left. `last` is done to the plant at rest."""
     linked = random.Random(f"linked {order.seed}").choice(list(WORKERS))
     began = time.monotonic()
     burst = _BURST if order.jobs >= _LONG_RUN_JOBS else _BURST // 10
-    plant = Plant(order.seed, folder, order.ledger, linked, order.without, order.previous, burst)
+    plant = Plant(
+        order.seed, folder, order.ledger, linked, order.without, order.previous, burst,
+        order.broker, order.pooled, order.store,
+    )  # fmt: skip
     try:
         plant.start()
         driver = Driver(order, plant)
         rested = driver.drive()
         evidence = collect(plant)
+        if last is not None:
+            last(plant)
     finally:
         plant.close()
     return Result(

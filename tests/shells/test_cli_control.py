@@ -204,7 +204,7 @@ def test_ledger_without_tables(house: House) -> None:
 def test_ledger_of_a_newer_release(house: House) -> None:
     """A migration that this release does not know is refused without a traceback."""
     with house.services() as runtime, runtime.database.write() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.exec_driver_sql("UPDATE rollout_version SET version_num = '9999'")
     result = house.run("migrate")
     assert result.exit_code == 1
     assert "at migration 9999" in result.stderr

@@ -34,6 +34,7 @@ from rollout.adapters.celery.marks import (
 )
 from rollout.adapters.celery.message import Message, as_delivered, to_text
 from rollout.adapters.celery.path_runs import DeliveredRun, DirectRun
+from rollout.adapters.celery.unusable import kept_if_unusable
 from rollout.errors import JobFailed, LedgerUnreachable
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.claims import Refusal
@@ -136,13 +137,20 @@ class SubPipelineTask(Theirs):
             return self.pipeline.run_here("", args, kwargs, DirectRun(self))
         if request.is_eager:
             return self._eagerly(request, args, kwargs)
-        job = self.job_of(request)
+        with kept_if_unusable(self.pipeline, request, self.pipeline.submit.now):
+            job = self.job_of(request)
         if job is None:
-            return self._route_late(request)
+            with kept_if_unusable(self.pipeline, request, self.pipeline.submit.now):
+                return self._route_late(request)
+
+        def filing() -> Filing:
+            with kept_if_unusable(self.pipeline, request, self.pipeline.submit.now):
+                return self._filing(request, job)
+
         delivery = Delivery(
             job,
             self.worker_of(request),
-            lambda: self._filing(request, job),
+            filing,
             is_drilled(vars(request)),
             is_pool_child(),
             self.pipeline.on_failure,

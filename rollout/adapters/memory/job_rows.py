@@ -153,6 +153,7 @@ class JobRows:
                     revision=filing.revision,
                     envelope=filing.envelope,
                     sent_at=filing.at,
+                    renewed_at=None,
                     not_before=filing.not_before,
                     way=record.way
                     + step(filing.at, "retry", path=filing.path, reason=filing.reason),
@@ -234,6 +235,17 @@ class JobRows:
                 if mine and (record.renewed_at is None or record.renewed_at < heard):
                     rows.put(replace(record, renewed_at=heard))
 
+    def note_fetched(self, name: str, path: JobPath, job_ids: Sequence[str], now: datetime) -> None:
+        """Note when a live worker last had these messages of waiting jobs in its hands."""
+        with self._rows as rows:
+            heard = rows.clock(now)
+            for job_id in job_ids:
+                record = rows.jobs.get((name, job_id))
+                if record is None or record.state is not JobState.ACCEPTED:
+                    continue
+                if record.path is path:
+                    rows.put(replace(record, renewed_at=heard))
+
     def job(self, name: str, job_id: str) -> JobRecord:
         """Read one job. Raises UnknownJob."""
         with self._rows as rows:
@@ -277,6 +289,7 @@ def moved(record: JobRecord, reason: Reason, error: str | None, now: datetime) -
         state=JobState.ACCEPTED,
         path=JobPath.LEGACY,
         sent_at=now,
+        renewed_at=None,
         fallback_reason=fallback,
         moved_reason=reason,
         deaths=record.deaths + (reason is Reason.WORKER_LOST),

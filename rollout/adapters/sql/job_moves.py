@@ -16,6 +16,9 @@ from rollout.jobs.ports import Filing, Handed, Running
 from rollout.jobs.way import step
 from rollout.routing.decision import JobPath, Reason
 
+RECEIPTS_MAX = 500
+"""Jobs in one transaction of a worker's receipt."""
+
 
 class JobMoves:
     """The statements on a job's row that are not on every job's way.
@@ -73,6 +76,7 @@ class JobMoves:
                     revision=filing.revision,
                     envelope=filing.envelope,
                     sent_at=filing.at,
+                    renewed_at=None,
                     not_before=filing.not_before,
                     way=job.c.way
                     + step(filing.at, "retry", path=filing.path, reason=filing.reason),
@@ -177,6 +181,16 @@ class JobMoves:
                 )
                 .values(renewed_at=heard)
             )
+
+    def note_fetched(self, name: str, path: JobPath, job_ids: Sequence[str], now: datetime) -> None:
+        """Note when a live worker last had these messages of waiting jobs in its hands."""
+        here = and_(job.c.name == name, job.c.path == path, job.c.state == JobState.ACCEPTED)
+        for begin in range(0, len(job_ids), RECEIPTS_MAX):
+            some = job.c.job_id.in_(job_ids[begin : begin + RECEIPTS_MAX])
+            with self._db.write() as connection:
+                connection.execute(
+                    update(job).where(some, here).values(renewed_at=self._clock.at(now))
+                )
 
     def job(self, name: str, job_id: str) -> JobRecord:
         """Read one job. Raises UnknownJob."""
