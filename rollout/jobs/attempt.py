@@ -200,7 +200,7 @@ class Attempts(Endings):
             if self._sent_back(said):
                 self._release(delivery, claim)
                 raise
-            return self._forget(paths, job, claim, said)
+            return self._forget(paths, delivery, claim, said)
         except self._passes:
             raise
         except (Exception, SystemExit) as error:
@@ -215,8 +215,11 @@ class Attempts(Endings):
         except LedgerUnreachable as error:
             log.warning("not released, waits until silent", job=claim.job_id, why=str(error))
 
-    def _forget(self, paths: Paths, job: Job, claim: Claim, said: BaseException) -> Outcome:
+    def _forget(
+        self, paths: Paths, delivery: Delivery, claim: Claim, said: BaseException
+    ) -> Outcome:
         """The path told the queue engine to forget its job: it is over, and has no result."""
+        job = replace(delivery.job, attempt=claim.attempt)
 
         def commit() -> Committed | Refusal:
             return self._ledger.commit(
@@ -225,6 +228,14 @@ class Attempts(Endings):
 
         try:
             done = self._patiently(job.job_id, commit)
+            if done is Refusal.UNFILED:  # the row has gone, and with it that the job was there
+                again = self._claim(paths, delivery)
+                if isinstance(again, Refused):
+                    return self._refused(paths, job, again)
+                claim = again
+                done = self._patiently(job.job_id, commit)
+                if done is Refusal.UNFILED:
+                    return self._gone()
         except LedgerUnreachable as error:
             log.warning("not known to be over", job=job.job_id, why=str(error))
             raise said from None

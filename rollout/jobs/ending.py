@@ -216,6 +216,8 @@ class Endings:
                     return self._refused(paths, delivery.job, again)
                 claim = again
                 held = self._patiently(job_id, fail)
+            if held is None:  # and again
+                return self._gone()
             if held:
                 return Failed(error)
             found = self._found_ended(paths, claim)
