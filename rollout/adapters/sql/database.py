@@ -46,6 +46,10 @@ from rollout.routing.ports import Waiting
 
 BUSY_TIMEOUT_S = 5
 BUSY_PAUSE_S = 0.0005
+LANE_MAX = 5
+"""Connections of the short lane in a process; threads beyond them go the long way."""
+_LANE_PATIENCE_S = 0.05
+"""A statement of the lane takes a few milliseconds: a little patience is shorter than a detour."""
 CONNECT_TIMEOUT_S = 3
 _NOTICE_A_CUT = {
     "keepalives_idle": 5,
@@ -70,6 +74,7 @@ class Database:
         self._url = _checked(url)
         self._may_begin = False
         self._engine: Engine | None = None
+        self._lane: Engine | None = None
         self._pid = 0
 
     @property
@@ -117,37 +122,74 @@ class Database:
     @property
     def engine(self) -> Engine:
         """The engine of this process; a forked child gets its own and leaves the parent's alone."""
-        if self._engine is None or self._pid != os.getpid():
-            if self._engine is not None:
-                self._engine.dispose(close=False)
-            try:
-                self._engine = self._open()
-            except (ImportError, NoSuchModuleError) as error:  # its driver is not installed
-                raise LedgerUnreachable(self.url, error) from error
-            self._pid = os.getpid()
+        self._leave_parents()
+        if self._engine is None:
+            self._engine = self._opened()
         return self._engine
+
+    @property
+    def lane(self) -> Engine:
+        """The engine of statements that are each a transaction of its own (`lane.py`)."""
+        self._leave_parents()
+        if self._lane is None:
+            self._lane = self._opened(
+                isolation_level="AUTOCOMMIT",
+                pool_size=LANE_MAX,
+                max_overflow=0,
+                pool_timeout=_LANE_PATIENCE_S,
+                pool_reset_on_return=None,  # there is no transaction to end
+            )
+            event.listen(self._lane, "connect", _prepare_lane)
+        return self._lane
+
+    @property
+    def has_lane(self) -> bool:
+        """Whether a second connection reaches the same database: not in SQLite's memory."""
+        return self.is_postgresql or self._file is not None
+
+    def _leave_parents(self) -> None:
+        """Leave the connections of the process that this one was forked from alone."""
+        if self._pid != os.getpid():
+            for engine in (self._engine, self._lane):
+                if engine is not None:
+                    engine.dispose(close=False)
+            self._engine = self._lane = None
+            self._pid = os.getpid()
+
+    def _opened(self, **options: Any) -> Engine:
+        try:
+            return self._open(**options)
+        except (ImportError, NoSuchModuleError) as error:  # its driver is not installed
+            raise LedgerUnreachable(self.url, error) from error
+
+    def drop_idle(self) -> None:
+        """Close what is idle: a restarted database has cut the pools' other connections, too."""
+        for engine in (self._engine, self._lane):
+            if engine is not None:
+                engine.dispose()
 
     def close(self) -> None:
         """Close all connections of this process."""
-        if self._engine is not None and self._pid == os.getpid():
-            self._engine.dispose()
-        self._engine = None
+        if self._pid == os.getpid():
+            self.drop_idle()
+        self._engine = self._lane = None
 
-    def _open(self) -> Engine:
+    def _open(self, **options: Any) -> Engine:
         if self.is_postgresql:
             own = {"connect_timeout": CONNECT_TIMEOUT_S, "fallback_application_name": OUR_NAME}
             # Whatever the database's own: else psycopg gives bytes for text, and SQLAlchemy fails.
             own["client_encoding"] = "UTF8"
-            engine = create_engine(
-                self._url,
-                connect_args={**own, **_NOTICE_A_CUT},
-                pool_size=5,
-                max_overflow=20,
-                pool_timeout=BUSY_TIMEOUT_S,
+            usual: dict[str, Any] = {
+                "pool_size": 5,
+                "max_overflow": 20,
+                "pool_timeout": BUSY_TIMEOUT_S,
                 # The fence is read after its lock is taken. With a snapshot from the start of the
                 # transaction (a default that an administrator may set) a commit would not see the
                 # kill it has just waited for.
-                isolation_level="READ COMMITTED",
+                "isolation_level": "READ COMMITTED",
+            }
+            engine = create_engine(
+                self._url, connect_args={**own, **_NOTICE_A_CUT}, **{**usual, **options}
             )
             event.listen(engine, "connect", _prepare_postgresql(engine))
             event.listen(engine, "checkout", _drop_if_cut)
@@ -155,7 +197,7 @@ class Database:
             return engine
         if not self._may_begin and not self.exists:
             raise LedgerNotFound(self.url)
-        engine = create_engine(self._url, connect_args={"timeout": BUSY_TIMEOUT_S})
+        engine = create_engine(self._url, connect_args={"timeout": BUSY_TIMEOUT_S}, **options)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         event.listen(engine, "handle_error", note_error)
@@ -259,6 +301,15 @@ def _prepare_postgresql(engine: Engine) -> Callable[[Any, object], None]:
         setattr(engine.dialect, ASCII_ONLY, encoding != UTF8)
 
     return prepare
+
+
+def _prepare_lane(connection: Any, record: object) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA busy_timeout=0").close()  # the lane waits by itself
+        return
+    from psycopg import ClientCursor
+
+    connection.cursor_factory = ClientCursor  # several statements in one message
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

@@ -66,7 +66,7 @@ _COMMIT = (
 )
 _NO_WAIT_FOR_DISK = func.set_config("synchronous_commit", "off", True)
 """SET LOCAL as a column, so that it costs no round trip of its own."""
-_NEW = {
+NEW = {
     "job_id": bindparam("b_job_id"),
     "name": bindparam("b_name"),
     "key": bindparam("b_key"),
@@ -85,6 +85,7 @@ _NEW = {
     "way": bindparam("b_way"),
     "envelope": bindparam("b_envelope"),
 }
+"""A job that was just accepted."""
 
 
 class Hot:
@@ -95,7 +96,7 @@ class Hot:
         dialect = database.engine.dialect
         insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
         # Without a target: a ledger in the middle of the move from one key to the other has both.
-        file = insert(job).values(_NEW).on_conflict_do_nothing()
+        file = insert(job).values(NEW).on_conflict_do_nothing()
         timed = _JUDGED.add_columns(NOW[dialect.name])
         hurried = timed.add_columns(_NO_WAIT_FOR_DISK) if database.is_postgresql else timed
         self.file = Statement(file, dialect)
