@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rollout.evidence.sample import PathSample
 from rollout.jobs.claims import JobRecord
 from rollout.pilot.ports import Recovery
 from rollout.routing.decision import JobPath
@@ -17,6 +16,7 @@ from rollout.routing.effects import Effects
 
 if TYPE_CHECKING:  # a worker never watches
     from rollout.drills.watch import Watch
+    from rollout.evidence.sample import PathSample
 
 
 class JobMarker(Protocol):
@@ -77,7 +77,7 @@ class DrillLedger(JobMarker, Journals, Protocol):
         """Read the jobs admitted since an hour before then, without their envelopes."""
         ...
 
-    def window(self, name: str, since: datetime, until: datetime) -> Mapping[JobPath, PathSample]:
+    def window(self, name: str, since: datetime, until: datetime) -> Mapping[JobPath, "PathSample"]:
         """Say what each path did in a window; see `rollout.evidence.sample.PathSample`."""
         ...
 
@@ -99,7 +99,7 @@ class Samples(Protocol):
 
     def samples(
         self, since: datetime, until: datetime
-    ) -> Mapping[str, Mapping[JobPath, PathSample]]:
+    ) -> Mapping[str, Mapping[JobPath, "PathSample"]]:
         """Say what both paths of each sub-pipeline did after `since` and up to `until`.
 
         By assigned path. A name that is missing had no job: `PathSample.idle(until)` on both.

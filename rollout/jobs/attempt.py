@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-import structlog
-
 from rollout.errors import LedgerUnreachable, UnknownJob
 from rollout.jobs.claims import DEATHS_MAX, Claim, JobState, Refusal
 from rollout.jobs.delivery import (
@@ -31,13 +29,12 @@ from rollout.jobs.delivery import (
 from rollout.jobs.ending import Endings, outcome_of
 from rollout.jobs.interference import Interference
 from rollout.jobs.outcomes import FORGOTTEN
-from rollout.jobs.ports import Committed, Filing, Job, Ledger, Refused
+from rollout.jobs.ports import Committed, Filing, Job, JobLedger, Refused
+from rollout.log import log
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.ports import ControlStore
 from rollout.routing.rule import Planted, Reading, RouteTable, plan_in_force
-
-log = structlog.get_logger("rollout")
 
 
 class Attempts(Endings):
@@ -58,7 +55,7 @@ class Attempts(Endings):
     def __init__(
         self,
         control: ControlStore,
-        ledger: Ledger,
+        ledger: JobLedger,
         clock: Clock,
         silent_after: timedelta,
         passes: tuple[type[BaseException], ...] = (),
@@ -101,7 +98,7 @@ class Attempts(Endings):
         behind = self if met.ledger is self._ledger else self._with(met.ledger)
         return behind._start(met.paths, delivery)
 
-    def _with(self, ledger: Ledger) -> "Attempts":
+    def _with(self, ledger: JobLedger) -> "Attempts":
         """The same attempts, claimed and committed by another ledger."""
         return Attempts(
             self._control,

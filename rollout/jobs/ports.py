@@ -112,10 +112,8 @@ ConnectionSource = Callable[[], Any]
 """Gives the ledger transaction's connection to a commit hook, or raises NoConnection."""
 
 
-class Ledger(ControlLedger, Protocol):
-    """The truth: control rows, jobs and the log of changes."""
-
-    # One job's way -----------------------------------------------------------------------
+class JobLedger(ControlLedger, Protocol):
+    """The truth, as far as producers and workers need it: one job's way, and control rows."""
 
     def file(self, filings: Sequence[Filing]) -> frozenset[JobRef]:
         """Record accepted jobs in one transaction; a job already there is left as it is.
@@ -219,10 +217,6 @@ class Ledger(ControlLedger, Protocol):
         """
         ...
 
-    def reopen(self, name: str, job_id: str, now: datetime) -> Handed:
-        """Put a failed job back to accepted on legacy. Raises UnknownJob, IllegalTransition."""
-        ...
-
     def renew(self, running: Sequence[Running], now: datetime) -> None:
         """Say that the workers of these started jobs live, for those that still have their job.
 
@@ -231,7 +225,21 @@ class Ledger(ControlLedger, Protocol):
         """
         ...
 
-    # The controller's view ---------------------------------------------------------------
+    def job(self, name: str, job_id: str) -> JobRecord:
+        """Read one job. Raises UnknownJob."""
+        ...
+
+    def pruned_before(self) -> datetime | None:
+        """The newest `finished_before` that deleted a job; None when none ever was."""
+        ...
+
+    def keep_message(self, queue: str, why: str, headers: str, body: str, now: datetime) -> None:
+        """Keep a message that was refused on one of our queues."""
+        ...
+
+
+class Ledger(JobLedger, Protocol):
+    """The truth: what every job passes, and what the controller and people ask of it."""
 
     def recall(
         self, name: str, *, running: bool, reason: Reason, now: datetime, limit: int
@@ -296,12 +304,8 @@ class Ledger(ControlLedger, Protocol):
         """Delete old committed jobs that were folded; how many. Failed ones are kept."""
         ...
 
-    def pruned_before(self) -> datetime | None:
-        """The newest `finished_before` that deleted a job; None when none ever was."""
-        ...
-
-    def job(self, name: str, job_id: str) -> JobRecord:
-        """Read one job. Raises UnknownJob."""
+    def reopen(self, name: str, job_id: str, now: datetime) -> Handed:
+        """Put a failed job back to accepted on legacy. Raises UnknownJob, IllegalTransition."""
         ...
 
     def jobs_of(self, job_id: str) -> list[JobRecord]:
@@ -310,10 +314,6 @@ class Ledger(ControlLedger, Protocol):
 
     def failed(self, name: str | None, limit: int) -> list[JobRecord]:
         """List kept failures, newest first."""
-        ...
-
-    def keep_message(self, queue: str, why: str, headers: str, body: str, now: datetime) -> None:
-        """Keep a message that was refused on one of our queues."""
         ...
 
     def kept_messages(self, limit: int) -> list[Mapping[str, Any]]:

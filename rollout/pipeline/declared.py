@@ -7,14 +7,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from rollout.adapters.envelope import from_json, to_json, unseal_arguments
 from rollout.errors import DeclarationError, KeyMissing, KeyUnusable
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.delivery import Paths
-from rollout.jobs.ports import Job, Ledger
+from rollout.jobs.ports import Job, JobLedger
 from rollout.jobs.submit import Submit
 from rollout.pilot.ports import Builds
 from rollout.pipeline.here import run_here
@@ -287,14 +287,14 @@ class Declared:
         return self.runtime.submit
 
     @property
-    def ledger(self) -> Ledger:
-        """The ledger."""
-        return self.runtime.ledger
+    def ledger(self) -> JobLedger:
+        """The ledger, as far as a job's way needs it."""
+        return self.runtime.job_ledger
 
     @property
     def build_ledger(self) -> Builds:
         """The ledger, as far as builds are announced to it."""
-        return self.runtime.ledger
+        return cast(Builds, self.runtime.job_ledger)
 
     @property
     def clock(self) -> Clock:

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import structlog
-
-log = structlog.get_logger("rollout")
+from rollout.log import log
 
 
 class Named(Protocol):

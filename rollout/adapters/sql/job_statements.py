@@ -6,8 +6,6 @@ from enum import Enum
 from typing import Any, get_args, get_type_hints
 
 from sqlalchemy import String, bindparam, func, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from rollout.adapters.sql.control_rows import FENCE_SHARED
 from rollout.adapters.sql.database import Database
@@ -94,7 +92,7 @@ class Hot:
     def __init__(self, database: Database) -> None:
         # In their own schema: a hook may have made a temporary table with the name of one of ours.
         dialect = database.engine.dialect
-        insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
+        insert: Any = database.insert
         # Without a target: a ledger in the middle of the move from one key to the other has both.
         file = insert(job).values(NEW).on_conflict_do_nothing()
         timed = _JUDGED.add_columns(NOW[dialect.name])

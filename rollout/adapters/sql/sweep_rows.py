@@ -1,7 +1,7 @@
 """The controller's view of the ledger: lost and silent jobs, counts, tallies, kept messages."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,6 @@ from sqlalchemy import (
     case,
     delete,
     func,
-    insert,
     or_,
     select,
     text,
@@ -23,13 +22,13 @@ from sqlalchemy import (
 from rollout.adapters.sql.control_rows import effects_of
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_values import failed, moved
+from rollout.adapters.sql.kept_rows import KeptRows
 from rollout.adapters.sql.ledger_clock import LedgerClock
 from rollout.adapters.sql.pilot_fold import FOLDED_COLUMNS, fold_into_trials
 from rollout.adapters.sql.tables import (
     OPEN,
     cycle_tally,
     job,
-    kept_message,
     pruned,
     sub_pipeline,
     tally,
@@ -67,7 +66,7 @@ _OUTCOME = (_NAME, job.c.assigned_path, job.c.path, job.c.state, _WHY)
 _UNFOLDED_COUNT = select(*_OUTCOME, func.count()).where(_UNFOLDED).group_by(*_OUTCOME)
 
 
-class SweepRows:
+class SweepRows(KeptRows):
     """What the controller asks of the jobs; each call does a bounded amount of work."""
 
     def __init__(self, database: Database, *, own_clock: bool = True) -> None:
@@ -320,26 +319,6 @@ class SweepRows:
                 .limit(max(0, limit - gone))
             )
             return gone + connection.execute(delete(job).where(_REF.in_(called_off))).rowcount
-
-    def pruned_before(self) -> datetime | None:
-        """The newest `finished_before` that deleted a job; None when none ever was."""
-        with self._db.read() as connection:
-            return connection.execute(select(pruned.c.before)).scalar_one_or_none()
-
-    def keep_message(self, queue: str, why: str, headers: str, body: str, now: datetime) -> None:
-        """Keep a message that was refused on one of our queues."""
-        with self._db.write() as connection:
-            connection.execute(
-                insert(kept_message).values(
-                    at=now, queue=queue, why=why, headers=headers, body=body
-                )
-            )
-
-    def kept_messages(self, limit: int) -> list[Mapping[str, Any]]:
-        """List refused messages, newest first."""
-        query = select(kept_message).order_by(kept_message.c.id.desc()).limit(limit)
-        with self._db.read() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def _is_lost(lost: Lost) -> ColumnElement[bool]:
