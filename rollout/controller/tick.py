@@ -43,6 +43,8 @@ _FENCES_S = 1.0
 _FENCE_PATIENCE_S = 0.5
 _STORE_EACH = 30
 """Each so many beats the store's copies are held against the ledger: two questions a name."""
+_COUNT_S, _COUNT_PAUSE = 0.05, 20
+"""After a count of what is open that took longer, so many times as long passes until the next."""
 _BEATS = 4
 """A long turn beats so many times while one heartbeat lasts."""
 _DEFERRED_MAX, _DEFERRED_TIMES = timedelta(hours=1), 20
@@ -114,6 +116,8 @@ class Tick:
         self._beaten_at = clock.monotonic()
         self._recalled_last = ""
         self._turns = 0
+        self._counted: list[OpenCount] = []
+        self._count_again = clock.monotonic()
         self._held_up: set[str | None] = set()
         self._clocks = (clock.now(), clock.monotonic())
 
@@ -157,13 +161,27 @@ class Tick:
             self._keep_up(report)
             if folded < _FOLD_BATCH or self._clock.monotonic() > until:
                 break
-        report.open_counts = self._ledger.open_counts()
+        report.open_counts = self._open_counts()
         self._keep_up(report)
         report.pilots = self._pilots.turn(report.states, report.open_counts, report.at)
         for said in report.pilots.errors:
             self._note(report, said)
         report.errors += self._watch(token, report)
         report.pruned = self._prune(report.at)
+
+    def _open_counts(self) -> list[OpenCount]:
+        """Count what is open, or say again what was counted when that took long.
+
+        A count of millions takes a second. It is made again when twenty times as long has passed,
+        so that it takes a twentieth of the time, however many jobs are open.
+        """
+        began = self._clock.monotonic()
+        if began >= self._count_again:
+            self._counted = self._ledger.open_counts()
+            took_s = self._clock.monotonic() - began
+            if took_s > _COUNT_S:
+                self._count_again = began + _COUNT_PAUSE * took_s
+        return self._counted
 
     def _supervise(self, report: TickReport) -> None:
         """Make store and ledger agree, and say so: the heartbeat speaks of what was just read."""
@@ -364,7 +382,7 @@ class Tick:
         """
         sent_before = now - self._limits.lost_after
         waiting = [Lost(name, path, sent_before) for path in JobPath]
-        overdue = [lost for lost in waiting if self._ledger.count_lost(lost)]
+        overdue = [lost for lost in waiting if self._ledger.count_lost(lost, 1)]
         if not overdue:
             return []
         try:

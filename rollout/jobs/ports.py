@@ -17,6 +17,11 @@ from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.ports import ControlLedger
 
+LOST_MAX = 10_000
+"""Lost jobs are counted so far: a turn need not read a million to say that there are many."""
+OLDEST_AMONG = 1_000
+"""Reading a job's row costs a hundred times as much as its entry in the index of what is open."""
+
 
 @dataclass(frozen=True, slots=True)
 class Filing:
@@ -273,12 +278,15 @@ class Ledger(JobLedger, Protocol):
         """
         ...
 
-    def count_lost(self, lost: "Lost") -> int:
-        """Count accepted jobs that no queue holds; a great many are counted up to a limit."""
+    def count_lost(self, lost: "Lost", limit: int = LOST_MAX) -> int:
+        """Count accepted jobs that no queue holds, up to the limit."""
         ...
 
     def open_counts(self) -> list[OpenCount]:
-        """Count unfinished jobs."""
+        """Count unfinished jobs.
+
+        Of more than OLDEST_AMONG jobs, `oldest` is found among those of a group sent longest ago.
+        """
         ...
 
     def kept_counts(self) -> Mapping[str, int]:

@@ -9,6 +9,7 @@ from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger_clock import LedgerClock
 from rollout.adapters.sql.tables import OPEN, job
 from rollout.jobs.claims import JobState
+from rollout.routing.decision import JobPath
 
 _HEARD = func.coalesce(job.c.renewed_at, job.c.started_at)
 
@@ -25,7 +26,8 @@ class AheadRows:
     ) -> int:
         """Date accepted jobs sent, and started ones heard of, so far ahead of now as of now."""
         mine, here = and_(OPEN, job.c.name == name), self._clock
-        sent = and_(mine, job.c.state == JobState.ACCEPTED, job.c.sent_at > now + sent_ahead)
+        waits = and_(mine, job.c.state == JobState.ACCEPTED, job.c.path.in_(list(JobPath)))
+        sent = and_(waits, job.c.sent_at > now + sent_ahead)  # a range of the index `job_open`
         heard = and_(mine, job.c.state == JobState.STARTED, here.at(now, heard_ahead) < _HEARD)
         # Looking first: a writing transaction at each tick would make SQLite's workers wait.
         return self._set(sent, now, "sent_at") + self._set(heard, here.at(now), "renewed_at")

@@ -24,6 +24,7 @@ from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_values import failed, moved
 from rollout.adapters.sql.kept_rows import KeptRows
 from rollout.adapters.sql.ledger_clock import LedgerClock
+from rollout.adapters.sql.open_rows import OpenRows
 from rollout.adapters.sql.pilot_fold import FOLDED_COLUMNS, fold_into_trials
 from rollout.adapters.sql.tables import (
     OPEN,
@@ -36,12 +37,9 @@ from rollout.adapters.sql.tables import (
 from rollout.adapters.sql.upserts import add_up
 from rollout.jobs.claims import DEATHS_MAX, JobState
 from rollout.jobs.cycle import bucket_of
-from rollout.jobs.ports import CycleTally, Handed, Lost, OpenCount, Tally
+from rollout.jobs.ports import LOST_MAX, CycleTally, Handed, Lost, Tally
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
-
-LOST_MAX = 50_000
-"""Lost jobs are counted so far: a tick need not read a million to say that there are many."""
 
 _REF = tuple_(job.c.job_id, job.c.name)
 _HANDED = (job.c.job_id, job.c.name, job.c.envelope)
@@ -66,7 +64,7 @@ _OUTCOME = (_NAME, job.c.assigned_path, job.c.path, job.c.state, _WHY)
 _UNFOLDED_COUNT = select(*_OUTCOME, func.count()).where(_UNFOLDED).group_by(*_OUTCOME)
 
 
-class SweepRows(KeptRows):
+class SweepRows(OpenRows, KeptRows):
     """What the controller asks of the jobs; each call does a bounded amount of work."""
 
     def __init__(self, database: Database, *, own_clock: bool = True) -> None:
@@ -180,25 +178,11 @@ class SweepRows(KeptRows):
     def _repeatable(self, connection: Connection, name: str) -> bool:
         return effects_of(connection, [name])[name].repeatable
 
-    def count_lost(self, lost: Lost) -> int:
-        """Count accepted jobs that no queue holds, up to LOST_MAX."""
+    def count_lost(self, lost: Lost, limit: int = LOST_MAX) -> int:
+        """Count accepted jobs that no queue holds, up to the limit."""
         with self._db.read() as connection:
-            some = select(job.c.job_id).where(_is_lost(lost)).limit(LOST_MAX).subquery()
+            some = select(job.c.job_id).where(_is_lost(lost)).limit(limit).subquery()
             return connection.execute(select(func.count()).select_from(some)).scalar_one()
-
-    def open_counts(self) -> list[OpenCount]:
-        """Count unfinished jobs."""
-        columns = (job.c.name, job.c.path, job.c.state)
-        query = (
-            select(*columns, func.count(), func.min(job.c.accepted_at).label("oldest"))
-            .where(OPEN)
-            .group_by(*columns)
-        )
-        with self._db.read() as connection:
-            return [
-                OpenCount(name, JobPath(path), state, jobs, oldest)
-                for name, path, state, jobs, oldest in connection.execute(query)
-            ]
 
     def kept_counts(self) -> dict[str, int]:
         """Count the failures that are kept now, by sub-pipeline."""
