@@ -190,18 +190,17 @@ class Declared:
             KeyMissing, KeyUnusable: The key is not there, or has no single text form.
         """
         self.check()
-        bound = self.signatures[JobPath.LEGACY].of_caller.bind(*args, **kwargs)
-        bound.apply_defaults()
+        arguments = self.signatures[JobPath.LEGACY].arguments(args, kwargs)
         if self._key is None:
             return job_id
         if callable(self._key):
             value = self._key(*args, **kwargs)
-        elif self._key in bound.arguments:
-            value = bound.arguments[self._key]
+        elif self._key in arguments:
+            value = arguments[self._key]
         elif self._key in kwargs:
             value = kwargs[self._key]
         else:
-            raise KeyMissing(self.name, self._key, bound.arguments)
+            raise KeyMissing(self.name, self._key, arguments)
         if not isinstance(value, _KEY_TYPES) or isinstance(value, bool):
             raise KeyUnusable(self.name, value)
         key = str(value)

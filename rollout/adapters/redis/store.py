@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from rollout.adapters.redis.drills import RedisDrillPlans
+from rollout.adapters.redis.mget import PooledMget
 from rollout.adapters.redis.small_client import SmallClient, plain
 from rollout.drills.fault import read_plan
 from rollout.errors import ControlStoreUnreachable, NotPermitted, WrongSettings
@@ -92,6 +93,25 @@ class RedisControlStore(RedisDrillPlans):
         self._unlatch = self._redis.register_script(_UNLATCH)
         self._register_drill_scripts()
         self._parsed: dict[str, _Parsed] = {}
+        # redis-py's layers of commands take as long as the server's answer: they are passed by.
+        pooled = hasattr(self._redis, "connection_pool")
+        self._mget: Callable[[list[str]], list[str | None]] = (
+            PooledMget(self._redis.connection_pool) if pooled else self._redis.mget
+        )
+        self._gate_keys: dict[str, list[str]] = {}
+
+    def _gate(self, name: str) -> list[str | None]:
+        """What a start asks, in one round trip."""
+        keys = self._gate_keys.get(name)
+        if keys is None:
+            keys = self._gate_keys[name] = [
+                self._control_key(name),
+                self._kill_key(name),
+                self._kill_key(None),
+                self._supervision_key,
+                self._plan_key(name),
+            ]
+        return self._mget(keys)
 
     def _open(
         self, client: Callable[[], Any] | None, connect_timeout_s: float, read_timeout_s: float
@@ -128,15 +148,8 @@ class RedisControlStore(RedisDrillPlans):
 
     def read(self, name: str) -> Reading:
         """Read state, kill latches, supervision and drill in one round trip; never raises."""
-        keys = [
-            self._control_key(name),
-            self._kill_key(name),
-            self._kill_key(None),
-            self._supervision_key,
-            self._plan_key(name),
-        ]
         try:
-            text, killed, killed_all, supervised, plan = self._redis.mget(keys)
+            text, killed, killed_all, supervised, plan = self._gate(name)
         except self._away:
             return Reading(None, doubt=Reason.UNREACHABLE)
         state, doubt = self._state(name, text)
