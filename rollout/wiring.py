@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.drills.ports import DrillEvent, JobMarker
     from rollout.drills.run import Injector
     from rollout.jobs.attempt import Attempts
+    from rollout.jobs.key_order import KeyOrder
     from rollout.jobs.ports import JobLedger, Ledger, Queues
     from rollout.jobs.submit import Submit
     from rollout.pilot.pilots import Pilots
@@ -151,6 +152,13 @@ class Runtime:
 
         options = self.settings.broker_transport_options or self.app_broker_options
         return KombuQueues(self.settings.broker(self.app_broker_url), self.clock, options)
+
+    @cached_property
+    def key_order(self) -> KeyOrder:
+        """Sends the next job of a key."""
+        from rollout.jobs.key_order import KeyOrder
+
+        return KeyOrder(self.job_ledger, self.queues, self.clock)
 
     @cached_property
     def policies(self) -> Policies:

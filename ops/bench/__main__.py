@@ -1,8 +1,8 @@
 """`python -m ops.bench [PART ...]`: measure, print each figure when it is there, keep it as JSON.
 
-The report is written after each part, so that what was measured stays when the rest is stopped; parts
-that are not asked for keep what an earlier run wrote. Ends with 1 when a part could not be measured.
-A missed aim is printed and ends with 0: on a shared machine it is a reason to look, not a failure.
+The report is written after each part, so that what was measured stays when the rest is stopped;
+parts that are not asked for keep what an earlier run wrote. Ends with 1 when a part could not be
+measured. A missed aim is printed and ends with 0: on a shared machine it is a reason to look.
 """
 
 import argparse
@@ -22,13 +22,23 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ops.bench import aims, celery_parts, dead_store, open_jobs, route, shell, steps, tick, writers
+from ops.bench import (
+    aims,
+    celery_parts,
+    dead_store,
+    open_jobs,
+    route,
+    shell,
+    steps,
+    tick,
+    writers,
+)
 from ops.bench.servers import Servers, servers
 
 REPORT = Path("reports/bench.json")
 PACKAGES = ("celery", "kombu", "redis", "sqlalchemy", "psycopg", "growthbook", "openfeature-sdk")
 TICK_JOBS, TICK_HISTORY, TICK_ROUNDS = 50_000, (10_000, 300_000), 4
-"""Shorter than `python -m ops.bench.tick` by itself, so that all parts take at most eight minutes."""
+"""Shorter than `python -m ops.bench.tick` by itself: all parts take at most eight minutes."""
 
 Parts = dict[str, Callable[[], Any]]
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from ops.bench.servers import LEDGERS, Servers, send_all_to_concurrent, worker
@@ -19,12 +20,12 @@ NAMES = (
 
 
 def parts(found: Servers) -> dict[str, Callable[[], Any]]:
-    """Each by its name in the report; the app in jobs.py reads its variables when it is imported."""
+    """Each by its name; the app in jobs.py reads its variables when it is imported."""
     return {
         "latency_noop_ms": lambda: _latency(found, 0, 120),
         "latency_20ms_ms": lambda: _latency(found, 20, 60),
         **{
-            f"throughput_{pool}_{size}": lambda pool=pool, size=size: _throughput(found, pool, size)
+            f"throughput_{pool}_{size}": partial(_throughput, found, pool, size)
             for pool, size in POOLS
         },
         "publishing_us": lambda: _publishing(found),

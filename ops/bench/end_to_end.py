@@ -1,4 +1,4 @@
-"""End to end: the same work as a bare task, acknowledged late, and as a sub-pipeline, by one worker.
+"""End to end by one worker: a bare task, one acknowledged late, and the same as a sub-pipeline.
 
 Two figures, which are not added up, because in life publishing and working overlap:
 
@@ -6,8 +6,8 @@ Two figures, which are not added up, because in life publishing and working over
                  here, the next job only then; p50 and p99
     throughput   jobs/s of a worker that has its queue full, from start to start
 
-Cases take turns, so that whatever else the machine does hits all of them. `late` is bare Celery with
-`acks_late`: what rollout adds is told against it, and against Celery's defaults beside it.
+Cases take turns, so that whatever else the machine does hits all of them. `late` is bare Celery
+with `acks_late`: what rollout adds is told against it, and against Celery's defaults beside it.
 """
 
 import time

@@ -59,7 +59,7 @@ class OneLongQueue:
     def __init__(self, next_up: str) -> None:
         self._next_up = next_up
 
-    def send_to_legacy(self, jobs: Sequence[Handed]) -> None:
+    def send_jobs(self, jobs: Sequence[Handed]) -> None:
         """Nothing is lost here."""
         assert not jobs, "a job that waits was taken for lost"
 

@@ -11,7 +11,7 @@ GROUPS = {
     ),
     "Stopping": ("kill", "rearm", "revert", "freeze", "unfreeze"),
     "Moving": ("shadow", "start", "scope", "double", "graduate", "policy"),
-    "Mending": ("retry", "prune", "migrate"),
+    "Mending": ("retry", "skip", "prune", "migrate"),
     "Rehearsing": ("plan", "simulate", "backtest", "determinism", "demo"),
     "Drills": ("drill",),
     "Running": ("up", "controller"),

@@ -18,6 +18,7 @@ HOMES = {
     "history_view": ("history",),
     "report_command": ("report",),
     "job_commands": ("job", "jobs", "retry", "messages", "prune"),
+    "skip_command": ("skip",),
     "policy_commands": ("policy",),
     "plan_command": ("plan",),
     "simulate_command": ("simulate",),

@@ -22,6 +22,7 @@ from rollout.errors import (
     LedgerUnreachable,
     UnknownJob,
 )
+from rollout.jobs.key_order import KeyOrder
 from rollout.jobs.ports import Held, Ledger, Lost, OpenCount, Queues
 from rollout.pilot.pilots import Pilots, PilotsReport
 from rollout.routing.clock import Clock
@@ -67,6 +68,7 @@ class TickReport:
     recalled: int = 0
     resent_lost: int = 0
     resent_silent: int = 0
+    sent_next: int = 0
     folded: int = 0
     pruned: int = 0
     errors: list[str] = field(default_factory=list)
@@ -108,6 +110,7 @@ class Tick:
         self._ledger = ledger
         self._control = control
         self._queues = queues
+        self._key_order = KeyOrder(ledger, queues, clock)
         self._changes = changes
         self._clock = clock
         self._limits = limits
@@ -154,6 +157,8 @@ class Tick:
         for state in report.states:
             self._sweep(state, report)
             self._keep_up(report)
+        # What a worker that died after a commit has not sent; seldom any.
+        report.sent_next = self._key_order.send_stuck(_SWEEP_BATCH)
         until = self._clock.monotonic() + _FOLD_S
         for _ in range(_FOLD_BATCHES_A_TICK):
             folded = self._ledger.fold(_FOLD_BATCH)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from rollout.errors import LedgerUnreachable, UnknownJob
+from rollout.errors import JobFailed, LedgerUnreachable, UnknownJob
 from rollout.jobs.claims import DEATHS_MAX, Claim, JobState, Refusal
 from rollout.jobs.delivery import (
     Delivery,
@@ -25,9 +25,12 @@ from rollout.jobs.delivery import (
     Paths,
     ToLegacy,
     Wait,
+    Withdrawn,
 )
 from rollout.jobs.ending import Endings, outcome_of
 from rollout.jobs.interference import Interference
+from rollout.jobs.kill_watch import KillWatch
+from rollout.jobs.order import OnFailure, Place
 from rollout.jobs.outcomes import FORGOTTEN
 from rollout.jobs.ports import Committed, Filing, Job, JobLedger, Refused
 from rollout.log import log
@@ -113,6 +116,10 @@ class Attempts(Endings):
     def _start(self, paths: Paths, delivery: Delivery) -> Outcome:
         """Claim the job and run its path, or say what becomes of it instead."""
         job = delivery.job
+        if delivery.on_failure is not None:
+            early = self._early(paths, delivery, delivery.on_failure)
+            if early is not None:
+                return early
         try:
             claim = self._claim(paths, delivery)
         except LedgerUnreachable as error:
@@ -120,6 +127,21 @@ class Attempts(Endings):
         if isinstance(claim, Refused):
             return self._refused(paths, job, claim)
         return self._claimed(paths, delivery, claim)
+
+    def _early(self, paths: Paths, delivery: Delivery, on_failure: OnFailure) -> Outcome | None:
+        """Have the job wait while one of its key is in front; None lets it start."""
+        job = delivery.job
+        place = Place(paths.name, job.key, job.job_id, on_failure)
+        try:
+            try:
+                behind = self._ledger.stands_behind(place, self._clock.now())
+            except UnknownJob:
+                if not self._file(paths, delivery):
+                    return Dropped(Refusal.FORGOTTEN)
+                behind = self._ledger.stands_behind(place, self._clock.now())
+        except LedgerUnreachable as error:
+            return Wait(error)  # nobody knows who is in front
+        return None if behind is None else Dropped(Refusal.EARLY)
 
     def worker_lost(self, paths: Paths, job: Job, worker: str, reason: Reason) -> Outcome:
         """Say what becomes of a job whose worker process has just died or been stopped.
@@ -173,12 +195,18 @@ class Attempts(Endings):
             )
             if not isinstance(claim, Refused) or claim.refusal is not Refusal.UNFILED:
                 return claim
-            filing = delivery.filing()
-            if self._is_forgotten(filing):
+            if not self._file(paths, delivery):
                 return Refused(Refusal.FORGOTTEN, None)
-            self._ledger.ensure(paths.name, paths.effects, paths.holdback_bp, self._clock.now())
-            self._ledger.file([filing])
         return claim
+
+    def _file(self, paths: Paths, delivery: Delivery) -> bool:
+        """File a job that the ledger does not hold; False when it may have been pruned."""
+        filing = delivery.filing()
+        if self._is_forgotten(filing):
+            return False
+        self._ledger.ensure(paths.name, paths.effects, paths.holdback_bp, self._clock.now())
+        self._ledger.file([filing])
+        return True
 
     def _is_forgotten(self, filing: Filing) -> bool:
         """Whether the job may have had its outcome, and been pruned since.
@@ -190,6 +218,8 @@ class Attempts(Endings):
 
     def _claimed(self, paths: Paths, delivery: Delivery, claim: Claim) -> Outcome:
         job = replace(delivery.job, attempt=claim.attempt)
+        if claim.path is JobPath.CONCURRENT:
+            job = replace(job, _goes_on=KillWatch(self._control, self._clock, job.name))
         began = self._clock.monotonic()
         try:
             value = paths.call(claim.path, job)
@@ -200,6 +230,11 @@ class Attempts(Endings):
             return self._forget(paths, delivery, claim, said)
         except self._passes:
             raise
+        except Withdrawn:
+            if paths.effects.repeatable:
+                return self._hand_over(paths, job, claim, Reason.FENCED, None)
+            stopped = JobFailed(job.job_id, "a kill stopped this unsafe job half-way")
+            return self._path_failed(paths, delivery, claim, stopped)
         except (Exception, SystemExit) as error:
             return self._path_failed(paths, delivery, claim, error)
         return self._commit(paths, delivery, claim, PathRun(value, self._clock.monotonic() - began))

@@ -120,6 +120,8 @@ class Refusal(StrEnum):
     """Too many starts ended in a dead worker; the job is kept for a person."""
     TIME_LIMIT = "time_limit"
     """Legacy itself ran past its time limit; the job is kept for a person."""
+    EARLY = "early"
+    """A job of the same key is in front; it sends this one when it has its outcome."""
     FORGOTTEN = "forgotten"
     """The message is older than what is pruned and its job is not there; kept, never run."""
     STALE = "stale"

@@ -121,7 +121,7 @@ def test_what_the_ledger_sends_again(app: Any) -> None:
     first = submit(app)
     record = app.bills.ledger.job("invoices", "job-1")
     queues = KombuQueues(URL, app.bills.clock)
-    queues.send_to_legacy([Handed("job-1", "invoices", record.envelope, Reason.KILLED)])
+    queues.send_jobs([Handed("job-1", "invoices", record.envelope, Reason.KILLED)])
     assert fields(take()) == fields(first)
 
 

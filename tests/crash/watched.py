@@ -19,6 +19,7 @@ from rollout.adapters.redis.store import RedisControlStore
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.tables import to_microseconds
 from rollout.jobs.claims import Claim, JobRef, Refusal
+from rollout.jobs.order import OnFailure
 from rollout.jobs.ports import (
     Committed,
     ConnectionSource,
@@ -185,9 +186,17 @@ class WatchedSubmit(Submit):
         filings: Sequence[Filing],
         *,
         outcome_will_do: bool = False,
+        on_failure: OnFailure | None = None,
     ) -> bool:
         """File, and name the jobs when the ledger is away, whichever call found it so."""
-        filed = super().file(name, effects, holdback_bp, filings, outcome_will_do=outcome_will_do)
+        filed = super().file(
+            name,
+            effects,
+            holdback_bp,
+            filings,
+            outcome_will_do=outcome_will_do,
+            on_failure=on_failure,
+        )
         if not filed:
             self.history.write("unfiled", jobs=[label(name, filing.job_id) for filing in filings])
         return filed

@@ -268,6 +268,7 @@ class Departure:
                 pipeline.holdback_bp,
                 [prepared.filing],
                 outcome_will_do=prepared.message.headers.get("parent_id") is not None,
+                on_failure=None if self.decision is OPTED_OUT else pipeline.on_failure,
             )
         message = prepared.marked(filed=filed)
         if prepared.decision is OPTED_OUT:

@@ -6,8 +6,9 @@ from typing import Any
 from celery.utils import uuid
 from kombu.exceptions import OperationalError
 
-from rollout.adapters.celery.amqp import Departure, Prepared, log
+from rollout.adapters.celery.amqp import Departure, Prepared
 from rollout.adapters.celery.marks import HEADER, queue_of
+from rollout.log import log
 from rollout.routing.decision import JobPath
 
 BATCH = 500
@@ -54,6 +55,7 @@ def _submit_batch(pipeline: Any, producer: Any, prepared: Sequence[Prepared]) ->
         pipeline.effects,
         pipeline.holdback_bp,
         [one.filing for one in prepared],
+        on_failure=pipeline.on_failure,
     )
     declared = pipeline.task.app.amqp.queues
     try:

@@ -47,6 +47,8 @@ from rollout.jobs.delivery import (
     ToLegacy,
     Wait,
 )
+from rollout.jobs.key_order import KeyOrder
+from rollout.jobs.order import OnFailure
 from rollout.jobs.ports import Filing, Job, JobLedger
 from rollout.log import log
 from rollout.routing.decision import Decision, JobPath, Reason
@@ -76,6 +78,16 @@ class Declared(Routed, Paths, Copied, Protocol):
     @property
     def ledger(self) -> JobLedger:
         """The ledger of this process."""
+        ...
+
+    @property
+    def on_failure(self) -> OnFailure | None:
+        """What a failed job does with those of its key; None where no order is kept."""
+        ...
+
+    @property
+    def key_order(self) -> KeyOrder:
+        """Sends the next job of a key."""
         ...
 
     @property
@@ -130,12 +142,17 @@ class SubPipelineTask(Theirs):
             lambda: self._filing(request, job),
             is_drilled(vars(request)),
             is_pool_child(),
+            self.pipeline.on_failure,
         )
         began = time.monotonic()
         try:
             outcome = self.pipeline.attempts.run(DeliveredRun(self, request), delivery)
         except ProcessEnds as ends:
             raise ends.asked from None
+        finally:
+            # Also when the path tells Celery to forget its job; who died is swept for.
+            if delivery.on_failure is not None:
+                self.pipeline.key_order.send_next(job.name, job.key)
         request.rollout_ran = self._to_copy(request, job, outcome), began
         return self.carry_out(request, outcome)
 
@@ -269,6 +286,7 @@ class SubPipelineTask(Theirs):
             self.pipeline.holdback_bp,
             [self._filing(request, job, decision)],
             outcome_will_do=True,  # nobody waits here for an error
+            on_failure=self.pipeline.on_failure,
         )
         self._send(request, key, decision)
         raise Ignore

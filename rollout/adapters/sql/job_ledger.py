@@ -1,4 +1,4 @@
-"""The ledger as far as producers and workers need it: one job's way, builds, kept messages.
+"""The ledger as far as producers and workers need it: one job's way, order, builds.
 
 The whole ledger loads the judgement, drills and shadows whose rows it keeps: 10 MB in every worker.
 """
@@ -8,9 +8,10 @@ from rollout.adapters.sql.control_rows import ControlRows
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_rows import JobRows
 from rollout.adapters.sql.kept_rows import KeptRows
+from rollout.adapters.sql.order_rows import OrderRows
 
 
-class SqlJobLedger(ControlRows, JobRows, BuildRows, KeptRows):
+class SqlJobLedger(ControlRows, JobRows, BuildRows, OrderRows, KeptRows):
     """`jobs.ports.JobLedger` and `pilot.ports.Builds` on either database.
 
     Args:
@@ -21,3 +22,4 @@ class SqlJobLedger(ControlRows, JobRows, BuildRows, KeptRows):
         ControlRows.__init__(self, database)
         JobRows.__init__(self, database)
         BuildRows.__init__(self, database)
+        OrderRows.__init__(self, database)

@@ -104,11 +104,12 @@ class Lane:
             statement.run(cursor, values)
             while cursor.nextset():  # the answer to the last statement of the message
                 pass
-            return None
+            return
         until = time.monotonic() + settings.BUSY_TIMEOUT_S
         while True:  # as `begin_immediate` waits, for the same reason
             try:
-                return statement.run(cursor, values)
+                statement.run(cursor, values)
+                return
             except sqlite3.OperationalError as error:
                 busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
                 if not busy or time.monotonic() > until:
