@@ -8,7 +8,7 @@ row, or no connection is free, the caller goes the long way, which judges and sa
 On PostgreSQL one message of the simple protocol carries the lock of the fence, the check and the
 change: the server begins when it has the whole message, and ends the transaction by itself. So a
 link that is cut holds no fence, nothing is prepared, and nothing of a session is relied on
-(decision 0023).
+(decision 0030).
 """
 
 import sqlite3
