@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 REPORTS := reports
 
-MORE := tests/celery_conformance tests/installed
+MORE := tests/installed
 
-.PHONY: help test test-more lint demo bench bench-execution evidence crash side-by-side drills simulation clean
+.PHONY: help test test-more lint demo bench bench-execution evidence crash side-by-side drills simulation plants plants-quick clean
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -23,12 +23,18 @@ $(STAMP): pyproject.toml
 	@touch $(STAMP)
 
 test: $(STAMP) lint ## linters, types, import rules, then every test but those of test-more
-	$(BIN)/python -m pytest -m "not acceptance" --numprocesses 2
+	$(BIN)/python -m pytest -m "not acceptance and not plants" --numprocesses 2
 	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 --dist loadfile $(MORE:%=--ignore=%)
 
-test-more: $(STAMP) ## Celery's own habits on bare Celery and behind rollout, the installed wheel, the whole demo
+test-more: $(STAMP) ## the installed wheel, the whole demo
 	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 $(MORE)
 	$(BIN)/python -m pytest -m alone
+
+plants-quick: $(STAMP) ## RabbitMQ, Sentinel, pgbouncer: two plants through twelve acts (about 3 minutes; apt)
+	$(BIN)/python -m pytest -m "plants and not whole" tests/plants
+
+plants: $(STAMP) ## every plant: broker x control store x ledger x pool (about 30 minutes; apt)
+	$(BIN)/python -m pytest -m plants tests/plants
 
 lint: $(STAMP) ## ruff, mypy, import-linter, deptry
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from rollout.adapters.sql import (  # noqa: F401  # their tables join the metada
     pilot_tables,
     shadow_tables,
 )
+from rollout.adapters.sql.names import VERSION_TABLE
 from rollout.adapters.sql.tables import metadata
 
 
@@ -24,7 +25,11 @@ def run() -> None:
 
 
 def _migrate(connection: object) -> None:
-    context.configure(connection=connection, target_metadata=metadata)  # type: ignore[arg-type]
+    context.configure(
+        connection=connection,  # type: ignore[arg-type]
+        target_metadata=metadata,
+        version_table=VERSION_TABLE,
+    )
     with context.begin_transaction():
         context.run_migrations()
 

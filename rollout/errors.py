@@ -183,16 +183,48 @@ class PayloadTooLarge(RolloutError):
         )
 
 
+_REFUSALS = (
+    (("NOAUTH", "WRONGPASS", "invalid username-password", "invalid password", "ACCESS_REFUSED",
+      "Authentication required"),
+     "lets this user not in", "correct user and password in {}"),
+    (("NOPERM", "o permissions"), "refuses this user a command or a key",
+     "grant what docs/plants.md lists (ACL SETUSER)"),
+    (("MOVED ", "CROSSSLOT", "CLUSTERDOWN"), "is a node of a Redis Cluster, no store",
+     "name one Redis or Valkey, or the Sentinels of one, in {}"),
+    (("READONLY", "read only replica"), "is a replica",
+     "name the primary, or its Sentinels, in {}"),
+    (("OOM ",), "has no memory left to write",
+     "raise maxmemory, or let it forget what may be forgotten (maxmemory-policy volatile-*)"),
+    (("max number of clients",), "has no connection left", "raise its maxclients, or end clients"),
+    (("NOT_ALLOWED", "NOT_FOUND - no access to vhost"), "has no such virtual host for this user",
+     "create it, or correct {}"),
+)  # fmt: skip
+"""What a server that answers says when it refuses: its words, what that is, what to do."""
+
+
+def _refusal(cause: Exception, variable: str) -> tuple[str, str] | None:
+    """What a server of Redis or RabbitMQ refuses, and what to do; None when it is just away."""
+    words = str(cause)
+    for signs, what, todo in _REFUSALS:
+        if any(sign in words for sign in signs):
+            return what, todo.format(variable)
+    return None
+
+
 class ControlStoreUnreachable(RolloutError):
-    """The control store did not answer in time; jobs run on legacy meanwhile."""
+    """The control store did not answer in time, or refused; jobs run on legacy meanwhile."""
 
     def __init__(self, url: str, cause: Exception) -> None:
         self.url = url
         self.cause = cause
-        super().__init__(
-            f"the control store at {url} did not answer: {cause}",
-            "start it or correct ROLLOUT_CONTROL_URL; jobs run on legacy meanwhile",
-        )
+        refused = _refusal(cause, "ROLLOUT_CONTROL_URL")
+        if refused is None:
+            problem = f"the control store at {url} did not answer: {cause}"
+            todo = "start it or correct ROLLOUT_CONTROL_URL"
+        else:
+            problem = f"the control store at {url} answers, but {refused[0]}: {cause}"
+            todo = refused[1]
+        super().__init__(problem, f"{todo}; jobs run on legacy meanwhile")
 
 
 class NotPermitted(RolloutError):
@@ -253,6 +285,31 @@ class LedgerBusy(LedgerUnreachable):
         )
 
 
+class LedgerRefuses(LedgerUnreachable):
+    """The database answers, and says no: a right, a connection, a password, room is missing."""
+
+    def __init__(self, url: str, cause: Exception, why: str, todo: str) -> None:
+        self.url = url
+        self.cause = cause
+        words = " ".join(str(cause).split())
+        RolloutError.__init__(self, f"the ledger at {url} answers, but {why}: {words}", todo)
+
+
+class LedgerFault(LedgerUnreachable):
+    """The database answers, and did not take a statement as it came: a fault, never an absence."""
+
+    def __init__(self, url: str, cause: Exception) -> None:
+        self.url = url
+        self.cause = cause
+        words = " ".join(str(cause).split())
+        RolloutError.__init__(
+            self,
+            f"the ledger at {url} answers, but did not take a statement of rollout's: {words}",
+            "look whether something between changes statements or sessions (`rollout doctor`), "
+            "and whether this release's `rollout migrate` has run",
+        )
+
+
 class LedgerNotMigrated(LedgerUnreachable):
     """The database answers but has no tables, or not the ones this release needs."""
 
@@ -305,10 +362,14 @@ class BrokerUnreachable(RolloutError):
     def __init__(self, url: str, cause: Exception) -> None:
         self.url = url
         self.cause = cause
-        super().__init__(
-            f"the broker at {url} did not answer: {cause}",
-            "start it or correct ROLLOUT_BROKER_URL; the controller sends the jobs again",
-        )
+        refused = _refusal(cause, "ROLLOUT_BROKER_URL")
+        if refused is None:
+            problem = f"the broker at {url} did not answer: {cause}"
+            todo = "start it or correct ROLLOUT_BROKER_URL"
+        else:
+            problem = f"the broker at {url} answers, but {refused[0]}: {cause}"
+            todo = refused[1]
+        super().__init__(problem, f"{todo}; the controller sends the jobs again")
 
 
 class NoConnection(RolloutError):
@@ -392,3 +453,7 @@ class NotShadowable(RolloutError):
             f"paths of {name!r} may not run beside the real job: its effects are {effects!r}",
             'only effects "none" and "commit" allow it; touch the world in a commit hook',
         )
+
+
+class NoTimeLimit(UserWarning):
+    """A declaration without a time limit: what hangs keeps its process; a test may filter it."""

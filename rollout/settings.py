@@ -7,6 +7,7 @@ import json
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from getpass import getuser
@@ -17,10 +18,12 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings.exceptions import SettingsError
 
 from rollout.errors import WrongSettings
 
@@ -43,17 +46,24 @@ class Settings(BaseSettings):
     broker_url: str | None = Field(
         None, description="Celery's broker; without it the one the app names."
     )
-    broker_transport_options: dict[str, Any] = Field(
+    broker_transport_options: Annotated[dict[str, Any], NoDecode] = Field(
         default_factory=dict,
         description="Celery's broker_transport_options for the controller; else the app's.",
     )
     control_url: str | None = Field(
-        None, description="Redis or Valkey of the control store; without it the broker's."
+        None,
+        description="Redis or Valkey of the control store, or sentinel://HOST:PORT/0?master_name="
+        "NAME; without it the broker's.",
     )
     ledger_url: str = Field(
         f"sqlite:///{STATE_FOLDER}/ledger.db",
         description="Database of the ledger: sqlite:///file or postgresql+psycopg://...; "
         "memory: in a program of one process.",
+    )
+    ledger_schema: str | None = Field(
+        None,
+        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+        description="Schema of PostgreSQL for the ledger's tables; without it the user's default.",
     )
     key_prefix: str = Field("rollout:", min_length=1, description="Put before every store key.")
     connect_timeout_ms: Seconds = Field(100, description="Longest wait for the control store.")
@@ -80,7 +90,7 @@ class Settings(BaseSettings):
     )
     metrics_port: int = Field(9464, ge=0, le=65_535, description="Port of /metrics; 0 is any free.")
     metrics_host: str = Field("127.0.0.1", description="Address that /metrics listens on.")
-    notify_urls: tuple[str, ...] = Field(
+    notify_urls: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Apprise URLs told of each decision that changes something."
     )
     legacy_concurrency: int = Field(1, ge=1, description="Processes of the legacy worker of `up`.")
@@ -123,7 +133,26 @@ class Settings(BaseSettings):
     @classmethod
     def _from_text(cls, given: Any) -> Any:
         """Take JSON text, too: the file that `up` writes has no tables."""
-        return json.loads(given) if isinstance(given, str) else given
+        if not isinstance(given, str):
+            return given
+        try:
+            return json.loads(given)
+        except ValueError as error:
+            raise ValueError("must be a JSON object") from error
+
+    @field_validator("notify_urls", mode="before")
+    @classmethod
+    def _listed(cls, given: Any) -> Any:
+        """Take one URL, several with commas between, or a JSON list: whatever a variable holds."""
+        if not isinstance(given, str):
+            return given
+        text = given.strip()
+        if text.startswith("["):
+            try:
+                return json.loads(text)
+            except ValueError as error:
+                raise ValueError("must be URLs with commas between, or a JSON list") from error
+        return tuple(url.strip() for url in text.split(",") if url.strip())
 
     @model_validator(mode="after")
     def _times_fit(self) -> Self:
@@ -189,6 +218,8 @@ class Settings(BaseSettings):
     def control(self, app_url: str | None = None) -> str:
         """The control store in force: the setting, else the broker when it is one Redis.
 
+        One is also the primary that several Sentinels name.
+
         Raises:
             WrongSettings: The broker is something else, or several, and no control store is set.
         """
@@ -206,6 +237,8 @@ class Settings(BaseSettings):
 
 def _is_one_redis(url: str) -> bool:
     scheme = url.split(":", 1)[0]
+    if scheme == "sentinel":
+        return True
     speaks = scheme in ("redis", "rediss", "valkey", "unix", "redis+socket", "memory")
     return speaks and ";" not in url
 
@@ -242,14 +275,58 @@ def read_settings(**given: Any) -> Settings:
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise _unknown(where, CONFIG_FILE) from None
+        said = first["msg"].removeprefix("Value error, ")
         if not where:  # several settings that do not fit together; all of them hold passwords
-            raise WrongSettings(first["msg"], f"correct ROLLOUT_* or {CONFIG_FILE}") from None
-        raise WrongSettings(
-            f"setting {where!r}: {first['msg']}, got {str(first['input'])[:200]!r}",
-            f"correct ROLLOUT_{where.upper()} or {CONFIG_FILE}",
-        ) from None
+            raise WrongSettings(said, f"correct ROLLOUT_* or {CONFIG_FILE}") from None
+        name = str(first["loc"][0])
+        got = "" if name in _SECRET else f", got {without_password(str(first['input']))[:200]!r}"
+        raise WrongSettings(f"setting {where!r}: {said}{got}", _correct(name, given)) from None
+    except SettingsError as error:  # a variable that its source cannot read
+        raise WrongSettings(str(error), "correct the variable, or leave it out") from None
     except ValueError as error:  # a file that is not TOML
         raise _not_toml(error) from None
+
+
+_SECRET = ("broker_url", "broker_transport_options", "control_url", "ledger_url", "notify_urls")
+"""Settings that hold passwords or may: where one is wrong, what came is not repeated."""
+
+
+def _correct(name: str, given: Mapping[str, Any]) -> str:
+    """Where a setting came from, and so has to be corrected; the strongest source goes first."""
+    variable = f"ROLLOUT_{name.upper()}"
+    if name in given:
+        return "correct what was given"
+    if any(one.upper() == variable for one in os.environ):
+        return f"correct the variable {variable}"
+    if name in _file_values(of_policies=False):
+        return f"correct {name} in {CONFIG_FILE}"
+    return f"correct {variable} or {CONFIG_FILE}"
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """Every setting as it can be shown: nothing that opens a door.
+
+    Of notices only the service is said: their addresses are the secret. Of a broker's options the
+    values of names that tell of one are hidden, however deep they stand.
+    """
+    values = settings.model_dump()
+    values["notify_urls"] = tuple(f"{url.split(':', 1)[0]}://***" for url in settings.notify_urls)
+    return {name: _hidden(name, value) for name, value in values.items()}
+
+
+_TELLING = re.compile(r"pass|secret|token|key|credential|auth", re.IGNORECASE)
+_HARMLESS = ("key_prefix", "global_keyprefix", "keyprefix_queue", "keyprefix_fanout")
+"""Names that have a telling word in them and tell nothing."""
+
+
+def _hidden(name: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {one: _hidden(str(one), held) for one, held in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_hidden(name, one) for one in value)
+    if value is not None and _TELLING.search(name) and name not in _HARMLESS:
+        return "***"
+    return without_password(value) if isinstance(value, str) else value
 
 
 def _not_toml(error: ValueError) -> WrongSettings:
@@ -294,7 +371,8 @@ def as_variables(settings: Settings) -> dict[str, str]:
 def without_password(url: str) -> str:
     """A URL, or several, as they can be shown; rather hides too much than too little."""
     url = re.sub(r"://([^:@/]*):.*@", r"://\1:***@", url, flags=re.DOTALL)
-    return re.sub(r"([?&][^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*", r"\1***", url)
+    telling = r"([?&][^=&]*(?:pass|secret|token|key|credential|auth)[^=&]*=)[^&]*"
+    return re.sub(telling, r"\1***", url, flags=re.IGNORECASE)
 
 
 def environment(**changes: str) -> dict[str, str]:

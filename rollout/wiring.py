@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.adapters.sql.database import Database
     from rollout.adapters.sql.ledger import SqlLedger
     from rollout.adapters.sql.switch_ledger import SwitchLedger
+    from rollout.audit.job_log import JobLog
     from rollout.control.change import Changes
     from rollout.controller.tick import Tick
     from rollout.desk.desk import Desk
@@ -78,7 +79,7 @@ class Runtime:
         """Connections of the ledger."""
         from rollout.adapters.sql.database import Database
 
-        return Database(self.settings.ledger_url)
+        return Database(self.settings.ledger_url, self.settings.ledger_schema)
 
     @cached_property
     def ledger(self) -> SqlLedger | MemoryLedger:
@@ -130,11 +131,22 @@ class Runtime:
 
         return RedisControlStore(
             url,
-            self.settings.key_prefix,
+            self._store_prefix,
             self.settings.connect_timeout_ms / 1000,
             self.settings.read_timeout_ms / 1000,
             small=self.brief,
+            options=self._broker_options,
         )
+
+    @property
+    def _broker_options(self) -> Mapping[str, Any]:
+        return self.settings.broker_transport_options or self.app_broker_options or {}
+
+    @property
+    def _store_prefix(self) -> str:
+        """Before every key of the store: in the broker's own also what the app puts before its."""
+        shared = "" if self.settings.control_url else self._broker_options.get("global_keyprefix")
+        return f"{shared or ''}{self.settings.key_prefix}"
 
     @property
     def plans(self) -> DrillPlans:
@@ -150,8 +162,8 @@ class Runtime:
             return MemoryQueues()
         from rollout.adapters.celery.queues import KombuQueues
 
-        options = self.settings.broker_transport_options or self.app_broker_options
-        return KombuQueues(self.settings.broker(self.app_broker_url), self.clock, options)
+        broker = self.settings.broker(self.app_broker_url)
+        return KombuQueues(broker, self.clock, self._broker_options)
 
     @cached_property
     def key_order(self) -> KeyOrder:
@@ -234,7 +246,6 @@ class Runtime:
     def tick(self) -> Tick:
         """The controller's turn."""
         from rollout.controller.tick import Tick, TickLimits
-        from rollout.drills.incidents import incidents_of
 
         limits = TickLimits(
             self.settings.lost_after,
@@ -251,7 +262,6 @@ class Runtime:
             limits,
             self._owner,
             self.pilots,
-            incidents_of(self.ledger, self.policies.default),
         )
 
     @cached_property
@@ -378,9 +388,10 @@ class Runtime:
 
         return RedisShadowBudget(
             url,
-            self.settings.key_prefix,
+            self._store_prefix,
             self.settings.connect_timeout_ms / 1000,
             self.settings.read_timeout_ms / 1000,
+            options=self._broker_options,
         )
 
     @cached_property
@@ -398,8 +409,7 @@ class Runtime:
             return None
         from rollout.adapters.celery.workers import CeleryWorkers
 
-        options = self.settings.broker_transport_options or self.app_broker_options
-        return CeleryWorkers(url, options)
+        return CeleryWorkers(url, self._broker_options)
 
     def shadow_publisher(self, queue: ShadowQueue) -> ShadowPublisher:
         """Sends copies of legacy jobs, in a legacy worker."""
@@ -437,6 +447,12 @@ class Runtime:
         from rollout.adapters.sql.finished_jobs import read_finished
 
         return read_finished(self.database, name, self.ledger.control(name).salt)
+
+    def audited_jobs(self, name: str) -> JobLog:
+        """What an audit is made of; raises UnknownSubPipeline, LedgerUnreachable."""
+        from rollout.adapters.sql.audited_jobs import read_audited
+
+        return read_audited(self.database, self.ledger.control(name).name)
 
     def migrate(self) -> Migrated:
         """Bring the ledger's tables to this release; raises LedgerUnreachable, WrongSettings."""
@@ -485,7 +501,13 @@ def health(read: Callable[[], Settings], app_url: Callable[[Settings], str | Non
     from rollout.adapters.outside import ConfiguredOutside
     from rollout.desk.health import read_health
 
-    outside = ConfiguredOutside(read, app_url, Runtime)
+    def build_as_the_app(settings: Settings, url: str | None) -> Runtime:
+        if url is None or settings.app is None:
+            return Runtime(settings, url)
+        options = load_app(settings.app).conf.broker_transport_options
+        return Runtime(settings, url, app_broker_options=options)
+
+    outside = ConfiguredOutside(read, app_url, build_as_the_app)
     try:
         return read_health(outside)
     finally:

@@ -125,6 +125,16 @@ TEXTS: list[tuple[RolloutError, str]] = [
         "end that transaction (PostgreSQL: `SELECT pg_terminate_backend(PID)`), then repeat",
     ),
     (
+        errors.LedgerRefuses("sqlite:///x", GONE, "its disk is full", "make room"),
+        "the ledger at sqlite:///x answers, but its disk is full: refused; make room",
+    ),
+    (
+        errors.LedgerFault("sqlite:///x", GONE),
+        "the ledger at sqlite:///x answers, but did not take a statement of rollout's: refused; "
+        "look whether something between changes statements or sessions (`rollout doctor`), and "
+        "whether this release's `rollout migrate` has run",
+    ),
+    (
         errors.LedgerNotMigrated("sqlite:///l", None, "head"),
         "the ledger at sqlite:///l must be at migration head, found no tables; "
         "run `rollout migrate`",

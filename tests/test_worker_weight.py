@@ -56,8 +56,9 @@ def test_a_declaration_loads_a_jobs_way_and_nothing_of_the_controller(no_setting
         "rich", "pygments", "structlog", "numpy", "scipy", "fastapi", "alembic", "typer",
         "sqlalchemy.orm",
         "rollout.adapters.memory", "rollout.evidence", "rollout.policy", "rollout.policies",
-        "rollout.desk", "rollout.controller", "rollout.control", "rollout.rehearsal",
+        "rollout.desk", "rollout.controller", "rollout.rehearsal", "rollout.audit",
     )  # fmt: skip
+    assert within(modules, "rollout.control") == {"rollout.control", "rollout.control.latching"}
     pilot = {"", ".builds", ".ports"}
     drills = {"", ".errors", ".fault", ".interference", ".plans", ".ports"}
     assert within(modules, "rollout.pilot") == {f"rollout.pilot{one}" for one in pilot}

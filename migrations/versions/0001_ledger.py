@@ -124,9 +124,10 @@ def _refuse_rewriting_history() -> None:
             "FOR EACH ROW EXECUTE FUNCTION transition_is_append_only()"
         )
         return
+    called = op.get_bind().dialect.identifier_preparer.quote("transition")
     for verb in ("UPDATE", "DELETE"):
         op.execute(
-            f"CREATE TRIGGER transition_no_{verb.lower()} BEFORE {verb} ON transition "
+            f"CREATE TRIGGER transition_no_{verb.lower()} BEFORE {verb} ON {called} "
             "BEGIN SELECT RAISE(ABORT, 'the log of changes is append-only'); END"
         )
 

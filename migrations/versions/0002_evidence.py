@@ -129,9 +129,10 @@ def _refuse_rewriting_decisions() -> None:
             "FOR EACH ROW EXECUTE FUNCTION transition_is_append_only()"
         )
         return
+    called = op.get_bind().dialect.identifier_preparer.quote("decision")
     for verb in ("UPDATE", "DELETE"):
         op.execute(
-            f"CREATE TRIGGER decision_no_{verb.lower()} BEFORE {verb} ON decision "
+            f"CREATE TRIGGER decision_no_{verb.lower()} BEFORE {verb} ON {called} "
             "BEGIN SELECT RAISE(ABORT, 'the log of decisions is append-only'); END"
         )
 

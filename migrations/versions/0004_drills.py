@@ -40,9 +40,10 @@ def _refuse_rewriting_the_journal() -> None:
             "FOR EACH ROW EXECUTE FUNCTION transition_is_append_only()"
         )
         return
+    called = op.get_bind().dialect.identifier_preparer.quote("drill_event")
     for verb in ("UPDATE", "DELETE"):
         op.execute(
-            f"CREATE TRIGGER drill_event_no_{verb.lower()} BEFORE {verb} ON drill_event "
+            f"CREATE TRIGGER drill_event_no_{verb.lower()} BEFORE {verb} ON {called} "
             "BEGIN SELECT RAISE(ABORT, 'the journal of drills is append-only'); END"
         )
 

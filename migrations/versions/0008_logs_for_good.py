@@ -24,17 +24,19 @@ def upgrade() -> None:
                 "FOR EACH STATEMENT EXECUTE FUNCTION transition_is_append_only()"
             )
         return
+    called = op.get_bind().dialect.identifier_preparer.quote
     for table, words in LOGS.items():
         op.execute(
-            f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} "
-            f"WHEN EXISTS (SELECT 1 FROM {table} WHERE id = NEW.id) "
+            f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {called(table)} "
+            f"WHEN EXISTS (SELECT 1 FROM {called(table)} WHERE id = NEW.id) "
             f"BEGIN SELECT RAISE(ABORT, '{words} is append-only'); END"
         )
     # A window that was decided stays decided. Two controllers may come to the same one, and the
     # second insert is no error, so it is passed over.
     op.execute(
-        "CREATE TRIGGER decision_no_replace_window BEFORE INSERT ON decision "
-        'WHEN EXISTS (SELECT 1 FROM decision WHERE name = NEW.name AND "window" = NEW."window" '
+        f"CREATE TRIGGER decision_no_replace_window BEFORE INSERT ON {called('decision')} "
+        f"WHEN EXISTS (SELECT 1 FROM {called('decision')} "
+        'WHERE name = NEW.name AND "window" = NEW."window" '
         "AND id IS NOT NEW.id) "
         "BEGIN SELECT RAISE(IGNORE); END"
     )

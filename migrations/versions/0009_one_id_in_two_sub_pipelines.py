@@ -37,7 +37,8 @@ def _copy(key: tuple[str, ...]) -> None:
     columns = _columns(key)
     op.create_table("job", *columns)
     names = ", ".join(f'"{column.name}"' for column in columns)
-    op.execute(f"INSERT INTO job ({names}) SELECT {names} FROM job_before")
+    called = op.get_bind().dialect.identifier_preparer.quote("job")
+    op.execute(f"INSERT INTO {called} ({names}) SELECT {names} FROM job_before")
     op.drop_table("job_before")
     for name, indexed, where in INDEXES:
         partial = {} if where is None else {"sqlite_where": sa.text(where)}

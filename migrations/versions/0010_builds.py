@@ -7,8 +7,8 @@ revision = "0010"
 down_revision = "0009"
 
 _KNOWN = """
-INSERT INTO build_seen (name, path, build, first_at, last_at)
-SELECT name, '{path}', {path}_build, changed_at, changed_at FROM sub_pipeline
+INSERT INTO {seen} (name, path, build, first_at, last_at)
+SELECT name, '{path}', {path}_build, changed_at, changed_at FROM {control}
 WHERE {path}_build IS NOT NULL
 """
 
@@ -23,8 +23,11 @@ def upgrade() -> None:
         sa.Column("first_at", sa.BigInteger, nullable=False),
         sa.Column("last_at", sa.BigInteger, nullable=False),
     )
+    called = op.get_bind().dialect.identifier_preparer.quote
     for path in ("legacy", "concurrent"):
-        op.execute(_KNOWN.format(path=path))
+        op.execute(
+            _KNOWN.format(path=path, seen=called("build_seen"), control=called("sub_pipeline"))
+        )
 
 
 def downgrade() -> None:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any, Protocol
 
 from rollout.adapters.sql import migrate
-from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.database import Database, is_pooled
 from rollout.desk.outside import Address, Answered, LedgerAnswered, StoreAnswered
 from rollout.desk.running_drills import RunningDrill, read_running
 from rollout.desk.workers import Hanging, Workers, read_hanging
@@ -19,7 +19,7 @@ from rollout.routing.decision import JobPath, Reason
 from rollout.routing.ports import ControlStore
 from rollout.routing.rule import Reading
 from rollout.routing.stages import ControlState
-from rollout.settings import Settings, without_password
+from rollout.settings import Settings, shown, without_password
 
 
 class Services(Protocol):
@@ -107,10 +107,7 @@ class ConfiguredOutside:
 
     def settings(self) -> Mapping[str, Any]:
         """Every setting in force, wherever it came from, passwords hidden."""
-        return {
-            name: without_password(value) if isinstance(value, str) else value
-            for name, value in self._settings.model_dump().items()
-        }
+        return shown(self._settings)
 
     def known_settings(self) -> Iterable[str]:
         """The names of all settings."""
@@ -131,17 +128,22 @@ class ConfiguredOutside:
         if wrong is not None:
             raise WrongSettings(*wrong)
         current, took_ms = self._timed(lambda: migrate.current(database))
-        return LedgerAnswered(database.url, took_ms, current, migrate.newest())
+        sessions = "through a pooler" if is_pooled(database) else ""
+        return LedgerAnswered(
+            database.url, took_ms, current, migrate.newest(), sessions, database.named_otherwise
+        )
 
     def store(self) -> StoreAnswered:
         """Ask the control store; one in memory forgets nothing."""
         control: Any = self._services.control
         _, took_ms = self._timed(control.ping)
         try:
-            forgets = control.may_forget() if hasattr(control, "may_forget") else None
+            asked = hasattr(control, "may_forget")
+            forgets = control.may_forget() if asked else None
+            cluster = control.is_cluster() if asked else False
         except NotPermitted:
             return StoreAnswered(control.url, took_ms, None, hidden=True)
-        return StoreAnswered(control.url, took_ms, forgets)
+        return StoreAnswered(control.url, took_ms, forgets, cluster=cluster)
 
     def broker(self) -> Answered:
         """Ask the broker."""

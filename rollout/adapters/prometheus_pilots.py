@@ -108,12 +108,12 @@ def _of_shadows(report: TickReport) -> Iterator[Metric]:
     shadowed = report.pilots.shadowed
     yield _gauge(
         "rollout_shadow_pairs",
-        "Legacy jobs that ran on the concurrent path as well and were compared, in this trial.",
+        "Legacy jobs that ran on the concurrent path as well and were compared, in this pilot.",
         *(((name,), one.pairs) for name, one in shadowed.items()),
     )
     yield _gauge(
         "rollout_shadow_errors",
-        "Copies of legacy jobs that ended in trouble on the concurrent path, in this trial.",
+        "Copies of legacy jobs that ended in trouble on the concurrent path, in this pilot.",
         *(((name,), one.errors) for name, one in shadowed.items()),
     )
 

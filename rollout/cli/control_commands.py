@@ -84,7 +84,7 @@ def graduate(
     actor: Actor = "",
     as_json: AsJson = False,
 ) -> None:
-    """End the trial well; only the holdback stays on legacy."""
+    """End the pilot well; only the holdback stays on legacy."""
     change(ctx, name, Event.GRADUATE, reason, revision, actor, as_json)
 
 
@@ -167,10 +167,14 @@ def change(
             name, event, who(actor), said(reason), scope_bp=scope_bp, seen_revision=revision
         )
         unheard = _unheard(runtime, name) if starts else []
+        left_out = runtime.desk.shadow_first(name) if event is Event.START else None
     if as_json:
-        show_json({"event": str(event), **changed.to_json(), "unheard": unheard})
+        told = {"unheard": unheard, "shadow_first": left_out}
+        show_json({"event": str(event), **changed.to_json(), **told})
     else:
         say(sentence(changed.state))
+        if left_out is not None:
+            say(left_out)
     for line in unheard:
         warn(line)
     close([changed])

@@ -9,15 +9,16 @@ import typer
 
 from rollout.cli.drill_view import (
     event_line,
+    figures_table,
     is_detail,
     journal_table,
-    list_rows,
+    list_table,
     played_table,
     score_table,
 )
 from rollout.cli.exit_codes import ExitCode
 from rollout.cli.options import Actor, AnyName, AsJson, Limit, Name, OneOrAll, who
-from rollout.cli.output import listing, say, show, show_json
+from rollout.cli.output import say, show, show_json
 from rollout.cli.session import opened
 
 if TYPE_CHECKING:
@@ -265,8 +266,7 @@ def list_all(
     elif not page.events:
         say("no drill has been run; `rollout drill run FILE` runs one")
     else:
-        columns = ("UTC", "id", "sub-pipeline", "path", "fault", "result", "recovery")
-        show(listing(columns, list_rows(page), whole=2))
+        show(list_table(page))
 
 
 def show_one(ctx: typer.Context, drill_id: DrillId, as_json: AsJson = False) -> None:
@@ -276,8 +276,7 @@ def show_one(ctx: typer.Context, drill_id: DrillId, as_json: AsJson = False) -> 
     if as_json:
         show_json(page.summary_json())
         return
-    rows = [(key, str(value)) for key, value in page.facts.items()]
-    show(listing(("what", "is"), rows, whole=1))
+    show(figures_table(page.facts))
     if page.died:
         say("its runner died: nothing was measured, and its fault went off by itself")
 

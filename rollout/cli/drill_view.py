@@ -1,6 +1,6 @@
 """How drills look to people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -82,13 +82,23 @@ def seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def list_rows(page: "DrillList") -> list[tuple[object, ...]]:
-    """A row per drill."""
-    return [
+def list_table(page: "DrillList") -> Table:
+    """A row per drill; what was broken where comes last, and is folded between words."""
+    rows = [
         (
-            f"{line.declared.at:%Y-%m-%d %H:%M:%S}", line.declared.drill_id[:12],
-            line.declared.name, line.declared.facts["path"], line.declared.facts["fault"],
-            line.result, seconds(line.recovery_s),
+            f"{line.declared.at:%Y-%m-%d %H:%M:%S}", line.declared.drill_id[:12], line.result,
+            seconds(line.recovery_s),
+            f"{line.declared.facts['fault']} on {line.declared.facts['path']} of "
+            f"{line.declared.name}",
         )
         for line in page.lines
     ]  # fmt: skip
+    return listing(("UTC", "id", "result", "recovery s", "drill"), rows, whole=4)
+
+
+def figures_table(figures: Mapping[str, Any]) -> Table:
+    """What one drill declared and what came of it; what has no value is a hyphen."""
+    shown = [
+        (name, "-" if value is None else value) for name, value in figures.items() if value != {}
+    ]
+    return listing(("what", "is"), shown, whole=1)

@@ -5,6 +5,7 @@ from typing import Any
 from typer.core import TyperGroup
 
 GROUPS = {
+    "Asking first": ("audit",),
     "Seeing": (
         "status", "why", "report", "jobs", "job", "history", "decision", "replay", "messages",
         "shadow-report", "doctor",

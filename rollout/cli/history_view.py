@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollout.cli.options import AsJson, Limit, OneOrAll
-from rollout.cli.output import listing, say, show, show_json
+from rollout.cli.output import at_text, entries, say, show, show_json
 from rollout.cli.session import opened
 
 if TYPE_CHECKING:
@@ -36,12 +36,14 @@ def history(
         begins = f"{name}: declared and never changed; `rollout start {name}` begins"
         say("all were never killed" if name is None else begins)
     else:
-        head = ("UTC", "rev", "event", "now", "by", "id", "why")
-        show(listing(head, map(_row, timeline), whole=3))
+        show(entries((_head(one), one.why) for one in timeline))
         if page.decisions:
             say("`rollout decision ID` shows the evidence of a decision")
 
 
-def _row(one: "Happened") -> tuple[object, ...]:
-    at = f"{one.at:%Y-%m-%d %H:%M:%S}"
-    return (at, one.revision, one.event, one.now, one.actor, one.decision_id, one.why)
+def _head(one: "Happened") -> str:
+    """When, what and by whom; the sentence stands under it."""
+    words = [one.what, f"by {one.actor}"]
+    words += [] if one.revision is None else [f"revision {one.revision}"]
+    words += [] if one.decision_id is None else [f"decision {one.decision_id}"]
+    return f"{at_text(one.at)}  {', '.join(words)}"

@@ -39,11 +39,15 @@ def kill(
         progress = JsonProgress(runtime) if as_json else KillProgress(runtime)
         with progress.watching() as heard:
             report = runtime.changes.kill(name, who(actor), said(reason), heard=heard)
+        still = runtime.desk.still_running(report) if report.running_abandoned else None
         if as_json:
-            show_json(values_of(report))
+            hanging = [] if still is None else still.to_json()
+            show_json({**values_of(report), "hanging": hanging})
         elif report.ledger_error is None:
             for fact, value in job_lines(report, runtime.settings.lost_after_s):
                 say_fact(fact, value)
+            for sentence in () if still is None else still.sentences:
+                say_fact("still runs", sentence)
     code = exit_code(report)
     if code is ExitCode.UNANSWERED:
         _by_hand(report)
@@ -148,20 +152,13 @@ def job_lines(report: "KillReport", lost_after_s: float) -> list[tuple[str, str]
     more = " or more" if report.many and not report.left else ""
     rows = [
         (f"{'queued jobs':<14}", f"{report.queued_sent_back}{more} {sent}"),
-        ("running jobs", _abandoned(report)),
+        ("running jobs", f"{report.running_abandoned} abandoned; legacy runs them again"),
     ]
     if report.unsafe_finishing:
         rows.append(
             ("unsafe jobs", f"{report.unsafe_finishing} running; they are allowed to finish")
         )
     return rows
-
-
-def _abandoned(report: "KillReport") -> str:
-    sentence = f"{report.running_abandoned} abandoned; legacy runs them again"
-    if report.running_abandoned:
-        sentence += "\nA process that goes on with one is named by `rollout doctor`."
-    return sentence
 
 
 def _target(report: "KillReport") -> str:

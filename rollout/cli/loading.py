@@ -20,6 +20,7 @@ HOMES = {
     "job_commands": ("job", "jobs", "retry", "messages", "prune"),
     "skip_command": ("skip",),
     "policy_commands": ("policy",),
+    "audit_command": ("audit",),
     "plan_command": ("plan",),
     "simulate_command": ("simulate",),
     "backtest_command": ("backtest",),

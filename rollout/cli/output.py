@@ -17,12 +17,12 @@ from rollout.desk.text import at_text, percent
 from rollout.errors import RolloutError
 
 __all__ = [
-    "at_text", "complain", "facts", "listing", "percent", "plain", "say", "show", "show_error",
-    "show_json", "stdout", "warn",
+    "at_text", "complain", "entries", "facts", "listing", "percent", "plain", "say", "show",
+    "show_error", "show_json", "stdout", "warn",
 ]  # fmt: skip
 
 if TYPE_CHECKING:  # rich takes longer to load than a kill switch may
-    from rich.console import Console, RenderableType
+    from rich.console import Console, Group, RenderableType
     from rich.table import Table
 
 
@@ -112,6 +112,20 @@ def facts(rows: Iterable[tuple[str, RenderableType]]) -> Table:
     for name, value in rows:
         grid.add_row(f"  {name}", Text(plain(value)) if isinstance(value, str) else value)
     return grid
+
+
+def entries(rows: Iterable[tuple[str, str]]) -> Group:
+    """A line each with its sentence under it, indented: for sentences too long for a column."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    for head, sentence in rows:
+        parts.append(Text(plain(head)))
+        if sentence:
+            parts.append(Padding(Text(plain(sentence)), (0, 0, 0, 4)))
+    return Group(*parts)
 
 
 def listing(columns: Sequence[str], rows: Iterable[Sequence[object]], whole: int) -> Table:

@@ -1,4 +1,4 @@
-"""`plan`: the way of a trial before it begins, with what each step has to show."""
+"""`plan`: the way of a pilot before it begins, with what each step has to show."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -50,7 +50,7 @@ def plan(
     write: Write = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the way of a trial: its steps and weeks, what each has to show, what it may cost."""
+    """Show the way of a pilot: its steps and weeks, what each has to show, what it may cost."""
     from rollout.desk.plans import Assumed, planned
     from rollout.policies import read_policies, write_budget
 
@@ -104,7 +104,7 @@ def draw(page: "Planned") -> None:
 
 
 def say_plan(ctx: typer.Context, name: str) -> None:
-    """Say a plan in three lines, for a trial that has just begun; without traffic, in one."""
+    """Say a plan in three lines, for a pilot that has just begun; without traffic, in one."""
     from rollout.desk.plans import Assumed, TrafficUnknown, planned
 
     with opened(ctx, servers="") as runtime:

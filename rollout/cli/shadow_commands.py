@@ -94,10 +94,8 @@ def _input(ctx: typer.Context, module: str, name: str, job: str, args: str, kwar
             module, name, tuple(_json("--args", args, list)), _json("--kwargs", kwargs, dict)
         )
     with opened(ctx, servers="") as runtime:
-        record = runtime.ledger.job(name, job)
-    if not record.envelope:
-        raise typer.BadParameter(f"job {job} ran in process, and no input of it is kept")
-    return Input(module, name, *arguments_in(record.envelope))
+        envelope = runtime.desk.input_of(name, job)
+    return Input(module, name, *arguments_in(envelope))
 
 
 def _json(option: str, text: str, kind: type) -> Any:

@@ -51,7 +51,7 @@ PolicyFile = Annotated[
 Name = Annotated[
     str, typer.Argument(metavar="[NAME]", help="The sub-pipeline, whose policy is used.")
 ]
-Days = Annotated[float, typer.Option(min=0.1, max=3650, help="Days of the trial.")]
+Days = Annotated[float, typer.Option(min=0.1, max=3650, help="Days of the pilot.")]
 JobsPerDay = Annotated[float, typer.Option(min=1, help="Jobs a day, both paths together.")]
 ErrorRate = Annotated[float, typer.Option(min=0, max=1, help="Share of jobs that fail, 0..1.")]
 CycleMedian = Annotated[float, typer.Option(min=0.001, help="Half of the jobs take longer.")]
@@ -94,7 +94,7 @@ def simulate(
     pilots: PilotCount = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Rehearse a trial in seconds: the controller's own judgement on drawn or recorded jobs."""
+    """Rehearse a pilot in seconds: the controller's own judgement on drawn or recorded jobs."""
     from rollout.rehearsal.injection import parse_injection
     from rollout.rehearsal.stream_draw import Drawing
 
@@ -265,7 +265,7 @@ def _with(
 def synthetic_drills(
     setting: "Setting", day_s: float, pairs_per_week: float, seed: int
 ) -> list[Any]:
-    """Drills for the whole trial."""
+    """Drills for the whole pilot."""
     from rollout.rehearsal.stream_draw import draw_drills
 
     days = (setting.end - setting.start).total_seconds() / day_s

@@ -9,7 +9,7 @@ from rich.text import Text
 from rollout.cli.options import AnyName, AsJson
 from rollout.cli.output import at_text, plain, say, show, show_error, show_json, stdout
 from rollout.cli.session import opened
-from rollout.cli.status_view import render
+from rollout.cli.status_view import PAGES_MAX, render
 from rollout.errors import ControlStoreUnreachable, LedgerNotFound, LedgerUnreachable, RolloutError
 
 if TYPE_CHECKING:
@@ -32,11 +32,10 @@ def status(
     """Show where each sub-pipeline stands."""
     with opened(ctx, servers="store", brief=True) as runtime:
         if not watch:
-            page = runtime.desk.status(name)
             if as_json:
-                show_json(page.to_json())
+                show_json(runtime.desk.status(name).to_json())
             else:
-                show(render(page))
+                show(render(runtime.desk.status(name, PAGES_MAX)))
             return
         try:
             _watch(runtime, name, as_json)
@@ -48,7 +47,7 @@ def first_screen(ctx: typer.Context) -> None:
     """The status of everything, and the switch; without a ledger the help."""
     try:
         with opened(ctx, servers="store") as runtime:
-            board = runtime.desk.status()
+            board = runtime.desk.status(None, PAGES_MAX)
     except LedgerNotFound as error:
         say(ctx.get_help())
         say("")
@@ -68,7 +67,7 @@ def _watch(runtime: "Runtime", name: str | None, as_json: bool) -> None:
     if as_json or not console.is_terminal:
         while True:
             try:
-                page = runtime.desk.status(name)
+                page = runtime.desk.status(name, None if as_json else PAGES_MAX)
             except (LedgerUnreachable, ControlStoreUnreachable) as error:
                 show_error(error)
             else:
@@ -91,7 +90,7 @@ def _watch(runtime: "Runtime", name: str | None, as_json: bool) -> None:
 def _screen(runtime: "Runtime", name: str | None) -> RenderableType:
     foot = Text(f"{at_text(runtime.clock.now())}, ctrl-C ends", "dim")
     try:
-        return Group(render(runtime.desk.status(name)), foot)
+        return Group(render(runtime.desk.status(name, PAGES_MAX)), foot)
     except (LedgerUnreachable, ControlStoreUnreachable) as error:
         return Group(_failure(error), foot)
 

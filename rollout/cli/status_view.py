@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rollout.desk.status import Status
 
 RUNBOOKS = "docs/runbooks/"
+PAGES_MAX = 20
+"""Of more sub-pipelines each has a line, not a page."""
 
 _SAID_BELOW = {"way back", "kept"}
 """Alarms whose sentence stands in a line of its own anyway."""
@@ -24,7 +26,7 @@ _STYLES = {"NOW": "bold red", "SOON": "bold yellow"}
 NOTHING_DECLARED = """\
 no sub-pipeline is declared in this ledger yet. Declare one:
 
-  invoices = SubPipeline("invoices", app=app, effects="commit", key="id")
+  invoices = SubPipeline("invoices", app=app, effects="commit", key="id", time_limit=60)
 
 and submit its first job, or start a worker: `rollout up -A MODULE`"""
 
@@ -38,13 +40,36 @@ def render(board: "Board") -> RenderableType:
     if board.leader is not None and not leads:
         sentence = f"{board.leader.sentence} (runbook: {RUNBOOKS}nobody-judges.md)"
         parts += [Text(plain(sentence), "bold red"), Text("")]
-    for one in board.by_need:
+    if board.in_short:
+        parts += [_in_short(board), Text("")]
+    for one in [] if board.in_short else board.by_need:
         parts += [_title(one.state), facts([*_alarms(one, board), *_lines(one, board)]), Text("")]
     if board.policy_difference is not None:
         parts.append(Text(f"policy: {plain(board.policy_difference)}", "yellow"))
     if board.leader is not None and leads:
         return Group(*parts, Text(f"leader: {plain(board.leader.sentence)}"))
     return Group(*parts[:-1]) if board.policy_difference is None else Group(*parts)
+
+
+def _in_short(board: "Board") -> RenderableType:
+    """A line for each sub-pipeline, those that need somebody first."""
+    lines = [Text(f"{len(board.statuses)} sub-pipelines; `rollout status NAME` shows one whole")]
+    for need, one in board.with_need:
+        line = _title(one.state)
+        waiting, running = (
+            sum(one.waiting(path, state) for path in JobPath)
+            for state in (JobState.ACCEPTED, JobState.STARTED)
+        )
+        starts = "concurrent in scope" if one.closed is None else f"legacy ({one.closed})"
+        line.append(
+            f", scope {percent(one.state.scope_bp)}, starts {starts}; {waiting} waiting, "
+            f"{running} running, {one.kept} kept"
+        )
+        for alarm in board.alarms(one)[:1]:
+            if alarm.what not in ("unsupervised", *_SAID_BELOW):
+                line.append(f"; {plain(alarm.sentence)}", _STYLES.get(need.name, ""))
+        lines.append(line)
+    return Group(*lines)
 
 
 def _alarms(one: "Status", board: "Board") -> list[tuple[str, RenderableType]]:
@@ -87,7 +112,7 @@ def _lines(one: "Status", board: "Board") -> list[tuple[str, RenderableType]]:
         ("starts now", one.starts_now),
     ]
     rows += [(str(path), one.jobs_sentence(path)) for path in JobPath]
-    rows.append(("builds", one.builds_sentence))
+    rows.append(("builds", one.releases.sentence))
     rows.append(("failed", f"{one.kept} kept" + _look(one)))
     by_drills = f", and {one.drilled} that drills had broken or moved" if one.drilled else ""
     rows.append(("fallbacks", f"{one.fallbacks} taken over by legacy{by_drills}"))

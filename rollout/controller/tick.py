@@ -6,24 +6,22 @@ controller's. The heartbeat follows the projection: it says that the control sta
 ledger and written to the store just now.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
 
 from rollout.control.change import Changes
-from rollout.drills.incidents import Incidents
+from rollout.controller.sweep import Sweep
 from rollout.errors import (
-    BrokerUnreachable,
     ControlStoreUnreachable,
-    LeaseLost,
     LedgerBusy,
     LedgerUnreachable,
-    UnknownJob,
 )
 from rollout.jobs.key_order import KeyOrder
-from rollout.jobs.ports import Held, Ledger, Lost, OpenCount, Queues
+from rollout.jobs.ports import Ledger, OpenCount, Queues
 from rollout.pilot.pilots import Pilots, PilotsReport
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
@@ -32,7 +30,7 @@ from rollout.routing.stages import ControlState, Event, Stage
 
 log = structlog.get_logger("rollout")
 
-_SWEEP_BATCH = 500
+_SENT_BATCH = 500
 _FOLD_BATCH = 2000
 _FOLD_BATCHES_A_TICK = 20
 _PRUNE_BATCH = 1000
@@ -42,15 +40,10 @@ _FOLD_S = 2.0
 _FENCES_S = 1.0
 """A turn waits this long, in all, for kills whose rows somebody holds."""
 _FENCE_PATIENCE_S = 0.5
-_STORE_EACH = 30
-"""Each so many beats the store's copies are held against the ledger: two questions a name."""
 _COUNT_S, _COUNT_PAUSE = 0.05, 20
 """After a count of what is open that took longer, so many times as long passes until the next."""
 _BEATS = 4
 """A long turn beats so many times while one heartbeat lasts."""
-_DEFERRED_MAX, _DEFERRED_TIMES = timedelta(hours=1), 20
-"""So long, or so many times `lost_after`, a broker that cannot be looked into is believed to hold
-what it may hold. An hour is far beyond an ordinary queue, and Redis's own visibility timeout."""
 _STEP_S_MAX = 2.0
 """The wall clock may move this much more or less than the monotonic one between two ticks."""
 
@@ -103,22 +96,21 @@ class Tick:
         limits: TickLimits,
         owner: str,
         pilots: Pilots,
-        incidents: Incidents,
     ) -> None:
         self._pilots = pilots
-        self._incidents = incidents
         self._ledger = ledger
         self._control = control
-        self._queues = queues
         self._key_order = KeyOrder(ledger, queues, clock)
         self._changes = changes
         self._clock = clock
         self._limits = limits
+        self._sweeper = Sweep(
+            ledger, queues, changes.recall, clock, limits.lost_after, limits.silent_after
+        )
         self._owner = owner
         self._here_since = clock.monotonic()
         self._beaten_at = clock.monotonic()
         self._recalled_last = ""
-        self._turns = 0
         self._counted: list[OpenCount] = []
         self._count_again = clock.monotonic()
         self._held_up: set[str | None] = set()
@@ -148,17 +140,17 @@ class Tick:
             return
         self._supervise(report)
         try:
-            self._move_and_judge(token, report)
+            self._move_and_judge(report)
         except LeadershipLost:
             report.leads = False
 
-    def _move_and_judge(self, token: int, report: TickReport) -> None:
-        self._recall(report)
-        for state in report.states:
-            self._sweep(state, report)
-            self._keep_up(report)
+    def _move_and_judge(self, report: TickReport) -> None:
+        open_counts = self._ledger.open_counts()
+        self._recall(open_counts, report)
+        self._keep_up(report)
+        self._sweep(open_counts, report)
         # What a worker that died after a commit has not sent; seldom any.
-        report.sent_next = self._key_order.send_stuck(_SWEEP_BATCH)
+        report.sent_next = self._key_order.send_stuck(_SENT_BATCH)
         until = self._clock.monotonic() + _FOLD_S
         for _ in range(_FOLD_BATCHES_A_TICK):
             folded = self._ledger.fold(_FOLD_BATCH)
@@ -171,7 +163,6 @@ class Tick:
         report.pilots = self._pilots.turn(report.states, report.open_counts, report.at)
         for said in report.pilots.errors:
             self._note(report, said)
-        report.errors += self._watch(token, report)
         report.pruned = self._prune(report.at)
 
     def _open_counts(self) -> list[OpenCount]:
@@ -194,36 +185,38 @@ class Tick:
         try:
             self._reconcile_kills(report)
             report.states = self._ledger.controls()
-            for state in report.states:
-                self._control.project(state)
-            self._mind_the_store(report)
+            self._project(report)
             self._control.beat(self._owner, self._limits.supervision)
         except ControlStoreUnreachable as error:
             self._note(report, str(error))
             report.states = self._ledger.controls()
 
-    def _mind_the_store(self, report: TickReport) -> None:
+    def _project(self, report: TickReport) -> None:
+        """Copy to the store what it does not hold; read first, most turns find nothing to write."""
+        held = self._control.read_all([state.name for state in report.states])
+        for state in report.states:
+            known = held[state.name].state
+            if known is None or known.revision < state.revision:
+                self._control.project(state)
+            elif known.revision > state.revision:
+                self._write_over(known, report)
+
+    def _write_over(self, known: ControlState, report: TickReport) -> None:
         """Write over what the store holds of a ledger that was taken back, as by a backup.
 
         Forward only, its newer revisions would rule for as long as the ledger needs to count up
-        to them. The store is read first: what it holds was in the ledger before.
+        to them. The store was read first: what it holds was in the ledger before.
         """
-        self._turns += 1
-        if self._turns % _STORE_EACH != 1:
+        state = self._ledger.control(known.name)
+        if known.revision <= state.revision:
             return
-        for name in [state.name for state in report.states]:
-            known = self._control.read(name).state
-            if known is None:
-                continue
-            state = self._ledger.control(name)
-            if known.revision > state.revision:
-                sentence = (
-                    f"the control store held revision {known.revision} of {name!r}, the ledger is "
-                    f"at {state.revision}: was it restored? The ledger's state is in force again"
-                )
-                log.error("the store outranked the ledger", name=name, why=sentence)
-                self._note(report, sentence)
-                self._control.project(state, over=known.revision)
+        sentence = (
+            f"the control store held revision {known.revision} of {known.name!r}, the ledger is "
+            f"at {state.revision}: was it restored? The ledger's state is in force again"
+        )
+        log.error("the store outranked the ledger", name=known.name, why=sentence)
+        self._note(report, sentence)
+        self._control.project(state, over=known.revision)
 
     def _keep_up(self, report: TickReport) -> None:
         """Beat again in a turn that takes long; one may, that is no reason to send jobs to legacy.
@@ -237,14 +230,6 @@ class Tick:
         if self._pilots.lead(self._clock.now()) is None:
             raise LeadershipLost
         self._supervise(report)
-
-    def _watch(self, token: int, report: TickReport) -> list[str]:
-        """Time how paths left what is normal for them; people read it, no judgement does."""
-        try:
-            names = sorted(state.name for state in report.states)
-            return self._incidents.turn(token, names, report.at)
-        except LeaseLost as error:
-            return [str(error)]
 
     def _prune(self, now: datetime) -> int:
         """Delete old committed jobs; old by this clock and by those of the workers.
@@ -309,14 +294,15 @@ class Tick:
 
     # Jobs --------------------------------------------------------------------------------
 
-    def _recall(self, report: TickReport) -> None:
+    def _recall(self, open_counts: Sequence[OpenCount], report: TickReport) -> None:
         """Bring jobs back that a kill or revert left on the concurrent path, a slice each in turn.
 
         A queue of a million takes many turns; heartbeat, judgement and sweep come between. The
         turn goes on where the last one ended, so that one long queue keeps no other waiting.
         """
+        left = {one.name for one in open_counts if one.path is JobPath.CONCURRENT and one.jobs}
         waiting = sorted(
-            (state for state in report.states if _recalled_for(state)),
+            (state for state in report.states if state.name in left and _recalled_for(state)),
             key=lambda state: (state.name <= self._recalled_last, state.name),
         )
         until = self._clock.monotonic() + _RECALL_S
@@ -334,26 +320,17 @@ class Tick:
             if moved.more:
                 waiting.append(state)
 
-    def _sweep(self, state: ControlState, report: TickReport) -> None:
+    def _sweep(self, open_counts: Sequence[OpenCount], report: TickReport) -> None:
         """Send jobs again that the ledger has and nobody else seems to have."""
-        now = self._clock.now()
-        ahead = self._ledger.redate(
-            state.name, self._limits.lost_after, self._limits.silent_after, now
+        swept = self._sweeper.turn(
+            open_counts,
+            heard_long_enough=self._heard_long_enough(),
+            note=lambda error: self._note(report, error),
+            keep_up=lambda: self._keep_up(report),
         )
-        if ahead:
-            log.warning("jobs dated in the future, by a clock ahead", name=state.name, jobs=ahead)
-        if self._heard_long_enough():
-            silent = self._ledger.resend_silent(
-                state.name, self._limits.silent_after, now, _SWEEP_BATCH
-            )
-            self._note(report, self._changes.recall.send(silent))
-            report.resent_silent += len(silent)
-        report.unaccounted[state.name] = 0
-        for lost in self._lost(state.name, now, report):
-            report.unaccounted[state.name] += self._ledger.count_lost(lost)
-            resent = self._ledger.resend_lost(lost, now, _SWEEP_BATCH)
-            self._note(report, self._changes.recall.send(resent))
-            report.resent_lost += len(resent)
+        report.resent_silent += swept.silent
+        report.resent_lost += swept.lost
+        report.unaccounted = {state.name: 0 for state in report.states} | swept.unaccounted
 
     def _mind_the_clock(self, now: datetime) -> None:
         """Begin to listen anew when the clock was stepped, or the machine woke up.
@@ -376,49 +353,6 @@ class Tick:
         return (
             self._clock.monotonic() - self._here_since >= self._limits.silent_after.total_seconds()
         )
-
-    def _lost(self, name: str, now: datetime, report: TickReport) -> list[Lost]:
-        """Say which accepted jobs no queue holds, without taking a long queue for a lost one.
-
-        A queue hands out its oldest message first. So a job sent well before the message that is
-        next up, and not in a worker's hands, is in no queue any more. Well before, because a job is
-        dated when its row is written: many senders at once, and a kill that moves a whole queue,
-        publish in another order than they date.
-        """
-        sent_before = now - self._limits.lost_after
-        waiting = [Lost(name, path, sent_before) for path in JobPath]
-        overdue = [lost for lost in waiting if self._ledger.count_lost(lost, 1)]
-        if not overdue:
-            return []
-        try:
-            queued = self._queues.held(name)
-        except BrokerUnreachable as error:
-            self._note(report, str(error))
-            return []
-        if queued.by_workers is None:
-            return [self._deferred(lost, queued, now) for lost in overdue]
-        return [self._before_next_up(lost, queued) for lost in overdue]
-
-    def _deferred(self, lost: Lost, queued: Held, now: datetime) -> Lost:
-        """Wait while a queue that cannot be looked into has anything, but not for ever.
-
-        Its one message may be a leftover that nobody will take. What it does hold and is sent
-        again all the same costs a message: of two deliveries the ledger refuses one.
-        """
-        if not queued.waiting.get(lost.path, 0):
-            return lost
-        longest = max(_DEFERRED_MAX, _DEFERRED_TIMES * self._limits.lost_after)
-        return replace(lost, sent_before=min(lost.sent_before, now - longest))
-
-    def _before_next_up(self, lost: Lost, queued: Held) -> Lost:
-        sent_before = lost.sent_before
-        next_up = queued.next_up.get(lost.path)
-        if next_up is not None:
-            # A foreign message says nothing about ours; what workers hold is still spared.
-            with suppress(UnknownJob):
-                next_sent = self._ledger.job(lost.name, next_up).sent_at
-                sent_before = min(sent_before, next_sent - self._limits.lost_after)
-        return replace(lost, sent_before=sent_before, spared=queued.by_workers or frozenset())
 
     def _note(self, report: TickReport, error: str | None) -> None:
         if error is not None and error not in report.errors:

@@ -54,6 +54,7 @@ def declare(settings: Settings) -> tuple[Celery, SubPipeline]:
         key=flight_key,
         # A fifth, not a twentieth: in weeks of a few hundred jobs legacy must show enough, too.
         holdback_bp=2000,
+        time_limit=120,
         runtime=Runtime(settings),
     )
     flights.legacy(one_by_one)

@@ -269,7 +269,7 @@ def _play(file: Path, folder: Path, report: Path, console: Console) -> int:
             runtime.database_ledger,
             runtime.clock,
             lambda: choice(tuple(JobPath)),
-            "game day",
+            "the demo",
             lambda text: console.print(text, markup=False),
         )
         ground.end()

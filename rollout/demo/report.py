@@ -112,7 +112,7 @@ def _wrong(report: dict[str, Any]) -> list[str]:
         "the planted bug was not found in the shadow": any(
             "rows" in one["what"] for one in report["shadow_groups"]
         ),
-        "the trial did not graduate": report["graduated"],
+        "the pilot did not graduate": report["graduated"],
         "the slow-down or the failure was not reverted": _made(report, "revert") == 2,
         "a revert was not confirmed by routing": _made(report, "confirm") >= 2,
         "no step held for want of jobs or drills": any(

@@ -10,6 +10,7 @@ from rollout.desk.alarms import Alarm, Need, alarms_of, suspicious
 from rollout.desk.history import last_change_json
 from rollout.desk.lately import read_lately
 from rollout.desk.plain import Json
+from rollout.desk.releases import UNNAMED, read_releases
 from rollout.desk.running_drills import read_running
 from rollout.desk.status import Status, read_status
 from rollout.desk.workers import Hanging, Workers, read_hanging
@@ -17,7 +18,7 @@ from rollout.drills.ports import Journals
 from rollout.errors import BrokerUnreachable, WrongSettings
 from rollout.jobs.ports import Ledger
 from rollout.jobs.recent import RecentJobs
-from rollout.pilot.ports import Builds
+from rollout.pilot.ports import BuildLog
 from rollout.routing.clock import Clock
 from rollout.routing.ports import ControlStore, TransitionRecord
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:  # the judgement is heavy, and a policy that cannot be read ne
     from rollout.desk.why import Explanations
 
 
-class BoardLedger(Ledger, RecentJobs, Journals, Builds, Protocol):
+class BoardLedger(Ledger, RecentJobs, Journals, BuildLog, Protocol):
     """The ledger, as far as the first screen asks it."""
 
 
@@ -38,7 +39,8 @@ class Board:
     """Each sub-pipeline's status, its last change, what is pending.
 
     `unjudged` says why nobody can tell what is pending, such as a policy that cannot be read;
-    `policy_difference` where the leader judges by another policy than the file's.
+    `policy_difference` where the leader judges by another policy than the file's. One that is
+    `in_short` has many sub-pipelines, and neither last changes nor what is pending.
     """
 
     statuses: tuple[Status, ...]
@@ -49,6 +51,7 @@ class Board:
     policy_difference: str | None = None
     listeners: Mapping[str, Sequence[str]] | None = None
     hanging: tuple[Hanging, ...] = ()
+    in_short: bool = False
 
     def alarms(self, one: Status) -> tuple[Alarm, ...]:
         """What is wrong with a sub-pipeline, the worst first."""
@@ -63,7 +66,13 @@ class Board:
     @property
     def by_need(self) -> list[Status]:
         """The sub-pipelines, those that need somebody first."""
-        return sorted(self.statuses, key=lambda one: (self.need(one), one.state.name))
+        return [one for _, one in self.with_need]
+
+    @property
+    def with_need(self) -> list[tuple[Need, Status]]:
+        """The same, each with its need."""
+        pairs = [(self.need(one), one) for one in self.statuses]
+        return sorted(pairs, key=lambda pair: (pair[0], pair[1].state.name))
 
     def to_json(self) -> Json:
         """What scripts read."""
@@ -92,6 +101,7 @@ def read_board(
     explanations: Callable[[], Explanations],
     workers: Callable[[], Workers | None],
     name: str | None,
+    pages_max: int | None = None,
 ) -> Board:
     """Read one sub-pipeline, or all of them.
 
@@ -102,12 +112,15 @@ def read_board(
         explanations: Raises WrongSettings where a policy cannot be read: it hides no fact.
         workers: Asked only where jobs wait for long or a kill is latched: that takes its time.
         name: One sub-pipeline; None for all.
+        pages_max: Of more than so many only what stands on a line of each; None is any.
 
     Raises:
         UnknownSubPipeline: There is no such name.
         LedgerUnreachable: The ledger does not answer.
     """
     statuses = _with_recent(ledger, read_status(ledger, control, clock, name), clock)
+    if pages_max is not None and len(statuses) > pages_max:
+        return _in_short(statuses, ledger, clock, explanations, workers)
     last = {one.state.name: ledger.transitions(one.state.name, 1) for one in statuses}
     changes = {one: records[0] for one, records in last.items() if records}
     try:
@@ -124,6 +137,29 @@ def read_board(
         policy_difference=page.policy_difference,
         listeners=listeners,
         hanging=hanging,
+    )
+
+
+def _in_short(
+    statuses: tuple[Status, ...],
+    ledger: BoardLedger,
+    clock: Clock,
+    explanations: Callable[[], Explanations],
+    workers: Callable[[], Workers | None],
+) -> Board:
+    try:
+        page = explanations().led_by()
+    except WrongSettings as error:
+        return Board(statuses, {}, unjudged=error.problem, in_short=True)
+    listeners, hanging = _workers(statuses, ledger, workers, clock)
+    return Board(
+        statuses,
+        {},
+        leader=page.leader,
+        policy_difference=page.policy_difference,
+        listeners=listeners,
+        hanging=hanging,
+        in_short=True,
     )
 
 
@@ -149,13 +185,13 @@ def _with_recent(
 ) -> tuple[Status, ...]:
     now = clock.now()
     lately = read_lately(ledger, [one.state.name for one in statuses], now)
-    drills, builds = read_running(ledger, now), ledger.builds()
+    drills, releases = read_running(ledger, now), read_releases(ledger)
     return tuple(
         replace(
             one,
             lately=lately[one.state.name],
             drill=drills.get(one.state.name),
-            builds=builds.get(one.state.name, (None, None)),
+            releases=releases.get(one.state.name, UNNAMED),
         )
         for one in statuses
     )

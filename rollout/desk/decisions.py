@@ -37,7 +37,7 @@ class DecisionPage:
     def facts(self) -> list[tuple[str, str]]:
         """What is to be known: a word and a sentence each."""
         record, found = self.record, self.evidence
-        made = f"{at_text(record.at)} on revision {record.revision}, window {record.window}"
+        made = f"{at_text(record.at)} on revision {record.revision}, key {record.window}"
         rows = [("made", made)]
         if found is None:
             return [*rows, ("evidence", f"{self.unreadable}; --json shows what is stored")]

@@ -20,6 +20,7 @@ from rollout.routing.decision import JobPath
 from rollout.routing.ports import ControlStore
 
 if TYPE_CHECKING:
+    from rollout.control.kill_report import KillReport
     from rollout.desk.board import Board
     from rollout.desk.decisions import DecisionPage, Decisions, ReplayPage
     from rollout.desk.drills import DrillJournal, DrillList
@@ -31,15 +32,15 @@ if TYPE_CHECKING:
     from rollout.desk.report import Report
     from rollout.desk.shadows import ShadowReport
     from rollout.desk.why import Explanations
-    from rollout.desk.workers import Workers
+    from rollout.desk.workers import StillRunning, Workers
     from rollout.errors import RolloutError
-    from rollout.pilot.ports import Builds
+    from rollout.pilot.ports import BuildLog
     from rollout.policy.check import Assumed, Declarations
     from rollout.policy.policy import Policies
     from rollout.shadow.ports import ShadowQueue, Shadows
 
     class DeskLedger(
-        Ledger, Jobs, RecentJobs, Journals, Log, Builds, Decisions, Declarations, Protocol
+        Ledger, Jobs, RecentJobs, Journals, Log, BuildLog, Decisions, Declarations, Protocol
     ):
         """The ledger, as far as people look into it."""
 
@@ -75,12 +76,17 @@ class Desk:
     policies: Callable[[], Policies]
     parsed_policies: Callable[[], tuple[Policies, Sequence[RolloutError]]]
 
-    def status(self, name: str | None = None) -> Board:
-        """Where each sub-pipeline stands; raises UnknownSubPipeline, LedgerUnreachable."""
+    def status(self, name: str | None = None, pages_max: int | None = None) -> Board:
+        """Where each sub-pipeline stands; raises UnknownSubPipeline, LedgerUnreachable.
+
+        Of more than `pages_max` only what stands on one line of each.
+        """
         from rollout.desk.board import read_board
 
-        control = self.control()
-        return read_board(self.ledger, control, self.clock, self.explanations, self.workers, name)
+        control, explanations = self.control(), self.explanations
+        return read_board(
+            self.ledger, control, self.clock, explanations, self.workers, name, pages_max
+        )
 
     def unheard(self, name: str) -> list[str]:
         """Queues of a sub-pipeline on which nobody listens, in sentences; raises BrokerUnreachable.
@@ -94,6 +100,18 @@ class Desk:
         if found is None:
             return []
         return [nobody_listens(name, one) for one in JobPath if not found.get(f"{name}.{one}")]
+
+    def shadow_first(self, name: str) -> str | None:
+        """What a start has left out; raises UnknownSubPipeline, LedgerUnreachable."""
+        from rollout.desk.shadow_first import read_suggestion
+
+        return read_suggestion(self.ledger, name)
+
+    def still_running(self, report: KillReport) -> StillRunning:
+        """Processes that go on with jobs that a kill took from them; never raises."""
+        from rollout.desk.workers import read_still_running
+
+        return read_still_running(report, self.workers, self.ledger, self.clock.now())
 
     def why(self, name: str) -> Why:
         """What is pending and why; raises UnknownSubPipeline, LedgerUnreachable, WrongPolicy."""
@@ -140,6 +158,12 @@ class Desk:
         from rollout.desk.jobs import whole_id
 
         return whole_id(self.ledger, job_id)
+
+    def input_of(self, name: str, job_id: str) -> str:
+        """The message of a job; raises NoInputKept, UnknownJob, LedgerUnreachable."""
+        from rollout.desk.jobs import read_input
+
+        return read_input(self.ledger, name, job_id)
 
     def messages(self, limit: int) -> Messages:
         """The refused messages; raises LedgerUnreachable."""

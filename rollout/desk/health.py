@@ -81,6 +81,13 @@ def _guarded(what: str, check: Check, outside: Outside) -> Finding | None:
         return check(outside)
     except RolloutError as error:
         return Finding(what, Level.MISSING, error.problem, error.hint)
+    except Exception as error:  # whatever a library says of an address or an answer
+        return Finding(
+            what,
+            Level.MISSING,
+            f"could not be looked into: {type(error).__name__}: {error}",
+            "correct its address or options",
+        )
 
 
 def _nothing_here(outside: Outside) -> Finding | None:
@@ -121,9 +128,12 @@ def _address(outside: Outside) -> Finding:
 def _ledger(outside: Outside) -> Finding:
     one = outside.ledger()
     at = one.migration or "(no tables)"
-    where = f"{one.url} answers in {one.took_ms:.0f} ms, at migration {at}"
+    between = f", {one.sessions}" if one.sessions else ""
+    where = f"{one.url} answers in {one.took_ms:.0f} ms{between}, at migration {at}"
     if one.migration == one.newest:
-        return Finding("ledger", Level.OK, f"{where}, the newest")
+        named = f", {one.named}" if one.named else ""
+        lent = "; nothing is prepared or set beyond a transaction" if one.sessions else ""
+        return Finding("ledger", Level.OK, f"{where}, the newest{named}{lent}")
     todo = "run `rollout migrate`, then start workers and controller of this release"
     return Finding("ledger", Level.MISSING, f"{where}, this release needs {one.newest}", todo)
 
@@ -137,6 +147,13 @@ def _store(outside: Outside) -> Finding:
             Level.NOTE,
             f"{answers}; its user may not run INFO, so whether it may drop a kill latch is unknown",
             "see that maxmemory-policy is noeviction or one of volatile-*",
+        )
+    if one.cluster:
+        return Finding(
+            "control store",
+            Level.MISSING,
+            f"{answers}, but is a node of a Redis Cluster: a start reads several keys at once",
+            "name one Redis or Valkey, or the Sentinels of one, in ROLLOUT_CONTROL_URL",
         )
     if one.forgets is None:
         return Finding("control store", Level.OK, answers)

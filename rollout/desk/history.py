@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Protocol
 
 from rollout.desk.plain import Json, plain_json
+from rollout.desk.releases import replaced_by
 from rollout.desk.text import percent
 from rollout.errors import UnknownSubPipeline
+from rollout.pilot.builds import BuildRecord
 from rollout.pilot.ports import DecisionRecord
 from rollout.routing.ports import TransitionRecord
 from rollout.routing.stages import ALL, ControlState
@@ -16,8 +18,12 @@ CONTROLLER = "controller"
 """The actor of changes that carry a decision out."""
 
 
+WORKERS = "workers"
+"""The actor of a new build: the first worker that ran it said so."""
+
+
 class Log(Protocol):
-    """The ledger's two append-only logs. Both raise LedgerUnreachable."""
+    """The ledger's two append-only logs, and its builds. All raise LedgerUnreachable."""
 
     def controls(self) -> list[ControlState]:
         """Read all control rows."""
@@ -31,34 +37,44 @@ class Log(Protocol):
         """Read the decisions, newest first."""
         ...
 
+    def build_records(self, name: str | None) -> Sequence[BuildRecord]:
+        """Read every build, newest first."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """One line of the timeline; a decision that changed nothing has no `now`."""
+    """One line of the timeline; what changed no control state has no `now`, a build no revision."""
 
     at: datetime
-    revision: int
+    revision: int | None
     event: str
     now: str
     actor: str
     decision_id: int | None
     why: str
 
+    @property
+    def what(self) -> str:
+        """What happened, and what holds since."""
+        return f"{self.event}, now {self.now}" if self.now else self.event
+
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The newest changes and decisions of one sub-pipeline, newest first; at most `limit` each."""
+    """The newest of what happened to one sub-pipeline, newest first; at most `limit` of a kind."""
 
     name: str
     transitions: tuple[TransitionRecord, ...]
     decisions: tuple[DecisionRecord, ...]
     limit: int
+    builds: tuple[BuildRecord, ...] = ()
 
     @property
     def timeline(self) -> list[Happened]:
-        """Both in one list, newest first; a decision that changed something is one line."""
-        lines = [*self._changes(), *self._holds()]
-        lines.sort(key=lambda one: (one.at, one.revision), reverse=True)
+        """All in one list, newest first; a decision that changed something is one line."""
+        lines = [*self._changes(), *self._holds(), *self._upgrades()]
+        lines.sort(key=lambda one: (one.at, one.revision or 0), reverse=True)
         return lines[: self.limit]
 
     def _changes(self) -> Iterator[Happened]:
@@ -78,10 +94,18 @@ class History:
                     one.at, one.revision, one.action, "", CONTROLLER, one.decision_id, one.sentence
                 )
 
+    def _upgrades(self) -> Iterator[Happened]:
+        for one in self.builds[: self.limit]:
+            before = replaced_by(self.builds, one)
+            instead = "the first that has a name" if before is None else f"before it {before}"
+            why = f"{one.path} runs {one.build}, {instead}"
+            yield Happened(one.first_at, None, "build", "", WORKERS, None, why)
+
     def to_json(self) -> Json:
         """What scripts read."""
         return {
             "name": self.name,
+            "builds": [_build_json(one) for one in self.builds[: self.limit]],
             "transitions": [_change_json(record) for record in self.transitions],
             "decisions": [summary(one) for one in self.decisions],
         }
@@ -97,8 +121,18 @@ def read_history(log: Log, name: str | None, limit: int) -> History:
         raise UnknownSubPipeline(name, [state.name for state in log.controls()])
     name = ALL if name is None else name
     return History(
-        name, tuple(log.transitions(name, limit)), tuple(log.decisions(name, limit)), limit
+        name,
+        tuple(log.transitions(name, limit)),
+        tuple(log.decisions(name, limit)),
+        limit,
+        tuple(log.build_records(name)),
     )
+
+
+def _build_json(record: BuildRecord) -> Json:
+    values: Json = plain_json(record)
+    del values["name"]
+    return values
 
 
 def summary(record: DecisionRecord) -> Json:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from rollout.desk.lately import error_line
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.text import at_text
-from rollout.errors import UnknownJob
+from rollout.errors import RolloutError, UnknownJob
 from rollout.jobs.claims import JobRecord, JobState
 from rollout.jobs.order import NEVER, InFront
 from rollout.jobs.recent import JobKind
@@ -47,6 +47,14 @@ class Jobs(Protocol):
 
     def kept_messages(self, limit: int) -> list[Mapping[str, Any]]:
         """Read refused messages, newest first."""
+        ...
+
+
+class OneJob(Protocol):
+    """The ledger, as far as one job is read with its message."""
+
+    def job(self, name: str, job_id: str) -> JobRecord:
+        """Read one job. Raises UnknownJob, LedgerUnreachable."""
         ...
 
 
@@ -190,6 +198,31 @@ def _waits(first: InFront) -> str:
             f"`rollout retry {first.job_id}`, or `rollout skip {first.job_id} --reason '…'`"
         )
     return f"behind job {first.job_id} of its key{places}"
+
+
+class NoInputKept(RolloutError):
+    """A job whose arguments nobody has kept."""
+
+    def __init__(self, name: str, job_id: str) -> None:
+        self.name = name
+        self.job_id = job_id
+        super().__init__(
+            f"job {job_id!r} of {name!r} ran in process, and no input of it is kept",
+            "take a job that went through a queue, or give --args and --kwargs",
+        )
+
+
+def read_input(ledger: OneJob, name: str, job_id: str) -> str:
+    """Read the message of a job, which holds its arguments.
+
+    Raises:
+        NoInputKept: It ran in process.
+        UnknownJob, LedgerUnreachable: It cannot be read.
+    """
+    envelope = ledger.job(name, job_id).envelope
+    if not envelope:
+        raise NoInputKept(name, job_id)
+    return envelope
 
 
 def whole_id(ledger: Jobs, job_id: str) -> str:

@@ -33,21 +33,28 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class LedgerAnswered(Answered):
-    """A ledger that answered; `migration` None where it has no tables."""
+    """A ledger that answered; `migration` None where it has no tables.
+
+    `sessions` says what stands between, where anything does, and `named` where its tables are when
+    they are not where and called as usual.
+    """
 
     migration: str | None
     newest: str
+    sessions: str = ""
+    named: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreAnswered(Answered):
     """A control store that answered; `forgets` is a setting by which it may drop a kill latch.
 
-    `hidden` says that its user may not ask for that setting.
+    `hidden` says that its user may not ask for that setting, `cluster` that it is a cluster's node.
     """
 
     forgets: str | None
     hidden: bool = False
+    cluster: bool = False
 
 
 class Outside(Protocol):

@@ -10,6 +10,7 @@ from rollout.desk.history import summary
 from rollout.desk.lately import Lately, trouble_sentence
 from rollout.desk.leader import Leader
 from rollout.desk.plain import Json
+from rollout.desk.releases import UNNAMED, Releases
 from rollout.desk.running_drills import RunningDrill
 from rollout.desk.text import at_text
 from rollout.evidence.verdict import Finding
@@ -107,6 +108,7 @@ class Why:
         policy_difference: Where the leader judges by another policy than the file's.
         lately: What both paths did in the last minutes.
         drill: A drill that runs now.
+        releases: The build of each path.
     """
 
     at: datetime
@@ -117,6 +119,7 @@ class Why:
     policy_difference: str | None = None
     lately: Lately | None = None
     drill: RunningDrill | None = None
+    releases: Releases = UNNAMED
 
     @property
     def headline(self) -> tuple[str, str]:
@@ -149,12 +152,18 @@ class Why:
             lately = self.lately
             first += [("fails", trouble_sentence(one, lately, self.at)) for one in lately.troubles]
         if seen is None or pending.outlook is None:
-            return [*first, ("leader", self.leader.sentence), ("last decision", self._last)]
+            return [
+                *first,
+                ("leader", self.leader.sentence),
+                ("builds", self.releases.sentence),
+                ("last decision", self._last),
+            ]
         ready = way_back_of(seen, pending.way_back, pending.not_ready, pending.holdback_bp)
         rows = [
             ("next", self._next(pending.outlook.sentence)),
             ("stands", stands(seen)),
             ("way back", ready),
+            ("builds", self.releases.sentence),
             ("last decision", self._last),
             ("leader", self.leader.sentence),
         ]
@@ -224,4 +233,5 @@ class Why:
             "policy_difference": self.policy_difference,
             "lately": None if self.lately is None else self.lately.to_json(),
             "drill": None if self.drill is None else self.drill.to_json(),
+            "releases": self.releases.to_json(),
         }

@@ -95,7 +95,7 @@ class PolicyPage:
                 f" {cohort.period_days:g} days"
             )
         if fleet.splits_max is not None:
-            lines.append(f"fleet: at most {fleet.splits_max} on trial at once")
+            lines.append(f"fleet: at most {fleet.splits_max} in a pilot at once")
         if fleet.advances_per_day_max is not None:
             lines.append(f"fleet: at most {fleet.advances_per_day_max} advances a day")
         return lines

@@ -12,11 +12,12 @@ from rollout.desk.drills import read_drills
 from rollout.desk.history import Log, read_history
 from rollout.desk.lately import error_line
 from rollout.desk.plain import Json, plain_json
+from rollout.desk.releases import UNNAMED, Releases, read_releases
 from rollout.desk.text import at_text, span_text
 from rollout.drills.ports import Journals
 from rollout.jobs.claims import JobRecord
 from rollout.jobs.recent import Came, JobKind, RecentCount, RecentJobs
-from rollout.pilot.ports import Builds
+from rollout.pilot.ports import BuildLog
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
 from rollout.routing.ports import ControlLedger
@@ -26,7 +27,7 @@ _LINES = 1000
 """Changes, decisions and hurt jobs that are read; more is no report."""
 
 
-class ReportLedger(ControlLedger, RecentJobs, Journals, Log, Builds, Protocol):
+class ReportLedger(ControlLedger, RecentJobs, Journals, Log, BuildLog, Protocol):
     """The ledger, as far as a report asks it."""
 
 
@@ -47,7 +48,7 @@ class Report:
         state: How the sub-pipeline stands at the end.
         counts: Jobs admitted since then, by path and fate.
         hurt: Jobs that fell back or failed, newest first, at most a thousand.
-        builds: What the workers of both paths run at the end.
+        releases: What the workers of both paths run at the end.
         timeline: Changes, decisions, drills, first and last failures, oldest first.
     """
 
@@ -56,7 +57,7 @@ class Report:
     until: datetime
     counts: tuple[RecentCount, ...]
     hurt: tuple[JobRecord, ...]
-    builds: tuple[str | None, str | None]
+    releases: Releases
     timeline: tuple[ReportLine, ...]
 
     def jobs(self, came: Came | None = None, path: JobPath | None = None) -> int:
@@ -69,7 +70,6 @@ class Report:
     def summary(self) -> list[str]:
         """What matters, in sentences."""
         drilled = sum(one.jobs for one in self.counts if one.drilled)
-        legacy, concurrent = (build or "not announced" for build in self.builds)
         lines = [
             f"{self.jobs()} jobs came in {span_text(self.until - self.since)}: "
             f"{self.jobs(path=JobPath.CONCURRENT)} were routed to the concurrent path, "
@@ -78,7 +78,7 @@ class Report:
             f"failed on the concurrent path and were taken over by legacy, "
             f"{self.jobs(Came.FAILED)} failed and are kept, {self.jobs(Came.OPEN)} are not "
             "finished.",
-            f"Versions at the end: legacy {legacy}, concurrent {concurrent}.",
+            f"Builds at the end: {self.releases.sentence}.",
         ]
         if drilled:
             lines.append(f"{drilled} of these jobs were hurt by a drill, on purpose.")
@@ -96,7 +96,7 @@ class Report:
             "jobs": {
                 str(path): {str(came): self.jobs(came, path) for came in Came} for path in JobPath
             },
-            "builds": dict(zip(map(str, JobPath), self.builds, strict=True)),
+            "builds": self.releases.builds,
             "timeline": [plain_json(one) for one in self.timeline],
         }
 
@@ -149,19 +149,15 @@ def read_report(ledger: ReportLedger, clock: Clock, name: str, since: datetime) 
     hurt = tuple(ledger.recent_jobs(name, JobKind.HURT, since, _LINES))
     lines = [*_logged(ledger, name), *_drilled(ledger, name, now), *_failures(hurt)]
     lines = sorted((one for one in lines if one.at >= since), key=lambda one: one.at)
-    builds = ledger.builds().get(name, (None, None))
-    return Report(state, since, now, counts, hurt, builds, tuple(lines))
+    releases = read_releases(ledger, name).get(name, UNNAMED)
+    return Report(state, since, now, counts, hurt, releases, tuple(lines))
 
 
 def _logged(ledger: Log, name: str) -> list[ReportLine]:
     return [
-        ReportLine(one.at, one.actor, f"{one.event}{_to(one.now)}: {one.why}".rstrip(": "))
+        ReportLine(one.at, one.actor, f"{one.what}: {one.why}".rstrip(": "))
         for one in read_history(ledger, name, _LINES).timeline
     ]
-
-
-def _to(now: str) -> str:
-    return f" to {now}" if now else ""
 
 
 def _drilled(ledger: Journals, name: str, now: datetime) -> list[ReportLine]:

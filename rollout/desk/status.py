@@ -1,10 +1,12 @@
 """What is true now: what was decided, what a start would get, where the jobs are."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from rollout.desk.lately import Lately
 from rollout.desk.plain import Json, plain_json
+from rollout.desk.releases import UNNAMED, Releases
 from rollout.desk.running_drills import RunningDrill
 from rollout.desk.text import span_text
 from rollout.errors import UnknownSubPipeline
@@ -34,7 +36,7 @@ class Status:
     kept: int = 0
     lately: Lately | None = None
     drill: RunningDrill | None = None
-    builds: tuple[str | None, str | None] = (None, None)
+    releases: Releases = UNNAMED
 
     def oldest(self, path: JobPath, state: JobState) -> datetime | None:
         """Admission of the oldest unfinished job on this path in this state."""
@@ -127,14 +129,8 @@ class Status:
         if self.lately is not None:
             text += f"; in the last 5 min: {self.lately.of(path).sentence}"
             if path is JobPath.CONCURRENT and self.lately.drilled:
-                text += f", {self.lately.drilled} more were hurt by a drill and count for no path"
+                text += f"; {self.lately.drilled} that a drill hurt count for neither path"
         return text
-
-    @property
-    def builds_sentence(self) -> str:
-        """Which build of each path the workers run."""
-        legacy, concurrent = (build or "not announced yet" for build in self.builds)
-        return f"legacy {legacy}, concurrent {concurrent}"
 
     def to_json(self) -> Json:
         """What scripts read about its state and its jobs."""
@@ -176,7 +172,8 @@ class Status:
             },
             "lately": None if self.lately is None else self.lately.to_json(),
             "drill": None if self.drill is None else self.drill.to_json(),
-            "builds": dict(zip(map(str, JobPath), self.builds, strict=True)),
+            "builds": self.releases.builds,
+            "releases": self.releases.to_json(),
         }
 
 
@@ -197,13 +194,20 @@ def read_status(
             raise UnknownSubPipeline(name, known)
     counts, kept = ledger.open_counts(), ledger.kept_counts()
     tallies: tuple[list[Tally], list[CycleTally]] = ledger.tallies()
+    gates = control.read_all([state.name for state in states])
+    counted: defaultdict[str, list[OpenCount]] = defaultdict(list)
+    for count in counts:
+        counted[count.name].append(count)
+    ended: defaultdict[str, list[Tally]] = defaultdict(list)
+    for tally in tallies[0]:
+        ended[tally.name].append(tally)
     return [
         Status(
             state,
-            control.read(state.name),
+            gates[state.name],
             clock.now(),
-            [count for count in counts if count.name == state.name],
-            [tally for tally in tallies[0] if tally.name == state.name],
+            counted[state.name],
+            ended[state.name],
             kept.get(state.name, 0),
         )
         for state in states

@@ -16,6 +16,7 @@ from rollout.desk.in_force import read_in_force
 from rollout.desk.lately import read_lately
 from rollout.desk.leader import Leader, read_leader
 from rollout.desk.pending import Pending, Why
+from rollout.desk.releases import UNNAMED, read_releases
 from rollout.desk.running_drills import read_running
 from rollout.drills.ports import Journals
 from rollout.errors import UnknownSubPipeline
@@ -27,9 +28,9 @@ from rollout.pilot.confirmation import Confirmation, confirm_from
 from rollout.pilot.fleet import held_by_fleet, member_of
 from rollout.pilot.judge import judge
 from rollout.pilot.outlook import outlook
-from rollout.pilot.ports import SPREAD_JOBS, Builds, DecisionRecord, Leadership, Trials
+from rollout.pilot.ports import SPREAD_JOBS, BuildLog, DecisionRecord, Leadership, Trials
 from rollout.pilot.profile import LegacyProfile
-from rollout.pilot.situations import Around, Situations, backlogs
+from rollout.pilot.situations import Around, Situations, backlogs, beside_of
 from rollout.pilot.trial import Trial, follow, trial_from
 from rollout.policy.policy import Policies, Policy
 from rollout.routing.clock import Clock
@@ -47,7 +48,7 @@ class Explained:
     policy_difference: str | None = None
 
 
-class WhyLedger(Ledger, Trials, Builds, Leadership, RecentJobs, Journals, Protocol):
+class WhyLedger(Ledger, Trials, BuildLog, Leadership, RecentJobs, Journals, Protocol):
     """The ledger, as far as it is asked why."""
 
 
@@ -91,7 +92,22 @@ class Explanations:
         now, leader = self._clock.now(), page.leader
         lately = read_lately(self._ledger, [name], now)[name]
         drill = read_running(self._ledger, now).get(name)
-        return Why(now, pending, last, said, leader, page.policy_difference, lately, drill)
+        releases = read_releases(self._ledger, name).get(name, UNNAMED)
+        return Why(
+            now, pending, last, said, leader, page.policy_difference, lately, drill, releases
+        )
+
+    def led_by(self) -> Explained:
+        """Say who leads, by which policy; judge nothing.
+
+        Raises:
+            LedgerUnreachable: The ledger does not answer.
+            WrongSettings: Nobody leads, and the policies cannot be read.
+        """
+        states = {state.name: state for state in self._ledger.controls()}
+        leader = read_leader(self._ledger, self._clock, self._ttl)
+        in_force = read_in_force(self._ledger, leader, self._policies, states)
+        return Explained((), leader, in_force.difference)
 
     def explain(self, name: str | None = None) -> Explained:
         """Say what the controller would decide now, about one sub-pipeline or all of them.
@@ -123,7 +139,8 @@ class Explanations:
                 rows.append(Pending(state, policy, None, None, None, None, said))
                 continue
             held = held_by_fleet(one, members, policies, now)
-            around = Around(profiles[one], waiting.get(one, 0), held)
+            beside = beside_of(one, policies, states.get, trials, profiles)
+            around = Around(profiles[one], waiting.get(one, 0), held, beside=beside)
             rows.append(self._judged(trial, state, policy, around, now))
         return Explained(tuple(rows), leader, in_force.difference)
 
@@ -158,7 +175,7 @@ class Explanations:
             try:
                 trial = trial_from(row.columns, row.payload, policy)
             except (EvidenceError, KeyError, ValueError, TypeError) as error:
-                unread[name] = f"its trial cannot be read and begins afresh: {error}"
+                unread[name] = f"its pilot cannot be read and begins afresh: {error}"
                 continue
             built = builds.get(name, (None, None))
             prior = self._situations.prior(trial, states[name], now)

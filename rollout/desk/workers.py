@@ -1,13 +1,14 @@
 """Who listens on the queues, and which processes still run what a kill has taken from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from rollout.control.kill_report import KillReport
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.text import span_text
-from rollout.errors import UnknownJob
+from rollout.errors import BrokerUnreachable, LedgerUnreachable, UnknownJob
 from rollout.jobs.claims import JobRecord, JobState
 from rollout.routing.decision import JobPath
 
@@ -92,6 +93,42 @@ def read_hanging(
         if not holds:
             rows.append(Hanging(name, task, now - task.since))
     return tuple(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class StillRunning:
+    """What workers go on with after a kill; `unasked` says why nobody could be asked."""
+
+    hanging: tuple[Hanging, ...] = ()
+    unasked: str | None = None
+
+    @property
+    def sentences(self) -> list[str]:
+        """Each process and how to end it."""
+        if self.unasked is not None:
+            return [f"not known: {self.unasked}; `rollout doctor` asks again"]
+        return [one.sentence for one in self.hanging]
+
+    def to_json(self) -> list[Json] | None:
+        """What scripts read; None where nobody could be asked."""
+        return None if self.unasked is not None else [one.to_json() for one in self.hanging]
+
+
+def read_still_running(
+    report: KillReport, workers: Callable[[], Workers | None], ledger: JobRow, now: datetime
+) -> StillRunning:
+    """Ask which processes go on with what a kill took from them; what is away hides no kill.
+
+    Nobody is asked where the broker has not answered the kill.
+    """
+    if report.broker_error is not None:
+        return StillRunning(unasked=report.broker_error)
+    try:
+        asked = workers()
+        hanging = () if asked is None else read_hanging(asked, ledger, report.names, now)
+    except (BrokerUnreachable, LedgerUnreachable) as error:
+        return StillRunning(unasked=error.problem)
+    return StillRunning(hanging)
 
 
 def nobody_listens(name: str, path: JobPath) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from rollout.drills.drill import Drill, Exercise
+from rollout.drills.fault import Fault
 from rollout.drills.gameday import GameDay, Played
 from rollout.drills.score import Result, Score
 from rollout.routing.decision import JobPath
@@ -39,7 +40,7 @@ class Scene:
     def sentence(self) -> str:
         """One line for the head of a report."""
         running = ", ".join(f"{path} {version}" for path, version in self.versions.items())
-        return f"{self.name}: {self.stands}; versions: {running or 'none was told'}"
+        return f"{self.name}: {self.stands}; builds: {running or 'not named'}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,37 @@ def lines_of(day: GameDay, played: Sequence[Played]) -> list[Line]:
         Line(
             number,
             one.drill.name,
-            f"{one.drill.fault} on {' and '.join(one.drill.paths)}",
+            done_of(one.drill),
             expected_of(one.drill),
             _came(one),
             met(one),
         )
         for number, one in enumerate(played, 1)
     ]
+
+
+_BROKEN: Mapping[str, str] = {
+    Fault.RAISE: "jobs raise an error",
+    Fault.DELAY: "jobs are slowed down",
+    Fault.HANG: "jobs hang",
+    Fault.KILL_CHILD: "processes die in the middle of a job",
+    Fault.MEMORY: "jobs run out of memory",
+    Fault.CORRUPT: "jobs give unusable results",
+    Fault.STORE_CUT: "a worker cannot reach the control store",
+    Fault.LEDGER_CUT: "a worker cannot reach the ledger",
+    Fault.LOCK: "the ledger's write lock is held",
+    Fault.DOWNSTREAM: "a service that the jobs need answers with errors",
+    Fault.WAY_BACK: "every job is sent back to legacy",
+    Exercise.KILL_SWITCH: "the kill switch is thrown",
+    Exercise.CHAOS: "a Chaos Toolkit experiment is run",
+}
+"""What each fault does, as it is said to somebody who runs no workers."""
+
+
+def done_of(drill: Drill) -> str:
+    """What was broken and where, in words."""
+    where = " and ".join(named(path) for path in drill.paths)
+    return f"{_BROKEN[drill.fault]}, on {where}"
 
 
 def expected_of(drill: Drill) -> str:
@@ -108,10 +133,11 @@ def _switch(score: Score) -> Met:
 def _came(one: Played) -> str:
     if one.refused is not None:
         return f"refused: {one.refused}"
-    return "; ".join(f"{_named(score.path)} {_healed(score)}" for score in one.scores)
+    return "; ".join(f"{named(score.path)} {_healed(score)}" for score in one.scores)
 
 
-def _named(path: JobPath) -> str:
+def named(path: JobPath) -> str:
+    """A path as it is said to somebody who runs no workers."""
     return "legacy" if path is JobPath.LEGACY else "the new path"
 
 

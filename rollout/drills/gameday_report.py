@@ -7,7 +7,7 @@ from datetime import datetime
 from html import escape
 
 from rollout.drills.expectation import Line as Expected
-from rollout.drills.expectation import Met, Scene, lines_of
+from rollout.drills.expectation import Met, Scene, lines_of, named
 from rollout.drills.gameday import GameDay, Played
 from rollout.drills.score import Score
 from rollout.drills.timeline import Line, timeline
@@ -24,6 +24,10 @@ STYLE = (
     "table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.3em .6em;text-align:left}"
     "td.missed{background:#fde2e1}td.passed{background:#e3f3e2}"
     "td.unknown,td.refused{background:#fdf1d8}svg{max-width:100%;height:auto}"
+    "@media(max-width:45em){body{margin:1em auto}th{display:none}tr,td{display:block}"
+    "tr{border:1px solid #ccc;margin-bottom:1em}td{border:0}"
+    "td::before{content:attr(data-is) ': ';font-weight:bold}"
+    "div{overflow-x:auto}svg{max-width:none}}"
 )
 
 
@@ -87,8 +91,15 @@ def _lead(
         else "JOBS WERE LOST OR EFFECTS HAPPENED TWICE; see the table.",
     ]
     counts = Counter(line.met for line in lines_of(day, played))
-    lines.append("; ".join(f"{word}: {counts[word]}" for word in Met if counts[word]) + ".")
+    came = ", ".join(f"{counts[word]} {word}" for word in Met if counts[word])
+    lines.append(f"Of {len(day.drills)} drills: {came}.")
     return lines
+
+
+def _heading(played: Sequence[Played], one: Played, score: Score) -> str:
+    """The drill by the number that it has in the table, and the path."""
+    number = next(place for place, other in enumerate(played, 1) if other is one)
+    return f"{number}. {one.drill.name}: {named(score.path)}"
 
 
 def _row(one: Played, score: Score) -> tuple[str, ...]:
@@ -119,7 +130,7 @@ def _markdown(
     parts = [f"# {_plain(day.title)}", *lead, _table([EXPECTED_HEAD, *expected])]
     parts += ["Figures:", _table([HEAD, *(_row(one, score) for one, score in scores)]), READING]
     for number, (one, score) in enumerate(scores, 1):
-        parts.append(f"## {number}. {_plain(one.drill.name)}, {score.path}")
+        parts.append(f"## {_plain(_heading(played, one, score))}")
         parts.append(_said(one, score))
         if _file(number, score) in pictures:
             parts.append(f"![timeline]({_file(number, score)})")
@@ -155,18 +166,23 @@ def _html(
     cells = ["".join(f"<th>{escape(cell)}</th>" for cell in EXPECTED_HEAD)]
     for line in lines_of(day, played):
         mark = f' class="{line.met.name.lower()}"'
-        row = [f"<td>{escape(cell)}</td>" for cell in _cells(line)[:-1]]
-        cells.append("".join([*row, f"<td{mark}>{escape(line.met)}</td>"]))
+        row = [
+            f'<td data-is="{head}">{escape(cell)}</td>'
+            for head, cell in zip(EXPECTED_HEAD, _cells(line)[:-1], strict=False)
+        ]
+        last = f'<td{mark} data-is="{EXPECTED_HEAD[-1]}">{escape(line.met)}</td>'
+        cells.append("".join([*row, last]))
     parts = [f"<p>{escape(line)}</p>" for line in lead]
     parts.append(f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>")
     parts.append(f"<p>{escape(READING)}</p>")
     for number, (one, score) in enumerate(scores, 1):
-        parts.append(f"<h2>{number}. {escape(one.drill.name)}, {score.path}</h2>")
+        parts.append(f"<h2>{escape(_heading(played, one, score))}</h2>")
         parts.append(f"<p>{escape(score.sentence)}</p>" if not score.more else "")
-        parts.append(pictures.get(_file(number, score), ""))
+        parts.append(f"<div>{pictures.get(_file(number, score), '')}</div>")
     title = escape(day.title)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{STYLE}</style></head>\n<body><h1>{title}</h1>\n" + "\n".join(parts) + "\n"
         "</body></html>\n"
     )

@@ -141,8 +141,13 @@ _MARKED = {
 
 
 def _marks(lines: Sequence[Line], x: Any) -> list[str]:
-    """A dashed line with a word above it, in the first row in which no other word is in its way."""
-    shapes, taken_to = [], [0.0] * len(_ROWS_Y)
+    """A dashed line with a word above it, in the first row in which no other word is in its way.
+
+    Words are drawn over all lines, on white, so that no line of another word strikes one through.
+    """
+    dashes: list[str] = []
+    words: list[str] = []
+    taken_to = [0.0] * len(_ROWS_Y)
     for line in lines:
         if line.what not in _MARKED:
             continue
@@ -152,12 +157,15 @@ def _marks(lines: Sequence[Line], x: Any) -> list[str]:
         free = [row for row, to in enumerate(taken_to) if to < middle - half]
         row = free[0] if free else taken_to.index(min(taken_to))
         taken_to[row] = middle + half
-        shapes.append(
+        dashes.append(
             f'<line x1="{at}" x2="{at}" y1="{_ROWS_Y[row] + 2}" y2="{HEIGHT - _BOTTOM}"'
-            f' stroke="black" stroke-dasharray="3 3"/><text x="{middle:.1f}" y="{_ROWS_Y[row]}"'
-            f' text-anchor="middle">{word}</text>'
+            ' stroke="black" stroke-dasharray="3 3"/>'
         )
-    return shapes
+        words.append(
+            f'<text x="{middle:.1f}" y="{_ROWS_Y[row]}" text-anchor="middle" stroke="white"'
+            f' stroke-width="4" paint-order="stroke">{word}</text>'
+        )
+    return [*dashes, *words]
 
 
 def _axis(span_s: float) -> list[str]:

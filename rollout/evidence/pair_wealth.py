@@ -10,8 +10,8 @@ Sources: Ramdas, Ruf, Larsson & Koolen 2020 (symmetric sign bets); small-pilots 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from math import isfinite, log, prod, tanh
+from collections.abc import Iterable, Iterator, Sequence
+from math import isfinite, log, tanh
 
 from rollout.evidence.errors import BadDuration, BadRate
 
@@ -42,11 +42,21 @@ def wealth(
         BadDuration: A ratio is not a positive number.
         BadRate: `ratio_max` is not, or there are no scales.
     """
+    *_, last = (1.0, *_after_each(ratios, ratio_max, scales))
+    return last
+
+
+def _after_each(
+    ratios: Iterable[float], ratio_max: float, scales: Sequence[float]
+) -> Iterator[float]:
+    """Give the wealth after each pair: one step a pair, however many came before."""
     if not (isfinite(ratio_max) and ratio_max > 0.0) or not scales or min(scales) <= 0.0:
         raise BadRate("ratio_max and scales must be positive", (ratio_max, scales), "2.0 is usual")
-    logs = [_log(ratio) - log(ratio_max) for ratio in ratios]
-    bets = (prod(1.0 - tanh(x / scale) for x in logs) for scale in scales)
-    return sum(bets) / len(scales)
+    bets = [1.0] * len(scales)
+    for ratio in ratios:
+        x = _log(ratio) - log(ratio_max)
+        bets = [bet * (1.0 - tanh(x / scale)) for bet, scale in zip(bets, scales, strict=True)]
+        yield sum(bets) / len(scales)
 
 
 def peak(ratios: Sequence[float]) -> float:
@@ -55,17 +65,15 @@ def peak(ratios: Sequence[float]) -> float:
     Wealth may be looked at after every pair, so the first time it reaches `PROVEN_AT` counts; a
     slow pair later is the recovery watch's business. Raises as `wealth`.
     """
-    return max((wealth(ratios[:pairs]) for pairs in range(1, len(ratios) + 1)), default=1.0)
+    return max(_after_each(ratios, RECOVERY_RATIO, SCALES), default=1.0)
 
 
 def proven_at(
     ratios: Sequence[float], ratio_max: float = RECOVERY_RATIO, scales: Sequence[float] = SCALES
 ) -> int | None:
     """Give the number of the pair that proved it; None when none did. Raises as `wealth`."""
-    for pairs in range(1, len(ratios) + 1):
-        if wealth(ratios[:pairs], ratio_max, scales) >= PROVEN_AT:
-            return pairs
-    return None
+    reached = enumerate(_after_each(ratios, ratio_max, scales), 1)
+    return next((pairs for pairs, worth in reached if worth >= PROVEN_AT), None)
 
 
 def _log(ratio: float) -> float:

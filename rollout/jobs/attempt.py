@@ -29,6 +29,7 @@ from rollout.jobs.delivery import (
 )
 from rollout.jobs.ending import Endings, outcome_of
 from rollout.jobs.interference import Interference
+from rollout.jobs.interrupts import INTERRUPTS
 from rollout.jobs.kill_watch import KillWatch
 from rollout.jobs.order import OnFailure, Place
 from rollout.jobs.outcomes import FORGOTTEN
@@ -228,14 +229,14 @@ class Attempts(Endings):
                 self._release(delivery, claim)
                 raise
             return self._forget(paths, delivery, claim, said)
-        except self._passes:
+        except (*self._passes, *INTERRUPTS):
             raise
         except Withdrawn:
             if paths.effects.repeatable:
                 return self._hand_over(paths, job, claim, Reason.FENCED, None)
             stopped = JobFailed(job.job_id, "a kill stopped this unsafe job half-way")
             return self._path_failed(paths, delivery, claim, stopped)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             return self._path_failed(paths, delivery, claim, error)
         return self._commit(paths, delivery, claim, PathRun(value, self._clock.monotonic() - began))
 
@@ -284,9 +285,9 @@ class Attempts(Endings):
         log.warning("ran on legacy without a claim", job=job.job_id, why=str(error))
         try:
             return Done(paths.read(paths.write(paths.call(JobPath.LEGACY, job), job)))
-        except self._passes:
+        except (*self._passes, *INTERRUPTS):
             raise
-        except (Exception, SystemExit) as failure:
+        except BaseException as failure:
             return Failed(failure)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from rollout.errors import IllegalTransition
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.stages import ControlState
@@ -169,6 +170,14 @@ def is_silent(record: JobRecord, now: datetime, silent_after: timedelta) -> bool
 def is_held_by(record: JobRecord, claim: Claim) -> bool:
     """Say whether a claim is the newest of its job; rows of older releases have no nonce."""
     return record.attempt == claim.attempt and record.nonce in (None, claim.nonce)
+
+
+def check_reopen(job_id: str, state: JobState) -> None:
+    """Refuse to send a job again that is not kept as failed. Raises IllegalTransition."""
+    if state is not JobState.FAILED:
+        raise IllegalTransition(
+            job_id, "retry", f"while it is {state}", "only a failed job can be retried"
+        )
 
 
 def judge_commit(

@@ -232,6 +232,16 @@ class JobLedger(ControlLedger, JobOrder, Protocol):
         """
         ...
 
+    def note_fetched(self, name: str, path: JobPath, job_ids: Sequence[str], now: datetime) -> None:
+        """Take a live worker's receipt: it has these messages of waiting jobs in its hands.
+
+        By the ledger's own clock, as `renew`. Jobs that no longer wait on this path are passed
+        over. Not every broker can say what its consumers hold; this can, for all of them.
+        """
+        ...
+
+    # The controller's view ---------------------------------------------------------------
+
     def job(self, name: str, job_id: str) -> JobRecord:
         """Read one job. Raises UnknownJob."""
         ...
@@ -271,8 +281,14 @@ class Ledger(JobLedger, Protocol):
         """
         ...
 
+    def silent_names(
+        self, names: Sequence[str], silent_after: timedelta, now: datetime
+    ) -> list[str]:
+        """Those of these sub-pipelines that have started jobs of silent workers, in order."""
+        ...
+
     def redate(
-        self, name: str, sent_ahead: timedelta, heard_ahead: timedelta, now: datetime
+        self, names: Sequence[str], sent_ahead: timedelta, heard_ahead: timedelta, now: datetime
     ) -> int:
         """Date accepted jobs sent, and started ones heard of, so far ahead of now as of now.
 
@@ -335,9 +351,9 @@ class Ledger(JobLedger, Protocol):
 class Held:
     """What the broker has of one sub-pipeline.
 
-    `by_workers` are the job ids that workers hold, `next_up` the job id at the consuming end of
-    each queue (None: the queue is empty), `waiting` the messages of each queue. A broker that
-    cannot be looked into gives `waiting` only.
+    `by_workers` are the job ids that workers hold, None where the broker does not say; `next_up` is
+    the job id at the consuming end of each queue (None: the queue is empty), `waiting` the messages
+    of each queue. A broker that cannot be looked into gives `waiting` only.
     """
 
     by_workers: frozenset[str] | None
@@ -347,12 +363,19 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Which accepted jobs count as lost: on `path`, sent before, due, and not in `spared`."""
+    """Which accepted jobs count as lost: on `path`, sent before, due, and in nobody's hands.
+
+    `spared` are in a worker's hands, as the broker says. With `now` given the receipts of workers
+    (`Ledger.note_fetched`) say it as well: one younger than `receipt_for` spares its job, and one
+    that is older is a worker's that has died, whatever the broker still believes.
+    """
 
     name: str
     path: JobPath
     sent_before: datetime
     spared: frozenset[str] = frozenset()
+    now: datetime | None = None
+    receipt_for: timedelta = timedelta()
 
 
 class Queues(Protocol):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rollout.routing.decision import JobPath
+
 GONE_AFTER = timedelta(minutes=10)
 """A build that no worker has spoken of for this long has left: so a release that was taken back
 becomes the path's build again."""
@@ -12,6 +14,17 @@ becomes the path's build again."""
 class Seen:
     """One build of a path: when a worker first spoke of it, and last."""
 
+    build: str
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRecord:
+    """One build of a sub-pipeline's path; it became the path's newest at `first_at`."""
+
+    name: str
+    path: JobPath
     build: str
     first_at: datetime
     last_at: datetime

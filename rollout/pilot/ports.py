@@ -13,6 +13,7 @@ from rollout.routing.effects import Effects
 from rollout.routing.stages import ControlState, Event
 
 if TYPE_CHECKING:  # the way of a job never needs them
+    from rollout.pilot.builds import BuildRecord
     from rollout.pilot.profile import LegacyProfile
     from rollout.pilot.trial import Trial
     from rollout.policy.in_force import PoliciesInForce
@@ -123,9 +124,9 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """One recovery of one path, by drill or in earnest; `seconds` == `cap_s` is censored.
+    """One recovery of one path; `seconds` == `cap_s` is censored.
 
-    `kind` is "drill" or "incident".
+    `kind` is "drill". Ledgers of before decision 0025 hold "incident", evidence of nothing.
     """
 
     name: str
@@ -194,6 +195,14 @@ class Builds(Protocol):
 
     def builds(self) -> Mapping[str, tuple[str | None, str | None]]:
         """Builds of the legacy and the concurrent path, by sub-pipeline."""
+        ...
+
+
+class BuildLog(Builds, Protocol):
+    """The ledger, as far as it remembers which code ran."""
+
+    def build_records(self, name: str | None) -> "Sequence[BuildRecord]":
+        """Read every build of one sub-pipeline, or of all, the newest first."""
         ...
 
 

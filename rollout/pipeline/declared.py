@@ -47,6 +47,7 @@ class Declared:
         on_failure: What a failed job does with those of its key; None where no order is kept.
         builds: Names of the builds of its paths.
         on_path: Called when a path was declared.
+        replaced: Attributes of the task as they were before somebody set them.
         around_concurrent: What the concurrent path runs inside of, given its job.
     """
 
@@ -82,6 +83,7 @@ class Declared:
         self.signatures: dict[JobPath, PathSignature] = {}
         self.around_concurrent: Callable[[Job], AbstractContextManager[None]] | None = None
         self.hook: Function | None = None
+        self.replaced: dict[str, Any] = {}
         self._key = key
         self._given_runtime = runtime
         self._attempts: dict[int, Attempts] = {}

@@ -1,6 +1,6 @@
 """`SubPipeline`: what a platform team declares, and the way jobs are submitted.
 
-    invoices = SubPipeline("invoices", app=app, effects="commit", key="customer_id")
+    invoices = SubPipeline("invoices", app=app, effects="commit", key="customer_id", time_limit=60)
 
 It stands for the Celery task: what it does not know itself (`apply`, `map`, `request`, a helper of
 the task's own class) it asks the task for.
@@ -182,6 +182,7 @@ class SubPipeline:
         if not had_legacy and JobPath.LEGACY in self.declared.paths:
             # So that `inspect`, `help` and editors see the function that this stands for.
             self.__signature__ = self.declared.signatures[JobPath.LEGACY].of_caller
+            self.__wrapped__ = function
             for attribute in ("__doc__", "__module__", "__name__", "__qualname__"):
                 if hasattr(function, attribute):
                     setattr(self, attribute, getattr(function, attribute))
@@ -191,7 +192,7 @@ class SubPipeline:
 
     def delay(self, *args: Any, **kwargs: Any) -> Any:
         """Submit a job; gives Celery's AsyncResult."""
-        return self.apply_async(args, kwargs)
+        return self.task.delay(*args, **kwargs)
 
     def apply_async(self, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
         """Submit a job with Celery's options; gives Celery's AsyncResult."""
@@ -232,11 +233,50 @@ class SubPipeline:
         """What services or the task know."""
         if name.startswith("__") or name == "declared":
             raise AttributeError(name)
-        if hasattr(type(self.declared), name) or name in vars(self.declared):
+        if self._is_declareds(name):
             return getattr(self.declared, name)
         if self.declared.app is None:
             raise AttributeError(f"{self.declared.name!r} has no Celery app, so it has no {name!r}")
         return getattr(self.task, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set it on the task, too: `bill.max_retries = 0`, or a test that patches `apply_async`."""
+        object.__setattr__(self, name, value)
+        task = self._task_with(name)
+        if task is not None:
+            if name in vars(task):
+                self.declared.replaced.setdefault(name, vars(task)[name])
+            setattr(task, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        """Take back what was set, as a test does at its end."""
+        object.__delattr__(self, name)
+        task = self._task_with(name)
+        if task is not None and name in self.declared.replaced:
+            setattr(task, name, self.declared.replaced.pop(name))
+        elif task is not None:
+            delattr(task, name)
+
+    def _task_with(self, name: str) -> Any:
+        """The task that has this attribute; None when it is no attribute of a task."""
+        if name.startswith("__") or name == "declared" or self._is_declareds(name):
+            return None
+        return self.declared.made_task()
+
+    def _is_declareds(self, name: str) -> bool:
+        return hasattr(type(self.declared), name) or name in vars(self.declared)
+
+    def __dir__(self) -> list[str]:
+        """Names of both, for editors and consoles."""
+        task = self.declared.made_task()
+        return sorted({*object.__dir__(self), *(dir(task) if task is not None else ())})
+
+    def __repr__(self) -> str:
+        return f"<SubPipeline {self.declared.name!r}: {self.name}>"
+
+    def __reduce__(self) -> Any:
+        """By its task's name, as Celery pickles a task."""
+        return object.__reduce__(self) if self.declared.app is None else self.task.__reduce__()
 
     def __or__(self, other: Any) -> Any:
         """A chain that begins with this, of `chain(sub, ...)` and `sub | other`."""

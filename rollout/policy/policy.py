@@ -178,7 +178,9 @@ class Fleet(BaseModel):
 
     model_config = _FROZEN
 
-    splits_max: Positive | None = Field(default=None, description="Sub-pipelines on trial at once.")
+    splits_max: Positive | None = Field(
+        default=None, description="Sub-pipelines in a pilot at once."
+    )
     advances_per_day_max: Positive | None = Field(
         default=None,
         description="Advances in one policy day, all sub-pipelines together.",

@@ -106,7 +106,7 @@ def replay(
     stream, day_s = setting.stream, policies.of(setting.stream.name).day_s
     if not stream.begins_at <= setting.start < setting.end:
         raise BadStream(
-            f"the trial must start within the jobs and before its end, got {setting.start} for"
+            f"the pilot must start within the jobs and before its end, got {setting.start} for"
             f" jobs from {stream.begins_at} and an end at {setting.end}",
             "give more jobs, or fewer days before the start",
         )

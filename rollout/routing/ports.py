@@ -1,6 +1,6 @@
 """The control state from outside: its fast copy in the store, its truth in the ledger, its log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -41,6 +41,10 @@ class ControlStore(Protocol):
         Never raises: a store that does not answer, is empty or unreadable is a Reading with
         `doubt` set, because the caller's next step is the same.
         """
+        ...
+
+    def read_all(self, names: Sequence[str]) -> dict[str, Reading]:
+        """Read several sub-pipelines as `read` does, in as few round trips as can be."""
         ...
 
     def project(self, state: ControlState, *, over: int | None = None) -> bool:

@@ -135,7 +135,7 @@ TRANSITIONS: tuple[Transition, ...] = (
         frozenset({Stage.SPLIT}),
         Stage.GRADUATED,
         True,
-        "The trial ends well: the scope becomes its largest, only the holdback stays on legacy.",
+        "The pilot ends well: the scope becomes its largest, only the holdback stays on legacy.",
     ),
     Transition(
         Event.REVERT,
@@ -241,7 +241,7 @@ def _scope_after(state: ControlState, event: Event, scope_bp: int | None) -> int
                     state.name,
                     event,
                     f"at its largest scope of {state.scope_bp_max}",
-                    f"`rollout graduate {state.name}` ends the trial",
+                    f"`rollout graduate {state.name}` ends the pilot",
                 )
             return state.doubled_bp
         case Event.GRADUATE:

@@ -23,6 +23,7 @@ from rollout.evidence.errors import EvidenceError
 from rollout.evidence.shadow import ShadowEvidence
 from rollout.evidence.verdict import Finding
 from rollout.jobs.delivery import Withdrawn
+from rollout.jobs.interrupts import INTERRUPTS
 from rollout.jobs.kill_watch import KillWatch
 from rollout.jobs.ports import Job, Ledger
 from rollout.routing.clock import Clock
@@ -180,7 +181,9 @@ class ShadowRuns:
             return _Stopped(Trouble.KILLED, "a kill came while it ran")
         except MemoryError as error:
             return _Stopped(Trouble.MEMORY, str(error) or "MemoryError")
-        except (Exception, SystemExit) as error:
+        except INTERRUPTS:
+            raise
+        except BaseException as error:
             return _Stopped(Trouble.RAISED, f"{type(error).__name__}: {error}"[:300])
         return value, self._clock.monotonic() - began
 

@@ -58,7 +58,7 @@ class Up:
             check=False,
         )
 
-    def start(self) -> "subprocess.Popen[str]":
+    def start(self, within_s: float = 60) -> "subprocess.Popen[str]":
         """Start `rollout up` and wait until it says that it is ready."""
         self.output = (self.folder / "up.txt").open("w")
         process = subprocess.Popen(
@@ -69,7 +69,7 @@ class Up:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        wait_until(lambda: "ready" in self.said(), "it says ready", 60)
+        wait_until(lambda: "ready" in self.said(), "it says ready", within_s)
         return process
 
     def said(self) -> str:

@@ -187,7 +187,7 @@ def test_where_a_value_comes_from() -> None:
          " failed jobs a week that the pilot may cost; without it by its traffic."),
         ("[fleet]\nsplits_max = 0",
          "rollout.toml [fleet] splits_max must be greater than or equal to 1, got 0; it says:"
-         " Sub-pipelines on trial at once."),
+         " Sub-pipelines in a pilot at once."),
         ("[fleet]\nsplit_max = 2",
          "rollout.toml [fleet] has no key 'split_max', did you mean 'splits_max'?; it has"
          " splits_max, advances_per_day_max"),

@@ -143,7 +143,7 @@ def test_broker_and_control_store_follow_each_other(
     "broker",
     [
         "amqp://app",
-        "sentinel://a:26379/0;sentinel://b:26379/0",
+        "redis+cluster://a:7000",
         "redis://a/0;redis://b/0",
         "sqs://",
     ],

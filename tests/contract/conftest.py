@@ -18,9 +18,9 @@ from rollout.adapters.redis.store import RedisControlStore
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.database import ping as ping_database
 from rollout.adapters.sql.ledger import SqlLedger
-from rollout.drills.ports import DrillLedger, WatchLedger
+from rollout.drills.ports import DrillLedger
 from rollout.jobs.ports import Ledger
-from rollout.pilot.ports import Leadership, Notices, PilotLedger
+from rollout.pilot.ports import BuildLog, Leadership, Notices, PilotLedger
 from rollout.policy.ports import Arrivals
 from rollout.routing.ports import ControlStore
 from tests.conftest import Postgresql
@@ -139,7 +139,7 @@ SERVERS: dict[str, Callable[[pytest.FixtureRequest], Iterator[StoreCase]]] = {
 
 
 class ClosingLedger(
-    Ledger, PilotLedger, Notices, WatchLedger, Arrivals, Leadership, DrillLedger, Protocol
+    Ledger, PilotLedger, BuildLog, Notices, Arrivals, Leadership, DrillLedger, Protocol
 ):
     """A ledger with what every adapter offers beside the port."""
 

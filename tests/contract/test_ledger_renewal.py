@@ -64,7 +64,7 @@ def test_a_workers_wrong_clock_says_nothing_of_its_health(
     heard = ledger.job(NAME, "job-1").renewed_at
     assert heard is not None
     assert abs(heard - datetime.now(UTC)) < timedelta(seconds=20)
-    assert ledger.redate(NAME, SILENT_AFTER, SILENT_AFTER, now - timedelta(hours=1)) == 0
+    assert ledger.redate([NAME], SILENT_AFTER, SILENT_AFTER, now - timedelta(hours=1)) == 0
     assert ledger.job(NAME, "job-1").renewed_at == heard
     handed = ledger.resend_silent(NAME, timedelta(seconds=-1), now, 10)
     assert [job.job_id for job in handed] == ["job-1"]

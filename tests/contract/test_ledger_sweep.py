@@ -12,7 +12,7 @@ from rollout.jobs.ports import Handed, Ledger, Lost
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from tests.builders import NAME, NOW, SILENT_AFTER, filing, running
-from tests.contract.conftest import LedgerCase
+from tests.contract.conftest import ClosingLedger, LedgerCase
 from tests.contract.ledger_acts import LATER, C, L, claim, commit, declared, started
 
 SOON = timedelta(seconds=1)
@@ -91,10 +91,10 @@ def test_times_in_the_future_are_dated_now(ledger: Ledger) -> None:
     done = started(ledger, "done", L)
     commit(ledger, done)
     ledger.file([filing("other", name="bills", at=LATER + SOON)])
-    assert ledger.redate(NAME, SILENT_AFTER, SILENT_AFTER, NOW) == 2
+    assert ledger.redate([NAME], SILENT_AFTER, SILENT_AFTER, NOW) == 2
     assert [ledger.job(NAME, one).sent_at for one in ("ahead", "fits")] == [NOW, LATER]
     assert [ledger.job(NAME, one).renewed_at for one in ("heard-ahead", "heard")] == [NOW, NOW]
-    assert ledger.redate(NAME, SILENT_AFTER, SILENT_AFTER, NOW) == 0
+    assert ledger.redate([NAME], SILENT_AFTER, SILENT_AFTER, NOW) == 0
     assert ledger.job("bills", "other").sent_at == LATER + SOON
 
 
@@ -268,3 +268,28 @@ def test_only_old_counted_commits_are_pruned(ledger: Ledger) -> None:
     assert ledger.job(NAME, "done-3").state is JobState.COMMITTED
     assert ledger.job(NAME, "runs").state is JobState.STARTED
     assert ledger.newest_commit() == NOW + 3 * minute
+
+
+@pytest.mark.parametrize("folded", [False, True], ids=["counted", "folded"])
+def test_a_fallback_that_a_drill_forced_is_a_drills(ledger: ClosingLedger, folded: bool) -> None:
+    """Before it is folded and after: no fallback of the path's own, and a kept job stays kept."""
+    declared(ledger)
+    for job_id in ("own", "drilled", "kept"):
+        held = started(ledger, job_id)
+        if job_id != "own":
+            assert ledger.mark_drilled(NAME, job_id, "d1", "raise", NOW)
+        ledger.hand_over(NAME, job_id, held.attempt, Reason.FAILED, "ValueError: x", NOW)
+    for job_id in ("own", "drilled"):
+        taken = claim(ledger, job_id, L)
+        assert isinstance(taken, Claim)
+        commit(ledger, taken)
+    ledger.fail(NAME, "kept", None, Reason.FAILED, "ValueError: y", LATER)
+    if folded:
+        assert ledger.fold(100) == 3
+        assert ledger.fold(100) == 0
+    outcomes, _ = ledger.tallies()
+    assert {(one.outcome, one.reason): one.jobs for one in outcomes} == {
+        ("committed", Reason.FAILED): 1,
+        ("committed", Reason.DRILL): 1,
+        ("failed", Reason.FAILED): 1,
+    }

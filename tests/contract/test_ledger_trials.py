@@ -124,8 +124,6 @@ def test_an_old_leader_writes_nothing(ledger: ClosingLedger, trial: Trial, token
         ledger.save_trials(token, [trial])
     with pytest.raises(LeaseLost):
         ledger.decide(token, decision(ledger), trial)
-    with pytest.raises(LeaseLost):
-        ledger.save_watches(token, {}, [])
     assert ledger.decisions(NAME, 10) == []
 
 
@@ -458,6 +456,23 @@ def test_a_straggler_of_an_older_build_changes_nothing(ledger_case: LedgerCase) 
     assert ledger.builds()[NAME][1] == ("v3" * 100)[:100]
     if other is not ledger:
         other.close()
+
+
+def test_every_build_is_remembered(ledger: ClosingLedger) -> None:
+    """The newest first, told again without a new beginning, by sub-pipeline."""
+    declared(ledger, Effects.NONE)
+    for build in ("v1", "v2", "v1"):
+        ledger.announce(NAME, JobPath.CONCURRENT, build)
+    ledger.announce(NAME, JobPath.LEGACY, "v1")
+    found = ledger.build_records(NAME)
+    assert [(one.path, one.build) for one in found if one.path is JobPath.CONCURRENT] == [
+        (JobPath.CONCURRENT, "v2"),
+        (JobPath.CONCURRENT, "v1"),
+    ]
+    assert len(found) == 3
+    assert all(one.name == NAME and one.first_at <= one.last_at for one in found)
+    assert list(ledger.build_records(None)) == list(found)
+    assert list(ledger.build_records("payments")) == []
 
 
 @on_databases

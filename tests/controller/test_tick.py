@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from rollout.adapters.memory.control_store import MemoryControlStore
+from rollout.controller.lost import LOOKS_S
 from rollout.errors import UnknownJob
 from rollout.jobs.claims import Claim, JobState
 from rollout.routing.decision import JobPath, Reason
@@ -228,6 +229,9 @@ def test_a_broker_that_cannot_be_looked_into_is_counted(world: World) -> None:
     report = world.runtime.tick.turn()
     assert (report.resent_lost, len(report.errors)) == (0, 1)
     world.queues.away, world.queues.waiting = False, {}
+    world.clock.advance(LOOKS_S)
+    assert world.runtime.tick.turn().resent_lost == 0, "the first look saw messages"
+    world.clock.advance(LOOKS_S)
     assert world.runtime.tick.turn().resent_lost == 3
 
 

@@ -16,16 +16,19 @@ from redis.retry import Retry
 from sqlalchemy import text
 
 from rollout.adapters.sql.migrate import migrate
-from rollout.errors import LedgerUnreachable, UnknownJob
+from rollout.errors import BrokerUnreachable, LedgerUnreachable, UnknownJob
+from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
 from rollout.settings import Settings, as_variables, read_settings
-from tests.crash.app import EFFECT_TABLE, EFFECTS, KEYED_TABLE, NAMES
+from tests.crash.app import EFFECT_TABLE, EFFECTS, HEARD_QUEUE, KEYED_TABLE, NAMES
 from tests.crash.children import Children
+from tests.crash.gone_rows import remember_deleted
 from tests.crash.history import History
 from tests.crash.jumping_clock import offset_file
 from tests.crash.previous import take_revision
 from tests.crash.servers import Postgres, forget, valkey_command, wait_for_port
 from tests.crash.watched import WatchedRuntime, watched_runtime
+from tests.plants import debian
 from tests.ports import free_port
 from tests.waiting import wait_until
 
@@ -65,6 +68,9 @@ class Plant:
         without: Guard that is taken out everywhere, to see whether the run notices.
         previous: Git revision of the package that one more worker runs, beside the current ones.
         burst: Jobs that are submitted at once for the kill of a long queue.
+        broker: "valkey", or "rabbitmq" of Debian.
+        pooled: Whether Debian's pgbouncer lends PostgreSQL's sessions, one transaction each.
+        store: "valkey", or "sentinel": Debian's Redis, a replica, and the Sentinel that chooses.
     """
 
     seed: int
@@ -74,6 +80,9 @@ class Plant:
     without: str | None = None
     previous: str | None = None
     burst: int = 2_000
+    broker: str = "valkey"
+    pooled: bool = False
+    store: str = "valkey"
     ports: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -89,7 +98,13 @@ class Plant:
         for name in ("broker", "control", "ledger"):
             self.ports[name] = free_port()
             self.ports[f"{name} link"] = free_port()
-        self.links = ("broker", "control", *(("ledger",) if self.is_postgresql else ()))
+        for name in ("broker inner", "broker mapper", "pool", "replica", "sentinel"):
+            self.ports[name] = free_port()
+        if self.broker == "rabbitmq" or self.pooled or self.store == "sentinel":
+            debian.install()
+        self.primary = "control"
+        links = {"broker": True, "control": self.store == "valkey", "ledger": self.is_postgresql}
+        self.links = tuple(name for name, there in links.items() if there)
         self.postgres = Postgres(self.folder, self.ports["ledger"])
         # A web hook that takes connections and never answers.
         self._hook = socket.create_server(("127.0.0.1", 0), backlog=100)
@@ -110,6 +125,10 @@ class Plant:
         self._read_until: dict[str, int] = {}
         self._unfiled: set[str] = set()
         self._ran: set[str] = set()
+        self._awaited: set[str] = set()
+        self._heard: set[str] = set()
+        self.pruned_before = 0
+        """Microseconds: jobs submitted before may have had their outcome, and be forgotten."""
         self._proxy: subprocess.Popen[bytes] | None = None
 
     @property
@@ -123,10 +142,20 @@ class Plant:
             for name in ("broker", "control", "ledger")
         }
         sqlite = f"sqlite:///{self.folder}/ledger.db"
+        if self.pooled and not linked:
+            port["ledger"] = self.ports["pool"]
+        redis, rabbit = (
+            f"redis://127.0.0.1:{port['broker']}/0",
+            f"amqp://guest:guest@127.0.0.1:{port['broker']}//",
+        )
         return read_settings(
             app="tests.crash.app",
-            broker_url=f"redis://127.0.0.1:{port['broker']}/0",
-            control_url=f"redis://127.0.0.1:{port['control']}/0",
+            broker_url=rabbit if self.broker == "rabbitmq" else redis,
+            control_url=(
+                f"sentinel://127.0.0.1:{self.ports['sentinel']}/0?master_name=store"
+                if self.store == "sentinel"
+                else f"redis://127.0.0.1:{port['control']}/0"
+            ),
             ledger_url=self.postgres.url(port["ledger"]) if self.is_postgresql else sqlite,
             tick_s=1,
             supervision_s=5,
@@ -159,15 +188,25 @@ class Plant:
 
     def start(self) -> None:
         """Start servers, links, workers and controllers, and wait until the workers consume."""
+        if self.broker == "rabbitmq":
+            one = debian.erlang_mapper(self.folder / "broker", self.ports["broker mapper"])
+            self.children.start("mapper", one.words, one.env, user=one.user, cwd=one.folder)
+            wait_for_port(self.ports["broker mapper"])
         self.start_server("broker")
         self.start_server("control")
+        if self.store == "sentinel":
+            self.start_server("replica", follows="control")
+            self.start_server("sentinel")
         if self.is_postgresql:
             self.postgres.create()
             self.start_server("ledger")
+        if self.pooled:
+            self.start_server("pool")
         migrate(self.runtime.database)
         with self.runtime.database.write() as connection:
             connection.execute(text(EFFECT_TABLE))
             connection.execute(text(KEYED_TABLE))
+            remember_deleted(connection)
         for name, effects in EFFECTS.items():
             self.runtime.submit.ensure(name, Effects(effects), 500)
         self._start_proxy()
@@ -176,11 +215,11 @@ class Plant:
         wait_until(
             lambda: all(self.is_ready(name) for name in self.workers),
             f"all workers consume, else see {self.folder / 'logs'}",
-            60,
+            60 if self.broker == "valkey" else 180,  # Erlang takes its time on a busy machine
         )
 
-    def start_server(self, name: str, *, empty: bool = False) -> None:
-        """Start broker, control store or PostgreSQL."""
+    def start_server(self, name: str, *, empty: bool = False, follows: str | None = None) -> None:
+        """Start broker, control store, PostgreSQL or what stands beside; `follows` is a primary."""
         env = dict(os.environ)
         if name == "ledger":
             user = self.postgres.user
@@ -190,14 +229,39 @@ class Plant:
             self.postgres.wait()
             return
         data = self.folder / name
+        ours = {"pool", "replica", "sentinel"}
+        ours |= {"broker"} if self.broker == "rabbitmq" else set()
+        ours |= {"control"} if self.store == "sentinel" else set()
+        if name in ours:
+            if empty:
+                debian.forget_messages(data)
+            self._start_debian(name, data, follows)
+            return
         if empty:
             forget(data)
         self.children.start(name, valkey_command(self.ports[name], data), env)
         wait_for_port(self.ports[name])
 
+    def _start_debian(self, name: str, folder: Path, follows: str | None) -> None:
+        ports = self.ports
+        if name == "pool":
+            one = debian.pgbouncer(folder, ports["pool"], ports["ledger"])
+        elif name == "sentinel":
+            one = debian.sentinel(folder, ports["sentinel"], ports["control"], "store", 1)
+        elif name in ("control", "replica"):
+            more = ("--replicaof", "127.0.0.1", str(ports[follows])) if follows else ()
+            one = debian.redis(folder, ports[name], *more)
+        else:
+            one = debian.rabbitmq(
+                folder, ports["broker"], ports["broker inner"], ports["broker mapper"]
+            )
+        self.children.start(name, one.words, one.env, user=one.user, cwd=one.folder)
+        wait_for_port(ports[name], 90)
+
     def _start_proxy(self) -> None:
+        behind = {**self.ports, **({"ledger": self.ports["pool"]} if self.pooled else {})}
         links = [
-            f"{name}:{self.ports[f'{name} link']}:{self.ports[name]}"
+            f"{name}:{self.ports[f'{name} link']}:{behind[name]}"
             for name in ("broker", "control", "ledger")
         ]
         self._proxy = self.children.start(
@@ -221,6 +285,7 @@ class Plant:
         if name in self.workers:
             worker = self.workers[name]
             queues = [f"{one}.{path}" for one in NAMES for path in worker.paths]
+            queues += [HEARD_QUEUE] * ("legacy" in worker.paths)
             command = [
                 sys.executable, "-m", "celery", "-A", "tests.crash.app", "worker",
                 "--queues", ",".join(queues), "--hostname", f"{name}@crash",
@@ -261,24 +326,56 @@ class Plant:
         """Bytes of history that a worker's processes have written: its pulse."""
         return sum(path.stat().st_size for path in self.histories.glob(f"{name}-*.jsonl"))
 
+    def runs_unsafe(self, name: str) -> bool:
+        """Whether a process of this worker runs a job that nobody may repeat."""
+        running: set[str] = set()
+        for path in self.histories.glob(f"{name}-*.jsonl"):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                if '"unsafe":true' in line or '"what":"did"' in line:
+                    running ^= {json.loads(line)["job"]}
+        return bool(running)
+
+    def hangs_on(self, path: str) -> int:
+        """How often a job that hangs has been started on this path."""
+        told = f'"path":"{path}"'
+        return sum(
+            '"what":"hangs"' in line and told in line
+            for file in self.histories.glob("*.jsonl")
+            for line in file.read_text(encoding="utf-8").splitlines()
+        )
+
     def unfiled(self) -> set[str]:
         """Jobs whose producer found the ledger away, and that no row and no run speaks of yet."""
+        self._read_on()
+        self._unfiled = {job_id for job_id in self._unfiled if not self._has_row(job_id)}
+        return self._unfiled
+
+    def unheard(self) -> int:
+        """How many links, chains and chords have not called their last task yet."""
+        self._read_on()
+        return len(self._awaited)
+
+    def _read_on(self) -> None:
+        """Take in what processes have written since the last look."""
         for path in self.histories.glob("*.jsonl"):
             with path.open(encoding="utf-8") as lines:
                 lines.seek(self._read_until.get(path.name, 0))
                 self._take_in(lines.readlines())
                 self._read_until[path.name] = lines.tell()
-        self._unfiled = {job_id for job_id in self._unfiled if not self._has_row(job_id)}
-        return self._unfiled
 
     def _take_in(self, lines: list[str]) -> None:
         """Remember what was submitted unfiled; what then ran to its end needs no row."""
         for line in lines:
+            if '"awaited":"' in line:
+                self._awaited.add(json.loads(line)["awaited"])
+            elif '"what":"heard"' in line:
+                self._heard.add(json.loads(line)["tag"])
             if '"what":"unfiled"' in line:
                 self._unfiled.update(json.loads(line)["jobs"])
             elif '"what":"ran unclaimed"' in line:
                 self._ran.add(json.loads(line)["job"])
         self._unfiled -= self._ran
+        self._awaited -= self._heard
 
     def _has_row(self, job_id: str) -> bool:
         try:
@@ -289,6 +386,12 @@ class Plant:
 
     def queued(self, path: str) -> int | None:
         """Messages waiting on one path; None when the broker does not answer."""
+        if self.broker == "rabbitmq":
+            try:
+                held = [self.runtime.queues.held(name) for name in NAMES]
+            except BrokerUnreachable:
+                return None
+            return sum(one.waiting[JobPath(path)] for one in held)
         try:
             lengths: list[Any] = [self._broker.llen(f"{name}.{path}") for name in NAMES]
         except RedisError:

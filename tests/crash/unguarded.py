@@ -51,7 +51,7 @@ def _no_outbox() -> None:
     """The controller never sends a job again."""
     from rollout.controller.tick import Tick
 
-    Tick._sweep = lambda self, state, report: None  # type: ignore[method-assign]
+    Tick._sweep = lambda self, open_counts, report: None  # type: ignore[method-assign]
 
 
 def _no_gate() -> None:

@@ -4,6 +4,7 @@ A table stands between two comments, `<!-- begin: NAME -->` and `<!-- end: NAME 
 """
 
 import ast
+import re
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
 from enum import Enum
@@ -20,6 +21,7 @@ from rollout.routing.decision import Reason
 from rollout.routing.effects import Effects
 from rollout.routing.stages import TRANSITIONS, Event, Stage, Transition
 from rollout.settings import Settings
+from tests.shells.json_shapes import Shape, recorded
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
@@ -178,6 +180,47 @@ def keys() -> str:
     return table(("key", "default", "what it says"), *rows)
 
 
+CLI = ROOT / "docs" / "cli.md"
+_COMMANDS = {
+    "changes": "`shadow`, `start`, `scope`, `double`, `graduate`, `revert`, `freeze`, `unfreeze`",
+}
+"""Commands that share a shape."""
+
+
+def shapes() -> str:
+    """One row per command: the keys of its `--json`, and those of the objects in it."""
+    rows = []
+    for command, shape in recorded().items():
+        names = _COMMANDS.get(command, f"`{_TYPED.get(command, command.replace('_', ' '))}`")
+        rows.append((names, ", ".join(_keys_in(shape))))
+    return table(("command", "keys"), *rows)
+
+
+_TYPED = {"shadow_report": "shadow-report"}
+"""Commands whose name has a hyphen."""
+_BY_NAME = {"settings", "sources", "values", "too_early", "counts"}
+"""Objects whose keys are names of settings, of a policy's keys, of sub-pipelines, of counts."""
+
+
+def _keys_in(shape: Shape) -> list[str]:
+    """The keys of the outermost object, each with those of the objects in it; deeper ones are left
+    to the output itself."""
+    top = [path[1:] for path in shape if path.startswith(".") and re.fullmatch(r"\.\w+", path)]
+    found = []
+    for key in top:
+        inner = [
+            path.rpartition(".")[2] for path in shape if re.fullmatch(rf"\.{key}(\[\])?\.\w+", path)
+        ]
+        within = f" ({', '.join(f'`{one}`' for one in inner)})" if inner else ""
+        if key in _BY_NAME:
+            within = " (by name)"
+        found.append(f"`{key}`{within}")
+    return found
+
+
+CLI_TABLES: dict[str, Callable[[], str]] = {"json": shapes}
+
+
 DRILL_TABLES: dict[str, Callable[[], str]] = {"faults": faults, "keys": keys}
 
 
@@ -195,3 +238,4 @@ def filled(text: str, tables: dict[str, Callable[[], str]] = TABLES) -> str:
 if __name__ == "__main__":
     ARCHITECTURE.write_text(filled(ARCHITECTURE.read_text()))
     DRILLS.write_text(filled(DRILLS.read_text(), DRILL_TABLES))
+    CLI.write_text(filled(CLI.read_text(), CLI_TABLES))

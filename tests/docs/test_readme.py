@@ -19,6 +19,11 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(r"^\$ (.+)$", TEXT, re.MULTILINE)
+WORKER_LOG = "".join(
+    f"[2026-11-26 11:20:{number:02d},500: INFO/ForkPoolWorker-1] Task shop.pay[{number}] "
+    "succeeded in 0.25s: None\n"
+    for number in range(40)
+)
 RUNS_ON = ("rollout up", "rollout controller", "celery")
 """Commands that run until they are stopped."""
 
@@ -32,6 +37,8 @@ class Newcomer:
         assert example is not None, "the README has an example"
         port = str(free_port())
         (folder / "shop.py").write_text(example.group(1).replace("6379", port))
+        for name in ("legacy.log", "concurrent.log"):  # the workers' logs of whoever reads it
+            (folder / name).write_text(WORKER_LOG)
         bin_folder = str(Path(sys.executable).parent)
         self.environment = {
             **os.environ,

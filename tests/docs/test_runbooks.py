@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rollout.adapters.sql.names import VERSION_TABLE
 from rollout.adapters.stream_files import COLUMNS
 from rollout.drills.drill import Drill
 from rollout.drills.gameday import GameDay
@@ -17,6 +18,7 @@ from rollout.settings import Settings
 from tests.docs.tables import ROOT
 from tests.ops.test_compose import cli_commands
 from tests.ops.test_observability import SAMPLES, rules
+from tests.shells.json_shapes import recorded
 
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -45,7 +47,7 @@ def test_metrics_and_alerts_exist(page: Path) -> None:
     """Each metric is exported and each alert is defined."""
     text = page.read_text()
     families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in SAMPLES}
-    for name in re.findall(r"`(rollout_\w+)", text):
+    for name in set(re.findall(r"`(rollout_\w+)", text)) - {VERSION_TABLE}:
         assert name in families, name
     alerts = {rule["alert"] for rule in rules()}
     for name in re.findall(r"`(Rollout[A-Z]\w+)`", text):
@@ -54,10 +56,11 @@ def test_metrics_and_alerts_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=of)
 def test_settings_exist(page: Path) -> None:
-    """Each name with a unit is a setting, a policy's key, a recording's column or control state."""
+    """Each name with a unit is a setting, or a key of a policy, a recording, a state or JSON."""
     known = set(Settings.model_fields) | set(Policy.model_fields)
     known |= {field.name for field in fields(ControlState)} | set(COLUMNS)
     known |= {field.name for kind in (Drill, Score, GameDay, PathSample) for field in fields(kind)}
+    known |= {path.rpartition(".")[2] for shape in recorded().values() for path in shape}
     for name in re.findall(r"`([a-z_]+_(?:s|ms|bp|port|host|url))`", page.read_text()):
         assert name in known, name
 

@@ -227,6 +227,10 @@ def test_words_of_marks_at_one_time_do_not_cover_each_other() -> None:
         if element.text in shown
     }
     assert len(heights) == len(words)
+    tags = [element.tag.rpartition("}")[2] for element in ElementTree.fromstring(drawn).iter()]
+    place = drawn.index(">left the band<")
+    assert drawn.rindex('stroke-dasharray="3 3"') < place, "no line strikes a word through"
+    assert tags.count("line") == len(words) + 1
 
 
 def test_moved_jobs_are_not_painted_as_failed() -> None:
@@ -296,6 +300,10 @@ def test_a_report_has_each_drill_and_says_what_was_lost(lost: int) -> None:
     assert "refused: it is <killed>" in markdown
     assert "it is &lt;killed&gt;" in html
     assert html.count("<svg") == 2
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in html
+    assert html.count('data-is="expected"') == 2
+    assert "jobs raise an error, on legacy" in html
+    assert "<h2>1. lost children: legacy</h2>" in html or "<h2>1. broken: legacy</h2>" in html
     assert ("JOBS WERE LOST" in markdown) == ("JOBS WERE LOST" in html) == (lost == 1)
 
 

@@ -17,6 +17,7 @@ from rollout.adapters.sql import pilot_tables  # noqa: F401  # its tables join t
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.migrate import current, downgrade, migrate, newest
+from rollout.adapters.sql.names import VERSION_TABLE
 from rollout.adapters.sql.tables import metadata
 from rollout.jobs.claims import JobState
 from rollout.routing.effects import Effects
@@ -54,7 +55,7 @@ def test_up_down_up(empty: Database) -> None:
     assert current(empty) is None
     assert migrate(empty) == newest()
     downgrade(empty, "base")
-    assert tables(empty) <= {"alembic_version"}
+    assert tables(empty) <= {VERSION_TABLE}
     if empty.is_postgresql:
         with empty.read() as connection:
             functions = "SELECT count(*) FROM pg_proc WHERE proname LIKE 'transition%'"
@@ -76,7 +77,9 @@ def test_models_equal_migrations(empty: Database) -> None:
     """Alembic finds no difference in tables, columns, types or indexes."""
     migrate(empty)
     with empty.read() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "version_table": VERSION_TABLE}
+        )
         differences: list[Any] = compare_metadata(context, metadata)
     assert differences == []
 
@@ -99,7 +102,7 @@ def _index_definitions(database: Database) -> dict[str, str]:
     )
     with database.read() as connection:
         found = {str(name): str(line) for name, line in connection.execute(text(query))}
-    return {name: line for name, line in found.items() if not name.startswith("alembic")}
+    return {name: line for name, line in found.items() if not name.startswith(VERSION_TABLE)}
 
 
 def test_a_failed_migration_leaves_the_ledger_as_it_was(empty: Database) -> None:

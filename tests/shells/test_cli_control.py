@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from rollout.routing.effects import Effects
 from tests.shells.conftest import House
 
 
@@ -40,7 +41,26 @@ def test_change_as_json(house: House) -> None:
             f"MODULE worker -Q invoices.{path}`, or `rollout up`"
             for path in ("legacy", "concurrent")
         ],
+        "shadow_first": "no shadow has compared the paths of invoices before this start. A shadow "
+        "goes first, and no job depends on it: `rollout revert invoices --reason 'shadow first'`, "
+        "then `rollout shadow invoices`",
     }
+
+
+def test_a_shadow_is_suggested_where_there_was_none(house: House) -> None:
+    """At start and in the plan; not after one, and not where a copy may not run."""
+    hint = "`rollout shadow invoices` runs copies of legacy jobs"
+    assert hint in house.run("plan", "invoices", "--jobs-per-day", "1000").stdout
+    assert "no shadow has compared" in house.run("start", "invoices").stdout
+    said = house.run("plan", "invoices", "--jobs-per-day", "1000").stdout
+    assert hint not in said
+    assert "Way:    3.1 %" in said
+    house.run("revert", "invoices", "--reason", "shadow first")
+    house.run("shadow", "invoices")
+    assert hint not in house.run("plan", "invoices", "--jobs-per-day", "1000").stdout
+    assert "no shadow has compared" not in house.run("start", "invoices").stdout
+    house.declare("payments", effects=Effects.IDEMPOTENT)
+    assert "no shadow has compared" not in house.run("start", "payments").stdout
 
 
 def test_start_takes_the_first_step_of_the_policy(house: House) -> None:
@@ -184,7 +204,7 @@ def test_ledger_without_tables(house: House) -> None:
 def test_ledger_of_a_newer_release(house: House) -> None:
     """A migration that this release does not know is refused without a traceback."""
     with house.services() as runtime, runtime.database.write() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.exec_driver_sql("UPDATE rollout_version SET version_num = '9999'")
     result = house.run("migrate")
     assert result.exit_code == 1
     assert "at migration 9999" in result.stderr

@@ -27,6 +27,7 @@ KEYS = {
     "held_by",
     "many",
     "left",
+    "hanging",
     "complete",
     "holds",
 }

@@ -12,6 +12,7 @@ def test_stated_traffic_is_enough_where_there_is_no_ledger(no_settings: Path) ->
     result = CliRunner().invoke(app, ["plan", "invoices", "--jobs-per-day", "1000"])
     assert result.exit_code == 0, result.output
     assert "3.1 % -> 6.25 % -> 12.5 % -> 25 % -> 50 % -> 90 %" in result.output
+    assert 'Shadow first where effects are "none" or "commit"' in result.output
     assert list(no_settings.iterdir()) == []
 
 

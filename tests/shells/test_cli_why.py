@@ -133,9 +133,9 @@ def test_history_is_one_timeline(judged: House) -> None:
     """Changes of people and decisions of the controller, newest first, decisions with their id."""
     result = judged.run("history", "invoices")
     lines = result.stdout.splitlines()
-    assert "hold" in lines[1]
-    assert " 1 " in lines[1]
-    assert any("start" in line and "ana" in line for line in lines[2:])
+    assert lines[0].endswith("UTC  hold, by controller, revision 2, decision 1")
+    assert lines[1] == "    0 of 7 days at this step."
+    assert any("start, now split 3.1 %, by ana" in line for line in lines[2:])
     values = judged.json("history", "invoices")
     assert [one["action"] for one in values["decisions"]] == ["hold"]
     assert [one["event"] for one in values["transitions"]] == ["start"]

@@ -1,5 +1,6 @@
 """The first screen tells what is true at the moment at which it matters."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -194,7 +195,7 @@ def test_a_running_drill_is_seen(house: House) -> None:
         said = flat(house.run(*command.split()).stdout)
         assert "drill d1234567 (raise on concurrent) by bo since" in said, command
     said = flat(house.run("status").stdout)
-    assert "1 more were hurt by a drill and count for no path" in said
+    assert "1 that a drill hurt count for neither path" in said
     assert "fails" not in said
     with house.services() as runtime:
         ended = replace(event, what="ended", facts={"result": "healed"})
@@ -274,9 +275,9 @@ def test_a_report_for_a_hand_over(house: House) -> None:
     said = house.run("report", "invoices", "--since", "10min").stdout
     assert said.startswith("# invoices: ")
     assert "2 failed on the concurrent path and were taken over by legacy" in said
-    order = ["start to split", "first of 2 jobs that failed", "kill to", "rearm to"]
+    order = ["start, now split", "first of 2 jobs that failed", "kill, now", "rearm, now"]
     assert [said.index(one) for one in order] == sorted(said.index(one) for one in order)
-    assert "| ana | kill to split 3.1 % killed: too many errors" in said
+    assert "| ana | kill, now split 3.1 % killed: too many errors" in said
     assert "ValueError: no \\| address" in said
     page = house.run("report", "invoices", "--html", "--out", "reports/night.html")
     assert "reports/night.html" in page.stdout
@@ -339,6 +340,47 @@ def test_a_confirmed_revert_is_over_when_a_person_starts_again(house: House) -> 
     assert house.json("why", "invoices")["revert_confirmation"] is not None
     house.run("start", "invoices", "--reason", "mended")
     assert house.json("why", "invoices")["revert_confirmation"] is None
+
+
+def test_sentences_end_and_do_not_contradict_themselves(house: House) -> None:
+    """Nothing ends in an empty list, a way back that is not ready carries nothing, now is now."""
+    for begin in ((), ("start", "invoices"), ("revert", "invoices", "--reason", "x")):
+        if begin:
+            house.run(*begin)
+            house.tick()
+        for command in ("status", "why invoices"):
+            said = flat(house.run(*command.split()).stdout)
+            assert not re.search(r"more than time:\s*(?:$|[;.]|as soon)", said), said
+            assert not re.search(r"NOT READY: [^.]*could carry", said), said
+            assert "not before now" not in said
+
+
+def test_a_new_build_is_a_line_everywhere(house: House) -> None:
+    """History, status, why and the report say which build runs, since when, and after which."""
+    house.run("start", "invoices")
+    said = flat(house.run("status").stdout)
+    assert "builds not named; `version=` in the declaration" in said
+    with house.services() as runtime:
+        for build in ("41", "42"):
+            runtime.ledger.announce("invoices", JobPath.CONCURRENT, build)
+            runtime.clock.sleep(0.002)
+    house.tick()
+    for command in ("status", "why invoices"):
+        said = flat(house.run(*command.split()).stdout)
+        assert re.search(
+            r"concurrent 42 since [0-9: -]+ UTC, before it 41 \(a worker of 41 was heard of at "
+            r"[0-9: -]+ UTC\); legacy not named",
+            said,
+        ), command
+    (values,) = house.json("status")["sub_pipelines"]
+    assert values["builds"] == {"legacy": None, "concurrent": "42"}
+    assert values["releases"]["concurrent"]["before"] == "41"
+    said = flat(house.run("history", "invoices").stdout)
+    assert "build, by workers concurrent runs 42, before it 41" in said
+    assert "build, by workers concurrent runs 41, the first that has a name" in said
+    assert [one["build"] for one in house.json("history", "invoices")["builds"]] == ["42", "41"]
+    said = flat(house.run("report", "invoices").stdout)
+    assert "concurrent runs 42, before it 41" in said
 
 
 def test_seconds_of_traffic_size_nothing(house: House) -> None:

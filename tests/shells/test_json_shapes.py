@@ -1,5 +1,7 @@
 """Every `--json` has the recorded keys and types: scripts read them, and a refactoring keeps them.
 
+`docs/cli.md` has a table of them: `python -m tests.docs.tables` writes it from what is recorded.
+
 A command that is missing in `json_shapes.json` is recorded by its test, which then fails once: look
 at what was written before it is committed. To let a shape grow, take the command out of the file.
 """
@@ -13,6 +15,8 @@ from typing import Any
 import pytest
 
 from rollout.drills.ports import DrillEvent
+from rollout.drills.score import Result, Score
+from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
 from tests.shells.conftest import House
 from tests.shells.json_shapes import keep, recorded, shape_of
@@ -41,6 +45,8 @@ def _started(house: House) -> None:
     house.begin(house.submit())
     house.submit()
     house.fail(house.submit())
+    with house.services() as runtime:
+        runtime.ledger.announce("invoices", JobPath.CONCURRENT, "42")
     house.tick()
 
 
@@ -119,7 +125,7 @@ def kill(house: House) -> Iterator[Any]:
 
 
 def report(house: House) -> Iterator[Any]:
-    """With a kill, a decision and a failed job."""
+    """With a kill, a decision, a build and a failed job."""
     _started(house)
     house.run("kill", "invoices", "--reason", "x")
     yield house.json("report", "invoices", "--since", "10min")
@@ -211,21 +217,41 @@ def migrate(house: House) -> Iterator[Any]:
     yield house.json("migrate")
 
 
-def drills(house: House) -> Iterator[Any]:
-    """A list, one drill, its journal: ended and not."""
+def _drilled(house: House) -> None:
+    """A drill that has ended, and one of a runner that died."""
     at = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
     facts = {"path": "concurrent", "fault": "raise"}
+    ended = at + timedelta(seconds=2)
+    score = Score(
+        "d1", JobPath.CONCURRENT, Result.HEALED, "Healed.", at, ended, ended, 2.0, 2.0, 5, 0, 0
+    )
     lines = [
         DrillEvent("d1", "invoices", at, "declared", facts),
-        DrillEvent("d1", "invoices", at + timedelta(seconds=2), "ended", {"result": "healed"}),
+        DrillEvent("d1", "invoices", ended, "ended", score.facts()),
         DrillEvent("e1", "invoices", at, "declared", facts),
     ]
     with house.services() as runtime:
         runtime.ledger.append_drill(lines)
+
+
+def drill_list(house: House) -> Iterator[Any]:
+    """One that has ended, one that has not."""
+    _drilled(house)
     yield house.json("drill", "list")
-    for drill_id in ("d1", "e1"):
-        yield house.json("drill", "show", drill_id)
-        yield house.json("drill", "journal", drill_id)
+
+
+def drill_show(house: House) -> Iterator[Any]:
+    """One that has ended, one that has not."""
+    _drilled(house)
+    yield house.json("drill", "show", "d1")
+    yield house.json("drill", "show", "e1")
+
+
+def drill_journal(house: House) -> Iterator[Any]:
+    """One that has ended, one that has not."""
+    _drilled(house)
+    yield house.json("drill", "journal", "d1")
+    yield house.json("drill", "journal", "e1")
 
 
 def simulate(house: House) -> Iterator[Any]:
@@ -240,8 +266,8 @@ COMMANDS: dict[str, Look] = {
     for one in (
         status, why, decision, replay, history, report, changes,
         rearm, kill, job, jobs, retry, messages,
-        prune, shadow_report, determinism, policy_show, policy_check, doctor, migrate, drills,
-        simulate,
+        prune, shadow_report, determinism, policy_show, policy_check, doctor, migrate,
+        drill_list, drill_show, drill_journal, simulate,
     )
 }  # fmt: skip
 

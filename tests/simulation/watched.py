@@ -15,7 +15,6 @@ from rollout.adapters.memory.ledger import MemoryLedger
 from rollout.adapters.memory.order_rows import Taken
 from rollout.adapters.memory.queues import MemoryMessage, MemoryQueues
 from rollout.errors import LedgerBusy
-from rollout.evidence.sample import PathSample
 from rollout.jobs.claims import Claim, JobRef, Refusal
 from rollout.jobs.order import Place
 from rollout.jobs.ports import Committed, ConnectionSource, Handed, Refused
@@ -188,10 +187,6 @@ class WatchedLedger(MemoryLedger):
     def open_slow(self, trial: Trial, now: datetime) -> list[OpenSlow]:
         """Nothing of the bulk is ever unfinished."""
         return []
-
-    def samples(self, since: datetime, until: datetime) -> dict[str, dict[JobPath, PathSample]]:
-        """The bulk has no incidents; what drills show is recorded by whoever plays them."""
-        return {}
 
     def key_spread(self, name: str, limit: int) -> KeySpread:
         """Each job of the bulk has a key of its own."""

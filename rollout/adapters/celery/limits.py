@@ -1,41 +1,45 @@
-"""Says at a worker's start that a path has no time limit: what hangs keeps its process."""
+"""Warns of a declaration without a time limit: what hangs keeps its process."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+import sys
+import warnings
+from dataclasses import dataclass
+from typing import Any
 
-from rollout.log import log
-
-
-class Named(Protocol):
-    """A sub-pipeline, as far as its limits are told."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        ...
+from rollout.errors import NoTimeLimit
 
 
-def warn_unlimited(app: Any, pipelines: Mapping[str, Named]) -> list[str]:
-    """Warn of each sub-pipeline whose jobs may run for ever, by task name; give their names.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The line of a program on which something was declared."""
 
-    The limits are those of the task, else of the app: both are known when a worker starts. A kill
+    file: str
+    line: int
+
+
+def declared_at() -> Place:
+    """The line outside of rollout that is declaring now."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("rollout."):
+        frame = frame.f_back
+    return Place(frame.f_code.co_filename, frame.f_lineno)
+
+
+def warn_unlimited(app: Any, task: Any, name: str, place: Place) -> None:
+    """Warn of a sub-pipeline whose jobs may run for ever, on the line that declares it.
+
+    The limits are those of the task, else of the app, whose configuration is read by now. A kill
     takes a hanging job from its process and gives it to legacy; the process hangs on, and the
     concurrent path has one less.
     """
-    unlimited = []
-    for task_name, pipeline in pipelines.items():
-        task = app.tasks[task_name]
-        limits = (
-            task.time_limit,
-            task.soft_time_limit,
-            app.conf.task_time_limit,
-            app.conf.task_soft_time_limit,
+    limits = (
+        task.time_limit,
+        task.soft_time_limit,
+        app.conf.task_time_limit,
+        app.conf.task_soft_time_limit,
+    )
+    if all(limit is None for limit in limits):
+        sentence = (
+            f"{name!r} has no time limit: a job that hangs keeps its process, also after a kill; "
+            "give SubPipeline(..., time_limit=SECONDS), or the app task_time_limit"
         )
-        if all(limit is None for limit in limits):
-            unlimited.append(pipeline.name)
-            log.warning(
-                "no time limit: a job that hangs keeps its process, also after a kill",
-                name=pipeline.name,
-                todo="give SubPipeline(..., time_limit=SECONDS), or the app task_time_limit",
-            )
-    return unlimited
+        warnings.warn_explicit(sentence, NoTimeLimit, place.file, place.line)

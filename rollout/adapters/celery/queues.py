@@ -7,14 +7,15 @@ from typing import Any
 
 from kombu import Connection, Producer
 from kombu.exceptions import ChannelError, OperationalError
-from kombu.utils.url import maybe_sanitize_url
 
+from rollout.adapters.celery.amqp_heads import AmqpHeads
 from rollout.adapters.celery.marks import Marks, job_id_of, queue_of, read_marks
 from rollout.adapters.celery.message import from_text
 from rollout.errors import BrokerUnreachable
 from rollout.jobs.ports import Handed, Held
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
+from rollout.settings import without_password
 
 CONNECT_TIMEOUT_S = 3
 _PATIENCE = {
@@ -53,11 +54,12 @@ class KombuQueues:
         self._clock = clock
         self._options = {**(options or {}), **_PATIENCE}
         self._hands_s = hands_s
+        self._heads = AmqpHeads(clock)
 
     @property
     def url(self) -> str:
         """Address without password, for messages."""
-        return str(maybe_sanitize_url(self._url))
+        return without_password(self._url)
 
     def send_jobs(self, jobs: Sequence[Handed]) -> None:
         """Publish stored envelopes to the queues of their paths."""
@@ -75,7 +77,17 @@ class KombuQueues:
         """
         with self._channel() as channel:
             waiting = {path: _size(channel, queue_of(name, path)) for path in JobPath}
-            if channel.connection.client.transport.driver_type != "redis":
+            speaks = channel.connection.client.transport.driver_type
+            if speaks == "amqp":
+                peeked = {
+                    path: self._heads.next_up(channel, queue_of(name, path))
+                    for path, messages in waiting.items()
+                    if messages
+                }
+                empty = {path: None for path, messages in waiting.items() if not messages}
+                known = {path: job_id for path, job_id in peeked.items() if job_id is not None}
+                return Held(None, {**empty, **known}, waiting)
+            if speaks != "redis":
                 return Held(None, {}, waiting)
             next_up = {path: _next_up(channel, queue_of(name, path)) for path in JobPath}
             if channel.client.hlen(channel.unacked_key) > UNACKED_MAX:
@@ -100,18 +112,29 @@ class KombuQueues:
 
     @contextmanager
     def _channel(self) -> Iterator[Any]:
+        connection = self._connected()
         try:
-            with Connection(
-                self._url, connect_timeout=CONNECT_TIMEOUT_S, transport_options=self._options
-            ) as connection:
-                connection.ensure_connection(max_retries=1, timeout=CONNECT_TIMEOUT_S)
-                yield connection.default_channel
+            yield connection.default_channel
         except (OperationalError, OSError) as error:
             raise BrokerUnreachable(self.url, error) from error
         except Exception as error:
             if type(error).__module__.startswith(("redis.", "amqp.")):
                 raise BrokerUnreachable(self.url, error) from error
             raise
+        finally:
+            connection.release()
+
+    def _connected(self) -> Connection:
+        """A connection; whatever its transport says of address and options is a broker away."""
+        try:
+            connection = Connection(
+                self._url, connect_timeout=CONNECT_TIMEOUT_S, transport_options=self._options
+            )
+            connection.ensure_connection(max_retries=1, timeout=CONNECT_TIMEOUT_S)
+            _ = connection.default_channel
+        except Exception as error:
+            raise BrokerUnreachable(self.url, error) from error
+        return connection
 
 
 def _publish(producer: Producer, job: Handed) -> None:

@@ -9,8 +9,8 @@ from kombu.utils.encoding import safe_repr
 
 from rollout.adapters.celery.builds import Announcer
 from rollout.adapters.celery.guard import guard_restarts
-from rollout.adapters.celery.limits import warn_unlimited
 from rollout.adapters.celery.marks import job_id_of, path_of
+from rollout.adapters.celery.receipts import Receipts
 from rollout.adapters.celery.renewal import Renewals, lives
 from rollout.errors import LedgerUnreachable, UnknownJob
 from rollout.jobs.attempt import Attempts
@@ -79,6 +79,7 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
         def __init__(self, consumer: Any, **kwargs: Any) -> None:
             super().__init__(consumer, **kwargs)
             self._timer: Any = None
+            self._receipts: Receipts | None = None
             self._renewals = Renewals(pipelines)
             self._renewals.while_reconnecting(consumer)
             self._receivers: list[tuple[Any, Callable[..., None]]] = []
@@ -87,10 +88,13 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
             for pipeline in pipelines.values():
                 pipeline.check()
             guard_restarts()
-            warn_unlimited(consumer.app, pipelines)
+
+            receipts = self._receipts = Receipts(pipelines, consumer.timer)
+            receipts.listen()
 
             def renew_and_tell() -> None:
                 self._renewals.now()
+                receipts.give()
                 announcer.tell()
 
             self._timer = consumer.timer.call_repeatedly(self._renewals.pause_s, renew_and_tell)
@@ -104,6 +108,9 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
+            if self._receipts is not None:
+                self._receipts.stop()
+                self._receipts = None
             for signal, receiver in self._receivers:
                 signal.disconnect(receiver)
             self._receivers.clear()
@@ -202,7 +209,8 @@ def keep(pipelines: Mapping[str, Worked], message: Any, why: str) -> None:
         try:
             pipeline.ledger.keep_message(queue, why, headers, body, pipeline.clock.now())
         except LedgerUnreachable as error:
-            log.error("refused message not kept", queue=queue, body=body, why=str(error))
+            # Not the body: it has the job's arguments. The message itself is refused by Celery.
+            log.error("refused message not kept", queue=queue, length=len(body), why=str(error))
         return
 
 

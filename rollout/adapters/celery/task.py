@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from billiard import current_process
 from celery import Task, states
 from celery._state import _task_stack
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 from kombu.exceptions import OperationalError
 
 from rollout.adapters.celery.amqp import Routed
-from rollout.adapters.celery.ending import raised_by_signal
+from rollout.adapters.celery.ending import ends_the_run
 from rollout.adapters.celery.marks import (
     HEADER,
     Marks,
@@ -32,8 +32,9 @@ from rollout.adapters.celery.marks import (
     submitted_at,
 )
 from rollout.adapters.celery.message import Message, as_delivered, to_text
-from rollout.adapters.celery.results import written
-from rollout.errors import JobFailed
+from rollout.adapters.celery.path_runs import DeliveredRun, DirectRun
+from rollout.adapters.celery.unusable import kept_if_unusable
+from rollout.errors import JobFailed, LedgerUnreachable
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.claims import Refusal
 from rollout.jobs.delivery import (
@@ -47,6 +48,7 @@ from rollout.jobs.delivery import (
     ToLegacy,
     Wait,
 )
+from rollout.jobs.interrupts import ProcessEnds
 from rollout.jobs.key_order import KeyOrder
 from rollout.jobs.order import OnFailure
 from rollout.jobs.ports import Filing, Job, JobLedger
@@ -133,28 +135,45 @@ class SubPipelineTask(Theirs):
             return self.pipeline.run_here("", args, kwargs, DirectRun(self))
         if request.is_eager:
             return self._eagerly(request, args, kwargs)
-        job = self.job_of(request)
+        with kept_if_unusable(self.pipeline, request, self.pipeline.submit.now):
+            job = self.job_of(request)
         if job is None:
-            return self._route_late(request)
+            with kept_if_unusable(self.pipeline, request, self.pipeline.submit.now):
+                return self._route_late(request)
+
+        def filing() -> Filing:
+            with kept_if_unusable(self.pipeline, request, self.pipeline.submit.now):
+                return self._filing(request, job)
+
         delivery = Delivery(
             job,
             self.worker_of(request),
-            lambda: self._filing(request, job),
+            filing,
             is_drilled(vars(request)),
             is_pool_child(),
             self.pipeline.on_failure,
         )
-        began = time.monotonic()
+        began, run = time.monotonic(), DeliveredRun(self, request)
         try:
-            outcome = self.pipeline.attempts.run(DeliveredRun(self, request), delivery)
+            outcome = self.pipeline.attempts.run(run, delivery)
         except ProcessEnds as ends:
             raise ends.asked from None
+        except SoftTimeLimitExceeded:
+            # It struck beside the path, in an act of ours: the row says how far that came.
+            outcome = self._after_its_limit(run, delivery)
         finally:
             # Also when the path tells Celery to forget its job; who died is swept for.
             if delivery.on_failure is not None:
                 self.pipeline.key_order.send_next(job.name, job.key)
         request.rollout_ran = self._to_copy(request, job, outcome), began
         return self.carry_out(request, outcome)
+
+    def _after_its_limit(self, run: DeliveredRun, delivery: Delivery) -> Outcome:
+        attempts = self.pipeline.attempts
+        try:
+            return attempts.worker_lost(run, delivery.job, delivery.worker, Reason.TIME_LIMIT)
+        except LedgerUnreachable as error:
+            return Wait(error)
 
     # The body ------------------------------------------------------------------------------
 
@@ -165,8 +184,8 @@ class SubPipelineTask(Theirs):
             if _calls_itself(type(self)):
                 return super().__call__(*job.args, **job.kwargs)
             return self.run(*job.args, **job.kwargs)
-        except SystemExit as error:
-            if raised_by_signal(error):
+        except BaseException as error:
+            if ends_the_run(error):
                 raise ProcessEnds(error) from error
             raise
         finally:
@@ -361,10 +380,13 @@ class SubPipelineTask(Theirs):
     def _told(self, request: Any, value: Any) -> bool:
         """Whether the result backend has the outcome already: then links were called, too.
 
-        A backend has one result per id: that of another sub-pipeline's job is not this one's.
+        A chord counts its job after the result is stored, so there the result says nothing. A
+        backend has one result per id: that of another sub-pipeline's job is not this one's.
         """
+        # Where nobody knows, it is told again: links called twice are Celery's own promise.
+        if request.chord:
+            return False
         if request.ignore_result:
-            # Nobody knows whether links were called; calling them twice is Celery's own promise.
             return not (request.chain or request.callbacks)
         try:
             found = self.AsyncResult(request.id)
@@ -410,14 +432,6 @@ def is_pool_child() -> bool:
     return bool(current_process().name != "MainProcess")
 
 
-class ProcessEnds(BaseException):
-    """A signal ends this process under a running path: that is no failure of the path."""
-
-    def __init__(self, asked: SystemExit) -> None:
-        self.asked = asked
-        super().__init__(asked.code)
-
-
 def _calls_itself(made: type) -> bool:
     """Whether the task's own class has a `__call__`, such as Flask's recipe."""
     behind = made.__mro__[made.__mro__.index(SubPipelineTask) + 1 :]
@@ -427,40 +441,3 @@ def _calls_itself(made: type) -> bool:
         if "__call__" in vars(base):
             return True
     return False
-
-
-class DirectRun:
-    """The sub-pipeline in a direct call: the path gets a request of its own."""
-
-    hurt = False
-
-    def __init__(self, task: SubPipelineTask) -> None:
-        self._task = task
-        self.name = task.pipeline.name
-        self.effects = task.pipeline.effects
-        self.holdback_bp = task.pipeline.holdback_bp
-        self.read = task.pipeline.read
-
-    def call(self, path: JobPath, job: Job) -> Any:
-        """Run the path."""
-        return self._task.run_directly(path, job)
-
-    def write(self, value: Any, job: Job) -> str:
-        """Call the hook and write what there is to keep of the result."""
-        return written(self._task, None, value, job)
-
-
-class DeliveredRun(DirectRun):
-    """The sub-pipeline in a delivery: the path gets the request that Celery has made."""
-
-    def __init__(self, task: SubPipelineTask, request: Any) -> None:
-        super().__init__(task)
-        self._request = request
-
-    def call(self, path: JobPath, job: Job) -> Any:
-        """Run the path."""
-        return self._task.run_body(replace(job, path=path))
-
-    def write(self, value: Any, job: Job) -> str:
-        """Call the hook and write what there is to keep of the result."""
-        return written(self._task, self._request, value, job)

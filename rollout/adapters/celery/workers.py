@@ -7,10 +7,10 @@ from typing import Any
 
 from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
-from kombu.utils.url import maybe_sanitize_url
 
 from rollout.desk.workers import ActiveTask
 from rollout.errors import BrokerUnreachable
+from rollout.settings import without_password
 
 ANSWER_S = 0.7
 """How long answers are collected: nobody knows how many workers there are. A worker answers in
@@ -70,8 +70,8 @@ class CeleryWorkers:
                 inspect = self._app.control.inspect(timeout=ANSWER_S, connection=connection)
                 return getattr(inspect, what)() or {}
         except (OperationalError, KombuError, OSError) as error:
-            raise BrokerUnreachable(maybe_sanitize_url(self._url), error) from error
+            raise BrokerUnreachable(without_password(self._url), error) from error
         except Exception as error:
             if type(error).__module__.startswith(("redis.", "amqp.")):
-                raise BrokerUnreachable(maybe_sanitize_url(self._url), error) from error
+                raise BrokerUnreachable(without_password(self._url), error) from error
             raise

@@ -1,5 +1,6 @@
 """The control store in memory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -42,6 +43,10 @@ class MemoryControlStore(MemoryDrillPlans):
             doubt=None if state else Reason.UNKNOWN,
             plan=self._plan_now(name),
         )
+
+    def read_all(self, names: Sequence[str]) -> dict[str, Reading]:
+        """Read several sub-pipelines."""
+        return {name: self.read(name) for name in names}
 
     def project(self, state: ControlState, *, over: int | None = None) -> bool:
         """Write a newer state over an older one; False when the store has a newer one."""

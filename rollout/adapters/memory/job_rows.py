@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 
 from rollout.adapters.memory.rows import OutcomeKey, Rows
 from rollout.adapters.memory.transaction import MemoryTransaction
-from rollout.errors import IllegalTransition, UnknownJob
+from rollout.errors import UnknownJob
 from rollout.jobs.claims import (
     Claim,
     JobRecord,
     JobRef,
     JobState,
     Refusal,
+    check_reopen,
     judge_claim,
     judge_commit,
 )
@@ -152,6 +153,7 @@ class JobRows:
                     revision=filing.revision,
                     envelope=filing.envelope,
                     sent_at=filing.at,
+                    renewed_at=None,
                     not_before=filing.not_before,
                     way=record.way
                     + step(filing.at, "retry", path=filing.path, reason=filing.reason),
@@ -215,13 +217,7 @@ class JobRows:
             record = rows.jobs.get((name, job_id))
             if record is None:
                 raise UnknownJob(job_id)
-            if record.state is not JobState.FAILED:
-                raise IllegalTransition(
-                    job_id,
-                    "retry",
-                    f"while it is {record.state}",
-                    "only a failed job can be retried",
-                )
+            check_reopen(job_id, record.state)
             again = moved(record, Reason.RETRIED_BY_HAND, None, now)
             if rows.reopened(replace(again, error=None, deaths=0, finished_at=None)):
                 rows.outcomes[outcome_of(record)] -= 1
@@ -237,6 +233,17 @@ class JobRows:
                     continue
                 mine = (record.worker, record.path) == (run.worker, run.path)
                 if mine and (record.renewed_at is None or record.renewed_at < heard):
+                    rows.put(replace(record, renewed_at=heard))
+
+    def note_fetched(self, name: str, path: JobPath, job_ids: Sequence[str], now: datetime) -> None:
+        """Note when a live worker last had these messages of waiting jobs in its hands."""
+        with self._rows as rows:
+            heard = rows.clock(now)
+            for job_id in job_ids:
+                record = rows.jobs.get((name, job_id))
+                if record is None or record.state is not JobState.ACCEPTED:
+                    continue
+                if record.path is path:
                     rows.put(replace(record, renewed_at=heard))
 
     def job(self, name: str, job_id: str) -> JobRecord:
@@ -282,6 +289,7 @@ def moved(record: JobRecord, reason: Reason, error: str | None, now: datetime) -
         state=JobState.ACCEPTED,
         path=JobPath.LEGACY,
         sent_at=now,
+        renewed_at=None,
         fallback_reason=fallback,
         moved_reason=reason,
         deaths=record.deaths + (reason is Reason.WORKER_LOST),

@@ -13,14 +13,12 @@ from rollout.adapters.memory.order_rows import OrderRows
 from rollout.adapters.memory.pilot_rows import PilotRows
 from rollout.adapters.memory.recent_rows import RecentRows
 from rollout.adapters.memory.rows import Rows
-from rollout.adapters.memory.sample_rows import SampleRows
 from rollout.adapters.memory.sweep_rows import SweepRows
 from rollout.routing.clock import Clock
 
 
 class MemoryLedger(
-    ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, SampleRows, DrillRows, RecentRows,
-    OrderRows,
+    ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, DrillRows, RecentRows, OrderRows,
 ):  # fmt: skip
     """`jobs.ports.Ledger`, its other roles and drills' `DrillLedger`, for one process's threads.
 
@@ -35,7 +33,6 @@ class MemoryLedger(
         SweepRows.__init__(self, rows)
         PilotRows.__init__(self, rows)
         EvidenceRows.__init__(self, rows)
-        SampleRows.__init__(self, rows)
         DrillRows.__init__(self, rows)
         RecentRows.__init__(self, rows)
         OrderRows.__init__(self, rows)

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from rollout.adapters.clock import SystemClock
 from rollout.adapters.memory.control_rows import record_change
 from rollout.adapters.memory.rows import Lease, Rows
-from rollout.drills.watch import Watch
 from rollout.errors import LeaseLost, UnknownDecision
 from rollout.jobs.claims import JobState
+from rollout.pilot.builds import BuildRecord
 from rollout.pilot.ports import DecisionRecord, NewDecision, Notice, Recovery, TrialRow
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial
@@ -81,10 +82,20 @@ class PilotRows:
     def announce(self, name: str, path: JobPath, build: str) -> None:
         """Say that this process runs this build of a path; one that was seen before is older."""
         with self._rows as rows:
-            seen = rows.builds_seen[(name, path)]
-            if name in rows.states and build[:100] not in seen:
-                seen.add(build[:100])
-                rows.builds[(name, path)] = build[:100]
+            build = build[:100]
+            now = rows.clock(SystemClock().now())
+            known = rows.build_records.get((name, path, build))
+            if known is None and name in rows.states:
+                known = BuildRecord(name, path, build, now, now)
+                rows.builds[(name, path)] = build
+            if known is not None:
+                rows.build_records[(name, path, build)] = replace(known, last_at=now)
+
+    def build_records(self, name: str | None) -> list[BuildRecord]:
+        """Every build that was announced, the newest first."""
+        with self._rows as rows:
+            mine = [one for one in rows.build_records.values() if name in (None, one.name)]
+        return sorted(mine[::-1], key=lambda one: one.first_at, reverse=True)
 
     def builds(self) -> dict[str, tuple[str | None, str | None]]:
         """Builds of the legacy and the concurrent path, by sub-pipeline."""
@@ -216,23 +227,6 @@ class PilotRows:
             return [notice for notice, _, closed in rows.notices.values() if not closed]
 
     # Recoveries --------------------------------------------------------------------------
-
-    def watches(self) -> dict[tuple[str, JobPath], Watch]:
-        """Read what is known of each path."""
-        with self._rows as rows:
-            return dict(rows.watches)
-
-    def save_watches(
-        self,
-        token: int,
-        watches: Mapping[tuple[str, JobPath], Watch],
-        recoveries: Sequence[Recovery],
-    ) -> None:
-        """Write watches and the incidents that have ended, in one transaction."""
-        with self._rows as rows:
-            _must_lead(rows, token)
-            rows.watches |= watches
-            rows.recoveries += recoveries
 
     def add_recovery(self, recovery: Recovery) -> None:
         """Record how long a path took to heal."""

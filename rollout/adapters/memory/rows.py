@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from rollout.drills.ports import DrillEvent
-from rollout.drills.watch import Watch
 from rollout.errors import LedgerUnreachable, UnknownSubPipeline
 from rollout.jobs.claims import JobRecord, JobRef, JobState
+from rollout.pilot.builds import BuildRecord
 from rollout.pilot.fold import HourKey, Sum
 from rollout.pilot.lease import LeaseWatch
 from rollout.pilot.ports import DecisionRecord, Notice, Recovery
@@ -78,7 +78,7 @@ class Rows:
         self.leases = LeaseWatch()
         self.standbys: dict[str, datetime] = {}
         self.builds: dict[tuple[str, JobPath], str] = {}
-        self.builds_seen: defaultdict[tuple[str, JobPath], set[str]] = defaultdict(set)
+        self.build_records: dict[tuple[str, JobPath, str], BuildRecord] = {}
         self.trials: dict[str, Trial] = {}
         self.profiles: dict[str, LegacyProfile] = {}
         self.hours: dict[HourKey, Sum] = {}
@@ -86,7 +86,6 @@ class Rows:
         self.notices: dict[int, tuple[Notice, datetime, bool]] = {}
         self.decided: set[tuple[str, str]] = set()
         self.recoveries: list[Recovery] = []
-        self.watches: dict[tuple[str, JobPath], Watch] = {}
         self.spans: defaultdict[str, list[Span]] = defaultdict(list)
         self.journal: list[DrillEvent] = []
         self.newest_commit: datetime | None = None

@@ -54,7 +54,12 @@ class SweepRows:
         """Move accepted jobs that no queue holds to legacy, oldest first."""
         with self._rows as rows:
             return _move(
-                rows, lost.name, lambda job: _is_lost(job, lost), Reason.LOST_MESSAGE, now, limit
+                rows,
+                lost.name,
+                lambda job: _is_lost(job, lost, rows.clock),
+                Reason.LOST_MESSAGE,
+                now,
+                limit,
             )
 
     def resend_silent(
@@ -83,14 +88,28 @@ class SweepRows:
             _keep(rows, name, poison, f"{DEATHS_MAX} workers died under this job", now)
             return _move(rows, name, silent, Reason.WORKER_LOST, now, limit)
 
+    def silent_names(
+        self, names: Sequence[str], silent_after: timedelta, now: datetime
+    ) -> list[str]:
+        """Those of these sub-pipelines that have started jobs of silent workers, in order."""
+        heard_before = self._rows.clock(now) - silent_after
+
+        def silent(job: JobRecord) -> bool:
+            heard = job.renewed_at or job.started_at
+            started = job.state is JobState.STARTED and job.envelope != ""
+            return started and heard is not None and heard < heard_before
+
+        with self._rows as rows:
+            return sorted(name for name in names if any(map(silent, rows.open_jobs(name))))
+
     def redate(
-        self, name: str, sent_ahead: timedelta, heard_ahead: timedelta, now: datetime
+        self, names: Sequence[str], sent_ahead: timedelta, heard_ahead: timedelta, now: datetime
     ) -> int:
         """Date accepted jobs sent, and started ones heard of, so far ahead of now as of now."""
         dated = 0
         with self._rows as rows:
             here = rows.clock(now)
-            for job in list(rows.open_jobs(name)):
+            for job in [job for name in names for job in rows.open_jobs(name)]:
                 heard = job.renewed_at or job.started_at
                 if job.state is JobState.ACCEPTED and job.sent_at > now + sent_ahead:
                     rows.put(replace(job, sent_at=now))
@@ -108,7 +127,8 @@ class SweepRows:
     def count_lost(self, lost: Lost, limit: int = LOST_MAX) -> int:
         """Count accepted jobs that no queue holds, up to the limit."""
         with self._rows as rows:
-            return min(limit, sum(_is_lost(job, lost) for job in rows.open_jobs(lost.name)))
+            lost_jobs = (_is_lost(job, lost, rows.clock) for job in rows.open_jobs(lost.name))
+            return min(limit, sum(lost_jobs))
 
     def open_counts(self) -> list[OpenCount]:
         """Count unfinished jobs."""
@@ -205,13 +225,19 @@ def _keep(
         rows.put(failed(job, Reason.WORKER_LOST, error, now))
 
 
-def _is_lost(job: JobRecord, lost: Lost) -> bool:
+def _in_hands(job: JobRecord, lost: Lost, clock: Callable[[datetime], datetime]) -> bool:
+    if lost.now is None or job.renewed_at is None:
+        return job.job_id in lost.spared
+    return job.renewed_at >= clock(lost.now) - lost.receipt_for
+
+
+def _is_lost(job: JobRecord, lost: Lost, clock: Callable[[datetime], datetime]) -> bool:
     return (
         job.state is JobState.ACCEPTED
         and job.path is lost.path
         and job.sent_at < lost.sent_before
         and (job.not_before is None or job.not_before < lost.sent_before)
-        and job.job_id not in lost.spared
+        and not _in_hands(job, lost, clock)
         and job.reason is not Reason.OPTED_OUT  # it waits in a queue of its caller's choice
         and job.envelope != ""
     )

@@ -8,7 +8,7 @@ Keys, under the store's prefix, both of which expire:
 Times are the server's, so that workers' clocks need not agree.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -42,6 +42,7 @@ class RedisShadowBudget:
         connect_timeout_s: Longest wait for a connection.
         read_timeout_s: Longest wait for an answer.
         client: Makes the client; tests pass fakeredis.
+        options: Celery's transport options, for what Sentinels need; see `open_client`.
     """
 
     def __init__(
@@ -51,9 +52,10 @@ class RedisShadowBudget:
         connect_timeout_s: float = 0.1,
         read_timeout_s: float = 0.1,
         client: Callable[[], Any] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self._prefix = prefix
-        make = client or (lambda: open_client(url, connect_timeout_s, read_timeout_s))
+        make = client or (lambda: open_client(url, connect_timeout_s, read_timeout_s, options))
         self._redis: Any = make()
         self._script = self._redis.register_script(_TAKE)
 

@@ -13,11 +13,11 @@ connections; there is no thread.
 """
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from rollout.adapters.redis.drills import RedisDrillPlans
 from rollout.adapters.redis.mget import PooledMget
@@ -28,6 +28,7 @@ from rollout.routing.decision import Reason
 from rollout.routing.ports import Kill
 from rollout.routing.rule import Reading
 from rollout.routing.stages import BP_ALL, ControlState, Stage
+from rollout.settings import without_password
 
 _FORWARD = """
 local held = redis.call('GET', KEYS[1])
@@ -50,6 +51,8 @@ if ok and type(kill) == 'table' and type(kill.kill_id) == 'string'
    and kill.kill_id ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 """
+_NAMES_A_TRIP = 250
+"""Sub-pipelines read by one command: some 100 kB."""
 _FIELDS = tuple(field.name for field in fields(ControlState))
 
 
@@ -57,11 +60,12 @@ class RedisControlStore(RedisDrillPlans):
     """`routing.ports.ControlStore` and `drills.ports.DrillPlans` on a Redis or Valkey server.
 
     Args:
-        url: `redis://host:port/db`, also `rediss://` and `unix://`.
+        url: `redis://host:port/db`, also `rediss://`, `unix://` and `sentinel://`.
         prefix: Put before every key.
         connect_timeout_s: Longest wait for a connection.
         read_timeout_s: Longest wait for an answer.
         client: Makes the client; tests pass fakeredis.
+        options: Celery's transport options, for what Sentinels need; see `open_client`.
         small: Load no client library where the URL allows it, for commands that run briefly.
 
     Raises:
@@ -77,6 +81,7 @@ class RedisControlStore(RedisDrillPlans):
         client: Callable[[], Any] | None = None,
         *,
         small: bool = False,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self._url = url
         self._prefix = prefix
@@ -87,7 +92,7 @@ class RedisControlStore(RedisDrillPlans):
         else:
             from redis.exceptions import RedisError
 
-            self._redis = self._open(client, connect_timeout_s, read_timeout_s)
+            self._redis = self._open(client, connect_timeout_s, read_timeout_s, options)
             self._away = (RedisError, OSError, UnicodeError)
         self._forward = self._redis.register_script(_FORWARD)
         self._unlatch = self._redis.register_script(_UNLATCH)
@@ -98,43 +103,32 @@ class RedisControlStore(RedisDrillPlans):
         self._mget: Callable[[list[str]], list[str | None]] = (
             PooledMget(self._redis.connection_pool) if pooled else self._redis.mget
         )
-        self._gate_keys: dict[str, list[str]] = {}
-
-    def _gate(self, name: str) -> list[str | None]:
-        """What a start asks, in one round trip."""
-        keys = self._gate_keys.get(name)
-        if keys is None:
-            keys = self._gate_keys[name] = [
-                self._control_key(name),
-                self._kill_key(name),
-                self._kill_key(None),
-                self._supervision_key,
-                self._plan_key(name),
-            ]
-        return self._mget(keys)
 
     def _open(
-        self, client: Callable[[], Any] | None, connect_timeout_s: float, read_timeout_s: float
+        self,
+        client: Callable[[], Any] | None,
+        connect_timeout_s: float,
+        read_timeout_s: float,
+        options: Mapping[str, Any] | None,
     ) -> Any:
         from rollout.adapters.redis.client import open_client
 
-        make = client or (lambda: open_client(self._url, connect_timeout_s, read_timeout_s))
+        make = client or (
+            lambda: open_client(self._url, connect_timeout_s, read_timeout_s, options)
+        )
         try:
             return make()
         except ValueError as error:
             raise WrongSettings(
-                "the control store must be redis://host:port/db, rediss:// or unix://, got a URL "
-                f"with scheme {self._url.split(':', 1)[0]!r}: {error}",
+                "the control store must be redis://host:port/db, rediss://, unix:// or "
+                f"sentinel://, got a URL with scheme {self._url.split(':', 1)[0]!r}: {error}",
                 "correct ROLLOUT_CONTROL_URL, or ROLLOUT_BROKER_URL when that is not set",
             ) from error
 
     @property
     def url(self) -> str:
         """Address without password, for messages."""
-        parts = urlsplit(self._url)
-        host = parts.hostname or parts.path
-        port = f":{parts.port}" if parts.port else ""
-        return f"{parts.scheme}://{host}{port}{parts.path if parts.hostname else ''}"
+        return re.sub(r"://[^/;]*@", "://", without_password(self._url)).partition("?")[0]
 
     def _control_key(self, name: str) -> str:
         return f"{self._prefix}control:{name}"
@@ -148,19 +142,35 @@ class RedisControlStore(RedisDrillPlans):
 
     def read(self, name: str) -> Reading:
         """Read state, kill latches, supervision and drill in one round trip; never raises."""
+        return self.read_all([name])[name]
+
+    def read_all(self, names: Sequence[str]) -> dict[str, Reading]:
+        """Read several sub-pipelines, so many names in a round trip; never raises."""
+        found: dict[str, Reading] = {}
+        for begin in range(0, len(names), _NAMES_A_TRIP):
+            found |= self._read_some(names[begin : begin + _NAMES_A_TRIP])
+        return found
+
+    def _read_some(self, names: Sequence[str]) -> dict[str, Reading]:
+        keys = [self._kill_key(None), self._supervision_key]
+        for name in names:
+            keys += [self._control_key(name), self._kill_key(name), self._plan_key(name)]
         try:
-            text, killed, killed_all, supervised, plan = self._gate(name)
+            killed_all, supervised, *rest = self._mget(keys)
         except self._away:
-            return Reading(None, doubt=Reason.UNREACHABLE)
-        state, doubt = self._state(name, text)
-        return Reading(
-            state,
-            killed=killed is not None,
-            killed_all=killed_all is not None,
-            supervised=supervised is not None,
-            doubt=doubt,
-            plan=None if plan is None else read_plan(name, plan),
-        )
+            return {name: Reading(None, doubt=Reason.UNREACHABLE) for name in names}
+        found = {}
+        for name, text, killed, plan in zip(names, rest[::3], rest[1::3], rest[2::3], strict=True):
+            state, doubt = self._state(name, text)
+            found[name] = Reading(
+                state,
+                killed=killed is not None,
+                killed_all=killed_all is not None,
+                supervised=supervised is not None,
+                doubt=doubt,
+                plan=None if plan is None else read_plan(name, plan),
+            )
+        return found
 
     def _state(self, name: str, text: str | None) -> tuple[ControlState | None, Reason | None]:
         """Parse the text that was just read, unless it is the same, to the letter, as last time.
@@ -223,16 +233,27 @@ class RedisControlStore(RedisDrillPlans):
 
         Policies that spare keys without expiry are safe: only heartbeat and drills have one.
         """
+        memory = self._info("memory")
+        policy = str(memory.get("maxmemory_policy", ""))
+        limited = bool(memory.get("maxmemory"))
+        return policy if limited and policy.startswith("allkeys-") else None
+
+    def is_cluster(self) -> bool:
+        """Whether this is a node of a Redis Cluster. Raises NotPermitted, ControlStoreUnreachable.
+
+        One that holds every slot answers, until there is a second.
+        """
+        return bool(self._info("cluster").get("cluster_enabled"))
+
+    def _info(self, section: str) -> dict[str, Any]:
         try:
-            memory = self._redis.info("memory")
+            found: dict[str, Any] = self._redis.info(section)
         except self._away as error:
             # Told by the words: two clients speak to the store, and only one loads redis-py.
             if type(error).__name__ == "NoPermissionError" or str(error).startswith("NOPERM"):
                 raise NotPermitted(self.url, "INFO") from error
             raise ControlStoreUnreachable(self.url, error) from error
-        policy = str(memory.get("maxmemory_policy", ""))
-        limited = bool(memory.get("maxmemory"))
-        return policy if limited and policy.startswith("allkeys-") else None
+        return found
 
     def close(self) -> None:
         """Close all connections of this process."""

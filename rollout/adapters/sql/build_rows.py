@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select, text, update
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.pilot_tables import build_seen
 from rollout.adapters.sql.tables import from_microseconds, sub_pipeline
-from rollout.pilot.builds import Seen, newest_build
+from rollout.pilot.builds import BuildRecord, Seen, newest_build
 from rollout.routing.decision import JobPath
 
 _COLUMNS = {
@@ -72,6 +72,18 @@ class BuildRows:
         columns = (sub_pipeline.c.name, *_COLUMNS.values())
         with self._db.read() as connection:
             return {name: (old, new) for name, old, new in connection.execute(select(*columns))}
+
+    def build_records(self, name: str | None) -> list[BuildRecord]:
+        """Every build that workers spoke of, the newest first."""
+        query = select(build_seen).order_by(build_seen.c.first_at.desc(), build_seen.c.build.desc())
+        if name is not None:
+            query = query.where(build_seen.c.name == name)
+        with self._db.read() as connection:
+            rows = connection.execute(query).all()
+        return [
+            BuildRecord(one.name, JobPath(one.path), one.build, one.first_at, one.last_at)
+            for one in rows
+        ]
 
     def builds_running(self) -> list[tuple[str, JobPath, str]]:
         """Builds that workers spoke of in the last minutes, where there are two of one path."""

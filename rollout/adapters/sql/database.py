@@ -6,51 +6,35 @@ transaction, and the fence is an advisory lock.
 """
 
 import os
-import select
-import sqlite3
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url, text
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
     DBAPIError,
-    DisconnectionError,
     IntegrityError,
     NoSuchModuleError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from rollout.adapters.sql.causes import ledger_error
 from rollout.adapters.sql.hook_connection import note_error
-from rollout.adapters.sql.waits import (
-    LOOK_AFTER_S,
-    OUR_NAME,
-    TIMED_OUT,
-    Lookout,
-    bound,
-    bound_session,
-)
-from rollout.adapters.sql.words import ASCII_ONLY, UTF8
-from rollout.errors import (
-    LedgerBusy,
-    LedgerNotFound,
-    LedgerNotMigrated,
-    LedgerUnreachable,
-    WrongSettings,
-)
+from rollout.adapters.sql.lane_sessions import LANE, prepare_lane
+from rollout.adapters.sql.names import SCHEMA, TABLES, OurNames, names_beside, names_in
+from rollout.adapters.sql.sessions import POOLED, watch_sessions
+from rollout.adapters.sql.single_writer import BUSY_TIMEOUT_S, begin_sqlite, prepare_sqlite
+from rollout.adapters.sql.waits import OUR_NAME, Lookout, bound
+from rollout.errors import LedgerBusy, LedgerNotFound, LedgerUnreachable, WrongSettings
 from rollout.routing.ports import Waiting
+from rollout.settings import without_password
 
-BUSY_TIMEOUT_S = 5
-BUSY_PAUSE_S = 0.0005
-LANE_MAX = 5
-"""Connections of the short lane in a process; threads beyond them go the long way."""
-_LANE_PATIENCE_S = 0.05
-"""A statement of the lane takes a few milliseconds: a little patience is shorter than a detour."""
 CONNECT_TIMEOUT_S = 3
+_THRESHOLD = "prepare_threshold"
 _NOTICE_A_CUT = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -65,22 +49,31 @@ class Database:
 
     Args:
         url: SQLAlchemy URL, `sqlite:///file` or `postgresql+psycopg://...`.
+        schema: Schema of PostgreSQL that our tables are in; None is the user's default one.
 
     Raises:
-        WrongSettings: The URL is none, or names another kind of database.
+        WrongSettings: The URL is none, or names another kind of database, or one without schemas.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = _checked(url)
+    def __init__(self, url: str, schema: str | None = None) -> None:
+        self._url, self._threshold = _checked(url)
+        self.schema = schema
+        if schema is not None and not self.is_postgresql:
+            raise WrongSettings(
+                f"ledger_schema is for PostgreSQL, got {schema!r} with a file of SQLite, which has "
+                "no schemas",
+                "leave it out: tables whose names the file has already are called rollout_<name>",
+            )
         self._may_begin = False
         self._engine: Engine | None = None
+        self._hook_engine: Engine | None = None
         self._lane: Engine | None = None
         self._pid = 0
 
     @property
     def url(self) -> str:
         """Address without password, for messages."""
-        return self._url.render_as_string(hide_password=True)
+        return without_password(self._url.render_as_string(hide_password=True))
 
     @property
     def is_postgresql(self) -> bool:
@@ -124,7 +117,7 @@ class Database:
         """The engine of this process; a forked child gets its own and leaves the parent's alone."""
         self._leave_parents()
         if self._engine is None:
-            self._engine = self._opened()
+            self._engine, self._hook_engine = self._opened()
         return self._engine
 
     @property
@@ -132,14 +125,8 @@ class Database:
         """The engine of statements that are each a transaction of its own (`lane.py`)."""
         self._leave_parents()
         if self._lane is None:
-            self._lane = self._opened(
-                isolation_level="AUTOCOMMIT",
-                pool_size=LANE_MAX,
-                max_overflow=0,
-                pool_timeout=_LANE_PATIENCE_S,
-                pool_reset_on_return=None,  # there is no transaction to end
-            )
-            event.listen(self._lane, "connect", _prepare_lane)
+            self._lane, _ = self._opened(**LANE)
+            event.listen(self._lane.pool, "connect", prepare_lane)
         return self._lane
 
     @property
@@ -153,10 +140,10 @@ class Database:
             for engine in (self._engine, self._lane):
                 if engine is not None:
                     engine.dispose(close=False)
-            self._engine = self._lane = None
+            self._engine = self._hook_engine = self._lane = None
             self._pid = os.getpid()
 
-    def _opened(self, **options: Any) -> Engine:
+    def _opened(self, **options: Any) -> tuple[Engine, Engine]:
         try:
             return self._open(**options)
         except (ImportError, NoSuchModuleError) as error:  # its driver is not installed
@@ -168,15 +155,54 @@ class Database:
             if engine is not None:
                 engine.dispose()
 
+    @property
+    def hook_engine(self) -> Engine:
+        """The same pool for a user's statements, in which names mean what the user means."""
+        _ = self.engine
+        assert self._hook_engine is not None, "it is opened with the other"
+        return self._hook_engine
+
     def close(self) -> None:
         """Close all connections of this process."""
         if self._pid == os.getpid():
             self.drop_idle()
-        self._engine = self._lane = None
+        self._engine = self._hook_engine = self._lane = None
 
-    def _open(self, **options: Any) -> Engine:
+    def begin_beside(self) -> None:
+        """Let a ledger that begins in a file of SQLite leave the names that are taken alone.
+
+        Raises:
+            WrongSettings: The names it would take instead are taken, too.
+        """
+        if not self.is_postgresql:
+            self.close()
+            self._names = names_beside(self._file)
+
+    @cached_property
+    def _names(self) -> Mapping[str, str]:
+        return {} if self.is_postgresql else names_in(self._file)
+
+    @property
+    def named_otherwise(self) -> str:
+        """Where our tables are, and what they are called, when that is not as usual; else empty."""
+        if self.schema is not None:
+            return f"in schema {self.schema}"
+        tables = sorted(new for old, new in self._names.items() if old in TABLES)
+        return f"with {', '.join(tables)} beside the application's" if tables else ""
+
+    def named(self, table: Table) -> str:
+        """A table as it is called in a statement in text."""
+        name = self.engine.dialect.identifier_preparer.quote(table.name)
+        return name if self.schema is None else f'"{self.schema}".{name}'
+
+    def _open(self, **options: Any) -> tuple[Engine, Engine]:
+        """Open the engines; their errors name no values, which are the jobs' and end in logs."""
         if self.is_postgresql:
-            own = {"connect_timeout": CONNECT_TIMEOUT_S, "fallback_application_name": OUR_NAME}
+            own: dict[str, Any] = {
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "fallback_application_name": OUR_NAME,
+            }
+            own.update(self._threshold)
             # Whatever the database's own: else psycopg gives bytes for text, and SQLAlchemy fails.
             own["client_encoding"] = "UTF8"
             usual: dict[str, Any] = {
@@ -187,21 +213,34 @@ class Database:
                 # transaction (a default that an administrator may set) a commit would not see the
                 # kill it has just waited for.
                 "isolation_level": "READ COMMITTED",
+                "hide_parameters": True,
             }
             engine = create_engine(
                 self._url, connect_args={**own, **_NOTICE_A_CUT}, **{**usual, **options}
             )
-            event.listen(engine, "connect", _prepare_postgresql(engine))
-            event.listen(engine, "checkout", _drop_if_cut)
+            watch_sessions(engine, keep_threshold=bool(self._threshold))
             event.listen(engine, "handle_error", note_error)
-            return engine
+            setattr(engine.dialect, SCHEMA, self.schema)
+            if self.schema is None:
+                return engine, engine
+            return engine.execution_options(schema_translate_map={None: self.schema}), engine
         if not self._may_begin and not self.exists:
             raise LedgerNotFound(self.url)
-        engine = create_engine(self._url, connect_args={"timeout": BUSY_TIMEOUT_S}, **options)
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        event.listen(engine, "handle_error", note_error)
-        return engine
+        engine = create_engine(
+            self._url, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True, **options
+        )
+        event.listen(engine, "connect", prepare_sqlite)
+        engines = (engine, engine)
+        if self._names:
+            engines = (engine, create_engine(self._url, pool=engine.pool, hide_parameters=True))
+            ours = OurNames(engine.dialect)
+            ours.names = self._names
+            engine.dialect.identifier_preparer = ours
+        for one in dict.fromkeys(engines):
+            event.listen(one, "begin", begin_sqlite)
+            event.listen(one, "handle_error", note_error)
+        setattr(engine.dialect, SCHEMA, "main")
+        return engines
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -232,9 +271,7 @@ class Database:
         lookout: Lookout | None = None
         try:
             with self.translated(), self.engine.connect() as connection, connection.begin():
-                bound(connection, patience_s)
-                driver: Any = connection.connection.driver_connection
-                lookout = Lookout(self.engine, driver.info.backend_pid, waiting)
+                lookout = Lookout(self.engine, bound(connection, patience_s), waiting)
                 with lookout:
                     yield connection
         except LedgerBusy as error:
@@ -258,147 +295,44 @@ class Database:
         except (IntegrityError, DataError):
             raise  # the database answered, and says no to this value
         except DBAPIError as error:
-            if _lacks_table(error):
-                raise LedgerNotMigrated(self.url, None, "head") from error
-            if _kept_waiting(error):
-                raise LedgerBusy(self.url, _cause(error)) from error
             # Also read-only after a failover, or without a privilege: nothing can be recorded.
-            raise LedgerUnreachable(self.url, _cause(error)) from error
+            raise ledger_error(self.url, error) from error
 
 
-def _checked(url: str) -> URL:
+def _checked(url: str) -> tuple[URL, dict[str, int | None]]:
+    """The URL, and how psycopg is to prepare statements where it says so."""
     try:
         parsed = make_url(url)
         known = parsed.get_backend_name() in ("sqlite", "postgresql")
     except ArgumentError:
         known = False
+    except ValueError:  # a port that is no number
+        raise WrongSettings(
+            "the port of the ledger's URL must be a number, got something else",
+            "correct ROLLOUT_LEDGER_URL; in a password write / as %2F, @ as %40 and : as %3A",
+        ) from None
     if not known:
         raise WrongSettings(
             "the ledger must be sqlite:///file or postgresql+psycopg://..., got a URL that begins "
             f"with {url.split(':', 1)[0][:40]!r}",
             "correct ROLLOUT_LEDGER_URL",
         )
-    return parsed
+    said = parsed.query.get(_THRESHOLD)
+    if said is None:
+        return parsed, {}
+    if said != "none" and not str(said).isdecimal():
+        raise WrongSettings(
+            f"{_THRESHOLD} in the ledger's URL must be a number or none, got {said!r}",
+            "leave it out of ROLLOUT_LEDGER_URL: behind a pooler nothing is prepared by itself",
+        )
+    threshold = None if said == "none" else int(str(said))
+    return parsed.difference_update_query([_THRESHOLD]), {_THRESHOLD: threshold}
 
 
-def _drop_if_cut(connection: Any, record: object, proxy: object) -> None:
-    """Replace a kept connection of PostgreSQL that died: it would send the next job to legacy.
-
-    A server that stopped or ended the session has closed the socket, so there is something to
-    read where nothing is awaited. Looking takes microseconds; SQLAlchemy's `pool_pre_ping` would
-    find the same by a round trip in each of a job's three transactions.
-    """
-    looker = select.poll()
-    looker.register(connection.fileno(), select.POLLIN)
-    if looker.poll(0):
-        raise DisconnectionError("the server closed the connection while it was idle")
-
-
-def _prepare_postgresql(engine: Engine) -> Callable[[Any, object], None]:
-    def prepare(connection: Any, record: object) -> None:
-        bound_session(connection)
-        encoding = connection.info.parameter_status("server_encoding")
-        setattr(engine.dialect, ASCII_ONLY, encoding != UTF8)
-
-    return prepare
-
-
-def _prepare_lane(connection: Any, record: object) -> None:
-    if isinstance(connection, sqlite3.Connection):
-        connection.execute("PRAGMA busy_timeout=0").close()  # the lane waits by itself
-        return
-    from psycopg import ClientCursor
-
-    connection.cursor_factory = ClientCursor  # several statements in one message
-
-
-def _prepare_sqlite(connection: Any, record: object) -> None:
-    # The driver's own transaction handling is off: `_begin_sqlite` says how to begin.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    # A killed process loses nothing with NORMAL; a power cut may lose the last commits. Use
-    # PostgreSQL where that matters (docs/decisions/0005).
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    if not options.get("rollout_write", False):
-        connection.exec_driver_sql("BEGIN")
-        return
-    try:
-        begin_immediate(connection.connection.cursor(), *options.get("rollout_wait", ()))
-    except sqlite3.Error as error:
-        raise as_sqlalchemy(error, connection.dialect) from error
-
-
-def begin_immediate(
-    cursor: Any, patience_s: float = BUSY_TIMEOUT_S, waiting: Waiting | None = None
-) -> None:
-    """Begin a writing transaction of SQLite: the single writer's lock is held from here on.
-
-    SQLite's own waiting lengthens its sleeps up to 100 ms, so an unlucky writer (or a kill) stands
-    by while others take the lock dozens of times. Our transactions hold it for a fraction of a
-    millisecond, so we look again after half of one: with four writers the longest claim and
-    commit took 350-570 ms before and 30-80 ms now (ops/bench, loaded machine), one writer as
-    before.
-    """
-    began = time.monotonic()
-    cursor.execute("PRAGMA busy_timeout=0")
-    try:
-        while True:
-            try:
-                cursor.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-                waited_s = time.monotonic() - began
-                if not busy or waited_s > patience_s:
-                    raise
-                if waiting is not None and waited_s > LOOK_AFTER_S:
-                    waiting("another process holds the single writer's lock of the database")
-                    waiting = None
-            time.sleep(BUSY_PAUSE_S)
-    finally:
-        # Reads wait for nobody in WAL mode but for a recovery; then SQLite's own waiting will do.
-        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000}")
-
-
-def as_sqlalchemy(error: Exception, dialect: Any, *, gone: bool = False) -> Exception:
-    """The exception that SQLAlchemy would have made of the driver's; `gone` with its connection."""
-    made: Exception = DBAPIError.instance(
-        None,
-        None,
-        error,
-        dialect.loaded_dbapi.Error,
-        connection_invalidated=gone,
-        dialect=dialect,
-    )
-    return made
-
-
-def is_wrong_sql(error: DBAPIError) -> bool:
-    """Whether SQLite reports a mistake in a statement, which it does as an OperationalError."""
-    return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
-
-
-def _lacks_table(error: DBAPIError) -> bool:
-    return "no such table" in str(error.orig) or type(error.orig).__name__ == "UndefinedTable"
-
-
-def _kept_waiting(error: DBAPIError) -> bool:
-    """Whether the database answers and only somebody else's lock is in the way."""
-    if getattr(error.orig, "sqlstate", None) in TIMED_OUT:
-        return True
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def _cause(error: DBAPIError) -> Exception:
-    return error.orig if isinstance(error.orig, Exception) else error
+def is_pooled(database: Database) -> bool:
+    """Whether a pooler stands before PostgreSQL and lends its sessions."""
+    with database.read() as connection:
+        return POOLED in connection.info
 
 
 def ping(database: Database) -> None:

@@ -71,7 +71,7 @@ class DrillRows:
                 connection.execute(
                     text(f"SET LOCAL idle_in_transaction_session_timeout = {limit_ms}")
                 )
-                connection.execute(text("LOCK TABLE job IN EXCLUSIVE MODE"))
+                connection.execute(text(f"LOCK TABLE {self._db.named(job)} IN EXCLUSIVE MODE"))
             while time.monotonic() < deadline and goes_on():
                 time.sleep(LOCK_NAP_S)
 

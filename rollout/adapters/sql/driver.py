@@ -22,8 +22,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ClauseElement
 
-from rollout.adapters.sql.database import Database, as_sqlalchemy, begin_immediate
+from rollout.adapters.sql.causes import as_sqlalchemy
+from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.hook_connection import HookConnection, spoiled
+from rollout.adapters.sql.names import SCHEMA
+from rollout.adapters.sql.sessions import bound_cursor
+from rollout.adapters.sql.single_writer import begin_immediate
 from rollout.adapters.sql.tables import UtcTime, from_microseconds
 
 
@@ -37,8 +41,10 @@ class Statement:
 
     def __init__(self, clause: ClauseElement, dialect: Dialect) -> None:
         # SQLite looks for a temporary table first: a commit hook may have made one of our names.
-        schema = {"schema_translate_map": {None: "main"}, "render_schema_translate": True}
-        given: Any = schema if dialect.name == "sqlite" else {}
+        schema = getattr(dialect, SCHEMA, None)
+        given: Any = {"schema_translate_map": {None: schema}, "render_schema_translate": True}
+        if schema is None:
+            given = {}
         compiled: Any = clause.compile(dialect=dialect, **given)
         self.sql: str = compiled.string
         self._order: list[str] | None = compiled.positiontup if compiled.positional else None
@@ -138,7 +144,7 @@ class LazyTransaction:
         """SQLAlchemy's connection, its transaction begun: for the user's hook."""
         if self._connection is None:
             with self._database.translated():
-                self._engine = self._database.engine
+                self._engine = self._database.hook_engine
                 self._connection = HookConnection(self._engine)
                 self._connection.execution_options(rollout_write=True)
                 self._connection.enter_hook()
@@ -178,6 +184,8 @@ class LazyTransaction:
         cursor = self._pooled.cursor()
         if not self._database.is_postgresql:  # there the driver begins by itself
             begin_immediate(cursor)
+        else:
+            bound_cursor(self._pooled, cursor)
         return cursor
 
     def commit(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from sqlalchemy import Connection, Engine, event
 
+from rollout.adapters.sql.sessions import POOLED
 from rollout.adapters.sql.waits import bounds, unbound
 from rollout.errors import CommitHookError
 
@@ -64,9 +65,17 @@ class HookConnection(Connection):
         cursor: Any = self.connection.cursor()
         if self.dialect.name == "postgresql":
             # Several statements in one round trip: they cannot be prepared.
-            cursor.execute(_AFTER["postgresql"] + bounds(), prepare=False)
+            cursor.execute(_AFTER["postgresql"] + self._after_reset(), prepare=False)
         else:
             cursor.execute(_AFTER["sqlite"])
+
+    def _after_reset(self) -> str:
+        """What makes the session ours again; of a lent one, what its pooler keeps for clients."""
+        application = self.info.get(POOLED)
+        if application is None:
+            return bounds()
+        name = "'" + application.replace("'", "''") + "'"
+        return f"SET application_name = {name}; SET client_encoding = 'UTF8'; {bounds(local=True)}"
 
     def forsake_hook(self) -> None:
         """Take the connection back after an error, to be rolled back."""

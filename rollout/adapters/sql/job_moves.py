@@ -10,11 +10,14 @@ from rollout.adapters.sql.job_values import called_off, failed, moved, record_of
 from rollout.adapters.sql.ledger_clock import LedgerClock
 from rollout.adapters.sql.tables import job, tally
 from rollout.adapters.sql.upserts import add_up
-from rollout.errors import IllegalTransition, UnknownJob
-from rollout.jobs.claims import JobRecord, JobState
+from rollout.errors import UnknownJob
+from rollout.jobs.claims import JobRecord, JobState, check_reopen
 from rollout.jobs.ports import Filing, Handed, Running
 from rollout.jobs.way import step
 from rollout.routing.decision import JobPath, Reason
+
+RECEIPTS_MAX = 500
+"""Jobs in one transaction of a worker's receipt."""
 
 
 class JobMoves:
@@ -73,6 +76,7 @@ class JobMoves:
                     revision=filing.revision,
                     envelope=filing.envelope,
                     sent_at=filing.at,
+                    renewed_at=None,
                     not_before=filing.not_before,
                     way=job.c.way
                     + step(filing.at, "retry", path=filing.path, reason=filing.reason),
@@ -137,6 +141,11 @@ class JobMoves:
     def reopen(self, name: str, job_id: str, now: datetime) -> Handed:
         """Put a failed job back to accepted on legacy."""
         with self._db.write() as connection:
+            query = select(job.c.state).where(_is(name, job_id)).with_for_update()
+            state = connection.execute(query).scalar_one_or_none()
+            if state is None:
+                raise UnknownJob(job_id)
+            check_reopen(job_id, JobState(state))
             _uncount(connection, name, job_id)
             row = connection.execute(
                 update(job)
@@ -148,12 +157,7 @@ class JobMoves:
                     folded=False,
                 )
                 .returning(job.c.job_id, job.c.name, job.c.envelope)
-            ).first()
-        if row is None:
-            state = self.job(name, job_id).state
-            raise IllegalTransition(
-                job_id, "retry", f"while it is {state}", "only a failed job can be retried"
-            )
+            ).one()
         return Handed(row.job_id, row.name, row.envelope, Reason.RETRIED_BY_HAND)
 
     def renew(self, running: Sequence[Running], now: datetime) -> None:
@@ -177,6 +181,16 @@ class JobMoves:
                 )
                 .values(renewed_at=heard)
             )
+
+    def note_fetched(self, name: str, path: JobPath, job_ids: Sequence[str], now: datetime) -> None:
+        """Note when a live worker last had these messages of waiting jobs in its hands."""
+        here = and_(job.c.name == name, job.c.path == path, job.c.state == JobState.ACCEPTED)
+        for begin in range(0, len(job_ids), RECEIPTS_MAX):
+            some = job.c.job_id.in_(job_ids[begin : begin + RECEIPTS_MAX])
+            with self._db.write() as connection:
+                connection.execute(
+                    update(job).where(some, here).values(renewed_at=self._clock.at(now))
+                )
 
     def job(self, name: str, job_id: str) -> JobRecord:
         """Read one job. Raises UnknownJob."""

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 from sqlalchemy.exc import OperationalError
 
+from rollout.adapters.sql.causes import is_wrong_sql
 from rollout.adapters.sql.control_rows import fence_key
-from rollout.adapters.sql.database import is_wrong_sql
 from rollout.adapters.sql.driver import LazyTransaction
 from rollout.adapters.sql.hook_connection import is_cut_off
 from rollout.adapters.sql.job_moves import JobMoves

@@ -25,6 +25,7 @@ def moved(reason: Reason, error: str | None, now: datetime) -> dict[str, Any]:
         "state": JobState.ACCEPTED,
         "path": JobPath.LEGACY,
         "sent_at": now,
+        "renewed_at": None,
         "fallback_reason": case(
             (job.c.path == JobPath.CONCURRENT, func.coalesce(fallback, job.c.fallback_reason)),
             else_=job.c.fallback_reason,

@@ -8,24 +8,24 @@ row, or no connection is free, the caller goes the long way, which judges and sa
 On PostgreSQL one message of the simple protocol carries the lock of the fence, the check and the
 change: the server begins when it has the whole message, and ends the transaction by itself. So a
 link that is cut holds no fence, nothing is prepared, and nothing of a session is relied on
-(decision 0030).
+(decision 0027).
 """
 
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from rollout.adapters.sql import database as settings
-from rollout.adapters.sql.database import BUSY_PAUSE_S, Database
-from rollout.adapters.sql.driver import as_database_error
+from rollout.adapters.sql import single_writer
+from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.driver import Statement, as_database_error
 from rollout.adapters.sql.job_values import commit_values, new_row
 from rollout.adapters.sql.lane_statements import LaneStatements
+from rollout.adapters.sql.sessions import POOLED
 from rollout.adapters.sql.tables import to_microseconds
 from rollout.jobs.claims import Claim
 from rollout.jobs.ports import Filing
@@ -46,14 +46,20 @@ class Lane:
     def __init__(self, database: Database, *, own_clock: bool) -> None:
         self._db = database
         self._own_clock = own_clock
+        self._made: dict[bool, LaneStatements] = {}
 
-    @cached_property
-    def _statements(self) -> LaneStatements:
-        return LaneStatements(self._db, own_clock=self._own_clock)
+    def _statements(self, *, lent: bool) -> LaneStatements:
+        made = self._made.get(lent)
+        if made is None:
+            made = LaneStatements(self._db, own_clock=self._own_clock, lent=lent)
+            self._made[lent] = made
+        return made
 
     def file(self, filing: Filing) -> bool:
         """Record an accepted job; False when there is something to judge."""
-        return bool(self._run(lambda cursor: self._changed(cursor, "file", new_row(filing))))
+        return bool(
+            self._run(lambda cursor, ours: self._changed(cursor, ours.file, new_row(filing)))
+        )
 
     def claim(
         self, name: str, job_id: str, delivered: JobPath, worker: str, now: Any
@@ -72,11 +78,11 @@ class Lane:
             "b_after": after,
         }
 
-        def claim(cursor: Any) -> Any:
-            which = self._statements.claim_legacy
+        def claim(cursor: Any, ours: LaneStatements) -> Any:
+            which = ours.claim_legacy
             if delivered is JobPath.CONCURRENT:
-                which = self._statements.claim_concurrent
-                values.update(self._statements.fence(name))
+                which = ours.claim_concurrent
+                values.update(ours.fence(name))
             self._execute(cursor, which, values)
             return cursor.fetchall()
 
@@ -89,23 +95,25 @@ class Lane:
     def commit(self, claim: Claim, result: str, now: Any, *, fenced: bool) -> bool:
         """Commit what an attempt has made; False when there is something to judge."""
         values = {**commit_values(claim, result, now), "b_nonce": claim.nonce}
-        which = "commit_free"
         if fenced:
-            which = "commit_fenced"
-            values |= {"b_fence": claim.fence_revision, **self._statements.fence(claim.name)}
-        return bool(self._run(lambda cursor: self._changed(cursor, which, values)))
+            values |= {"b_fence": claim.fence_revision, **LaneStatements.fence(claim.name)}
 
-    def _changed(self, cursor: Any, which: str, values: dict[str, Any]) -> bool:
-        self._execute(cursor, getattr(self._statements, which), values)
+        def commit(cursor: Any, ours: LaneStatements) -> bool:
+            return self._changed(cursor, ours.commit_fenced if fenced else ours.commit_free, values)
+
+        return bool(self._run(commit))
+
+    def _changed(self, cursor: Any, statement: Statement, values: dict[str, Any]) -> bool:
+        self._execute(cursor, statement, values)
         return bool(cursor.rowcount == 1)
 
-    def _execute(self, cursor: Any, statement: Any, values: dict[str, Any]) -> None:
+    def _execute(self, cursor: Any, statement: Statement, values: dict[str, Any]) -> None:
         if self._db.is_postgresql:
             statement.run(cursor, values)
             while cursor.nextset():  # the answer to the last statement of the message
                 pass
             return
-        until = time.monotonic() + settings.BUSY_TIMEOUT_S
+        until = time.monotonic() + single_writer.BUSY_TIMEOUT_S
         while True:  # as `begin_immediate` waits, for the same reason
             try:
                 statement.run(cursor, values)
@@ -114,24 +122,24 @@ class Lane:
                 busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
                 if not busy or time.monotonic() > until:
                     raise
-            time.sleep(BUSY_PAUSE_S)
+            time.sleep(single_writer.BUSY_PAUSE_S)
 
-    def _run(self, act: Callable[[Any], _T]) -> _T | None:
+    def _run(self, act: Callable[[Any, LaneStatements], _T]) -> _T | None:
         """Act on a cursor of the lane; None when all its connections are taken."""
         if not self._db.has_lane:
             return None
         try:
-            with self._cursor() as cursor:
-                return act(cursor)
+            with self._cursor() as (cursor, lent):
+                return act(cursor, self._statements(lent=lent))
         except PoolTimeout:
             return None
 
     @contextmanager
-    def _cursor(self) -> Iterator[Any]:
+    def _cursor(self) -> Iterator[tuple[Any, bool]]:
         engine, pooled = self._db.lane, None
         try:
             pooled = engine.raw_connection()
-            yield pooled.cursor()
+            yield pooled.cursor(), POOLED in pooled.info
         except PoolTimeout:
             raise
         except BaseException as error:

@@ -26,6 +26,7 @@ from rollout.adapters.sql.driver import Statement
 from rollout.adapters.sql.job_statements import NEW
 from rollout.adapters.sql.ledger_clock import NOW
 from rollout.adapters.sql.tables import job, sub_pipeline
+from rollout.adapters.sql.waits import LOCAL_BOUNDS
 from rollout.jobs.claims import JobState
 from rollout.routing.decision import JobPath
 
@@ -95,9 +96,10 @@ class LaneStatements:
     Args:
         database: Whose words they are in.
         own_clock: A start is heard of by the database's clock, else by the time that is given.
+        lent: A pooler lends the session: its bounds are set in each message.
     """
 
-    def __init__(self, database: Database, *, own_clock: bool) -> None:
+    def __init__(self, database: Database, *, own_clock: bool, lent: bool) -> None:
         dialect = database.lane.dialect
         insert: Any = database.insert
         heard = NOW[dialect.name] if own_clock else bindparam("b_now")
@@ -106,8 +108,9 @@ class LaneStatements:
         claims = (Statement(_claim(heard), dialect), Statement(_claim(heard, _WAITS_HERE), dialect))
         commits = (Statement(commit, dialect), Statement(commit.where(_UNFENCED), dialect))
         if database.is_postgresql:
-            file = file.after(_ALONE)
-            free, fenced = _ALONE, _ALONE + _FENCE
+            free = f"{_ALONE}{LOCAL_BOUNDS}; " if lent else _ALONE
+            fenced = free + _FENCE
+            file = file.after(free)
             claims = (claims[0].after(free + _UNHURRIED), claims[1].after(fenced + _UNHURRIED))
             commits = (commits[0].after(free), commits[1].after(fenced))
         self.file = file

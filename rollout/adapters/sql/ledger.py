@@ -13,13 +13,12 @@ from rollout.adapters.sql.order_rows import OrderRows
 from rollout.adapters.sql.pilot_rows import PilotRows
 from rollout.adapters.sql.recent_rows import RecentRows
 from rollout.adapters.sql.recovery_rows import RecoveryRows
-from rollout.adapters.sql.sample_rows import SampleRows
 from rollout.adapters.sql.shadow_rows import ShadowRows
 from rollout.adapters.sql.sweep_rows import SweepRows
 
 
 class SqlLedger(
-    ControlRows, JobRows, SweepRows, LeaseRows, PilotRows, RecoveryRows, ArrivalRows, SampleRows,
+    ControlRows, JobRows, SweepRows, LeaseRows, PilotRows, RecoveryRows, ArrivalRows,
     DrillRows, ShadowRows, AheadRows, BuildRows, NoticeRows, RecentRows, OrderRows,
 ):  # fmt: skip
     """`jobs.ports.Ledger`, its other roles, and `drills.ports.DrillLedger` on either database.
@@ -43,7 +42,6 @@ class SqlLedger(
         PilotRows.__init__(self, database)
         RecoveryRows.__init__(self, database)
         ArrivalRows.__init__(self, database)
-        SampleRows.__init__(self, database)
         DrillRows.__init__(self, database)
         ShadowRows.__init__(self, database)
         self.database = database

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
+from sqlalchemy import Connection, text
 
+from rollout.adapters.sql.beginnings import settle, version_in
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.waits import unbound
 from rollout.adapters.sql.words import UTF8, encoding_of
@@ -38,7 +39,7 @@ def newest() -> str:
 def current(database: Database) -> str | None:
     """Revision the ledger is at, None without tables. Raises LedgerUnreachable."""
     with database.read() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        return version_in(connection, database.schema)
 
 
 def migrate(database: Database, to: str = "head") -> str:
@@ -46,10 +47,13 @@ def migrate(database: Database, to: str = "head") -> str:
 
     Raises:
         LedgerUnreachable: The database does not answer.
-        WrongSettings: A newer release has migrated it, or its encoding is not UTF-8.
+        WrongSettings: A newer release has migrated it, its encoding is not UTF-8, or somebody
+            else's tables have the names that it needs.
     """
     config = _config(database)
     database.begin_file()
+    if current(database) is None:
+        database.begin_beside()
     wrong = wrong_encoding(database)
     if wrong is not None:
         raise WrongSettings(*wrong)
@@ -57,6 +61,8 @@ def migrate(database: Database, to: str = "head") -> str:
         with database.write() as connection:
             if database.is_postgresql:
                 unbound(connection)  # an index of millions of jobs takes minutes
+            settle(database, connection)
+            _look_in(database, connection)
             config.attributes["connection"] = connection
             command.upgrade(config, to)
     except CommandError as error:  # a newer release has migrated it, or `to` is no revision
@@ -84,5 +90,12 @@ def downgrade(database: Database, to: str) -> None:
     """Take the ledger back to an older revision; what newer columns held is lost."""
     config = _config(database)
     with database.write() as connection:
+        _look_in(database, connection)
         config.attributes["connection"] = connection
         command.downgrade(config, to)
+
+
+def _look_in(database: Database, connection: Connection) -> None:
+    """Let names in the scripts mean tables of our schema, to the end of this transaction."""
+    if database.schema is not None:
+        connection.execute(text(f'SET LOCAL search_path TO "{database.schema}"'))

@@ -115,7 +115,7 @@ class SweepRows(OpenRows, KeptRows):
     def resend_lost(self, lost: Lost, now: datetime, limit: int) -> list[Handed]:
         """Move accepted jobs that no queue holds to legacy, oldest first."""
         with self._db.write() as connection:
-            return self._move(connection, _is_lost(lost), Reason.LOST_MESSAGE, now, limit)
+            return self._move(connection, self._is_lost(lost), Reason.LOST_MESSAGE, now, limit)
 
     def resend_silent(
         self, name: str, silent_after: timedelta, now: datetime, limit: int
@@ -181,8 +181,27 @@ class SweepRows(OpenRows, KeptRows):
     def count_lost(self, lost: Lost, limit: int = LOST_MAX) -> int:
         """Count accepted jobs that no queue holds, up to the limit."""
         with self._db.read() as connection:
-            some = select(job.c.job_id).where(_is_lost(lost)).limit(limit).subquery()
+            some = select(job.c.job_id).where(self._is_lost(lost)).limit(limit).subquery()
             return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+    def _is_lost(self, lost: Lost) -> ColumnElement[bool]:
+        receipt = job.c.renewed_at
+        heard_of: list[ColumnElement[bool]] = [job.c.job_id.not_in(lost.spared)]
+        if lost.now is not None:
+            too_old = receipt < self._clock.at(lost.now, -lost.receipt_for)
+            unheard = and_(receipt.is_(None), *heard_of)
+            heard_of = [or_(unheard, too_old)]
+        return and_(
+            OPEN,
+            job.c.name == lost.name,
+            job.c.path == lost.path,
+            job.c.state == JobState.ACCEPTED,
+            job.c.sent_at < lost.sent_before,
+            or_(job.c.not_before.is_(None), job.c.not_before < lost.sent_before),
+            *heard_of,
+            job.c.reason != Reason.OPTED_OUT,  # it waits in a queue of its caller's choice
+            job.c.envelope != "",
+        )
 
     def kept_counts(self) -> dict[str, int]:
         """Count the failures that are kept now, by sub-pipeline."""
@@ -303,20 +322,6 @@ class SweepRows(OpenRows, KeptRows):
                 .limit(max(0, limit - gone))
             )
             return gone + connection.execute(delete(job).where(_REF.in_(called_off))).rowcount
-
-
-def _is_lost(lost: Lost) -> ColumnElement[bool]:
-    return and_(
-        OPEN,
-        job.c.name == lost.name,
-        job.c.path == lost.path,
-        job.c.state == JobState.ACCEPTED,
-        job.c.sent_at < lost.sent_before,
-        or_(job.c.not_before.is_(None), job.c.not_before < lost.sent_before),
-        job.c.job_id.not_in(lost.spared),
-        job.c.reason != Reason.OPTED_OUT,  # it waits in a queue of its caller's choice
-        job.c.envelope != "",
-    )
 
 
 def _among(keys: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:

@@ -58,21 +58,32 @@ _WHO = text(
 )
 
 
-def bounds() -> str:
-    """Statements that bound a session: at its beginning, and again when a hook has had it."""
-    return "; ".join(f"SET {name} = {ms}" for name, ms in _SET.items())
+LOCAL_BOUNDS = "SELECT " + ", ".join(
+    f"set_config('{name}', '{ms}', true)" for name, ms in _SET.items()
+)
+"""The same bounds for one transaction alone, in one statement."""
+
+
+def bounds(*, local: bool = False) -> str:
+    """Statements that bound a session: at its beginning, and again when a hook has had it.
+
+    `local` bounds what is left of the transaction only.
+    """
+    verb = "SET LOCAL" if local else "SET"
+    return "; ".join(f"{verb} {name} = {ms}" for name, ms in _SET.items())
 
 
 def bound_session(connection: Any) -> None:
     """Set the bounds of a new session; `connection` is psycopg's."""
     with connection.cursor() as cursor:
-        cursor.execute(bounds())
+        cursor.execute(bounds(), prepare=False)  # several statements cannot be prepared
     connection.commit()
 
 
-def bound(connection: Connection, seconds: float) -> None:
-    """Let no statement of this transaction wait, or run, longer."""
+def bound(connection: Connection, seconds: float) -> int:
+    """Let no statement of this transaction wait, or run, longer; the server process it has."""
     _set_local(connection, lock_timeout=seconds * 1000, statement_timeout=seconds * 1000)
+    return int(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
 
 
 def unbound(connection: Connection) -> None:

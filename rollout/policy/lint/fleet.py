@@ -109,6 +109,6 @@ def _limits(policies: Policies) -> Iterator[PolicyFinding]:
                 Level.ADVICE,
                 "cohort_waits",
                 f"Cohort {cohort.name!r} has {len(cohort.members)} members and splits_max lets"
-                f" {splits_max} be on trial at once: the others wait until one graduates.",
+                f" {splits_max} be in a pilot at once: the others wait until one graduates.",
                 "raise splits_max in [fleet], or wait",
             )

@@ -25,14 +25,14 @@ def drills(subject: Subject, now: datetime) -> Iterator[PolicyFinding]:
             "no_drills",
             "RECOVERY IS NOT JUDGED: drills_min is 0, so a path that cannot heal is promoted all"
             " the same, and one of the three promises is off.",
-            "use drills_min = 6, and drill once before the trial leaves 25 %",
+            "use drills_min = 6, and drill once before the pilot leaves 25 %",
         )
     elif policy.drills_min < PAIRS_PROVING_MIN:
         yield PolicyFinding(
             Level.ADVICE,
             "few_drills",
             f"drills_min is {policy.drills_min}: so few pairs never prove how a path heals, so a"
-            " trial waits for more all the same.",
+            " pilot waits for more all the same.",
             f"use at least drills_min = {PAIRS_PROVING_MIN}",
         )
     if policy.drills_min and policy.drills_max_age_days < policy.bake_days:

@@ -56,7 +56,7 @@ def ladder(subject: Subject, now: datetime) -> Iterator[PolicyFinding]:
             "never_graduates",
             f"The last step is {percent(steps[-1])}; only at {percent(BP_ALL - subject.kept_bp)}"
             " can a sub-pipeline graduate.",
-            "leave it so for a trial that is meant to stop there, or add the last step",
+            "leave it so for a pilot that is meant to stop there, or add the last step",
         )
 
 
@@ -95,7 +95,7 @@ def bake(subject: Subject, now: datetime) -> Iterator[PolicyFinding]:
             Level.ADVICE,
             "rehearsal",
             f"A policy day lasts {policy.day_s:g} s: this is a rehearsal{quiet}.",
-            "remove day_s for real trials" + (", set quiet = [] for this one" if quiet else ""),
+            "remove day_s for real pilots" + (", set quiet = [] for this one" if quiet else ""),
         )
     if not policy.automatic:
         yield PolicyFinding(

@@ -63,7 +63,7 @@ def _sized(subject: Subject) -> Iterator[PolicyFinding]:
             Level.ERROR if hopeless else Level.WARNING,
             "never_proved" if hopeless else "hardly_proved",
             f"Step {percent(step.scope_bp)}: {step.jobs_a_week:,.0f} concurrent jobs a week show in"
-            f" {step.proven:.0%} of healthy trials that the budget of {budget} is kept; the others"
+            f" {step.proven:.0%} of healthy pilots that the budget of {budget} is kept; the others"
             " need a person.",
             "state a larger budget_failed or budget_late; `rollout plan` shows what it changes",
         )

@@ -1,0 +1,58 @@
+"""A shadow comes before the first job: suggested where a sub-pipeline allows one and had none."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from rollout.routing.effects import Effects
+from rollout.routing.ports import TransitionRecord
+from rollout.routing.stages import Event, Stage
+
+_RECENT = 50
+"""Changes among which the start of the pilot is looked for."""
+
+
+class Beginnings(Protocol):
+    """The ledger, as far as it knows how pilots began. Both raise LedgerUnreachable."""
+
+    def transitions(self, name: str, limit: int) -> list[TransitionRecord]:
+        """Read the changes, newest first. Raises UnknownSubPipeline."""
+        ...
+
+    def declared_effects(self) -> Mapping[str, Effects]:
+        """Effects of every declared sub-pipeline, by name."""
+        ...
+
+
+def suggested(name: str, *, sure: bool) -> str:
+    """What a shadow gives, before a pilot has begun; not `sure` while nobody knows the effects."""
+    where = "" if sure else ' where effects are "none" or "commit"'
+    return (
+        f"Shadow first{where}: `rollout shadow {name}` runs copies of legacy jobs on the new path "
+        "and compares them; no job depends on it yet."
+    )
+
+
+def began_unshadowed(ledger: Beginnings, name: str) -> bool:
+    """Whether the pilot that runs began from legacy, though a shadow may run before it."""
+    effects = ledger.declared_effects().get(name)
+    if effects is None or not effects.shadowable:
+        return False
+    for one in ledger.transitions(name, _RECENT):
+        if one.event is Event.START:
+            return one.before.stage is Stage.LEGACY and one.after.stage is Stage.SPLIT
+    return False
+
+
+def read_suggestion(ledger: Beginnings, name: str) -> str | None:
+    """What to say to somebody who has just started; None where there is nothing to suggest.
+
+    Raises:
+        UnknownSubPipeline, LedgerUnreachable: It cannot be read.
+    """
+    if not began_unshadowed(ledger, name):
+        return None
+    return (
+        f"no shadow has compared the paths of {name} before this start. A shadow goes first, and "
+        f"no job depends on it: `rollout revert {name} --reason 'shadow first'`, then "
+        f"`rollout shadow {name}`"
+    )

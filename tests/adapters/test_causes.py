@@ -1,0 +1,195 @@
+"""Each cause has its sentence: what a server that answers says is never taken for its absence."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import make_url, text
+
+from rollout.adapters.celery.queues import KombuQueues
+from rollout.adapters.clock import SystemClock
+from rollout.adapters.redis.store import RedisControlStore
+from rollout.adapters.sql.database import Database, ping
+from rollout.adapters.sql.ledger import SqlLedger
+from rollout.adapters.sql.migrate import migrate
+from rollout.errors import (
+    BrokerUnreachable,
+    ControlStoreUnreachable,
+    LedgerFault,
+    LedgerNotMigrated,
+    LedgerRefuses,
+    LedgerUnreachable,
+    WrongSettings,
+)
+from rollout.routing.effects import Effects
+from tests.builders import NAME, NOW
+from tests.conftest import Postgresql
+
+
+@pytest.fixture
+def ledger_name(postgresql: Postgresql) -> Iterator[str]:
+    """A migrated database of its own."""
+    name = postgresql.create()
+    database = Database(postgresql.url(name))
+    migrate(database)
+    database.close()
+    yield name
+    postgresql.drop(name)
+
+
+def said(url: str, *statements: str) -> LedgerUnreachable:
+    """What the ledger's error is when these statements, or just the first use, fail."""
+    database = Database(url)
+    try:
+        with database.write() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+    except LedgerUnreachable as error:
+        return error
+    finally:
+        database.close()
+    pytest.fail("the ledger has taken it")
+
+
+def as_user(url: str, name: str) -> str:
+    """The same database for another user."""
+    return make_url(url).set(username=name).render_as_string(hide_password=False)
+
+
+def test_a_missing_right(postgresql: Postgresql, ledger_name: str) -> None:
+    """It is no database to be started."""
+    postgresql.execute(f"CREATE ROLE reader_{ledger_name} LOGIN")
+    url = as_user(postgresql.url(ledger_name), f"reader_{ledger_name}")
+    database = Database(url)
+    with pytest.raises(LedgerRefuses, match=r"its user may not do this.*grant it"):
+        SqlLedger(database).ensure(NAME, Effects.NONE, 500, NOW)
+    database.close()
+    postgresql.execute(f"DROP ROLE reader_{ledger_name}")
+
+
+def test_no_connection_left(postgresql: Postgresql, ledger_name: str) -> None:
+    """Too many connections are not taken for a server that is down."""
+    postgresql.execute(f"CREATE ROLE few_{ledger_name} LOGIN CONNECTION LIMIT 0")
+    url = as_user(postgresql.url(ledger_name), f"few_{ledger_name}")
+    error = said(url)
+    assert isinstance(error, LedgerRefuses)
+    assert "it has no connection left" in str(error)
+    assert "did not answer" not in str(error)
+    postgresql.execute(f"DROP ROLE few_{ledger_name}")
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind", "words"),
+    [
+        ("EXECUTE nothing_prepared", LedgerFault, "did not take a statement"),
+        ("SELECT no_column FROM job", LedgerFault, "did not take a statement"),
+        ("SELEC 1", LedgerFault, "did not take a statement"),
+        ("SELECT * FROM no_table", LedgerNotMigrated, "rollout migrate"),
+        ("SELECT * FROM no_schema.job", LedgerNotMigrated, "rollout migrate"),
+    ],
+)
+def test_a_fault_of_a_statement_is_no_absence(
+    postgresql: Postgresql, ledger_name: str, statement: str, kind: type[Exception], words: str
+) -> None:
+    """As when a pooler gives another session than the one that prepared it."""
+    error = said(postgresql.url(ledger_name), statement)
+    assert type(error) is kind
+    assert words in str(error)
+    assert "did not answer" not in str(error)
+
+
+def test_a_read_only_server(postgresql: Postgresql, ledger_name: str) -> None:
+    """A replica after a failover answers, too."""
+    error = said(postgresql.url(ledger_name), "SET TRANSACTION READ ONLY", "DELETE FROM tally")
+    assert "it is read-only" in str(error)
+
+
+def test_a_database_that_is_not_there(postgresql: Postgresql) -> None:
+    """Its server is, and says so."""
+    assert "there is no database of this name" in str(said(postgresql.url("nowhere")))
+
+
+def test_a_fault_on_sqlite(tmp_path: Path) -> None:
+    """SQLite calls a mistake in a statement an operational error."""
+    database = Database(f"sqlite:///{tmp_path}/l.db")
+    migrate(database)
+    database.close()
+    assert type(said(f"sqlite:///{tmp_path}/l.db", "SELECT nothing FROM job")) is LedgerFault
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql+psycopg://u:pw@h:$PORT/db", "postgresql+psycopg://u:pw@h:54 32/db"],
+)
+def test_a_port_that_is_no_number(url: str) -> None:
+    """An unescaped password ends in the port's place; it is not repeated."""
+    with pytest.raises(WrongSettings, match=r"port.*must be a number") as caught:
+        Database(url)
+    assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("said_", "right"), [("0", 0), ("none", None)])
+def test_how_statements_are_prepared_can_be_said(
+    postgresql: Postgresql, ledger_name: str, said_: str, right: int | None
+) -> None:
+    """`prepare_threshold` in the URL is a number to psycopg, not its text."""
+    url = postgresql.url(ledger_name)
+    database = Database(f"{url}{'&' if '?' in url else '?'}prepare_threshold={said_}")
+    ping(database)
+    with database.read() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        assert driver.prepare_threshold == right
+    database.close()
+
+
+def test_a_wrong_way_of_preparing() -> None:
+    """It is a sentence, not a traceback."""
+    with pytest.raises(WrongSettings, match="must be a number or none, got 'often'"):
+        Database("postgresql+psycopg://h/db?prepare_threshold=often")
+
+
+def test_a_store_that_refuses(valkey_url: str) -> None:
+    """A user without the right, and one with the wrong password."""
+    from redis import Redis
+
+    admin: Any = Redis.from_url(valkey_url, protocol=2)
+    admin.execute_command("ACL", "SETUSER", "few", "on", ">pw", "~other:*", "+@all")
+    try:
+        for user, words in (
+            ("few:pw", "refuses this user a command or a key"),
+            ("few:no", "lets this user not in"),
+        ):
+            store = RedisControlStore(valkey_url.replace("://", f"://{user}@"))
+            with pytest.raises(ControlStoreUnreachable, match=words) as caught:
+                store.latches()
+            assert "did not answer" not in str(caught.value)
+            store.close()
+    finally:
+        admin.execute_command("ACL", "DELUSER", "few")
+        admin.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("sentinel://h:26379/0", "add .master_name=NAME"),
+        ("redis+cluster://h:7000", "a Redis Cluster is no store"),
+        ("redis://h:port/0", "control store must be"),
+        ("amqp://h//", "control store must be"),
+    ],
+)
+def test_an_address_that_is_no_store(url: str, words: str) -> None:
+    """Whatever is wrong in it is a sentence."""
+    with pytest.raises(WrongSettings, match=words):
+        RedisControlStore(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["sentinel://127.0.0.1:1", "redis://h:port/0", "nothing://h", "amqp://h:port//"]
+)
+def test_an_address_that_is_no_broker(url: str) -> None:
+    """It is a broker that cannot be reached: a kill goes on without it."""
+    with pytest.raises(BrokerUnreachable):
+        KombuQueues(url, SystemClock()).ping()

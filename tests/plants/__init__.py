@@ -1,0 +1,1 @@
+"""Plants as they are: Debian's RabbitMQ, Redis, Sentinel, pgbouncer around rollout."""
