@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from math import ceil
 
 from rollout.audit.audit import Series
 from rollout.audit.contention import Shape
@@ -11,7 +12,7 @@ from rollout.audit.flame import cycle_rows, spans_of
 from rollout.audit.measured import Measured
 from rollout.audit.words import date_text, seconds_text
 
-WIDTH, HEIGHT, LEFT, BOTTOM = 720, 220, 44, 26
+WIDTH, HEIGHT, LEFT, BOTTOM = 720, 226, 56, 30
 BARS_MAX = 600
 LANES_MAX = 24
 
@@ -33,7 +34,7 @@ def load_chart(series: Series, slots: int, clock: bool) -> str:
 
 def speed_chart(shape: Shape) -> str:
     """What so many at once get done against how many run; the straight line is nobody slowed."""
-    most = max(point[0] for point in shape.points) * 1.05
+    most = ceil(max(point[0] for point in shape.points) * 1.05)
     xs = [LEFT + (WIDTH - LEFT - 8) * level / most for level, _, _ in shape.points]
     dots = [
         f'<circle class="running" cx="{x:.1f}" cy="{_y(speed, most):.1f}" r="4"/>'
@@ -108,7 +109,7 @@ def _svg(title: str, body: Sequence[str], most: float, froms: str, untils: str) 
     axis = (
         f'<line class="axis" x1="{LEFT}" x2="{WIDTH - 8}" y1="{base}" y2="{base}"/>'
         f'<text x="{LEFT - 6}" y="{base + 4}" text-anchor="end">0</text>'
-        f'<text x="{LEFT - 6}" y="16" text-anchor="end">{most:.3g}</text>'
+        f'<text x="{LEFT - 6}" y="24" text-anchor="end">{most:.3g}</text>'
         f'<text x="{LEFT}" y="{HEIGHT - 6}">{escape(froms)}</text>'
         f'<text x="{WIDTH - 8}" y="{HEIGHT - 6}" text-anchor="end">{escape(untils)}</text>'
     )

@@ -46,7 +46,7 @@ table{border-collapse:collapse;width:100%;font-size:.92rem}
 th{text-align:left;color:var(--soft);font-weight:600;white-space:nowrap}
 th,td{padding:.45rem .7rem .45rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 td{overflow-wrap:anywhere}td:first-child{font-weight:600;min-width:6rem}
-@media(max-width:46rem){svg text{font-size:24px}svg text.in{display:none}
+@media(max-width:46rem){svg text{font-size:20px}svg text.in{display:none}
 thead{display:none}table,tbody,tr,td{display:block;width:100%}
 tr{border:1px solid var(--line);border-radius:.4rem;padding:.5rem .8rem;margin-bottom:.7rem}
 td{border:0;padding:.15rem 0;display:grid;grid-template-columns:8.5rem 1fr;gap:.5rem;

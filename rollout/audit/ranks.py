@@ -82,7 +82,7 @@ def thinned(count: int, most: int) -> range:
 def slope(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float, float]:
     """Theil and Sen's slope with a range of 95 %: robust against single odd days.
 
-    Source: Sen (1968); the range takes the pairs' order statistics by Kendall's variance.
+    Source: Sen, 1968; the range takes the pairs' order statistics by Kendall's variance.
     """
     pairs = sorted(
         (ys[b] - ys[a]) / (xs[b] - xs[a])

@@ -60,11 +60,13 @@ def serial_of(log: JobLog, runs: Runs) -> Serial | None:
     for at in order:
         worker = log.worker[runs.rows[at]]
         before = last_end.get(worker)
+        gap = runs.starts[at] - before if before is not None and worker >= 0 else -1.0
         straight.append(
-            worker >= 0 and before is not None and runs.starts[at] - before < 0.25 * usual
-            and levels[at] + 1 == level
-        )  # fmt: skip
+            levels[at] + 1 == level and 0 <= gap < _gap_max_s(log, runs, at, usual, before or 0.0)
+        )
         last_end[worker] = runs.ends[at]
+    if sum(straight) < 0.5 * len(runs):
+        return None  # runs begin when jobs come, and jobs may come evenly apart
     ends = sorted(runs.ends[at] for at in order if straight[at])
     gaps = [b - a for a, b in pairwise(ends) if b - a < usual]
     if len(gaps) < ENDS_MIN:
@@ -75,6 +77,18 @@ def serial_of(log: JobLog, runs: Runs) -> Serial | None:
     expected = 1 - (1 - CLOSE / level) ** (level - 1)
     evenly = close <= FEWER * expected and _mixed(taken, straight, level, each_s, runs)
     return Serial(level, len(gaps), close, expected, each_s, evenly)
+
+
+def _gap_max_s(log: JobLog, runs: Runs, at: int, usual: float, before: float) -> float:
+    """How long a worker may pause before a run that still follows straight on the one before.
+
+    The job has to be there already; where nobody knows when it came, only a short pause counts.
+    """
+    row = runs.rows[at]
+    came = log.queued[row] if log.queued[row] == log.queued[row] else log.received[row]
+    if came != came:
+        return 0.05 * usual
+    return 0.25 * usual if came <= before else 0.0
 
 
 def _mixed(taken: list[float], straight: list[bool], level: int, each_s: float, runs: Runs) -> bool:

@@ -66,6 +66,14 @@ def test_a_lock_shows_when_the_workers_are_always_busy(seed: int) -> None:
     assert answer.findings[0].values["holds"] == 1
 
 
+@pytest.mark.parametrize("queued", [True, False])
+def test_jobs_that_come_evenly_apart_are_no_lock(queued: bool) -> None:
+    """Every 250 ms one, each as long: always as many at once, and ends as even as the arrivals."""
+    runs = [(at, at + 0.01, at + 3.4, 1.0, n % 16) for n in range(2000) if (at := MONDAY + n / 4)]
+    answer = audit(log_of(runs, queued=queued))
+    assert kinds(answer) == []
+
+
 @pytest.mark.parametrize("spread", [0.002, 0.05, 0.3])
 def test_a_backlog_without_a_lock_has_no_lock(spread: float) -> None:
     """The same backlog, nothing shared."""

@@ -32,20 +32,25 @@ class Pooled:
 
     def __init__(self, folder: Path) -> None:
         debian.install()
+        self._folder = folder
         self.children = Children(folder / "logs")
         self.postgres = Postgres(folder, free_port())
+        self.port = free_port()
+        self.direct = self.postgres.url()
+        self.url = self.postgres.url(self.port)
+
+    def start(self) -> None:
+        """Start both."""
+        folder = self._folder
         self.postgres.create()
         user = self.postgres.user
         self.children.start(
             "postgres", self.postgres.command(), {}, user=user, group=user, cwd=folder
         )
         self.postgres.wait()
-        self.port = free_port()
         one = debian.pgbouncer(folder / "pool", self.port, self.postgres.port)
         self.children.start("pool", one.words, one.env, user=one.user, cwd=one.folder)
-        wait_for_port(self.port)
-        self.direct = self.postgres.url()
-        self.url = self.postgres.url(self.port)
+        wait_for_port(self.port, 60)
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +59,16 @@ def pooled() -> Iterator[Pooled]:
     with postgresql_folder() as data:
         folder = data.parent
         made = Pooled(folder)
-        database = Database(made.url)
-        assert migrate(database) == newest()
-        with database.write() as connection:
-            connection.execute(text("CREATE TABLE written (line TEXT)"))
-        database.close()
-        yield made
-        made.children.end()
+        try:
+            made.start()
+            database = Database(made.url)
+            assert migrate(database) == newest()
+            with database.write() as connection:
+                connection.execute(text("CREATE TABLE written (line TEXT)"))
+            database.close()
+            yield made
+        finally:
+            made.children.end()
 
 
 def one_life(ledger: SqlLedger, job_id: str) -> None:

@@ -38,10 +38,14 @@ class Pair:
         watch = debian.sentinel(
             folder / "sentinel", self.ports["sentinel"], self.ports["primary"], "mym", 1
         )
-        for name, server in (("primary", one), ("replica", two), ("sentinel", watch)):
-            self.children.start(name, server.words, server.env, cwd=server.folder)
-            wait_for_port(self.ports[name])
+        self._servers = {"primary": one, "replica": two, "sentinel": watch}
         self.url = f"sentinel://127.0.0.1:{self.ports['sentinel']}/0?master_name=mym"
+
+    def start(self) -> None:
+        """Start all three."""
+        for name, server in self._servers.items():
+            self.children.start(name, server.words, server.env, cwd=server.folder)
+            wait_for_port(self.ports[name], 60)
         wait_until(self._is_followed, "the Sentinel knows the replica", 30)
 
     def _ask(self, *words: str) -> object:
@@ -84,8 +88,11 @@ class Pair:
 def pair(tmp_path: Path) -> Iterator[Pair]:
     """Servers of one's own."""
     made = Pair(tmp_path)
-    yield made
-    made.children.end()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.children.end()
 
 
 def test_the_store_follows_a_failover(pair: Pair) -> None:
