@@ -40,8 +40,6 @@ _FOLD_S = 2.0
 _FENCES_S = 1.0
 """A turn waits this long, in all, for kills whose rows somebody holds."""
 _FENCE_PATIENCE_S = 0.5
-_COUNT_S, _COUNT_PAUSE = 0.05, 20
-"""After a count of what is open that took longer, so many times as long passes until the next."""
 _BEATS = 4
 """A long turn beats so many times while one heartbeat lasts."""
 _STEP_S_MAX = 2.0
@@ -111,8 +109,6 @@ class Tick:
         self._here_since = clock.monotonic()
         self._beaten_at = clock.monotonic()
         self._recalled_last = ""
-        self._counted: list[OpenCount] = []
-        self._count_again = clock.monotonic()
         self._held_up: set[str | None] = set()
         self._clocks = (clock.now(), clock.monotonic())
 
@@ -158,26 +154,12 @@ class Tick:
             self._keep_up(report)
             if folded < _FOLD_BATCH or self._clock.monotonic() > until:
                 break
-        report.open_counts = self._open_counts()
+        report.open_counts = self._ledger.open_counts()
         self._keep_up(report)
         report.pilots = self._pilots.turn(report.states, report.open_counts, report.at)
         for said in report.pilots.errors:
             self._note(report, said)
         report.pruned = self._prune(report.at)
-
-    def _open_counts(self) -> list[OpenCount]:
-        """Count what is open, or say again what was counted when that took long.
-
-        A count of millions takes a second. It is made again when twenty times as long has passed,
-        so that it takes a twentieth of the time, however many jobs are open.
-        """
-        began = self._clock.monotonic()
-        if began >= self._count_again:
-            self._counted = self._ledger.open_counts()
-            took_s = self._clock.monotonic() - began
-            if took_s > _COUNT_S:
-                self._count_again = began + _COUNT_PAUSE * took_s
-        return self._counted
 
     def _supervise(self, report: TickReport) -> None:
         """Make store and ledger agree, and say so: the heartbeat speaks of what was just read."""

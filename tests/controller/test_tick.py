@@ -378,24 +378,3 @@ def test_a_controller_with_a_clock_ahead_prunes_nothing_early(world: World) -> N
     turns = [world.runtime.tick.turn() for _ in range(2)]
     assert [turn.pruned for turn in turns] == [0, 0]
     assert world.job("old").state is JobState.COMMITTED
-
-
-def test_a_count_of_millions_takes_a_twentieth_of_the_time(world: World) -> None:
-    """A turn that may not count again says what was counted; a short count is always made."""
-    took_s = [1.0]
-
-    def count(call: str) -> None:
-        if call == "open_counts":
-            world.clock.advance(took_s[0])
-
-    world.line.before = count
-    for _ in range(45):
-        world.runtime.tick.turn()
-        world.clock.advance(1.0)
-    assert world.line.trace.count("open_counts") == 3
-    took_s[0] = 0.0
-    world.clock.advance(20.0)
-    world.line.trace.clear()
-    for _ in range(5):
-        world.runtime.tick.turn()
-    assert world.line.trace.count("open_counts") == 5
