@@ -38,11 +38,11 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.drills.drill import Drill
     from rollout.drills.drills import Drills
     from rollout.drills.plans import DrillPlans
-    from rollout.drills.ports import DrillEvent
+    from rollout.drills.ports import DrillEvent, JobMarker
     from rollout.drills.run import Injector
     from rollout.jobs.attempt import Attempts
     from rollout.jobs.key_order import KeyOrder
-    from rollout.jobs.ports import Ledger, Queues
+    from rollout.jobs.ports import JobLedger, Ledger, Queues
     from rollout.jobs.submit import Submit
     from rollout.pilot.pilots import Pilots
     from rollout.pilot.situations import Situations
@@ -98,6 +98,15 @@ class Runtime:
         from rollout.adapters.memory.ledger import MemoryLedger
 
         return MemoryLedger()
+
+    @cached_property
+    def job_ledger(self) -> JobLedger:
+        """The truth, for what producers and workers ask of it. Raises WrongSettings as `ledger`."""
+        if self.settings.ledger_in_memory or "ledger" in self.__dict__:
+            return self.ledger
+        from rollout.adapters.sql.job_ledger import SqlJobLedger
+
+        return SqlJobLedger(self.database)
 
     @property
     def database_ledger(self) -> SqlLedger:
@@ -161,7 +170,7 @@ class Runtime:
         """Sends the next job of a key."""
         from rollout.jobs.key_order import KeyOrder
 
-        return KeyOrder(self.ledger, self.queues, self.clock)
+        return KeyOrder(self.job_ledger, self.queues, self.clock)
 
     @cached_property
     def policies(self) -> Policies:
@@ -177,7 +186,7 @@ class Runtime:
         from rollout.routing.router import Router
 
         router = Router(self.control, self.clock, self.settings.snapshot_s)
-        return Submit(router, self.ledger, self.clock)
+        return Submit(router, self.job_ledger, self.clock)
 
     @cached_property
     def changes(self) -> Changes:
@@ -355,14 +364,15 @@ class Runtime:
         from rollout.drills.interference import DrillInterference
         from rollout.jobs.attempt import Attempts
 
+        marker = cast("JobMarker", _Late(lambda: self.ledger))  # a drill's jobs alone are marked
         return Attempts(
             self.control,
-            self.ledger,
+            self.job_ledger,
             self.clock,
             self.settings.silent_after,
             passes,
             forgets,
-            DrillInterference(self.control, self.plans, self.ledger, self.clock, end_this_process),
+            DrillInterference(self.control, self.plans, marker, self.clock, end_this_process),
             sent_back,
         )
 
@@ -506,14 +516,11 @@ def health(read: Callable[[], Settings], app_url: Callable[[Settings], str | Non
 
 _FOR_JOBS = (
     "rollout.adapters.celery.queues",
-    "rollout.adapters.memory.control_store",
-    "rollout.adapters.memory.ledger",
-    "rollout.adapters.memory.queues",
     "rollout.adapters.process",
     "rollout.adapters.redis.client",
     "rollout.adapters.redis.shadow",
     "rollout.adapters.redis.store",
-    "rollout.adapters.sql.ledger",
+    "rollout.adapters.sql.job_ledger",
     "rollout.drills.interference",
     "rollout.jobs.attempt",
     "rollout.jobs.submit",

@@ -1,26 +1,23 @@
-"""End to end: the same work as a bare task and as a sub-pipeline, through one real worker.
+"""End to end by one worker: a bare task, one acknowledged late, and the same as a sub-pipeline.
 
-Each turn publishes its jobs while the worker does not listen to that queue, then lets it, and
-reads when the jobs started. What one job takes is
+Two figures, which are not added up, because in life publishing and working overlap:
 
-    publishing: wall time of the delay() calls / jobs
-  + working:    (last start - start of the first counted job) / jobs between them
+    latency      one job on a plant that is not saturated: from before `delay()` until its result is
+                 here, the next job only then; p50 and p99
+    throughput   jobs/s of a worker that has its queue full, from start to start
 
-so a worker's start, its connections and the control message are in neither, and `added_ms` is the
-difference to the bare task of the same turn. The worker is prefork with two processes: like the
-bare task's, our work is spread over two processes, as in production. `steps.py` has the plain sum
-of the steps, which is larger.
+Cases take turns, so that whatever else the machine does hits all of them. `late` is bare Celery
+with `acks_late`: what rollout adds is told against it, and against Celery's defaults beside it.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from ops.bench import jobs
-from ops.bench.figures import difference_ms, ratio
-from ops.bench.servers import LEDGERS, Servers, send_all_to_concurrent
+from ops.bench.servers import LEDGERS, Servers
 from rollout import JobPath
 
 TIMEOUT_S = 60
@@ -28,99 +25,114 @@ WARM_UP = 40
 """Jobs at the start of a turn that are not counted: connections are opened in them."""
 ASTRAY_MAX = 0.02
 """Share of jobs on another path that leaves a figure what it says it is."""
+LATE = "late"
+
+Cases = dict[str, tuple[list[str], Callable[..., Any]]]
 
 
-@dataclass
-class Taken:
-    """Seconds a job, one value a turn."""
-
-    publishing: list[float] = field(default_factory=list)
-    working: list[float] = field(default_factory=list)
-
-    @property
-    def whole(self) -> list[float]:
-        """Both together."""
-        return [a + b for a, b in zip(self.publishing, self.working, strict=True)]
-
-
-def measure(servers: Servers, node: str) -> dict[str, Any]:
-    """Run no-ops, then jobs of 20 ms.
-
-    Raises:
-        RuntimeError: A job did not run, or not on the path that is measured.
-    """
-    for ledger in LEDGERS:
-        runtime = servers.runtime(ledger)
-        send_all_to_concurrent(runtime, f"{ledger}-{JobPath.CONCURRENT}")
-        runtime.close()
-    _wait_for(node)
-    _turns(node, count=WARM_UP + 20, sleep_ms=0, rounds=1)
-    found: dict[str, Any] = {}
-    for label, taken in (
-        ("noop", _turns(node, count=300, sleep_ms=0, rounds=5)),
-        ("sleep_20ms", _turns(node, count=WARM_UP + 120, sleep_ms=20, rounds=3)),
-    ):
-        bare = taken["bare"]
-        found[label] = {
-            name: {
-                "ms": round(1e3 * sorted(one.whole)[len(one.whole) // 2], 3),
-                "added_ms": difference_ms(one.whole, bare.whole),
-                "added_publishing_ms": difference_ms(one.publishing, bare.publishing),
-                "added_working_ms": difference_ms(one.working, bare.working),
-                "ratio": ratio(one.whole, bare.whole),
-            }
-            for name, one in taken.items()
-        }
-    found["jobs_sent_to_legacy_by_a_slow_store"] = _check(servers)
-    return found
-
-
-def _turns(node: str, count: int, sleep_ms: float, rounds: int) -> dict[str, Taken]:
-    queues: dict[str, tuple[list[str], Callable[..., Any]]] = {"bare": (["bare"], jobs.bare.delay)}
+def cases() -> Cases:
+    """Name of each case; the queues that its worker listens to, and what submits its jobs."""
+    found: Cases = {"bare": (["bare"], jobs.bare.apply_async)}
+    found[LATE] = ([LATE], jobs.late.apply_async)
     for (ledger, path), pipeline in jobs.PIPELINES.items():
         # Both queues: a gate that is not answered in time sends its job to legacy.
         both = [f"{pipeline.declared.name}.{other}" for other in JobPath]
-        queues[f"{ledger}_{path}"] = (both, pipeline.delay)
-    taken = {name: Taken() for name in queues}
-    for _ in range(rounds):
-        for name, (listened, delay) in queues.items():
+        found[f"{ledger}_{path}"] = (both, pipeline.apply_async)
+    return found
+
+
+def latency(node: str, sleep_ms: float, count: int) -> dict[str, dict[str, float]]:
+    """One job at a time; milliseconds until its result is here, and beside bare late Celery."""
+    every = cases()
+    wait_for(node)
+    for queues, _ in every.values():
+        listen(node, queues)
+    taken: dict[str, list[float]] = {name: [] for name in every}
+    for number in range(count + 5):
+        for name, (_, submit) in every.items():
             started = time.perf_counter()
-            for number in range(count):
-                delay(number=number, sleep_ms=sleep_ms)
-            taken[name].publishing.append((time.perf_counter() - started) / count)
-            taken[name].working.append(_work_off(node, listened, count))
-    return taken
+            job = submit(kwargs={"number": number, "sleep_ms": sleep_ms}, ignore_result=False)
+            job.get(timeout=TIMEOUT_S)
+            if number >= 5:
+                taken[name].append((time.perf_counter() - started) * 1e3)
+    for queues, _ in every.values():
+        listen(node, queues, on=False)
+    late = median(taken[LATE])
+    return {
+        name: {
+            "p50_ms": round(median(ms), 3),
+            "p99_ms": round(sorted(ms)[min(len(ms) - 1, len(ms) * 99 // 100)], 3),
+            "over_late_ms": round(median(ms) - late, 3),
+            "ratio_to_late": round(median(ms) / late, 3),
+            "ratio_to_bare": round(median(ms) / median(taken["bare"]), 3),
+        }
+        for name, ms in taken.items()
+    }
+
+
+def throughput(node: str, count: int, rounds: int) -> dict[str, dict[str, float]]:
+    """No-ops from a full queue; jobs/s, and beside bare Celery."""
+    every = cases()
+    wait_for(node)
+    seconds: dict[str, list[float]] = {name: [] for name in every}
+    for turn in range(rounds + 1):
+        for name, (queues, submit) in every.items():
+            for number in range(WARM_UP + count):
+                submit(kwargs={"number": number, "sleep_ms": 0})
+            taken = _work_off(node, queues, WARM_UP + count)
+            if turn:
+                seconds[name].append(taken)
+    rate = {name: 1 / median(values) for name, values in seconds.items()}
+    return {
+        name: {
+            "jobs_per_s": round(jobs_per_s),
+            "to_late": round(jobs_per_s / rate[LATE], 3),
+            "to_bare": round(jobs_per_s / rate["bare"], 3),
+        }
+        for name, jobs_per_s in rate.items()
+    }
 
 
 def _work_off(node: str, queues: list[str], count: int) -> float:
     """Let the worker run the queued jobs; seconds a job, from start to start."""
     Path(jobs.STAMPS).write_bytes(b"")
-    for queue in queues:
-        jobs.app.control.add_consumer(queue, destination=[node], reply=True)
+    listen(node, queues)
     deadline = time.monotonic() + TIMEOUT_S
     # Coarse, so that looking takes nothing from the two cores.
     while len(jobs.read_stamps()) < count:
         if time.monotonic() > deadline:
             raise RuntimeError(f"{queues}: {len(jobs.read_stamps())} of {count} jobs ran")
         time.sleep(0.1)
-    for queue in queues:
-        jobs.app.control.cancel_consumer(queue, destination=[node], reply=True)
+    listen(node, queues, on=False)
     starts = jobs.read_stamps()
     return (starts[-1] - starts[WARM_UP]) / (len(starts) - 1 - WARM_UP)
 
 
-def _wait_for(node: str) -> None:
+def listen(node: str, queues: list[str], *, on: bool = True) -> None:
+    """Let the worker listen to these queues, or no more."""
+    control = jobs.app.control
+    for queue in queues:
+        (control.add_consumer if on else control.cancel_consumer)(
+            queue, destination=[node], reply=True
+        )
+
+
+def wait_for(node: str) -> None:
+    """Wait until the worker answers. Raises RuntimeError after a minute."""
     deadline = time.monotonic() + TIMEOUT_S
     while not jobs.app.control.ping(destination=[node], timeout=0.5):
         if time.monotonic() > deadline:
             raise RuntimeError(f"no worker {node} after {TIMEOUT_S} s")
 
 
-def _check(servers: Servers) -> int:
+def check(servers: Servers) -> int:
     """See that the jobs were committed by the path that their figures claim.
 
     Returns:
         How many were sent to legacy instead, because a gate was not answered in time.
+
+    Raises:
+        RuntimeError: Too many were, or one has another outcome.
     """
     astray = whole = 0
     for ledger in LEDGERS:

@@ -1,4 +1,4 @@
-"""The Celery app of the measurements: one no-op, as a bare task and as four sub-pipelines.
+"""The Celery app of the measurements: one no-op, as two bare tasks and as four sub-pipelines.
 
 The worker imports this module, and so does the publishing process, with the same variables set.
 """
@@ -16,8 +16,8 @@ from rollout import JobPath, SubPipeline, build
 REDIS, STAMPS = os.environ["BENCH_REDIS"], os.environ["BENCH_STAMPS"]
 STAMP = struct.Struct("d")
 
-app = Celery("bench", broker=REDIS)
-app.conf.task_routes = {"bare": {"queue": "bare"}}
+app = Celery("bench", broker=REDIS, backend=REDIS)
+app.conf.task_routes = {"bare": {"queue": "bare"}, "late": {"queue": "late"}}
 app.conf.broker_connection_retry_on_startup = True
 
 _stamps: dict[int, int] = {}
@@ -36,6 +36,12 @@ def work(number: int, sleep_ms: float) -> None:
 @app.task(name="bare", ignore_result=True)  # type: ignore[untyped-decorator]  # Celery has no types
 def bare(number: int, sleep_ms: float) -> None:
     """The work as a plain Celery task with Celery's defaults (acknowledged at the start)."""
+    work(number, sleep_ms)
+
+
+@app.task(name="late", ignore_result=True, acks_late=True)  # type: ignore[untyped-decorator]
+def late(number: int, sleep_ms: float) -> None:
+    """The work as a plain Celery task that is acknowledged at its end, as rollout's has to be."""
     work(number, sleep_ms)
 
 

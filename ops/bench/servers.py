@@ -86,11 +86,13 @@ def send_all_to_concurrent(runtime: Runtime, name: str) -> None:
 
 
 @contextmanager
-def worker(found: Servers, variables: dict[str, str]) -> Iterator[str]:
-    """A prefork worker of two processes on no queue of ours yet; gives its node name."""
-    node = f"bench-{os.getpid()}@localhost"
+def worker(
+    found: Servers, variables: dict[str, str], pool: str = "prefork", size: int = 2
+) -> Iterator[str]:
+    """A worker of so many processes or threads on no queue of ours yet; gives its node name."""
+    node = f"bench-{pool}-{size}-{os.getpid()}@localhost"
     command = [sys.executable, "-m", "celery", "-A", "ops.bench.jobs", "worker", "-n", node]
-    command += ["-Q", "idle", "-P", "prefork", "-c", "2", "--prefetch-multiplier", "1"]
+    command += ["-Q", "idle", "-P", pool, "-c", f"{size}", "--prefetch-multiplier", "1"]
     command += ["--without-gossip", "--without-mingle", "-l", "WARNING"]
     log = found.folder / "worker.log"
     with log.open("w") as output:

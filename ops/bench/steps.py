@@ -104,6 +104,8 @@ def measure(servers: Servers) -> dict[str, dict[str, float]]:
         found[ledger] = medians_us(by_step)
         sums = sorted(sum(laps) * 1e6 for laps in walks[ledger])
         found[ledger]["sum"] = round(median(sums), 1)
+        # Without the routing at submission, which asks nobody.
+        found[ledger]["direct"] = round(median(sum(laps[1:]) * 1e6 for laps in walks[ledger]), 1)
         # What the same walk takes while nobody else wants the cores.
         found[ledger]["sum_quiet"] = round(sums[len(sums) // 10], 1)
         # This process's own part of it, whoever else wants the cores.

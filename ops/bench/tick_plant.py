@@ -66,6 +66,26 @@ class Cost:
     busy_s: float
 
 
+class Busy:
+    """What the processors have done for us: this process, and the database server's.
+
+    Args:
+        server: Of the database; None when it runs in this process.
+    """
+
+    def __init__(self, server: psutil.Process | None) -> None:
+        self._server = server
+
+    def seconds(self) -> float:
+        """Seconds so far."""
+        busy = time.process_time()
+        if self._server is not None:
+            for one in (self._server, *self._server.children()):
+                spent = one.cpu_times()
+                busy += spent.user + spent.system
+        return busy
+
+
 class Plant:
     """A migrated ledger, its controller, and time in our hands.
 
@@ -82,7 +102,7 @@ class Plant:
         self.runtime, self.names, self.history = runtime, names, history
         self.ledger = SqlLedger(runtime.database)
         self.now = BEGAN  # always at the edge of a window; judged a moment later
-        self._server = server
+        self._busy = Busy(server)
         self._made = 0
         self._declare()
         self.runtime.pilots.lead(self.now)
@@ -156,12 +176,7 @@ class Plant:
         return count, Cost(time.perf_counter() - wall, self._busy_s() - busy)
 
     def _busy_s(self) -> float:
-        busy = time.process_time()
-        if self._server is not None:
-            for one in (self._server, *self._server.children()):
-                spent = one.cpu_times()
-                busy += spent.user + spent.system
-        return busy
+        return self._busy.seconds()
 
     def bytes(self) -> dict[str, float]:
         """Bytes of evidence of one sub-pipeline, the mean of all."""

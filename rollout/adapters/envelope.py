@@ -33,7 +33,7 @@ def seal(name: str, parts: Mapping[str, Any], size_bytes_max: int) -> str:
         PayloadTooLarge: The envelope is longer than `size_bytes_max` bytes.
     """
     text = to_json(name, "the arguments", parts)
-    size_bytes = len(text.encode())
+    size_bytes = len(text) if text.isascii() else len(text.encode())
     if size_bytes > size_bytes_max:
         raise PayloadTooLarge(name, size_bytes, size_bytes_max)
     return text

@@ -90,7 +90,7 @@ class LostMessages:
         waiting = [
             Lost(name, path, sent_before, now=now, receipt_for=self._receipt_for) for path in paths
         ]
-        overdue = [lost for lost in waiting if self._ledger.count_lost(lost)]
+        overdue = [lost for lost in waiting if self._ledger.count_lost(lost, 1)]
         for lost in waiting:
             if lost not in overdue:
                 self._looks.pop((name, lost.path), None)

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, cast
 
-import structlog
-
 from rollout.drills.errors import DrillFault
 from rollout.drills.fault import Fault, FaultPlan
 from rollout.drills.plans import DrillPlans
@@ -19,14 +17,13 @@ from rollout.drills.ports import JobMarker
 from rollout.errors import ControlStoreUnreachable, LedgerUnreachable
 from rollout.jobs.delivery import Delivery, Paths
 from rollout.jobs.interference import Interfered
-from rollout.jobs.ports import Job, Ledger
+from rollout.jobs.ports import Job, JobLedger
+from rollout.log import log
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.ports import ControlStore
 from rollout.routing.rule import Planted, plan_in_force
-
-log = structlog.get_logger("rollout")
 
 NAP_S = 0.05
 """Pause between two looks at a time limit's signal."""
@@ -72,7 +69,7 @@ class DrillInterference:
         self._end_this_process = end_this_process
 
     def meet(
-        self, paths: Paths, delivery: Delivery, ledger: Ledger, planted: Planted
+        self, paths: Paths, delivery: Delivery, ledger: JobLedger, planted: Planted
     ) -> Interfered:
         """Say how the delivery goes on with the planted fault in it, if it is one of the chosen."""
         alone = Interfered(paths, ledger)
@@ -100,7 +97,7 @@ class DrillInterference:
             return Interfered(paths, ledger, Reason.UNREACHABLE)
         if planted.fault is Fault.WAY_BACK:
             return Interfered(paths, ledger, Reason.DRILL)
-        return Interfered(paths, cast(Ledger, CutLedger(ledger, fault)))
+        return Interfered(paths, cast(JobLedger, CutLedger(ledger, fault)))
 
 
 class PlantedFault:
@@ -257,7 +254,7 @@ class Corrupt:
 class CutLedger:
     """The ledger behind a line that a drill has cut: each call fails until the drill is over."""
 
-    def __init__(self, ledger: Ledger, fault: PlantedFault) -> None:
+    def __init__(self, ledger: JobLedger, fault: PlantedFault) -> None:
         self._ledger = ledger
         self._fault = fault
 

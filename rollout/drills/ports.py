@@ -7,12 +7,14 @@ methods raise ControlStoreUnreachable or LedgerUnreachable, as those there.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from rollout.evidence.sample import PathSample
 from rollout.jobs.claims import JobRecord
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
+
+if TYPE_CHECKING:  # a worker never watches
+    from rollout.evidence.sample import PathSample
 
 
 class JobMarker(Protocol):
@@ -73,7 +75,7 @@ class DrillLedger(JobMarker, Journals, Protocol):
         """Read the jobs admitted since an hour before then, without their envelopes."""
         ...
 
-    def window(self, name: str, since: datetime, until: datetime) -> Mapping[JobPath, PathSample]:
+    def window(self, name: str, since: datetime, until: datetime) -> Mapping[JobPath, "PathSample"]:
         """Say what each path did in a window; see `rollout.evidence.sample.PathSample`."""
         ...
 

@@ -61,6 +61,13 @@ def bucket_edge_s(index: int) -> float:
     return math.exp(index * _LOG_GROWTH) / 1000.0
 
 
+def _check(index: int, count: int) -> None:
+    whole = type(index) is int and type(count) is int
+    if not (whole and 0 <= index <= BUCKET_MAX and 0 <= count <= JOBS_MAX):
+        check_count("bucket", index, BUCKET_MAX)
+        check_count("jobs in a bucket", count)
+
+
 @dataclass(frozen=True, slots=True)
 class Histogram:
     """Jobs per bucket; an immutable value, sparse, a few KB at most."""
@@ -69,11 +76,7 @@ class Histogram:
 
     def __post_init__(self) -> None:
         for index, count in self.jobs.items():
-            whole = type(index) is int and type(count) is int
-            if whole and 0 <= index <= BUCKET_MAX and 0 <= count <= JOBS_MAX:
-                continue  # nearly always, and a fold asks for hundreds of them
-            check_count("bucket", index, BUCKET_MAX)
-            check_count("jobs in a bucket", count)
+            _check(index, count)
 
     @property
     def total(self) -> int:
@@ -88,8 +91,12 @@ class Histogram:
         """Count more jobs, given per bucket; raises BadCounts."""
         jobs = dict(self.jobs)
         for index, count in more.items():
-            jobs[index] = jobs.get(index, 0) + count
-        return Histogram(jobs)
+            jobs[index] = total = jobs.get(index, 0) + count
+            _check(index, total)
+        # All others were checked before: a fold adds a few to hundreds of buckets.
+        added = object.__new__(Histogram)
+        object.__setattr__(added, "jobs", jobs)
+        return added
 
     def quantile_bucket(self, quantile: float) -> int | None:
         """Find the bucket that holds a quantile.

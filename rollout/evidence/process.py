@@ -10,7 +10,7 @@ Source: Lindon & Malek, NeurIPS 2022; Shin, Ramdas & Rinaldo 2024; evidence meth
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import exp, isclose
 from typing import Annotated, Any
 
@@ -124,7 +124,7 @@ class BettingProcess:
         restarts = state.restarts.tick(tick_s * pace) if self.restarting else state.restarts
         builder, block = state.block.add(tick, tick_s)
         if block is None:
-            return replace(state, block=builder, restarts=restarts)
+            return BettingState(state.wealth, builder, restarts, state.scored)
         logs = [log_likelihood(bet.family, bet.parameter, self.margin, block) for bet in self.bets]
         wealth = grow(state.wealth, restarts.pend, logs, self.wealth_max)
         return BettingState(wealth, builder, restarts.spent(), state.scored + block)

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-import structlog
-
 from rollout.errors import JobFailed, LedgerUnreachable, UnknownJob
 from rollout.jobs.claims import DEATHS_MAX, Claim, JobState, Refusal
 from rollout.jobs.delivery import (
@@ -35,13 +33,12 @@ from rollout.jobs.interrupts import INTERRUPTS
 from rollout.jobs.kill_watch import KillWatch
 from rollout.jobs.order import OnFailure, Place
 from rollout.jobs.outcomes import FORGOTTEN
-from rollout.jobs.ports import Committed, Filing, Job, Ledger, Refused
+from rollout.jobs.ports import Committed, Filing, Job, JobLedger, Refused
+from rollout.log import log
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.ports import ControlStore
 from rollout.routing.rule import Planted, Reading, RouteTable, plan_in_force
-
-log = structlog.get_logger("rollout")
 
 
 class Attempts(Endings):
@@ -62,7 +59,7 @@ class Attempts(Endings):
     def __init__(
         self,
         control: ControlStore,
-        ledger: Ledger,
+        ledger: JobLedger,
         clock: Clock,
         silent_after: timedelta,
         passes: tuple[type[BaseException], ...] = (),
@@ -105,7 +102,7 @@ class Attempts(Endings):
         behind = self if met.ledger is self._ledger else self._with(met.ledger)
         return behind._start(met.paths, delivery)
 
-    def _with(self, ledger: Ledger) -> "Attempts":
+    def _with(self, ledger: JobLedger) -> "Attempts":
         """The same attempts, claimed and committed by another ledger."""
         return Attempts(
             self._control,
@@ -231,7 +228,7 @@ class Attempts(Endings):
             if self._sent_back(said):
                 self._release(delivery, claim)
                 raise
-            return self._forget(paths, job, claim, said)
+            return self._forget(paths, delivery, claim, said)
         except (*self._passes, *INTERRUPTS):
             raise
         except Withdrawn:
@@ -251,8 +248,11 @@ class Attempts(Endings):
         except LedgerUnreachable as error:
             log.warning("not released, waits until silent", job=claim.job_id, why=str(error))
 
-    def _forget(self, paths: Paths, job: Job, claim: Claim, said: BaseException) -> Outcome:
+    def _forget(
+        self, paths: Paths, delivery: Delivery, claim: Claim, said: BaseException
+    ) -> Outcome:
         """The path told the queue engine to forget its job: it is over, and has no result."""
+        job = replace(delivery.job, attempt=claim.attempt)
 
         def commit() -> Committed | Refusal:
             return self._ledger.commit(
@@ -261,6 +261,14 @@ class Attempts(Endings):
 
         try:
             done = self._patiently(job.job_id, commit)
+            if done is Refusal.UNFILED:  # the row has gone, and with it that the job was there
+                again = self._claim(paths, delivery)
+                if isinstance(again, Refused):
+                    return self._refused(paths, job, again)
+                claim = again
+                done = self._patiently(job.job_id, commit)
+                if done is Refusal.UNFILED:
+                    return self._gone()
         except LedgerUnreachable as error:
             log.warning("not known to be over", job=job.job_id, why=str(error))
             raise said from None

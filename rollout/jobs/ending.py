@@ -10,8 +10,6 @@ from dataclasses import replace
 from traceback import format_exception
 from typing import Any, TypeVar
 
-import structlog
-
 from rollout.errors import JobFailed, LedgerUnreachable, UnknownJob
 from rollout.jobs.claims import Claim, JobRecord, JobState, Refusal, is_held_by
 from rollout.jobs.delivery import (
@@ -27,13 +25,12 @@ from rollout.jobs.delivery import (
 )
 from rollout.jobs.interrupts import INTERRUPTS
 from rollout.jobs.outcomes import FORGOTTEN, NOT_KEPT
-from rollout.jobs.ports import Committed, ConnectionSource, Job, Ledger, Refused
+from rollout.jobs.ports import Committed, ConnectionSource, Job, JobLedger, Refused
+from rollout.log import log
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.rule import position
-
-log = structlog.get_logger("rollout")
 
 _T = TypeVar("_T")
 
@@ -54,7 +51,7 @@ def commit_waits_s(job_id: str) -> Iterator[float]:
 class Endings:
     """The last acts of an attempt; `Attempts` begins it."""
 
-    _ledger: Ledger
+    _ledger: JobLedger
     _clock: Clock
 
     def _claim(self, paths: Paths, delivery: Delivery) -> Claim | Refused:
@@ -219,6 +216,8 @@ class Endings:
                     return self._refused(paths, delivery.job, again)
                 claim = again
                 held = self._patiently(job_id, fail)
+            if held is None:  # and again
+                return self._gone()
             if held:
                 return Failed(error)
             found = self._found_ended(paths, claim)

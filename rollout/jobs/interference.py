@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rollout.jobs.delivery import Delivery, Paths
-from rollout.jobs.ports import Ledger
+from rollout.jobs.ports import JobLedger
 from rollout.routing.decision import Reason
 from rollout.routing.rule import Planted
 
@@ -24,7 +24,7 @@ class Interfered:
     """
 
     paths: Paths
-    ledger: Ledger
+    ledger: JobLedger
     turned_away: Reason | None = None
 
 
@@ -32,7 +32,7 @@ class Interference(Protocol):
     """Somebody who breaks jobs on purpose."""
 
     def meet(
-        self, paths: Paths, delivery: Delivery, ledger: Ledger, planted: Planted
+        self, paths: Paths, delivery: Delivery, ledger: JobLedger, planted: Planted
     ) -> Interfered:
         """Say how a delivery goes on that meets what is planted on its path.
 

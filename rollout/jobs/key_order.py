@@ -1,13 +1,10 @@
 """Sends the next job of a key when the one in front has its outcome."""
 
-import structlog
-
 from rollout.errors import BrokerUnreachable, LedgerUnreachable
 from rollout.jobs.order import JobOrder
 from rollout.jobs.ports import Queues
+from rollout.log import log
 from rollout.routing.clock import Clock
-
-log = structlog.get_logger("rollout")
 
 
 class KeyOrder:

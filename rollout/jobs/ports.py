@@ -18,6 +18,11 @@ from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.ports import ControlLedger
 
+LOST_MAX = 10_000
+"""Lost jobs are counted so far: a turn need not read a million to say that there are many."""
+OLDEST_AMONG = 1_000
+"""Reading a job's row costs a hundred times as much as its entry in the index of what is open."""
+
 
 @dataclass(frozen=True, slots=True)
 class Filing:
@@ -114,10 +119,8 @@ ConnectionSource = Callable[[], Any]
 """Gives the ledger transaction's connection to a commit hook, or raises NoConnection."""
 
 
-class Ledger(ControlLedger, JobOrder, Protocol):
-    """The truth: control rows, jobs and the log of changes."""
-
-    # One job's way -----------------------------------------------------------------------
+class JobLedger(ControlLedger, JobOrder, Protocol):
+    """The truth, as far as producers and workers need it: one job's way, and control rows."""
 
     def file(self, filings: Sequence[Filing]) -> frozenset[JobRef]:
         """Record accepted jobs in one transaction; a job already there is left as it is.
@@ -221,10 +224,6 @@ class Ledger(ControlLedger, JobOrder, Protocol):
         """
         ...
 
-    def reopen(self, name: str, job_id: str, now: datetime) -> Handed:
-        """Put a failed job back to accepted on legacy. Raises UnknownJob, IllegalTransition."""
-        ...
-
     def renew(self, running: Sequence[Running], now: datetime) -> None:
         """Say that the workers of these started jobs live, for those that still have their job.
 
@@ -242,6 +241,22 @@ class Ledger(ControlLedger, JobOrder, Protocol):
         ...
 
     # The controller's view ---------------------------------------------------------------
+
+    def job(self, name: str, job_id: str) -> JobRecord:
+        """Read one job. Raises UnknownJob."""
+        ...
+
+    def pruned_before(self) -> datetime | None:
+        """The newest `finished_before` that deleted a job; None when none ever was."""
+        ...
+
+    def keep_message(self, queue: str, why: str, headers: str, body: str, now: datetime) -> None:
+        """Keep a message that was refused on one of our queues."""
+        ...
+
+
+class Ledger(JobLedger, Protocol):
+    """The truth: what every job passes, and what the controller and people ask of it."""
 
     def recall(
         self, name: str, *, running: bool, reason: Reason, now: datetime, limit: int
@@ -281,12 +296,15 @@ class Ledger(ControlLedger, JobOrder, Protocol):
         """
         ...
 
-    def count_lost(self, lost: "Lost") -> int:
-        """Count accepted jobs that no queue holds; a great many are counted up to a limit."""
+    def count_lost(self, lost: "Lost", limit: int = LOST_MAX) -> int:
+        """Count accepted jobs that no queue holds, up to the limit."""
         ...
 
     def open_counts(self) -> list[OpenCount]:
-        """Count unfinished jobs."""
+        """Count unfinished jobs.
+
+        Of more than OLDEST_AMONG jobs, `oldest` is found among those of a group sent longest ago.
+        """
         ...
 
     def kept_counts(self) -> Mapping[str, int]:
@@ -312,12 +330,8 @@ class Ledger(ControlLedger, JobOrder, Protocol):
         """Delete old committed jobs that were folded; how many. Failed ones are kept."""
         ...
 
-    def pruned_before(self) -> datetime | None:
-        """The newest `finished_before` that deleted a job; None when none ever was."""
-        ...
-
-    def job(self, name: str, job_id: str) -> JobRecord:
-        """Read one job. Raises UnknownJob."""
+    def reopen(self, name: str, job_id: str, now: datetime) -> Handed:
+        """Put a failed job back to accepted on legacy. Raises UnknownJob, IllegalTransition."""
         ...
 
     def jobs_of(self, job_id: str) -> list[JobRecord]:
@@ -326,10 +340,6 @@ class Ledger(ControlLedger, JobOrder, Protocol):
 
     def failed(self, name: str | None, limit: int) -> list[JobRecord]:
         """List kept failures, newest first."""
-        ...
-
-    def keep_message(self, queue: str, why: str, headers: str, body: str, now: datetime) -> None:
-        """Keep a message that was refused on one of our queues."""
         ...
 
     def kept_messages(self, limit: int) -> list[Mapping[str, Any]]:

@@ -3,17 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-import structlog
-
 from rollout.errors import AlreadyFinished, LedgerUnreachable, StaleAttempt
 from rollout.jobs.order import OnFailure, Place
-from rollout.jobs.ports import Filing, Ledger
+from rollout.jobs.ports import Filing, JobLedger
+from rollout.log import log
 from rollout.routing.clock import Clock
 from rollout.routing.decision import Decision, JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.router import Router
-
-log = structlog.get_logger("rollout")
 
 UNFILED = Decision(JobPath.LEGACY, Reason.UNFILED, -1)
 
@@ -25,7 +22,7 @@ class Submit:
     job goes to legacy unfiled and its worker files it.
     """
 
-    def __init__(self, router: Router, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, router: Router, ledger: JobLedger, clock: Clock) -> None:
         self._router = router
         self._ledger = ledger
         self._clock = clock

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from rollout.adapters.envelope import from_json, to_json, unseal_arguments
@@ -17,7 +17,7 @@ from rollout.jobs.attempt import Attempts
 from rollout.jobs.delivery import Paths
 from rollout.jobs.key_order import KeyOrder
 from rollout.jobs.order import OnFailure
-from rollout.jobs.ports import Job, Ledger
+from rollout.jobs.ports import Job, JobLedger
 from rollout.jobs.submit import Submit
 from rollout.pilot.ports import Builds
 from rollout.pipeline.here import run_here
@@ -200,18 +200,17 @@ class Declared:
             KeyMissing, KeyUnusable: The key is not there, or has no single text form.
         """
         self.check()
-        bound = self.signatures[JobPath.LEGACY].of_caller.bind(*args, **kwargs)
-        bound.apply_defaults()
+        arguments = self.signatures[JobPath.LEGACY].arguments(args, kwargs)
         if self._key is None:
             return job_id
         if callable(self._key):
             value = self._key(*args, **kwargs)
-        elif self._key in bound.arguments:
-            value = bound.arguments[self._key]
+        elif self._key in arguments:
+            value = arguments[self._key]
         elif self._key in kwargs:
             value = kwargs[self._key]
         else:
-            raise KeyMissing(self.name, self._key, bound.arguments)
+            raise KeyMissing(self.name, self._key, arguments)
         if not isinstance(value, _KEY_TYPES) or isinstance(value, bool):
             raise KeyUnusable(self.name, value)
         key = str(value)
@@ -305,14 +304,14 @@ class Declared:
         return self.runtime.key_order
 
     @property
-    def ledger(self) -> Ledger:
-        """The ledger."""
-        return self.runtime.ledger
+    def ledger(self) -> JobLedger:
+        """The ledger, as far as a job's way needs it."""
+        return self.runtime.job_ledger
 
     @property
     def build_ledger(self) -> Builds:
         """The ledger, as far as builds are announced to it."""
-        return self.runtime.ledger
+        return cast(Builds, self.runtime.job_ledger)
 
     @property
     def clock(self) -> Clock:

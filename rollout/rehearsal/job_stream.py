@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from rollout.errors import RolloutError
 from rollout.evidence.buckets import DURATION_S_MAX
-from rollout.routing.rule import position
+from rollout.routing.rule import each_position
 
 Whole: TypeAlias = npt.NDArray[np.int64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
@@ -132,7 +132,7 @@ def _mix(value: Positions) -> Positions:
 
 def positions_of(salt: str, keys: Iterable[str], count: int) -> Positions:
     """Where the routing rule puts each of `count` keys."""
-    return np.fromiter((position(salt, key) for key in keys), dtype=np.uint64, count=count)
+    return np.fromiter(each_position(salt, keys), dtype=np.uint64, count=count)
 
 
 def numbers_of(keys: Sequence[str]) -> Whole:

@@ -20,6 +20,7 @@ def lately(jobs: StreamJobs, which: Whole) -> Lately:
     assigned = which[~rows.concurrent[which]]
     ran = which[(~rows.concurrent[which] | (rows.moved_us[which] >= 0)) & ~rows.failed[which]]
     counts = np.bincount(buckets_of(rows.finish_us[assigned] - stream.at_us[assigned]))
+    buckets = np.flatnonzero(counts)
     last_us = int(rows.finish_us[ran].max()) if ran.size else None
     return Lately(
         int(which.size),
@@ -28,7 +29,7 @@ def lately(jobs: StreamJobs, which: Whole) -> Lately:
         (stream.legacy_us[ran] / SECOND_US).tolist(),
         int(assigned.size),
         int(np.count_nonzero(rows.failed[assigned])),
-        {int(bucket): int(counts[bucket]) for bucket in np.flatnonzero(counts)},
+        dict(zip(buckets.tolist(), counts[buckets].tolist(), strict=True)),
     )
 
 

@@ -9,7 +9,34 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from rollout.jobs.ports import Job
 from rollout.routing.decision import JobPath
+from rollout.routing.effects import Effects
+from rollout.shadow.compare import Comparison
+
+
+class ShadowPaths(Protocol):
+    """The declared sub-pipeline, as far as a shadow needs it. It has no commit hook."""
+
+    name: str
+    effects: Effects
+    comparison: Comparison
+
+    def call(self, path: JobPath, job: Job) -> Any:
+        """Run the path's function with the job's arguments."""
+        ...
+
+    def to_text(self, value: Any) -> str:
+        """Write a path's value as JSON text. Raises ArgumentsUnusable, or what the value raises."""
+        ...
+
+    def read(self, result: str) -> Any:
+        """Read JSON text back."""
+        ...
+
+    def input_of(self, envelope: str) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+        """Read a job's arguments. Raises ValueError, KeyError, TypeError for none of ours."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

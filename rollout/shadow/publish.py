@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from os import getpid
 from typing import Any, Protocol
 
-import structlog
-
 from rollout.errors import BrokerUnreachable
+from rollout.log import log
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
@@ -36,8 +35,6 @@ from rollout.shadow.copies import (
     share_bp,
 )
 from rollout.shadow.ports import ShadowBudget, ShadowQueue
-
-log = structlog.get_logger("rollout")
 
 SNAPSHOT_S = 1.0
 """Stage and backlog are looked at this often, whatever the number of jobs."""

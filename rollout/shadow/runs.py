@@ -13,7 +13,7 @@ worker's main process (`lost`), or, when that died too, by the next who looks (`
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -28,7 +28,6 @@ from rollout.jobs.kill_watch import KillWatch
 from rollout.jobs.ports import Job, Ledger
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
-from rollout.routing.effects import Effects
 from rollout.routing.ports import ControlStore
 from rollout.shadow.canonical import Digest, digest, weigh
 from rollout.shadow.compare import Compared, Comparison, Uncomparable, compare
@@ -43,7 +42,14 @@ from rollout.shadow.copies import (
     share_bp,
 )
 from rollout.shadow.field_paths import RAISED
-from rollout.shadow.ports import ShadowAccount, ShadowBegun, ShadowEnd, ShadowRun, Shadows
+from rollout.shadow.ports import (
+    ShadowAccount,
+    ShadowBegun,
+    ShadowEnd,
+    ShadowPaths,
+    ShadowRun,
+    Shadows,
+)
 
 log = structlog.get_logger("rollout")
 
@@ -57,30 +63,6 @@ UPKEEP_BATCH = 200
 NODES_MAX = 5_000_000
 CHARS_MAX = 200_000_000
 """A shadow's own result may cost the shadow more than a copy may cost legacy."""
-
-
-class ShadowPaths(Protocol):
-    """The declared sub-pipeline, as far as a shadow needs it. It has no commit hook."""
-
-    name: str
-    effects: Effects
-    comparison: Comparison
-
-    def call(self, path: JobPath, job: Job) -> Any:
-        """Run the path's function with the job's arguments."""
-        ...
-
-    def to_text(self, value: Any) -> str:
-        """Write a path's value as JSON text. Raises ArgumentsUnusable, or what the value raises."""
-        ...
-
-    def read(self, result: str) -> Any:
-        """Read JSON text back."""
-        ...
-
-    def input_of(self, envelope: str) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
-        """Read a job's arguments. Raises ValueError, KeyError, TypeError for none of ours."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,15 @@ process is and which faults it may be asked to suffer.
 
 import os
 import signal
+import sqlite3
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 from celery import Celery, signals
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import event, text
+from sqlalchemy.pool import Pool
 
 from rollout.jobs.ports import Job
 from rollout.pipeline import SubPipeline
@@ -214,16 +216,19 @@ signals.task_success.connect(_told, weak=False)
 _PAGES_MAX = 4_294_967_294
 
 
-@event.listens_for(Engine, "begin")
-def _fill_the_disk(connection: Connection) -> None:
-    """While the flag file exists SQLite may not grow: every new page is 'disk is full'."""
-    if connection.dialect.name != "sqlite":
+@event.listens_for(Pool, "checkout")
+def _fill_the_disk(connection: Any, record: Any, proxy: object) -> None:
+    """While the flag file exists SQLite may not grow: every new page is 'disk is full'.
+
+    At each checkout, so that it reaches whatever writes, by SQLAlchemy or beside it.
+    """
+    if not isinstance(connection, sqlite3.Connection):
         return
     full = (_flags / "ledger_full").exists()
-    if full or connection.info.get("crash_full"):
+    if full or record.info.get("crash_full"):
         pages = 1 if full else _PAGES_MAX  # SQLite takes 1 as: no more than there are
-        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
-        connection.info["crash_full"] = full
+        connection.execute(f"PRAGMA max_page_count={pages}").close()
+        record.info["crash_full"] = full
 
 
 unguarded.take_out(os.environ.get("CRASH_WITHOUT"))

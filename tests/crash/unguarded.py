@@ -24,6 +24,7 @@ def _no_fence() -> None:
         return judge_commit(record, claim, open_, effects)
 
     job_rows.judge_commit = judge  # type: ignore[attr-defined]  # a re-export, patched on purpose
+    _close_the_lane()
 
 
 def _no_attempt() -> None:
@@ -36,6 +37,14 @@ def _no_attempt() -> None:
         return judge_commit(mine, claim, control, effects)
 
     job_rows.judge_commit = judge  # type: ignore[attr-defined]  # a re-export, patched on purpose
+    _close_the_lane()
+
+
+def _close_the_lane() -> None:
+    """Every commit is judged by the function that was put in; the lane says the rule in SQL."""
+    from rollout.adapters.sql.lane import Lane
+
+    Lane.commit = lambda *given, **named: False  # type: ignore[method-assign]
 
 
 def _no_outbox() -> None:

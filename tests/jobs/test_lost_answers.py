@@ -179,6 +179,42 @@ def test_a_retry_whose_row_has_gone_is_filed(world: World) -> None:
     assert world.job().state is JobState.ACCEPTED
 
 
+class Forget(Exception):
+    """What a path raises so that its queue engine forgets the job."""
+
+
+@pytest.mark.parametrize("path", JobPath)
+def test_a_row_gone_under_a_job_that_asks_to_be_forgotten_is_filed_again(
+    world: World, path: JobPath
+) -> None:
+    """It has been done: without a row of it, it would be a job that nobody knows."""
+
+    def work(n: int) -> Any:
+        lose(world)
+        raise Forget
+
+    pipeline = world.declare("idempotent", legacy=work, concurrent=work)
+    attempts = world.runtime.attempts(forgets=(Forget,))
+    sent = filing("job-1", path, at=world.clock.now())
+    world.ledger.file([sent])
+    job = Job("job-1", NAME, "7", path, 0, (), {"n": 7})
+    with pytest.raises(Forget):
+        attempts.run(pipeline.declared, Delivery(job, "w1", lambda: sent))
+    assert (world.job().state, world.job().path) == (JobState.COMMITTED, path)
+
+
+def test_a_failure_whose_row_goes_twice_waits_for_its_message(world: World) -> None:
+    """Nothing holds the job but its message: it is not acknowledged."""
+
+    def fail(n: int) -> Any:
+        lose(world)
+        world.line.before = lambda call: lose(world) if call == "fail" else None
+        raise ValueError("boom")
+
+    pipeline = world.declare("commit", legacy=fail)
+    assert isinstance(world.deliver(pipeline, path=L), Wait)
+
+
 # Messages that outlive their jobs ----------------------------------------------------------------
 
 

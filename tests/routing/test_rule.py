@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.routing.decision import JobPath, Reason
-from rollout.routing.rule import Reading, RouteTable, position, threshold
+from rollout.routing.rule import Reading, RouteTable, each_position, position, threshold
 from rollout.routing.stages import BP_ALL, ControlState, Stage
 from tests.builders import split
 
@@ -150,3 +150,10 @@ def test_a_key_outside_the_scope_says_so() -> None:
     """Legacy by the scope is told apart from legacy by doubt."""
     decision = RouteTable(Reading(split(0), supervised=True)).decide("7")
     assert (decision.path, decision.reason) == (JobPath.LEGACY, Reason.OUT_OF_SCOPE)
+
+
+@given(st.text(max_size=20), st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
+def test_many_positions_are_each_ones(salt: str, keys: list[str]) -> None:
+    """A rehearsal's millions lie where the rule puts each of them."""
+    salt = salt.encode(errors="replace").decode()
+    assert list(each_position(salt, keys)) == [position(salt, key) for key in keys]

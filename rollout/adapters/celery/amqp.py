@@ -14,7 +14,6 @@ from datetime import datetime
 from functools import cached_property, partial
 from typing import Any, Protocol, cast
 
-import structlog
 from celery.app.amqp import AMQP
 from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.exceptions import OperationalError
@@ -35,10 +34,9 @@ from rollout.adapters.celery.shadow_queue import shadow_queue_of
 from rollout.errors import ArgumentsUnusable, DeclarationError
 from rollout.jobs.ports import Filing
 from rollout.jobs.submit import UNFILED, Submit
+from rollout.log import log
 from rollout.routing.decision import Decision, JobPath, Reason
 from rollout.routing.effects import Effects
-
-log = structlog.get_logger("rollout")
 
 OPTED_OUT = Decision(JobPath.LEGACY, Reason.OPTED_OUT, -1)
 PIPELINES = "rollout_pipelines"

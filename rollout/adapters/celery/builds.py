@@ -7,15 +7,13 @@ connection, so a hiccup of the broker announces nothing.
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import structlog
-
 from rollout.adapters.celery.marks import path_of
 from rollout.errors import LedgerUnreachable
+from rollout.log import log
 
 if TYPE_CHECKING:
     from rollout.adapters.celery.steps import Worked
 
-log = structlog.get_logger("rollout")
 
 AGAIN_S = 60.0
 """A build counts as gone after ten times as long without a word (`pilot.builds.GONE_AFTER`)."""

@@ -6,8 +6,9 @@ from typing import Any
 from celery.utils import uuid
 from kombu.exceptions import OperationalError
 
-from rollout.adapters.celery.amqp import Departure, Prepared, log
+from rollout.adapters.celery.amqp import Departure, Prepared
 from rollout.adapters.celery.marks import HEADER, queue_of
+from rollout.log import log
 from rollout.routing.decision import JobPath
 
 BATCH = 500

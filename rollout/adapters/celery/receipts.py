@@ -9,16 +9,14 @@ again with each renewal for as long as it waits. A worker that dies falls silent
 from collections.abc import Mapping
 from typing import Any
 
-import structlog
 from celery import signals
 from celery.worker import state
 
 from rollout.adapters.celery.marks import job_id_of, path_of
 from rollout.adapters.celery.renewal import Renewed
 from rollout.errors import LedgerUnreachable
+from rollout.log import log
 from rollout.routing.decision import JobPath
-
-log = structlog.get_logger("rollout")
 
 SOON_S = 1.0
 """A fetched message that is not begun after this long has its first receipt."""

@@ -24,17 +24,16 @@ from pathlib import Path
 from time import process_time, thread_time
 from typing import Any
 
-import structlog
 from celery import current_task, signals
 
 from rollout.adapters.clock import SystemClock
+from rollout.log import log
 
 __all__ = ["record", "waiting"]
 
 HEADER = "rollout_audit"
 """Message header with the time of submission."""
 _RECEIVED = "rollout_audit_received"
-log = structlog.get_logger("rollout")
 
 
 class Recorder:

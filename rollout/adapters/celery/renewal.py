@@ -10,16 +10,14 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-import structlog
 from celery.worker import state
 
 from rollout.adapters.celery.marks import job_id_of, path_of
 from rollout.errors import LedgerUnreachable
-from rollout.jobs.ports import Ledger, Running
+from rollout.jobs.ports import JobLedger, Running
+from rollout.log import log
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
-
-log = structlog.get_logger("rollout")
 
 
 class Renewed(Protocol):
@@ -28,7 +26,7 @@ class Renewed(Protocol):
     name: str
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> JobLedger:
         """The ledger of this process."""
         ...
 

@@ -6,7 +6,6 @@ soon as the death is noticed.
 
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.exceptions import Ignore, Reject, Retry
@@ -14,14 +13,13 @@ from celery.worker.state import task_ready
 
 from rollout.errors import LedgerUnreachable, UnknownJob
 from rollout.jobs.delivery import Done, Failed
+from rollout.log import log
 from rollout.routing.decision import Reason
 
 if TYPE_CHECKING:
     from celery.worker.request import Request as Theirs
 else:
     Theirs = object
-
-log = structlog.get_logger("rollout")
 
 
 class SubPipelineRequest(Theirs):

@@ -8,9 +8,8 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import structlog
 from billiard import current_process
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
@@ -18,10 +17,12 @@ from celery import Task
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 
+from rollout.log import log
 from rollout.shadow.copies import Trouble
-from rollout.shadow.runs import ShadowPaths, ShadowRuns
+from rollout.shadow.ports import ShadowPaths
 
-log = structlog.get_logger("rollout")
+if TYPE_CHECKING:  # a shadow worker's part: it is built from the settings, at its first run
+    from rollout.shadow.runs import ShadowRuns
 
 NICE = 10
 """Shadows give way to legacy when both want one processor."""
@@ -31,7 +32,7 @@ class Shadowing(ShadowPaths, Protocol):
     """The declared sub-pipeline, as far as its shadow worker needs it."""
 
     @property
-    def shadow_runs(self) -> ShadowRuns:
+    def shadow_runs(self) -> "ShadowRuns":
         """Runs shadows in this process."""
         ...
 

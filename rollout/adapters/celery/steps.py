@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-import structlog
 from celery import bootsteps, signals
 from celery.worker import state
 from kombu.utils.encoding import safe_repr
@@ -17,12 +16,11 @@ from rollout.errors import LedgerUnreachable, UnknownJob
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.claims import JobState
 from rollout.jobs.delivery import Paths, ToLegacy
-from rollout.jobs.ports import Ledger
+from rollout.jobs.ports import JobLedger
+from rollout.log import log
 from rollout.pilot.ports import Builds
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
-
-log = structlog.get_logger("rollout")
 
 KEPT_BYTES_MAX = 20_000
 _STOP_PAUSE_S = 0.1
@@ -44,7 +42,7 @@ class Worked(Paths, Protocol):
         ...
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> JobLedger:
         """The ledger of this process."""
         ...
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-import structlog
 from billiard import current_process
 from celery import Task, states
 from celery._state import _task_stack
@@ -52,11 +51,10 @@ from rollout.jobs.delivery import (
 from rollout.jobs.interrupts import ProcessEnds
 from rollout.jobs.key_order import KeyOrder
 from rollout.jobs.order import OnFailure
-from rollout.jobs.ports import Filing, Job, Ledger
+from rollout.jobs.ports import Filing, Job, JobLedger
+from rollout.log import log
 from rollout.routing.decision import Decision, JobPath, Reason
 from rollout.shadow.publish import Copied, Ran, ShadowPublisher
-
-log = structlog.get_logger("rollout")
 
 FORGETS: tuple[type[BaseException], ...] = (Ignore, Reject)
 PASSES: tuple[type[BaseException], ...] = (*FORGETS, Retry)
@@ -80,7 +78,7 @@ class Declared(Routed, Paths, Copied, Protocol):
         ...
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> JobLedger:
         """The ledger of this process."""
         ...
 

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Protocol
 
-import structlog
 from kombu.utils.encoding import safe_repr
 
 from rollout.errors import (
@@ -20,9 +19,8 @@ from rollout.errors import (
     LedgerUnreachable,
     PayloadTooLarge,
 )
-from rollout.jobs.ports import Ledger
-
-log = structlog.get_logger("rollout")
+from rollout.jobs.ports import JobLedger
+from rollout.log import log
 
 KEPT_MAX = 20_000
 """Characters of a kept message: enough to know it by."""
@@ -32,7 +30,7 @@ class Keeper(Protocol):
     """A sub-pipeline, as far as its refused messages are kept."""
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> JobLedger:
         """The ledger of this process."""
         ...
 

@@ -11,7 +11,7 @@ from rollout.adapters.memory.job_rows import failed, moved, outcome_of
 from rollout.adapters.memory.rows import Rows
 from rollout.jobs.claims import DEATHS_MAX, JobRecord, JobState
 from rollout.jobs.cycle import bucket_of
-from rollout.jobs.ports import CycleTally, Handed, Lost, OpenCount, Tally
+from rollout.jobs.ports import LOST_MAX, CycleTally, Handed, Lost, OpenCount, Tally
 from rollout.routing.decision import JobPath, Reason
 
 
@@ -124,10 +124,11 @@ class SweepRows:
                 dated += 1
         return dated
 
-    def count_lost(self, lost: Lost) -> int:
-        """Count accepted jobs that no queue holds."""
+    def count_lost(self, lost: Lost, limit: int = LOST_MAX) -> int:
+        """Count accepted jobs that no queue holds, up to the limit."""
         with self._rows as rows:
-            return sum(_is_lost(job, lost, rows.clock) for job in rows.open_jobs(lost.name))
+            lost_jobs = (_is_lost(job, lost, rows.clock) for job in rows.open_jobs(lost.name))
+            return min(limit, sum(lost_jobs))
 
     def open_counts(self) -> list[OpenCount]:
         """Count unfinished jobs."""

@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from rollout.adapters.redis.drills import RedisDrillPlans
+from rollout.adapters.redis.mget import PooledMget
 from rollout.adapters.redis.small_client import SmallClient, plain
 from rollout.drills.fault import read_plan
 from rollout.errors import ControlStoreUnreachable, NotPermitted, WrongSettings
@@ -97,6 +98,11 @@ class RedisControlStore(RedisDrillPlans):
         self._unlatch = self._redis.register_script(_UNLATCH)
         self._register_drill_scripts()
         self._parsed: dict[str, _Parsed] = {}
+        # redis-py's layers of commands take as long as the server's answer: they are passed by.
+        pooled = hasattr(self._redis, "connection_pool")
+        self._mget: Callable[[list[str]], list[str | None]] = (
+            PooledMget(self._redis.connection_pool) if pooled else self._redis.mget
+        )
 
     def _open(
         self,
@@ -150,7 +156,7 @@ class RedisControlStore(RedisDrillPlans):
         for name in names:
             keys += [self._control_key(name), self._kill_key(name), self._plan_key(name)]
         try:
-            killed_all, supervised, *rest = self._redis.mget(keys)
+            killed_all, supervised, *rest = self._mget(keys)
         except self._away:
             return {name: Reading(None, doubt=Reason.UNREACHABLE) for name in names}
         found = {}

@@ -4,8 +4,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, select, text, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.pilot_tables import build_seen
@@ -27,7 +25,7 @@ class BuildRows:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
+        self._insert: Any = database.insert
 
     def announce(self, name: str, path: JobPath, build: str) -> None:
         """Say that workers run this build of a path; `pilot.builds` says what that changes."""

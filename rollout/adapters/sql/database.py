@@ -24,6 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from rollout.adapters.sql.causes import ledger_error
 from rollout.adapters.sql.hook_connection import note_error
+from rollout.adapters.sql.lane_sessions import LANE, prepare_lane
 from rollout.adapters.sql.names import SCHEMA, TABLES, OurNames, names_beside, names_in
 from rollout.adapters.sql.sessions import POOLED, watch_sessions
 from rollout.adapters.sql.single_writer import BUSY_TIMEOUT_S, begin_sqlite, prepare_sqlite
@@ -66,6 +67,7 @@ class Database:
         self._may_begin = False
         self._engine: Engine | None = None
         self._hook_engine: Engine | None = None
+        self._lane: Engine | None = None
         self._pid = 0
 
     @property
@@ -113,15 +115,45 @@ class Database:
     @property
     def engine(self) -> Engine:
         """The engine of this process; a forked child gets its own and leaves the parent's alone."""
-        if self._engine is None or self._pid != os.getpid():
-            if self._engine is not None:
-                self._engine.dispose(close=False)
-            try:
-                self._engine, self._hook_engine = self._open()
-            except (ImportError, NoSuchModuleError) as error:  # its driver is not installed
-                raise LedgerUnreachable(self.url, error) from error
-            self._pid = os.getpid()
+        self._leave_parents()
+        if self._engine is None:
+            self._engine, self._hook_engine = self._opened()
         return self._engine
+
+    @property
+    def lane(self) -> Engine:
+        """The engine of statements that are each a transaction of its own (`lane.py`)."""
+        self._leave_parents()
+        if self._lane is None:
+            self._lane, _ = self._opened(**LANE)
+            event.listen(self._lane.pool, "connect", prepare_lane)
+        return self._lane
+
+    @property
+    def has_lane(self) -> bool:
+        """Whether a second connection reaches the same database: not in SQLite's memory."""
+        return self.is_postgresql or self._file is not None
+
+    def _leave_parents(self) -> None:
+        """Leave the connections of the process that this one was forked from alone."""
+        if self._pid != os.getpid():
+            for engine in (self._engine, self._lane):
+                if engine is not None:
+                    engine.dispose(close=False)
+            self._engine = self._hook_engine = self._lane = None
+            self._pid = os.getpid()
+
+    def _opened(self, **options: Any) -> tuple[Engine, Engine]:
+        try:
+            return self._open(**options)
+        except (ImportError, NoSuchModuleError) as error:  # its driver is not installed
+            raise LedgerUnreachable(self.url, error) from error
+
+    def drop_idle(self) -> None:
+        """Close what is idle: a restarted database has cut the pools' other connections, too."""
+        for engine in (self._engine, self._lane):
+            if engine is not None:
+                engine.dispose()
 
     @property
     def hook_engine(self) -> Engine:
@@ -132,9 +164,9 @@ class Database:
 
     def close(self) -> None:
         """Close all connections of this process."""
-        if self._engine is not None and self._pid == os.getpid():
-            self._engine.dispose()
-        self._engine = self._hook_engine = None
+        if self._pid == os.getpid():
+            self.drop_idle()
+        self._engine = self._hook_engine = self._lane = None
 
     def begin_beside(self) -> None:
         """Let a ledger that begins in a file of SQLite leave the names that are taken alone.
@@ -163,7 +195,7 @@ class Database:
         name = self.engine.dialect.identifier_preparer.quote(table.name)
         return name if self.schema is None else f'"{self.schema}".{name}'
 
-    def _open(self) -> tuple[Engine, Engine]:
+    def _open(self, **options: Any) -> tuple[Engine, Engine]:
         """Open the engines; their errors name no values, which are the jobs' and end in logs."""
         if self.is_postgresql:
             own: dict[str, Any] = {
@@ -173,17 +205,18 @@ class Database:
             own.update(self._threshold)
             # Whatever the database's own: else psycopg gives bytes for text, and SQLAlchemy fails.
             own["client_encoding"] = "UTF8"
-            engine = create_engine(
-                self._url,
-                connect_args={**own, **_NOTICE_A_CUT},
-                pool_size=5,
-                max_overflow=20,
-                pool_timeout=BUSY_TIMEOUT_S,
+            usual: dict[str, Any] = {
+                "pool_size": 5,
+                "max_overflow": 20,
+                "pool_timeout": BUSY_TIMEOUT_S,
                 # The fence is read after its lock is taken. With a snapshot from the start of the
                 # transaction (a default that an administrator may set) a commit would not see the
                 # kill it has just waited for.
-                isolation_level="READ COMMITTED",
-                hide_parameters=True,
+                "isolation_level": "READ COMMITTED",
+                "hide_parameters": True,
+            }
+            engine = create_engine(
+                self._url, connect_args={**own, **_NOTICE_A_CUT}, **{**usual, **options}
             )
             watch_sessions(engine, keep_threshold=bool(self._threshold))
             event.listen(engine, "handle_error", note_error)
@@ -194,7 +227,7 @@ class Database:
         if not self._may_begin and not self.exists:
             raise LedgerNotFound(self.url)
         engine = create_engine(
-            self._url, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True
+            self._url, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True, **options
         )
         event.listen(engine, "connect", prepare_sqlite)
         engines = (engine, engine)

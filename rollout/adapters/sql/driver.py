@@ -8,8 +8,9 @@ SQLAlchemy exception it would have been, so that `Database.translated` judges bo
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from enum import Enum
-from typing import Any
+from typing import Any, TypeGuard
 
 from sqlalchemy import (
     Boolean,
@@ -52,6 +53,12 @@ class Statement:
             for name, value in compiled.params.items()
             if value is not None
         }
+
+    def after(self, words: str) -> "Statement":
+        """The same with other statements in front of it, in one message."""
+        made = copy(self)
+        made.sql = words + self.sql
+        return made
 
     def run(self, cursor: Any, values: Mapping[str, Any]) -> None:
         """Execute once."""
@@ -204,26 +211,41 @@ class LazyTransaction:
         if not isinstance(error, Exception):  # stopped in the middle of an answer
             self._give_up(error)
             return
-        if self._engine is None:
+        if self._engine is None or not _is_drivers(error, self._engine):
             return
-        dialect: Any = self._engine.dialect
-        if not isinstance(error, dialect.loaded_dbapi.Error):
-            return
-        gone = self._is_gone(dialect, error)
-        if gone:
-            # A restarted database has cut the pool's other connections, too.
-            self._give_up(error)
-            self._engine.dispose()
-        raise as_sqlalchemy(error, dialect, gone=gone) from error
-
-    def _is_gone(self, dialect: Any, error: Exception) -> bool:
         pooled = self._connection.connection if self._connection is not None else self._pooled
-        return pooled is not None and bool(
-            dialect.is_disconnect(error, pooled.dbapi_connection, None)
-        )
+        driver = None if pooled is None else pooled.dbapi_connection
+        database_error, gone = as_database_error(error, self._engine, driver)
+        if gone:
+            self._give_up(error)
+            self._database.drop_idle()
+        if database_error is not None:
+            raise database_error from error
 
     def _give_up(self, error: BaseException) -> None:
         if self._connection is not None:
             self._connection.invalidate(error)
         if self._pooled is not None:
             self._pooled.invalidate(error)
+
+
+def as_database_error(
+    error: BaseException, engine: Engine, connection: Any
+) -> tuple[Exception | None, bool]:
+    """The driver's error as SQLAlchemy's (None for any other), and whether the connection is gone.
+
+    Args:
+        error: Whatever was raised.
+        engine: Whose driver.
+        connection: The driver's connection; None when there was none yet.
+    """
+    if not _is_drivers(error, engine):
+        return None, False
+    dialect: Any = engine.dialect
+    gone = connection is not None and bool(dialect.is_disconnect(error, connection, None))
+    return as_sqlalchemy(error, dialect, gone=gone), gone
+
+
+def _is_drivers(error: BaseException, engine: Engine) -> TypeGuard[Exception]:
+    dialect: Any = engine.dialect
+    return isinstance(error, dialect.loaded_dbapi.Error)

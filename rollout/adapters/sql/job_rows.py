@@ -16,6 +16,7 @@ from rollout.adapters.sql.hook_connection import is_cut_off
 from rollout.adapters.sql.job_moves import JobMoves
 from rollout.adapters.sql.job_statements import Hot, judged
 from rollout.adapters.sql.job_values import claim_of, commit_values, new_row, start_values
+from rollout.adapters.sql.lane import Lane
 from rollout.errors import CommitHookError, LedgerUnreachable
 from rollout.jobs.claims import (
     Claim,
@@ -46,9 +47,16 @@ class JobRows(JobMoves):
         """The statements of every job, compiled at the first one: declaring needs no driver."""
         return Hot(self._db)
 
+    @cached_property
+    def _lane(self) -> Lane:
+        """Where every job is tried first."""
+        return Lane(self._db, own_clock=self._clock.own)
+
     def file(self, filings: Sequence[Filing]) -> frozenset[JobRef]:
         """Record accepted jobs in one transaction; those that had their outcome already."""
         with self._db.translated(), LazyTransaction(self._db) as transaction:
+            if len(filings) == 1 and self._lane.file(filings[0]):
+                return frozenset()
             cursor = transaction.cursor()
             if len(filings) == 1:
                 self._hot.file.run(cursor, new_row(filings[0]))
@@ -80,6 +88,10 @@ class JobRows(JobMoves):
     ) -> Claim | Refused:
         """Claim a delivered job, or say why not (`jobs.claims.judge_claim`)."""
         with self._db.translated(), LazyTransaction(self._db) as transaction:
+            if effects.repeatable:
+                granted = self._lane.claim(name, job_id, delivered, worker, now)
+                if granted is not None:
+                    return granted
             cursor = transaction.cursor()
             if delivered is JobPath.CONCURRENT:
                 self._share_fence(cursor, name)
@@ -112,6 +124,9 @@ class JobRows(JobMoves):
         try:
             with self._db.translated(), LazyTransaction(self._db) as transaction:
                 result = self._write(transaction, write)
+                fenced = claim.path is JobPath.CONCURRENT and effects.repeatable
+                if not transaction.begun and self._lane.commit(claim, result, now, fenced=fenced):
+                    return Committed(result)
                 cursor = transaction.cursor()
                 if claim.path is JobPath.CONCURRENT:
                     self._share_fence(cursor, claim.name)

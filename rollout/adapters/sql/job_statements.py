@@ -6,8 +6,6 @@ from enum import Enum
 from typing import Any, get_args, get_type_hints
 
 from sqlalchemy import String, bindparam, func, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from rollout.adapters.sql.control_rows import FENCE_SHARED
 from rollout.adapters.sql.database import Database
@@ -66,7 +64,7 @@ _COMMIT = (
 )
 _NO_WAIT_FOR_DISK = func.set_config("synchronous_commit", "off", True)
 """SET LOCAL as a column, so that it costs no round trip of its own."""
-_NEW = {
+NEW = {
     "job_id": bindparam("b_job_id"),
     "name": bindparam("b_name"),
     "key": bindparam("b_key"),
@@ -85,6 +83,7 @@ _NEW = {
     "way": bindparam("b_way"),
     "envelope": bindparam("b_envelope"),
 }
+"""A job that was just accepted."""
 
 
 class Hot:
@@ -93,9 +92,9 @@ class Hot:
     def __init__(self, database: Database) -> None:
         # In their own schema: a hook may have made a temporary table with the name of one of ours.
         dialect = database.engine.dialect
-        insert: Any = postgresql_insert if database.is_postgresql else sqlite_insert
+        insert: Any = database.insert
         # Without a target: a ledger in the middle of the move from one key to the other has both.
-        file = insert(job).values(_NEW).on_conflict_do_nothing()
+        file = insert(job).values(NEW).on_conflict_do_nothing()
         timed = _JUDGED.add_columns(NOW[dialect.name])
         hurried = timed.add_columns(_NO_WAIT_FOR_DISK) if database.is_postgresql else timed
         self.file = Statement(file, dialect)

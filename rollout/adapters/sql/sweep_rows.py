@@ -1,7 +1,7 @@
 """The controller's view of the ledger: lost and silent jobs, counts, tallies, kept messages."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,6 @@ from sqlalchemy import (
     case,
     delete,
     func,
-    insert,
     or_,
     select,
     text,
@@ -23,14 +22,15 @@ from sqlalchemy import (
 from rollout.adapters.sql.control_rows import effects_of
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_values import failed, moved
+from rollout.adapters.sql.kept_rows import KeptRows
 from rollout.adapters.sql.ledger_clock import LedgerClock
+from rollout.adapters.sql.open_rows import OpenRows
 from rollout.adapters.sql.pilot_fold import FOLDED_COLUMNS, fold_into_trials
 from rollout.adapters.sql.tables import (
     OPEN,
     UNFOLDED,
     cycle_tally,
     job,
-    kept_message,
     pruned,
     sub_pipeline,
     tally,
@@ -38,12 +38,9 @@ from rollout.adapters.sql.tables import (
 from rollout.adapters.sql.upserts import add_up
 from rollout.jobs.claims import DEATHS_MAX, JobState
 from rollout.jobs.cycle import bucket_of
-from rollout.jobs.ports import CycleTally, Handed, Lost, OpenCount, Tally
+from rollout.jobs.ports import LOST_MAX, CycleTally, Handed, Lost, Tally
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
-
-LOST_MAX = 50_000
-"""Lost jobs are counted so far: a tick need not read a million to say that there are many."""
 
 _REF = tuple_(job.c.job_id, job.c.name)
 _HANDED = (job.c.job_id, job.c.name, job.c.envelope)
@@ -67,7 +64,7 @@ _OUTCOME = (_NAME, job.c.assigned_path, job.c.path, job.c.state, _WHY)
 _UNFOLDED_COUNT = select(*_OUTCOME, func.count()).where(UNFOLDED).group_by(*_OUTCOME)
 
 
-class SweepRows:
+class SweepRows(OpenRows, KeptRows):
     """What the controller asks of the jobs; each call does a bounded amount of work."""
 
     def __init__(self, database: Database, *, own_clock: bool = True) -> None:
@@ -181,10 +178,10 @@ class SweepRows:
     def _repeatable(self, connection: Connection, name: str) -> bool:
         return effects_of(connection, [name])[name].repeatable
 
-    def count_lost(self, lost: Lost) -> int:
-        """Count accepted jobs that no queue holds, up to LOST_MAX."""
+    def count_lost(self, lost: Lost, limit: int = LOST_MAX) -> int:
+        """Count accepted jobs that no queue holds, up to the limit."""
         with self._db.read() as connection:
-            some = select(job.c.job_id).where(self._is_lost(lost)).limit(LOST_MAX).subquery()
+            some = select(job.c.job_id).where(self._is_lost(lost)).limit(limit).subquery()
             return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
     def _is_lost(self, lost: Lost) -> ColumnElement[bool]:
@@ -205,20 +202,6 @@ class SweepRows:
             job.c.reason != Reason.OPTED_OUT,  # it waits in a queue of its caller's choice
             job.c.envelope != "",
         )
-
-    def open_counts(self) -> list[OpenCount]:
-        """Count unfinished jobs."""
-        columns = (job.c.name, job.c.path, job.c.state)
-        query = (
-            select(*columns, func.count(), func.min(job.c.accepted_at).label("oldest"))
-            .where(OPEN)
-            .group_by(*columns)
-        )
-        with self._db.read() as connection:
-            return [
-                OpenCount(name, JobPath(path), state, jobs, oldest)
-                for name, path, state, jobs, oldest in connection.execute(query)
-            ]
 
     def kept_counts(self) -> dict[str, int]:
         """Count the failures that are kept now, by sub-pipeline."""
@@ -339,26 +322,6 @@ class SweepRows:
                 .limit(max(0, limit - gone))
             )
             return gone + connection.execute(delete(job).where(_REF.in_(called_off))).rowcount
-
-    def pruned_before(self) -> datetime | None:
-        """The newest `finished_before` that deleted a job; None when none ever was."""
-        with self._db.read() as connection:
-            return connection.execute(select(pruned.c.before)).scalar_one_or_none()
-
-    def keep_message(self, queue: str, why: str, headers: str, body: str, now: datetime) -> None:
-        """Keep a message that was refused on one of our queues."""
-        with self._db.write() as connection:
-            connection.execute(
-                insert(kept_message).values(
-                    at=now, queue=queue, why=why, headers=headers, body=body
-                )
-            )
-
-    def kept_messages(self, limit: int) -> list[Mapping[str, Any]]:
-        """List refused messages, newest first."""
-        query = select(kept_message).order_by(kept_message.c.id.desc()).limit(limit)
-        with self._db.read() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def _among(keys: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:
