@@ -119,6 +119,48 @@ class Settings(BaseSettings):
         2_048, ge=0, description="Memory a shadow may take on top of its process; 0 is any."
     )
 
+    web_host: str = Field("127.0.0.1", description="Address that page and API listen on.")
+    web_port: int = Field(
+        8464, ge=0, le=65_535, description="Port of page and API; 0 is any free one."
+    )
+    web_base_path: str = Field(
+        "", description="Path under which a proxy shows page and API, such as /rollout."
+    )
+    web_hosts: tuple[str, ...] = Field(
+        (), description="Names that page and API are asked for, beside those of this machine."
+    )
+    web_read_only: bool = Field(False, description="Page and API change nothing.")
+    web_sign_in: Literal["none", "token", "header", "oidc"] = Field(
+        "none",
+        description="How people sign in: `none` (this machine only), by a token, by a header of "
+        "a proxy, or by OpenID Connect. A token always works.",
+    )
+    web_user_header: str = Field(
+        "X-Forwarded-User", description="Header in which a trusted proxy names the person."
+    )
+    web_groups_header: str = Field(
+        "X-Forwarded-Groups", description="Header in which it names the person's groups."
+    )
+    web_proxies: tuple[str, ...] = Field(
+        (), description="Networks of the proxies whose headers are believed, such as 10.0.0.0/8."
+    )
+    web_roles: dict[str, Literal["viewer", "safer-only", "operator", "admin"]] = Field(
+        default_factory=dict,
+        description="Role of each person or group that a proxy or OpenID Connect names; `*` is "
+        "anybody. Who has none is refused.",
+    )
+    web_oidc_issuer: str | None = Field(None, description="Address of the OpenID Connect issuer.")
+    web_oidc_client_id: str | None = Field(None, description="Our id at the issuer.")
+    web_oidc_client_secret: str | None = Field(None, description="Our secret at the issuer.")
+
+    @field_validator("web_base_path")
+    @classmethod
+    def _is_path(cls, given: str) -> str:
+        path = given.rstrip("/")
+        if path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
+            raise ValueError("must be a path such as /rollout")
+        return path
+
     @field_validator("broker_transport_options", mode="before")
     @classmethod
     def _from_text(cls, given: Any) -> Any:
@@ -295,6 +337,13 @@ def without_password(url: str) -> str:
     """A URL, or several, as they can be shown; rather hides too much than too little."""
     url = re.sub(r"://([^:@/]*):.*@", r"://\1:***@", url, flags=re.DOTALL)
     return re.sub(r"([?&][^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*", r"\1***", url)
+
+
+def shown_value(name: str, value: Any) -> Any:
+    """The value of a setting as it can be shown."""
+    if name.endswith("_secret"):
+        return value and "***"
+    return without_password(value) if isinstance(value, str) else value
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from rollout.routing.decision import JobPath, Reason
 from rollout.routing.ports import ControlStore
 from rollout.routing.rule import Reading
 from rollout.routing.stages import ControlState
-from rollout.settings import Settings, without_password
+from rollout.settings import Settings, shown_value, without_password
 
 
 class Services(Protocol):
@@ -108,7 +108,7 @@ class ConfiguredOutside:
     def settings(self) -> Mapping[str, Any]:
         """Every setting in force, wherever it came from, passwords hidden."""
         return {
-            name: without_password(value) if isinstance(value, str) else value
+            name: shown_value(name, value)
             for name, value in self._settings.model_dump().items()
         }
 

@@ -35,6 +35,7 @@ class Status:
     lately: Lately | None = None
     drill: RunningDrill | None = None
     builds: tuple[str | None, str | None] = (None, None)
+    cycles: list[CycleTally] = field(default_factory=list)
 
     def oldest(self, path: JobPath, state: JobState) -> datetime | None:
         """Admission of the oldest unfinished job on this path in this state."""
@@ -205,6 +206,7 @@ def read_status(
             [count for count in counts if count.name == state.name],
             [tally for tally in tallies[0] if tally.name == state.name],
             kept.get(state.name, 0),
+            cycles=[tally for tally in tallies[1] if tally.name == state.name],
         )
         for state in states
     ]
