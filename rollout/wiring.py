@@ -366,6 +366,7 @@ class Runtime:
             workers=lambda: self.workers,
             policies=lambda: self.policies,
             parsed_policies=lambda: parse_policies(read_policy_tables()),
+            arguments=arguments_in,
         )
 
     def attempts(

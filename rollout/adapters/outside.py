@@ -108,8 +108,7 @@ class ConfiguredOutside:
     def settings(self) -> Mapping[str, Any]:
         """Every setting in force, wherever it came from, passwords hidden."""
         return {
-            name: shown_value(name, value)
-            for name, value in self._settings.model_dump().items()
+            name: shown_value(name, value) for name, value in self._settings.model_dump().items()
         }
 
     def known_settings(self) -> Iterable[str]:

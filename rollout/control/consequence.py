@@ -89,9 +89,7 @@ def of_kill(ledger: Looks, name: str | None) -> Consequence:
     else:
         names, killed = [name], ledger.control(name).killed
     counts = [
-        one
-        for one in ledger.open_counts()
-        if one.path is JobPath.CONCURRENT and one.name in names
+        one for one in ledger.open_counts() if one.path is JobPath.CONCURRENT and one.name in names
     ]
     waiting = sum(one.jobs for one in counts if one.state == JobState.ACCEPTED)
     working = [one for one in counts if one.state == JobState.STARTED]

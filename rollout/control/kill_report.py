@@ -34,7 +34,9 @@ class KillReport:
     def to_json(self) -> dict[str, Any]:
         """What scripts read about a kill."""
         values = asdict(self)
-        return {**values.pop("kill"), **values, "complete": self.complete, "holds": self.holds}
+        kill = values.pop("kill")
+        kill["at"] = self.kill.at.isoformat()
+        return {**kill, **values, "complete": self.complete, "holds": self.holds}
 
     @property
     def complete(self) -> bool:

@@ -11,7 +11,7 @@ from rollout.desk.plain import Json
 from rollout.errors import RolloutError, UnknownSubPipeline
 from rollout.jobs.claims import JobState
 from rollout.jobs.ports import OpenCount
-from rollout.routing.decision import JobPath
+from rollout.routing.decision import JobPath, Reason
 from rollout.routing.ports import ControlStore
 from rollout.routing.rule import Reading
 from rollout.routing.stages import ControlState
@@ -67,7 +67,9 @@ class KillStands:
         if self.blocked:
             return f"{what} is half killed: starts are blocked, commits are not fenced yet."
         if self.fenced:
-            return f"{what} is half killed: commits are fenced, starts are not blocked by the store."
+            return (
+                f"{what} is half killed: commits are fenced, starts are not blocked by the store."
+            )
         if self.blocked is None and self.fenced is None:
             return f"Nobody can tell whether {what} is killed: neither server answers."
         return f"{what} is not killed."
@@ -145,9 +147,7 @@ def read_kill(
     except RolloutError as error:
         ledger_error = error.problem
     blocked, store_error = _blocked(control, names)
-    return KillStands(
-        name, blocked, fenced, waiting, running, report, store_error, ledger_error
-    )
+    return KillStands(name, blocked, fenced, waiting, running, report, store_error, ledger_error)
 
 
 def _blocked(control: ControlStore, names: Sequence[str]) -> tuple[bool | None, str | None]:
@@ -155,6 +155,6 @@ def _blocked(control: ControlStore, names: Sequence[str]) -> tuple[bool | None, 
         readings: list[Reading] = [control.read(one) for one in names]
     except RolloutError as error:
         return None, error.problem
-    if any(one.doubt is not None and one.state is None and not one.killed for one in readings):
-        return None, "the control store did not answer, or holds nothing that can be read"
+    if any(one.doubt is Reason.UNREACHABLE for one in readings):
+        return None, "the control store did not answer in time"
     return all(one.killed or one.killed_all for one in readings), None

@@ -73,7 +73,9 @@ def three_numbers(pending: Pending | None, cycles: Sequence[CycleTally]) -> tupl
     findings = () if judged is None else judged.findings
     old_s, new_s = (_median_s(cycles, path) for path in JobPath)
     n_old, n_new = (_jobs(cycles, path) for path in JobPath)
-    rows = [_number("cycle time", "cycle", findings, _seconds(old_s), _seconds(new_s), n_old, n_new)]
+    rows = [
+        _number("cycle time", "cycle", findings, _seconds(old_s), _seconds(new_s), n_old, n_new)
+    ]
     seen = None if pending is None else pending.seen
     if seen is None:
         rows.append(_number("error rate", "error", findings, "-", "-", 0, 0))

@@ -298,7 +298,7 @@ def revision_of(if_match: str | None) -> int | None:
     match = re.fullmatch(r'(?:W/)?"(\d{1,18})"', if_match.strip(), re.ASCII)
     if match is None:
         raise BadRequest(
-            f"If-Match must be the ETag of the sub-pipeline, such as \"41\", got {if_match[:60]!r}",
+            f'If-Match must be the ETag of the sub-pipeline, such as "41", got {if_match[:60]!r}',
             "read it again and send what it gave",
         )
     return int(match[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -115,8 +116,10 @@ def _nothing_there(request: Request, error: Exception) -> Response:
 
 
 def _defect(request: Request, error: Exception) -> Response:
+    # As text, without the values of variables: there are tokens and reasons among them.
+    lines = "".join(traceback.format_exception(error))
     structlog.get_logger("rollout.web").error(
-        "defect", request_id=request.state.request_id, path=request.url.path, exc_info=error
+        "defect", request_id=request.state.request_id, path=request.url.path, traceback=lines
     )
     response = _answer(request, Defect())
     response.status_code = 500

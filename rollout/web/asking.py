@@ -30,6 +30,7 @@ def caller_of(request: Request) -> Caller:
         kill = request.url.path.rsplit("/", 1)[-1] == "kill" or "/kill" in request.url.path
         rates.take("kill" if kill else "write", caller.actor)
     permit(caller, "look")
+    request.state.caller = caller
     return caller
 
 

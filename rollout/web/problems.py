@@ -28,6 +28,7 @@ from rollout.errors import (
     UnreadableDecision,
     WrongSettings,
 )
+from rollout.web.shared import TooSlowToRead
 
 MEDIA_TYPE = "application/problem+json"
 TYPES = "urn:rollout:problem:"
@@ -96,6 +97,7 @@ _STATUS: tuple[tuple[type[RolloutError], int], ...] = (
     (LedgerUnreachable, 503),
     (ControlStoreUnreachable, 503),
     (BrokerUnreachable, 503),
+    (TooSlowToRead, 503),
     (WrongSettings, 500),
     (BadRequest, 400),
 )

@@ -62,7 +62,7 @@ def mismatches(name: str, site: SiteOf, caller: CallerOf, limit: Limit = 50) -> 
     """What shadows found; examples are masked."""
     must_see(caller, name)
     taken = site.read("shadows", (name, limit), lambda: site.desk.shadow_report(name, limit))
-    return {**as_of(taken), **taken.value.to_json()}
+    return {**as_of(taken), **taken.value.masked_json()}
 
 
 @router.get("/sub-pipelines/{name}/policy")
@@ -131,7 +131,7 @@ def job(job_id: str, site: SiteOf, caller: CallerOf) -> Json:
 def messages(site: SiteOf, caller: CallerOf, limit: Limit = 50) -> Json:
     """Refused messages that are kept; their bodies are masked."""
     _sees_all(caller)
-    return site.desk.messages(limit).to_json()
+    return site.desk.messages(limit).masked_json()
 
 
 @router.get("/drills")

@@ -75,7 +75,9 @@ class Shared:
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="rollout-reads")
         self.reads = 0
 
-    def get(self, key: Hashable, read: Callable[[], Value], fresh_s: float | None = None) -> Taken[Value]:
+    def get(
+        self, key: Hashable, read: Callable[[], Value], fresh_s: float | None = None
+    ) -> Taken[Value]:
         """Give a fresh reading, or the last one where that would take too long.
 
         Args:
@@ -142,11 +144,11 @@ class Shared:
         self._readers.shutdown(wait=True, cancel_futures=True)
 
 
-class _TooSlow(RolloutError):
+class TooSlowToRead(RolloutError):
     """Nothing was read yet, and the first reading takes too long."""
 
-
-TooSlowToRead = _TooSlow(
-    "the ledger has not answered in time, and nothing was read before",
-    "load the page again; `rollout doctor` says what is slow; `rollout kill` waits for none of this",
-)
+    def __init__(self) -> None:
+        super().__init__(
+            "the ledger has not answered in time, and nothing was read before",
+            "load the page again; `rollout doctor` says what is slow; a kill waits for none of it",
+        )

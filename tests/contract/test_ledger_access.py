@@ -77,9 +77,7 @@ def test_acts_are_read_newest_first_page_by_page(ledger_case: LedgerCase) -> Non
     ledger = ledger_case.ledger
     origin = Origin("api", "r-1", "10.0.0.1")
     for number, name in enumerate(("a", "b", None, "a")):
-        ledger.note_act(
-            Act(NOW, "ada", origin, "kill", name, f"why {number}", Came.REFUSED, "no")
-        )
+        ledger.note_act(Act(NOW, "ada", origin, "kill", name, f"why {number}", Came.REFUSED, "no"))
     acts = ledger.acts(None, 3)
     assert [one.reason for one in acts] == ["why 3", "why 2", "why 1"]
     assert acts[0].origin == origin
@@ -98,9 +96,7 @@ def test_a_key_is_answered_once(ledger_case: LedgerCase) -> None:
 
 
 @pytest.mark.parametrize(("status", "after"), [(None, ABANDONED_AFTER), (200, KEPT)])
-def test_a_key_is_free_again(
-    ledger_case: LedgerCase, status: int | None, after: timedelta
-) -> None:
+def test_a_key_is_free_again(ledger_case: LedgerCase, status: int | None, after: timedelta) -> None:
     """A request that died is taken over, an old answer is forgotten."""
     ledger = ledger_case.ledger
     assert ledger.begin_answer("k", "body", NOW) is None

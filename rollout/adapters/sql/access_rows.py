@@ -72,9 +72,7 @@ class AccessRows:
     def add_session(self, session: Session) -> None:
         """Keep a session, and forget those that have ended."""
         with self._db.write() as connection:
-            connection.execute(
-                delete(web_session).where(web_session.c.ends_at <= session.began_at)
-            )
+            connection.execute(delete(web_session).where(web_session.c.ends_at <= session.began_at))
             connection.execute(
                 insert(web_session).values(
                     digest=session.digest,
@@ -197,5 +195,13 @@ def _token_of(row: Any) -> Token:
 def _act_of(row: Any) -> Act:
     origin = Origin(row.door, row.request_id, row.address)
     return Act(
-        row.at, row.actor, origin, row.action, row.name, row.reason, Came(row.came), row.said, row.id
+        row.at,
+        row.actor,
+        origin,
+        row.action,
+        row.name,
+        row.reason,
+        Came(row.came),
+        row.said,
+        row.id,
     )
