@@ -104,10 +104,11 @@ def _grid(plane: _Plane, label: Callable[[float], str]) -> list[Markup]:
                 LEFT - 8, y + 4, label(value)
             )
         )
-    long = (plane.until - plane.since).total_seconds() > 2 * 86_400
+    span_s = (plane.until - plane.since).total_seconds()
+    long, wide = span_s > 2 * 86_400, span_s > 1_200
     for step, anchor in ((0, "start"), (1, "middle"), (2, "middle"), (3, "middle"), (4, "end")):
         at = plane.since + (plane.until - plane.since) * step / 4
-        text = f"{at:%d %b}" if long else f"{at:%H:%M:%S}"
+        text = f"{at:%d %b}" if long else f"{at:%H:%M}" if wide else f"{at:%H:%M:%S}"
         parts.append(
             Markup('<text class="tick" x="{}" y="{}" text-anchor="{}">{}</text>').format(
                 plane.x(at), HEIGHT - 10, anchor, text

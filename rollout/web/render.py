@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,11 @@ def ago(at: datetime | None, now: datetime, missing: str = "never") -> Markup:
     )
 
 
+def said(value: str) -> Markup:
+    """A sentence of the desk: what stands in backticks is typed, so it looks like it."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(_harmless(value)))))
+
+
 def counted(number: int) -> str:
     """A count with its bound: nobody reads more digits."""
     return f"{number:,}" if number < COUNT_MAX else f"{COUNT_MAX:,}+"
@@ -76,7 +82,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "moment": moment, "ago": ago, "percent": percent, "counted": counted, "span": span_text,
+        "moment": moment, "ago": ago, "percent": percent, "counted": counted, "span": span_text, "said": said,
     }  # fmt: skip
     environment.globals |= {
         "standing": standing, "PATHS": tuple(JobPath), "ACCEPTED": JobState.ACCEPTED,

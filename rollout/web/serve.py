@@ -28,7 +28,7 @@ def serve(runtime: Runtime, say: Callable[[str], None]) -> None:
     """
     app = create_app(runtime)
     settings = runtime.settings
-    listener = _listen(settings.web_host, settings.web_port)
+    listener = listen(settings.web_host, settings.web_port)
     say(f"page        {address_of(settings.web_host, listener, settings.web_base_path)}")
     if settings.web_read_only:
         say("read-only   page and API change nothing")
@@ -52,7 +52,8 @@ def address_of(host: str, listener: socket.socket, base: str) -> str:
     return f"http://{name}:{port}{base}/"
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Take a port; 0 takes any free one. Raises WrongSettings."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.socket(family)
