@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from rollout.control.access import Caller, NotPermittedHere, permit
 from rollout.errors import RolloutError
 from rollout.jobs.recent import JobKind
 from rollout.routing.stages import Event
@@ -16,6 +17,7 @@ from rollout.web.asking import CallerOf, SiteOf, must_see
 from rollout.web.killing import kill
 from rollout.web.problems import BadRequest
 from rollout.web.render import draw
+from rollout.web.site import Site
 
 router = APIRouter(include_in_schema=False)
 
@@ -68,6 +70,7 @@ def rearm(
 ) -> Response:
     """Lift a kill; a mistyped name asks again and keeps what was typed."""
     must_see(caller, name)
+    _must_be_permitted(site, caller, "rearm", name)
     typed, reason = form.get("typed", "").strip(), form.get("reason", "")
     error: RolloutError | None = None
     if typed != name:
@@ -96,6 +99,7 @@ def rearm_all(
     request: Request, site: SiteOf, caller: CallerOf, form: dict[str, str] = Form
 ) -> Response:
     """Lift the kill of all: `all` is typed."""
+    _must_be_permitted(site, caller, "rearm", None)
     if form.get("typed", "").strip() != "all":
         error = BadRequest("the word to type is 'all'", "go back and type it")
         site.door.refused(caller, "rearm", None, error)
@@ -168,6 +172,19 @@ def reveal(
         pages=pages, job_id=job_id,
         revealed=[site.desk.revealed(page.record) for page in pages],
     )  # fmt: skip
+
+
+def _must_be_permitted(site: Site, caller: Caller, action: str, name: str | None) -> None:
+    """Ask before the form itself is looked at: who may not is told nothing else.
+
+    Raises:
+        NotPermittedHere: It is noted.
+    """
+    try:
+        permit(caller, action, name)
+    except NotPermittedHere as error:
+        site.door.refused(caller, action, name, error)
+        raise
 
 
 def _see(where: str, **query: Any) -> Response:
