@@ -7,7 +7,7 @@ REPORTS := reports
 
 MORE := tests/celery_conformance tests/installed
 
-.PHONY: help test test-more lint demo bench bench-execution evidence crash side-by-side drills simulation clean
+.PHONY: help test test-browser test-more lint demo bench bench-execution evidence crash side-by-side drills simulation clean
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -23,8 +23,13 @@ $(STAMP): pyproject.toml
 	@touch $(STAMP)
 
 test: $(STAMP) lint ## linters, types, import rules, then every test but those of test-more
-	$(BIN)/python -m pytest -m "not acceptance" --numprocesses 2
+	$(BIN)/python -m pytest -m "not acceptance and not browser" --numprocesses 2
 	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 --dist loadfile $(MORE:%=--ignore=%)
+
+test-browser: $(STAMP) ## the page in a real browser, with scripts and without (about 5 minutes)
+	@command -v chromium >/dev/null 2>&1 || apt-get install -y -q chromium || \
+	  { echo "error: no chromium, and apt-get could not install it" >&2; exit 1; }
+	$(BIN)/python -m pytest tests/browser
 
 test-more: $(STAMP) ## Celery's own habits on bare Celery and behind rollout, the installed wheel, the whole demo
 	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 $(MORE)

@@ -87,8 +87,11 @@ def demo(
     report: Annotated[Path, typer.Option(help="Where the report goes.")] = Path(
         "reports/demo.json"
     ),
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Show the page, and stay until ctrl-C.")
+    ] = False,
 ) -> None:
     """A whole pilot in five minutes: 336,776 flights, weeks of twenty seconds, real failures."""
     from rollout.demo.drive import drive
 
-    sys.exit(drive(folder, report))
+    sys.exit(drive(folder, report, stay=stay))

@@ -170,15 +170,22 @@ class Door:
         """Whether a rearm takes somebody else than who killed."""
         return self._second_person(name)
 
-    def killed_by(self, name: str | None) -> TransitionRecord | None:
-        """The first of the kills that hold now; raises UnknownSubPipeline, LedgerUnreachable."""
-        first = None
+    def kills(self, name: str | None) -> list[TransitionRecord]:
+        """The kills since the last rearm, newest first; the last of them is the one that stopped it.
+
+        Raises UnknownSubPipeline, LedgerUnreachable.
+        """
+        records = []
         for record in self._ledger.transitions(name or ALL, _BACK):
             if record.event is Event.REARM:
                 break
             if record.event is Event.KILL:
-                first = record
-        return first
+                records.append(record)
+        return records
+
+    def killed_by(self, name: str | None) -> TransitionRecord | None:
+        """The first of the kills that hold now; raises UnknownSubPipeline, LedgerUnreachable."""
+        return (self.kills(name) or [None])[-1]
 
     def retry(
         self, caller: Caller, jobs: Sequence[tuple[str, str | None]], reason: str

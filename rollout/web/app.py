@@ -72,6 +72,10 @@ def create_app(runtime: Runtime, user: str | None = None) -> Any:
     app.state.site, app.state.callers = site, Callers(site)
     for room in (reads, acts, ofrep, live, signing, forms, pages):
         app.include_router(room.router)
+    if runtime.settings.web_sign_in == "oidc":
+        from rollout.web import oidc
+
+        app.include_router(oidc.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(RolloutError, _refuse)
     app.add_exception_handler(RequestValidationError, _unreadable)

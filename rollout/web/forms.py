@@ -52,7 +52,9 @@ def kill_one(
     """Kill, then show what is true."""
     must_see(caller, name)
     report = kill(site, caller, name, form.get("reason", ""))
-    return _see(site.url("sub-pipelines", name, "killed"), kill=report.kill.kill_id)
+    first = form.get("kill", "")  # the reason comes after the kill: what that one met is shown
+    kill_id = first if first in site.reports else report.kill.kill_id
+    return _see(site.url("sub-pipelines", name, "killed"), kill=kill_id)
 
 
 @router.post("/kill")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -16,6 +17,7 @@ from rollout.routing.ports import TransitionRecord
 from rollout.routing.stages import Event
 from rollout.web import charts, standing
 from rollout.web.asking import CallerOf, SiteOf, must_see
+from rollout.web.killing import NO_REASON
 from rollout.web.reads import cursor_of, job_cursor
 from rollout.web.render import draw
 
@@ -274,16 +276,15 @@ def _killed(
 ) -> Response:
     ledger, control = site.runtime.ledger, site.runtime.control
     stands = read_kill(ledger, control, name, site.reports.get(kill_id))
-    record: TransitionRecord | None = None
+    kills: list[TransitionRecord] = []
     board = None
-    try:
-        record = site.door.killed_by(name)
+    with suppress(LedgerUnreachable):
+        kills = site.door.kills(name)
         board = site.board(caller)
-    except LedgerUnreachable:
-        pass
     return draw(
         request, "killed.html", caller, board=board, about=name, name=name, stands=stands,
-        record=record, kill_id=kill_id,
+        record=kills[-1] if kills else None, kill_id=kill_id,
+        reason=next((one.reason for one in kills if one.reason != NO_REASON), None),
     )  # fmt: skip
 
 

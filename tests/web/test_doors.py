@@ -355,7 +355,9 @@ def test_under_a_base_path(open_office: OpenOffice, cut: bool) -> None:
         for link in page.text.split('href="')[1:] + page.text.split('action="')[1:]:
             assert link.startswith(("/ops/rollout", "#")), link[:60]
         assert 'data-events="/ops/rollout/events"' in page.text
-    flags = holder.post(f"{before}/ofrep/v1/evaluate/flags", json={"context": {"targetingKey": "1"}})
+    flags = holder.post(
+        f"{before}/ofrep/v1/evaluate/flags", json={"context": {"targetingKey": "1"}}
+    )
     assert flags.json()["eventStreams"][0]["url"] == "/ops/rollout/ofrep/v1/events"
     killed = holder.post(f"{before}/sub-pipelines/{NAME}/kill", data={})
     assert killed.headers["location"].startswith(f"/ops/rollout/sub-pipelines/{NAME}/killed")
