@@ -27,9 +27,7 @@ PEOPLE = {"ana": {"email": "ana@shop.example", "groups": ["sre"]}, "eve": {"grou
 @pytest.fixture
 def issuer() -> Iterator[str]:
     """A provider on a free port."""
-    users = [
-        oidc_provider_mock.User(sub=name, claims=claims) for name, claims in PEOPLE.items()
-    ]
+    users = [oidc_provider_mock.User(sub=name, claims=claims) for name, claims in PEOPLE.items()]
     with oidc_provider_mock.run_server_in_thread(user_claims=users) as server:
         yield f"http://localhost:{server.server_port}"
 
