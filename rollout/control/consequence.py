@@ -12,6 +12,8 @@ from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
 from rollout.routing.stages import ControlState, Event
 
+_NOTHING = "Nothing changes: it is so already."
+
 
 class Looks(Protocol):
     """The ledger, as far as consequences are looked up. All raise LedgerUnreachable."""
@@ -45,6 +47,7 @@ class Consequence:
         running: Jobs that run there now.
         finishing: Those of the running that may finish, because half an effect cannot be undone.
         after: The state afterwards; None for all, and where only jobs are concerned.
+        changes: Whether anything would be otherwise than it is.
     """
 
     action: str
@@ -54,6 +57,7 @@ class Consequence:
     running: int = 0
     finishing: int = 0
     after: ControlState | None = None
+    changes: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """What scripts read."""
@@ -120,7 +124,8 @@ def _kill_sentence(waiting: int, running: int, finishing: int, *, killed: bool) 
 
 def of_change(before: ControlState, after: ControlState, event: Event) -> Consequence:
     """What an event of the stage table would change."""
-    return Consequence(str(event), before.name, change_sentence(before, after), after=after)
+    sentence = change_sentence(before, after)
+    return Consequence(str(event), before.name, sentence, after=after, changes=sentence != _NOTHING)
 
 
 def change_sentence(before: ControlState, after: ControlState) -> str:
@@ -135,7 +140,7 @@ def change_sentence(before: ControlState, after: ControlState) -> str:
                      "are in force again")  # fmt: skip
     if before.frozen is not after.frozen:
         parts.append("the scope may not grow" if after.frozen else "the scope may grow again")
-    return "; ".join(parts).capitalize() + "." if parts else "Nothing changes: it is so already."
+    return "; ".join(parts).capitalize() + "." if parts else _NOTHING
 
 
 def _share(scope_bp: int) -> str:

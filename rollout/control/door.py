@@ -171,7 +171,7 @@ class Door:
         return self._second_person(name)
 
     def kills(self, name: str | None) -> list[TransitionRecord]:
-        """The kills since the last rearm, newest first; the last of them is the one that stopped it.
+        """The kills since the last rearm, newest first; the last of them is what stopped it.
 
         Raises UnknownSubPipeline, LedgerUnreachable.
         """

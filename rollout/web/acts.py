@@ -1,4 +1,4 @@
-"""`/api/v1`: what can be done. Each answer is the state as it is read back, not the request's echo."""
+"""`/api/v1`: what can be done. Each answer is the state read back, not the request's echo."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def retry(
     dry_run: DryRun = False,
     key: Key = None,
 ) -> Response:
-    """Send kept failures again, to legacy: some by id, or all that match; `left` says what is not."""
+    """Send kept failures again, to legacy: some by id, or all that match; `left`: more match."""
     if bool(body.ids) is (body.sub_pipeline is not None):
         raise BadRequest("give either ids or sub_pipeline, got both or neither", "choose one")
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from rollout.desk.text import at_text
+from rollout.desk.text import at_text, plain
 from rollout.desk.trend import Mark, Point, Trend
 from rollout.routing.decision import JobPath
 
@@ -127,7 +127,7 @@ def _marks(plane: _Plane, marks: Sequence[Mark]) -> list[Markup]:
                 '<line x1="{}" x2="{}" y1="{}" y2="{}"/>'
                 '<text x="{}" y="{}" text-anchor="middle">{}</text></g>'
             ).format(
-                one.kind, at_text(one.at), escape(one.sentence)[:300], x, x, TOP - 6,
+                one.kind, at_text(one.at), plain(one.sentence)[:300], x, x, TOP - 6,
                 HEIGHT - BOTTOM, x, TOP - 10, _SHAPES[one.kind],
             )
         )  # fmt: skip

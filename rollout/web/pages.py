@@ -18,7 +18,7 @@ from rollout.routing.stages import Event
 from rollout.web import charts, standing
 from rollout.web.asking import CallerOf, SiteOf, must_see
 from rollout.web.killing import NO_REASON
-from rollout.web.reads import cursor_of, job_cursor
+from rollout.web.reads import ID_MAX, DecisionId, cursor_of, job_cursor
 from rollout.web.render import draw
 
 router = APIRouter(include_in_schema=False)
@@ -34,7 +34,7 @@ Text = Annotated[str, Query(max_length=400)]
 @router.get("/")
 def overview(
     request: Request, site: SiteOf, caller: CallerOf, show: Text = "all", q: Text = "",
-    rows: int = ROWS_MAX,
+    rows: Annotated[int, Query(ge=1, le=10_000)] = ROWS_MAX,
 ) -> Response:  # fmt: skip
     """A line for each sub-pipeline, what needs somebody first."""
     taken = site.board(caller)
@@ -59,7 +59,11 @@ def overview(
 
 @router.get("/sub-pipelines/{name}")
 def sub_pipeline(
-    name: str, request: Request, site: SiteOf, caller: CallerOf, hours: int = 0
+    name: str,
+    request: Request,
+    site: SiteOf,
+    caller: CallerOf,
+    hours: Annotated[int, Query(ge=0, le=8784)] = 0,
 ) -> Response:
     """Why it stands where it stands; then its numbers over time, decisions and log."""
     must_see(caller, name)
@@ -148,7 +152,7 @@ def job(job_id: str, request: Request, site: SiteOf, caller: CallerOf) -> Respon
 
 @router.get("/decisions/{decision_id}")
 def decision(
-    decision_id: int, request: Request, site: SiteOf, caller: CallerOf, again: bool = False
+    decision_id: DecisionId, request: Request, site: SiteOf, caller: CallerOf, again: bool = False
 ) -> Response:
     """A decision with its evidence; `again` makes it once more."""
     page = site.desk.decision(decision_id)
@@ -216,7 +220,11 @@ def policy(request: Request, site: SiteOf, caller: CallerOf, name: Name = "") ->
 
 @router.get("/log")
 def log(
-    request: Request, site: SiteOf, caller: CallerOf, name: Name = "", before: int = 0
+    request: Request,
+    site: SiteOf,
+    caller: CallerOf,
+    name: Name = "",
+    before: Annotated[int, Query(ge=0, le=ID_MAX)] = 0,
 ) -> Response:
     """Who tried what, refusals too."""
     if name:
@@ -318,9 +326,13 @@ def change_page(name: str, request: Request, site: SiteOf, caller: CallerOf) -> 
         sentence, refused = "", None
         if event is not Event.SCOPE:
             try:
-                sentence = site.door.consequence_of_change(caller, name, event).sentence
+                consequence = site.door.consequence_of_change(caller, name, event)
             except RolloutError as error:
                 refused = error
+            else:
+                if not consequence.changes:
+                    continue
+                sentence = consequence.sentence
         offers.append((event, sentence, refused))
     return draw(
         request, "change.html", caller, board=taken, about=name, still=True, name=name,

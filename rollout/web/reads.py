@@ -8,7 +8,7 @@ import json
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from starlette.responses import JSONResponse
 
 from rollout.desk.plain import Json
@@ -23,6 +23,11 @@ router = APIRouter(prefix="/api/v1", tags=["look"])
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(max_length=400)]
 DAYS_MAX = 366
+
+ID_MAX = 2**53
+"""Larger numbers name nothing, and no database column holds all of them."""
+
+DecisionId = Annotated[int, Path(ge=0, le=ID_MAX)]
 
 
 @router.get("/sub-pipelines")
@@ -82,7 +87,7 @@ def policy_check(site: SiteOf, caller: CallerOf) -> Json:
 
 
 @router.get("/decisions/{decision_id}")
-def decision(decision_id: int, site: SiteOf, caller: CallerOf) -> Json:
+def decision(decision_id: DecisionId, site: SiteOf, caller: CallerOf) -> Json:
     """A past decision with its evidence."""
     page = site.desk.decision(decision_id)
     must_see(caller, page.record.name)
@@ -90,7 +95,7 @@ def decision(decision_id: int, site: SiteOf, caller: CallerOf) -> Json:
 
 
 @router.get("/decisions/{decision_id}/replay")
-def replay(decision_id: int, site: SiteOf, caller: CallerOf) -> Json:
+def replay(decision_id: DecisionId, site: SiteOf, caller: CallerOf) -> Json:
     """A past decision, made again from what it was made on."""
     must_see(caller, site.desk.decision(decision_id).record.name)
     return site.desk.replay(decision_id).to_json()
@@ -194,7 +199,8 @@ def bounded(since: datetime | None, now: datetime) -> datetime | None:
     if since is None:
         return None
     at = since if since.tzinfo else since.replace(tzinfo=now.tzinfo)
-    if now - at > timedelta(days=DAYS_MAX):
+    year = timedelta(days=DAYS_MAX)
+    if abs(at.year - now.year) > 2 or now - at > year or at - now > year:
         raise BadRequest(f"since must lie in the last {DAYS_MAX} days, got {since}", "ask for less")
     return at
 
@@ -214,6 +220,7 @@ def cursor_parts(cursor: str, *kinds: type) -> tuple[Any, ...]:
         not isinstance(parts, list)
         or len(parts) != len(kinds)
         or not all(type(part) is kind for part, kind in zip(parts, kinds, strict=True))
+        or any(type(part) is int and not 0 <= part <= ID_MAX for part in parts)
     ):
         raise BadRequest(
             f"cursor must be the `next` of the page before, got {cursor[:100]!r}", "begin again"

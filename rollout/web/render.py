@@ -82,7 +82,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "moment": moment, "ago": ago, "percent": percent, "counted": counted, "span": span_text, "said": said,
+        "moment": moment, "ago": ago, "percent": percent, "counted": counted,
+        "span": span_text, "said": said,
     }  # fmt: skip
     environment.globals |= {
         "standing": standing, "PATHS": tuple(JobPath), "ACCEPTED": JobState.ACCEPTED,

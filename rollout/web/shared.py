@@ -23,6 +23,9 @@ Value = TypeVar("Value")
 
 FRESH_S = 2.0
 PATIENCE_S = 3.0
+FIRST_PATIENCE_S = 20.0
+"""Where there is no older reading to give: the first one loads what the judgement needs."""
+
 KEYS_MAX = 256
 """Readings that are kept; the one that nobody asked for the longest goes first."""
 
@@ -105,7 +108,9 @@ class Shared:
 
     def _wait(self, kept: _Kept, reading: Future[Any]) -> Taken[Any]:
         try:
-            value, at = reading.result(self._patience_s)
+            first = kept.at is None
+            patience_s = max(self._patience_s, FIRST_PATIENCE_S) if first else self._patience_s
+            value, at = reading.result(patience_s)
         except TooSlow:
             return self._old(kept, "the newest reading takes too long")
         except RolloutError as error:

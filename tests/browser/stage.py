@@ -267,7 +267,12 @@ def _result(connection: ConnectionSource) -> str:
 def open_stage(folder: Path, migrated_file: bytes, play: Callable[[Stage], None]) -> Stage:
     """A stage on an SQLite file of its own, its day played."""
     (folder / "ledger.db").write_bytes(migrated_file)
-    runtime = build(ledger_url=f"sqlite:///{folder}/ledger.db", control_url="memory:")
+    runtime = build(
+        ledger_url=f"sqlite:///{folder}/ledger.db",
+        control_url="memory:",
+        lost_after_s=1e6,
+        silent_after_s=1e6,
+    )  # what waits goes on waiting, to be looked at
     clock, queues = StageClock(), FakeQueues()
     runtime.clock = clock
     runtime.ledger = SqlLedger(runtime.database, own_clock=False)

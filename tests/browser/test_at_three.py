@@ -24,7 +24,7 @@ expect.set_options(timeout=PATIENCE_MS)
 
 def touch(page: Page, name: str, *, of: str = "button") -> None:
     """Touch what has this name; it lies on the screen and is large enough for a thumb."""
-    target = page.get_by_role(of, name=name)  # type: ignore[arg-type]
+    target = page.get_by_role(of, name=name, exact=True)  # type: ignore[arg-type]
     target.scroll_into_view_if_needed()
     box = target.bounding_box()
     assert box is not None

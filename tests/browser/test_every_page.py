@@ -21,6 +21,9 @@ PAGES = (
     "drills?name=payments", "policy", "policy?name=invoices", "log", "sign-in",
 )  # fmt: skip
 
+AT_A_DESK = ("", "sub-pipelines/invoices", "jobs?kind=failed&name=invoices")
+"""Pages that lay themselves out otherwise where there is room."""
+
 ABSENT = ("sub-pipelines/nothing", "jobs/nothing", "nothing")
 
 
@@ -42,8 +45,9 @@ def test_nothing_is_in_anybodys_way(gallery: Stage, look: OpenPage, path: str, t
     assert faults(page) == []
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= PHONE["width"], f"{path} is {wide} pixels wide"
-    page.set_viewport_size(DESK)  # type: ignore[arg-type]
-    assert faults(page) == []
+    if path in AT_A_DESK:
+        page.set_viewport_size(DESK)  # type: ignore[arg-type]
+        assert faults(page) == []
 
 
 @pytest.mark.parametrize("path", ABSENT)

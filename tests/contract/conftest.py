@@ -142,8 +142,8 @@ SERVERS: dict[str, Callable[[pytest.FixtureRequest], Iterator[StoreCase]]] = {
 
 
 class ClosingLedger(
-    Ledger, PilotLedger, Notices, WatchLedger, Arrivals, Leadership, DrillLedger, AccessRows, ActLog,
-    AnswerRows, Protocol,
+    Ledger, PilotLedger, Notices, WatchLedger, Arrivals, Leadership, DrillLedger, AccessRows,
+    ActLog, AnswerRows, Protocol,
 ):  # fmt: skip
     """A ledger with what every adapter offers beside the port."""
 

