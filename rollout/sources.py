@@ -1,4 +1,4 @@
-"""What is read from a file: drills, game days, recorded jobs.
+"""What is read from a file: drills, game days, recorded jobs, logs to audit.
 
 Beside `wiring`, because a rehearsal needs no services: nothing here knows a server.
 """
@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # heavy: numpy comes with them
+    from collections.abc import Sequence
+
+    from rollout.audit.job_log import JobLog
+    from rollout.audit.reading.stacks import Stacks
     from rollout.drills.drill import Drill
     from rollout.drills.gameday import GameDay
     from rollout.rehearsal.job_stream import JobStream
@@ -44,3 +48,25 @@ def read_stream(file: Path, name: str) -> JobStream:
     from rollout.adapters.stream_files import read_stream as read
 
     return read(file, name)
+
+
+def read_audit_files(files: Sequence[Path]) -> JobLog:
+    """Read logs to audit; see `rollout.audit.reading` for the kinds.
+
+    Raises:
+        BadAudit: A file cannot be read or is of no known kind.
+    """
+    from rollout.adapters.audit_files import read_files
+
+    return read_files(files)
+
+
+def read_stack_file(file: Path) -> Stacks:
+    """Read collapsed stacks of py-spy.
+
+    Raises:
+        BadAudit: The file cannot be read or holds none.
+    """
+    from rollout.adapters.audit_files import read_stack_file as read
+
+    return read(file)

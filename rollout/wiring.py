@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.adapters.sql.database import Database
     from rollout.adapters.sql.ledger import SqlLedger
     from rollout.adapters.sql.switch_ledger import SwitchLedger
+    from rollout.audit.job_log import JobLog
     from rollout.control.acts import Act, ActLog
     from rollout.control.change import Changes
     from rollout.control.door import Door, DoorLedger
@@ -43,6 +44,7 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.drills.ports import DrillEvent
     from rollout.drills.run import Injector
     from rollout.jobs.attempt import Attempts
+    from rollout.jobs.key_order import KeyOrder
     from rollout.jobs.ports import Ledger, Queues
     from rollout.jobs.submit import Submit
     from rollout.pilot.pilots import Pilots
@@ -145,6 +147,13 @@ class Runtime:
 
         options = self.settings.broker_transport_options or self.app_broker_options
         return KombuQueues(self.settings.broker(self.app_broker_url), self.clock, options)
+
+    @cached_property
+    def key_order(self) -> KeyOrder:
+        """Sends the next job of a key."""
+        from rollout.jobs.key_order import KeyOrder
+
+        return KeyOrder(self.ledger, self.queues, self.clock)
 
     @cached_property
     def policies(self) -> Policies:
@@ -259,7 +268,6 @@ class Runtime:
     def tick(self) -> Tick:
         """The controller's turn."""
         from rollout.controller.tick import Tick, TickLimits
-        from rollout.drills.incidents import incidents_of
 
         limits = TickLimits(
             self.settings.lost_after,
@@ -276,7 +284,6 @@ class Runtime:
             limits,
             self._owner,
             self.pilots,
-            incidents_of(self.ledger, self.policies.default),
         )
 
     @cached_property
@@ -462,6 +469,12 @@ class Runtime:
         from rollout.adapters.sql.finished_jobs import read_finished
 
         return read_finished(self.database, name, self.ledger.control(name).salt)
+
+    def audited_jobs(self, name: str) -> JobLog:
+        """What an audit is made of; raises UnknownSubPipeline, LedgerUnreachable."""
+        from rollout.adapters.sql.audited_jobs import read_audited
+
+        return read_audited(self.database, self.ledger.control(name).name)
 
     def migrate(self) -> Migrated:
         """Bring the ledger's tables to this release; raises LedgerUnreachable, WrongSettings."""

@@ -55,13 +55,14 @@ def filing(
     path: JobPath = JobPath.CONCURRENT,
     *,
     name: str = NAME,
+    key: str = "7",
     envelope: str = '{"headers": {}}',
     at: datetime = NOW,
     not_before: datetime | None = None,
 ) -> Filing:
     """A job on its way into the ledger."""
     reason = Reason.IN_SCOPE if path is JobPath.CONCURRENT else Reason.OUT_OF_SCOPE
-    return Filing(job_id, name, "7", path, reason, 3, envelope, at, not_before)
+    return Filing(job_id, name, key, path, reason, 3, envelope, at, not_before)
 
 
 def running(

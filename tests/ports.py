@@ -12,7 +12,9 @@ from itertools import count
 LOWEST = 10_000
 EACH = 2_000
 _WORKERS = ("", "gw0", "gw1", "gw2", "gw3", "gw4", "gw5", "gw6", "gw7")
-_drawn = count(os.getpid())  # two runs on one machine do not begin with the same one
+_drawn = count(os.getpid() * 40)
+"""Two runs on one machine do not begin near each other, though one is started right after the other
+and neither listens yet on what it has drawn."""
 
 
 def free_port() -> int:

@@ -36,7 +36,7 @@ class FakeQueues:
         self.next_up: dict[JobPath, str | None] = {}
         self.away = False
 
-    def send_to_legacy(self, jobs: Sequence[Handed]) -> None:
+    def send_jobs(self, jobs: Sequence[Handed]) -> None:
         """Remember the jobs."""
         self._must_answer()
         self.sent += [job.job_id for job in jobs]
@@ -142,11 +142,16 @@ class World:
                 self.ran.append("hook")
                 return hook(value, job) if hook else value
 
-        self.ledger.ensure(name, made.effects, 0, self.clock.now())
-        self.runtime.changes.change(name, Event.START, "ada", "go")
-        self.runtime.changes.change(name, Event.SCOPE, "ada", "all", scope_bp=10_000)
-        self.control.beat("controller", timedelta(days=1))
+        self.open(made)
         return made
+
+    def open(self, pipeline: SubPipeline) -> None:
+        """Take all jobs of a declared sub-pipeline into its scope."""
+        declared = pipeline.declared
+        self.ledger.ensure(declared.name, declared.effects, 0, self.clock.now())
+        self.runtime.changes.change(declared.name, Event.START, "ada", "go")
+        self.runtime.changes.change(declared.name, Event.SCOPE, "ada", "all", scope_bp=10_000)
+        self.control.beat("controller", timedelta(days=1))
 
     def deliver(
         self,

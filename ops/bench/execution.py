@@ -230,6 +230,24 @@ def article_row() -> list[Row]:
     ]
 
 
+def order_rows() -> list[Row]:
+    """`order="key"` with 100 keys and eight processes, beside the same jobs without an order."""
+    from ops.bench import order
+
+    return [
+        Row(
+            f"order_by_key_{ledger}",
+            round(ratio, 3),
+            "x",
+            0.8,
+            at_least=True,
+            best=1.0,
+            note=f"{rates['ordered']:.0f} jobs/s with, {rates['loose']:.0f} without",
+        )
+        for ledger, (ratio, rates) in order.ratios().items()
+    ]
+
+
 def main() -> int:
     """Measure, print, write. Exit code 0 when everything was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -246,6 +264,7 @@ def main() -> int:
         "batches": batches_row,
         "memory": memory_rows,
         "article": article_row,
+        "order": order_rows,
     }
     began, rows, told = time.monotonic(), [], []
     for name, part in parts.items():

@@ -14,6 +14,7 @@ from time import perf_counter
 from ops.evidence import (
     budgets,
     censoring,
+    cohorts,
     cost,
     delays,
     false_alarms,
@@ -50,11 +51,12 @@ def full() -> dict[str, Callable[[], list[Row]]]:
         "M6": lambda: [budgets.sizes_row(1000)],
         "M7": lambda: [budgets.healthy_row(500)],
         "M8 M9 M10 M11 M12 M13": lambda: budgets.harmed_rows(500),
-        "M14": lambda: [budgets.bursts_row(200)],
+        "M14": lambda: [budgets.bursts_row(1000)],
         "M15": lambda: [budgets.drills_row(5000)],
         "M16": lambda: [holds.row()],
         "R1": lambda: [rehearsals.thousand_row(20)],
         "R2": lambda: [rehearsals.sizes_row(4)],
+        "R3": lambda: [cohorts.cohort_row(3)],
     }
 
 
@@ -102,7 +104,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write the report; 1 when a row is not accepted."""
     parser = argparse.ArgumentParser(prog="python -m ops.evidence", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small part, in seconds")
-    parser.add_argument("--only", nargs="*", default=[], help="ids of rows, such as F1 D3")
+    parser.add_argument(
+        "--only",
+        nargs="*",
+        default=[],
+        help="ids of rows, such as F1 D3; the report keeps the others",
+    )
     parser.add_argument("--peers", type=int, default=200, help="pilots per peer; 0 for none")
     parser.add_argument("--jobs", type=int, default=1, help="processes, one per core")
     parser.add_argument("--out", type=Path, default=Path("reports/evidence.json"))
@@ -112,7 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not chosen.quick and not chosen.only and chosen.peers:
         compared = peers.compare(chosen.peers)
         print("\n" + peers.render(compared))
-    write(rows, compared, chosen.out)
+    every = " ".join(full()).split()
+    write(rows, compared, chosen.out, every if chosen.only else None)
     print(f"\n{sum(row.ok for row in rows)} of {len(rows)} rows accepted; wrote {chosen.out}")
     return 0 if all(row.ok for row in rows) else 1
 

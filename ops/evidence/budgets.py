@@ -240,7 +240,7 @@ def bursts_row(pilots: int) -> Row:
 def _burst_passes(
     rng: np.random.Generator, jobs: float, rate: float, share: float, points: float
 ) -> bool:
-    hours: list[Counts] = []
+    hours = np.empty((0, 4), dtype=np.int64)
     for look in range(1, LOOKS_MAX + 1):
         count = round(168 * (1.0 if look == 1 else 0.5))
         bad = np.where(rng.random((2, count)) < BAD_HOURS, WORSE, 1.0)
@@ -248,9 +248,13 @@ def _burst_passes(
         n, m = (rng.poisson(jobs / 168 * part, count) for part in (share, 1 - share))
         k = rng.binomial(n, np.minimum(1.0, (rate + points) * bad[0]))
         j = rng.binomial(m, np.minimum(1.0, rate * bad[1]))
-        columns = zip(n.tolist(), k.tolist(), m.tolist(), j.tolist(), strict=True)
-        hours += [Counts(*column) for column in columns]
-        z = score(sum(hours[1:], hours[0]), Margin(1.0, points), overdispersion(hours))
+        hours = np.concatenate([hours, np.stack([n, k, m, j], axis=1)])
+        total = Counts(*hours.sum(axis=0).tolist())
+        z = score(total, Margin(1.0, points))
+        if z is None or z > SCORE_LIMIT:
+            continue  # spread beyond chance can only take from it
+        phi = overdispersion([Counts(*hour) for hour in hours.tolist()])
+        z = score(total, Margin(1.0, points), phi)
         if z is not None and z <= SCORE_LIMIT:
             return True
     return False

@@ -11,8 +11,9 @@ from rollout.evidence.drill_pair import DrillPair
 from rollout.evidence.revert_test import Window
 from rollout.pilot.judge import judge
 from rollout.pilot.judgement import Action
-from rollout.pilot.situation import Situation, Totals, WayBack
+from rollout.pilot.situation import Situation, WayBack
 from rollout.pilot.step import StepEvidence, guard_of
+from rollout.pilot.totals import Totals
 from rollout.policy.policy import Policy
 from rollout.policy.way import Baseline
 from rollout.routing.stages import ControlState, Stage

@@ -51,8 +51,21 @@ def about(targets: Sequence[float], share: float = 0.15) -> list[tuple[float, fl
     return [(target * (1 - share), target * (1 + share)) for target in targets]
 
 
-def write(rows: Sequence[Row], peers: Sequence[Mapping[str, object]], path: Path) -> None:
-    """Write the report: a row per id, and the comparison with peers."""
+def write(
+    rows: Sequence[Row],
+    peers: Sequence[Mapping[str, object]],
+    path: Path,
+    others: Sequence[str] | None = None,
+) -> None:
+    """Write the report: a row per id, and the comparison with peers.
+
+    Args:
+        rows: Just measured.
+        peers: Just compared; empty keeps what the report has.
+        path: Of the report.
+        others: All ids in their order, to keep those rows of an earlier run that were not measured
+            now, so that the table can be measured in pieces; None writes these rows only.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     listed = [
         {
@@ -65,5 +78,10 @@ def write(rows: Sequence[Row], peers: Sequence[Mapping[str, object]], path: Path
         }
         for row in rows
     ]
+    if others is not None and path.exists():
+        before = json.loads(path.read_text())
+        known = {row["id"]: row for row in (*before["rows"], *listed)}
+        listed = [known[row_id] for row_id in others if row_id in known]
+        peers = peers or before["peers"]
     report = {"seed": SEED, "rows": listed, "peers": list(peers)}
     path.write_text(json.dumps(report, indent=1) + "\n")

@@ -82,7 +82,7 @@ def _said(recorded: "FromLedger", recoveries: int) -> list[str]:
         f"{stream.begins_at:%Y-%m-%d %H:%M} to {stream.ends_at:%Y-%m-%d %H:%M} UTC; "
         f"{recorded.left_out:,} more say nothing about a path",
         f"{recorded.on_legacy:,} ran on legacy, {recorded.on_concurrent:,} on the concurrent path; "
-        "what the other path would have made of a job is drawn from near ones that took it",
+        "what the other would have made of a job is drawn from jobs that took it, near in time",
     ]
     for path, jobs in (
         ("legacy", recorded.on_legacy),

@@ -18,15 +18,24 @@ BAR = 10
 """Cells of a bar."""
 
 
-def findings_of(findings: "Sequence[Finding]") -> list[RenderableType]:
-    """What is shown, with a bar of how far each proof is; then what every other test says."""
+def findings_of(
+    findings: "Sequence[Finding]", needs: "Sequence[tuple[str, str]]" = ()
+) -> list[RenderableType]:
+    """What is shown, with a bar of how far each proof is; then what every other test says.
+
+    Args:
+        findings: Of the judgement.
+        needs: What has to happen before the next step; of a proof it also says how long.
+    """
     from rollout.pilot.shown import shown
 
     if not findings:
         return []
-    proofs = shown(findings)
+    proofs, longer = shown(findings), dict(needs)
     told = {one.metric for one in proofs}
-    rows = [(f"{bar(one.share)} {one.metric}", one.sentence) for one in proofs]
+    rows = [
+        (f"{bar(one.share)} {one.word}", longer.get(one.metric, one.sentence)) for one in proofs
+    ]
     others = [
         (one.metric, Text(one.sentence, _STYLES.get(one.verdict.value, "")))
         for one in findings

@@ -5,13 +5,14 @@ from typing import Any
 from typer.core import TyperGroup
 
 GROUPS = {
+    "Asking first": ("audit",),
     "Seeing": (
         "status", "why", "report", "jobs", "job", "history", "decision", "replay", "messages",
         "shadow-report", "doctor",
     ),
     "Stopping": ("kill", "rearm", "revert", "freeze", "unfreeze"),
     "Moving": ("shadow", "start", "scope", "double", "graduate", "policy"),
-    "Mending": ("retry", "prune", "migrate"),
+    "Mending": ("retry", "skip", "prune", "migrate"),
     "Rehearsing": ("plan", "simulate", "backtest", "determinism", "demo"),
     "Drills": ("drill",),
     "Running": ("up", "controller", "web", "token"),

@@ -3,6 +3,7 @@
 import signal
 import sys
 import time
+from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -80,11 +81,22 @@ def controller(ctx: typer.Context, app: AppOption = "") -> None:
     run(runtime_of(settings, "store broker"))
 
 
+class Demo(StrEnum):
+    """What there is to see."""
+
+    PILOT = "pilot"
+    EXECUTION = "execution"
+
+
 def demo(
+    what: Annotated[
+        Demo, typer.Argument(help="A pilot, or one load run in four ways (under a minute).")
+    ] = Demo.PILOT,
     folder: Annotated[
-        Path, typer.Option(help="Where the demo keeps its state; emptied first.")
-    ] = Path(".rollout/demo"),
-    report: Annotated[Path, typer.Option(help="Where the report goes.")] = Path(
+        Path | None,
+        typer.Option(help="Where it keeps its state, emptied first.", show_default=".rollout/demo"),
+    ] = None,
+    report: Annotated[Path, typer.Option(help="Where the report of a pilot goes.")] = Path(
         "reports/demo.json"
     ),
     stay: Annotated[
@@ -92,6 +104,10 @@ def demo(
     ] = False,
 ) -> None:
     """A whole pilot in five minutes: 336,776 flights, weeks of twenty seconds, real failures."""
+    if what is Demo.EXECUTION:
+        from rollout.demo.execution import FOLDER, run
+
+        sys.exit(run(folder or FOLDER))
     from rollout.demo.drive import drive
 
-    sys.exit(drive(folder, report, stay=stay))
+    sys.exit(drive(folder or Path(".rollout/demo"), report, stay=stay))

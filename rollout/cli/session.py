@@ -86,7 +86,7 @@ class _Unaddressed:
         """Refuse as an absent store does."""
         raise ControlStoreUnreachable(self.url, self._why)
 
-    def send_to_legacy(self, jobs: "Sequence[Handed]") -> None:
+    def send_jobs(self, jobs: "Sequence[Handed]") -> None:
         """Refuse as an absent broker does."""
         raise BrokerUnreachable(self.url, self._why)
 

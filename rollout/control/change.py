@@ -26,6 +26,7 @@ from rollout.errors import (
     UnknownSubPipeline,
 )
 from rollout.jobs.claims import JobRecord, JobState
+from rollout.jobs.key_order import KeyOrder
 from rollout.jobs.ports import Ledger, Queues
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
@@ -86,6 +87,19 @@ class Retried:
         return {**values, "not_sent": self.not_sent, "refused": refused}
 
 
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A failed job that holds its key no longer; `sent` when the next one of the key was sent."""
+
+    job_id: str
+    key: str
+    sent: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """What scripts read."""
+        return {"job_id": self.job_id, "key": self.key, "sent": self.sent}
+
+
 def retried_json(done: Sequence[Retried]) -> dict[str, Any]:
     """What scripts read of several retries."""
     return {"retried": [one.to_json() for one in done]}
@@ -107,6 +121,7 @@ class Changes:
         self._control = control
         self._clock = clock
         self.recall = Recall(ledger, queues, clock)
+        self._key_order = KeyOrder(ledger, queues, clock)
 
     def change(
         self,
@@ -323,6 +338,22 @@ class Changes:
                 f"call run() of {record.name!r} again with its arguments",
             )
         return self.recall.send([self._ledger.reopen(record.name, job_id, self._clock.now())])
+
+    def skip(self, job_id: str, name: str | None, actor: str, reason: str) -> Skipped:
+        """Have a kept failure hold its key no longer; the next job of the key is sent.
+
+        Args:
+            name: Its sub-pipeline, as in `retry`.
+
+        Raises:
+            UnknownJob, IllegalTransition, LedgerUnreachable: nothing was changed.
+        """
+        if not reason.strip():
+            raise ReasonMissing("skip")
+        record = self._the_one(job_id, name)
+        return Skipped(
+            job_id, record.key, self._key_order.let_go(record.name, job_id, actor, reason)
+        )
 
     def _the_one(self, job_id: str, name: str | None) -> JobRecord:
         """The job that is meant, of all sub-pipelines that have one of this id."""

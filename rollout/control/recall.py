@@ -95,7 +95,7 @@ class Recall:
         if not handed:
             return None
         try:
-            self._queues.send_to_legacy(handed)
+            self._queues.send_jobs(handed)
         except BrokerUnreachable as error:
             return str(error)
         return None

@@ -13,15 +13,14 @@ from datetime import datetime, timedelta
 import structlog
 
 from rollout.control.change import Changes
-from rollout.drills.incidents import Incidents
 from rollout.errors import (
     BrokerUnreachable,
     ControlStoreUnreachable,
-    LeaseLost,
     LedgerBusy,
     LedgerUnreachable,
     UnknownJob,
 )
+from rollout.jobs.key_order import KeyOrder
 from rollout.jobs.ports import Held, Ledger, Lost, OpenCount, Queues
 from rollout.pilot.pilots import Pilots, PilotsReport
 from rollout.routing.clock import Clock
@@ -65,6 +64,7 @@ class TickReport:
     recalled: int = 0
     resent_lost: int = 0
     resent_silent: int = 0
+    sent_next: int = 0
     folded: int = 0
     pruned: int = 0
     errors: list[str] = field(default_factory=list)
@@ -99,13 +99,12 @@ class Tick:
         limits: TickLimits,
         owner: str,
         pilots: Pilots,
-        incidents: Incidents,
     ) -> None:
         self._pilots = pilots
-        self._incidents = incidents
         self._ledger = ledger
         self._control = control
         self._queues = queues
+        self._key_order = KeyOrder(ledger, queues, clock)
         self._changes = changes
         self._clock = clock
         self._limits = limits
@@ -141,15 +140,17 @@ class Tick:
             return
         self._supervise(report)
         try:
-            self._move_and_judge(token, report)
+            self._move_and_judge(report)
         except LeadershipLost:
             report.leads = False
 
-    def _move_and_judge(self, token: int, report: TickReport) -> None:
+    def _move_and_judge(self, report: TickReport) -> None:
         self._recall(report)
         for state in report.states:
             self._sweep(state, report)
             self._keep_up(report)
+        # What a worker that died after a commit has not sent; seldom any.
+        report.sent_next = self._key_order.send_stuck(_SWEEP_BATCH)
         until = self._clock.monotonic() + _FOLD_S
         for _ in range(_FOLD_BATCHES_A_TICK):
             folded = self._ledger.fold(_FOLD_BATCH)
@@ -162,7 +163,6 @@ class Tick:
         report.pilots = self._pilots.turn(report.states, report.open_counts, report.at)
         for said in report.pilots.errors:
             self._note(report, said)
-        report.errors += self._watch(token, report)
         report.pruned = self._prune(report.at)
 
     def _supervise(self, report: TickReport) -> None:
@@ -214,14 +214,6 @@ class Tick:
         if self._pilots.lead(self._clock.now()) is None:
             raise LeadershipLost
         self._supervise(report)
-
-    def _watch(self, token: int, report: TickReport) -> list[str]:
-        """Time how paths left what is normal for them; people read it, no judgement does."""
-        try:
-            names = sorted(state.name for state in report.states)
-            return self._incidents.turn(token, names, report.at)
-        except LeaseLost as error:
-            return [str(error)]
 
     def _prune(self, now: datetime) -> int:
         """Delete old committed jobs; old by this clock and by those of the workers.

@@ -13,7 +13,8 @@ from rollout.desk.mask import MASKED, masked
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.text import at_text
 from rollout.errors import UnknownJob
-from rollout.jobs.claims import JobRecord
+from rollout.jobs.claims import JobRecord, JobState
+from rollout.jobs.order import NEVER, InFront
 from rollout.jobs.recent import JobKind
 from rollout.jobs.way import read_way
 from rollout.routing.stages import ControlState
@@ -31,6 +32,10 @@ class Jobs(Protocol):
 
     def jobs_of(self, job_id: str) -> list[JobRecord]:
         """Read the jobs of one id in all sub-pipelines. Raises UnknownJob for none."""
+        ...
+
+    def in_front_of(self, name: str, job_id: str) -> InFront | None:
+        """Who is the first of a waiting job's key; None for one that stands behind nobody."""
         ...
 
     def ids_like(self, beginning: str, limit: int) -> list[str]:
@@ -71,9 +76,10 @@ class WayStep:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """One job."""
+    """One job, and who is in front of it where jobs of a key start in order."""
 
     record: JobRecord
+    in_front: InFront | None = None
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -85,7 +91,9 @@ class JobPage:
             ("assigned to", assigned),
             ("submitted", at_text(record.accepted_at)),
         ]
-        if record.not_before is not None:
+        if self.in_front is not None:
+            rows.append(("waits", _waits(self.in_front)))
+        if record.not_before is not None and record.not_before != NEVER:
             rows.append(("not before", at_text(record.not_before)))
         if record.finished_at is not None:
             rows.append(("cycle time", f"{_ms(record.accepted_at, record.finished_at)} ms"))
@@ -105,7 +113,9 @@ class JobPage:
 
     def to_json(self) -> Json:
         """What scripts read; the message is left out."""
-        return {**job_json(self.record), "way": read_way(self.record.way)}
+        behind = None if self.in_front is None else self.in_front.job_id
+        way = read_way(self.record.way)
+        return {**job_json(self.record), "behind": behind, "way": way}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +198,23 @@ def read_job(ledger: Jobs, job_id: str) -> JobPages:
     Raises:
         UnknownJob, LedgerUnreachable: None can be read.
     """
-    return JobPages(tuple(JobPage(one) for one in ledger.jobs_of(whole_id(ledger, job_id))))
+    return JobPages(
+        tuple(
+            JobPage(record, ledger.in_front_of(record.name, record.job_id))
+            for record in ledger.jobs_of(whole_id(ledger, job_id))
+        )
+    )
+
+
+def _waits(first: InFront) -> str:
+    """Behind whom, and what a person can do about it."""
+    places = "" if first.places == 1 else f", {first.places} places"
+    if first.state is JobState.FAILED:
+        return (
+            f"behind job {first.job_id} of its key{places}, which failed and is kept: "
+            f"`rollout retry {first.job_id}`, or `rollout skip {first.job_id} --reason '…'`"
+        )
+    return f"behind job {first.job_id} of its key{places}"
 
 
 def whole_id(ledger: Jobs, job_id: str) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from rollout.errors import LedgerUnreachable, RolloutError
 from rollout.evidence.buckets import bucket_edge_s
+from rollout.evidence.harm_budget import HarmBudget
 from rollout.evidence.stored import Json
+from rollout.pilot.together import all_of
+from rollout.policy import ladder
 from rollout.policy.plan import Length, Plan, plan_for
 from rollout.policy.way import Baseline
 from rollout.routing.effects import Effects
@@ -64,6 +67,30 @@ class Assumed:
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """The budget of a whole cohort.
+
+    Attributes:
+        cohort: Its name.
+        members: How many it has.
+        budget: Extra events a week with all of them on trial at once.
+    """
+
+    cohort: str
+    members: int
+    budget: HarmBudget
+
+    @property
+    def sentence(self) -> str:
+        """Who shares what."""
+        return (
+            f"Cohort: members of {self.cohort!r} that are on trial at once share one budget and are"
+            f" proven together; all {self.members} of them may add {self.budget.failed:,.0f} failed"
+            f" and {self.budget.late:,.0f} late jobs a week."
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """The plan of one sub-pipeline, ready to be shown.
 
@@ -71,11 +98,13 @@ class Planned:
         name: The sub-pipeline.
         plan: Its numbers.
         cycle_p95_s: Beyond it a job is late; None while nobody knows.
+        shared: What it shares with the other members of its cohort; None without any.
     """
 
     name: str
     plan: Plan
     cycle_p95_s: float | None = None
+    shared: Shared | None = None
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -109,6 +138,8 @@ class Planned:
                 f"This budget can hardly be proved by this traffic: {length.person:.0%} of equal"
                 " paths need a person to decide.",
             )
+        if self.shared is not None:
+            sentences.append(self.shared.sentence)
         return tuple(sentences)
 
     @property
@@ -143,6 +174,9 @@ class Planned:
             "plan": self.plan.to_json(),
             "sentences": list(self.sentences),
             "variants": list(self.variants),
+            "cohort": None
+            if self.shared is None
+            else {"name": self.shared.cohort, **asdict(self.shared.budget)},
         }
 
 
@@ -194,4 +228,18 @@ def planned(
     if p95_s is None and profile is not None and profile.thresholds is not None:
         p95_s = bucket_edge_s(profile.thresholds.tail)
     plan = plan_for(policy, Baseline(WEEK * jobs, rate), holdback_bp, effects)
-    return Planned(name, plan, p95_s)
+    return Planned(name, plan, p95_s, _shared(name, policies, plan.baseline, ledger))
+
+
+def _shared(
+    name: str, policies: Policies, own: Baseline, ledger: PlanLedger | None
+) -> Shared | None:
+    """The budget of its cohort; a member of which nothing is known is taken to be like it."""
+    cohort = policies.cohort_of(name)
+    if cohort is None or len(cohort.members) < 2:
+        return None
+    profiles = {} if ledger is None else ledger.profiles()
+    known = {one: found.baseline for one, found in profiles.items()}
+    traffic = [own if one == name else known.get(one) or own for one in cohort.members]
+    budget = ladder.budget_of(policies.of(name), all_of(traffic))
+    return Shared(cohort.name, len(cohort.members), budget)

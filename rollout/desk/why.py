@@ -29,7 +29,7 @@ from rollout.pilot.judge import judge
 from rollout.pilot.outlook import outlook
 from rollout.pilot.ports import SPREAD_JOBS, Builds, DecisionRecord, Leadership, Trials
 from rollout.pilot.profile import LegacyProfile
-from rollout.pilot.situations import Around, Situations, backlogs
+from rollout.pilot.situations import Around, Situations, backlogs, beside_of
 from rollout.pilot.trial import Trial, follow, trial_from
 from rollout.policy.policy import Policies, Policy
 from rollout.routing.clock import Clock
@@ -123,7 +123,8 @@ class Explanations:
                 rows.append(Pending(state, policy, None, None, None, None, said))
                 continue
             held = held_by_fleet(one, members, policies, now)
-            around = Around(profiles[one], waiting.get(one, 0), held)
+            beside = beside_of(one, policies, states.get, trials, profiles)
+            around = Around(profiles[one], waiting.get(one, 0), held, beside=beside)
             rows.append(self._judged(trial, state, policy, around, now))
         return Explained(tuple(rows), leader, in_force.difference)
 

@@ -7,16 +7,12 @@ methods raise ControlStoreUnreachable or LedgerUnreachable, as those there.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from rollout.evidence.sample import PathSample
 from rollout.jobs.claims import JobRecord
-from rollout.pilot.ports import Recovery
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
-
-if TYPE_CHECKING:  # a worker never watches
-    from rollout.drills.watch import Watch
 
 
 class JobMarker(Protocol):
@@ -92,49 +88,3 @@ class DrillLedger(JobMarker, Journals, Protocol):
     def append_drill(self, events: Sequence[DrillEvent]) -> None:
         """Append to the journal of drills; nothing in it is ever changed."""
         ...
-
-
-class Samples(Protocol):
-    """What the watch for incidents asks the ledger, once a window."""
-
-    def samples(
-        self, since: datetime, until: datetime
-    ) -> Mapping[str, Mapping[JobPath, PathSample]]:
-        """Say what both paths of each sub-pipeline did after `since` and up to `until`.
-
-        By assigned path. A name that is missing had no job: `PathSample.idle(until)` on both.
-
-        A job that fell back is a failure of the concurrent path, with its whole cycle time. Left
-        out are jobs that say nothing about a path (`pilot.outcome`), jobs that failed on both
-        paths, jobs of a drill or admitted during one, jobs tried again by hand, and jobs that
-        bypass routing. Failed jobs have a cycle time too. Open is what is due and unfinished when
-        this is asked; a retry that waits is as old as its due time.
-
-        A job that commits after this was asked, with an end before `until` (its worker's clock),
-        is in no window. So let `until` lie some seconds back, and `since` be the last `until`.
-        """
-        ...
-
-
-class Watches(Protocol):
-    """The ledger, as far as it keeps what the watch for incidents knows."""
-
-    def watches(self) -> "Mapping[tuple[str, JobPath], Watch]":
-        """Read what is known of each path's normal state and incidents."""
-        ...
-
-    def save_watches(
-        self,
-        token: int,
-        watches: "Mapping[tuple[str, JobPath], Watch]",
-        recoveries: Sequence[Recovery],
-    ) -> None:
-        """Write watches and the incidents that have ended, in one transaction.
-
-        Raises LeaseLost when another controller leads; then nothing is written.
-        """
-        ...
-
-
-class WatchLedger(Samples, Watches, Protocol):
-    """The ledger, as far as the watch for incidents needs it."""

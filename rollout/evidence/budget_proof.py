@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from math import sqrt
+from math import ceil, log, sqrt
 
 from rollout.evidence.betting import Margin
 from rollout.evidence.counts import Counts
@@ -53,12 +53,14 @@ class Stake:
         jobs_a_week: Jobs a week on both paths.
         share: Share of jobs that the next step puts on the concurrent path, in (0, 1].
         limit: Score at or under which it is shown.
+        whose: Whose jobs these are, where several pipelines share the budget.
     """
 
     budget: float
     jobs_a_week: float
     share: float
     limit: float
+    whose: str = ""
 
     @property
     def margin(self) -> Margin:
@@ -120,7 +122,10 @@ def _said(event: Event, stake: Stake, ruled_out: float | None, *, proven: bool) 
     at = f"at {100 * stake.share:.3g} %"
     budget = f"the budget is {stake.budget:,.0f}"
     if ruled_out is None:
-        return f"Nothing is shown yet of {event.word} jobs {at}; {budget} a week."
+        whose = f" of {stake.whose}" if stake.whose else ""
+        return f"Nothing is shown yet of {event.word} jobs {at}; {budget} a week{whose}."
+    if stake.whose:
+        budget += f", of {stake.whose}"
     shown = f"at most {max(0.0, stake.cost(ruled_out)):,.0f} extra {event.word} jobs a week {at}"
     return f"Shown: {shown}, {budget}." if proven else f"Shown so far: {shown}, {budget}."
 
@@ -162,10 +167,18 @@ def pairs_finding(metric: str, pairs: Sequence[DrillPair]) -> Finding:
     else:
         sentence = (
             f"{n} drills do not show yet that it heals within {RECOVERY_RATIO:g} times legacy's"
-            f" time: {found:.3g} of {PROVEN_AT:g}."
+            f" time: {_pairs_more(n, found)}."
         )
     verdict = Verdict.PASS if proven else Verdict.INSUFFICIENT
     return Finding(metric, verdict, found, PROVEN_AT, n, n, RECOVERY_RATIO, sentence)
+
+
+def _pairs_more(n: int, found: float) -> str:
+    """How many drills more it takes: wealth grows by a factor with each."""
+    if found <= 1.0:
+        return "it healed too slowly in them"
+    more = ceil(n * log(PROVEN_AT) / log(found)) - n
+    return f"about {more} more like them would" if more <= n * 10 else "far more like them would"
 
 
 def shadow_finding(raised: Counts, stake: Stake) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rollout.evidence.looks import LOOKS_MAX
@@ -13,6 +13,40 @@ FULL_DAYS_MIN = 7
 
 HARM_MAX = 20.0
 """A harm statistic from here on is no revert yet, and no time to grow."""
+
+
+def _unproven(metric: str, finding: Finding) -> str:
+    return finding.sentence
+
+
+def _leans(metric: str, statistic: float) -> str:
+    return f"{LEANS.get(metric, metric)} lean towards harm: too little to revert, too much to grow."
+
+
+LEANS = {
+    "error_rate": "Failures",
+    "fast_path": "Failures",
+    "cycle_time": "Cycle times",
+    "recovery_watch": "Recoveries",
+}
+"""What a revert test looks at, in a person's word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How a condition that does not hold is said; the numbers stand in the findings.
+
+    Attributes:
+        unproven: Of a proof that does not pass.
+        leans: Of a revert test that is past `HARM_MAX`.
+    """
+
+    unproven: Callable[[str, Finding], str] = _unproven
+    leans: Callable[[str, float], str] = _leans
+
+
+PLAIN = Words()
+"""As people read it at three in the morning: no statistic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +74,7 @@ def decide(
     needed: Sequence[str],
     days_min: int = FULL_DAYS_MIN,
     looks_max: int = LOOKS_MAX,
+    words: Words = PLAIN,
 ) -> Answer:
     """Say whether a step may be promoted.
 
@@ -52,6 +87,7 @@ def decide(
         needed: The proofs that are asked for, by metric; without any nothing is proven.
         days_min: Whole days a step needs.
         looks_max: Looks a step gets.
+        words: How it is said.
 
     Returns:
         Promote only when every condition holds; otherwise each one that does not.
@@ -67,7 +103,7 @@ def decide(
         if found is None:
             reasons.append(f"{metric} was not measured.")
         elif found.verdict is not Verdict.PASS:
-            reasons.append(f"{metric} is {found.verdict.value}: {found.sentence}")
+            reasons.append(words.unproven(metric, found))
     if not needed:
         reasons.append("No proof is asked for, so nothing is proven.")
     if not harm:
@@ -75,7 +111,7 @@ def decide(
     for metric, statistic in harm.items():
         # Written so that NaN holds as well.
         if not statistic < HARM_MAX:
-            reasons.append(f"{metric} leans towards harm: {statistic:.3g}, limit {HARM_MAX:g}.")
+            reasons.append(words.leans(metric, statistic))
     if sample_ratio.verdict is not Verdict.PASS:
-        reasons.append(f"sample_ratio is {sample_ratio.verdict.value}: {sample_ratio.sentence}")
+        reasons.append(words.unproven("sample_ratio", sample_ratio))
     return Answer(not reasons, person, tuple(reasons))

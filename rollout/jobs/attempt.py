@@ -15,7 +15,7 @@ from datetime import timedelta
 
 import structlog
 
-from rollout.errors import LedgerUnreachable, UnknownJob
+from rollout.errors import JobFailed, LedgerUnreachable, UnknownJob
 from rollout.jobs.claims import DEATHS_MAX, Claim, JobState, Refusal
 from rollout.jobs.delivery import (
     Delivery,
@@ -27,9 +27,13 @@ from rollout.jobs.delivery import (
     Paths,
     ToLegacy,
     Wait,
+    Withdrawn,
 )
 from rollout.jobs.ending import Endings, outcome_of
 from rollout.jobs.interference import Interference
+from rollout.jobs.interrupts import INTERRUPTS
+from rollout.jobs.kill_watch import KillWatch
+from rollout.jobs.order import OnFailure, Place
 from rollout.jobs.outcomes import FORGOTTEN
 from rollout.jobs.ports import Committed, Filing, Job, Ledger, Refused
 from rollout.routing.clock import Clock
@@ -116,6 +120,10 @@ class Attempts(Endings):
     def _start(self, paths: Paths, delivery: Delivery) -> Outcome:
         """Claim the job and run its path, or say what becomes of it instead."""
         job = delivery.job
+        if delivery.on_failure is not None:
+            early = self._early(paths, delivery, delivery.on_failure)
+            if early is not None:
+                return early
         try:
             claim = self._claim(paths, delivery)
         except LedgerUnreachable as error:
@@ -123,6 +131,21 @@ class Attempts(Endings):
         if isinstance(claim, Refused):
             return self._refused(paths, job, claim)
         return self._claimed(paths, delivery, claim)
+
+    def _early(self, paths: Paths, delivery: Delivery, on_failure: OnFailure) -> Outcome | None:
+        """Have the job wait while one of its key is in front; None lets it start."""
+        job = delivery.job
+        place = Place(paths.name, job.key, job.job_id, on_failure)
+        try:
+            try:
+                behind = self._ledger.stands_behind(place, self._clock.now())
+            except UnknownJob:
+                if not self._file(paths, delivery):
+                    return Dropped(Refusal.FORGOTTEN)
+                behind = self._ledger.stands_behind(place, self._clock.now())
+        except LedgerUnreachable as error:
+            return Wait(error)  # nobody knows who is in front
+        return None if behind is None else Dropped(Refusal.EARLY)
 
     def worker_lost(self, paths: Paths, job: Job, worker: str, reason: Reason) -> Outcome:
         """Say what becomes of a job whose worker process has just died or been stopped.
@@ -176,12 +199,18 @@ class Attempts(Endings):
             )
             if not isinstance(claim, Refused) or claim.refusal is not Refusal.UNFILED:
                 return claim
-            filing = delivery.filing()
-            if self._is_forgotten(filing):
+            if not self._file(paths, delivery):
                 return Refused(Refusal.FORGOTTEN, None)
-            self._ledger.ensure(paths.name, paths.effects, paths.holdback_bp, self._clock.now())
-            self._ledger.file([filing])
         return claim
+
+    def _file(self, paths: Paths, delivery: Delivery) -> bool:
+        """File a job that the ledger does not hold; False when it may have been pruned."""
+        filing = delivery.filing()
+        if self._is_forgotten(filing):
+            return False
+        self._ledger.ensure(paths.name, paths.effects, paths.holdback_bp, self._clock.now())
+        self._ledger.file([filing])
+        return True
 
     def _is_forgotten(self, filing: Filing) -> bool:
         """Whether the job may have had its outcome, and been pruned since.
@@ -193,6 +222,8 @@ class Attempts(Endings):
 
     def _claimed(self, paths: Paths, delivery: Delivery, claim: Claim) -> Outcome:
         job = replace(delivery.job, attempt=claim.attempt)
+        if claim.path is JobPath.CONCURRENT:
+            job = replace(job, _goes_on=KillWatch(self._control, self._clock, job.name))
         began = self._clock.monotonic()
         try:
             value = paths.call(claim.path, job)
@@ -201,9 +232,14 @@ class Attempts(Endings):
                 self._release(delivery, claim)
                 raise
             return self._forget(paths, job, claim, said)
-        except self._passes:
+        except (*self._passes, *INTERRUPTS):
             raise
-        except (Exception, SystemExit) as error:
+        except Withdrawn:
+            if paths.effects.repeatable:
+                return self._hand_over(paths, job, claim, Reason.FENCED, None)
+            stopped = JobFailed(job.job_id, "a kill stopped this unsafe job half-way")
+            return self._path_failed(paths, delivery, claim, stopped)
+        except BaseException as error:
             return self._path_failed(paths, delivery, claim, error)
         return self._commit(paths, delivery, claim, PathRun(value, self._clock.monotonic() - began))
 
@@ -241,9 +277,9 @@ class Attempts(Endings):
         log.warning("ran on legacy without a claim", job=job.job_id, why=str(error))
         try:
             return Done(paths.read(paths.write(paths.call(JobPath.LEGACY, job), job)))
-        except self._passes:
+        except (*self._passes, *INTERRUPTS):
             raise
-        except (Exception, SystemExit) as failure:
+        except BaseException as failure:
             return Failed(failure)
 
 

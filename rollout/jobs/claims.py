@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from rollout.errors import IllegalTransition
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.stages import ControlState
@@ -120,6 +121,8 @@ class Refusal(StrEnum):
     """Too many starts ended in a dead worker; the job is kept for a person."""
     TIME_LIMIT = "time_limit"
     """Legacy itself ran past its time limit; the job is kept for a person."""
+    EARLY = "early"
+    """A job of the same key is in front; it sends this one when it has its outcome."""
     FORGOTTEN = "forgotten"
     """The message is older than what is pruned and its job is not there; kept, never run."""
     STALE = "stale"
@@ -167,6 +170,14 @@ def is_silent(record: JobRecord, now: datetime, silent_after: timedelta) -> bool
 def is_held_by(record: JobRecord, claim: Claim) -> bool:
     """Say whether a claim is the newest of its job; rows of older releases have no nonce."""
     return record.attempt == claim.attempt and record.nonce in (None, claim.nonce)
+
+
+def check_reopen(job_id: str, state: JobState) -> None:
+    """Refuse to send a job again that is not kept as failed. Raises IllegalTransition."""
+    if state is not JobState.FAILED:
+        raise IllegalTransition(
+            job_id, "retry", f"while it is {state}", "only a failed job can be retried"
+        )
 
 
 def judge_commit(

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from rollout.errors import LedgerUnreachable
 from rollout.jobs.claims import Refusal
+from rollout.jobs.order import OnFailure
 from rollout.jobs.ports import Filing, Job
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
@@ -33,6 +34,14 @@ class Paths(Protocol):
         ...
 
 
+class Withdrawn(BaseException):
+    """A path that stopped itself because `Job.goes_on` said no; nothing of it counts.
+
+    No `Exception`, as with a cancelled task of asyncio: `autoretry_for=(Exception,)` and clean-up
+    code must not take it for a failure.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A job as a queue (or `run`) delivers it.
@@ -41,6 +50,8 @@ class Delivery:
         filing: Files it when the ledger lacks it.
         drilled: It was sent while a drill was aimed at legacy, so that a start there asks.
         expendable: This process may be killed by a drill: it is one child of a pool.
+        on_failure: Jobs of a key start in order, and this is what one that fails does with the
+            others; None where no order is kept.
     """
 
     job: Job
@@ -48,6 +59,7 @@ class Delivery:
     filing: Callable[[], Filing]
     drilled: bool = False
     expendable: bool = False
+    on_failure: OnFailure | None = None
 
 
 @dataclass(frozen=True, slots=True)

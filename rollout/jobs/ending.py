@@ -25,6 +25,7 @@ from rollout.jobs.delivery import (
     ToLegacy,
     Wait,
 )
+from rollout.jobs.interrupts import INTERRUPTS
 from rollout.jobs.outcomes import FORGOTTEN, NOT_KEPT
 from rollout.jobs.ports import Committed, ConnectionSource, Job, Ledger, Refused
 from rollout.routing.clock import Clock
@@ -130,7 +131,9 @@ class Endings:
                     return self._uncommitted(paths, job, value, error)
                 self._clock.sleep(pause)
                 continue
-            except (Exception, SystemExit) as error:
+            except INTERRUPTS:
+                raise
+            except BaseException as error:
                 return self._path_failed(paths, delivery, claim, error)
             if isinstance(done, Committed):
                 # Without a hook the caller gets the very object that the path returned.

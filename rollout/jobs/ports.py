@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from rollout.jobs.claims import Claim, JobRecord, JobRef, JobState, Refusal
+from rollout.jobs.order import JobOrder
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.ports import ControlLedger
@@ -66,12 +67,13 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """A job that was just moved to legacy and has to be sent there."""
+    """A job that has to be sent: moved to legacy, or next of its key on the path it stands on."""
 
     job_id: str
     name: str
     envelope: str
     reason: Reason
+    path: JobPath = JobPath.LEGACY
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ ConnectionSource = Callable[[], Any]
 """Gives the ledger transaction's connection to a commit hook, or raises NoConnection."""
 
 
-class Ledger(ControlLedger, Protocol):
+class Ledger(ControlLedger, JobOrder, Protocol):
     """The truth: control rows, jobs and the log of changes."""
 
     # One job's way -----------------------------------------------------------------------
@@ -353,8 +355,8 @@ class Queues(Protocol):
         """Address without password, for messages."""
         ...
 
-    def send_to_legacy(self, jobs: Sequence[Handed]) -> None:
-        """Publish stored envelopes to their legacy queues. Raises BrokerUnreachable."""
+    def send_jobs(self, jobs: Sequence[Handed]) -> None:
+        """Publish stored envelopes to the queues of their paths. Raises BrokerUnreachable."""
         ...
 
     def held(self, name: str) -> "Held":
@@ -374,6 +376,15 @@ class Job:
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     _connect: ConnectionSource | None = None
+    _goes_on: Callable[[], bool] | None = None
+
+    def goes_on(self) -> bool:
+        """Whether it is worth going on: False once a kill of this sub-pipeline was seen.
+
+        A long concurrent path may ask now and then and return early; nothing that it returns after
+        a kill is committed, and legacy runs the job. It may be asked as often as one likes.
+        """
+        return self._goes_on is None or self._goes_on()
 
     @property
     def idempotency_key(self) -> str:

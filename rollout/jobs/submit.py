@@ -6,6 +6,7 @@ from datetime import datetime
 import structlog
 
 from rollout.errors import AlreadyFinished, LedgerUnreachable, StaleAttempt
+from rollout.jobs.order import OnFailure, Place
 from rollout.jobs.ports import Filing, Ledger
 from rollout.routing.clock import Clock
 from rollout.routing.decision import Decision, JobPath, Reason
@@ -52,12 +53,14 @@ class Submit:
         filings: Sequence[Filing],
         *,
         outcome_will_do: bool = False,
+        on_failure: OnFailure | None = None,
     ) -> bool:
         """Record jobs of one sub-pipeline; False when the ledger is away (counted in the log).
 
         Args:
             outcome_will_do: An outcome that is there is the answer: the caller gets it, or Celery
                 sends a link or a step of a chain again because a task's message came again.
+            on_failure: Where jobs of a key start in order, what one that fails does with the rest.
 
         Raises:
             AlreadyFinished: A job of this id has its outcome, and this call would not run it.
@@ -65,6 +68,14 @@ class Submit:
         try:
             self.ensure(name, effects, holdback_bp)
             finished = self._ledger.file(filings)
+            if on_failure is not None:
+                self._ledger.line_up(
+                    [
+                        Place(one.name, one.key, one.job_id, on_failure)
+                        for one in filings
+                        if (one.name, one.job_id) not in finished
+                    ]
+                )
         except LedgerUnreachable as error:
             log.warning("jobs go to legacy unfiled", name=name, jobs=len(filings), why=str(error))
             return False

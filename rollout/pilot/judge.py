@@ -94,6 +94,7 @@ def _climb(
         days_min=int(policy.bake_days),
         looks_max=rule.looks_max,
         needed=tuple(proven),
+        words=rule.words,
     )
     window = f"{situation.step}/look/{situation.looks + 1}"
     if not answer.promote:

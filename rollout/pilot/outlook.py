@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
-from rollout.evidence.promote import HARM_MAX
+from rollout.evidence.promote import HARM_MAX, PLAIN
 from rollout.evidence.stored import Json
 from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot.holds import HoldKind
@@ -19,6 +19,7 @@ from rollout.pilot.judgement import Judgement
 from rollout.pilot.not_yet import Hold, days_in_step, not_yet
 from rollout.pilot.proofs import PROOFS, RECOVERY
 from rollout.pilot.rule import rule_of
+from rollout.pilot.shown import word_of
 from rollout.pilot.situation import Situation
 from rollout.policy import ladder
 from rollout.policy.policy import Policy, next_free
@@ -159,7 +160,7 @@ def _told(
     if at is not None:
         sentence = f"next step {step} at the present rate {when(at, now)}"
     elif not_before is not None:
-        more = ", ".join(dict.fromkeys(one.what for one in needs if one.at is None))
+        more = ", ".join(dict.fromkeys(word_of(one.what) for one in needs if one.at is None))
         sentence = f"next step {step} not before {when(not_before, now)}"
         if not_before <= now:
             sentence = f"next step {step} waits for {more}" if more else f"next step {step} now"
@@ -233,9 +234,7 @@ def _unproven(policy: Policy, situation: Situation, judgement: Judgement) -> lis
     for metric, statistic in situation.evidence.harm.items():
         # As `promote.decide` asks, so that NaN is told as well.
         if not statistic < HARM_MAX:
-            sentence = (
-                f"Leans towards harm, {statistic / HARM_MAX:.2g} times what lets a step grow."
-            )
+            sentence = PLAIN.leans(metric, statistic)
             needs.append(Need(metric, sentence))
     return needs
 
@@ -265,7 +264,8 @@ def _at_rate(
         at = situation.now + timedelta(seconds=wait_days * policy.day_s)
     except OverflowError:  # beyond the calendar's last year
         return Need(what, f"{sentence[:-1]}; {NOT_AT_PRESENT_RATES}.", None, more)
-    told = f"about {more} more concurrent jobs, {wait_days:.2g} days at {have / days:.3g} a day"
+    wait = span(wait_days * policy.day_s)
+    told = f"about {wait} more at this rate ({more:,} concurrent jobs)"
     return Need(what, f"{sentence[:-1]}; {told}.", at, more)
 
 

@@ -36,7 +36,14 @@ from rollout.pilot.ports import (
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.readings import recovered_to, whole_windows, windows_of, with_recovery
 from rollout.pilot.situation import Shadowed, Situation
-from rollout.pilot.situations import Around, Healed, Situations, backlogs, drills_age_max
+from rollout.pilot.situations import (
+    Around,
+    Healed,
+    Situations,
+    backlogs,
+    beside_of,
+    drills_age_max,
+)
 from rollout.pilot.trial import Trial, after_look, begin, cool_down, follow, trial_from
 from rollout.policy.in_force import text_of
 from rollout.policy.policy import Policies, Policy
@@ -322,7 +329,15 @@ class Pilots:
         if not worse and state.stage is Stage.GRADUATED and trial.said:
             return
         trial = self._measure_spread(trial, now)
-        around = replace(around, held=held_by_fleet(name, members, self._policies, now))
+        beside = beside_of(
+            name,
+            self._policies,
+            lambda one: members[one].state if one in members else None,
+            self._held,
+            report.profiles,
+        )
+        held_by = held_by_fleet(name, members, self._policies, now)
+        around = replace(around, held=held_by, beside=beside)
         counted = bool(policy.jobs_min)
         situation = self._situations.gather(trial, state, policy, around, now, totals=counted)
         in_shadow = state.stage is Stage.SHADOW

@@ -123,9 +123,9 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """One recovery of one path, by drill or in earnest; `seconds` == `cap_s` is censored.
+    """One recovery of one path; `seconds` == `cap_s` is censored.
 
-    `kind` is "drill" or "incident".
+    `kind` is "drill". Ledgers of before decision 0025 hold "incident", evidence of nothing.
     """
 
     name: str

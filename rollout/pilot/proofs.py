@@ -37,6 +37,7 @@ class Asked:
         next_bp: Scope whose harm is at stake.
         limit: Score that passes.
         recovery: Whether drills have to have proved how it heals.
+        whose: Whose jobs these are, where several pipelines share the budget.
     """
 
     baseline: Baseline
@@ -44,11 +45,12 @@ class Asked:
     next_bp: int
     limit: float
     recovery: bool
+    whose: str = ""
 
     def stake(self, budget: float) -> Stake:
         """The same for one event."""
         share = self.next_bp / 10_000
-        return Stake(budget, self.baseline.jobs_a_week, share, self.limit)
+        return Stake(budget, self.baseline.jobs_a_week, share, self.limit, self.whose)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +69,21 @@ class Proof:
 
 
 def _failed(situation: Situation, asked: Asked) -> Finding:
-    totals = situation.totals
+    totals = situation.counted
     return step_finding(
         Event.FAILED, totals.failures, asked.stake(asked.budget.failed), totals.phi_failures
     )
 
 
 def _slow(situation: Situation, asked: Asked) -> Finding:
-    totals = situation.totals
+    totals = situation.counted
     return step_finding(
         Event.SLOW, totals.median, asked.stake(asked.budget.slow), totals.phi_median
     )
 
 
 def _late(situation: Situation, asked: Asked) -> Finding:
-    totals = situation.totals
+    totals = situation.counted
     return step_finding(Event.LATE, totals.tail, asked.stake(asked.budget.late), totals.phi_tail)
 
 
@@ -104,12 +106,15 @@ def asked_of(policy: Policy, situation: Situation) -> Asked | None:
     if baseline is None or baseline.jobs_a_week <= 0:
         return None
     next_bp = ladder.next_bp(policy, state.scope_bp, state.holdback_bp, baseline)
+    together = situation.together
+    shared = baseline if together is None else together.baseline
     return Asked(
-        baseline,
-        ladder.budget_of(policy, baseline),
+        shared,
+        ladder.budget_of(policy, shared),
         state.scope_bp_max if next_bp is None else next_bp,
         LAST_LIMIT if next_bp is None else SCORE_LIMIT,
         drilled(policy, situation),
+        "" if together is None else together.words,
     )
 
 

@@ -65,8 +65,8 @@ def with_recovery(trial: Trial, recovery: Recovery, healed: Sequence[Recovery]) 
     """Judge one drill of the concurrent path against legacy's median under drills.
 
     A drill is the same fault on both paths, so one that loses a job or has not healed at its cap
-    reverts at once. An incident is whatever happened, found by a watch that is wrong more often
-    than the 1 % of the revert tests allows: it says nothing here.
+    reverts at once. An incident, of which older ledgers hold some, is whatever happened: it says
+    nothing here.
     """
     if not recovery.by_drill or recovery.onset_at < trial.fresh_at:
         return trial.evidence

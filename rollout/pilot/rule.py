@@ -20,6 +20,7 @@ from rollout.evidence.budget_proof import SHADOW_FAILED, Event, between, shadow_
 from rollout.evidence.counts import Counts
 from rollout.evidence.harm_budget import SCORE_LIMIT
 from rollout.evidence.looks import LOOKS_MAX
+from rollout.evidence.promote import HARM_MAX, PLAIN, Words
 from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot.drills_asked import drill_overdue
 from rollout.pilot.proofs import Asked, asked_of, proofs
@@ -40,6 +41,7 @@ class Rule:
         shadow: What stage shadow has to show; None asks for nothing.
         shadow_acts: Whether stage shadow ends by itself.
         graduates: What is said at graduation.
+        words: How a look that proves nothing is said.
     """
 
     looks_max: int
@@ -49,6 +51,7 @@ class Rule:
     shadow: Callable[[Policy, Situation], Finding | None]
     shadow_acts: bool = True
     graduates: Callable[[Policy, Situation], str] = lambda policy, seen: _PROVEN
+    words: Words = PLAIN
 
 
 def rule_of(policy: Policy) -> Rule:
@@ -62,6 +65,7 @@ def rule_of(policy: Policy) -> Rule:
             _all_drills,
             _no_shadow,
             policy.shadow_pairs_min > 0,
+            words=_WITH_STATISTICS,
         )
     return Rule(LOOKS_MAX, gap_days / 2, proofs, drill_overdue, _shadow, True, _graduates)
 
@@ -71,14 +75,15 @@ _PROVEN = "the last step is proven: graduate"
 
 def _graduates(policy: Policy, situation: Situation) -> str:
     """Say what was shown, and what a person still has to live with."""
-    asked, totals = asked_of(policy, situation), situation.totals
+    asked, totals = asked_of(policy, situation), situation.counted
     if asked is None:
         return _PROVEN
     failed = between(
         Event.FAILED, totals.failures, asked.stake(asked.budget.failed), totals.phi_failures
     )
     late = between(Event.LATE, totals.tail, asked.stake(asked.budget.late), totals.phi_tail)
-    return f"{_PROVEN}; at {asked.next_bp / 100:g} % there are {failed}, and {late}"
+    whose = f" ({asked.whose})" if asked.whose else ""
+    return f"{_PROVEN}; at {asked.next_bp / 100:g} % there are {failed}, and {late}{whose}"
 
 
 def _shadow(policy: Policy, situation: Situation) -> Finding | None:
@@ -124,6 +129,13 @@ def stored_policy(payload: Mapping[str, Any]) -> Policy:
     """Read the policy of a decision; raises ValidationError."""
     kind = MarginPolicy if "margins" in payload else Policy
     return kind.model_validate(payload)
+
+
+_WITH_STATISTICS = Words(
+    lambda metric, finding: f"{metric} is {finding.verdict.value}: {finding.sentence}",
+    lambda metric, stat: f"{metric} leans towards harm: {stat:.3g}, limit {HARM_MAX:g}.",
+)
+"""As the last release said it, so that its decisions come out the same to the last letter."""
 
 
 def _by_margins(policy: Policy, situation: Situation) -> dict[str, Finding]:

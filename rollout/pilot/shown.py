@@ -5,13 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rollout.evidence.budget_proof import SHADOW_FAILED
+from rollout.evidence.budget_proof import SHADOW_FAILED, Event
 from rollout.evidence.stored import Json
 from rollout.evidence.verdict import Finding, Verdict
-from rollout.pilot.proofs import PROOFS, RECOVERY
+from rollout.pilot.holds import HoldKind
+from rollout.pilot.proofs import RECOVERY
 
 _NEARLY = 0.99
 """What is not proven is never shown as whole."""
+
+
+WORDS = {
+    Event.FAILED.metric: "failures",
+    Event.LATE.metric: "late jobs",
+    Event.SLOW.metric: "slow jobs",
+    RECOVERY: "recovery",
+    SHADOW_FAILED: "failures",
+}
+"""What each proof is about, in a person's word."""
+
+_OTHERS = {
+    "error_rate": "failures",
+    "fast_path": "failures",
+    "cycle_time": "cycle times",
+    "recovery_watch": "recovery",
+    "sample_ratio": "the split",
+    HoldKind.WAY_BACK: "the way back",
+    HoldKind.JOBS_MIN: "jobs",
+}
+
+
+def word_of(what: str) -> str:
+    """Name a metric or a hold as people do."""
+    return WORDS.get(what) or _OTHERS.get(what, what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +54,11 @@ class Shown:
     sentence: str
     share: float
 
+    @property
+    def word(self) -> str:
+        """What it is about."""
+        return WORDS[self.metric]
+
     def to_json(self) -> Json:
         """Give a plain object."""
         return {"metric": self.metric, "sentence": self.sentence, "share": self.share}
@@ -35,9 +66,8 @@ class Shown:
 
 def shown(findings: Iterable[Finding]) -> tuple[Shown, ...]:
     """Give the proofs among these findings, in their order."""
-    metrics = {one.metric for one in PROOFS} | {SHADOW_FAILED}
     return tuple(
-        Shown(one.metric, one.sentence, _share(one)) for one in findings if one.metric in metrics
+        Shown(one.metric, one.sentence, _share(one)) for one in findings if one.metric in WORDS
     )
 
 

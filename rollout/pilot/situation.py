@@ -13,28 +13,11 @@ from rollout.evidence.paired_time import SHADOW_TIME, prior_factor
 from rollout.evidence.stored import Json
 from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot.step import StepEvidence, guard_of
+from rollout.pilot.together import Together, together_from_json
+from rollout.pilot.totals import NO_TOTALS, Totals, totals_from_json, totals_json
 from rollout.policy.policy import Policy
 from rollout.policy.way import Baseline
 from rollout.routing.stages import ControlState, Stage
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """All finished jobs of a step, and the unfinished ones that are slow already.
-
-    Here a job that failed on both paths is a failure of the concurrent path: nobody knows whether
-    it would have failed on legacy alone, and legacy's own bad inputs count against legacy. phi is
-    the spread of hourly differences, 1 when it is that of chance.
-    """
-
-    failures: Counts = NO_COUNTS
-    median: Counts = NO_COUNTS
-    tail: Counts = NO_COUNTS
-    phi_failures: float = 1.0
-    phi_median: float = 1.0
-    phi_tail: float = 1.0
-    both_failed: int = 0
-    unjudged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +87,8 @@ class Situation:
         cooldown_until: No advance before this, after a revert.
         baseline: Jobs a week, as they come at this step, and legacy's failure rate before the
             trial; None while nobody knows.
+        together: What it shares with other members of its cohort that are on trial now; None
+            without any.
     """
 
     now: datetime
@@ -114,7 +99,7 @@ class Situation:
     look_at_day: float
     evidence: StepEvidence
     rate_legacy: float | None = None
-    totals: Totals = Totals()
+    totals: Totals = NO_TOTALS
     thresholds_known: bool = False
     design_effect: float = 1.0
     pairs: tuple[DrillPair, ...] = ()
@@ -124,10 +109,15 @@ class Situation:
     held: str | None = None
     cooldown_until: datetime | None = None
     baseline: Baseline | None = None
+    together: Together | None = None
+
+    @property
+    def counted(self) -> Totals:
+        """The jobs that an advance is judged by: its own, or those of its cohort's members."""
+        return self.totals if self.together is None else self.together.totals
 
     def to_json(self) -> Json:
         """Give a plain object, from which `situation_from_json` makes the same value."""
-        totals = self.totals
         return {
             "now": self.now.isoformat(),
             "state": asdict(self.state),
@@ -137,14 +127,7 @@ class Situation:
             "look_at_day": self.look_at_day,
             "evidence": self.evidence.to_json(),
             "rate_legacy": self.rate_legacy,
-            "totals": {
-                "failures": totals.failures.to_json(),
-                "median": totals.median.to_json(),
-                "tail": totals.tail.to_json(),
-                "phi": [totals.phi_failures, totals.phi_median, totals.phi_tail],
-                "both_failed": totals.both_failed,
-                "unjudged": totals.unjudged,
-            },
+            "totals": totals_json(self.totals),
             "thresholds_known": self.thresholds_known,
             "design_effect": self.design_effect,
             "pairs": [[one.concurrent_s, one.legacy_s, one.cap_s] for one in self.pairs],
@@ -159,6 +142,7 @@ class Situation:
             "held": self.held,
             "cooldown_until": _text(self.cooldown_until),
             "baseline": None if self.baseline is None else asdict(self.baseline),
+            "together": None if self.together is None else self.together.to_json(),
         }
 
 
@@ -168,8 +152,7 @@ def situation_from_json(payload: Mapping[str, Any], policy: Policy) -> Situation
     Raises:
         BadState, BadCounts: It is not what this release stores.
     """
-    totals, shadowed = payload["totals"], payload["shadowed"]
-    phi_failures, phi_median, phi_tail = totals["phi"]
+    shadowed, together = payload["shadowed"], payload.get("together")
     state = {**payload["state"], "stage": Stage(payload["state"]["stage"])}
     return Situation(
         now=datetime.fromisoformat(payload["now"]),
@@ -180,16 +163,7 @@ def situation_from_json(payload: Mapping[str, Any], policy: Policy) -> Situation
         look_at_day=payload["look_at_day"],
         evidence=StepEvidence.from_json(payload["evidence"], guard_of(policy)),
         rate_legacy=payload["rate_legacy"],
-        totals=Totals(
-            Counts.from_json(totals["failures"]),
-            Counts.from_json(totals["median"]),
-            Counts.from_json(totals["tail"]),
-            phi_failures,
-            phi_median,
-            phi_tail,
-            totals["both_failed"],
-            totals["unjudged"],
-        ),
+        totals=totals_from_json(payload["totals"]),
         thresholds_known=payload["thresholds_known"],
         design_effect=payload["design_effect"],
         pairs=tuple(DrillPair(*one) for one in payload["pairs"]),
@@ -204,6 +178,7 @@ def situation_from_json(payload: Mapping[str, Any], policy: Policy) -> Situation
         held=payload["held"],
         cooldown_until=_time(payload["cooldown_until"]),
         baseline=Baseline(**payload["baseline"]) if payload.get("baseline") else None,
+        together=None if together is None else together_from_json(together),
     )
 
 

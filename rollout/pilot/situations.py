@@ -12,9 +12,11 @@ from rollout.evidence.errors import BadDuration
 from rollout.evidence.promotion import overdispersion
 from rollout.pilot.ports import HourRow, OpenSlow, PilotLedger, Recoveries, Recovery
 from rollout.pilot.profile import LegacyProfile
-from rollout.pilot.situation import Shadowed, Situation, Totals, WayBack
+from rollout.pilot.situation import Shadowed, Situation, WayBack
+from rollout.pilot.together import Together, added, all_of
+from rollout.pilot.totals import NO_TOTALS, Totals
 from rollout.pilot.trial import ON_TRIAL, Trial
-from rollout.policy.policy import Policy
+from rollout.policy.policy import Policies, Policy
 from rollout.policy.way import Baseline
 from rollout.routing.decision import JobPath
 from rollout.routing.stages import ControlState, Stage
@@ -28,11 +30,20 @@ def no_shadow(name: str) -> Shadowed:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """Another member of the cohort that is on trial now: it shares the budget."""
+
+    trial: Trial
+    profile: LegacyProfile
+
+
+@dataclass(frozen=True, slots=True)
 class Around:
     """What is known beside the trial: legacy's profile, its waiting jobs, and the fleet's word.
 
     `healed` gives a sub-pipeline's recoveries since a time; None asks the ledger for its own.
     `shadowed` names the sub-pipelines that have an account of shadows; None asks for each.
+    `beside` are the other members of its cohort that are on trial.
     """
 
     profile: LegacyProfile
@@ -40,6 +51,29 @@ class Around:
     held: str | None = None
     healed: Callable[[str, datetime], Sequence[Recovery]] | None = None
     shadowed: Collection[str] | None = None
+    beside: Sequence[Beside] = ()
+
+
+def beside_of(
+    name: str,
+    policies: Policies,
+    states: Callable[[str], ControlState | None],
+    trials: Mapping[str, Trial],
+    profiles: Mapping[str, LegacyProfile],
+) -> tuple[Beside, ...]:
+    """Give the other members of a sub-pipeline's cohort that have jobs on the concurrent path.
+
+    One that has graduated is a pilot no more, and one that was reverted or killed costs nothing.
+    """
+    cohort = policies.cohort_of(name)
+    found = []
+    for other in () if cohort is None else cohort.members:
+        state, trial = states(other), trials.get(other)
+        if other == name or state is None or trial is None or state.killed:
+            continue
+        if trial.identity.stage is Stage.SPLIT and trial.on_trial:
+            found.append(Beside(trial, profiles.get(other, LegacyProfile())))
+    return tuple(found)
 
 
 class Healed:
@@ -111,6 +145,8 @@ class Situations:
         healed = recoveries(trial.name, since) if policy.drills_min else []
         drills = [one for one in healed if one.by_drill and _same_build(one, trial)]
         asked = around.shadowed is None or trial.name in around.shadowed
+        own = self._totals(trial, now) if totals else NO_TOTALS
+        baseline = baseline_of(trial, around.profile, policy)
         return Situation(
             now=now,
             state=state,
@@ -120,7 +156,7 @@ class Situations:
             look_at_day=trial.look_at_day,
             evidence=trial.evidence,
             rate_legacy=around.profile.failure_rate,
-            totals=self._totals(trial, now) if totals else Totals(),
+            totals=own,
             thresholds_known=trial.thresholds is not None,
             design_effect=trial.design_effect,
             pairs=pairs_of(drills),
@@ -129,7 +165,8 @@ class Situations:
             shadowed=self._shadow(trial.name) if asked else Shadowed(),
             held=around.held,
             cooldown_until=trial.cooldown_until,
-            baseline=baseline_of(trial, around.profile, policy),
+            baseline=baseline,
+            together=self._together(trial, own, baseline, around, policy, now) if totals else None,
         )
 
     def prior(self, trial: Trial, state: ControlState, now: datetime) -> float:
@@ -137,6 +174,25 @@ class Situations:
         if trial.identity.stage is not Stage.SHADOW or state.stage not in ON_TRIAL:
             return 1.0
         return self._shadow(trial.name).prior(trial.began_at, now)
+
+    def _together(
+        self,
+        trial: Trial,
+        own: Totals,
+        baseline: Baseline | None,
+        around: Around,
+        policy: Policy,
+        now: datetime,
+    ) -> Together | None:
+        """What it shares with the members of its cohort that are on trial; None without any."""
+        if not around.beside or baseline is None or not baseline.jobs_a_week:
+            return None
+        known = [baseline_of(one.trial, one.profile, policy) for one in around.beside]
+        beside = [one for one in known if one is not None]
+        scope_bp = trial.identity.scope_bp
+        level = [one.trial for one in around.beside if one.trial.identity.scope_bp == scope_bp]
+        totals = added([own, *(self._totals(one, now) for one in level)])
+        return Together(1 + len(beside), all_of([baseline, *beside]), 1 + len(level), totals)
 
     def _totals(self, trial: Trial, now: datetime) -> Totals:
         hours = self._ledger.hours(trial.name, trial.step)

@@ -5,6 +5,7 @@ Declaring connects to nothing and reads no setting; both happen at the first sub
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from rollout.adapters.envelope import from_json, to_json, unseal_arguments
 from rollout.errors import DeclarationError, KeyMissing, KeyUnusable
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.delivery import Paths
+from rollout.jobs.key_order import KeyOrder
+from rollout.jobs.order import OnFailure
 from rollout.jobs.ports import Job, Ledger
 from rollout.jobs.submit import Submit
 from rollout.pilot.ports import Builds
@@ -41,8 +44,11 @@ class Declared:
     Attributes:
         bound: The paths take the Celery task as their first argument.
         task_name: Name of the Celery task; empty without an app.
+        on_failure: What a failed job does with those of its key; None where no order is kept.
         builds: Names of the builds of its paths.
         on_path: Called when a path was declared.
+        replaced: Attributes of the task as they were before somebody set them.
+        around_concurrent: What the concurrent path runs inside of, given its job.
     """
 
     hurt = False
@@ -60,8 +66,10 @@ class Declared:
         task_name: str,
         *,
         bound: bool,
+        on_failure: OnFailure | None = None,
     ) -> None:
         self.name = name
+        self.on_failure = on_failure
         self.app = app
         self.effects = effects
         self.holdback_bp = holdback_bp
@@ -73,7 +81,9 @@ class Declared:
         self.made_task: Callable[[], Any] = lambda: None
         self.paths: dict[JobPath, Function] = {}
         self.signatures: dict[JobPath, PathSignature] = {}
+        self.around_concurrent: Callable[[Job], AbstractContextManager[None]] | None = None
         self.hook: Function | None = None
+        self.replaced: dict[str, Any] = {}
         self._key = key
         self._given_runtime = runtime
         self._attempts: dict[int, Attempts] = {}
@@ -220,7 +230,10 @@ class Declared:
     ) -> Any:
         """Call the path's function itself."""
         extra = {JOB: job} if self.signatures[path].wants_job else {}
-        return self.paths[path](*args, **kwargs, **extra)
+        if self.around_concurrent is None or path is JobPath.LEGACY:
+            return self.paths[path](*args, **kwargs, **extra)
+        with self.around_concurrent(job):
+            return self.paths[path](*args, **kwargs, **extra)
 
     def run_here(
         self,
@@ -285,6 +298,11 @@ class Declared:
     def submit(self) -> Submit:
         """The submission service."""
         return self.runtime.submit
+
+    @property
+    def key_order(self) -> KeyOrder:
+        """Sends the next job of a key."""
+        return self.runtime.key_order
 
     @property
     def ledger(self) -> Ledger:

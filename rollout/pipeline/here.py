@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from os import getpid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import uuid4
 
 from rollout.adapters.envelope import seal
 from rollout.errors import JobFailed
-from rollout.jobs.claims import Refusal
+from rollout.jobs.claims import JobState, Refusal
 from rollout.jobs.delivery import Delivery, Done, Dropped, Failed, Outcome, Paths, ToLegacy, Wait
 from rollout.jobs.ports import Filing, Job
 from rollout.jobs.submit import UNFILED
@@ -16,8 +16,10 @@ from rollout.routing.decision import JobPath
 
 if TYPE_CHECKING:
     from rollout.pipeline.declared import Declared
+    from rollout.wiring import Runtime
 
 
+_EARLY = Dropped(Refusal.EARLY)
 _MOVED = Dropped(Refusal.MOVED)
 """A retry of a job that fell back here: it is legacy's for good, whatever routing says now."""
 
@@ -64,24 +66,50 @@ def run_here(
     if declared.app is None:
         seal(declared.name, {"body": [args, kwargs]}, runtime.settings.payload_bytes_max)
     if not submit.file(
-        declared.name, declared.effects, declared.holdback_bp, [filing], outcome_will_do=True
+        declared.name,
+        declared.effects,
+        declared.holdback_bp,
+        [filing],
+        outcome_will_do=True,
+        on_failure=declared.on_failure,
     ):
         decision = UNFILED
     attempts = declared.attempts_of(runtime)
     worker = f"in process {getpid()}"
     job = Job(job_id, declared.name, key, decision.path, 0, args, kwargs)
     taken = _Counted(paths or declared)
+
+    def deliver(job: Job, *, drilled: bool = False) -> Outcome:
+        return attempts.run(
+            taken,
+            Delivery(job, worker, lambda: filing, drilled, on_failure=declared.on_failure),
+        )
+
     try:
-        outcome = attempts.run(taken, Delivery(job, worker, lambda: filing, decision.drilled))
+        outcome = deliver(job, drilled=decision.drilled)
+        if outcome == _EARLY:
+            _called_off(runtime, declared.name, job_id)
         if isinstance(outcome, ToLegacy) or outcome == _MOVED:
             if outcome != _MOVED:
                 on_fallback()
             legacy = Job(job_id, declared.name, key, JobPath.LEGACY, 0, args, kwargs)
-            outcome = attempts.run(taken, Delivery(legacy, worker, lambda: filing))
+            outcome = deliver(legacy)
     except again:
         submit.release(replace(filing, path=taken.path), taken.attempt)
         raise
+    finally:
+        if declared.on_failure is not None:
+            runtime.key_order.send_next(declared.name, key)
     return _value_of(outcome, job_id)
+
+
+def _called_off(runtime: "Runtime", name: str, job_id: str) -> NoReturn:
+    """Nothing sends a job again that only this process runs, so it cannot wait for its place."""
+    found = runtime.ledger.in_front_of(name, job_id)
+    behind = "another job" if found is None else f"job {found.job_id}"
+    sentence = f"{behind} of its key is in front, and a call in this process cannot wait for it"
+    runtime.ledger.call_off(name, job_id, None, JobState.CANCELLED, sentence, runtime.clock.now())
+    raise JobFailed(job_id, sentence)
 
 
 class _Counted:

@@ -191,7 +191,9 @@ def _ticks(ledger: Rehearsable, plan: Plan, policy: Policy) -> Iterator[datetime
 def _start(ledger: Rehearsable, plan: Plan, policy: Policy, now: datetime) -> None:
     """What a person does: `rollout start`, and `rollout scope` where another step is wanted."""
     (state,) = ledger.controls()
-    first = next(iter(ladder.steps_from(policy, state.holdback_bp, plan.scope_bp)), None)
+    baseline, first = ledger.profiles()[state.name].baseline, plan.scope_bp
+    if first is None:
+        first = ladder.first_bp(policy, state.holdback_bp, baseline)
     ledger.change(Event.START, "a person", "the rehearsal starts", now, scope_bp=first)
 
 

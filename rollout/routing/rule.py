@@ -58,6 +58,11 @@ class Reading:
     doubt: Reason | None = None
     plan: Planted | None = None
 
+    @property
+    def is_killed(self) -> bool:
+        """Whether a latch, of this name or of all, or the state itself says killed."""
+        return self.killed or self.killed_all or (self.state is not None and self.state.killed)
+
 
 class RouteTable:
     """One reading, made ready to decide many keys; immutable and free of clocks.
@@ -114,5 +119,4 @@ def plan_on(reading: Reading, path: JobPath) -> Planted | None:
     plan = reading.plan
     if plan is None or path not in plan.paths:
         return None
-    killed = reading.killed or reading.killed_all or (reading.state and reading.state.killed)
-    return None if killed else plan
+    return None if reading.is_killed else plan

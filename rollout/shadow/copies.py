@@ -59,6 +59,8 @@ class Trouble(StrEnum):
     """A result nests too deep to be compared."""
     COMPARE_RAISED = "compare_raised"
     """The compare function raised."""
+    KILLED = "killed"
+    """A kill came while the path ran, and the path stopped."""
     NO_INPUT = "no_input"
     """The ledger no longer holds the job's input."""
     MALFORMED = "malformed"
@@ -75,7 +77,7 @@ def share_bp(reading: Reading, shadow_bp: int, split_bp: int) -> int:
     A shadow starts work on the concurrent path, so whatever stops starts there stops it, too.
     """
     state = reading.state
-    if state is None or reading.killed or reading.killed_all or state.killed:
+    if state is None or reading.is_killed:
         return 0
     if not reading.supervised:
         return 0

@@ -22,6 +22,9 @@ from rollout.evidence.counts import Counts
 from rollout.evidence.errors import EvidenceError
 from rollout.evidence.shadow import ShadowEvidence
 from rollout.evidence.verdict import Finding
+from rollout.jobs.delivery import Withdrawn
+from rollout.jobs.interrupts import INTERRUPTS
+from rollout.jobs.kill_watch import KillWatch
 from rollout.jobs.ports import Job, Ledger
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
@@ -188,11 +191,17 @@ class ShadowRuns:
 
     def _call(self, paths: ShadowPaths, job: Job) -> tuple[Any, float] | _Stopped:
         began = self._clock.monotonic()
+        if job.path is JobPath.CONCURRENT:
+            job = replace(job, _goes_on=KillWatch(self._control, self._clock, job.name))
         try:
             value = paths.call(job.path, job)
+        except Withdrawn:
+            return _Stopped(Trouble.KILLED, "a kill came while it ran")
         except MemoryError as error:
             return _Stopped(Trouble.MEMORY, str(error) or "MemoryError")
-        except (Exception, SystemExit) as error:
+        except INTERRUPTS:
+            raise
+        except BaseException as error:
             return _Stopped(Trouble.RAISED, f"{type(error).__name__}: {error}"[:300])
         return value, self._clock.monotonic() - began
 

@@ -18,6 +18,7 @@ from typing import Any
 from rollout.adapters.celery.install import pipelines_of
 from rollout.adapters.envelope import from_json, to_json
 from rollout.errors import NotShadowable, UnknownSubPipeline
+from rollout.jobs.interrupts import INTERRUPTS
 from rollout.jobs.ports import Job
 from rollout.pipeline.declared import Declared
 from rollout.routing.decision import JobPath
@@ -212,7 +213,9 @@ def _run_once(
         value = pipeline.call(path, job)
         seconds = time.perf_counter() - began
         return pipeline.to_text(value), None, seconds
-    except (Exception, SystemExit) as error:
+    except INTERRUPTS:
+        raise
+    except BaseException as error:
         return "", f"{type(error).__name__}: {error}"[:300], time.perf_counter() - began
 
 

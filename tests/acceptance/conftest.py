@@ -1,6 +1,6 @@
 """Real workers on real servers, started as `rollout up` starts them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +48,19 @@ def shop_settings(
 class Plant:
     """A running machine with its shop, and what tests ask of it."""
 
-    def __init__(self, settings: Settings, folder: Path, control: ValkeyServer) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        folder: Path,
+        control: ValkeyServer,
+        shop: Callable[[Settings], Any] = Shop,
+    ) -> None:
         self.settings = settings
         self.control = control
         self.logs = folder / "logs"
-        self.shop = Shop(settings)
+        self.shop = shop(settings)
         self.machine = Machine(
-            "tests.acceptance.shop", settings, folder, lambda line: None, app=self.shop.app
+            str(settings.app), settings, folder, lambda line: None, app=self.shop.app
         )
         self.runtime: Runtime = self.machine.runtime
 

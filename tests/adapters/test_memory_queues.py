@@ -39,9 +39,7 @@ def test_the_oldest_message_is_taken_first_and_stays_in_hand() -> None:
 def test_handed_jobs_go_to_the_end_of_legacy() -> None:
     """But for those whose envelope nobody kept."""
     queues = filled()
-    queues.send_to_legacy(
-        [Handed("a", NAME, "E", Reason.KILLED), Handed("b", NAME, "", Reason.KILLED)]
-    )
+    queues.send_jobs([Handed("a", NAME, "E", Reason.KILLED), Handed("b", NAME, "", Reason.KILLED)])
     taken = queues.take(NAME, L)
     assert taken is not None
     assert (taken.job_id, taken.envelope, taken.path) == ("a", "E", L)
@@ -67,7 +65,7 @@ def test_a_broker_that_is_away_says_so_and_keeps_what_it_has() -> None:
         lambda: queues.take(NAME, C),
         lambda: queues.acknowledge(taken),
         lambda: queues.held(NAME),
-        lambda: queues.send_to_legacy([]),
+        lambda: queues.send_jobs([]),
     ):
         with pytest.raises(BrokerUnreachable):
             act()

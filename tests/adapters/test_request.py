@@ -7,6 +7,7 @@ from unittest.mock import Mock
 import pytest
 from billiard.einfo import ExceptionInfo
 from celery import Celery
+from celery.exceptions import Ignore, Reject
 
 from rollout.jobs.claims import Claim
 from rollout.pipeline import SubPipeline
@@ -44,14 +45,19 @@ def after_the_path(internal: bool) -> Any:
         return ExceptionInfo(internal=internal)
 
 
-def test_an_outcome_whose_telling_failed_is_delivered_again(world: World, request_of: Any) -> None:
-    """It is in the ledger; the next delivery tells it."""
+def finish(world: World) -> None:
+    """Give the job its outcome."""
     world.ledger.file([filing(path=JobPath.LEGACY)])
     claim = world.ledger.claim(
         NAME, "job-1", JobPath.LEGACY, Effects.NONE, "w:1", START, SILENT_AFTER
     )
     assert isinstance(claim, Claim)
     world.ledger.commit(claim, Effects.NONE, lambda connect: "1", START)
+
+
+def test_an_outcome_whose_telling_failed_is_delivered_again(world: World, request_of: Any) -> None:
+    """It is in the ledger; the next delivery tells it."""
+    finish(world)
     request_of.on_failure(after_the_path(internal=True))
     assert request_of._on_reject.call_args.args[-1] is True  # requeued
     assert not request_of._on_ack.called
@@ -66,3 +72,18 @@ def test_an_error_before_the_outcome_is_celerys_to_tell(
     request_of.on_failure(after_the_path(internal))
     assert not request_of._on_reject.called
     assert request_of._on_ack.called
+
+
+@pytest.mark.parametrize("said", [Ignore(), Reject("no", requeue=False)])
+def test_a_duplicate_of_a_finished_job_is_not_delivered_again(
+    world: World, request_of: Any, said: Exception
+) -> None:
+    """What the task says to Celery ends the delivery; Celery calls it internal all the same."""
+    finish(world)
+    try:
+        raise said
+    except type(said):
+        request_of.on_failure(ExceptionInfo(internal=True))
+    rejected = request_of._on_reject.call_args
+    assert rejected is None or rejected.args[-1] is False
+    assert request_of._on_ack.called is isinstance(said, Ignore)

@@ -8,8 +8,10 @@ from typing import Any
 from celery.exceptions import TimeoutError as NotReady
 
 from tests.celery_conformance.notes import read_notes
+from tests.celery_conformance.waves import Wave
 
 GET_S = 25
+NO_BACKEND = "no result backend"
 
 
 class Caller:
@@ -20,7 +22,7 @@ class Caller:
         app: The Celery app.
         tasks: Its tasks by their short names.
         folder: Where all processes write.
-        after: Called with a task's short name when a message of it was sent.
+        wave: The cases beside this one.
     """
 
     def __init__(
@@ -29,14 +31,14 @@ class Caller:
         app: Any,
         tasks: dict[str, Any],
         folder: Path,
-        after: Callable[[str], None],
+        wave: Wave,
     ) -> None:
         self.case = case
         self.app = app
         self.tasks = tasks
         self.ids: list[str] = []
         self._folder = folder
-        self._after = after
+        self._wave = wave
 
     def new_id(self) -> str:
         """An id that tells its case."""
@@ -51,44 +53,47 @@ class Caller:
         if s:
             kwargs["s"] = s
         sent = self.tasks[task].apply_async(args, kwargs, task_id=self.new_id(), **options)
-        self.sent(task)
+        self.sent()
         return sent
 
-    def sent(self, task: str) -> None:
-        """Let happen what is to happen to a message that was sent."""
-        self._after(task)
+    def sent(self) -> None:
+        """Let happen what is to happen to a message that was sent: a kill, in its mode."""
+        self._wave.reached(self.case)
 
     def outcome(self, result: Any) -> list[Any]:
         """What the caller gets."""
         if getattr(result, "ignored", False):
-            self._settle(result.id)
-            return ["ignored", result.state]
+            self.wait_for_outcome()
+            time.sleep(0.2)
+            return ["ignored", _state(result)]
         try:
             return ["value", result.get(timeout=GET_S, disable_sync_subtasks=False)]
         except NotReady:
             return ["not ready", result.state]
+        except (NotImplementedError, AttributeError):  # as a DisabledBackend says it
+            self.wait_for_outcome()
+            return [NO_BACKEND]
         except BaseException as error:
             return ["raised", type(error).__name__, str(error)[:200], result.state]
 
     def state_of(self, result: Any, wanted: str) -> str:
         """The state, when it is the wanted one or time is over."""
         deadline = time.monotonic() + 15
-        while result.state != wanted and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(0.3)  # what must not happen would happen now
-        return str(result.state)
-
-    def _settle(self, job_id: str) -> None:
-        deadline = time.monotonic() + 15
-        while time.monotonic() < deadline:
-            words = [line[0] for line in self._notes()]
-            if "postrun" in words and "ran" in words:
+        while (state := _state(result)) != wanted and time.monotonic() < deadline:
+            if state == NO_BACKEND:
+                self.wait_for_outcome()
                 break
             time.sleep(0.05)
-        time.sleep(0.2)
+        time.sleep(0.3)  # what must not happen would happen now
+        return _state(result)
 
     def _notes(self) -> list[list[Any]]:
-        return read_notes(self._folder).get(self.case, [])
+        return read_notes(self._folder, self.case)
+
+    def revoked(self, result: Any) -> str:
+        """The state, once a worker has said that it discards the job."""
+        self.wait_for_notes("revoked")
+        return self.state_of(result, "REVOKED")
 
     def wait_for_notes(self, *words: str) -> None:
         """Wait until bodies or signals have written these words."""
@@ -113,3 +118,10 @@ class Caller:
         except Exception as error:
             return [type(error).__name__, str(error)]
         return ["nothing"]
+
+
+def _state(result: Any) -> str:
+    try:
+        return str(result.state)
+    except (NotImplementedError, AttributeError):
+        return NO_BACKEND

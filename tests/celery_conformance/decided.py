@@ -69,7 +69,7 @@ TASK_OPTIONS: dict[str, Decision] = {
 
 TASK_ATTRIBUTES: dict[str, Decision] = {
     "Request": Meant("the worker's main process sends a lost job to legacy"),
-    "Strategy": Same("attributes"),
+    "Strategy": Aside("one of its own is refused when the task is made; test_declaring.py has it"),
     "abstract": Same("attributes"),
     "acks_late": Refused("a message is acknowledged when its job has its outcome"),
     "acks_on_failure": Same("failure_not_acknowledged"),
@@ -107,7 +107,7 @@ TASK_METHODS: dict[str, Decision] = {
     "MaxRetriesExceededError": Same("retries_exhausted"),
     "OperationalError": Aside("an exception class"),
     "add_around": Same("hooked_returns"),
-    "add_to_chord": Same("chords"),
+    "add_to_chord": Same("a_chord_that_grows"),
     "add_trail": Same("links"),
     "after_return": Same("hooked_returns"),
     "annotate": Same("hooked_returns"),
@@ -129,7 +129,7 @@ TASK_METHODS: dict[str, Decision] = {
     "retry": Same("retries"),
     "run": Meant("a direct call and `run` take the job its whole way in this process"),
     "s": Same("signatures"),
-    "send_event": Aside("sends what the body gives, by the worker's own connection"),
+    "send_event": Same("tells_its_progress"),
     "shadow_name": Same("task_options_on_the_message"),
     "si": Same("signatures"),
     "signature": Same("signatures"),
@@ -138,7 +138,7 @@ TASK_METHODS: dict[str, Decision] = {
     "start_strategy": Aside("called by Celery when the worker starts"),
     "subtask": Same("signatures"),
     "subtask_from_request": Same("retries"),
-    "update_state": Same("ignores"),
+    "update_state": Same("tells_its_progress"),
 }
 
 CALL_OPTIONS: dict[str, Decision] = {
@@ -180,7 +180,7 @@ CALL_OPTIONS: dict[str, Decision] = {
     "ignore_result": Same("no_result_wanted"),
     "argsrepr": Same("caller_options_on_the_message"),
     "kwargsrepr": Same("caller_options_on_the_message"),
-    "stamped_headers": Same("stamps"),
+    "stamped_headers": Same("stamps_by_a_visitor"),
     # Of the producer
     "body": Aside("made by Celery of the arguments"),
     "routing_key": _ROUTES,

@@ -1,13 +1,14 @@
 """Runs every case in one mode: `python -m tests.celery_conformance.drive FOLDER [case ...]`.
 
-Started by `modes.observe` with the environment that `shop.py` reads. It is the producer and starts
-the worker; what was seen is written to `seen.json`.
+Started by `modes.observe` with the environment that `shop.py` reads. It is the producer, starts the
+worker and listens to the events; what was seen is written to `observed.json`.
 """
 
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -17,54 +18,70 @@ from rollout.adapters.celery.install import pipelines_of
 from rollout.routing.stages import Event
 from tests.celery_conformance.caller import Caller
 from tests.celery_conformance.cases import CASES
+from tests.celery_conformance.notes import note
 from tests.celery_conformance.shop import MODE, app, tasks
+from tests.celery_conformance.waves import Wave, run_in_waves
 
 SNAPSHOT_S = 0.02
+SETTLE_S = 0.4
+"""What must not happen any more would happen in this time after the last case."""
 
 
 def main() -> None:
     """Run the cases and write what they saw."""
     folder = Path(sys.argv[1])
-    only = sys.argv[2:] or list(CASES)
+    cases = sys.argv[2:] or list(CASES)
+    app.set_default()  # also in the threads of the cases
     pipelines = {one.name: one for one in pipelines_of(app).values()}
-    if MODE != "bare":
-        _open(pipelines)
-    queues = ["celery", *(f"{name}.legacy" for name in pipelines)]
+    queues = [app.conf.task_default_queue, *(f"{name}.legacy" for name in pipelines)]
     if MODE != "kill":
         queues += [f"{name}.concurrent" for name in pipelines]
     worker = _worker(folder, queues)
+    monitor = Monitor()
     try:
+        if MODE != "bare":
+            _open(pipelines)
         _until_ready(folder, worker)
-        seen = {name: _run(name, folder, pipelines) for name in only}
-        (folder / "seen.json").write_text(json.dumps(seen, default=repr))
+        monitor.start()
+        observed = _run_all(cases, folder, pipelines)
+        time.sleep(SETTLE_S)
     finally:
+        monitor.stop()
         worker.terminate()
         try:
             worker.wait(20)
         except subprocess.TimeoutExpired:
             worker.kill()
+    (folder / "observed.json").write_text(json.dumps(observed, default=repr))
 
 
-def _run(name: str, folder: Path, pipelines: dict[str, Any]) -> dict[str, Any]:
+def _run_all(cases: list[str], folder: Path, pipelines: dict[str, Any]) -> dict[str, Any]:
     changes = next(iter(pipelines.values())).runtime.changes if pipelines else None
-    killed: list[str] = []
 
-    def after(task: str) -> None:
-        if changes is not None and MODE == "kill" and not killed:
-            changes.kill(None, "conformance", "every job that waits goes to legacy")
-            killed.append(task)
+    def kill() -> None:
+        assert changes is not None
+        changes.kill(None, "conformance", "every job that waits goes to legacy")
 
-    caller = Caller(name, app, tasks, folder, after)
+    def rearm() -> None:
+        if changes is not None and MODE == "kill":
+            changes.rearm(None, "conformance", "the next cases")
+            time.sleep(2 * SNAPSHOT_S)
+
+    def run(name: str, wave: Wave) -> dict[str, Any]:
+        return _run(name, folder, pipelines, wave)
+
+    return run_in_waves(cases, run, kill if MODE == "kill" else None, rearm)
+
+
+def _run(name: str, folder: Path, pipelines: dict[str, Any], wave: Wave) -> dict[str, Any]:
+    caller = Caller(name, app, tasks, folder, wave)
     started = time.monotonic()
     try:
-        said = CASES[name](caller)
+        answer = CASES[name](caller)
     except Exception as error:
-        said = ["the case raised", type(error).__name__, str(error)[:300]]
-    if changes is not None and killed:
-        changes.rearm(None, "conformance", "the next case")
-        time.sleep(2 * SNAPSHOT_S)
+        answer = ["the case raised", type(error).__name__, str(error)[:300]]
     return {
-        "said": said,
+        "said": answer,
         "backend": _backend(caller.ids),
         "ledger": _ledger(caller.ids, pipelines),
         "s": time.monotonic() - started,
@@ -73,7 +90,7 @@ def _run(name: str, folder: Path, pipelines: dict[str, Any]) -> dict[str, Any]:
 
 def _ledger(ids: list[str], pipelines: dict[str, Any]) -> list[str]:
     """The outcomes that the ledger has of these jobs."""
-    found = []
+    outcomes = []
     for job_id in ids if MODE != "bare" else ():
         ledger = next(iter(pipelines.values())).ledger
         deadline = time.monotonic() + 5
@@ -81,22 +98,61 @@ def _ledger(ids: list[str], pipelines: dict[str, Any]) -> list[str]:
             if time.monotonic() >= deadline:
                 break
             time.sleep(0.05)
-        found.append(str(state))
-    return found
+        outcomes.append(str(state))
+    return outcomes
 
 
 def _backend(ids: list[str]) -> list[Any]:
-    found = []
-    for job_id in ids if app.conf.result_backend[:4] in ("redi", "db+s") else ():
+    kept = []
+    stores = app.conf.result_backend.startswith(("redis:", "db+sqlite:"))
+    for job_id in ids if stores else ():
         meta = app.backend.get_task_meta(job_id)
-        kept = {
-            name: repr(meta.get(name))
-            for name in ("status", "result", "name", "args", "kwargs", "retries", "parent_id")
-        }
-        kept["children"] = str(len(meta.get("children") or []))
-        kept["traceback"] = str(bool(meta.get("traceback")))
-        found.append(kept)
-    return found
+        names = ("status", "result", "name", "args", "kwargs", "retries", "parent_id")
+        kept.append({
+            **{name: repr(meta.get(name)) for name in names},
+            "children": str(len(meta.get("children") or [])),
+            "traceback": str(bool(meta.get("traceback"))),
+        })  # fmt: skip
+    return kept
+
+
+class Monitor:
+    """Sees the events of the jobs that callers sent, as Flower does."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._listens = threading.Event()
+
+    def start(self) -> None:
+        """Listen from now on."""
+        self._thread.start()
+        self._listens.wait(10)
+
+    def stop(self) -> None:
+        """Hear no more."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(10)
+
+    def _listen(self) -> None:
+        with app.connection_for_read() as connection:
+            receiver = app.events.Receiver(connection, handlers={"*": self._note})
+            with receiver.consumer_context() as (listening, _, _):
+                self._listens.set()
+                while not self._stop.is_set():
+                    try:
+                        listening.drain_events(timeout=0.3)
+                    except TimeoutError:
+                        continue
+
+    @staticmethod
+    def _note(event: dict[str, Any]) -> None:
+        case = str(event.get("uuid", "")).partition("/")[0]
+        # Whether a job is received before it is revoked, or after, is chance.
+        chance = case.startswith("revoked") and event["type"] == "task-received"
+        if case in CASES and not chance:
+            note(case, "event", event["type"])
 
 
 def _open(pipelines: dict[str, Any]) -> None:
@@ -116,7 +172,7 @@ def _open(pipelines: dict[str, Any]) -> None:
 def _worker(folder: Path, queues: list[str]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-m", "celery", "-A", "tests.celery_conformance.shop", "worker",
-         "-Q", ",".join(queues), "-l", "INFO", "--without-mingle", "--without-gossip",
+         "-Q", ",".join(queues), "-l", "INFO", "-E", "--without-mingle", "--without-gossip",
          "-n", "w@conformance", *os.environ["CONFORMANCE_POOL"].split()],
         stdout=(folder / "worker.log").open("wb"),
         stderr=subprocess.STDOUT,

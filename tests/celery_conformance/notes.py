@@ -1,4 +1,4 @@
-"""A file that all processes of one run append to: what bodies, hooks and signals saw."""
+"""What bodies, hooks, signals and monitors saw: files that all processes of one run append to."""
 
 import json
 import os
@@ -9,16 +9,18 @@ from typing import Any
 def note(case: Any, *words: Any) -> None:
     """Append a line; `case` is its name, or the keyword arguments that hold it."""
     name = case.get("case", "") if isinstance(case, dict) else case
-    line = json.dumps([name, *words], default=repr) + "\n"
-    path = Path(os.environ.get("CONFORMANCE_FOLDER", ".")) / "notes.jsonl"
+    path = _file(Path(os.environ.get("CONFORMANCE_FOLDER", ".")), str(name))
     with path.open("a") as file:
-        file.write(line)
+        file.write(json.dumps(words, default=repr) + "\n")
 
 
-def read_notes(folder: Path) -> dict[str, list[list[Any]]]:
-    """The lines by case, in an order that does not depend on which process was first."""
-    found: dict[str, list[list[Any]]] = {}
-    for line in (folder / "notes.jsonl").read_text().splitlines():
-        name, *words = json.loads(line)
-        found.setdefault(name, []).append(words)
-    return {name: sorted(lines, key=repr) for name, lines in found.items()}
+def read_notes(folder: Path, case: str) -> list[list[Any]]:
+    """The lines of a case, in an order that does not depend on which process was first."""
+    path = _file(folder, case)
+    text = path.read_text() if path.exists() else ""
+    return sorted((json.loads(line) for line in text.splitlines()), key=repr)
+
+
+def _file(folder: Path, case: str) -> Path:
+    plain = "".join(letter if letter.isalnum() else "_" for letter in case)
+    return folder / f"notes-{plain[:80]}.jsonl"

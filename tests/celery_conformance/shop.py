@@ -3,20 +3,20 @@
 CONFORMANCE_MODE is one of `modes.MODES`, CONFORMANCE_FOLDER holds what all processes write.
 """
 
+import inspect
+import json
 import os
-import time
-from pathlib import Path
 from typing import Any
 
-from celery import Celery, Task, chain, current_task, group, signals
-from celery.exceptions import Ignore, Reject
-from pydantic import BaseModel
+from celery import Celery, current_task, signals
+from celery.contrib.abortable import AbortableTask
 
 from rollout.pipeline import SubPipeline
+from tests.celery_conformance.bases import Called, Decorated, Hooked, Inherited, Refusing
+from tests.celery_conformance.bodies import act, act_bound, add, one, order, three
 from tests.celery_conformance.notes import note
 
 MODE = os.environ.get("CONFORMANCE_MODE", "bare")
-FOLDER = Path(os.environ.get("CONFORMANCE_FOLDER", "."))
 BROKER = os.environ.get("CONFORMANCE_BROKER", "memory://")
 BACKEND = os.environ.get("CONFORMANCE_BACKEND", "cache+memory://")
 
@@ -28,196 +28,10 @@ app.conf.update(
     worker_hijack_root_logger=False,
     result_extended=True,
     broker_transport_options={"visibility_timeout": 30},
+    task_send_sent_event=True,
+    task_annotations={"shop.annotated": {"max_retries": 1, "rate_limit": "900/s"}},
 )
-
-
-class Hooked(Task):  # type: ignore[misc]  # Celery has no types
-    """A base with every hook, and a helper."""
-
-    abstract = True
-
-    def helper(self) -> str:
-        """What bodies of such a task call."""
-        return f"help of {self.name}"
-
-    def before_start(self, task_id: Any, args: Any, kwargs: Any) -> None:
-        """Note it."""
-        note(kwargs, "before_start", self.name)
-
-    def on_success(self, retval: Any, task_id: Any, args: Any, kwargs: Any) -> None:
-        """Note it."""
-        note(kwargs, "on_success", self.name, repr(retval))
-
-    def on_retry(self, exc: Any, task_id: Any, args: Any, kwargs: Any, einfo: Any) -> None:
-        """Note it."""
-        note(kwargs, "on_retry", self.name, repr(exc))
-
-    def on_failure(self, exc: Any, task_id: Any, args: Any, kwargs: Any, einfo: Any) -> None:
-        """Note it."""
-        note(kwargs, "on_failure", self.name, repr(exc))
-
-    def after_return(
-        self, status: str, retval: Any, task_id: Any, args: Any, kwargs: Any, einfo: Any
-    ) -> None:
-        """Note it."""
-        note(kwargs, "after_return", self.name, status)
-
-    def on_replace(self, sig: Any) -> Any:
-        """Note it."""
-        note(self.request.kwargs, "on_replace", self.name)
-        return super().on_replace(sig)
-
-
-class Called(Task):  # type: ignore[misc]  # Celery has no types
-    """Flask's own recipe: the body runs inside a context."""
-
-    abstract = True
-    inside = False
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Open the context around the body."""
-        type(self).inside = True
-        try:
-            return self.run(*args, **kwargs)
-        finally:
-            type(self).inside = False
-
-
-class Refusing(Task):  # type: ignore[misc]  # Celery has no types
-    """A base whose `apply_async` lets a job in once, as locks such as celery-once do."""
-
-    abstract = True
-
-    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
-        """Refuse the second."""
-        case = (kwargs or {}).get("case")
-        path = FOLDER / f"lock-{case}"
-        if path.exists():
-            raise RuntimeError("already queued")
-        path.touch()
-        return super().apply_async(args, kwargs, **options)
-
-
-class Order(BaseModel):
-    """What a pydantic task takes and gives."""
-
-    number: int
-    total: float = 0
-
-
-SEEN = (
-    "retries", "root_id", "parent_id", "group", "group_index", "priority", "expires", "eta",
-    "timelimit", "shadow", "origin", "reply_to", "correlation_id", "argsrepr", "kwargsrepr",
-    "replaced_task_nesting", "ignore_result", "stamps", "stamped_headers", "headers",
-    "called_directly", "is_eager", "chain", "callbacks", "errbacks", "chord", "lang", "task", "id",
-    "args", "kwargs", "utc", "loglevel", "logfile", "taskset", "time_limit", "soft_time_limit",
-    "compression",
-)  # fmt: skip
-"""Attributes of a request that a body may look at."""
-
-
-def act(*args: Any, case: str = "", do: str = "return", **more: Any) -> Any:
-    """Do what the word says."""
-    task = current_task
-    request = task.request
-    note(case, "ran", task.name, do, list(map(repr, args)), request.retries)
-    match do:
-        case "return":
-            return [*args]
-        case "tuple":
-            return tuple(args)
-        case "object":
-            return object()
-        case "fail":
-            raise ValueError("no")
-        case "exit":
-            raise SystemExit(3)
-        case "retry":
-            if request.retries < 2:
-                raise task.retry(countdown=0, exc=KeyError("again"))
-            return ["retried", request.retries]
-        case "retry with":
-            if request.retries < 1:
-                raise task.retry(args=("other",), countdown=0.1, priority=2)
-            return [*args, request.retries]
-        case "exhaust":
-            raise task.retry(countdown=0, max_retries=1, exc=ValueError("still no"))
-        case "auto" | "auto later":
-            if request.retries < 2:
-                raise KeyError("transient")
-            return ["at", request.retries]
-        case "auto exhaust":
-            raise KeyError("permanent")
-        case "ignore":
-            task.update_state(state="PROGRESS", meta={"half": 1})
-            raise Ignore
-        case "reject":
-            raise Reject("not today", requeue=False)
-        case "reject once":
-            path = FOLDER / f"rejected-{case}"
-            if not path.exists():
-                path.touch()
-                raise Reject("later", requeue=True)
-            return "at last"
-        case "replace":
-            raise task.replace(plain_other.s(*args, case=case))
-        case "replace itself":
-            return task.replace(task.s(*args, case=case))
-        case "replace group":
-            raise task.replace(group(plain_other.s(n, case=case) for n in range(2)))
-        case "replace chain":
-            steps = chain(plain_other.s(1, case=case), task.s(case=case))
-            raise task.replace(steps)
-        case "sleep":
-            time.sleep(more.get("s", 5))
-            return "slept"
-        case "request":
-            return _seen(request)
-        case "inside":
-            return task.__class__.inside
-        case "child":
-            child = plain_other.apply_async(args, {"case": case}, headers=request.headers)
-            return child.id == request.id
-        case "self again":
-            if request.retries == 0 and not args:
-                task.apply_async(("again",), {"case": case}, headers=request.headers)
-            return [*args]
-    raise AssertionError(do)
-
-
-def _seen(request: Any) -> dict[str, Any]:
-    seen = {name: getattr(request, name, "absent") for name in SEEN}
-    if request.delivery_info:
-        seen["priority"] = request.delivery_info.get("priority")
-    return {name: value for name, value in seen.items() if name != "origin"}
-
-
-def act_bound(self: Any, *args: Any, case: str = "", do: str = "return", **more: Any) -> Any:
-    """The same, of a bound task."""
-    if do == "helper":
-        note(case, "ran", self.name, do)
-        return [self.helper(), type(self).__name__, self.request.id == current_task.request.id]
-    return act(*args, case=case, do=do, **more)
-
-
-def add(x: int, y: int = 0, *, case: str = "") -> int:
-    """A body with a signature."""
-    return x + y
-
-
-def order(order: Order, case: str = "") -> Order:
-    """A body of models."""
-    return Order(number=order.number, total=order.total * 2)
-
-
-def one(task_id: str) -> None:
-    """An errback that Celery sends as a task."""
-    note(task_id.partition("/")[0], "errback one", type(task_id).__name__)
-
-
-def three(request: Any, exc: Any, traceback: Any) -> None:
-    """An errback that Celery calls in place."""
-    note(request.id.partition("/")[0], "errback three", type(request).__name__, repr(exc))
+app.conf.update(json.loads(os.environ.get("CONFORMANCE_SETTINGS", "{}")))
 
 
 BODIES: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -259,11 +73,24 @@ BODIES: dict[str, tuple[Any, dict[str, Any]]] = {
             "shadow_name": lambda *a: "a shadow",
         },
     ),
-    "soft": (act, {"soft_time_limit": 1}),
-    "hard": (act, {"time_limit": 1}),
+    "soft": (act, {"soft_time_limit": 2}),
+    "hard": (act, {"time_limit": 3}),
     "late": (act, {"acks_late": True}),
     "rated": (act, {"rate_limit": "1000/s", "send_events": False, "resultrepr_maxsize": 8}),
     "unacked": (act, {"acks_on_failure_or_timeout": False}),
+    "inherited": (act_bound, {"base": Inherited, "bind": True, "greeting": "good evening"}),
+    "decorated": (act, {"base": Decorated}),
+    "annotated": (act, {"max_retries": 7}),
+    "abortable": (act_bound, {"base": AbortableTask, "bind": True}),
+    "backing_off": (
+        act,
+        {
+            "autoretry_for": (KeyError,),
+            "retry_backoff": 0.1,
+            "retry_jitter": True,
+            "max_retries": None,
+        },
+    ),
 }
 
 
@@ -271,12 +98,14 @@ def fails_first(body: Any) -> Any:
     """A concurrent path that is broken."""
 
     def broken(*args: Any, **kwargs: Any) -> Any:
-        note(_case(args, kwargs), "fell", current_task.name, None)
+        case = _case(args, kwargs)
+        watched = current_task.request.id.startswith(f"{case}/")  # its events tell their case
+        note(case, "fell", current_task.name, watched)
         if kwargs.get("do") == "auto later":
             raise KeyError("tried again by Celery, until there are no more retries")
         raise RuntimeError("the new path is broken")
 
-    broken.__signature__ = __import__("inspect").signature(body)  # type: ignore[attr-defined]
+    broken.__signature__ = inspect.signature(body)  # type: ignore[attr-defined]
     return broken
 
 
@@ -286,7 +115,7 @@ def same(body: Any) -> Any:
     def concurrent(*args: Any, **kwargs: Any) -> Any:
         return body(*args, **kwargs)
 
-    concurrent.__signature__ = __import__("inspect").signature(body)  # type: ignore[attr-defined]
+    concurrent.__signature__ = inspect.signature(body)  # type: ignore[attr-defined]
     return concurrent
 
 
@@ -310,7 +139,7 @@ def declare(name: str) -> Any:
 
 
 tasks = {name: declare(name) for name in BODIES}
-plain_other = app.task(act, name="shop.other", shared=False)
+app.task(act, name="shop.other", shared=False)
 
 
 def _prerun(task: Any, kwargs: Any, **_: Any) -> None:

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from celery import Celery, Task, chain, group
 from celery.exceptions import ImproperlyConfigured
+from kombu import Queue
 
 from rollout.errors import ArgumentsUnusable, DeclarationError
 from rollout.jobs.ports import Job
@@ -127,6 +129,34 @@ def two(app: Any, *, adopted_first: bool, shared: bool = False) -> None:
     app.finalize()
 
 
+class Routes(Task):  # type: ignore[misc]  # Celery has no types
+    """A base that sends its jobs to a queue."""
+
+    abstract = True
+    queue = "billing"
+
+
+class Batches(Task):  # type: ignore[misc]  # Celery has no types
+    """A base that takes messages together, as celery-batches does."""
+
+    abstract = True
+
+    def Strategy(self, task: Any, app: Any, consumer: Any) -> None:
+        """Take them."""
+
+
+def used(app: Any, conf: dict[str, Any], **options: Any) -> None:
+    """A declared task is used, with the configuration that holds then."""
+    adopted_task = adopted(app, **options)
+    app.conf.update(conf)
+    adopted_task.delay(1)
+
+
+def annotated(**values: Any) -> dict[str, Any]:
+    """The setting that changes every task's attributes."""
+    return {"task_annotations": {"*": values}}
+
+
 REFUSED: list[tuple[str, Callable[[Any], Any], str]] = [
     ("name", lambda app: SubPipeline("a", app=app, effects="none", name="x"), "task_name="),
     ("no effects", lambda app: SubPipeline("a", app=app), "effects of 'a' must be one of"),
@@ -142,6 +172,12 @@ REFUSED: list[tuple[str, Callable[[Any], Any], str]] = [
     ("job 2", lambda app: SubPipeline("a", app=app, effects="none").legacy(job_of_theirs), "`job`"),
     ("self", lambda app: SubPipeline("a", app=app, effects="none").legacy(with_self), "bind=True"),
     ("same name", lambda app: two(app, adopted_first=False), "already has a task named"),
+    ("base with a queue", lambda app: used(app, {}, base=Routes), "queue='billing'"),
+    ("queue by setting", lambda app: used(app, annotated(queue="b")), "rollout chooses the queue"),
+    ("acks by setting", lambda app: used(app, annotated(acks_late=False)), "acks_late=False"),
+    ("pickle by setting", lambda app: used(app, annotated(serializer="pickle")), "as JSON"),
+    ("no JSON", lambda app: used(app, {"accept_content": ["pickle"]}), "leaves JSON out"),
+    ("batches", lambda app: used(app, {}, base=Batches), "one job per message"),
     ("same name later", lambda app: two(app, adopted_first=True), "already has a task named"),
 ]  # fmt: skip
 
@@ -208,3 +244,49 @@ def test_a_class_of_the_app_is_the_tasks_own() -> None:
     """`Celery(task_cls=...)`, as Flask's recipe and Django's fix-up give it."""
     made = adopted(new_app(task_cls=Helped))
     assert made.helper() == "help"
+
+
+def test_what_is_set_on_it_is_set_on_the_task() -> None:
+    """`bill.max_retries = 0` in a project's start or in a test means the task, as before."""
+    app = new_app()
+    made = adopted(app)
+    made.max_retries = 0
+    made.of_their_own = 3
+    assert (app.tasks["shop.invoices"].max_retries, made.max_retries) == (0, 0)
+    assert app.tasks["shop.invoices"].of_their_own == 3
+
+
+@pytest.mark.parametrize("name", ["apply_async", "delay", "run"])
+def test_a_test_may_patch_it(name: str) -> None:
+    """What calls the task by another way meets the patch, and finds it gone afterwards."""
+    made = adopted(new_app(), autoretry_for=(KeyError,))
+    before = getattr(made.task, name)
+    with patch.object(made, name, return_value="patched"):
+        assert getattr(made.task, name)(1) == getattr(made, name)(1) == "patched"
+        if name != "run":
+            assert made.delay(1) == "patched"
+        if name == "apply_async":
+            assert made.s(1).apply_async() == "patched"
+            assert made.s(1).delay() == "patched"
+        if name == "run":
+            assert made.apply((1,)).get() == "patched"
+    assert getattr(made.task, name) == before
+
+
+def test_an_app_that_creates_no_queues_knows_ours() -> None:
+    """`task_create_missing_queues=False` refuses what is misspelt, and nothing that is declared."""
+    app = new_app()
+    app.conf.update(task_create_missing_queues=False, task_queues=[Queue("celery")])
+    made = adopted(app)
+    made.delay(1)
+    app.amqp.queues.select(["celery", "invoices.legacy", "invoices.concurrent", "invoices.shadow"])
+    assert "invoices.legacy" in app.amqp.queues.consume_from
+    with pytest.raises(KeyError):
+        app.amqp.queues.select(["invoice.legacy"])
+
+
+def test_a_console_shows_what_it_is() -> None:
+    """Names of both are completed, and it says whose task it stands for."""
+    made = adopted(new_app())
+    assert {"legacy", "apply_async", "max_retries"} <= set(dir(made))
+    assert repr(made) == "<SubPipeline 'invoices': shop.invoices>"

@@ -56,6 +56,13 @@ def test_unit_tests_need_no_server_and_no_file(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.db"))
 
 
+def test_a_worker_inside_of_a_test(tmp_path: Path) -> None:
+    """Celery's own fixture for it, and everything in memory."""
+    write_examples(tmp_path, "test_worker.py")
+    plant = Plant(tmp_path, "redis://127.0.0.1:1", "test_worker")
+    assert "1 passed" in plant.call("-m", "pytest", "-q", "-p", "no:cacheprovider")
+
+
 def test_django(plant: Start, tmp_path: Path) -> None:
     """Settings read late, tasks discovered, sent when the transaction commits."""
     write_examples(tmp_path, "project/celery.py", "orders/tasks.py", "orders/models.py")

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from celery import Celery, signals
 from celery.app.task import Context
+from celery.exceptions import SoftTimeLimitExceeded
 from celery.worker.request import Request
 from kombu import Connection
 
 from rollout.adapters.celery.marks import HEADER
 from rollout.adapters.celery.message import celery_headers
 from rollout.adapters.celery.queues import KombuQueues
+from rollout.errors import JobFailed
+from rollout.jobs.claims import JobState
 from rollout.jobs.ports import Handed
 from rollout.pipeline import SubPipeline
 from rollout.routing.decision import Decision, JobPath, Reason
@@ -121,7 +124,7 @@ def test_what_the_ledger_sends_again(app: Any) -> None:
     first = submit(app)
     record = app.bills.ledger.job("invoices", "job-1")
     queues = KombuQueues(URL, app.bills.clock)
-    queues.send_to_legacy([Handed("job-1", "invoices", record.envelope, Reason.KILLED)])
+    queues.send_jobs([Handed("job-1", "invoices", record.envelope, Reason.KILLED)])
     assert fields(take()) == fields(first)
 
 
@@ -173,3 +176,49 @@ def test_many_jobs_carry_the_same(app: Any) -> None:
         assert message.headers["traceparent"] == f"trace {number}"
         record = app.bills.ledger.job("invoices", message.headers["id"])
         assert f"trace {number}" in record.envelope
+
+
+def test_an_event_of_a_sent_job_is_no_job(app: Any) -> None:
+    """`task_send_sent_event`: monitors see it, and the queue holds one message."""
+    app.conf.task_send_sent_event = True
+    events: list[dict[str, Any]] = []
+    with app.connection_for_read() as connection:
+        receiver = app.events.Receiver(connection, handlers={"*": events.append})
+        with receiver.consumer_context() as (listening, _, _):
+            app.bills.delay(1)
+            listening.drain_events(timeout=5)
+        assert take().headers["task"] == "shop.bill"
+        assert connection.default_channel.basic_get("invoices.legacy", no_ack=True) is None
+    assert [(event["type"], event["queue"]) for event in events] == [
+        ("task-sent", "invoices.legacy")
+    ]
+
+
+def test_a_soft_limit_that_strikes_in_an_act_of_ours(
+    app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job has its outcome all the same, and its caller is told that one."""
+    message = submit(app)
+    task, ledger = app.bills.task, app.bills.ledger
+    request = Request(message, app=app, hostname="w@host", task=task)
+    fail, struck = ledger.fail, []
+
+    def slow(*args: Any, **options: Any) -> Any:
+        if not struck:
+            struck.append(1)
+            raise SoftTimeLimitExceeded
+        return fail(*args, **options)
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise ValueError("the path itself")
+
+    monkeypatch.setitem(app.bills.paths, JobPath.LEGACY, broken)
+    monkeypatch.setattr(ledger, "fail", slow)
+    task.push_request(request.request_dict, called_directly=False, args=(1,), kwargs={"n": 2})
+    try:
+        with pytest.raises(JobFailed):
+            task(1, n=2)
+    finally:
+        task.pop_request()
+    assert struck
+    assert ledger.job("invoices", "job-1").state is JobState.FAILED

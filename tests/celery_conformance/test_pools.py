@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.celery_conformance.modes import Seen, observe
+from tests.celery_conformance.modes import Observed, observe
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(170)]
 
@@ -20,7 +20,7 @@ CASES = (
 POOLS = ("-P threads -c 3", "-P solo", "-P gevent -c 5")
 
 
-def said(seen: dict[str, Seen]) -> dict[str, Any]:
+def said(seen: dict[str, Observed]) -> dict[str, Any]:
     """What the callers got."""
     return {name: one.said for name, one in seen.items()}
 

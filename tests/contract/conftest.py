@@ -21,7 +21,7 @@ from rollout.adapters.sql.ledger import SqlLedger
 from rollout.control.acts import ActLog
 from rollout.control.requests import AnswerRows
 from rollout.control.tokens import AccessRows
-from rollout.drills.ports import DrillLedger, WatchLedger
+from rollout.drills.ports import DrillLedger
 from rollout.jobs.ports import Ledger
 from rollout.pilot.ports import Leadership, Notices, PilotLedger
 from rollout.policy.ports import Arrivals
@@ -142,8 +142,8 @@ SERVERS: dict[str, Callable[[pytest.FixtureRequest], Iterator[StoreCase]]] = {
 
 
 class ClosingLedger(
-    Ledger, PilotLedger, Notices, WatchLedger, Arrivals, Leadership, DrillLedger, AccessRows,
-    ActLog, AnswerRows, Protocol,
+    Ledger, PilotLedger, Notices, Arrivals, Leadership, DrillLedger, AccessRows, ActLog, AnswerRows,
+    Protocol,
 ):  # fmt: skip
     """A ledger with what every adapter offers beside the port."""
 

@@ -124,8 +124,6 @@ def test_an_old_leader_writes_nothing(ledger: ClosingLedger, trial: Trial, token
         ledger.save_trials(token, [trial])
     with pytest.raises(LeaseLost):
         ledger.decide(token, decision(ledger), trial)
-    with pytest.raises(LeaseLost):
-        ledger.save_watches(token, {}, [])
     assert ledger.decisions(NAME, 10) == []
 
 

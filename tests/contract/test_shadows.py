@@ -131,6 +131,17 @@ def test_runs_that_are_never_heard_of_again_are_settled(ledger: SqlLedger) -> No
     assert not end(ledger, "old-1"), "a late word of a lost run is not counted again"
 
 
+def test_a_long_jobs_shadow_is_not_given_up_on_while_it_may_run(ledger: SqlLedger) -> None:
+    """Legacy took half an hour: after an hour its shadow may still run, after two it is lost."""
+    declared(ledger)
+    begin(ledger, "long", legacy_s=1800.0)
+    begin(ledger, "short", legacy_s=0.5)
+    began_before, hour = NOW + SOON, timedelta(hours=1)
+    assert ledger.settle_shadows(NAME, began_before, NOW + hour, count, 10) == 1
+    assert ledger.settle_shadows(NAME, began_before, NOW + hour, count, 10) == 0
+    assert ledger.settle_shadows(NAME, began_before, NOW + 2 * hour, count, 10) == 1
+
+
 def test_everything_begins_afresh_with_a_trial(ledger: SqlLedger) -> None:
     """Stage shadow begins: evidence, counts, groups and runs of the trial before are gone."""
     declared(ledger)

@@ -19,13 +19,13 @@ JOBS = 1_200
 
 def slow_broker(world: World, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each slice takes this long to send."""
-    send = world.queues.send_to_legacy
+    send = world.queues.send_jobs
 
     def slowly(jobs: list[Handed]) -> None:
         send(jobs)
         world.clock.advance(seconds)
 
-    monkeypatch.setattr(world.queues, "send_to_legacy", slowly)
+    monkeypatch.setattr(world.queues, "send_jobs", slowly)
 
 
 def killed_queue(world: World, name: str = NAME) -> None:

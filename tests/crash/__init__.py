@@ -17,10 +17,18 @@ unguarded.py  the same program with one guard taken out, which a run has to noti
 jumping_clock.py  a wall clock that the driver can move
 controller.py the product's own loop on the watched runtime
 producer.py   submits jobs until its share is submitted
+callers.py    links, chains and chords, whose callers wait
 operator.py   double, revert, kill, rearm
 history.py    one append-only file per process
 checker.py    what must never be in a history
 kill_rules.py what must never be after an acknowledged kill
+caller_rules.py results that are told, effects, deaths by silence, counts against rows
+answer_rules.py what links, chains, chords and results say, and a hook's own words
+beat_rules.py heartbeats, scope of others, deaths that nobody caused
+ledger_rules.py what is pruned, the end of the log, latches against rows
+windows.py    when something was hurt
+gone_rows.py  a trigger that keeps what is deleted
+planted.py    a good history, into which tests plant violations
 switch_rules.py who may lift whose kill, how soon one says something, and the log of changes
 times.py      from a process's own clock to the one that all share
 evidence.py   what the checker reads, collected from files and stores

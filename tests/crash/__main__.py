@@ -31,11 +31,11 @@ def main() -> int:
         if seed in sums.seeds:
             continue
         ledger = given.ledger or ("postgresql", "sqlite")[seed % 2]
-        deadline_s = given.deadline or 90 + given.jobs / 20 + 5 * given.faults
+        deadline_s = given.deadline or 210 + given.jobs / 20 + 5 * given.faults
         only = frozenset(given.only.split(";")) if given.only else frozenset()
         order = Order(
             seed, given.jobs, given.faults, ledger, deadline_s, given.without, only, given.long,
-            previous,
+            previous, given.seconds,
         )  # fmt: skip
         folder = Path(tempfile.mkdtemp(prefix=f"crash-{seed}-"))
         bad = _one(order, folder, sums)
@@ -58,6 +58,8 @@ def _one(order: Order, folder: Path, sums: Sums) -> bool:
     result = run(order, folder)
     found = check(result.evidence)
     sums.add(result, found)
+    if not result.came_to_rest:
+        print(f"seed {order.seed}: the deadline of {order.deadline_s:.0f} s came before rest")
     if found:
         again = f"--seeds {order.seed} --jobs {order.jobs} --faults {order.faults}"
         print(f"FAILED: python -m tests.crash {again} --ledger {order.ledger}")
@@ -77,6 +79,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--faults", type=int, default=_SHORT_FAULTS, help="faults of each run")
     parser.add_argument("--ledger", choices=("sqlite", "postgresql"), help="else by the seed")
     parser.add_argument("--deadline", type=float, help="seconds for each run")
+    parser.add_argument("--seconds", type=float, help="begin no more after so long in each run")
     parser.add_argument("--without", choices=GUARDS, help="take a guard out; the run has to fail")
     parser.add_argument("--only", help="kinds of fault, as the table names them, with semicolons")
     parser.add_argument("--long", type=float, default=0.1, help="share of jobs of 0.1-0.5 s")

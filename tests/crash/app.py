@@ -7,6 +7,7 @@ process is and which faults it may be asked to suffer.
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,16 +30,34 @@ KEYED_TABLE = "CREATE TABLE keyed (job_id VARCHAR(191) PRIMARY KEY)"
 """What a third of the hooks write, too: a hook that runs again after its commit meets its row."""
 GIVEN = cast(Job, None)
 """rollout passes the job; callers never do."""
-EFFECTS = {"parts": "commit", "notes": "none", "wires": "unsafe"}
+EFFECTS = {"parts": "commit", "notes": "none", "wires": "unsafe", "asks": "none"}
 NAMES = tuple(EFFECTS)
+HEARD_QUEUE = "heard"
+"""Where the tasks wait that links, chains and chords of `asks` end in."""
+_LEGACY_WIRE_S = 8.0
+_HANGS_S, _HANGS_LEGACY_S = 30.0, 4.0
+"""A hung child outlives everything that is done about its job; legacy can be killed under it."""
+HOOK_ERROR = "the commit hook is broken"
 
 _role = os.environ.get("CRASH_ROLE", "unnamed")
 _flags = Path(os.environ.get("CRASH_FLAGS", "."))
 history = History(Path(os.environ.get("CRASH_HISTORY", ".")), _role)
 settings = read_settings()
 runtime = watched_runtime(settings, history, _flags, _role)
-app = Celery("crash", broker=settings.broker())
+
+
+def answers_url(broker_url: str) -> str:
+    """Where results are kept: beside the messages, so that they are forgotten together."""
+    return broker_url.removesuffix("/0") + "/1"
+
+
+app = Celery("crash", broker=settings.broker(), backend=answers_url(settings.broker()))
 app.conf.update(
+    # Outages here last seconds; what a backend did not take then comes with the next delivery.
+    result_backend_transport_options={"retry_policy": {"timeout": 4.0}},
+    redis_socket_timeout=4,
+    redis_socket_connect_timeout=2,
+    task_routes={"crash.heard": {"queue": HEARD_QUEUE}},
     worker_cancel_long_running_tasks_on_connection_loss=False,
     broker_connection_retry_on_startup=True,
     worker_hijack_root_logger=False,
@@ -69,6 +88,11 @@ wires = SubPipeline(
 )  # fmt: skip
 
 
+asks = SubPipeline(
+    "asks", app=app, effects="none", key="part", task_name="crash.ask", runtime=runtime
+)
+
+
 @parts.legacy
 def make_one_by_one(part: int, what: str = "ok", seconds: float = 0, job: Job = GIVEN) -> str:
     """The legacy path."""
@@ -83,6 +107,16 @@ def make_overlapped(part: int, what: str = "ok", seconds: float = 0, job: Job = 
 parts.concurrent(version=os.environ.get("CRASH_RELEASE", "1"))(make_overlapped)
 notes.legacy(make_one_by_one)
 notes.concurrent(make_overlapped)
+asks.legacy(make_one_by_one)
+asks.concurrent(make_overlapped)
+
+
+@app.task(  # type: ignore[untyped-decorator]  # Celery has no types
+    name="crash.heard", acks_late=True, reject_on_worker_lost=True, ignore_result=True, typing=False
+)
+def heard(tag: str) -> None:
+    """What a link, a chain or a chord calls when the jobs before it have their outcome."""
+    history.write("heard", tag=tag)
 
 
 @wires.legacy
@@ -99,8 +133,9 @@ def wire_overlapped(part: int, seconds: float, job: Job = GIVEN) -> str:
 
 def _wire(path: JobPath, seconds: float, job: Job) -> str:
     name = label(job.name, job.job_id)
-    history.write("started", job=name, path=path, attempt=job.attempt)
-    time.sleep(seconds)
+    history.write("started", job=name, path=path, attempt=job.attempt, unsafe=True)
+    # Two processes of legacy serve everybody: what is to outlive a stop does so elsewhere.
+    time.sleep(seconds if path is JobPath.CONCURRENT else min(seconds, _LEGACY_WIRE_S))
     history.write("did", job=name, path=path, attempt=job.attempt)
     return str(path)
 
@@ -116,7 +151,24 @@ def write(value: str, job: Job) -> str:
     )
     if job.kwargs["part"] % 3 == 0:
         job.connection.execute(text("INSERT INTO keyed VALUES (:job_id)"), {"job_id": name})
+    _break(job, name)
     return value
+
+
+def _break(job: Job, name: str) -> None:
+    """Break the hook after its writes, as the producer asks: they must not be there for it."""
+    match job.kwargs["what"]:
+        case "hook fails" if job.path is JobPath.CONCURRENT:
+            history.write("hook broke", job=name, attempt=job.attempt)
+            raise ValueError(f"{HOOK_ERROR} on the concurrent path")
+        case "hook fails on both":
+            history.write("hook broke", job=name, attempt=job.attempt)
+            raise ValueError(f"{HOOK_ERROR} on {job.path}")
+        case "hook swallows":
+            # Where an error spoils the transaction, the words of it have to come out.
+            with suppress(Exception):
+                job.connection.execute(text(f"SELECT no_such_column_{HOOK_ERROR.split()[-1]}"))
+            history.write("hook broke", job=name, attempt=job.attempt, swallowed=True)
 
 
 def _make(path: JobPath, what: str, seconds: float, job: Job) -> str:
@@ -131,6 +183,9 @@ def _make(path: JobPath, what: str, seconds: float, job: Job) -> str:
             raise ValueError("the concurrent path is broken")
         case "fails on both":
             raise ValueError(f"the input is broken on {path}")
+        case "hangs":
+            history.write("hangs", job=name, path=path)
+            time.sleep(_HANGS_S if concurrent else _HANGS_LEGACY_S)
         case "poison":
             os.kill(os.getpid(), signal.SIGKILL)
         case "dies" if concurrent:

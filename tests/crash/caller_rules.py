@@ -4,15 +4,21 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
+from tests.crash.beat_rules import silences
 from tests.crash.evidence import Evidence
 from tests.crash.history import Event
 from tests.crash.times import Times
 from tests.crash.violation import Violation
+from tests.crash.windows import Window
 
 _LIVED_NS = 5_000_000_000
 """A process that still writes so long after its commit has had the time to tell of it."""
+_DUPLICATES_MAX = 10
+"""Every fault of a run may deliver a job again, and what is told while the broker is away again."""
 _HEARD_SHARE = 0.8
 """Of the time that a worker may be silent: heard of more lately than this, it was not."""
+_FOUND_S = 12.0
+"""A tick comes each second, and a controller listens anew when it has just begun to lead."""
 _BETWEEN_NS = 10_000_000_000
 """A hook that met its own row names it, whoever ran it; others' faults end within this."""
 
@@ -45,7 +51,8 @@ def _tells(event: Event) -> bool:
 
 
 def deaths(evidence: Evidence) -> Iterator[Violation]:
-    """No worker is taken for dead that was heard of a moment ago."""
+    """No worker is taken for dead that was heard of a moment ago, and a dead one is found soon."""
+    hurt = silences(evidence)
     claims: defaultdict[str, list[Event]] = defaultdict(list)
     heard: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for event in evidence.events:
@@ -54,7 +61,7 @@ def deaths(evidence: Evidence) -> Iterator[Violation]:
         elif event["what"] == "renewed":
             heard[event["job"], event["worker"]].append(event["t"])
         elif event["what"] == "silenced":
-            yield from _death(evidence, event, claims[event["job"]], heard)
+            yield from _death(evidence, event, claims[event["job"]], heard, hurt)
 
 
 def _death(
@@ -62,6 +69,7 @@ def _death(
     event: Event,
     claims: list[Event],
     heard: dict[tuple[str, str], list[int]],
+    hurt: list[Window],
 ) -> Iterator[Violation]:
     job = event["job"]
     row = evidence.rows.get(job)
@@ -72,6 +80,9 @@ def _death(
     at = bisect_right(mine, event["t"])
     lately = max(claims[-1]["t"], mine[at - 1] if at else 0)
     silent_s = (event["t"] - lately) / 1e9
+    late = silent_s > evidence.silent_s + _FOUND_S
+    if late and not any(window.meets(lately, event["t"]) for window in hurt):
+        yield Violation("found dead late", job, f"silent for {silent_s:.1f} s by then")
     if silent_s < evidence.silent_s * _HEARD_SHARE:
         yield Violation("died for nothing", job, f"heard of {silent_s:.1f} s before")
 
@@ -123,6 +134,18 @@ def _undisturbed(evidence: Evidence, did: Event) -> bool:
         and ended.get(number, event["t"]) > did["t"] - 2 * _BETWEEN_NS
         for number, event in began.items()
     )
+
+
+def spins(evidence: Evidence) -> Iterator[Violation]:
+    """A duplicate of a finished job ends with its delivery: no worker gets it over and over."""
+    again = Counter(
+        event["job"]
+        for event in evidence.events
+        if event["what"] == "claim refused" and event["why"] == "finished"
+    )
+    for job, times in again.items():
+        if times > _DUPLICATES_MAX:
+            yield Violation("delivered over and over", job, f"{times} times after its outcome")
 
 
 def tallies(evidence: Evidence) -> Iterator[Violation]:

@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from tests.crash import caller_rules
+from tests.crash import answer_rules, beat_rules, caller_rules, ledger_rules
 from tests.crash.evidence import Evidence, Row
 from tests.crash.kill_rules import FOREVER, kills
 from tests.crash.switch_rules import switches
@@ -50,6 +50,18 @@ KINDS = (
     "hook met itself",
     "done and failed",
     "miscounted",
+    "not heard",
+    "wrong answer",
+    "words of a hook lost",
+    "heartbeat missed",
+    "scope lost",
+    "death without cause",
+    "pruned too early",
+    "ran after its pruning",
+    "latch differs",
+    "operator died",
+    "found dead late",
+    "delivered over and over",
 )
 
 
@@ -70,6 +82,18 @@ def check(evidence: Evidence) -> list[Violation]:
     found += caller_rules.effects(evidence)
     found += caller_rules.unsafe(evidence)
     found += caller_rules.tallies(evidence)
+    found += caller_rules.spins(evidence)
+    found += answer_rules.heard(evidence)
+    found += answer_rules.results(evidence)
+    found += answer_rules.hooks(evidence)
+    found += beat_rules.beats(evidence)
+    found += beat_rules.unsupervised(evidence)
+    found += beat_rules.causes(evidence, times)
+    found += ledger_rules.retention(evidence)
+    found += ledger_rules.log_ends(evidence)
+    found += ledger_rules.fences_logged(evidence)
+    found += ledger_rules.latches(evidence)
+    found += operators(evidence)
     return found
 
 
@@ -88,6 +112,8 @@ def outcomes(evidence: Evidence) -> Iterator[Violation]:
         for job in event["jobs"]:
             if job in evidence.rows or job in unrecorded:
                 continue
+            if job in unfiled and job in evidence.kept:
+                continue  # never filed, and older than what was pruned: kept for a person
             known = UNFILED if job in unfiled else "submitted, and the ledger does not know it"
             yield Violation("lost", job, known)
     for row in evidence.rows.values():
@@ -132,6 +158,13 @@ def commits(evidence: Evidence) -> Iterator[Violation]:
 
 def _fits(row: Row, effects: int) -> bool:
     return effects == int(row.state == "committed")
+
+
+def operators(evidence: Evidence) -> Iterator[Violation]:
+    """Nobody kills an operator: without one a run tries no kill, and finds nothing wrong."""
+    for event in evidence.events:
+        if event["what"] == "operator died":
+            yield Violation("operator died", "", f"{event['name']}, exit code {event['code']}")
 
 
 # Scope, store, rest --------------------------------------------------------------------------

@@ -2,13 +2,18 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
+from celery import Celery
+from sqlalchemy import Connection, text
 
+from rollout.adapters.celery.message import from_text
 from rollout.jobs.way import read_way
+from tests.crash.app import answers_url
+from tests.crash.gone_rows import COLUMNS
 from tests.crash.history import Event, label, read_all
 
 if TYPE_CHECKING:
@@ -46,7 +51,11 @@ class Evidence:
     """Everything a run leaves.
 
     `effects` counts the hook's rows by job, `effect_attempts` is the attempt of the last of them,
-    `tallies` counts outcomes as the controller does; `rest_s` and `silent_s` are limits.
+    `tallies` counts outcomes as the controller does; `rest_s`, `silent_s` and `supervision_s` are
+    limits; `linked` is the worker behind the proxy. `rows` has pruned rows, too, which are `gone`;
+    one that is there all the same `came_back`. `controls` are the control rows, `latches` what the
+    store holds of kills, both by name, `answers` what Celery's result backend says by job, and
+    `kept` the jobs of which a message was kept instead of run.
     """
 
     events: list[Event]
@@ -59,6 +68,14 @@ class Evidence:
     tallies: dict[tuple[str, str], int] = field(default_factory=dict)
     silent_s: float = 4.0
     with_effect: frozenset[str] = frozenset({"parts"})
+    supervision_s: float = 5.0
+    linked: str = ""
+    gone: tuple[Row, ...] = ()
+    came_back: frozenset[str] = frozenset()
+    controls: dict[str, dict[str, Any]] = field(default_factory=dict)
+    latches: dict[str, str | None] | None = None
+    answers: dict[str, str] = field(default_factory=dict)
+    kept: frozenset[str] = frozenset()
 
 
 def wall_ns(at: str) -> int:
@@ -70,21 +87,10 @@ def collect(plant: "Plant") -> Evidence:
     """Read the files and the stores of a plant that has come to rest."""
     from tests.crash.run import REST_S
 
+    events = read_all(plant.histories)
     with plant.runtime.database.read() as connection:
-        found = connection.execute(
-            text(
-                "SELECT job_id, name, state, path, attempt, fence_revision, finished_at, way,"
-                " fallback_reason, error FROM job"
-            )
-        )
-        rows = {
-            (job := label(row.name, row.job_id)): Row(
-                job, row.name, row.state, row.path, row.attempt, row.fence_revision,
-                None if row.finished_at is None else row.finished_at * 1000,
-                tuple(read_way(row.way)), row.fallback_reason, row.error,
-            )
-            for row in found
-        }  # fmt: skip
+        there = {one.job_id: one for one in _rows(connection, "job")}
+        gone = tuple(_rows(connection, "gone"))
         counted = connection.execute(text("SELECT job_id, count(*) FROM effect GROUP BY job_id"))
         effects = {job_id: count for job_id, count in counted}
         logged = connection.execute(
@@ -94,14 +100,63 @@ def collect(plant: "Plant") -> Evidence:
             Change(row.name, row.event, json.loads(row.before), json.loads(row.after))
             for row in logged
         ]
-        found = connection.execute(text("SELECT name, scope_bp FROM sub_pipeline"))
-        scopes = {str(name): int(scope_bp) for name, scope_bp in found}
         found = connection.execute(text("SELECT job_id, attempt FROM effect"))
         attempts = {str(job_id): int(attempt) for job_id, attempt in found}
+        kept = connection.execute(text("SELECT queue, body FROM kept_message"))
+        not_run = frozenset(_kept_job(queue, body) for queue, body in kept)
     tallies: Counter[tuple[str, str]] = Counter()
     for tally in plant.runtime.ledger.tallies()[0]:
         tallies[tally.name, tally.outcome] += tally.jobs
+    ledger = plant.runtime.ledger
+    controls = {state.name: asdict(state) for state in (*ledger.controls(), ledger.all_latch())}
     return Evidence(
-        read_all(plant.histories), rows, effects, changes, REST_S, scopes, attempts, dict(tallies),
-        plant.settings.silent_after_s,
+        events=events,
+        rows={**{row.job_id: row for row in gone}, **there},
+        effects=effects,
+        changes=changes,
+        rest_s=REST_S,
+        scopes={name: int(state["scope_bp"]) for name, state in controls.items()},
+        effect_attempts=attempts,
+        tallies=dict(tallies),
+        silent_s=plant.settings.silent_after_s,
+        supervision_s=plant.settings.supervision_s,
+        linked=plant.linked,
+        gone=gone,
+        came_back=frozenset(row.job_id for row in gone if row.job_id in there),
+        controls=controls,
+        latches={
+            latch.name or "*": latch.kill_id for latch in plant.runtime.control.latches()
+        },
+        answers=_answers(plant, events),
+        kept=not_run,
     )  # fmt: skip
+
+
+def _rows(connection: Connection, table: str) -> Iterator[Row]:
+    found = connection.execute(text(f"SELECT {', '.join(COLUMNS)} FROM {table}"))
+    for row in found:
+        yield Row(
+            label(row.name, row.job_id), row.name, row.state, row.path, row.attempt,
+            row.fence_revision, None if row.finished_at is None else row.finished_at * 1000,
+            tuple(read_way(row.way)), row.fallback_reason, row.error,
+        )  # fmt: skip
+
+
+def _kept_job(queue: str, body: str) -> str:
+    """The job of a message that was kept; none when it is not one of ours."""
+    try:
+        return label(queue.partition(".")[0], str(from_text(body).headers["id"]))
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _answers(plant: "Plant", events: list[Event]) -> dict[str, str]:
+    """What the result backend says of the jobs whose callers wait."""
+    backend = Celery("answers", backend=answers_url(plant.settings.broker()), set_as_current=False)
+    jobs = [
+        job
+        for event in events
+        if event["what"] == "submitted" and "awaited" in event
+        for job in event["jobs"]
+    ]
+    return {job: str(backend.AsyncResult(job).state) for job in jobs}

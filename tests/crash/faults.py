@@ -22,7 +22,8 @@ class Kind:
 
     `targets` lists what it could hit, each a space-separated list of what must be free of other
     faults; `hit` does it and gives the recovery that the driver calls after a pause drawn from
-    `pause_s`. `may` says whether the plant is in a state in which what follows is promised.
+    `pause_s`. `may` says whether the plant is in a state in which what follows is promised, `over`
+    that the pause need not be waited for.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Kind:
     hit: Callable[[Plant, str, random.Random], Recovery]
     pause_s: tuple[float, float]
     may: Callable[[Plant, set[str]], bool] = lambda plant, busy: True
+    over: Callable[[Plant, str], bool] = lambda plant, target: False
 
 
 def _always(*targets: str) -> Callable[[Plant], tuple[str, ...]]:
@@ -76,7 +78,23 @@ _NEVER: tuple[str, ...] = ()
 KINDS = (
     Kind("worker child killed", _forking, harms.kill_child, (0.3, 1.0)),
     Kind("worker killed", _workers, harms.kill_role, (0.2, 2.5)),
-    Kind("worker told to stop", _workers, harms.tell_to_stop, (8.0, 16.0)),
+    Kind("child hangs through a kill", _always("legacy"), harms.hang_child, (0.5, 2.0)),
+    Kind("worker told to stop", _workers, harms.tell_to_stop(7.0), (8.0, 16.0)),
+    Kind(
+        "stopped, 30 s of grace",
+        _concurrent,
+        harms.tell_to_stop(24.0),
+        (30.0, 30.0),
+        over=harms.has_stopped,
+    ),
+    Kind(
+        "stopped, 60 s of grace",
+        _concurrent,
+        harms.tell_to_stop(48.0),
+        (60.0, 60.0),
+        over=harms.has_stopped,
+    ),
+    Kind("old jobs pruned", _always("ledger broker"), harms.prune_jobs, (0.5, 2.0), may=_all_filed),
     Kind("clock 5 min off", _workers, harms.turn_clock_by(300.0), (6.0, 9.0)),
     Kind("rows gone", _always("ledger broker"), harms.lose_rows, (6.5, 8.0), may=_all_filed),
     Kind("worker stopped", _one_stopped, harms.stop_worker, (7.0, 9.0)),
@@ -114,7 +132,13 @@ KINDS = (
     ),
     Kind("web hook never answers", _always("hook"), harms.write_notices, (3.0, 6.0)),
     Kind("release restarted", _concurrent, harms.restart_release, (0.2, 1.5)),
-    Kind("long queue killed", _always("burst"), harms.long_queue, (2.0, 4.0)),
+    Kind(
+        "long queue killed",
+        _always("burst"),
+        harms.long_queue,
+        (90.0, 90.0),
+        over=harms.is_queued,
+    ),
     Kind("ledger locked", _always("ledger"), harms.lock_ledger, (5.5, 7.0)),
     Kind(
         "ledger disk full",
@@ -183,7 +207,8 @@ class Faults:
     def end_due(self, *, all_of_them: bool = False) -> None:
         """Recover from faults whose time is over."""
         for fault in list(self._active):
-            if all_of_them or time.monotonic() >= fault.until:
+            over = fault.kind.over(self._plant, fault.target)
+            if all_of_them or over or time.monotonic() >= fault.until:
                 fault.recover()
                 self._active.remove(fault)
                 rested = time.monotonic() + _REST_S

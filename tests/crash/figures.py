@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.crash.checker import UNFILED, ran_unrecorded
 from tests.crash.run import Result
+from tests.crash.switch_rules import answers_of_kills
 from tests.crash.times import times_of
 from tests.crash.violation import Violation
 
@@ -55,6 +56,10 @@ class Sums:
     resent_needlessly: int = 0
     kills: int = 0
     kill_s_max: float = 0.0
+    kills_asked: int = 0
+    kill_words_s: list[float] = field(default_factory=list)
+    kill_late_s_max: float = 0.0
+    by_ledger: dict[str, dict[str, int]] = field(default_factory=dict)
     unfiled: int = 0
     unrecorded: int = 0
     kept: Counter[str] = field(default_factory=Counter)
@@ -83,9 +88,22 @@ class Sums:
         if found:
             self.failing_seeds.append(result.order.seed)
         self._add_kills(events)
+        mine = self.by_ledger.setdefault(
+            result.order.ledger, {"runs": 0, "jobs": 0, "faults": 0, "kills": 0, "violations": 0}
+        )
+        mine["runs"] += 1
+        mine["jobs"] += sum(len(e["jobs"]) for e in events if e["what"] == "submitted")
+        mine["faults"] += sum(e["what"] == "fault begun" for e in events)
+        mine["kills"] += sum(e["what"] == "kill acknowledged" for e in events)
+        mine["violations"] += len(found)
         self._add_faults(result)
 
     def _add_kills(self, events: list[dict[str, Any]]) -> None:
+        for answer in answers_of_kills(events):
+            self.kills_asked += 1
+            self.kill_words_s.append(round(answer.took_ns / 1e9, 3))
+            over_s = (answer.took_ns - answer.allowed_ns) / 1e9
+            self.kill_late_s_max = max(self.kill_late_s_max, round(over_s, 3))
         asked: dict[str, int] = {}
         for event in events:
             if event["what"] == "kill asked":
@@ -155,6 +173,9 @@ class Sums:
             "failing_seeds": self.failing_seeds,
             "kills": self.kills,
             "kill_s_max": round(self.kill_s_max, 2),
+            "kill_first_word_s": _spread(self.kill_words_s),
+            "kill_first_word_s_max_without_load": self.kill_late_s_max,
+            "by_ledger": self.by_ledger,
             "rows": self.rows,
             "fallbacks": self.fallbacks,
             "duplicates_refused": self.refused,
@@ -167,6 +188,18 @@ class Sums:
             "workers_consumed_nothing": self.consumed_nothing,
             "by_fault": {name: self.by_fault[name].as_json() for name in sorted(self.by_fault)},
         }
+
+
+def _spread(seconds: list[float]) -> dict[str, float]:
+    """Median, the hundredth that took longest, and the longest."""
+    if not seconds:
+        return {}
+    ordered = sorted(seconds)
+    return {
+        "median": round(median(ordered), 3),
+        "p99": ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))],
+        "max": ordered[-1],
+    }
 
 
 def _why_kept(error: str | None) -> str:
@@ -192,7 +225,8 @@ def table(report: dict[str, Any]) -> str:
         )
     keys = (
         "jobs", "faults", "seconds", "jobs_per_s", "lost", "lost_unfiled", "committed_twice",
-        "starts_after_kill", "commits_after_fence", "kills", "kill_s_max", "fallbacks",
+        "starts_after_kill", "commits_after_fence", "kills", "kill_s_max", "kill_first_word_s",
+        "kill_first_word_s_max_without_load", "by_ledger", "violations", "fallbacks",
         "duplicates_refused", "resent_as_lost", "resent_needlessly", "submitted_unfiled",
         "ran_unrecorded", "kept_failed",
         "workers_died_by_themselves", "workers_consumed_nothing",

@@ -7,17 +7,27 @@ import random
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 
 import psutil
 from sqlalchemy import create_engine, text
 
 from rollout.adapters.sql.notice_rows import write_notice
-from rollout.errors import LedgerUnreachable
+from rollout.adapters.sql.tables import to_microseconds
+from rollout.control.prune import prune
+from rollout.errors import BrokerUnreachable, LedgerUnreachable
+from rollout.jobs.ports import Handed
+from rollout.routing.decision import Reason
 from tests.crash.app import NAMES
+from tests.crash.gone_rows import disregard
 from tests.crash.history import label
 from tests.crash.plant import OPERATORS, PRODUCERS, Plant
+from tests.waiting import wait_until
 
 Recovery = Callable[[], None]
+
+_PRUNED_AFTER = timedelta(seconds=6)
+"""Longer than an ordinary delivery of the run takes, so that what is pruned can come again."""
 
 
 def nothing() -> None:
@@ -126,17 +136,51 @@ def turn_clock_by(seconds: float) -> Callable[[Plant, str, random.Random], Recov
     return hit
 
 
-def tell_to_stop(plant: Plant, target: str, rng: random.Random) -> Recovery:
-    """SIGTERM to a worker's main process, as a pod gets it; SIGKILL when its grace is over."""
-    (plant.flags / f"poison-{rng.choice(PRODUCERS)}").write_text("wire")
-    with suppress(psutil.NoSuchProcess):
-        psutil.Process(plant.children.pid(target)).terminate()
+def tell_to_stop(seconds: float) -> Callable[[Plant, str, random.Random], Recovery]:
+    """SIGTERM to a worker's main process, as a pod gets it; SIGKILL when its grace is over.
 
-    def again() -> None:
-        plant.children.kill(target)
-        plant.start_role(target)
+    Two unsafe jobs of so many seconds are under way, if the scope lets them: they may finish within
+    the grace, and have to be renewed until then.
+    """
 
-    return again
+    def hit(plant: Plant, target: str, rng: random.Random) -> Recovery:
+        (plant.flags / f"poison-{rng.choice(PRODUCERS)}").write_text(f"wire {seconds}")
+        with suppress(AssertionError):
+            _wait_for(lambda: plant.runs_unsafe(target), "an unsafe job runs there")
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(plant.children.pid(target)).terminate()
+
+        def again() -> None:
+            plant.children.kill(target)
+            plant.start_role(target)
+
+        return again
+
+    return hit
+
+
+def hang_child(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """Hang a job, kill its sub-pipeline, and kill the worker on which legacy runs it then.
+
+    The hung child's worker goes on renewing what it runs; the dead legacy attempt is none of it.
+    """
+    before = {path: plant.hangs_on(path) for path in ("concurrent", "legacy")}
+    (plant.flags / f"poison-{rng.choice(PRODUCERS)}").write_text("hangs")
+    with suppress(AssertionError):
+        _wait_for(lambda: plant.hangs_on("concurrent") > before["concurrent"], "it hangs")
+        (plant.flags / f"kill-{rng.choice(OPERATORS)}").touch()
+        _wait_for(lambda: plant.hangs_on("legacy") > before["legacy"], "legacy runs it")
+    return kill_role(plant, target, rng)
+
+
+def _wait_for(condition: Callable[[], bool], description: str) -> None:
+    """Wait a moment; where it does not come so far, as while killed, go on all the same."""
+    wait_until(condition, description, 6)
+
+
+def has_stopped(plant: Plant, target: str) -> bool:
+    """Whether a worker that was told to stop has ended before its grace."""
+    return plant.children.exit_code(target) is not None
 
 
 def lose_rows(plant: Plant, target: str, rng: random.Random) -> Recovery:
@@ -148,16 +192,46 @@ def lose_rows(plant: Plant, target: str, rng: random.Random) -> Recovery:
         found = connection.execute(
             text(
                 "SELECT job_id, name FROM job WHERE state = 'started' AND name <> 'wires'"
-                " AND deaths = 0 AND envelope <> '' LIMIT 3"
-            )
+                " AND deaths = 0 AND envelope <> '' AND accepted_at > :pruned LIMIT 3"
+            ),
+            {"pruned": plant.pruned_before},
         ).all()
         for job_id, name in found:
             given = {"job_id": job_id, "name": name}
             connection.execute(
                 text("DELETE FROM job WHERE job_id = :job_id AND name = :name"), given
             )
+            disregard(connection, name, job_id)
         # Before it is true, so that no claim comes before its reason.
         plant.history.write("rows gone", jobs=[label(name, job_id) for job_id, name in found])
+    return nothing
+
+
+def prune_jobs(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """Prune what has its outcome, and deliver messages of such jobs again, as a broker may.
+
+    A job dated by a clock ahead is left out: its message looks younger than what is pruned.
+    """
+    before = plant.runtime.clock.now() - _PRUNED_AFTER
+    given = {"before": to_microseconds(before)}
+    plant.pruned_before = given["before"]
+    plant.history.write("pruning", before=given["before"])
+    leftovers = []
+    with suppress(LedgerUnreachable):
+        with plant.runtime.database.read() as connection:
+            rows = connection.execute(
+                text(
+                    "SELECT job_id, name, envelope FROM job WHERE state = 'committed' AND folded"
+                    " AND finished_at < :before AND accepted_at < :before AND envelope <> ''"
+                    " ORDER BY finished_at DESC LIMIT 5"
+                ),
+                given,
+            )
+            leftovers = [Handed(job_id, name, envelope, Reason.LOST_MESSAGE)
+                         for job_id, name, envelope in rows]  # fmt: skip
+        prune(plant.runtime.ledger, before)
+        with suppress(BrokerUnreachable):
+            plant.runtime.queues.send_jobs(leftovers)
     return nothing
 
 
@@ -236,6 +310,11 @@ def long_queue(plant: Plant, target: str, rng: random.Random) -> Recovery:
         (plant.flags / f"kill-{rng.choice(OPERATORS)}").touch()
 
     return kill_it
+
+
+def is_queued(plant: Plant, target: str) -> bool:
+    """Whether the long queue has been submitted to its end."""
+    return not any(plant.flags.glob("burst-*"))
 
 
 def _patience(plant: Plant) -> dict[str, float]:

@@ -14,6 +14,8 @@ from typing import Any
 
 Event = dict[str, Any]
 
+ENOUGH = "enough"
+"""Flag file on which producers end before they have submitted their share."""
 TWIN = "twin-"
 """How ids begin that are submitted to two sub-pipelines."""
 

@@ -4,10 +4,10 @@ The fence's own answer is the earlier of the two acknowledgements, so the rules 
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tests.crash.evidence import Evidence, Row
+from tests.crash.evidence import Change, Evidence, Row
 from tests.crash.history import Event
 from tests.crash.times import Times
 from tests.crash.violation import Violation
@@ -28,9 +28,14 @@ class Kill:
     held_until: int
 
 
-def kills_of(events: list[Event]) -> list[Kill]:
-    """Kills that were acknowledged (or whose fence was), with the time they surely held."""
+def kills_of(events: list[Event], changes: Sequence[Change] = ()) -> list[Kill]:
+    """Kills that were acknowledged (or whose fence was), with the time they surely held.
+
+    The log says which of them was lifted: one that no line lifts holds to the end, whoever asked
+    for a rearm meanwhile.
+    """
     found = []
+    never = _never_lifted(changes)
     asked: dict[str, int] = {}
     acknowledged = {e["kill_id"]: e for e in events if e["what"] == "kill acknowledged"}
     for event in events:
@@ -42,10 +47,23 @@ def kills_of(events: list[Event]) -> list[Kill]:
         blocked = answer is not None and answer["complete"]
         for name, fence in event["fences"].items():
             lifted = _lifted(events, name, asked.get(event["who"], int(event["t"])))
+            if (name, event.get("kill_ids", {}).get(name)) in never:
+                lifted = FOREVER
             # Without the store's latch only the fence was promised, not that no job starts.
             until = lifted if blocked else event["t"]
             found.append(Kill(name, fence, event["t"], until))
     return found
+
+
+def _never_lifted(changes: Sequence[Change]) -> set[tuple[str, str]]:
+    """Kills, by sub-pipeline and id, after which the log has no rearm."""
+    held: set[tuple[str, str]] = set()
+    for change in changes:
+        if change.event == "kill":
+            held.add((change.name, str(change.after.get("kill_id"))))
+        elif change.event == "rearm":
+            held = {one for one in held if one[0] != change.name}
+    return held
 
 
 def _lifted(events: list[Event], name: str, since: int) -> int:
@@ -65,7 +83,7 @@ def _lifted(events: list[Event], name: str, since: int) -> int:
 def kills(evidence: Evidence, times: Times) -> Iterator[Violation]:
     """After an acknowledged kill nothing starts concurrently and nothing older commits."""
     by_name: defaultdict[str, list[Kill]] = defaultdict(list)
-    for kill in kills_of(evidence.events):
+    for kill in kills_of(evidence.events, evidence.changes):
         by_name[kill.name].append(kill)
     granted = set()
     for event in evidence.events:

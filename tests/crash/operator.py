@@ -8,13 +8,15 @@ import random
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from rollout.control.kill_report import Heard
+from rollout.control.kill_report import Heard, KillReport
 from rollout.errors import IllegalTransition, RolloutError
 from rollout.routing.stages import Event
 from tests.crash.app import NAMES, history, runtime
 
 _CALM_BP = 8000
+_WEIGHTS = {"parts": 6, "notes": 2, "asks": 1, "wires": 1}
 _PAUSE_S = (0.5, 3.5)
 
 
@@ -27,7 +29,7 @@ class Operator:
 
     def act(self) -> None:
         """Do one thing to one sub-pipeline."""
-        name = self._rng.choices(NAMES, (3, 1))[0]
+        name = self._rng.choices(NAMES, [_WEIGHTS[name] for name in NAMES])[0]
         dice = self._rng.random()
         if dice < 0.15:
             self.kill(name if self._rng.random() < 0.8 else None)
@@ -49,14 +51,23 @@ class Operator:
         self._change(name, Event.SCOPE, _CALM_BP)
 
     def kill(self, name: str | None) -> None:
+        """Kill, and say what was answered when, and how long we waited for a processor."""
+        before = run_delay_ns()
+
+        def say(what: str, report: KillReport, **facts: Any) -> None:
+            delay = run_delay_ns()
+            late = None if before is None or delay is None else delay - before
+            missing = [half for half, error in _halves(report) if error]
+            history.write(what, name=name, late=late, missing=missing, **facts)
+
         history.write("kill asked", name=name)
         heard = Heard(
-            waiting=lambda report, who: history.write("kill said", name=name, waits=who[:200]),
-            holds=lambda report: history.write("kill said", name=name, holds=report.holds),
+            waiting=lambda report, who: say("kill said", report, waits=who[:200]),
+            holds=lambda report: say("kill said", report, holds=report.holds),
         )
         report = runtime.changes.kill(name, self._who, "drawn by the seed", heard=heard)
-        history.write(
-            "kill acknowledged", name=name, names=report.names, kill_id=report.kill.kill_id,
+        say(
+            "kill acknowledged", report, names=report.names, kill_id=report.kill.kill_id,
             complete=report.complete, sent_back=report.queued_sent_back,
             abandoned=report.running_abandoned,
         )  # fmt: skip
@@ -89,6 +100,19 @@ class Operator:
         """Begin with open scopes."""
         for name in NAMES:
             self._open(name)
+
+
+def run_delay_ns() -> int | None:
+    """How long the main thread has waited for a processor, by Linux; None where it does not say."""
+    try:
+        return int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _halves(report: KillReport) -> tuple[tuple[str, str | None], ...]:
+    """The two halves of a kill, each with what keeps it."""
+    return ("starts", report.store_error), ("commits", report.ledger_error)
 
 
 def main(who: str, seed: int, seconds_max: float) -> None:

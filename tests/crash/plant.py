@@ -19,8 +19,9 @@ from rollout.adapters.sql.migrate import migrate
 from rollout.errors import LedgerUnreachable, UnknownJob
 from rollout.routing.effects import Effects
 from rollout.settings import Settings, as_variables, read_settings
-from tests.crash.app import EFFECT_TABLE, EFFECTS, KEYED_TABLE, NAMES
+from tests.crash.app import EFFECT_TABLE, EFFECTS, HEARD_QUEUE, KEYED_TABLE, NAMES
 from tests.crash.children import Children
+from tests.crash.gone_rows import remember_deleted
 from tests.crash.history import History
 from tests.crash.jumping_clock import offset_file
 from tests.crash.previous import take_revision
@@ -110,6 +111,10 @@ class Plant:
         self._read_until: dict[str, int] = {}
         self._unfiled: set[str] = set()
         self._ran: set[str] = set()
+        self._awaited: set[str] = set()
+        self._heard: set[str] = set()
+        self.pruned_before = 0
+        """Microseconds: jobs submitted before may have had their outcome, and be forgotten."""
         self._proxy: subprocess.Popen[bytes] | None = None
 
     @property
@@ -168,6 +173,7 @@ class Plant:
         with self.runtime.database.write() as connection:
             connection.execute(text(EFFECT_TABLE))
             connection.execute(text(KEYED_TABLE))
+            remember_deleted(connection)
         for name, effects in EFFECTS.items():
             self.runtime.submit.ensure(name, Effects(effects), 500)
         self._start_proxy()
@@ -221,6 +227,7 @@ class Plant:
         if name in self.workers:
             worker = self.workers[name]
             queues = [f"{one}.{path}" for one in NAMES for path in worker.paths]
+            queues += [HEARD_QUEUE] * ("legacy" in worker.paths)
             command = [
                 sys.executable, "-m", "celery", "-A", "tests.crash.app", "worker",
                 "--queues", ",".join(queues), "--hostname", f"{name}@crash",
@@ -261,24 +268,56 @@ class Plant:
         """Bytes of history that a worker's processes have written: its pulse."""
         return sum(path.stat().st_size for path in self.histories.glob(f"{name}-*.jsonl"))
 
+    def runs_unsafe(self, name: str) -> bool:
+        """Whether a process of this worker runs a job that nobody may repeat."""
+        running: set[str] = set()
+        for path in self.histories.glob(f"{name}-*.jsonl"):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                if '"unsafe":true' in line or '"what":"did"' in line:
+                    running ^= {json.loads(line)["job"]}
+        return bool(running)
+
+    def hangs_on(self, path: str) -> int:
+        """How often a job that hangs has been started on this path."""
+        told = f'"path":"{path}"'
+        return sum(
+            '"what":"hangs"' in line and told in line
+            for file in self.histories.glob("*.jsonl")
+            for line in file.read_text(encoding="utf-8").splitlines()
+        )
+
     def unfiled(self) -> set[str]:
         """Jobs whose producer found the ledger away, and that no row and no run speaks of yet."""
+        self._read_on()
+        self._unfiled = {job_id for job_id in self._unfiled if not self._has_row(job_id)}
+        return self._unfiled
+
+    def unheard(self) -> int:
+        """How many links, chains and chords have not called their last task yet."""
+        self._read_on()
+        return len(self._awaited)
+
+    def _read_on(self) -> None:
+        """Take in what processes have written since the last look."""
         for path in self.histories.glob("*.jsonl"):
             with path.open(encoding="utf-8") as lines:
                 lines.seek(self._read_until.get(path.name, 0))
                 self._take_in(lines.readlines())
                 self._read_until[path.name] = lines.tell()
-        self._unfiled = {job_id for job_id in self._unfiled if not self._has_row(job_id)}
-        return self._unfiled
 
     def _take_in(self, lines: list[str]) -> None:
         """Remember what was submitted unfiled; what then ran to its end needs no row."""
         for line in lines:
+            if '"awaited":"' in line:
+                self._awaited.add(json.loads(line)["awaited"])
+            elif '"what":"heard"' in line:
+                self._heard.add(json.loads(line)["tag"])
             if '"what":"unfiled"' in line:
                 self._unfiled.update(json.loads(line)["jobs"])
             elif '"what":"ran unclaimed"' in line:
                 self._ran.add(json.loads(line)["job"])
         self._unfiled -= self._ran
+        self._awaited -= self._heard
 
     def _has_row(self, job_id: str) -> bool:
         try:

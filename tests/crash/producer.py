@@ -13,11 +13,21 @@ from typing import Any
 from uuid import uuid4
 
 from tests.crash.app import history, notes, parts, wires
-from tests.crash.history import TWIN, label, read_file
+from tests.crash.callers import submit_awaited
+from tests.crash.history import ENOUGH, TWIN, label, read_file
 
 _BATCH = (5, 40)
 _WIRES, _TWINS = 0.05, 0.05
 """Shares of submissions; most others are batches, so that of jobs it is a few in a thousand."""
+_ASKS = 0.05
+_WHAT = {
+    "hook swallows": 0.003,
+    "hook fails": 0.006,
+    "hook fails on both": 0.008,
+    "fails on both": 0.018,
+    "fails": 0.05,
+}
+"""What goes wrong with a job: shares, each added to those before it."""
 _OUTLIVES_SILENCE = 0.002
 """Share of jobs that run longer than `silent_after_s` of the plant."""
 
@@ -25,7 +35,11 @@ _OUTLIVES_SILENCE = 0.002
 def draw_job(rng: random.Random, long_share: float) -> dict[str, Any]:
     """One job's arguments: mostly no work at all, some of a few milliseconds, few that fail."""
     dice = rng.random()
-    what = "ok" if dice < 0.96 else "fails" if dice < 0.99 else "fails on both"
+    what = "ok"
+    for kind, below in _WHAT.items():
+        if dice < below:
+            what = kind
+            break
     seconds = 0.0 if rng.random() < 0.6 else round(rng.uniform(0, 0.005), 4)
     if rng.random() < long_share:  # to be caught by a kill or a stop while it runs
         seconds = round(rng.uniform(0.1, 0.5), 3)
@@ -46,7 +60,7 @@ def main(who: str, seed: int, share: int, per_s: float, long_share: float) -> No
             if one["what"] == "submitted" and "poison" not in one
         )
     rng = random.Random(f"{seed} {who} {done}")
-    while done < share:
+    while done < share and not (flags / ENOUGH).exists():
         _submit_poison(flags / f"poison-{who}")
         _submit_burst(flags / f"burst-{who}", rng)
         if (flags / "pause").exists():  # back-pressure: the driver sees too many open jobs
@@ -64,13 +78,17 @@ def _submit_poison(flag: Path) -> None:
     what = flag.read_text()
     flag.unlink()
     try:
-        pipeline = wires if what == "wire" else parts
-        given = {"seconds": 7.0} if what == "wire" else {"what": what, "seconds": 0.0}
-        result = pipeline.delay(part=1, **given)
+        if what.startswith("wire "):
+            seconds = float(what.split()[1])
+            for _ in range(2):
+                result = wires.delay(part=1, seconds=seconds)
+                history.write("submitted", name="wires", jobs=[result.id], poison=what)
+            return
+        result = parts.delay(part=1, what=what, seconds=0.0)
     except Exception as error:  # told of it: nothing was submitted
         history.write("submit failed", why=str(error)[:300])
     else:
-        history.write("submitted", name=pipeline.declared.name, jobs=[result.id], poison=what)
+        history.write("submitted", name="parts", jobs=[result.id], poison=what)
 
 
 def _submit_burst(flag: Path, rng: random.Random) -> None:
@@ -78,16 +96,17 @@ def _submit_burst(flag: Path, rng: random.Random) -> None:
     if not flag.exists():
         return
     left = int(flag.read_text())
-    flag.unlink()
     while left > 0:
         jobs = [draw_job(rng, 0.0) | {"seconds": 0.0} for _ in range(min(left, 500))]
         try:
             ids = [result.id for result in parts.submit_many(jobs)]
         except Exception as error:  # told of it: nothing was submitted
             history.write("submit failed", why=f"{type(error).__name__}: {error}"[:300])
-            return
+            return  # the rest is submitted at the next turn
         history.write("submitted", name="parts", jobs=ids, poison="burst")
         left -= len(jobs)
+        flag.write_text(str(left))
+    flag.unlink()
 
 
 def _submit(rng: random.Random, left: int, long_share: float) -> int:
@@ -95,6 +114,8 @@ def _submit(rng: random.Random, left: int, long_share: float) -> int:
         return _submit_wire(rng)
     if dice < _WIRES + _TWINS:
         return _submit_twins(rng, long_share)
+    if dice < _WIRES + _TWINS + _ASKS:
+        return _submit_awaited(rng, long_share)
     pipeline, name = (parts, "parts") if rng.random() < 0.85 else (notes, "notes")
     try:
         if rng.random() < 0.5:
@@ -119,6 +140,20 @@ def _submit_wire(rng: random.Random) -> int:
         return 0
     history.write("submitted", name="wires", jobs=[result.id])
     return 1
+
+
+def _submit_awaited(rng: random.Random, long_share: float) -> int:
+    """Submit what a caller waits for."""
+
+    def draw() -> dict[str, Any]:
+        drawn = draw_job(rng, long_share)
+        return {"part": drawn["part"], "seconds": drawn["seconds"]}
+
+    try:
+        return len(submit_awaited(rng, draw))
+    except Exception as error:
+        history.write("submit failed", why=f"{type(error).__name__}: {error}"[:300])
+        return 0
 
 
 def _submit_twins(rng: random.Random, long_share: float) -> int:

@@ -10,6 +10,7 @@ import structlog
 from rollout.errors import LedgerUnreachable
 from tests.crash.evidence import Evidence, collect
 from tests.crash.faults import Faults, Kind, deck
+from tests.crash.history import ENOUGH
 from tests.crash.plant import OPERATORS, PRODUCERS, WORKERS, Plant
 
 log = structlog.get_logger("crash")
@@ -20,6 +21,8 @@ _PULSELESS_S = 10.0
 """A worker whose queue is not empty and that writes nothing for this long is started again."""
 _STARTING_S = 60.0
 """The same for one that was started and has not said yet that it consumes."""
+_HEARD_S = 25.0
+"""A link whose worker died comes again after the visibility timeout, and its look every 2 s."""
 _OPEN_MAX = 300
 """Producers pause above this: jobs that queue for long are all recalled by the next kill."""
 _FAULTS_AT_ONCE = 4
@@ -30,7 +33,11 @@ _BURST, _LONG_RUN_JOBS = 20_000, 5_000
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What one run is to do; the seed draws everything else."""
+    """What one run is to do; the seed draws everything else.
+
+    `rest_after_s` ends it sooner: what is submitted by then comes to rest, further faults do not
+    begin.
+    """
 
     seed: int
     jobs: int
@@ -41,6 +48,7 @@ class Order:
     only: frozenset[str] = frozenset()
     long_share: float = 0.1
     previous: str | None = None
+    rest_after_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -67,6 +75,8 @@ class Driver:
     _pulse: dict[str, int] = field(default_factory=dict)
     _pulseless_s: dict[str, float] = field(default_factory=dict)
     _finished_producers: set[str] = field(default_factory=set)
+    _gone_operators: set[str] = field(default_factory=set)
+    _resting: bool = False
     _looked_at: float = 0.0
     _counts: tuple[int, int] = (-1, -1)
     _moved_at: float = 0.0
@@ -80,7 +90,8 @@ class Driver:
     def drive(self) -> bool:
         """Run to the end; False when the deadline came first."""
         order, plant = self.order, self.plant
-        deadline = time.monotonic() + order.deadline_s
+        began = time.monotonic()
+        deadline = began + order.deadline_s
         kinds = deck(plant, order.faults, self._rng, order.only)
         due = sorted(self._rng.uniform(0.03, 0.92) * order.jobs for _ in kinds)
         for name in OPERATORS:
@@ -91,6 +102,9 @@ class Driver:
             if time.monotonic() > min(deadline, self._stalled_at()):
                 break
             self._turn()
+            if order.rest_after_s is not None and time.monotonic() - began > order.rest_after_s:
+                (plant.flags / ENOUGH).touch()
+                kinds.clear()
             ready = kinds and self.all_jobs >= due[order.faults - len(kinds)]
             if ready and self._faults.under_way < _FAULTS_AT_ONCE:
                 self._begin_one(kinds)
@@ -112,22 +126,29 @@ class Driver:
     def _rest(self, deadline: float) -> bool:
         """End all faults and wait until no job is open, or nothing moves for too long."""
         self._faults.end_due(all_of_them=True)
+        self._resting = True
         for name in OPERATORS:
             self.plant.children.kill(name)
         for name in list(self._restart_at):
             self._restart_at[name] = 0.0
         self._turn()
         self.plant.history.write("all up")
-        moved_at, before = time.monotonic(), (-1, -1)
+        moved_at = time.monotonic()
+        before: tuple[int, int, int | None] = (-1, -1, None)
         while time.monotonic() < deadline:
             self._turn()
             if self.open_jobs == 0 and self._looked_at > moved_at:
                 break
-            if (self.open_jobs, self.all_jobs) != before:
-                before, moved_at = (self.open_jobs, self.all_jobs), time.monotonic()
+            # Duplicates are worked off, too: what waits behind them is not stuck.
+            now = (self.open_jobs, self.all_jobs, self.plant.queued("legacy"))
+            if now != before:
+                before, moved_at = now, time.monotonic()
             if time.monotonic() - moved_at > REST_S + 2:
                 break
-        time.sleep(1.0)  # leftovers of finished jobs may still try something
+        heard_by = min(deadline, time.monotonic() + _HEARD_S)
+        while self.plant.unheard() and time.monotonic() < heard_by:
+            self._turn()
+        time.sleep(2.5)  # leftovers may still try something, and latches are put right by a tick
         self._look(force=True)
         self.plant.history.write("ended", open=self.open_jobs)
         return time.monotonic() < deadline
@@ -187,6 +208,11 @@ class Driver:
     def _look_after(self) -> None:
         """Start again what has died; what is under a fault is the fault's to start."""
         now, hurt = time.monotonic(), self._faults.hurt()
+        for name in OPERATORS:
+            code = self.plant.children.exit_code(name)
+            if code is not None and name not in self._gone_operators and not self._resting:
+                self._gone_operators.add(name)
+                self.plant.history.write("operator died", name=name, code=code)
         for name in (*self.plant.workers, *PRODUCERS):
             if name in self._finished_producers or name in hurt:
                 continue

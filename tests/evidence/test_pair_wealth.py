@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rollout.evidence.budget_proof import pairs_finding
+from rollout.evidence.drill_pair import DrillPair
 from rollout.evidence.errors import BadDuration, BadRate
 from rollout.evidence.pair_wealth import PROVEN_AT, peak, proven_at, wealth
+from rollout.evidence.verdict import Verdict
 from tests.evidence.vectors import BUDGET_VECTORS
 
 
@@ -33,6 +36,18 @@ def test_what_was_proven_once_stays_proven() -> None:
     assert peak(equal) >= PROVEN_AT
     assert wealth([*equal, 4.5]) < PROVEN_AT <= peak([*equal, 4.5])
     assert peak([]) == 1.0
+
+
+def test_a_build_that_has_proven_it_need_not_again() -> None:
+    """Six equal pairs pass, and go on passing after a slow seventh; fewer say how many more."""
+    equal = [DrillPair(8.0, 8.0, 600.0)] * 6
+    slow = DrillPair(36.0, 8.0, 600.0)
+    assert pairs_finding("recovery", equal).verdict is Verdict.PASS
+    assert pairs_finding("recovery", [*equal, slow]).verdict is Verdict.PASS
+    early = pairs_finding("recovery", equal[:2])
+    assert early.verdict is Verdict.INSUFFICIENT
+    assert "about 4 more like them would" in early.sentence
+    assert "too slowly" in pairs_finding("recovery", [slow]).sentence
 
 
 def test_no_pair_proves_nothing() -> None:

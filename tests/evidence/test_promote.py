@@ -18,7 +18,7 @@ HARM = {"error_rate": 0.1, "fast_path": 0.0, "cycle_time": 19.9}
 
 def found(metric: str, verdict: Verdict = Verdict.PASS) -> Finding:
     """Give a finding of one metric."""
-    return Finding(metric, verdict, -3.0, -2.24, 7000, 693_000, 0.01, "a sentence.")
+    return Finding(metric, verdict, -3.0, -2.24, 7000, 693_000, 0.01, f"a sentence on {metric}.")
 
 
 FINE = {metric: found(metric) for metric in PROOFS}

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from rollout.evidence.errors import BadCounts, BadDuration, EvidenceError
-from rollout.evidence.sample import BadTime
-from tests.path_windows import EMPTY, USUAL
+from rollout.evidence.sample import BadTime, PathSample
+from tests.builders import NOW
 
+USUAL = PathSample(NOW, jobs=20, failed=0, p95_s=2.0, oldest_s=1.0)
+EMPTY = PathSample.idle(NOW)
 NAN, INFINITY = float("nan"), float("inf")
 
 

@@ -1,5 +1,6 @@
 """One delivery, through everything that can go wrong on its way."""
 
+from asyncio import CancelledError
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from rollout.errors import JobFailed
 from rollout.jobs.claims import JobState, Refusal
 from rollout.jobs.delivery import Delivery, Done, Dropped, Failed, ToLegacy, Wait
 from rollout.jobs.ending import COMMIT_WAITS_S, commit_waits_s, describe
+from rollout.jobs.interrupts import ProcessEnds
 from rollout.jobs.ports import Job
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
@@ -116,6 +118,30 @@ def test_a_failure_on_the_concurrent_path_falls_back(
     assert world.status().fallbacks == 1
 
 
+def test_whatever_a_path_raises_is_a_failure(world: World) -> None:
+    """`asyncio.CancelledError` is no Exception: a job that ends in it would seem to run on."""
+
+    def cancelled(n: int) -> Any:
+        raise CancelledError
+
+    pipeline = world.declare(concurrent=cancelled, legacy=cancelled)
+    assert world.deliver(pipeline) == ToLegacy(Reason.FAILED)
+    assert isinstance(world.deliver(pipeline, path=L), Failed)
+    assert world.job().state is JobState.FAILED
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), ProcessEnds(SystemExit(-241))])
+def test_what_ends_the_process_is_no_failure(world: World, end: BaseException) -> None:
+    """A person's ctrl-C and a signal to the worker say nothing about the path."""
+
+    def ended(n: int) -> Any:
+        raise end
+
+    with pytest.raises(type(end)):
+        world.deliver(world.declare(concurrent=ended))
+    assert world.job().state is JobState.STARTED
+
+
 def test_a_time_limit_has_its_own_reason(world: World) -> None:
     """Celery's soft limit is told apart from other errors."""
 
@@ -152,7 +178,7 @@ def test_an_unsafe_failure_is_kept_and_not_repeated(world: World) -> None:
     assert world.ran == ["concurrent"]
 
 
-@pytest.mark.parametrize("error", [ValueError("hook"), SystemExit(2)])
+@pytest.mark.parametrize("error", [ValueError("hook"), SystemExit(2), CancelledError()])
 def test_a_hook_that_raises_falls_back_and_then_keeps(world: World, error: BaseException) -> None:
     """The hook's error is the path's error."""
 

@@ -15,8 +15,9 @@ from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot.holds import HoldKind, holds_of
 from rollout.pilot.judge import judge
 from rollout.pilot.judgement import Action, Judgement
-from rollout.pilot.situation import Shadowed, Situation, Totals, WayBack, situation_from_json
+from rollout.pilot.situation import Shadowed, Situation, WayBack, situation_from_json
 from rollout.pilot.step import StepEvidence, guard_of
+from rollout.pilot.totals import Totals
 from rollout.policy.policy import Freeze, Policy
 from rollout.policy.way import Baseline
 from rollout.routing.stages import Event, Stage
@@ -112,25 +113,25 @@ def held(seen: Situation, word: str, policy: Policy = POLICY) -> Judgement:
 def test_the_error_gate_holds() -> None:
     """Failures not shown to keep to the budget at the next scope."""
     worse = replace(ready().totals, failures=Counts(20_000, 100, 60_000, 150))
-    held(ready(totals=worse), "error_rate_step")
+    held(ready(totals=worse), "extra failed jobs a week at 50 %")
 
 
 def test_the_cycle_gate_holds_at_the_median() -> None:
     """Slow jobs not shown to keep to it."""
     worse = replace(ready().totals, median=Counts(20_000, 11_200, 60_000, 30_000))
-    held(ready(totals=worse), "cycle_median")
+    held(ready(totals=worse), "extra slow jobs a week at 50 %")
 
 
 def test_the_cycle_gate_holds_at_the_tail() -> None:
     """Late jobs not shown to keep to it."""
     worse = replace(ready().totals, tail=Counts(20_000, 1_250, 60_000, 3_000))
-    held(ready(totals=worse), "cycle_tail")
+    held(ready(totals=worse), "extra late jobs a week at 50 %")
 
 
 def test_the_recovery_gate_holds() -> None:
     """Drills in which the concurrent path heals slower."""
     slower = tuple(DrillPair(30.0, 8.0 + n, 600.0) for n in range(6))
-    held(ready(pairs=slower), "recovery")
+    held(ready(pairs=slower), "do not show yet that it heals")
 
 
 def test_a_missing_drill_holds_without_a_look() -> None:
@@ -149,7 +150,7 @@ def test_each_step_asks_for_a_drill_of_its_own() -> None:
 
 def test_the_sample_ratio_gate_holds() -> None:
     """A split that is not what it should be compares nothing."""
-    made = held(ready(evidence=evidence(new=5_000, old=5_000)), "sample_ratio")
+    made = held(ready(evidence=evidence(new=5_000, old=5_000)), "routing or counting is broken")
     (split_,) = [one for one in made.findings if one.metric == "sample_ratio"]
     assert split_.verdict is Verdict.ERROR
 
@@ -231,7 +232,7 @@ def test_a_lean_towards_harm_holds() -> None:
     lean = evidence(failed=5)
     assert max(lean.harm.values()) >= 20.0
     assert not lean.latched
-    held(ready(evidence=lean), "leans towards harm")
+    held(ready(evidence=lean), "lean towards harm: too little to revert, too much to grow")
 
 
 @pytest.mark.parametrize("stage", [Stage.SPLIT, Stage.GRADUATED])
@@ -271,7 +272,7 @@ def test_a_policy_that_is_not_automatic_asks_a_person() -> None:
 @pytest.mark.parametrize("totals", [Totals(), Totals(Counts(0, 0, 500, 3))])
 def test_no_evidence_no_promotion(totals: Totals) -> None:
     """A path with no jobs, or nothing counted at all, holds."""
-    held(ready(totals=totals), "error_rate_step")
+    held(ready(totals=totals), "Nothing is shown yet of failed jobs")
 
 
 def test_the_cap_is_never_overshot() -> None:

@@ -1,15 +1,19 @@
 """Every kind of decision that a controller really made comes out the same when made again."""
 
+import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from rollout.adapters.memory.control_store import MemoryControlStore
 from rollout.adapters.sql.ledger import SqlLedger
+from rollout.cli.why_view import render
 from rollout.desk.pending import Why
 from rollout.errors import UnreadableDecision
 from rollout.pilot.ports import DecisionRecord
@@ -211,6 +215,45 @@ def test_why_while_climbing(pilot: Pilot) -> None:
     assert pending.outlook.not_before == needs["bake"].at
     assert pending.not_ready == ()
     assert why.leader.alive
+
+
+STATISTIC = re.compile(r"\bz\b|\bphi\b|-2\.35|333|\de-0|p-value|statistic|_step\b|_t[a-z]+l\b")
+"""What nobody can use at three in the morning, and names that only code knows."""
+
+
+def screens(why: Why) -> tuple[str, str]:
+    """What `why` prints before its statistics, and those."""
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(render(why))
+    first, _, numbers = console.export_text().partition("statistics\n")
+    return first, numbers
+
+
+def test_the_first_screen_is_in_jobs_a_week(pilot: Pilot) -> None:
+    """What is shown so far, the budget, how long it still takes, a bar; the rest stands below."""
+    first, numbers = screens(pilot.climbing)
+    (late,) = [line for line in first.splitlines() if "extra late jobs a week" in line]
+    assert re.search(r"[#.]{10} late jobs +Shown so far: at most \d+ extra late jobs", late)
+    assert "the budget is 150" in late
+    assert " more at this rate (" in first or "not at present rates" in first
+    assert STATISTIC.findall(first) == []
+    assert "333.3" in numbers
+    assert "-2.35" in numbers
+
+
+def test_no_decision_is_said_in_statistics(pilot: Pilot) -> None:
+    """History, status and notices show these sentences as they are."""
+    for one in pilot.decisions:
+        assert STATISTIC.findall(one.sentence) == [], one.sentence
+    first, _ = screens(pilot.reverted)
+    assert STATISTIC.findall(first) == []
+
+
+def test_a_graduation_says_what_was_shown_and_what_is_open(pilot: Pilot) -> None:
+    """In jobs a week, of failed and of late ones."""
+    said = pilot.of("graduate").sentence
+    assert re.search(r"between \d+ (fewer|more) and \d+ (fewer|more) failed jobs a week", said)
+    assert re.search(r"between [\d,]+ (fewer|more) and [\d,]+ (fewer|more) late jobs a week", said)
 
 
 def test_why_asks_as_the_controller_does(pilot: Pilot) -> None:

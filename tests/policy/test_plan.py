@@ -11,7 +11,7 @@ from rollout.desk.plans import Assumed, TrafficUnknown, planned
 from rollout.errors import WrongSettings
 from rollout.policies import GONE, gone_settings, parse_policies, write_budget
 from rollout.policy.plan import plan_for
-from rollout.policy.policy import Policies, Policy
+from rollout.policy.policy import Cohort, Policies, Policy
 from rollout.policy.way import Baseline
 from rollout.routing.effects import Effects
 
@@ -68,6 +68,17 @@ def test_a_plan_without_a_ledger_needs_the_traffic() -> None:
     assert [one.split()[0] for one in found.variants] == ["half", "double"]
     with pytest.raises(TrafficUnknown, match="--jobs-per-day"):
         planned("invoices", Policies(), Assumed(failing=0.005))
+
+
+def test_a_cohort_is_told_that_it_shares_one_budget() -> None:
+    """Ten pipelines of 100 jobs a day: 12 failed jobs a week each, 30 for all of them together."""
+    cohort = Cohort(name="mails", members=tuple(f"mail-{number}" for number in range(10)))
+    found = planned("mail-3", Policies(cohorts=(cohort,)), Assumed(100.0, 0.005))
+    assert "may add 12 failed" in found.sentences[1]
+    assert "share one budget and are proven together" in found.sentences[-1]
+    assert "all 10 of them may add 30 failed and 91 late jobs a week" in found.sentences[-1]
+    alone = planned("invoices", Policies(cohorts=(cohort,)), Assumed(100.0, 0.005))
+    assert alone.shared is None
 
 
 def test_the_budget_is_written_once(tmp_path: Path) -> None:

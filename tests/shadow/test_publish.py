@@ -38,6 +38,7 @@ class FakeQueue:
     """`shadow.ports.ShadowQueue` that remembers; `away` plays a broker that is down."""
 
     sent: list[Mapping[str, Any]] = field(default_factory=list)
+    limits_s: list[float] = field(default_factory=list)
     waiting: int = 0
     looks: int = 0
     away: bool = False
@@ -47,6 +48,7 @@ class FakeQueue:
         if self.away:
             raise BrokerUnreachable("fake://", ConnectionError("cut"))
         self.sent.append(copy)
+        self.limits_s.append(limit_s)
 
     def backlog(self, name: str) -> int:
         """What the test says."""
@@ -85,9 +87,11 @@ class Bench:
         self.control.project(ControlState(NAME, stage=stage, revision=self.revision, salt=NAME))
         self.clock.advance(2)
 
-    def offer(self, job_id: str = "job-1", value: Any = 1, *, near: bool = False) -> bool:
+    def offer(
+        self, job_id: str = "job-1", value: Any = 1, *, near: bool = False, seconds: float = 0.25
+    ) -> bool:
         """Offer a job that legacy has committed."""
-        return self.publisher.offer(self.paths.declared, Ran(job_id, value, 0.25), lambda: near)
+        return self.publisher.offer(self.paths.declared, Ran(job_id, value, seconds), lambda: near)
 
     def offer_many(self, jobs: int) -> int:
         """Offer jobs at one moment; how many got a copy."""
@@ -202,6 +206,15 @@ def test_stage_and_backlog_are_looked_at_once_a_second() -> None:
     bench.clock.advance(1.5)
     bench.offer_many(10)
     assert (bench.control.reads, bench.queue.looks) == (2, 2)
+
+
+def test_the_shadow_of_a_long_job_may_run_as_long() -> None:
+    """A job of half an hour is not killed after the limit that short ones have, but three times
+    legacy's time: a killed shadow would be booked as the concurrent path's fault."""
+    bench = Bench()
+    bench.offer("short", seconds=0.25)
+    bench.offer("long", seconds=1800.0)
+    assert bench.queue.limits_s == [60.0, 5400.0]
 
 
 def test_a_job_near_its_time_limit_is_not_copied() -> None:

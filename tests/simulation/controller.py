@@ -5,8 +5,6 @@ from collections.abc import Callable
 from rollout.control.change import Changes
 from rollout.control.recall import Recall
 from rollout.controller.tick import Tick
-from rollout.drills.incidents import Incidents
-from rollout.drills.watch import Rules
 from rollout.errors import RolloutError
 from rollout.pilot.pilots import Pilots
 from rollout.pilot.situations import Situations
@@ -14,7 +12,7 @@ from rollout.policy.ladder import FirstSteps
 from rollout.policy.policy import Policies
 from rollout.routing.stages import Event
 from tests.simulation.history import label
-from tests.simulation.limits import LEASE, LIMITS, SLICE, TICK_S, WATCH
+from tests.simulation.limits import LEASE, LIMITS, SLICE, TICK_S
 from tests.simulation.process import Process
 from tests.simulation.watched import Tell
 
@@ -38,10 +36,7 @@ class Controller:
             owner,
             LEASE,
         )
-        incidents = Incidents(process.watching, WATCH, Rules())
-        self._tick = Tick(
-            ledger, store, broker, changes, process.clock, LIMITS, owner, pilots, incidents
-        )
+        self._tick = Tick(ledger, store, broker, changes, process.clock, LIMITS, owner, pilots)
         process.spawn(self._loop)
 
     def _loop(self) -> None:

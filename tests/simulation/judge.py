@@ -27,6 +27,7 @@ KINDS = (
     "lost",
     "two outcomes",
     "committed twice",
+    "out of order",
     "effect missing",
     "unsafe repeated",
     "start after kill",
@@ -97,13 +98,18 @@ class Judge:
         self._told: dict[str, set[str]] = {}
         self._faults: set[str] = set()
         self._rowless: set[str] = set()
+        self._reopened: set[str] = set()
         self._committed: dict[str, int] = {}
+        self._places: dict[str, tuple[str, int]] = {}
+        self._newest_place: dict[str, int] = {}
+        self._last_committed: dict[str, int] = {}
         self._effect: Counter[str] = Counter()
         self._ran: Counter[str] = Counter()
         self._again: Counter[str] = Counter()
         self._handed: Counter[str] = Counter()
         self._rules: dict[str, Callable[[Happening], None]] = {
             "submitted": self._on_submitted,
+            "placed": self._on_placed,
             "read": self._on_read,
             "claimed": self._on_claimed,
             "ran": self._on_ran,
@@ -114,7 +120,7 @@ class Judge:
             "silenced": self._on_silenced,
             "row lost": self._on_row_lost,
             "handed": self._on_handed,
-            "reopened": lambda event: self._again.update([event.facts["job"]]),
+            "reopened": self._on_reopened,
             "retried": lambda event: self._again.update([event.facts["job"]]),
             "changed": self._on_changed,
             "fenced": self._on_fenced,
@@ -204,6 +210,23 @@ class Judge:
             if state is None or not _covers(state, facts["key"]):
                 self._say(event, "scope grew", facts["job"], f"routed by {state}")
 
+    def _on_placed(self, event: Happening) -> None:
+        """A job has its place among those of its key; one that is placed again has the last."""
+        facts = event.facts
+        line = f"{facts['name']} {facts['key']}"
+        number = self._newest_place[line] = self._newest_place.get(line, 0) + 1
+        self._places[facts["job"]] = (line, number)
+
+    def _judge_order(self, event: Happening, job: str) -> None:
+        """Nobody commits before a job that was submitted earlier with the same key."""
+        if job not in self._places or job in self._committed:
+            return
+        line, number = self._places[job]
+        last = self._last_committed.get(line, 0)
+        if number < last:
+            self._say(event, "out of order", job, f"place {number} of {line!r} after {last}")
+        self._last_committed[line] = max(number, last)
+
     def _on_claimed(self, event: Happening) -> None:
         """A concurrent start has the store's clear yes, and no kill is in force."""
         facts = event.facts
@@ -239,6 +262,7 @@ class Judge:
         """One attempt commits, and no kill came between its claim and its commit."""
         facts = event.facts
         job, attempt = facts["job"], facts["attempt"]
+        self._judge_order(event, job)
         if self._committed.setdefault(job, attempt) != attempt:
             said = f"attempts {self._committed[job]} and {attempt}"
             self._say(event, "committed twice", job, said)
@@ -253,13 +277,18 @@ class Judge:
     def _on_told(self, event: Happening) -> None:
         self._told.setdefault(event.facts["job"], set()).add(event.facts["outcome"])
 
+    def _on_reopened(self, event: Happening) -> None:
+        self._reopened.add(event.facts["job"])
+        self._again[event.facts["job"]] += 1
+
     def _on_silenced(self, event: Happening) -> None:
         """A worker is taken for dead only when something has kept it from being heard."""
         if not self._faults & _SILENCES:
             self._say(event, "died for nothing", event.facts["job"], "its worker was well")
 
     def _on_row_lost(self, event: Happening) -> None:
-        """The row's way begins anew, and so does what it says of moves."""
+        """The row's way begins anew, and so does what it says of moves; its place went with it."""
+        self._places.pop(event.facts["job"], None)
         self._handed[event.facts["job"]] = 0
         self._rowless.add(event.facts["job"])
 
@@ -324,7 +353,8 @@ class Judge:
         submitted = self._submitted.get(job)
         # Without the ledger a path that does not need it answers for itself.
         binds = submitted and self._effects[submitted.facts["name"]].needs_ledger
-        if "Failed" in told and binds and not outcome.reopened:
+        # A row that was lost since has forgotten that a person retried it.
+        if "Failed" in told and binds and job not in self._reopened:
             self._say(event, "told wrong", job, "committed, and its caller was told of a failure")
 
     def _judge_rest(

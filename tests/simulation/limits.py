@@ -11,7 +11,6 @@ SILENT_AFTER = timedelta(seconds=600)
 RENEW_S = SILENT_AFTER.total_seconds() / 3
 SUPERVISION = timedelta(seconds=900)
 LEASE = SUPERVISION * 0.6
-WATCH = timedelta(days=1)
 KEEP = timedelta(days=10)
 VISIBILITY_S = 2_400.0
 WEEK_S = 604_800.0

@@ -12,7 +12,6 @@ from random import Random
 from typing import Any, cast
 
 from rollout.adapters.memory.queues import MemoryMessage
-from rollout.drills.ports import WatchLedger
 from rollout.errors import BrokerUnreachable, ControlStoreUnreachable, LedgerUnreachable
 from rollout.jobs.ports import Ledger
 from rollout.pilot.ports import PilotLedger
@@ -109,7 +108,6 @@ class Process:
         self._actors: list[Actor] = []
         self.ledger = cast(Ledger, self._line("ledger", servers["ledger"]))
         self.trials = cast(PilotLedger, self.ledger)
-        self.watching = cast(WatchLedger, self.ledger)
         self.store = cast(ControlStore, self._line("store", servers["store"]))
         self.broker = cast(WatchedQueues, self._line("broker", servers["broker"]))
 

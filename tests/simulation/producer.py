@@ -4,6 +4,7 @@ from datetime import datetime
 
 from rollout.adapters.memory.queues import MemoryMessage
 from rollout.errors import BrokerUnreachable
+from rollout.jobs.order import OnFailure
 from rollout.jobs.ports import Filing
 from rollout.jobs.submit import UNFILED, Submit
 from rollout.routing.decision import Decision, JobPath
@@ -21,6 +22,7 @@ class Kind:
         self.name = name
         self.effects = effects
         self.holdback_bp = holdback_bp
+        self.on_failure: OnFailure | None = None
 
 
 class Producer:
@@ -36,7 +38,9 @@ class Producer:
         """Take one job to its queue; a submission that fails has promised nothing."""
         decision = self.service.decide(kind.name, key)
         filing = filing_of(kind.name, job_id, key, decision, self.process.clock.now())
-        filed = self.service.file(kind.name, kind.effects, kind.holdback_bp, [filing])
+        filed = self.service.file(
+            kind.name, kind.effects, kind.holdback_bp, [filing], on_failure=kind.on_failure
+        )
         path = decision.path if filed else UNFILED.path
         try:
             self.process.broker.send(MemoryMessage(kind.name, path, job_id, key))

@@ -17,6 +17,7 @@ SHOWS = {
     "renewal": {"died for nothing"},
     "lost answer": {"not told"},
     "outbox": {"stuck"},
+    "order": {"out of order"},
     "proofs": {"advanced unproven"},
     "bake time": {"advanced too soon"},
 }

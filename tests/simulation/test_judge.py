@@ -123,6 +123,13 @@ def _planted() -> dict[str, Callable[[], Story]]:
     return {
         "lost": lambda: started().settled(None),
         "two outcomes": lambda: started().claimed().committed().settled(replace(GOOD, failures=1)),
+        "out of order": lambda: (
+            started()
+            .tell("placed", key="k", job="job-1")
+            .tell("placed", key="k", job="job-2")
+            .tell("committed", job="job-2", attempt=1, path=L, unsafe=False)
+            .committed(path=L)
+        ),
         "committed twice": lambda: started().claimed().committed().committed(2, L),
         "effect missing": lambda: started().settled(),
         "unsafe repeated": lambda: Story(Effects.UNSAFE).tell("ran").tell("ran"),

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
-from rollout.adapters.memory import job_rows
+from rollout.adapters.memory import job_rows, order_rows
 from rollout.adapters.memory.control_store import MemoryControlStore
 from rollout.controller.tick import Tick
 from rollout.evidence.promote import Answer
@@ -118,6 +118,7 @@ GUARDS: dict[str, tuple[Sequence[Any], str, Callable[..., Any]]] = {
     "outbox": ((Tick,), "_sweep", _nothing),
     "forward only": ((MemoryControlStore,), "project", _project_backwards),
     "proofs": ((pilot_judge,), "decide", _always),
+    "order": ((order_rows.OrderRows,), "stands_behind", _nothing),
     "bake time": ((not_yet, pilot_judge), "days_in_step", _long_enough),
 }
 """Where each guard stands, and what takes its place."""

@@ -12,10 +12,11 @@ from typing import Any
 
 from rollout.adapters.memory.control_store import MemoryControlStore
 from rollout.adapters.memory.ledger import MemoryLedger
+from rollout.adapters.memory.order_rows import Taken
 from rollout.adapters.memory.queues import MemoryMessage, MemoryQueues
 from rollout.errors import LedgerBusy
-from rollout.evidence.sample import PathSample
 from rollout.jobs.claims import Claim, JobRef, Refusal
+from rollout.jobs.order import Place
 from rollout.jobs.ports import Committed, ConnectionSource, Handed, Refused
 from rollout.pilot.ports import HourRow, KeySpread, NewDecision, OpenSlow, WindowRow
 from rollout.pilot.profile import LegacyProfile
@@ -91,6 +92,16 @@ class WatchedLedger(MemoryLedger):
         for one in handed:
             self._tell("silenced", job=label(name, one.job_id))
         return handed
+
+    def _enter(self, place: Place) -> Taken:
+        """Take a place, and tell it."""
+        has_one = (place.name, place.job_id) in self._key_of
+        taken = super()._enter(place)
+        if not has_one:
+            self._tell(
+                "placed", name=place.name, key=place.key, job=label(place.name, place.job_id)
+            )
+        return taken
 
     def reopen(self, name: str, job_id: str, now: datetime) -> Handed:
         """Reopen, and tell."""
@@ -176,10 +187,6 @@ class WatchedLedger(MemoryLedger):
     def open_slow(self, trial: Trial, now: datetime) -> list[OpenSlow]:
         """Nothing of the bulk is ever unfinished."""
         return []
-
-    def samples(self, since: datetime, until: datetime) -> dict[str, dict[JobPath, PathSample]]:
-        """The bulk has no incidents; what drills show is recorded by whoever plays them."""
-        return {}
 
     def key_spread(self, name: str, limit: int) -> KeySpread:
         """Each job of the bulk has a key of its own."""

@@ -13,6 +13,7 @@ from rollout.adapters.memory.queues import MemoryMessage
 from rollout.errors import BrokerUnreachable, LedgerUnreachable
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.delivery import Delivery, Done, Dropped, Failed, Outcome, ToLegacy, Wait
+from rollout.jobs.key_order import KeyOrder
 from rollout.jobs.ports import Filing, Job, Running
 from rollout.routing.decision import Decision, JobPath, Reason
 from rollout.routing.effects import Effects
@@ -76,6 +77,7 @@ class Worker:
         clock = process.clock
         self._attempts = Attempts(process.store, process.ledger, clock, SILENT_AFTER, (TryAgain,))
         self._door = Producer(process, tell)
+        self._order = KeyOrder(process.ledger, process.broker, clock)
         self._child = self._fork()
 
     # The child -----------------------------------------------------------------------------
@@ -126,11 +128,15 @@ class Worker:
         def filing() -> Filing:
             return filing_of(kind.name, job.job_id, key, decision, self.process.clock.now())
 
+        delivery = Delivery(job, self._name, filing, on_failure=kind.on_failure)
         try:
-            outcome = self._attempts.run(_Paths(self, kind), Delivery(job, self._name, filing))
+            outcome = self._attempts.run(_Paths(self, kind), delivery)
         except TryAgain:
             self._acknowledge(message)
             return
+        finally:
+            if kind.on_failure is not None:
+                self._order.send_next(kind.name, key)
         self._carry_out(message, outcome)
 
     def _carry_out(self, message: MemoryMessage, outcome: Outcome) -> None:

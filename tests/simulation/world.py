@@ -20,6 +20,7 @@ from tests.simulation.scheduler import Scheduler
 from tests.simulation.watched import WatchedLedger, WatchedQueues, WatchedStore
 from tests.simulation.worker import Quality, Worker
 
+_KEYS_IN_ORDER = 3
 _KEYS_OBSERVED = 4
 
 BY_HAND = Policies(default=Policy(automatic=False, drills_min=0))
@@ -120,6 +121,8 @@ class World:
     def submit(self, kind: Kind, key: str) -> None:
         """Let the producer submit a job; its id is returned by nobody, the history has it."""
         self.jobs += 1
+        if kind.on_failure is not None:
+            key = f"k{self.jobs % _KEYS_IN_ORDER}"
         # Each third id is that of the job before, which may be another sub-pipeline's.
         shared = self.jobs % 3 == 0 and len(self.kinds) > 1 and kind.name != self._last_kind
         job_id = self._last_id if shared else f"job-{self.jobs}"

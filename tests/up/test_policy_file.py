@@ -17,7 +17,8 @@ def test_a_change_of_the_file_is_said_once(
     """Also one that cannot be read, and the change back."""
     file = no_settings / "rollout.toml"
     file.write_text("[policy]\nbake_days = 5\n")
-    # Another test may have bound the module's logger before the logs were captured.
+    # Another test may have bound the module's logger, or silenced all of them, before.
+    structlog.reset_defaults()
     monkeypatch.setattr(policy_file, "log", structlog.get_logger("policy file"))
     watched = PolicyFile(read_policies(), read_policies)
     said = []

@@ -11,7 +11,7 @@ finished message to the broker: what is kept of a job is then what was sent, fie
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol, cast
 
 import structlog
@@ -30,6 +30,8 @@ from rollout.adapters.celery.marks import (
     read_marks,
 )
 from rollout.adapters.celery.message import Message, as_published, to_text
+from rollout.adapters.celery.own_queues import OwnQueues
+from rollout.adapters.celery.shadow_queue import shadow_queue_of
 from rollout.errors import ArgumentsUnusable, DeclarationError
 from rollout.jobs.ports import Filing
 from rollout.jobs.submit import UNFILED, Submit
@@ -77,6 +79,11 @@ class RoutedAMQP(AMQP):
         sender: Callable[..., Any] = super()._create_task_sender()
         return sender
 
+    @cached_property
+    def queues_cls(self) -> Callable[..., Any]:
+        """Makes the app's queues; ours are among them."""
+        return partial(OwnQueues, lambda: own_queues(self.app))
+
     def Router(self, queues: Any = None, create_missing: Any = None) -> Any:
         """Route declared tasks first, whatever `task_routes` says of their names."""
         router = super().Router(queues, create_missing)
@@ -108,6 +115,14 @@ def pipelines_of(app: Any) -> dict[str, Any]:
     """What is declared on this app, by task name."""
     by_name: dict[str, Any] = app.__dict__.get(PIPELINES, {})
     return by_name
+
+
+def own_queues(app: Any) -> set[str]:
+    """Names of the queues of what is declared on this app."""
+    names = [pipeline.name for pipeline in pipelines_of(app).values()]
+    return {queue_of(name, path) for name in names for path in JobPath} | {
+        shadow_queue_of(name) for name in names
+    }
 
 
 class _LegacyByDefault:
@@ -168,6 +183,7 @@ class Departure:
         self.queues = queues
         self._given = message
         self._options = options
+        self.body = body
         self._id: str = headers["id"]
         self._retries: int = headers["retries"]
         self._before = read_marks(options.get("headers"), self._id)
@@ -270,6 +286,7 @@ class Departure:
                 pipeline.holdback_bp,
                 [prepared.filing],
                 outcome_will_do=prepared.message.headers.get("parent_id") is not None,
+                on_failure=None if self.decision is OPTED_OUT else pipeline.on_failure,
             )
         message = prepared.marked(filed=filed)
         if prepared.decision is OPTED_OUT:
@@ -316,7 +333,12 @@ class _Leaving:
         return self._made is not None and self._made[2]
 
     def publish(self, body: Any, **options: Any) -> Any:
-        """Publish; Celery may call this again while the broker is away."""
+        """Publish; Celery may call this again while the broker is away.
+
+        What is not the message of the job, the event `task-sent`, passes as it is.
+        """
+        if body is not self._departure.body:
+            return self._producer.publish(body, **options)
         if self._made is None:
             self._made = self._departure.file(body, options)
         message, path, _ = self._made

@@ -54,6 +54,7 @@ def _submit_batch(pipeline: Any, producer: Any, prepared: Sequence[Prepared]) ->
         pipeline.effects,
         pipeline.holdback_bp,
         [one.filing for one in prepared],
+        on_failure=pipeline.on_failure,
     )
     declared = pipeline.task.app.amqp.queues
     try:

@@ -1,4 +1,4 @@
-"""Tells a process that a signal ends from a path that exits."""
+"""Tells a task that is ended from outside from a path that exits."""
 
 from types import TracebackType
 
@@ -6,9 +6,15 @@ _SIGNALS = range(-255, 0)
 """billiard exits a child that a signal ends with the signal's number minus 256."""
 
 
-def raised_by_signal(error: SystemExit) -> bool:
-    """Whether billiard's signal handler raised it, in a pool's child that is told to end."""
-    return error.code in _SIGNALS and _innermost(error.__traceback__).startswith("billiard")
+def ends_the_run(error: BaseException) -> bool:
+    """Whether it ends the process or the task: nothing that the path is to blame for.
+
+    In a pool's child that is told to end, billiard's signal handler raises SystemExit; gevent
+    raises GreenletExit in a task that is revoked.
+    """
+    if isinstance(error, SystemExit):
+        return error.code in _SIGNALS and _innermost(error.__traceback__).startswith("billiard")
+    return type(error).__name__ == "GreenletExit"
 
 
 def _innermost(traceback: TracebackType | None) -> str:

@@ -12,7 +12,7 @@ from celery.utils.imports import symbol_by_name
 
 from rollout.adapters.celery.adopted import make_task
 from rollout.adapters.celery.amqp import PIPELINES, door_into, pipelines_of
-from rollout.adapters.celery.options import check_options
+from rollout.adapters.celery.options import check_made, check_options
 from rollout.adapters.celery.shadow import ShadowTask
 from rollout.adapters.celery.shadow_queue import shadow_task_of
 from rollout.adapters.celery.steps import worker_step
@@ -79,7 +79,12 @@ class Pending:
         declared, app = self._declared, self._app
         if not self._made and JobPath.LEGACY in declared.paths:
             _check_free(app, declared)
-            make_task(app, declared, self._options)
+            task = make_task(app, declared, self._options)
+            try:
+                check_made(declared.name, task)
+            except DeclarationError:
+                del app._tasks[declared.task_name]
+                raise
             _make_shadow(app, declared)
             self._made = True
         return app._tasks.get(declared.task_name) if self._made else None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from celery import Task
+from kombu.serialization import prepare_accept_content
 
 from rollout.errors import DeclarationError
 
@@ -59,4 +60,50 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
             f"serializer={serializer!r} of {name!r} is refused: the ledger keeps every message as "
             "JSON, so that it can be sent again, and reads nothing that is code",
             "leave serializer out; Celery's JSON carries dates, UUIDs, decimals and bytes",
+        )
+
+
+ROUTES = ("queue", "exchange", "routing_key")
+"""Attributes of a task by which every one of its jobs would be its caller's own business."""
+
+
+def check_made(name: str, task: Any) -> None:
+    """Raise DeclarationError for what a base class, `task_annotations` or the app make of the task.
+
+    Args:
+        name: The sub-pipeline's.
+        task: The task, bound to its app: the configuration is read by now.
+    """
+    where = "in its base class or in task_annotations"
+    for option in ROUTES:
+        value = getattr(task, option, None)
+        if value is not None:
+            why, _ = REFUSED[option]
+            raise DeclarationError(
+                f"{option}={value!r} of {name!r} is refused: {why}", f"take it out, {where}"
+            )
+    if not task.acks_late:
+        raise DeclarationError(
+            f"acks_late=False of {name!r} is refused: a message is acknowledged when its job has "
+            "its outcome",
+            f"take it out, {where}",
+        )
+    if task.serializer != "json":
+        raise DeclarationError(
+            f"serializer={task.serializer!r} of {name!r} is refused: the ledger keeps every "
+            "message as JSON",
+            f"take it out, {where}",
+        )
+    if task.Strategy != Task.Strategy:
+        raise DeclarationError(
+            f"Strategy of {name!r} is refused: it takes messages before they become jobs, as "
+            "celery-batches does, and rollout follows one job per message",
+            "leave this task as it is",
+        )
+    accepted = prepare_accept_content(task.app.conf.accept_content)
+    if "application/json" not in accepted:
+        raise DeclarationError(
+            f"accept_content={task.app.conf.accept_content!r} of the app leaves JSON out, and the "
+            f"messages of {name!r} are JSON: its workers would refuse every job",
+            'add "json" to accept_content',
         )

@@ -59,8 +59,8 @@ class KombuQueues:
         """Address without password, for messages."""
         return str(maybe_sanitize_url(self._url))
 
-    def send_to_legacy(self, jobs: Sequence[Handed]) -> None:
-        """Publish stored envelopes to their legacy queues."""
+    def send_jobs(self, jobs: Sequence[Handed]) -> None:
+        """Publish stored envelopes to the queues of their paths."""
         with self._channel() as channel:
             producer = Producer(channel, serializer="json")
             for job in jobs:
@@ -120,7 +120,7 @@ def _publish(producer: Producer, job: Handed) -> None:
     marks = read_marks(message.headers, task_id)
     again = Marks(
         key=marks.key if marks else job.job_id,
-        path=JobPath.LEGACY,
+        path=job.path,
         reason=job.reason,
         revision=marks.revision if marks else -1,
         of=task_id,
@@ -129,7 +129,9 @@ def _publish(producer: Producer, job: Handed) -> None:
     )
     # Of an older release's envelope it is not known how the broker was to keep it.
     how = {} if "delivery_mode" in message.properties else {"delivery_mode": 2}
-    message.for_legacy(again).publish(producer, queue_of(job.name, JobPath.LEGACY), **how)
+    is_legacy = job.path is JobPath.LEGACY
+    message = message.for_legacy(again) if is_legacy else message.marked(again)
+    message.publish(producer, queue_of(job.name, job.path), **how)
 
 
 def _next_up(channel: Any, queue: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
-from celery.exceptions import Ignore, Reject
+from celery.exceptions import Ignore, Reject, Retry
 from celery.worker.state import task_ready
 
 from rollout.errors import LedgerUnreachable, UnknownJob
@@ -36,10 +36,16 @@ class SubPipelineRequest(Theirs):
         error = exc_info.exception
         if isinstance(error, ExceptionWithTraceback):
             error = error.exc
+        if isinstance(error, (Ignore, Reject, Retry)):
+            # What a delivery says to Celery, which calls it internal, too: requeued here, a
+            # duplicate of a finished job would be delivered again at once, and for ever.
+            return super().on_failure(exc_info, send_failed_event, return_ok)
         if isinstance(error, TimeLimitExceeded):
             reason = Reason.TIME_LIMIT
         elif isinstance(error, (WorkerLostError, SystemExit)):
             reason = Reason.WORKER_LOST
+        elif isinstance(error, (Ignore, Reject, Retry)):  # what the body said, or rollout itself
+            return super().on_failure(exc_info, send_failed_event, return_ok)
         elif getattr(exc_info, "internal", False) and self._has_its_outcome():
             # The path is not to blame: the result backend was away after the commit, say. The next
             # delivery finds the outcome in the ledger and tells it.

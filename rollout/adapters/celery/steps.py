@@ -204,7 +204,8 @@ def keep(pipelines: Mapping[str, Worked], message: Any, why: str) -> None:
         try:
             pipeline.ledger.keep_message(queue, why, headers, body, pipeline.clock.now())
         except LedgerUnreachable as error:
-            log.error("refused message not kept", queue=queue, body=body, why=str(error))
+            # Not the body: it has the job's arguments. The message itself is refused by Celery.
+            log.error("refused message not kept", queue=queue, length=len(body), why=str(error))
         return
 
 

@@ -15,11 +15,11 @@ import structlog
 from billiard import current_process
 from celery import Task, states
 from celery._state import _task_stack
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 from kombu.exceptions import OperationalError
 
 from rollout.adapters.celery.amqp import Routed
-from rollout.adapters.celery.ending import raised_by_signal
+from rollout.adapters.celery.ending import ends_the_run
 from rollout.adapters.celery.marks import (
     HEADER,
     Marks,
@@ -33,8 +33,8 @@ from rollout.adapters.celery.marks import (
     submitted_at,
 )
 from rollout.adapters.celery.message import Message, as_delivered, to_text
-from rollout.adapters.celery.results import written
-from rollout.errors import JobFailed
+from rollout.adapters.celery.path_runs import DeliveredRun, DirectRun
+from rollout.errors import JobFailed, LedgerUnreachable
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.claims import Refusal
 from rollout.jobs.delivery import (
@@ -48,6 +48,9 @@ from rollout.jobs.delivery import (
     ToLegacy,
     Wait,
 )
+from rollout.jobs.interrupts import ProcessEnds
+from rollout.jobs.key_order import KeyOrder
+from rollout.jobs.order import OnFailure
 from rollout.jobs.ports import Filing, Job, Ledger
 from rollout.routing.decision import Decision, JobPath, Reason
 from rollout.shadow.publish import Copied, Ran, ShadowPublisher
@@ -78,6 +81,16 @@ class Declared(Routed, Paths, Copied, Protocol):
     @property
     def ledger(self) -> Ledger:
         """The ledger of this process."""
+        ...
+
+    @property
+    def on_failure(self) -> OnFailure | None:
+        """What a failed job does with those of its key; None where no order is kept."""
+        ...
+
+    @property
+    def key_order(self) -> KeyOrder:
+        """Sends the next job of a key."""
         ...
 
     @property
@@ -132,14 +145,29 @@ class SubPipelineTask(Theirs):
             lambda: self._filing(request, job),
             is_drilled(vars(request)),
             is_pool_child(),
+            self.pipeline.on_failure,
         )
-        began = time.monotonic()
+        began, run = time.monotonic(), DeliveredRun(self, request)
         try:
-            outcome = self.pipeline.attempts.run(DeliveredRun(self, request), delivery)
+            outcome = self.pipeline.attempts.run(run, delivery)
         except ProcessEnds as ends:
             raise ends.asked from None
+        except SoftTimeLimitExceeded:
+            # It struck beside the path, in an act of ours: the row says how far that came.
+            outcome = self._after_its_limit(run, delivery)
+        finally:
+            # Also when the path tells Celery to forget its job; who died is swept for.
+            if delivery.on_failure is not None:
+                self.pipeline.key_order.send_next(job.name, job.key)
         request.rollout_ran = self._to_copy(request, job, outcome), began
         return self.carry_out(request, outcome)
+
+    def _after_its_limit(self, run: DeliveredRun, delivery: Delivery) -> Outcome:
+        attempts = self.pipeline.attempts
+        try:
+            return attempts.worker_lost(run, delivery.job, delivery.worker, Reason.TIME_LIMIT)
+        except LedgerUnreachable as error:
+            return Wait(error)
 
     # The body ------------------------------------------------------------------------------
 
@@ -150,8 +178,8 @@ class SubPipelineTask(Theirs):
             if _calls_itself(type(self)):
                 return super().__call__(*job.args, **job.kwargs)
             return self.run(*job.args, **job.kwargs)
-        except SystemExit as error:
-            if raised_by_signal(error):
+        except BaseException as error:
+            if ends_the_run(error):
                 raise ProcessEnds(error) from error
             raise
         finally:
@@ -271,6 +299,7 @@ class SubPipelineTask(Theirs):
             self.pipeline.holdback_bp,
             [self._filing(request, job, decision)],
             outcome_will_do=True,  # nobody waits here for an error
+            on_failure=self.pipeline.on_failure,
         )
         self._send(request, key, decision)
         raise Ignore
@@ -345,10 +374,13 @@ class SubPipelineTask(Theirs):
     def _told(self, request: Any, value: Any) -> bool:
         """Whether the result backend has the outcome already: then links were called, too.
 
-        A backend has one result per id: that of another sub-pipeline's job is not this one's.
+        A chord counts its job after the result is stored, so there the result says nothing. A
+        backend has one result per id: that of another sub-pipeline's job is not this one's.
         """
+        # Where nobody knows, it is told again: links called twice are Celery's own promise.
+        if request.chord:
+            return False
         if request.ignore_result:
-            # Nobody knows whether links were called; calling them twice is Celery's own promise.
             return not (request.chain or request.callbacks)
         try:
             found = self.AsyncResult(request.id)
@@ -394,14 +426,6 @@ def is_pool_child() -> bool:
     return bool(current_process().name != "MainProcess")
 
 
-class ProcessEnds(BaseException):
-    """A signal ends this process under a running path: that is no failure of the path."""
-
-    def __init__(self, asked: SystemExit) -> None:
-        self.asked = asked
-        super().__init__(asked.code)
-
-
 def _calls_itself(made: type) -> bool:
     """Whether the task's own class has a `__call__`, such as Flask's recipe."""
     behind = made.__mro__[made.__mro__.index(SubPipelineTask) + 1 :]
@@ -411,40 +435,3 @@ def _calls_itself(made: type) -> bool:
         if "__call__" in vars(base):
             return True
     return False
-
-
-class DirectRun:
-    """The sub-pipeline in a direct call: the path gets a request of its own."""
-
-    hurt = False
-
-    def __init__(self, task: SubPipelineTask) -> None:
-        self._task = task
-        self.name = task.pipeline.name
-        self.effects = task.pipeline.effects
-        self.holdback_bp = task.pipeline.holdback_bp
-        self.read = task.pipeline.read
-
-    def call(self, path: JobPath, job: Job) -> Any:
-        """Run the path."""
-        return self._task.run_directly(path, job)
-
-    def write(self, value: Any, job: Job) -> str:
-        """Call the hook and write what there is to keep of the result."""
-        return written(self._task, None, value, job)
-
-
-class DeliveredRun(DirectRun):
-    """The sub-pipeline in a delivery: the path gets the request that Celery has made."""
-
-    def __init__(self, task: SubPipelineTask, request: Any) -> None:
-        super().__init__(task)
-        self._request = request
-
-    def call(self, path: JobPath, job: Job) -> Any:
-        """Run the path."""
-        return self._task.run_body(replace(job, path=path))
-
-    def write(self, value: Any, job: Job) -> str:
-        """Call the hook and write what there is to keep of the result."""
-        return written(self._task, self._request, value, job)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from rollout.adapters.memory.rows import Rows
-from rollout.errors import IllegalTransition
+from rollout.control.latching import check_rearm, covered, is_known, lifted
 from rollout.jobs.claims import JobState
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
@@ -98,10 +98,9 @@ class ControlRows:
             if kill.name is not None:
                 return [_kill_one(rows, rows.known(kill.name), kill)]
             states = [rows.states[name] for name in sorted(rows.states)]
-            # A kill of one sub-pipeline keeps its own id, and outlives the rearm of all.
-            covered = [state for state in states if state.kill_id in (None, rows.latch.kill_id)]
-            killed = [_kill_one(rows, state, kill) for state in [rows.latch, *covered]]
-            return killed + [state for state in states if state not in covered]
+            mine = covered(rows.latch, states)
+            killed = [_kill_one(rows, state, kill) for state in [rows.latch, *mine]]
+            return killed + [state for state in states if state not in mine]
 
     def rearm(
         self,
@@ -115,18 +114,11 @@ class ControlRows:
         """Lift a latch; that of `kill --all` also on every sub-pipeline it killed."""
         with self._rows as rows:
             latch = rows.latch
-            if name is None:
-                if not latch.killed:
-                    hint = "rearm one: `rollout rearm NAME`"
-                    raise IllegalTransition(ALL, Event.REARM, "while it is not killed", hint)
-                states = [rows.states[name] for name in sorted(rows.states)]
-                held = [latch, *(state for state in states if state.kill_id == latch.kill_id)]
-                return [_rearm_one(rows, state, actor, reason, now) for state in held]
-            if latch.killed:
-                raise IllegalTransition(
-                    name, Event.REARM, "while `kill --all` is latched", "use `rollout rearm --all`"
-                )
-            return [_rearm_one(rows, rows.known(name), actor, reason, now, seen_revision)]
+            check_rearm(name, latch)
+            if name is not None:
+                return [_rearm_one(rows, rows.known(name), actor, reason, now, seen_revision)]
+            mine = lifted(latch, [rows.states[name] for name in sorted(rows.states)])
+            return [_rearm_one(rows, state, actor, reason, now) for state in [latch, *mine]]
 
     def transitions(self, name: str, limit: int) -> list[TransitionRecord]:
         """Read the log, newest first. Raises UnknownSubPipeline."""
@@ -137,8 +129,8 @@ class ControlRows:
 
 
 def _kill_one(rows: Rows, before: ControlState, kill: Kill) -> ControlState:
-    if kill.kill_id in (before.kill_id, before.lifted_kill_id):
-        return before  # delivered again, or a late copy of one that was lifted
+    if is_known(before, kill):
+        return before
     after = apply(before, Event.KILL, kill_id=kill.kill_id)
     met = None if before.name == ALL else _met(rows, before.name)
     record_change(rows, before, after, Event.KILL, kill.actor, kill.reason, kill.at, met=met)

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 
 from rollout.adapters.memory.rows import OutcomeKey, Rows
 from rollout.adapters.memory.transaction import MemoryTransaction
-from rollout.errors import IllegalTransition, UnknownJob
+from rollout.errors import UnknownJob
 from rollout.jobs.claims import (
     Claim,
     JobRecord,
     JobRef,
     JobState,
     Refusal,
+    check_reopen,
     judge_claim,
     judge_commit,
 )
@@ -215,13 +216,7 @@ class JobRows:
             record = rows.jobs.get((name, job_id))
             if record is None:
                 raise UnknownJob(job_id)
-            if record.state is not JobState.FAILED:
-                raise IllegalTransition(
-                    job_id,
-                    "retry",
-                    f"while it is {record.state}",
-                    "only a failed job can be retried",
-                )
+            check_reopen(job_id, record.state)
             again = moved(record, Reason.RETRIED_BY_HAND, None, now)
             if rows.reopened(replace(again, error=None, deaths=0, finished_at=None)):
                 rows.outcomes[outcome_of(record)] -= 1

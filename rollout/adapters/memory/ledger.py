@@ -10,16 +10,16 @@ from rollout.adapters.memory.control_rows import ControlRows
 from rollout.adapters.memory.drill_rows import DrillRows
 from rollout.adapters.memory.evidence_rows import EvidenceRows
 from rollout.adapters.memory.job_rows import JobRows
+from rollout.adapters.memory.order_rows import OrderRows
 from rollout.adapters.memory.pilot_rows import PilotRows
 from rollout.adapters.memory.recent_rows import RecentRows
 from rollout.adapters.memory.rows import Rows
-from rollout.adapters.memory.sample_rows import SampleRows
 from rollout.adapters.memory.sweep_rows import SweepRows
 from rollout.routing.clock import Clock
 
 
 class MemoryLedger(
-    ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, SampleRows, DrillRows, RecentRows,
+    ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, DrillRows, RecentRows, OrderRows,
     AccessRows,
 ):  # fmt: skip
     """`jobs.ports.Ledger`, its other roles and drills' `DrillLedger`, for one process's threads.
@@ -35,10 +35,10 @@ class MemoryLedger(
         SweepRows.__init__(self, rows)
         PilotRows.__init__(self, rows)
         EvidenceRows.__init__(self, rows)
-        SampleRows.__init__(self, rows)
         DrillRows.__init__(self, rows)
         RecentRows.__init__(self, rows)
         AccessRows.__init__(self, rows)
+        OrderRows.__init__(self, rows)
 
     @property
     def reachable(self) -> bool:

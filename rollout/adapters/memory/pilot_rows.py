@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 from rollout.adapters.memory.control_rows import record_change
 from rollout.adapters.memory.rows import Lease, Rows
-from rollout.drills.watch import Watch
 from rollout.errors import LeaseLost, UnknownDecision
 from rollout.jobs.claims import JobState
 from rollout.pilot.ports import DecisionRecord, NewDecision, Notice, Recovery, TrialRow
@@ -216,23 +215,6 @@ class PilotRows:
             return [notice for notice, _, closed in rows.notices.values() if not closed]
 
     # Recoveries --------------------------------------------------------------------------
-
-    def watches(self) -> dict[tuple[str, JobPath], Watch]:
-        """Read what is known of each path."""
-        with self._rows as rows:
-            return dict(rows.watches)
-
-    def save_watches(
-        self,
-        token: int,
-        watches: Mapping[tuple[str, JobPath], Watch],
-        recoveries: Sequence[Recovery],
-    ) -> None:
-        """Write watches and the incidents that have ended, in one transaction."""
-        with self._rows as rows:
-            _must_lead(rows, token)
-            rows.watches |= watches
-            rows.recoveries += recoveries
 
     def add_recovery(self, recovery: Recovery) -> None:
         """Record how long a path took to heal."""

@@ -40,12 +40,12 @@ class MemoryQueues:
 
     # The controller's side: jobs.ports.Queues -------------------------------------------------
 
-    def send_to_legacy(self, jobs: Sequence[Handed]) -> None:
-        """Publish stored envelopes to their legacy queues. Raises BrokerUnreachable."""
+    def send_jobs(self, jobs: Sequence[Handed]) -> None:
+        """Publish stored envelopes to the queues of their paths. Raises BrokerUnreachable."""
         self._must_answer()
         for job in jobs:
             if job.envelope:
-                self.send(MemoryMessage(job.name, JobPath.LEGACY, job.job_id, job.envelope))
+                self.send(MemoryMessage(job.name, job.path, job.job_id, job.envelope))
 
     def held(self, name: str) -> Held:
         """Say what the queues and the workers hold. Raises BrokerUnreachable."""

@@ -13,7 +13,6 @@ from rollout.control.acts import Act
 from rollout.control.requests import Answer
 from rollout.control.tokens import Session, Token
 from rollout.drills.ports import DrillEvent
-from rollout.drills.watch import Watch
 from rollout.errors import LedgerUnreachable, UnknownSubPipeline
 from rollout.jobs.claims import JobRecord, JobRef, JobState
 from rollout.pilot.fold import HourKey, Sum
@@ -89,7 +88,6 @@ class Rows:
         self.notices: dict[int, tuple[Notice, datetime, bool]] = {}
         self.decided: set[tuple[str, str]] = set()
         self.recoveries: list[Recovery] = []
-        self.watches: dict[tuple[str, JobPath], Watch] = {}
         self.spans: defaultdict[str, list[Span]] = defaultdict(list)
         self.journal: list[DrillEvent] = []
         self.newest_commit: datetime | None = None

@@ -13,7 +13,8 @@ from xxhash import xxh3_64_intdigest
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.tables import OPEN, job, sub_pipeline, transition
 from rollout.adapters.sql.waits import IDLE_MS
-from rollout.errors import IllegalTransition, UnknownSubPipeline
+from rollout.control.latching import check_rearm, covered, is_known, lifted
+from rollout.errors import UnknownSubPipeline
 from rollout.jobs.claims import JobState
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
@@ -130,15 +131,14 @@ class ControlRows:
             lock_fences(self._db, connection, known_names(connection))
             latch = _ensure_latch(connection, kill.at)
             states = _every_locked(connection)
-            # A kill of one sub-pipeline keeps its own id, and outlives the rearm of all.
-            covered = [one.name for one in states if one.kill_id in (None, latch.kill_id)]
-            killed = [self._kill_one(connection, name, kill) for name in [ALL, *covered]]
-            return killed + [state for state in states if state.name not in covered]
+            names = [state.name for state in covered(latch, states)]
+            killed = [self._kill_one(connection, name, kill) for name in [ALL, *names]]
+            return killed + [state for state in states if state.name not in names]
 
     def _kill_one(self, connection: Connection, name: str, kill: Kill) -> ControlState:
         before = self._known(connection, name, locked=True, latch=True)
-        if kill.kill_id in (before.kill_id, before.lifted_kill_id):
-            return before  # delivered again, or a late copy of one that was lifted
+        if is_known(before, kill):
+            return before
         after = apply(before, Event.KILL, kill_id=kill.kill_id)
         met = None if name == ALL else _met(connection, name)
         record_change(
@@ -160,31 +160,14 @@ class ControlRows:
             # Whether all are killed is asked under the lock that `kill --all` takes: else one that
             # has just read this sub-pipeline as killed by itself would return without its kill.
             lock_fence(self._db, connection, ALL, shared=name is not None)
-            latch = _read(connection, ALL, locked=True)
-            if name is None:
-                return self._rearm_all(connection, latch, actor, reason, now)
-            if latch is not None and latch.killed:
-                raise IllegalTransition(
-                    name, Event.REARM, "while `kill --all` is latched", "use `rollout rearm --all`"
-                )
-            before = self._known(connection, name, locked=True)
-            return [_rearm_one(connection, before, actor, reason, now, seen_revision)]
-
-    def _rearm_all(
-        self,
-        connection: Connection,
-        latch: ControlState | None,
-        actor: str,
-        reason: str,
-        now: datetime,
-    ) -> list[ControlState]:
-        if latch is None or not latch.killed:
-            raise IllegalTransition(
-                ALL, Event.REARM, "while it is not killed", "rearm one: `rollout rearm NAME`"
-            )
-        # Read once they are locked: a kill of one of them that has just returned is not ours.
-        mine = [one for one in _every_locked(connection) if one.kill_id == latch.kill_id]
-        return [_rearm_one(connection, one, actor, reason, now) for one in [latch, *mine]]
+            latch = _read(connection, ALL, locked=True) or ControlState(ALL)
+            check_rearm(name, latch)
+            if name is not None:
+                before = self._known(connection, name, locked=True)
+                return [_rearm_one(connection, before, actor, reason, now, seen_revision)]
+            # Read once they are locked: a kill of one of them that has just returned is not ours.
+            mine = lifted(latch, _every_locked(connection))
+            return [_rearm_one(connection, one, actor, reason, now) for one in [latch, *mine]]
 
     def transitions(self, name: str, limit: int) -> list[TransitionRecord]:
         """Read the log, newest first. Raises UnknownSubPipeline."""

@@ -134,6 +134,7 @@ class Database:
         self._engine = None
 
     def _open(self) -> Engine:
+        """Open the engine; its errors name no values, which are the jobs' and end in logs."""
         if self.is_postgresql:
             own = {"connect_timeout": CONNECT_TIMEOUT_S, "fallback_application_name": OUR_NAME}
             # Whatever the database's own: else psycopg gives bytes for text, and SQLAlchemy fails.
@@ -148,6 +149,7 @@ class Database:
                 # transaction (a default that an administrator may set) a commit would not see the
                 # kill it has just waited for.
                 isolation_level="READ COMMITTED",
+                hide_parameters=True,
             )
             event.listen(engine, "connect", _prepare_postgresql(engine))
             event.listen(engine, "checkout", _drop_if_cut)
@@ -155,7 +157,9 @@ class Database:
             return engine
         if not self._may_begin and not self.exists:
             raise LedgerNotFound(self.url)
-        engine = create_engine(self._url, connect_args={"timeout": BUSY_TIMEOUT_S})
+        engine = create_engine(
+            self._url, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True
+        )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         event.listen(engine, "handle_error", note_error)

@@ -10,8 +10,8 @@ from rollout.adapters.sql.job_values import called_off, failed, moved, record_of
 from rollout.adapters.sql.ledger_clock import LedgerClock
 from rollout.adapters.sql.tables import job, tally
 from rollout.adapters.sql.upserts import add_up
-from rollout.errors import IllegalTransition, UnknownJob
-from rollout.jobs.claims import JobRecord, JobState
+from rollout.errors import UnknownJob
+from rollout.jobs.claims import JobRecord, JobState, check_reopen
 from rollout.jobs.ports import Filing, Handed, Running
 from rollout.jobs.way import step
 from rollout.routing.decision import JobPath, Reason
@@ -137,6 +137,11 @@ class JobMoves:
     def reopen(self, name: str, job_id: str, now: datetime) -> Handed:
         """Put a failed job back to accepted on legacy."""
         with self._db.write() as connection:
+            query = select(job.c.state).where(_is(name, job_id)).with_for_update()
+            state = connection.execute(query).scalar_one_or_none()
+            if state is None:
+                raise UnknownJob(job_id)
+            check_reopen(job_id, JobState(state))
             _uncount(connection, name, job_id)
             row = connection.execute(
                 update(job)
@@ -148,12 +153,7 @@ class JobMoves:
                     folded=False,
                 )
                 .returning(job.c.job_id, job.c.name, job.c.envelope)
-            ).first()
-        if row is None:
-            state = self.job(name, job_id).state
-            raise IllegalTransition(
-                job_id, "retry", f"while it is {state}", "only a failed job can be retried"
-            )
+            ).one()
         return Handed(row.job_id, row.name, row.envelope, Reason.RETRIED_BY_HAND)
 
     def renew(self, running: Sequence[Running], now: datetime) -> None:

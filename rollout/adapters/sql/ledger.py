@@ -10,17 +10,17 @@ from rollout.adapters.sql.drill_rows import DrillRows
 from rollout.adapters.sql.job_rows import JobRows
 from rollout.adapters.sql.lease_rows import LeaseRows
 from rollout.adapters.sql.notice_rows import NoticeRows
+from rollout.adapters.sql.order_rows import OrderRows
 from rollout.adapters.sql.pilot_rows import PilotRows
 from rollout.adapters.sql.recent_rows import RecentRows
 from rollout.adapters.sql.recovery_rows import RecoveryRows
-from rollout.adapters.sql.sample_rows import SampleRows
 from rollout.adapters.sql.shadow_rows import ShadowRows
 from rollout.adapters.sql.sweep_rows import SweepRows
 
 
 class SqlLedger(
-    ControlRows, JobRows, SweepRows, LeaseRows, PilotRows, RecoveryRows, ArrivalRows, SampleRows,
-    DrillRows, ShadowRows, AheadRows, BuildRows, NoticeRows, RecentRows,
+    ControlRows, JobRows, SweepRows, LeaseRows, PilotRows, RecoveryRows, ArrivalRows,
+    DrillRows, ShadowRows, AheadRows, BuildRows, NoticeRows, RecentRows, OrderRows,
     AccessRows,
 ):  # fmt: skip
     """`jobs.ports.Ledger`, its other roles, and `drills.ports.DrillLedger` on either database.
@@ -40,11 +40,11 @@ class SqlLedger(
         AccessRows.__init__(self, database)
         BuildRows.__init__(self, database)
         NoticeRows.__init__(self, database)
+        OrderRows.__init__(self, database)
         LeaseRows.__init__(self, database)
         PilotRows.__init__(self, database)
         RecoveryRows.__init__(self, database)
         ArrivalRows.__init__(self, database)
-        SampleRows.__init__(self, database)
         DrillRows.__init__(self, database)
         ShadowRows.__init__(self, database)
         self.database = database

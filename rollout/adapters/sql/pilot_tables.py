@@ -67,7 +67,8 @@ path_watch = Table(
     Column("path", String(12), primary_key=True),
     Column("payload", Text, nullable=False),
 )
-"""What is normal for a path, and the incident that lasts on it."""
+"""Of a watch for incidents that is gone (decision 0025). Nobody reads or writes it; a migration
+drops it when no controller of the release before runs any more."""
 
 decision = Table(
     "decision",

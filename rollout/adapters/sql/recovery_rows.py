@@ -1,56 +1,22 @@
-"""How each path heals, on a database: what is watched, and how long it took."""
+"""How long each path took to heal, on a database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import insert, select
 
 from rollout.adapters.sql.database import Database
-from rollout.adapters.sql.lease_rows import must_lead
-from rollout.adapters.sql.pilot_tables import path_watch, recovery
-from rollout.adapters.sql.upserts import overwrite
-from rollout.drills.watch import Watch
-from rollout.evidence.errors import EvidenceError
+from rollout.adapters.sql.pilot_tables import recovery
 from rollout.pilot.ports import Recovery
 from rollout.routing.decision import JobPath
 
 
 class RecoveryRows:
-    """The part of the ledger that remembers watches and recoveries."""
+    """The part of the ledger that remembers recoveries."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._insert: Any = database.insert
-
-    def watches(self) -> dict[tuple[str, JobPath], Watch]:
-        """Read what is known of each path; one that this release cannot read begins afresh."""
-        with self._db.read() as connection:
-            return {
-                (row.name, JobPath(row.path)): _watch_of(row)
-                for row in connection.execute(select(path_watch))
-            }
-
-    def save_watches(
-        self,
-        token: int,
-        watches: Mapping[tuple[str, JobPath], Watch],
-        recoveries: Sequence[Recovery],
-    ) -> None:
-        """Write watches and the incidents that have ended, in one transaction."""
-        rows = [
-            {
-                "name": name,
-                "path": path,
-                "payload": watch.to_text(),
-            }
-            for (name, path), watch in sorted(watches.items())
-        ]
-        with self._db.write() as connection:
-            must_lead(connection, token)
-            overwrite(connection, self._insert, path_watch, rows)
-            for healed in recoveries:
-                connection.execute(insert(recovery).values(**_values_of(healed)))
 
     def add_recovery(self, healed: Recovery) -> None:
         """Record how long a path took to heal."""
@@ -65,13 +31,6 @@ class RecoveryRows:
             query = query.where(recovery.c.name == name)
         with self._db.read() as connection:
             return [_recovery_of(row) for row in connection.execute(query).mappings()]
-
-
-def _watch_of(row: Any) -> Watch:
-    try:
-        return Watch.from_text(row.payload)
-    except EvidenceError:
-        return Watch()
 
 
 def _values_of(healed: Recovery) -> dict[str, Any]:

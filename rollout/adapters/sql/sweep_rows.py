@@ -27,6 +27,7 @@ from rollout.adapters.sql.ledger_clock import LedgerClock
 from rollout.adapters.sql.pilot_fold import FOLDED_COLUMNS, fold_into_trials
 from rollout.adapters.sql.tables import (
     OPEN,
+    UNFOLDED,
     cycle_tally,
     job,
     kept_message,
@@ -47,7 +48,6 @@ LOST_MAX = 50_000
 _REF = tuple_(job.c.job_id, job.c.name)
 _HANDED = (job.c.job_id, job.c.name, job.c.envelope)
 _OPEN_STATES = (JobState.ACCEPTED, JobState.STARTED)
-_UNFOLDED = text("state IN ('committed', 'failed') AND NOT folded")
 _COMMITTED = text("state = 'committed'")
 _A_DRILLS = and_(
     job.c.drill.is_not(None),
@@ -64,7 +64,7 @@ _NAME = func.coalesce(job.c.name, "").label("of")
 """The name, told so that SQLite does not read all jobs by an index that is in its order: it holds
 that for cheaper than the few of a partial index, and sorting them."""
 _OUTCOME = (_NAME, job.c.assigned_path, job.c.path, job.c.state, _WHY)
-_UNFOLDED_COUNT = select(*_OUTCOME, func.count()).where(_UNFOLDED).group_by(*_OUTCOME)
+_UNFOLDED_COUNT = select(*_OUTCOME, func.count()).where(UNFOLDED).group_by(*_OUTCOME)
 
 
 class SweepRows:
@@ -211,7 +211,7 @@ class SweepRows:
         """Count newly finished jobs into tallies, totals and profiles, each once."""
         chosen = (
             select(job.c.job_id, job.c.name)
-            .where(_UNFOLDED)
+            .where(UNFOLDED)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )

@@ -54,6 +54,9 @@ OPEN = text("state IN ('accepted', 'started')")
 """The condition of the index `job_open`, to the letter: SQLite uses a partial index only for a
 query that says the same, and `state = ?` does not."""
 
+UNFOLDED = text("state IN ('committed', 'failed') AND NOT folded")
+"""The same for `job_unfolded`: outcomes that are not in the tallies yet."""
+
 metadata = MetaData()
 
 sub_pipeline = Table(
@@ -139,8 +142,8 @@ job = Table(
     Index(
         "job_unfolded",
         "finished_at",
-        sqlite_where=text("state IN ('committed', 'failed') AND NOT folded"),
-        postgresql_where=text("state IN ('committed', 'failed') AND NOT folded"),
+        sqlite_where=UNFOLDED,
+        postgresql_where=UNFOLDED,
     ),
     Index(
         "job_committed",

@@ -1,0 +1,44 @@
+"""How the audit writes seconds, shares and counts in its sentences."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from math import isfinite
+
+
+def seconds_text(seconds: float) -> str:
+    """Seconds as people say them: two figures that matter, in the unit that fits."""
+    if not isfinite(seconds):
+        return "unknown"
+    if seconds < 0.0005:
+        return f"{seconds * 1e6:.0f} µs" if seconds > 0 else "0 s"
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.{0 if seconds >= 0.02 else 1}f} ms"
+    for unit, length in (("days", 86_400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.{0 if seconds >= 20 * length else 1}f} {unit}"
+    return f"{seconds:.{1 if seconds >= 10 else 2}f} s"
+
+
+def share_text(share: float) -> str:
+    """A share in percent, with a figure behind the point only when it is small."""
+    percent = 100 * share
+    if 0 < percent < 0.1:
+        return "under 0.1 %"
+    return f"{percent:.{1 if abs(percent) < 1 else 0}f} %"
+
+
+def times_text(factor: float) -> str:
+    """A factor: "2.0 times"."""
+    return f"{factor:.{0 if factor >= 20 else 1}f} times"
+
+
+def clock_text(seconds: float) -> str:
+    """A time of day."""
+    minutes = round(seconds / 60) % (24 * 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d} UTC"
+
+
+def date_text(seconds: float) -> str:
+    """A time with its date."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
