@@ -116,7 +116,10 @@ class RolloutProvider(AbstractProvider):
 
 
 def _details(decision: Decision, value: Any) -> FlagResolutionDetails[Any]:
-    metadata = {"revision": decision.revision, "because": str(decision.reason)}
+    metadata: dict[str, bool | int | float | str] = {
+        "revision": decision.revision,
+        "because": str(decision.reason),
+    }
     return FlagResolutionDetails(
         value, reason=_reason(decision), variant=str(decision.path), flag_metadata=metadata
     )

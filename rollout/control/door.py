@@ -185,7 +185,8 @@ class Door:
 
     def killed_by(self, name: str | None) -> TransitionRecord | None:
         """The first of the kills that hold now; raises UnknownSubPipeline, LedgerUnreachable."""
-        return (self.kills(name) or [None])[-1]
+        records = self.kills(name)
+        return records[-1] if records else None
 
     def retry(
         self, caller: Caller, jobs: Sequence[tuple[str, str | None]], reason: str

@@ -72,13 +72,15 @@ class KillStands:
             )
         if self.blocked is None and self.fenced is None:
             return f"Nobody can tell whether {what} is killed: neither server answers."
-        return f"{what} is not killed."
+        return f"{self.name} is not killed." if self.name else "Not everything is killed."
 
     @property
     def starts_sentence(self) -> str:
         """The first half."""
         if self.blocked is None:
             return f"not known: {self.store_error}"
+        if not self.blocked and self.fenced is False:
+            return "no: no kill is latched"
         if not self.blocked:
             return "NO: the control store holds no latch; the controller's next tick sets it"
         took = None if self.report is None else self.report.starts_blocked_ms
@@ -89,6 +91,8 @@ class KillStands:
         """The second half."""
         if self.fenced is None:
             return f"not known: {self.ledger_error}"
+        if not self.fenced and self.blocked is False:
+            return "no: no kill is latched"
         if not self.fenced:
             held = "" if self.report is None else self.report.ledger_error or ""
             return f"NO: the controller fences as soon as the ledger lets it. {held}".rstrip()

@@ -7,6 +7,7 @@ in force a quarter of an hour ago still opens the safer actions then.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 
 from starlette.requests import Request
 
@@ -106,12 +107,14 @@ class Callers:
     ) -> Caller:
         return Caller(actor, role, names, origin, self._site.settings.web_read_only)
 
-    def _remembered(self, secret: str, look_up, origin: Origin) -> Caller | None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    def _remembered(
+        self, secret: str, look_up: Callable[[], Caller | None], origin: Origin
+    ) -> Caller | None:
         """Look a credential up; where the ledger is away, by what was so lately."""
         digest = digest_of(secret)
         now_s = self._site.runtime.clock.monotonic()
         try:
-            caller: Caller | None = look_up()
+            caller = look_up()
         except LedgerUnreachable:
             last = self._last.get(digest)
             if last is None or now_s - last[1] > _REMEMBERED_S:
@@ -129,7 +132,7 @@ class Callers:
         return caller
 
 
-def role_of(roles: dict[str, str], person: str, groups: list[str]) -> Role | None:  # type: ignore[type-arg]
+def role_of(roles: Mapping[str, str], person: str, groups: Sequence[str]) -> Role | None:
     """The role of a person: their own, else the largest of their groups', else anybody's."""
     if person in roles:
         return Role(roles[person])

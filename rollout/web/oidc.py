@@ -10,7 +10,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import httpx2
 from authlib.common.errors import AuthlibBaseError
@@ -142,12 +142,12 @@ def _claims(site: Site, request: Request, code: str, waiting: _Waiting) -> dict[
             token = client.fetch_token(
                 found["token_endpoint"], code=code, code_verifier=waiting.verifier
             )
-        keys = KeySet.import_key_set(_get(found["jwks_uri"]))
+        keys = KeySet.import_key_set(cast(Any, _get(found["jwks_uri"])))
         decoded = jwt.decode(token["id_token"], keys, algorithms=ALGORITHMS)
         registry = jwt.JWTClaimsRegistry(
             leeway=LEEWAY_S,
             iss={"essential": True, "value": found["issuer"]},
-            aud={"essential": True, "value": settings.web_oidc_client_id},
+            aud={"essential": True, "value": str(settings.web_oidc_client_id)},
             exp={"essential": True},
             sub={"essential": True},
             nonce={"essential": True, "value": waiting.nonce},

@@ -279,7 +279,7 @@ def open_stage(folder: Path, migrated_file: bytes, play: Callable[[Stage], None]
     runtime.queues = queues
     runtime.__dict__["workers"] = None
     runtime.__dict__["policies"] = Policies(default=Policy(drills_min=1, bake_days=0.2))
-    stage = Stage(runtime, clock, cast(FakeQueues, queues))
+    stage = Stage(runtime, clock, queues)
     play(stage)
     clock.run()
     return stage

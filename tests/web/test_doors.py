@@ -39,7 +39,7 @@ def routes() -> Iterator[tuple[str, str]]:
             path = route.path
             for name, value in VALUES.items():
                 path = path.replace(name, value)
-            yield from ((method, path) for method in sorted(route.methods))
+            yield from ((method, path) for method in sorted(route.methods or ()))
 
 
 ROUTES = sorted(set(routes()))

@@ -8,21 +8,21 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.web.conftest import Office
+from tests.web.conftest import OURS, Office
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import schemathesis
 
 STREAMS = ("/api/v1/events", "/ofrep/v1/events")
-EXAMPLES = 12
+EXAMPLES = 8
 
 
 @pytest.fixture
 def schema(office: Office) -> Any:
     """What the API says of itself, with a job and a decision to find."""
     office.failed("f1")
-    return schemathesis.openapi.from_asgi("/api/v1/openapi.json", office.app)
+    return schemathesis.openapi.from_dict(office.client.get("/api/v1/openapi.json").json())
 
 
 def test_whatever_is_asked_is_answered(office: Office, schema: Any) -> None:
@@ -45,11 +45,16 @@ def _draw(office: Office, operation: Any) -> None:
     )
     def ask(case: Any) -> None:
         office.app._site.rates._limiter.storage.reset()
-        answer = case.call(base_url="http://127.0.0.1:8464")
+        asked = case.as_transport_kwargs(base_url=OURS)
+        asked.pop("cookies", None)
+        body = asked.pop("data", None)
+        if isinstance(body, bytes | str):
+            asked["content"] = body
+        answer = office.client.request(**asked)
         assert answer.status_code < 500, (case.method, case.path, answer.text[:300])
         if answer.status_code >= 400 and operation.path.startswith("/api/"):
             values = answer.json()
-            assert answer.headers["content-type"][0].startswith("application/problem+json")
+            assert answer.headers["content-type"] == "application/problem+json"
             assert values["detail"]
             assert values["todo"]
 
