@@ -94,10 +94,12 @@ def create(
 
 def list_tokens(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List tokens, newest first, without their secrets."""
+    from rollout.control.tokens import tokens_json
+
     with opened(ctx, servers="") as runtime:
         tokens, now = runtime.tokens.every(), runtime.clock.now()
     if as_json:
-        show_json({"tokens": [one.to_json() for one in tokens]})
+        show_json(tokens_json(tokens))
         return
     if not tokens:
         say("no token was made yet; `rollout token create --role safer-only` makes one")

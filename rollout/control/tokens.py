@@ -230,6 +230,11 @@ class Tokens:
         self._rows.end_session(digest_of(secret))
 
 
+def tokens_json(tokens: Iterable[Token]) -> dict[str, Any]:
+    """What scripts read of several tokens."""
+    return {"tokens": [one.to_json() for one in tokens]}
+
+
 def digest_of(secret: str) -> str:
     """What is kept of a secret."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

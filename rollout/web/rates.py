@@ -13,7 +13,7 @@ LIMITS: dict[str, RateLimitItem] = {
     "credential": RateLimitItemPerMinute(30),
     "kill": RateLimitItemPerMinute(120),
     "write": RateLimitItemPerMinute(240),
-    "read": RateLimitItemPerMinute(3000),
+    "read": RateLimitItemPerMinute(3_000),
 }
 """Requests of one address or actor; `credential` counts wrong ones only."""
 
