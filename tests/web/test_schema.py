@@ -25,6 +25,7 @@ def schema(office: Office) -> Any:
     return schemathesis.openapi.from_dict(office.client.get("/api/v1/openapi.json").json())
 
 
+@pytest.mark.timeout(600)  # some 30 operations, each drawn several times
 def test_whatever_is_asked_is_answered(office: Office, schema: Any) -> None:
     """Every operation, with drawn parameters and bodies: an answer, or a problem in words."""
     operations = [one.ok() for one in schema.get_all_operations()]
