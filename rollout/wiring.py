@@ -17,7 +17,7 @@ from os import getpid
 from typing import TYPE_CHECKING, Any, cast
 
 from rollout.adapters.clock import SystemClock
-from rollout.errors import LedgerUnreachable, WrongSettings
+from rollout.errors import LedgerUnreachable, RolloutError, WrongSettings
 from rollout.routing.clock import Clock
 from rollout.settings import Settings, read_settings, without_password
 
@@ -29,7 +29,10 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.adapters.sql.ledger import SqlLedger
     from rollout.adapters.sql.switch_ledger import SwitchLedger
     from rollout.audit.job_log import JobLog
+    from rollout.control.acts import Act, ActLog
     from rollout.control.change import Changes
+    from rollout.control.door import Door, DoorLedger
+    from rollout.control.tokens import Tokens
     from rollout.controller.tick import Tick
     from rollout.desk.desk import Desk
     from rollout.desk.health import Health
@@ -201,6 +204,45 @@ class Runtime:
         queues = cast("Queues", _Late(lambda: self.queues))
         return Changes(ledger, self.control, queues, self.clock, ladder)
 
+    @cached_property
+    def door(self) -> Door:
+        """Every action of a person: may they, do it, note it."""
+        from rollout.control.door import Door
+
+        ledger: Any = self.ledger
+        if self.brief:  # a kill looks into the ledger after its latch is set
+            ledger = _Late(lambda: self.switch_ledger)
+        return Door(
+            self.changes,
+            cast("DoorLedger", ledger),
+            cast("ActLog", _Late(lambda: self._acts)),
+            self.clock,
+            self._second_person,
+            _say_lost,
+        )
+
+    @cached_property
+    def _acts(self) -> ActLog:
+        if not self.brief:
+            return self.ledger
+        from rollout.adapters.sql.access_rows import AccessRows
+
+        return AccessRows(self.database)
+
+    def _second_person(self, name: str | None) -> bool:
+        policies = self.policies
+        policy = policies.default if name is None else policies.of(name)
+        return policy.rearm_second_person
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Tokens and sessions of page and API."""
+        from secrets import token_urlsafe
+
+        from rollout.control.tokens import Tokens
+
+        return Tokens(self.ledger, self.clock, lambda: token_urlsafe(32))
+
     def _baseline_of(self, name: str) -> Baseline | None:
         """What legacy has shown of a sub-pipeline lately."""
         profile = self.ledger.profiles().get(name)
@@ -351,6 +393,7 @@ class Runtime:
             workers=lambda: self.workers,
             policies=lambda: self.policies,
             parsed_policies=lambda: parse_policies(read_policy_tables()),
+            arguments=arguments_in,
         )
 
     def attempts(
@@ -526,6 +569,16 @@ _FOR_JOBS = (
     "rollout.jobs.submit",
     "rollout.routing.router",
 )
+
+
+def _say_lost(act: Act, error: RolloutError) -> None:
+    """Log an act that the ledger could not take."""
+    import structlog
+
+    structlog.get_logger("rollout.door").warning(
+        "act not noted", actor=act.actor, action=act.action, name=act.name, came=str(act.came),
+        error=error.problem,
+    )  # fmt: skip
 
 
 def _say_nothing(event: DrillEvent) -> None:

@@ -13,9 +13,9 @@ from rollout.cli.options import (
     OneOrAll,
     Reason,
     Revision,
+    caller_of,
     one_or_all,
     said,
-    who,
 )
 from rollout.cli.output import say, show_json, warn
 from rollout.cli.session import opened
@@ -138,7 +138,8 @@ def rearm(
     if every and revision is not None:
         raise typer.BadParameter("--revision is that of one sub-pipeline, not of --all")
     with opened(ctx) as runtime:
-        changed = runtime.changes.rearm(name, who(actor), said(reason), seen_revision=revision)
+        caller = caller_of(actor)
+        changed = runtime.door.rearm(caller, name, said(reason), seen_revision=revision)
         gates = {one.state.name: runtime.control.read(one.state.name) for one in changed}
     if as_json:
         show_json({"rearmed": [one.to_json() for one in changed]})
@@ -163,8 +164,8 @@ def change(
     """Apply an event and print what is now true."""
     starts = event in (Event.START, Event.SHADOW)
     with opened(ctx, servers="store broker" if starts else "store") as runtime:
-        changed = runtime.changes.change(
-            name, event, who(actor), said(reason), scope_bp=scope_bp, seen_revision=revision
+        changed = runtime.door.change(
+            caller_of(actor), name, event, said(reason), scope_bp=scope_bp, seen_revision=revision
         )
         unheard = _unheard(runtime, name) if starts else []
         left_out = runtime.desk.shadow_first(name) if event is Event.START else None

@@ -15,7 +15,7 @@ GROUPS = {
     "Mending": ("retry", "skip", "prune", "migrate"),
     "Rehearsing": ("plan", "simulate", "backtest", "determinism", "demo"),
     "Drills": ("drill",),
-    "Running": ("up", "controller"),
+    "Running": ("up", "controller", "web", "token"),
 }  # fmt: skip
 """Title of each group and its commands; a test holds it against the program."""
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollout.cli.exit_codes import ExitCode
-from rollout.cli.options import AnyName, AsJson, Limit, Since, since_of
+from rollout.cli.options import AnyName, AsJson, Limit, Since, caller_of, since_of
 from rollout.cli.output import at_text, facts, listing, say, show, show_error, show_json, warn
 from rollout.cli.session import opened
 from rollout.desk.lately import error_line
@@ -148,7 +148,7 @@ def retry(
             ]
         else:
             wanted = [(runtime.desk.whole_id(job_id), name) for job_id in job_ids or []]
-        done = runtime.changes.retry_all(wanted)
+        done = runtime.door.retry(caller_of(""), wanted, "")
     if as_json:
         show_json(done[0].to_json() if job_ids and len(done) == 1 else retried_json(done))
     else:

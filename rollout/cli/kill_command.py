@@ -4,14 +4,13 @@ The latch in the control store is set, and said, before anything is loaded that 
 needs: the imports of this module and of what it calls until then are what a kill waits for.
 """
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rollout.cli.exit_codes import ExitCode
 from rollout.cli.kill_progress import JsonProgress, KillProgress, say_fact
-from rollout.cli.options import Actor, AsJson, NeededReason, OneOrAll, one_or_all, said, who
+from rollout.cli.options import Actor, AsJson, NeededReason, OneOrAll, caller_of, one_or_all, said
 from rollout.cli.output import complain, show_json
 from rollout.cli.session import opened_for_kill
 
@@ -38,11 +37,11 @@ def kill(
     with opened_for_kill(ctx) as runtime:
         progress = JsonProgress(runtime) if as_json else KillProgress(runtime)
         with progress.watching() as heard:
-            report = runtime.changes.kill(name, who(actor), said(reason), heard=heard)
+            report = runtime.door.kill(caller_of(actor), name, said(reason), heard=heard)
         still = runtime.desk.still_running(report) if report.running_abandoned else None
         if as_json:
             hanging = [] if still is None else still.to_json()
-            show_json({**values_of(report), "hanging": hanging})
+            show_json({**report.to_json(), "hanging": hanging})
         elif report.ledger_error is None:
             for fact, value in job_lines(report, runtime.settings.lost_after_s):
                 say_fact(fact, value)
@@ -59,12 +58,6 @@ def exit_code(report: "KillReport") -> ExitCode:
     if report.complete:
         return ExitCode.FINE
     return ExitCode.PARTLY if report.holds else ExitCode.UNANSWERED
-
-
-def values_of(report: "KillReport") -> dict[str, Any]:
-    """What scripts read about a kill."""
-    values = asdict(report)
-    return {**values.pop("kill"), **values, "complete": report.complete, "holds": report.holds}
 
 
 def headline(report: "KillReport") -> str:

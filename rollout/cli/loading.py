@@ -26,6 +26,7 @@ HOMES = {
     "backtest_command": ("backtest",),
     "doctor": ("doctor", "migrate"),
     "drill_commands": ("drill",),
+    "web_command": ("web", "token"),
     "run_commands": ("up", "controller", "demo"),
 }  # fmt: skip
 """Modules of this folder and the commands that each registers, in the order of the help."""

@@ -2,9 +2,12 @@
 
 import re
 from datetime import datetime, time, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rollout.control.access import Caller
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The sub-pipeline.", show_default=False)]
 AnyName = Annotated[
@@ -69,6 +72,13 @@ def who(actor: str) -> str:
     from rollout.settings import user_name
 
     return said(actor.strip() or user_name())[:ACTOR_CHARS_MAX]
+
+
+def caller_of(actor: str) -> "Caller":
+    """Who acts by command: whoever may run it may do all of it, under this name."""
+    from rollout.control.access import Caller, Role
+
+    return Caller(who(actor), Role.ADMIN)
 
 
 def one_or_all(name: str | None, every: bool) -> None:

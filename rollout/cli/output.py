@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from rollout.desk.text import at_text, percent
+from rollout.desk.text import at_text, percent, plain
 from rollout.errors import RolloutError
 
 __all__ = [
@@ -24,14 +24,6 @@ __all__ = [
 if TYPE_CHECKING:  # rich takes longer to load than a kill switch may
     from rich.console import Console, Group, RenderableType
     from rich.table import Table
-
-
-def plain(value: object) -> str:
-    """Text without control characters, except line ends; a tab is a space."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else repr(char)[1:-1]
-        for char in str(value).replace("\t", " ")
-    )
 
 
 def stdout() -> Console:

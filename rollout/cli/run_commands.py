@@ -99,6 +99,9 @@ def demo(
     report: Annotated[Path, typer.Option(help="Where the report of a pilot goes.")] = Path(
         "reports/demo.json"
     ),
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Show the page, and stay until ctrl-C.")
+    ] = False,
 ) -> None:
     """A whole pilot in five minutes: 336,776 flights, weeks of twenty seconds, real failures."""
     if what is Demo.EXECUTION:
@@ -107,4 +110,4 @@ def demo(
         sys.exit(run(folder or FOLDER))
     from rollout.demo.drive import drive
 
-    sys.exit(drive(folder or Path(".rollout/demo"), report))
+    sys.exit(drive(folder or Path(".rollout/demo"), report, stay=stay))

@@ -143,7 +143,7 @@ class Changes:
         """
         _need_reason(event, reason)
         if event is Event.START and scope_bp is None:
-            scope_bp = self._first_step(name)
+            scope_bp = self.first_step(name)
         state = self._ledger.change(
             name,
             event,
@@ -155,7 +155,11 @@ class Changes:
         )
         return Changed(state, self.project([state]))
 
-    def _first_step(self, name: str) -> int:
+    def first_step(self, name: str) -> int:
+        """Where a start that names no scope begins, in basis points.
+
+        Raises UnknownSubPipeline, IllegalTransition where the policy leaves no step, WrongPolicy.
+        """
         state = self._ledger.control(name)
         first = self._ladder.first_bp(name, state.holdback_bp)
         if first is None:

@@ -1,7 +1,8 @@
 """What is true after a kill, and who is told of it while it comes true."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from rollout.control.recall import Moved
 from rollout.routing.ports import Kill
@@ -29,6 +30,13 @@ class KillReport:
     held_by: tuple[str, ...] = ()
     many: bool = False
     left: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """What scripts read about a kill."""
+        values = asdict(self)
+        kill = values.pop("kill")
+        kill["at"] = self.kill.at.isoformat()
+        return {**kill, **values, "complete": self.complete, "holds": self.holds}
 
     @property
     def complete(self) -> bool:

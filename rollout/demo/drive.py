@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -43,34 +44,49 @@ the controller would take it back."""
 DEADLINE_S = 540.0
 
 
-def drive(folder: Path, report_file: Path) -> int:
-    """Run the demo. Returns the exit code: 0 when everything in the report is right."""
+def drive(folder: Path, report_file: Path, *, stay: bool = False) -> int:
+    """Run the demo. Returns the exit code: 0 when everything in the report is right.
+
+    Args:
+        folder: Where it keeps its state; emptied first.
+        report_file: Where the report goes.
+        stay: Show the page meanwhile, and stay after the report until told to stop.
+    """
     console = Console()
     # Told to stop, it stops as by ctrl-C: with its workers.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # It tells its own story; what controller and workers log is in the folder.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     began, report_file = time.monotonic(), report_file.absolute()
+    codes: list[int] = []
+
+    def tell(facts: Facts) -> None:
+        report = make_report(facts, time.monotonic() - began)
+        write_report(report, report_file)
+        show(report, console, report_file)
+        codes.append(0 if report["ok"] else 1)
+
     try:
-        facts = _run(folder.absolute(), console, began)
+        _run(folder.absolute(), console, began, tell, stay=stay)
     except KeyboardInterrupt:
         console.print("stopped; nothing is left running", highlight=False)
-        return 130
+        return codes[0] if codes else 130
     except (RolloutError, SourceMissing, RuntimeError) as error:
         console.print(f"error: {error}", style="bold red", highlight=False)
         return 1
-    report = make_report(facts, time.monotonic() - began)
-    write_report(report, report_file)
-    show(report, console, report_file)
-    return 0 if report["ok"] else 1
+    return codes[0]
 
 
-def _run(folder: Path, console: Console, began: float) -> Facts:
+def _run(
+    folder: Path, console: Console, began: float, tell: Callable[[Facts], None], *, stay: bool
+) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     data = folder / "data"
     data.mkdir(parents=True)
     reference_url = f"sqlite:///{folder}/reference_load.db"
     settings = _settings(folder)
+    if stay:
+        settings = settings.model_copy(update={"web_port": _free_port()})
 
     def say(line: str) -> None:
         console.print(line, highlight=False)
@@ -85,7 +101,7 @@ def _run(folder: Path, console: Console, began: float) -> Facts:
     )
     reference.start()
     app, flights = declare(settings)
-    machine = Machine("rollout.demo.app", settings, folder, say, app=app)
+    machine = Machine("rollout.demo.app", settings, folder, say, app=app, page=stay)
     machine.start()
     try:
         with machine.runtime.database.write() as connection:
@@ -97,7 +113,7 @@ def _run(folder: Path, console: Console, began: float) -> Facts:
         assert acts.kill is not None, "the script pulls the kill switch"
         assert acts.killed_from is not None, "it noted when"
         ledger = machine.runtime.ledger
-        return Facts(
+        facts = Facts(
             submitted=acts.stream.submitted,
             records=[ledger.job(NAME, job_id) for job_id in acts.stream.submitted],
             kill=acts.kill,
@@ -112,16 +128,32 @@ def _run(folder: Path, console: Console, began: float) -> Facts:
             exposed=acts.exposed,
             recoveries=ledger.recoveries(NAME, acts.killed_from - timedelta(days=1)),
         )
+        tell(facts)
+        if stay:
+            _stay(machine, settings, say)
     finally:
         reference.terminate()
         machine.stop()
 
 
-def _settings(folder: Path) -> Settings:
+def _stay(machine: Machine, settings: Settings, say: Callable[[str], None]) -> None:
+    """Leave everything running for who wants to look around, until ctrl-C."""
+    say(f"page        http://{settings.web_host}:{settings.web_port}/")
+    say("stays       workers and controller go on; ctrl-C stops all")
+    while True:
+        machine.processes.look_after()
+        time.sleep(0.2)
+
+
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"redis://127.0.0.1:{port}/0"
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _settings(folder: Path) -> Settings:
+    url = f"redis://127.0.0.1:{_free_port()}/0"
     return read_settings(
         app="rollout.demo.app",
         broker_url=url,

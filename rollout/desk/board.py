@@ -7,15 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from rollout.desk.alarms import Alarm, Need, alarms_of, suspicious
+from rollout.desk.conditions import Condition, conditions_of
 from rollout.desk.history import last_change_json
 from rollout.desk.lately import read_lately
+from rollout.desk.numbers import Number, three_numbers
 from rollout.desk.plain import Json
 from rollout.desk.releases import UNNAMED, read_releases
 from rollout.desk.running_drills import read_running
 from rollout.desk.status import Status, read_status
 from rollout.desk.workers import Hanging, Workers, read_hanging
 from rollout.drills.ports import Journals
-from rollout.errors import BrokerUnreachable, WrongSettings
+from rollout.errors import BrokerUnreachable, UnknownSubPipeline, WrongSettings
 from rollout.jobs.ports import Ledger
 from rollout.jobs.recent import RecentJobs
 from rollout.pilot.ports import BuildLog
@@ -63,6 +65,33 @@ class Board:
         """How much somebody is needed there."""
         return min((alarm.need for alarm in self.alarms(one)), default=Need.NONE)
 
+    def conditions(self, one: Status) -> tuple[Condition, ...]:
+        """How a sub-pipeline is, for programs."""
+        name = one.state.name
+        return conditions_of(one, self.pending.get(name), self.leader, self.changes.get(name))
+
+    def numbers(self, one: Status) -> tuple[Number, ...]:
+        """Cycle time, error rate and recovery time, old against new."""
+        return three_numbers(self.pending.get(one.state.name), one.cycles)
+
+    def of(self, name: str) -> Status:
+        """The status of one sub-pipeline; raises UnknownSubPipeline."""
+        for one in self.statuses:
+            if one.state.name == name:
+                return one
+        raise UnknownSubPipeline(name, [one.state.name for one in self.statuses])
+
+    def only(self, names: frozenset[str] | None) -> Board:
+        """The board as somebody sees it who may see these alone; None sees all."""
+        if names is None:
+            return self
+        mine = tuple(one for one in self.statuses if one.state.name in names)
+        return replace(self, statuses=mine)
+
+    def one_json(self, name: str) -> Json:
+        """What scripts read about one sub-pipeline; raises UnknownSubPipeline."""
+        return self._status_json(self.of(name))
+
     @property
     def by_need(self) -> list[Status]:
         """The sub-pipelines, those that need somebody first."""
@@ -89,6 +118,9 @@ class Board:
             **one.to_json(),
             "judgement": {"unseen": self.unjudged} if pending is None else pending.to_json(),
             "last_change": last_change_json(self.changes.get(one.state.name)),
+            "observed_revision": one.gate_revision,
+            "conditions": [condition.to_json() for condition in self.conditions(one)],
+            "numbers": [number.to_json() for number in self.numbers(one)],
             "need": self.need(one).name.lower(),
             "alarms": [alarm.to_json() for alarm in self.alarms(one)],
         }

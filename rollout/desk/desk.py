@@ -20,28 +20,33 @@ from rollout.routing.decision import JobPath
 from rollout.routing.ports import ControlStore
 
 if TYPE_CHECKING:
+    from rollout.control.acts import ActLog
     from rollout.control.kill_report import KillReport
+    from rollout.desk.acts import ActPage
     from rollout.desk.board import Board
     from rollout.desk.decisions import DecisionPage, Decisions, ReplayPage
     from rollout.desk.drills import DrillJournal, DrillList
     from rollout.desk.history import History, Log
-    from rollout.desk.jobs import JobList, JobPages, Messages
+    from rollout.desk.jobs import JobList, JobPages, Messages, Revealed
     from rollout.desk.pending import Why
     from rollout.desk.policy import PolicyPage
     from rollout.desk.policy_check import PolicyCheck
     from rollout.desk.report import Report
     from rollout.desk.shadows import ShadowReport
+    from rollout.desk.trend import Trend
     from rollout.desk.why import Explanations
     from rollout.desk.workers import StillRunning, Workers
     from rollout.errors import RolloutError
-    from rollout.pilot.ports import BuildLog
+    from rollout.jobs.claims import JobRecord
+    from rollout.pilot.ports import BuildLog, Recoveries
     from rollout.policy.check import Assumed, Declarations
     from rollout.policy.policy import Policies
     from rollout.shadow.ports import ShadowQueue, Shadows
 
     class DeskLedger(
-        Ledger, Jobs, RecentJobs, Journals, Log, BuildLog, Decisions, Declarations, Protocol
-    ):
+        Ledger, Jobs, RecentJobs, Journals, Log, BuildLog, Decisions, Declarations, ActLog,
+        Recoveries, Protocol,
+    ):  # fmt: skip
         """The ledger, as far as people look into it."""
 
 
@@ -63,6 +68,7 @@ class Desk:
         workers: The queue engine's workers; None where jobs run in this process.
         policies: In force.
         parsed_policies: Everything that was said, and each line that is wrong.
+        arguments: Reads the arguments in a kept message; raises ValueError, KeyError, TypeError.
     """
 
     ledger: DeskLedger
@@ -75,6 +81,7 @@ class Desk:
     workers: Callable[[], Workers | None]
     policies: Callable[[], Policies]
     parsed_policies: Callable[[], tuple[Policies, Sequence[RolloutError]]]
+    arguments: Callable[[str], object]
 
     def status(self, name: str | None = None, pages_max: int | None = None) -> Board:
         """Where each sub-pipeline stands; raises UnknownSubPipeline, LedgerUnreachable.
@@ -147,11 +154,46 @@ class Desk:
 
         return read_job(self.ledger, job_id)
 
-    def jobs(self, name: str | None, kind: JobKind, since: datetime | None, limit: int) -> JobList:
+    def jobs(
+        self,
+        name: str | None,
+        kind: JobKind,
+        since: datetime | None,
+        limit: int,
+        before: tuple[datetime, str] | None = None,
+    ) -> JobList:
         """Jobs of one kind; raises UnknownSubPipeline, LedgerUnreachable."""
         from rollout.desk.jobs import read_jobs
 
-        return read_jobs(self.ledger, name, kind, since, limit)
+        return read_jobs(self.ledger, name, kind, since, limit, before)
+
+    def jobs_like(self, text: str, name: str | None, limit: int) -> list[JobRecord]:
+        """Jobs by id, beginning of it, or key; raises UnknownSubPipeline, LedgerUnreachable."""
+        from rollout.desk.jobs import read_like
+
+        return read_like(self.ledger, text, name, limit)
+
+    def revealed(self, record: JobRecord) -> Revealed:
+        """What a job was given and gave; raises UnknownJob, LedgerUnreachable.
+
+        Whoever calls has noted who looks (`Door.note`).
+        """
+        from rollout.desk.jobs import reveal
+
+        return reveal(self.ledger.job(record.name, record.job_id), self.arguments)
+
+    def trend(self, name: str, hours: int | None) -> Trend:
+        """Both paths over time; raises UnknownSubPipeline, LedgerUnreachable."""
+        from rollout.desk.trend import read_trend
+
+        span = None if hours is None else timedelta(hours=min(max(hours, 1), 24 * 366))
+        return read_trend(self.ledger, name, span, self.clock.now())
+
+    def acts(self, name: str | None, limit: int, before: int | None = None) -> ActPage:
+        """Who tried what; raises LedgerUnreachable."""
+        from rollout.desk.acts import read_acts
+
+        return read_acts(self.ledger, name, limit, before)
 
     def whole_id(self, job_id: str) -> str:
         """The id of the one job whose id begins so; raises LedgerUnreachable."""

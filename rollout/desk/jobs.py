@@ -1,12 +1,15 @@
 """Single jobs: one job's way, lists by where they stand, the messages that were refused."""
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from rollout.desk.lately import error_line
+from rollout.desk.mask import MASKED, masked
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.text import at_text
 from rollout.errors import RolloutError, UnknownJob
@@ -39,8 +42,17 @@ class Jobs(Protocol):
         """Ids of jobs that begin so, in order."""
         ...
 
+    def jobs_with_key(self, name: str, key: str, limit: int) -> list[JobRecord]:
+        """Read jobs with this routing key among the newest, newest first, without messages."""
+        ...
+
     def recent_jobs(
-        self, name: str | None, kind: JobKind, since: datetime | None, limit: int
+        self,
+        name: str | None,
+        kind: JobKind,
+        since: datetime | None,
+        limit: int,
+        before: tuple[datetime, str] | None = None,
     ) -> list[JobRecord]:
         """Read jobs of one kind, newest admission first, without their messages."""
         ...
@@ -163,6 +175,14 @@ class JobList:
         """What scripts read."""
         return {"jobs": [job_json(record) for record in self.jobs]}
 
+    def preview_json(self) -> Json:
+        """What scripts read before they do something with all of these."""
+        groups = [
+            {"sub_pipeline": one.name, "error": one.error, "jobs": len(one.jobs)}
+            for one in self.groups
+        ]
+        return {"jobs": len(self.jobs), "groups": groups}
+
 
 @dataclass(frozen=True, slots=True)
 class Messages:
@@ -173,6 +193,11 @@ class Messages:
     def to_json(self) -> Json:
         """What scripts read."""
         return {"messages": [plain_json(one) for one in self.messages]}
+
+    def masked_json(self) -> Json:
+        """The same without what producers put into them."""
+        hidden = {"headers": MASKED, "body": MASKED}
+        return {"messages": [plain_json({**one, **hidden}) for one in self.messages]}
 
 
 def read_job(ledger: Jobs, job_id: str) -> JobPages:
@@ -238,7 +263,12 @@ def whole_id(ledger: Jobs, job_id: str) -> str:
 
 
 def read_jobs(
-    ledger: Jobs, name: str | None, kind: JobKind, since: datetime | None, limit: int
+    ledger: Jobs,
+    name: str | None,
+    kind: JobKind,
+    since: datetime | None,
+    limit: int,
+    before: tuple[datetime, str] | None = None,
 ) -> JobList:
     """Read the jobs of one kind, of one sub-pipeline or of all.
 
@@ -248,7 +278,49 @@ def read_jobs(
     """
     if name is not None:
         ledger.control(name)
-    return JobList(kind, tuple(ledger.recent_jobs(name, kind, since, limit)), limit)
+    return JobList(kind, tuple(ledger.recent_jobs(name, kind, since, limit, before)), limit)
+
+
+def read_like(ledger: Jobs, text: str, name: str | None, limit: int) -> list[JobRecord]:
+    """Find jobs by an id, by its beginning, or in one sub-pipeline by the routing key.
+
+    Raises:
+        UnknownSubPipeline, LedgerUnreachable: They cannot be looked for.
+    """
+    found: dict[tuple[str, str], JobRecord] = {}
+    ids = [text, *(ledger.ids_like(text, limit) if len(text) >= _BEGINNING_MIN else ())]
+    for job_id in dict.fromkeys(ids):
+        with suppress(UnknownJob):
+            found |= {(one.name, one.job_id): one for one in ledger.jobs_of(job_id)}
+    if name is not None:
+        ledger.control(name)
+        for one in ledger.jobs_with_key(name, text, limit):
+            found.setdefault((one.name, one.job_id), one)
+    return [one for one in found.values() if name in (None, one.name)][:limit]
+
+
+@dataclass(frozen=True, slots=True)
+class Revealed:
+    """What a job was given and what it gave; `error` says why the first cannot be read."""
+
+    arguments: str | None
+    result: str | None
+    error: str | None = None
+
+    def to_json(self) -> Json:
+        """What scripts read."""
+        return {"arguments": self.arguments, "result": self.result, "error": self.error}
+
+
+def reveal(record: JobRecord, arguments: Callable[[str], object]) -> Revealed:
+    """Take the mask off; whoever calls has noted it. `arguments` reads a message."""
+    if not record.envelope:
+        return Revealed(None, record.result, "no message of it is kept")
+    try:
+        text = json.dumps(arguments(record.envelope), ensure_ascii=False, default=str)
+    except (ValueError, KeyError, TypeError) as error:
+        return Revealed(None, record.result, f"its message cannot be read: {error}")
+    return Revealed(text, record.result)
 
 
 def read_messages(ledger: Jobs, limit: int) -> Messages:
@@ -264,6 +336,7 @@ def job_json(record: JobRecord) -> Json:
     """What scripts read about a job; message, way and the nonce of its claim are left out."""
     values: Json = plain_json(record)
     del values["envelope"], values["way"], values["nonce"]
+    values["result"] = masked(record.result)
     return values
 
 

@@ -41,6 +41,10 @@ class PolicyPage:
         """Where the value of each field comes from."""
         return {field: source_of(self.policies, self.name, field) for field in Policy.model_fields}
 
+    def value_of(self, field: str) -> str:
+        """One value in force as people read it."""
+        return value_text(self.policy, field)
+
     @property
     def steps_bp(self) -> tuple[int, ...]:
         """Scope of each step, in basis points."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from rollout.desk.mask import MASKED
 from rollout.desk.plain import Json, plain_json
 from rollout.errors import BrokerUnreachable
 from rollout.evidence.shadow import ShadowEvidence
@@ -137,6 +138,11 @@ class ShadowReport:
             ],
             "groups": [self._group_json(group) for group in self.groups],
         }
+
+    def masked_json(self) -> Json:
+        """The same without what the compared results held."""
+        groups = [{**self._group_json(group), "example": MASKED} for group in self.groups]
+        return {**self.to_json(), "groups": groups}
 
     def _group_json(self, group: MismatchGroup) -> Json:
         return {

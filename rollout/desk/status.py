@@ -37,6 +37,7 @@ class Status:
     lately: Lately | None = None
     drill: RunningDrill | None = None
     releases: Releases = UNNAMED
+    cycles: list[CycleTally] = field(default_factory=list)
 
     def oldest(self, path: JobPath, state: JobState) -> datetime | None:
         """Admission of the oldest unfinished job on this path in this state."""
@@ -209,6 +210,7 @@ def read_status(
             counted[state.name],
             ended[state.name],
             kept.get(state.name, 0),
+            cycles=[tally for tally in tallies[1] if tally.name == state.name],
         )
         for state in states
     ]

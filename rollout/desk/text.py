@@ -22,3 +22,11 @@ def span_text(span: timedelta) -> str:
         if count or (name == "s" and not parts):
             parts.append(f"{count} {name}")
     return " ".join(parts[:2])
+
+
+def plain(value: object) -> str:
+    """Text without control characters, except line ends; a tab is a space."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else repr(char)[1:-1]
+        for char in str(value).replace("\t", " ")
+    )

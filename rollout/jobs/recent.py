@@ -25,6 +25,10 @@ class JobKind(StrEnum):
     """Fell back or failed: whatever carries the error of a path."""
 
 
+KEYS_BACK = 100_000
+"""Newest jobs of a sub-pipeline among which a routing key is looked for."""
+
+
 class Came(StrEnum):
     """What came of a job so far."""
 
@@ -55,6 +59,20 @@ class RecentCount:
     last_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class PacedJob:
+    """How long a job took on the path that it was assigned to.
+
+    `cycle_s` is None until it is finished; `hurt` says that the path failed it. Jobs that a drill
+    hurt are none of these.
+    """
+
+    accepted_at: datetime
+    path: JobPath
+    hurt: bool
+    cycle_s: float | None
+
+
 class RecentJobs(Protocol):
     """The ledger, as far as it is asked what has happened lately. All raise LedgerUnreachable."""
 
@@ -66,8 +84,21 @@ class RecentJobs(Protocol):
         """Ids of jobs that begin so, in order; reads every id where the database has no better."""
         ...
 
+    def paced_jobs(self, name: str, since: datetime | None, limit: int) -> list[PacedJob]:
+        """Read how long the newest jobs took, newest admission first; drilled ones are left out."""
+        ...
+
+    def jobs_with_key(self, name: str, key: str, limit: int) -> list[JobRecord]:
+        """Read jobs with this routing key among the newest, newest first, without messages."""
+        ...
+
     def recent_jobs(
-        self, name: str | None, kind: JobKind, since: datetime | None, limit: int
+        self,
+        name: str | None,
+        kind: JobKind,
+        since: datetime | None,
+        limit: int,
+        before: tuple[datetime, str] | None = None,
     ) -> list[JobRecord]:
         """Read jobs of one kind, newest admission first, without their messages.
 
@@ -76,6 +107,7 @@ class RecentJobs(Protocol):
             kind: Which.
             since: Time of admission; None for all that are kept.
             limit: At most so many.
+            before: Admission and id of a job: only those after it in this order.
         """
         ...
 

@@ -130,6 +130,11 @@ class Policy(BaseModel):
         default=None,
         description="What it shares: one change at a time among those that name the same.",
     )
+    rearm_second_person: bool = Field(
+        default=False,
+        strict=True,
+        description="True: who killed may not rearm, somebody else has to.",
+    )
     zone: Name = Field(default="UTC", description="IANA time zone of the calendars.")
     freezes: tuple[Freeze, ...] = Field(
         default=(),

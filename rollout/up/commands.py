@@ -53,6 +53,11 @@ def controller_spec(app: str) -> Spec:
     return Spec("controller", (sys.executable, "-m", "rollout", "controller", "-A", app))
 
 
+def page_spec(app: str) -> Spec:
+    """The page for the person on call."""
+    return Spec("page", (sys.executable, "-m", "rollout", "-A", app, "web"))
+
+
 def valkey_spec(port: int, folder: str) -> Spec:
     """The embedded Valkey."""
     command = (sys.executable, "-m", "rollout.up.valkey", str(port), folder)

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from rollout.adapters.sql.migrate import migrate
 from rollout.errors import DeclarationError, WrongSettings
 from rollout.routing.decision import JobPath
 from rollout.settings import RUN_FILE, Settings, as_variables
-from rollout.up.commands import controller_spec, shadow_spec, valkey_spec, worker_spec
+from rollout.up.commands import controller_spec, page_spec, shadow_spec, valkey_spec, worker_spec
 from rollout.up.processes import Processes, Spec
 from rollout.up.readiness import wait_for_workers
 from rollout.wiring import Runtime, load_app
@@ -34,6 +35,7 @@ class Machine:
         folder: State of this machine: embedded Valkey, logs, addresses for the CLI.
         say: Told what was started, one line each.
         app: The app itself, when it is loaded already.
+        page: Whether the page is started, too.
     """
 
     def __init__(
@@ -43,6 +45,8 @@ class Machine:
         folder: Path,
         say: Callable[[str], None],
         app: Any = None,
+        *,
+        page: bool = True,
     ) -> None:
         self.module = module
         self.app = load_app(module) if app is None else app
@@ -60,6 +64,7 @@ class Machine:
         self._settings = settings
         self._folder = folder
         self._say = say
+        self._page = page
         self.processes = Processes(folder / "logs")
         self._lock: IO[str] | None = None
         self._workers: list[str] = []
@@ -103,7 +108,20 @@ class Machine:
         self._say(
             f"controller  http://{self._settings.metrics_host}:{self._settings.metrics_port}/metrics"
         )
+        if self._page:
+            self._start_page(variables)
         self._say(f"logs        {self._folder / 'logs'}")
+
+    def _start_page(self, variables: dict[str, str]) -> None:
+        """Serve the page where its libraries are and its port is free; else say what is missing."""
+        host, port = self._settings.web_host, self._settings.web_port
+        if find_spec("fastapi") is None:
+            self._say("page        not installed: pip install 'celery-rollout[web]'")
+        elif port and _answers(host, port):
+            self._say(f"page        not started: somebody listens on port {port} already")
+        else:
+            self.processes.start(replace(page_spec(self.module), variables=variables))
+            self._say(f"page        http://{host}:{port}{self._settings.web_base_path}/")
 
     def _start_worker(self, spec: Spec) -> None:
         self.processes.start(spec)

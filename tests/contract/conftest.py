@@ -18,6 +18,9 @@ from rollout.adapters.redis.store import RedisControlStore
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.database import ping as ping_database
 from rollout.adapters.sql.ledger import SqlLedger
+from rollout.control.acts import ActLog
+from rollout.control.requests import AnswerRows
+from rollout.control.tokens import AccessRows
 from rollout.drills.ports import DrillLedger
 from rollout.jobs.ports import Ledger
 from rollout.pilot.ports import BuildLog, Leadership, Notices, PilotLedger
@@ -139,8 +142,9 @@ SERVERS: dict[str, Callable[[pytest.FixtureRequest], Iterator[StoreCase]]] = {
 
 
 class ClosingLedger(
-    Ledger, PilotLedger, BuildLog, Notices, Arrivals, Leadership, DrillLedger, Protocol
-):
+    Ledger, PilotLedger, BuildLog, Notices, Arrivals, Leadership, DrillLedger, AccessRows, ActLog,
+    AnswerRows, Protocol,
+):  # fmt: skip
     """A ledger with what every adapter offers beside the port."""
 
     def close(self) -> None:

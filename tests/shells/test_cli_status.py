@@ -14,6 +14,9 @@ from rollout.routing.effects import Effects
 from tests.shells.conftest import House
 
 KEYS = {
+    "conditions",
+    "numbers",
+    "observed_revision",
     "name",
     "at",
     "stage",

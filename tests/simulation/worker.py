@@ -5,14 +5,19 @@ renews claims, sees a dead child, and hands back what runs when it is told to st
 """
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import Any
+
+from greenlet import GreenletExit
 
 from rollout.adapters.memory.queues import MemoryMessage
 from rollout.errors import BrokerUnreachable, LedgerUnreachable
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.delivery import Delivery, Done, Dropped, Failed, Outcome, ToLegacy, Wait
+from rollout.jobs.interrupts import ProcessEnds
 from rollout.jobs.key_order import KeyOrder
 from rollout.jobs.ports import Filing, Job, Running
 from rollout.routing.decision import Decision, JobPath, Reason
@@ -134,9 +139,10 @@ class Worker:
         except TryAgain:
             self._acknowledge(message)
             return
-        finally:
-            if kind.on_failure is not None:
-                self._order.send_next(kind.name, key)
+        except ProcessEnds as ends:
+            raise ends.asked from None
+        if kind.on_failure is not None:
+            self._order.send_next(kind.name, key)
         self._carry_out(message, outcome)
 
     def _carry_out(self, message: MemoryMessage, outcome: Outcome) -> None:
@@ -319,6 +325,15 @@ class Worker:
         self.process.kill()
 
 
+@contextmanager
+def _ending_with_its_process() -> Iterator[None]:
+    """A process that is killed ends its path; that is no failure of the path."""
+    try:
+        yield
+    except GreenletExit as ended:
+        raise ProcessEnds(ended) from ended
+
+
 class _Paths:
     """`jobs.attempt.Paths` of one kind on one worker."""
 
@@ -331,10 +346,12 @@ class _Paths:
         self.hurt = False
 
     def call(self, path: JobPath, job: Job) -> Any:
-        return self._worker.call(self._kind, path, job)
+        with _ending_with_its_process():
+            return self._worker.call(self._kind, path, job)
 
     def write(self, value: Any, job: Job) -> str:
-        return self._worker.write(self._kind, value, job)
+        with _ending_with_its_process():
+            return self._worker.write(self._kind, value, job)
 
     def read(self, result: str) -> Any:
         return result

@@ -5,6 +5,7 @@ It ends with its process: what has to outlive a crash, or be seen by a second pr
 or PostgreSQL.
 """
 
+from rollout.adapters.memory.access_rows import AccessRows
 from rollout.adapters.memory.control_rows import ControlRows
 from rollout.adapters.memory.drill_rows import DrillRows
 from rollout.adapters.memory.evidence_rows import EvidenceRows
@@ -19,6 +20,7 @@ from rollout.routing.clock import Clock
 
 class MemoryLedger(
     ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, DrillRows, RecentRows, OrderRows,
+    AccessRows,
 ):  # fmt: skip
     """`jobs.ports.Ledger`, its other roles and drills' `DrillLedger`, for one process's threads.
 
@@ -35,6 +37,7 @@ class MemoryLedger(
         EvidenceRows.__init__(self, rows)
         DrillRows.__init__(self, rows)
         RecentRows.__init__(self, rows)
+        AccessRows.__init__(self, rows)
         OrderRows.__init__(self, rows)
 
     @property

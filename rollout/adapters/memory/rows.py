@@ -9,6 +9,9 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from rollout.control.acts import Act
+from rollout.control.requests import Answer
+from rollout.control.tokens import Session, Token
 from rollout.drills.ports import DrillEvent
 from rollout.errors import LedgerUnreachable, UnknownSubPipeline
 from rollout.jobs.claims import JobRecord, JobRef, JobState
@@ -89,6 +92,10 @@ class Rows:
         self.spans: defaultdict[str, list[Span]] = defaultdict(list)
         self.journal: list[DrillEvent] = []
         self.newest_commit: datetime | None = None
+        self.tokens: dict[str, Token] = {}
+        self.sessions: dict[str, Session] = {}
+        self.acts: list[Act] = []
+        self.answers: dict[str, Answer] = {}
         # What the controller asks for depends on what is open and not on history, as the
         # indexes of the SQL ledger do.
         self._open: defaultdict[str, dict[JobRef, None]] = defaultdict(dict)

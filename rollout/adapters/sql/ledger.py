@@ -1,5 +1,6 @@
 """The ledger on one database: control rows, jobs, the controller's view of them, trials."""
 
+from rollout.adapters.sql.access_rows import AccessRows
 from rollout.adapters.sql.ahead_rows import AheadRows
 from rollout.adapters.sql.arrival_rows import ArrivalRows
 from rollout.adapters.sql.build_rows import BuildRows
@@ -20,6 +21,7 @@ from rollout.adapters.sql.sweep_rows import SweepRows
 class SqlLedger(
     ControlRows, JobRows, SweepRows, LeaseRows, PilotRows, RecoveryRows, ArrivalRows,
     DrillRows, ShadowRows, AheadRows, BuildRows, NoticeRows, RecentRows, OrderRows,
+    AccessRows,
 ):  # fmt: skip
     """`jobs.ports.Ledger`, its other roles, and `drills.ports.DrillLedger` on either database.
 
@@ -35,6 +37,7 @@ class SqlLedger(
         SweepRows.__init__(self, database, own_clock=own_clock)
         AheadRows.__init__(self, database, own_clock=own_clock)
         RecentRows.__init__(self, database)
+        AccessRows.__init__(self, database)
         BuildRows.__init__(self, database)
         NoticeRows.__init__(self, database)
         OrderRows.__init__(self, database)

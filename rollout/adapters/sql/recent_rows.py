@@ -9,7 +9,7 @@ from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_values import record_of
 from rollout.adapters.sql.tables import job, sub_pipeline
 from rollout.jobs.claims import JobRecord, JobState
-from rollout.jobs.recent import Came, JobKind, RecentCount
+from rollout.jobs.recent import KEYS_BACK, Came, JobKind, PacedJob, RecentCount
 from rollout.routing.decision import JobPath
 
 _SHOWN = [column for column in job.c if column.name != "envelope"]
@@ -67,8 +67,51 @@ class RecentRows:
                 connection.execute(query.distinct().order_by(job.c.job_id).limit(limit)).scalars()
             )
 
+    def paced_jobs(self, name: str, since: datetime | None, limit: int) -> list[PacedJob]:
+        """Read how long the newest jobs took; by the index of admissions."""
+        query = select(
+            job.c.accepted_at, job.c.finished_at, job.c.assigned_path, or_(_FAILED, _FELL_BACK)
+        ).where(job.c.name == name, job.c.drill.is_(None))
+        if since is not None:
+            query = query.where(job.c.accepted_at >= since)
+        query = query.order_by(job.c.accepted_at.desc()).limit(limit)
+        with self._db.read() as connection:
+            rows = connection.execute(query).all()
+        return [
+            PacedJob(
+                accepted_at,
+                JobPath(path),
+                bool(hurt),
+                None if finished_at is None else (finished_at - accepted_at).total_seconds(),
+            )
+            for accepted_at, finished_at, path, hurt in rows
+        ]
+
+    def jobs_with_key(self, name: str, key: str, limit: int) -> list[JobRecord]:
+        """Read jobs with this routing key among the newest; keys have no index of their own."""
+        newest = (
+            select(job.c.job_id)
+            .where(job.c.name == name)
+            .order_by(job.c.accepted_at.desc())
+            .limit(KEYS_BACK)
+            .subquery()
+        )
+        query = (
+            select(*_SHOWN)
+            .where(job.c.name == name, job.c.key == key, job.c.job_id.in_(select(newest.c.job_id)))
+            .order_by(job.c.accepted_at.desc(), job.c.job_id)
+            .limit(limit)
+        )
+        with self._db.read() as connection:
+            return [record_of(row) for row in connection.execute(query).mappings()]
+
     def recent_jobs(
-        self, name: str | None, kind: JobKind, since: datetime | None, limit: int
+        self,
+        name: str | None,
+        kind: JobKind,
+        since: datetime | None,
+        limit: int,
+        before: tuple[datetime, str] | None = None,
     ) -> list[JobRecord]:
         """Read jobs of one kind, newest admission first, without their messages."""
         query = select(*_SHOWN).where(_KINDS[kind])
@@ -76,6 +119,10 @@ class RecentRows:
             query = query.where(job.c.name == name)
         if since is not None:
             query = query.where(job.c.accepted_at >= since)
+        if before is not None:
+            at, job_id = before
+            tied = and_(job.c.accepted_at == at, job.c.job_id > job_id)
+            query = query.where(job.c.accepted_at <= at, or_(job.c.accepted_at < at, tied))
         query = query.order_by(job.c.accepted_at.desc(), job.c.job_id).limit(limit)
         with self._db.read() as connection:
             return [record_of(row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,48 @@
+"""What handlers take: the site, and who asks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from rollout.control.access import Caller, permit
+from rollout.errors import UnknownSubPipeline
+from rollout.web.callers import Callers
+from rollout.web.site import Site
+
+
+def site_of(request: Request) -> Site:
+    """The site."""
+    site: Site = request.app.state.site
+    return site
+
+
+def caller_of(request: Request) -> Caller:
+    """Who asks; raises NotSignedIn, Foreign, TooMany."""
+    callers: Callers = request.app.state.callers
+    caller = callers.of(request)
+    rates = site_of(request).rates
+    if request.method in ("GET", "HEAD"):
+        rates.take("read", caller.actor)
+    else:
+        kill = request.url.path.rsplit("/", 1)[-1] == "kill" or "/kill" in request.url.path
+        rates.take("kill" if kill else "write", caller.actor)
+    permit(caller, "look")
+    request.state.caller = caller
+    return caller
+
+
+def must_see(caller: Caller, name: str) -> None:
+    """Refuse a sub-pipeline that is not the caller's as if it did not exist.
+
+    Raises:
+        UnknownSubPipeline: It says nothing about what there is beside the caller's own.
+    """
+    if not caller.sees(name):
+        raise UnknownSubPipeline(name, caller.names or ())
+
+
+SiteOf = Annotated[Site, Depends(site_of)]
+CallerOf = Annotated[Caller, Depends(caller_of)]

@@ -1,0 +1,153 @@
+"""Who asks: a token, a session, a trusted proxy's header, or whoever sits at this machine.
+
+A stop must not wait for an identity provider, nor for a ledger that is away: a credential that was
+in force a quarter of an hour ago still opens the safer actions then.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+
+from starlette.requests import Request
+
+from rollout.control.access import Caller, Origin, Role
+from rollout.control.tokens import digest_of
+from rollout.errors import LedgerUnreachable
+from rollout.web.problems import Foreign, NotSignedIn
+from rollout.web.site import Site
+
+COOKIE = "rollout_session"
+_REMEMBERED = 1000
+_REMEMBERED_S = 900.0
+
+
+class Callers:
+    """Finds out who asks."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._last: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
+
+    def of(self, request: Request) -> Caller:
+        """Who asks.
+
+        Raises:
+            NotSignedIn: Nobody, or the credential opens nothing.
+            Foreign: The proxy names somebody who has no role.
+            TooMany: Too many wrong tokens from this address.
+            LedgerUnreachable: The ledger is away, and this credential was not seen lately.
+        """
+        origin = Origin(
+            "api" if is_api(request) else "page",
+            request.state.request_id,
+            address_of(request),
+        )
+        given = request.headers.get("authorization")
+        if given is not None:
+            return self._by_token(given, origin)
+        cookie = request.cookies.get(COOKIE)
+        if cookie is not None:
+            caller = self._remembered(cookie, lambda: self._by_session(cookie, origin), origin)
+            if caller is not None:
+                return caller
+        settings = self._site.settings
+        if settings.web_sign_in == "header":
+            return self._by_header(request, origin)
+        if settings.web_sign_in == "none":
+            return self._caller(self._site.user, Role.ADMIN, None, origin)
+        if cookie is not None:
+            raise NotSignedIn("the session has ended")
+        raise NotSignedIn
+
+    def _by_token(self, given: str, origin: Origin) -> Caller:
+        scheme, _, secret = given.partition(" ")
+        if scheme.lower() != "bearer" or not secret.strip():
+            raise NotSignedIn("the Authorization header must be `Bearer TOKEN`, got another")
+        self._site.rates.check("credential", origin.address)
+        secret = secret.strip()
+
+        def look_up() -> Caller | None:
+            token = self._site.runtime.tokens.of(secret)
+            if token is None:
+                return None
+            return self._caller(token.actor, token.role, token.names, origin)
+
+        caller = self._remembered(secret, look_up, origin)
+        if caller is None:
+            self._site.rates.take("credential", origin.address)
+            raise NotSignedIn("the token is unknown, expired or revoked")
+        return caller
+
+    def _by_session(self, secret: str, origin: Origin) -> Caller | None:
+        session = self._site.runtime.tokens.session(secret)
+        if session is None:
+            return None
+        return self._caller(session.actor, session.role, session.names, origin)
+
+    def _by_header(self, request: Request, origin: Origin) -> Caller:
+        settings = self._site.settings
+        if not self._site.from_proxy(origin.address):
+            raise NotSignedIn(
+                f"people come through the proxy, and {origin.address} is none of web_proxies"
+            )
+        person = request.headers.get(settings.web_user_header, "").strip()
+        if not person:
+            raise NotSignedIn(f"the proxy sent no {settings.web_user_header}")
+        groups = request.headers.get(settings.web_groups_header, "").split(",")
+        role = role_of(settings.web_roles, person, [one.strip() for one in groups])
+        if role is None:
+            raise Foreign(
+                f"{person!r} has no role here", "name the person or a group in ROLLOUT_WEB_ROLES"
+            )
+        return self._caller(person[:200], role, None, origin)
+
+    def _caller(
+        self, actor: str, role: Role, names: frozenset[str] | None, origin: Origin
+    ) -> Caller:
+        return Caller(actor, role, names, origin, self._site.settings.web_read_only)
+
+    def _remembered(
+        self, secret: str, look_up: Callable[[], Caller | None], origin: Origin
+    ) -> Caller | None:
+        """Look a credential up; where the ledger is away, by what was so lately."""
+        digest = digest_of(secret)
+        now_s = self._site.runtime.clock.monotonic()
+        try:
+            caller = look_up()
+        except LedgerUnreachable:
+            last = self._last.get(digest)
+            if last is None or now_s - last[1] > _REMEMBERED_S:
+                raise
+            before = last[0]
+            role = Role.SAFER_ONLY if before.role.covers(Role.SAFER_ONLY) else Role.VIEWER
+            return self._caller(before.actor, role, before.names, origin)
+        if caller is None:
+            self._last.pop(digest, None)
+        else:
+            self._last[digest] = (caller, now_s)
+            self._last.move_to_end(digest)
+            while len(self._last) > _REMEMBERED:
+                self._last.popitem(last=False)
+        return caller
+
+
+def role_of(roles: Mapping[str, str], person: str, groups: Sequence[str]) -> Role | None:
+    """The role of a person: their own, else the largest of their groups', else anybody's."""
+    if person in roles:
+        return Role(roles[person])
+    order = list(Role)
+    mine = [Role(roles[one]) for one in groups if one and one in roles]
+    if mine:
+        return max(mine, key=order.index)
+    return Role(roles["*"]) if "*" in roles else None
+
+
+def is_api(request: Request) -> bool:
+    """Whether a program asks, and not a person's browser."""
+    return request.url.path.startswith(("/api/", "/ofrep/"))
+
+
+def address_of(request: Request) -> str:
+    """The client's address."""
+    return "" if request.client is None else request.client.host

@@ -1,0 +1,1 @@
+"""Page as a person meets it: a real browser, with scripts on and off."""

@@ -1,0 +1,1 @@
+"""The API: what can be looked at and done, and what is refused."""
