@@ -70,14 +70,15 @@ def _refuse_rewriting_acts() -> None:
                 f"FOR EACH {each} EXECUTE FUNCTION transition_is_append_only()"
             )
         return
+    act = op.get_bind().dialect.identifier_preparer.quote("act")
     for verb in ("UPDATE", "DELETE"):
         op.execute(
-            f"CREATE TRIGGER act_no_{verb.lower()} BEFORE {verb} ON act "
+            f"CREATE TRIGGER act_no_{verb.lower()} BEFORE {verb} ON {act} "
             "BEGIN SELECT RAISE(ABORT, 'the log of acts is append-only'); END"
         )
     op.execute(
-        "CREATE TRIGGER act_no_replace BEFORE INSERT ON act "
-        "WHEN EXISTS (SELECT 1 FROM act WHERE id = NEW.id) "
+        f"CREATE TRIGGER act_no_replace BEFORE INSERT ON {act} "
+        f"WHEN EXISTS (SELECT 1 FROM {act} WHERE id = NEW.id) "
         "BEGIN SELECT RAISE(ABORT, 'the log of acts is append-only'); END"
     )
 

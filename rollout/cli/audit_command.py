@@ -97,9 +97,9 @@ def audit(
         gc.enable()
     written = _write(answer, html, speedscope, trace)
     if as_json:
-        from rollout.audit.as_json import as_json as values_of
+        from rollout.audit import as_json as shape
 
-        show_json(values_of(answer))
+        show_json(shape.as_json(answer))
         return
     if markdown:
         from rollout.audit.markdown import markdown_of

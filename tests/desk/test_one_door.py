@@ -11,6 +11,7 @@ OWN = {
     "control_commands.py": 2,
     "drill_commands.py": 1,
     "job_commands.py": 1,
+    "kill_command.py": 1,
     "web_command.py": 1,
 }
 """Commands that name, beside a service's own result, what was asked; and one foreign document."""

@@ -17,6 +17,7 @@ KEYS = {
     "conditions",
     "numbers",
     "observed_revision",
+    "releases",
     "name",
     "at",
     "stage",

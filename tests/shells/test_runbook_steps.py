@@ -42,6 +42,7 @@ AT_BP = 2500
 CODES = {
     ("doctor",): {0, 5},  # no worker listens here, which it is right to say
     ("policy", "check"): {0, 5},
+    ("plan",): {1},  # the plant of the test has no traffic, and it says which options to give
     ("drill", "run"): {1},  # nobody works here, so it is refused, as the page says it can be
 }
 """Exit codes that are no mistake of the page."""

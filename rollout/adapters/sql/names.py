@@ -23,6 +23,7 @@ SCHEMA = "rollout_schema"
 
 TABLES = frozenset(
     {
+        "access_token", "act", "request_answer", "web_session",
         "build_seen", "cycle_tally", "decision", "drill_event", "drill_span", "evidence_hour",
         "job", "kept_message", "key_place", "leader_policy", "lease", "legacy_profile",
         "notice", "path_watch", "pilot", "pruned", "recovery", "shadow_account", "shadow_group",
@@ -32,6 +33,7 @@ TABLES = frozenset(
 """Every table of the ledger, also for a process that loads few of them; a test compares."""
 INDEXES = frozenset(
     {
+        "act_name", "ix_request_answer_began_at", "ix_web_session_token_id",
         "decision_window", "drill_event_name_what", "ix_decision_name", "ix_drill_event_drill_id",
         "ix_drill_span_name", "ix_transition_name", "job_admitted", "job_committed", "job_drilled",
         "job_failed", "job_open", "job_unfolded", "key_place_job", "key_place_key",
