@@ -263,8 +263,12 @@ def stale_commit(machine: Machine) -> None:
 
 
 def late_projection(machine: Machine) -> None:
-    """A controller stands still between reading a state and writing it; a person reverts."""
+    """A controller stands still between reading a state and writing it; a person reverts.
+
+    The store has lost its memory: else a turn finds nothing to write.
+    """
     machine.hold("controller", "store.project")
+    machine.wipe_store()
     machine.wait(300)
     machine.change(Event.REVERT)
     machine.submit(0)
