@@ -209,9 +209,8 @@ class Runtime:
         """Every action of a person: may they, do it, note it."""
         from rollout.control.door import Door
 
-        ledger: Any = self.ledger
-        if self.brief:  # a kill looks into the ledger after its latch is set
-            ledger = _Late(lambda: self.switch_ledger)
+        # A kill looks into the ledger after its latch is set.
+        ledger: Any = _Late(lambda: self.switch_ledger) if self.brief else self.ledger
         return Door(
             self.changes,
             cast("DoorLedger", ledger),

@@ -290,7 +290,7 @@ class Door:
     def _note(self, act: Act) -> None:
         try:
             self._acts.note_act(act)
-        except LedgerUnreachable as error:
+        except RolloutError as error:  # away, or named wrongly: what was done stays done
             self._lost(act, error)
 
 

@@ -50,5 +50,5 @@ def kept_if_unusable(
         try:
             pipeline.ledger.keep_message(queue, str(error), headers[:KEPT_MAX], body, now)
         except LedgerUnreachable as away:
-            log.error("unusable message not kept", queue=queue, body=body, why=str(away))
+            log.error("unusable message not kept", queue=queue, chars=len(body), why=str(away))
         raise
