@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml
 	@touch $(STAMP)
 
 test: $(STAMP) lint ## linters, types, import rules, then every test but those of test-more
-	$(BIN)/python -m pytest -m "not acceptance and not plants and not browser" --numprocesses 2
+	$(BIN)/python -m pytest -m "not acceptance and not plants and not browser" --numprocesses 3 --dist worksteal
 	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 --dist loadfile $(MORE:%=--ignore=%)
 
 test-browser: $(STAMP) ## the page in a real browser, with scripts and without (about 5 minutes)
