@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 REPORTS := reports
 
-MORE := tests/installed
+MORE := tests/installed tests/celery_conformance/test_variants.py
 
 .PHONY: help test test-more lint demo bench bench-execution evidence crash side-by-side drills simulation plants plants-quick test-browser clean
 help: ## show this list
@@ -31,7 +31,7 @@ test-browser: $(STAMP) ## the page in a real browser, with scripts and without (
 	  { echo "error: no chromium, and apt-get could not install it" >&2; exit 1; }
 	$(BIN)/python -m pytest tests/browser
 
-test-more: $(STAMP) ## the installed wheel, the whole demo
+test-more: $(STAMP) ## the installed wheel, Celery under other settings, the whole demo
 	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 $(MORE)
 	$(BIN)/python -m pytest -m alone
 

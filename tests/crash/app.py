@@ -19,7 +19,7 @@ from sqlalchemy.pool import Pool
 from rollout.jobs.ports import Job
 from rollout.pipeline import SubPipeline
 from rollout.routing.decision import JobPath
-from rollout.settings import read_settings
+from rollout.settings import Settings, read_settings
 from tests.crash import unguarded
 from tests.crash.history import History, label
 from tests.crash.watched import watched_runtime
@@ -48,12 +48,14 @@ settings = read_settings()
 runtime = watched_runtime(settings, history, _flags, _role)
 
 
-def answers_url(broker_url: str) -> str:
-    """Where results are kept: beside the messages, so that they are forgotten together."""
-    return broker_url.removesuffix("/0") + "/1"
+def answers_url(settings: Settings) -> str:
+    """Where results are kept: in the Redis that is the broker, or else the control store."""
+    broker = settings.broker()
+    url = broker if broker.startswith("redis://") else settings.control(broker)
+    return url.removesuffix("/0") + "/1"
 
 
-app = Celery("crash", broker=settings.broker(), backend=answers_url(settings.broker()))
+app = Celery("crash", broker=settings.broker(), backend=answers_url(settings))
 app.conf.update(
     # Outages here last seconds; what a backend did not take then comes with the next delivery.
     result_backend_transport_options={"retry_policy": {"timeout": 4.0}},

@@ -152,7 +152,7 @@ def _kept_job(queue: str, body: str) -> str:
 
 def _answers(plant: "Plant", events: list[Event]) -> dict[str, str]:
     """What the result backend says of the jobs whose callers wait."""
-    backend = Celery("answers", backend=answers_url(plant.settings.broker()), set_as_current=False)
+    backend = Celery("answers", backend=answers_url(plant.settings), set_as_current=False)
     jobs = [
         job
         for event in events
