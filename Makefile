@@ -27,7 +27,7 @@ test: $(STAMP) lint ## linters, types, import rules, then every test but those o
 	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 --dist loadfile $(MORE:%=--ignore=%)
 
 test-browser: $(STAMP) ## the page in a real browser, with scripts and without (about 5 minutes)
-	@command -v chromium >/dev/null 2>&1 || apt-get install -y -q chromium || \
+	@command -v chromium >/dev/null 2>&1 || (apt-get update -q && apt-get install -y -q chromium) || \
 	  { echo "error: no chromium, and apt-get could not install it" >&2; exit 1; }
 	$(BIN)/python -m pytest tests/browser
 

@@ -19,8 +19,6 @@ from rollout.web.problems import BadRequest
 from rollout.web.render import draw
 from rollout.web.site import Site
 
-router = APIRouter(include_in_schema=False)
-
 REASON_MAX = 10_000
 FIELDS_MAX = 20
 
@@ -43,6 +41,9 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 Form = Depends(read_form)
+
+# The form is read before the caller is known: whoever has to sign in again keeps what was typed.
+router = APIRouter(include_in_schema=False, dependencies=[Form])
 
 
 @router.post("/sub-pipelines/{name}/kill")
