@@ -74,7 +74,7 @@ def incomplete(effects: str = "none") -> None:
 
 def decorated_by_celery() -> None:
     """A task where a function belongs."""
-    SubPipeline(NAME, effects="none").legacy(app().task(one))
+    SubPipeline(NAME, effects="none").legacy(app().task(one, shared=False))
 
 
 def hooked(effects: str, times: int = 1) -> None:

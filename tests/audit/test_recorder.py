@@ -43,7 +43,7 @@ def test_a_run_is_one_line_that_the_audit_reads(recorded: tuple[Celery, Path]) -
             sum(range(200_000))
         return "paid"
 
-    app.task(pay).delay(1)
+    app.task(pay, shared=False).delay(1)
     (line,) = [json.loads(one) for one in file.read_text().splitlines()]
     assert line["step"].endswith("pay")
     assert line["status"] == "success"
@@ -63,7 +63,7 @@ def test_a_second_call_changes_nothing(recorded: tuple[Celery, Path]) -> None:
 
     def pay() -> None: ...
 
-    app.task(pay).delay()
+    app.task(pay, shared=False).delay()
     assert len(file.read_text().splitlines()) == 1
     assert not file.with_name("other.jsonl").exists()
 
@@ -77,14 +77,17 @@ def test_a_file_that_cannot_be_written_harms_no_job(recorded: tuple[Celery, Path
     def pay() -> int:
         return 3
 
-    assert app.task(pay).delay().get() == 3
+    assert app.task(pay, shared=False).delay().get() == 3
     assert recorder.failures == 1
 
 
 def test_waiting_outside_of_a_job_does_nothing() -> None:
-    """So that code can be called from anywhere."""
-    with rollout.audit.waiting("anything"):
-        pass
+    """So that code can be called from anywhere; what it raises comes out."""
+    ran = []
+    with pytest.raises(ValueError, match="inside"), rollout.audit.waiting("anything"):
+        ran.append(1)
+        raise ValueError("inside")
+    assert ran == [1]
 
 
 def test_it_costs_at_most_20_microseconds_of_cpu_a_job(tmp_path: Path) -> None:

@@ -118,7 +118,12 @@ asks.concurrent(make_overlapped)
 
 
 @app.task(  # type: ignore[untyped-decorator]  # Celery has no types
-    name="crash.heard", acks_late=True, reject_on_worker_lost=True, ignore_result=True, typing=False
+    name="crash.heard",
+    shared=False,
+    acks_late=True,
+    reject_on_worker_lost=True,
+    ignore_result=True,
+    typing=False,
 )
 def heard(tag: str) -> None:
     """What a link, a chain or a chord calls when the jobs before it have their outcome."""
