@@ -82,12 +82,9 @@ def test_a_file_that_cannot_be_written_harms_no_job(recorded: tuple[Celery, Path
 
 
 def test_waiting_outside_of_a_job_does_nothing() -> None:
-    """So that code can be called from anywhere; what it raises comes out."""
-    ran = []
-    with pytest.raises(ValueError, match="inside"), rollout.audit.waiting("anything"):
-        ran.append(1)
-        raise ValueError("inside")
-    assert ran == [1]
+    """So that code can be called from anywhere; what is raised inside comes out."""
+    with pytest.raises(ZeroDivisionError), rollout.audit.waiting("anything"):
+        _ = 1 / 0
 
 
 def test_it_costs_at_most_20_microseconds_of_cpu_a_job(tmp_path: Path) -> None:
