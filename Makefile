@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 REPORTS := reports
+# Tests start hundreds of processes; with this set (as many containers do) each compiles every module anew.
+export PYTHONDONTWRITEBYTECODE :=
+export UV_COMPILE_BYTECODE := 1
 
 MORE := tests/installed tests/celery_conformance/test_variants.py
 

@@ -61,7 +61,7 @@ def _timed(words: tuple[str, ...], variables: dict[str, str], folder: Path) -> t
     with subprocess.Popen(
         [sys.executable, *words],
         cwd=folder,
-        env={**os.environ, **variables},
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **variables},
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
