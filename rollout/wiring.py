@@ -9,9 +9,10 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from os import getpid
 from typing import TYPE_CHECKING, Any, cast
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.adapters.sql.ledger import SqlLedger
     from rollout.adapters.sql.switch_ledger import SwitchLedger
     from rollout.audit.job_log import JobLog
+    from rollout.control.access import Caller
     from rollout.control.acts import Act, ActLog
     from rollout.control.change import Changes
     from rollout.control.door import Door, DoorLedger
@@ -39,7 +41,7 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.desk.migrated import Migrated
     from rollout.desk.why import Explanations
     from rollout.drills.drill import Drill
-    from rollout.drills.drills import Drills
+    from rollout.drills.drills import DrillReport, Drills
     from rollout.drills.plans import DrillPlans
     from rollout.drills.ports import DrillEvent, JobMarker
     from rollout.drills.run import Injector
@@ -121,6 +123,14 @@ class Runtime:
         if self.settings.ledger_in_memory:
             raise ledger_in_memory("shadows, drills and the controller's leadership")
         return cast("SqlLedger", self.ledger)
+
+    def reads_within(self, seconds: float) -> AbstractContextManager[None]:
+        """Bound what this thread reads of the ledger, for those who look; LedgerSlow ends it."""
+        if self.settings.ledger_in_memory:
+            return nullcontext()
+        from rollout.adapters.sql.patience import reads_within
+
+        return reads_within(seconds)
 
     @cached_property
     def control(self) -> ControlStore:
@@ -261,8 +271,13 @@ class Runtime:
         except WrongSettings as error:
             raise LedgerUnreachable(without_password(self.settings.ledger_url), error) from error
 
-    def drills(self, say: Callable[[DrillEvent], None] | None) -> Drills:
-        """Runs drills; `say` is told each line of their journals. Workers never load them."""
+    def drills(
+        self, say: Callable[[DrillEvent], None] | None, caller: Caller | None = None
+    ) -> Drills:
+        """Runs drills, through the door where a caller is given; workers never load them.
+
+        `say` is told each line of their journals.
+        """
         from rollout.adapters.stub import failing_stub
         from rollout.drills.drills import Drills
 
@@ -275,7 +290,11 @@ class Runtime:
             failing_stub,
             say or _say_nothing,
             self._injector_of,
+            *(() if caller is None else (partial(self._by_door, caller),)),
         )
+
+    def _by_door(self, caller: Caller, drill: Drill, run: Callable[[], DrillReport]) -> DrillReport:
+        return self.door.drill(caller, drill.sub_pipeline, drill.sentence, run)
 
     def _injector_of(self, drill: Drill) -> Injector | None:
         """What breaks things for a drill whose fault no worker knows."""
@@ -378,6 +397,7 @@ class Runtime:
     def desk(self) -> Desk:
         """What a person wants to know; statistics are loaded by the questions that need them."""
         from rollout.desk.desk import Desk
+        from rollout.desk.mask import Mask
         from rollout.policies import parse_policies
         from rollout.settings import read_policy_tables
 
@@ -392,8 +412,26 @@ class Runtime:
             workers=lambda: self.workers,
             policies=lambda: self.policies,
             parsed_policies=lambda: parse_policies(read_policy_tables()),
-            arguments=arguments_in,
+            mask=Mask(lambda name: self._declared.get(name), arguments_in),
         )
+
+    @cached_property
+    def _declared(self) -> Mapping[str, Any]:
+        """Declarations of the app that the settings name; none of one that cannot be imported."""
+        if self.settings.app is None:
+            return {}
+        from rollout.adapters.celery.install import pipelines_of
+
+        try:
+            app = load_app(self.settings.app)
+        except WrongSettings as error:
+            import structlog
+
+            structlog.get_logger("rollout").warning(
+                "everything of jobs is masked: declarations cannot be read", why=error.problem
+            )
+            return {}
+        return {one.name: one for one in pipelines_of(app).values()}
 
     def attempts(
         self,

@@ -20,7 +20,7 @@ def render(page: ShadowReport) -> RenderableType:
 
 def _table(page: ShadowReport) -> RenderableType:
     rows = [
-        (one.runs, page.kind_of(one), one.signature, one.example_job_id, one.example)
+        (one.runs, page.kind_of(one), one.signature, one.example_job_id, page.example_of(one))
         for one in page.groups
     ]
     return listing(("runs", "what", "fields", "example job", "example"), rows, whole=2)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from rollout.control.access import NotPermittedHere
 from rollout.control.requests import KeyInUse, KeyReused
 from rollout.control.tokens import UnknownToken, WrongToken
-from rollout.drills.errors import BadDrill
+from rollout.drills.errors import BadDrill, DrillRefused
 from rollout.errors import (
     BrokerUnreachable,
     ControlStoreUnreachable,
@@ -83,6 +83,7 @@ _STATUS: tuple[tuple[type[RolloutError], int], ...] = (
     (UnknownDecision, 404),
     (UnknownToken, 404),
     (BadDrill, 404),
+    (DrillRefused, 409),
     (IllegalTransition, 409),
     (NotShadowable, 409),
     (KeyInUse, 409),

@@ -79,17 +79,18 @@ class Shared:
         self.reads = 0
 
     def get(
-        self, key: Hashable, read: Callable[[], Value], fresh_s: float | None = None
+        self, key: Hashable, read: Callable[[], Value], patience_s: float | None = None
     ) -> Taken[Value]:
         """Give a fresh reading, or the last one where that would take too long.
 
         Args:
             key: What is read.
             read: Reads it; may raise RolloutError.
-            fresh_s: How long this one is fresh; None for the usual time.
+            patience_s: How long this one is waited for; None for the usual time.
 
         Raises:
             RolloutError: It cannot be read, and never was.
+            TooSlowToRead: It takes longer, and never was read.
         """
         with self._lock:
             kept = self._kept.setdefault(key, _Kept())
@@ -97,19 +98,19 @@ class Shared:
             while len(self._kept) > KEYS_MAX:
                 self._kept.popitem(last=False)
             age_s = self._clock.monotonic() - kept.read_s
-            limit_s = self._fresh_s if fresh_s is None else fresh_s
-            if kept.at is not None and kept.era == self._era and age_s < limit_s:
+            if kept.at is not None and kept.era == self._era and age_s < self._fresh_s:
                 return Taken(kept.value, kept.at, age_s)
             if kept.reading is None or kept.reading_era != self._era:
                 kept.reading_era = self._era
                 kept.reading = self._readers.submit(self._read, kept, read, self._era)
             reading = kept.reading
-        return self._wait(kept, reading)
-
-    def _wait(self, kept: _Kept, reading: Future[Any]) -> Taken[Any]:
-        try:
+        if patience_s is None:
             first = kept.at is None
             patience_s = max(self._patience_s, FIRST_PATIENCE_S) if first else self._patience_s
+        return self._wait(kept, reading, patience_s)
+
+    def _wait(self, kept: _Kept, reading: Future[Any], patience_s: float) -> Taken[Any]:
+        try:
             value, at = reading.result(patience_s)
         except TooSlow:
             return self._old(kept, "the newest reading takes too long")

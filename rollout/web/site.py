@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from rollout.control.access import Caller
-from rollout.errors import WrongSettings
+from rollout.desk.text import span_text
+from rollout.errors import LedgerSlow, RolloutError, WrongSettings
 from rollout.settings import Settings
+from rollout.web.drilling import Drilling
 from rollout.web.rates import Rates
 from rollout.web.shared import Shared, Taken
 
@@ -21,8 +24,18 @@ if TYPE_CHECKING:
     from rollout.desk.desk import Desk
     from rollout.wiring import Runtime
 
+Value = TypeVar("Value")
+
+TOO_LONG = "judging every sub-pipeline takes too long, so numbers and verdicts are left out"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _REPORTS_MAX = 100
+BOARD_S, READ_S = 8.0, 4.0
+"""Longest time that the ledger works on the board, and on anything else that is only looked at."""
+GLANCE_S = 0.5
+"""What the way to a kill waits for to be told; the kill itself waits for none of it."""
+LIST_S = (1.5, 1.0, 1.0)
+LIST_SPANS = (None, timedelta(days=1), timedelta(hours=1))
+"""How long a list is looked for, first without a bound of time, then among the newest alone."""
 
 
 @dataclass
@@ -34,6 +47,7 @@ class Site:
         user: Who acts where nobody has to sign in.
         shared: Readings.
         rates: Limits.
+        drilling: Drills that run in this process.
         reports: What the newest kills answered, by their id: their milliseconds are nowhere else.
     """
 
@@ -42,6 +56,9 @@ class Site:
     shared: Shared
     rates: Rates = field(default_factory=Rates)
     reports: dict[str, KillReport] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.drilling = Drilling(self.runtime.drills)
 
     @property
     def settings(self) -> Settings:
@@ -67,14 +84,67 @@ class Site:
         """An address of ours: parts are quoted, so that a name may hold anything."""
         return self.base + "/" + "/".join(quote(part, safe="") for part in parts)
 
-    def board(self, caller: Caller) -> Taken[Board]:
+    def board(self, caller: Caller, patience_s: float | None = None) -> Taken[Board]:
         """Where every sub-pipeline stands, as far as the caller may see."""
-        taken: Taken[Board] = self.shared.get("board", self.desk.status)
-        return replace(taken, value=taken.value.only(caller.names))
+        taken: Taken[Board] = self.shared.get("board", self._board, patience_s)
+        late = taken.late or (TOO_LONG if taken.value.in_short else None)
+        return replace(taken, value=taken.value.only(caller.names), late=late)
 
-    def read(self, what: str, key: Any, read: Callable[[], Any]) -> Taken[Any]:
-        """Another reading that all viewers share."""
-        return self.shared.get((what, key), read)
+    def glance(self, caller: Caller) -> Taken[Board] | None:
+        """The board beside what cannot wait for it; None where it is not to be had at once."""
+        try:
+            return self.board(caller, GLANCE_S)
+        except RolloutError:
+            return None
+
+    def _board(self) -> Board:
+        """Everything; in short where that takes too long."""
+        try:
+            with self.runtime.reads_within(BOARD_S):
+                return self.desk.status()
+        except LedgerSlow:
+            with self.runtime.reads_within(BOARD_S):
+                return self.desk.status(pages_max=0)
+
+    def read(self, what: str, key: Any, read: Callable[[], Value]) -> Taken[Value]:
+        """Another reading that all viewers share; LedgerSlow where it takes too long."""
+
+        def within() -> Value:
+            with self.runtime.reads_within(READ_S):
+                return read()
+
+        return self.shared.get((what, key), within)
+
+    def newest(
+        self, what: str, key: Any, since: datetime | None, read: Callable[[datetime | None], Value]
+    ) -> Taken[tuple[Value, str | None]]:
+        """A list of jobs, and why it is a part of what was asked for; None where it is all.
+
+        Where the ledger takes too long for all of it, only the newest are looked through.
+
+        Args:
+            what: Which list.
+            key: What else it depends on.
+            since: Asked for.
+            read: Reads it from a time on.
+
+        Raises:
+            LedgerSlow: Even the last hour takes too long.
+        """
+
+        def shorter() -> tuple[Value, str | None]:
+            now, slow = self.runtime.clock.now(), None
+            for seconds, span in zip(LIST_S, LIST_SPANS, strict=True):
+                bound = since if span is None else max(now - span, since or now - span)
+                try:
+                    with self.runtime.reads_within(seconds):
+                        return read(bound), _part(span)
+                except LedgerSlow as error:
+                    slow = error
+            assert slow is not None, "each turn gave a list or an error"
+            raise slow
+
+        return self.shared.get((what, key, since), shorter)
 
     def keep(self, report: KillReport) -> None:
         """Keep what a kill answered, for the page that shows it."""
@@ -89,6 +159,15 @@ class Site:
         except ValueError:
             return False
         return any(client in ip_network(one, strict=False) for one in self.settings.web_proxies)
+
+
+def _part(span: timedelta | None) -> str | None:
+    if span is None:
+        return None
+    return (
+        f"the ledger takes too long for all, so only jobs admitted in the last {span_text(span)} "
+        "were looked through"
+    )
 
 
 def check_settings(settings: Settings) -> None:

@@ -169,16 +169,18 @@ class ControlRows:
             mine = lifted(latch, _every_locked(connection))
             return [_rearm_one(connection, one, actor, reason, now) for one in [latch, *mine]]
 
-    def transitions(self, name: str, limit: int) -> list[TransitionRecord]:
-        """Read the log, newest first. Raises UnknownSubPipeline."""
+    def transitions(
+        self, name: str, limit: int, before: int | None = None
+    ) -> list[TransitionRecord]:
+        """Read the log, newest first, from before a change on. Raises UnknownSubPipeline."""
+        query = select(transition).where(transition.c.name == name)
+        if before is not None:
+            query = query.where(transition.c.id < before)
         with self._db.read() as connection:
             if name != ALL:
                 self._known(connection, name)
             rows = connection.execute(
-                select(transition)
-                .where(transition.c.name == name)
-                .order_by(transition.c.id.desc())
-                .limit(limit)
+                query.order_by(transition.c.id.desc()).limit(limit)
             ).mappings()
             return [_transition_of(row) for row in rows]
 
@@ -339,6 +341,7 @@ def _transition_of(row: RowMapping) -> TransitionRecord:
         before=_state_from_json(row["before"]),
         after=_state_from_json(row["after"]),
         met=None if row["queued_met"] is None else Met(row["queued_met"], row["running_met"]),
+        change_id=row["id"],
     )
 
 
