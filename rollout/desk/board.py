@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from rollout.desk.alarms import Alarm, Need, alarms_of, suspicious
@@ -42,7 +43,8 @@ class Board:
 
     `unjudged` says why nobody can tell what is pending, such as a policy that cannot be read;
     `policy_difference` where the leader judges by another policy than the file's. One that is
-    `in_short` has many sub-pipelines, and neither last changes nor what is pending.
+    `in_short` has many sub-pipelines, and neither last changes nor what is pending. `judged_at`
+    says when what is pending was read, where that was before the rest.
     """
 
     statuses: tuple[Status, ...]
@@ -54,6 +56,7 @@ class Board:
     listeners: Mapping[str, Sequence[str]] | None = None
     hanging: tuple[Hanging, ...] = ()
     in_short: bool = False
+    judged_at: datetime | None = None
 
     def alarms(self, one: Status) -> tuple[Alarm, ...]:
         """What is wrong with a sub-pipeline, the worst first."""
@@ -126,6 +129,76 @@ class Board:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What takes its time to find out: what is pending everywhere, and what the workers do.
+
+    `at` is None where it is not known yet, and `unjudged` says why.
+    """
+
+    at: datetime | None = None
+    pending: Mapping[str, Pending] = field(default_factory=dict)
+    unjudged: str = ""
+    listeners: Mapping[str, Sequence[str]] | None = None
+    hanging: tuple[Hanging, ...] = ()
+
+
+def read_judged(
+    ledger: BoardLedger,
+    control: ControlStore,
+    clock: Clock,
+    explanations: Callable[[], Explanations],
+    workers: Callable[[], Workers | None],
+) -> Judged:
+    """Judge every sub-pipeline as the controller will next, and ask the workers.
+
+    Raises:
+        LedgerUnreachable: The ledger does not answer.
+    """
+    at = clock.now()
+    try:
+        page = explanations().explain()
+    except WrongSettings as error:
+        return Judged(at, unjudged=error.problem)
+    statuses = _with_recent(ledger, read_status(ledger, control, clock, None), clock)
+    listeners, hanging = _workers(statuses, ledger, workers, clock)
+    pending = {one.state.name: one for one in page.pending}
+    return Judged(at, pending, "", listeners, hanging)
+
+
+def read_standing(
+    ledger: BoardLedger,
+    control: ControlStore,
+    clock: Clock,
+    explanations: Callable[[], Explanations],
+    judged: Judged,
+) -> Board:
+    """Read where every sub-pipeline stands now, beside what was judged a moment ago.
+
+    Raises:
+        LedgerUnreachable: The ledger does not answer.
+    """
+    statuses = _with_recent(ledger, read_status(ledger, control, clock, None), clock)
+    changes, known = ledger.last_changes(), {one.state.name for one in statuses}
+    changes = {name: record for name, record in changes.items() if name in known}
+    pending = {name: one for name, one in judged.pending.items() if name in known}
+    try:
+        page = explanations().led_by()
+    except WrongSettings as error:
+        return Board(statuses, changes, unjudged=error.problem)
+    return Board(
+        statuses,
+        changes,
+        pending,
+        page.leader,
+        judged.unjudged,
+        page.policy_difference,
+        judged.listeners,
+        judged.hanging,
+        judged_at=judged.at,
+    )
+
+
 def read_board(
     ledger: BoardLedger,
     control: ControlStore,
@@ -153,8 +226,8 @@ def read_board(
     statuses = _with_recent(ledger, read_status(ledger, control, clock, name), clock)
     if pages_max is not None and len(statuses) > pages_max:
         return _in_short(statuses, ledger, clock, explanations, workers)
-    last = {one.state.name: ledger.transitions(one.state.name, 1) for one in statuses}
-    changes = {one: records[0] for one, records in last.items() if records}
+    names = {one.state.name for one in statuses}
+    changes = {one: record for one, record in ledger.last_changes().items() if one in names}
     try:
         page = explanations().explain(name)
     except WrongSettings as error:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rollout.control.acts import ActLog
     from rollout.control.kill_report import KillReport
     from rollout.desk.acts import ActPage
-    from rollout.desk.board import Board
+    from rollout.desk.board import Board, Judged
     from rollout.desk.decisions import DecisionList, DecisionPage, Decisions, ReplayPage
     from rollout.desk.drills import DrillJournal, DrillList
     from rollout.desk.history import History, Log, Older
@@ -96,6 +96,18 @@ class Desk:
         return read_board(
             self.ledger, control, self.clock, explanations, self.workers, name, pages_max
         )
+
+    def judged(self) -> Judged:
+        """What takes its time to find out about all; raises LedgerUnreachable."""
+        from rollout.desk.board import read_judged
+
+        return read_judged(self.ledger, self.control(), self.clock, self.explanations, self.workers)
+
+    def standing(self, judged: Judged) -> Board:
+        """Where all stand now, beside what was judged before; raises LedgerUnreachable."""
+        from rollout.desk.board import read_standing
+
+        return read_standing(self.ledger, self.control(), self.clock, self.explanations, judged)
 
     def unheard(self, name: str) -> list[str]:
         """Queues of a sub-pipeline on which nobody listens, in sentences; raises BrokerUnreachable.

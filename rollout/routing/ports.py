@@ -196,3 +196,7 @@ class ControlLedger(Protocol):
         Raises UnknownSubPipeline.
         """
         ...
+
+    def last_changes(self) -> dict[str, TransitionRecord]:
+        """Read the newest change of each sub-pipeline that has any."""
+        ...

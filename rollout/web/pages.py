@@ -17,7 +17,6 @@ from rollout.errors import (
     UnknownSubPipeline,
 )
 from rollout.jobs.recent import JobKind
-from rollout.policy.check import Assumed
 from rollout.web import charts, standing
 from rollout.web.asking import CallerOf, SiteOf, must_see
 from rollout.web.cursors import ID_MAX, cursor_of, job_cursor
@@ -242,7 +241,7 @@ def policy(request: Request, site: SiteOf, caller: CallerOf, name: Name = "") ->
     try:
         found = site.read("policy", chosen, lambda: site.desk.policy_in_force(chosen)).value
         (page,), difference = found.pages, found.difference
-        check = site.read("check", chosen, lambda: site.desk.policy_check(chosen, Assumed())).value
+        check = site.checked(chosen)
     except (UnknownSubPipeline, LedgerUnreachable):
         raise
     except RolloutError as error:

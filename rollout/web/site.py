@@ -12,25 +12,30 @@ from urllib.parse import quote
 from rollout.control.access import Caller
 from rollout.desk.text import span_text
 from rollout.errors import LedgerSlow, RolloutError, WrongSettings
+from rollout.policy.check import Assumed
 from rollout.settings import Settings
 from rollout.web.drilling import Drilling
 from rollout.web.rates import Rates
-from rollout.web.shared import Shared, Taken
+from rollout.web.shared import Shared, Taken, TooSlowToRead
 
 if TYPE_CHECKING:
     from rollout.control.door import Door
     from rollout.control.kill_report import KillReport
-    from rollout.desk.board import Board
+    from rollout.desk.board import Board, Judged
     from rollout.desk.desk import Desk
+    from rollout.desk.policy_check import PolicyCheck
     from rollout.wiring import Runtime
 
 Value = TypeVar("Value")
 
-TOO_LONG = "judging every sub-pipeline takes too long, so numbers and verdicts are left out"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _REPORTS_MAX = 100
-BOARD_S, READ_S = 8.0, 4.0
-"""Longest time that the ledger works on the board, and on anything else that is only looked at."""
+BOARD_S, JUDGE_S, READ_S = 4.0, 30.0, 4.0
+"""Longest time that the ledger works on the board, on judging all, on anything else looked at."""
+JUDGED_S, JUDGED_PATIENCE_S = 10.0, 1.5
+"""A judgement lasts as long as a window of evidence; the rest of a page waits little for it."""
+CHECKED_S, CHECK_PATIENCE_S = 60.0, 0.6
+"""Sizing the ladders of 200 sub-pipelines takes seconds; what was found lasts a minute."""
 GLANCE_S = 0.5
 """What the way to a kill waits for to be told; the kill itself waits for none of it."""
 LIST_S = (1.5, 1.0, 1.0)
@@ -87,8 +92,7 @@ class Site:
     def board(self, caller: Caller, patience_s: float | None = None) -> Taken[Board]:
         """Where every sub-pipeline stands, as far as the caller may see."""
         taken: Taken[Board] = self.shared.get("board", self._board, patience_s)
-        late = taken.late or (TOO_LONG if taken.value.in_short else None)
-        return replace(taken, value=taken.value.only(caller.names), late=late)
+        return replace(taken, value=taken.value.only(caller.names))
 
     def glance(self, caller: Caller) -> Taken[Board] | None:
         """The board beside what cannot wait for it; None where it is not to be had at once."""
@@ -98,13 +102,21 @@ class Site:
             return None
 
     def _board(self) -> Board:
-        """Everything; in short where that takes too long."""
+        """Where all stand now, with the last judgement that is to be had within a moment."""
+        from rollout.desk.board import Judged
+
         try:
-            with self.runtime.reads_within(BOARD_S):
-                return self.desk.status()
-        except LedgerSlow:
-            with self.runtime.reads_within(BOARD_S):
-                return self.desk.status(pages_max=0)
+            judged = self.shared.get("judged", self._judged, JUDGED_PATIENCE_S, JUDGED_S).value
+        except TooSlowToRead:
+            judged = Judged(unjudged="it is being judged, which takes a moment")
+        except LedgerSlow as error:
+            judged = Judged(unjudged=error.problem)
+        with self.runtime.reads_within(BOARD_S):
+            return self.desk.standing(judged)
+
+    def _judged(self) -> Judged:
+        with self.runtime.reads_within(JUDGE_S):
+            return self.desk.judged()
 
     def read(self, what: str, key: Any, read: Callable[[], Value]) -> Taken[Value]:
         """Another reading that all viewers share; LedgerSlow where it takes too long."""
@@ -114,6 +126,18 @@ class Site:
                 return read()
 
         return self.shared.get((what, key), within)
+
+    def checked(self, name: str | None) -> Taken[PolicyCheck] | None:
+        """What is wrong in the policies; None while it is being sized, which takes its time."""
+
+        def check() -> PolicyCheck:
+            with self.runtime.reads_within(JUDGE_S):
+                return self.desk.policy_check(name, Assumed())
+
+        try:
+            return self.shared.get(("check", name), check, CHECK_PATIENCE_S, CHECKED_S)
+        except TooSlowToRead:
+            return None
 
     def newest(
         self, what: str, key: Any, since: datetime | None, read: Callable[[datetime | None], Value]

@@ -130,6 +130,11 @@ class ControlRows:
             older = rows.log[name] if before is None else rows.log[name][: max(0, before - 1)]
             return older[::-1][:limit]
 
+    def last_changes(self) -> dict[str, TransitionRecord]:
+        """Read the newest change of each sub-pipeline that has any."""
+        with self._rows as rows:
+            return {name: log[-1] for name, log in rows.log.items() if log and name != ALL}
+
 
 def _kill_one(rows: Rows, before: ControlState, kill: Kill) -> ControlState:
     if is_known(before, kill):

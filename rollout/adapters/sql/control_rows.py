@@ -184,6 +184,14 @@ class ControlRows:
             ).mappings()
             return [_transition_of(row) for row in rows]
 
+    def last_changes(self) -> dict[str, TransitionRecord]:
+        """Read the newest change of each sub-pipeline that has any."""
+        newest = select(func.max(transition.c.id)).group_by(transition.c.name)
+        query = select(transition).where(transition.c.id.in_(newest), transition.c.name != ALL)
+        with self._db.read() as connection:
+            rows = connection.execute(query).mappings()
+            return {row["name"]: _transition_of(row) for row in rows}
+
     def read_locked(self, connection: Connection, name: str) -> ControlState:
         """Read one row and lock it until the transaction ends. Raises UnknownSubPipeline."""
         return self._known(connection, name, locked=True)
