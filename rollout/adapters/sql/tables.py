@@ -57,6 +57,10 @@ query that says the same, and `state = ?` does not."""
 UNFOLDED = text("state IN ('committed', 'failed') AND NOT folded")
 """The same for `job_unfolded`: outcomes that are not in the tallies yet."""
 
+FAILED = text("state = 'failed'")
+FELL_BACK = text("fallback_reason IS NOT NULL")
+"""The same for the indexes of what people look for; both are few beside what went well."""
+
 metadata = MetaData()
 
 sub_pipeline = Table(
@@ -127,8 +131,9 @@ job = Table(
     Column("way", Text, nullable=False),
     Column("envelope", Text, nullable=False),
     # The controller's work depends on what is open and not on history: unfinished and unfolded
-    # rows have indexes of their own. The last two serve `prune` and `jobs --failed`. What was
-    # admitted in a window is judged once, when it is old enough.
+    # rows have indexes of their own. `job_committed` serves `prune`; what failed or fell back is
+    # listed newest admission first, of one sub-pipeline or of all. What was admitted in a window
+    # is judged once, when it is old enough.
     Index("job_admitted", "name", "accepted_at"),
     Index(
         "job_open",
@@ -151,12 +156,12 @@ job = Table(
         sqlite_where=text("state = 'committed'"),
         postgresql_where=text("state = 'committed'"),
     ),
+    Index("job_failed", "name", "accepted_at", sqlite_where=FAILED, postgresql_where=FAILED),
+    Index("job_failed_at", "accepted_at", sqlite_where=FAILED, postgresql_where=FAILED),
     Index(
-        "job_failed",
-        "finished_at",
-        sqlite_where=text("state = 'failed'"),
-        postgresql_where=text("state = 'failed'"),
+        "job_fell_back", "name", "accepted_at", sqlite_where=FELL_BACK, postgresql_where=FELL_BACK
     ),
+    Index("job_fell_back_at", "accepted_at", sqlite_where=FELL_BACK, postgresql_where=FELL_BACK),
     Index(
         "job_drilled",
         "drill",
