@@ -14,6 +14,7 @@ from rollout.desk.text import span_text
 from rollout.errors import LedgerSlow, RolloutError, WrongSettings
 from rollout.policy.check import Assumed
 from rollout.settings import Settings
+from rollout.web.drafts import Drafts
 from rollout.web.drilling import Drilling
 from rollout.web.rates import Rates
 from rollout.web.shared import Shared, Taken, TooSlowToRead
@@ -53,6 +54,7 @@ class Site:
         shared: Readings.
         rates: Limits.
         drilling: Drills that run in this process.
+        drafts: What was typed by those who had to sign in again.
         reports: What the newest kills answered, by their id: their milliseconds are nowhere else.
     """
 
@@ -64,6 +66,7 @@ class Site:
 
     def __post_init__(self) -> None:
         self.drilling = Drilling(self.runtime.drills)
+        self.drafts = Drafts(self.runtime.clock)
 
     @property
     def settings(self) -> Settings:
