@@ -16,6 +16,7 @@ from rollout.errors import (
     BrokerUnreachable,
     ControlStoreUnreachable,
     IllegalTransition,
+    LedgerSlow,
     LedgerUnreachable,
     NotShadowable,
     ReasonMissing,
@@ -112,7 +113,7 @@ def status_of(error: RolloutError) -> int:
 def kind_of(error: RolloutError) -> str:
     """The stable name of an error's kind: its class in words."""
     kind = type(error)
-    if isinstance(error, LedgerUnreachable):
+    if isinstance(error, LedgerUnreachable) and not isinstance(error, LedgerSlow):
         kind = LedgerUnreachable
     return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
 
