@@ -155,6 +155,12 @@ def test_an_expired_session_keeps_the_typed_reason(
     touch(page, "Freeze payments")
     expect(page.get_by_text("stocktaking until Monday")).to_be_visible()
     assert not stage.ledger.control("payments").frozen
+    again = stage.runtime.tokens.create("cara", Role.ADMIN, None, None, "ana")
+    page.get_by_label("Token").fill(again.secret)
+    touch(page, "Sign in")
+    expect(page.locator("#reason-freeze")).to_have_value("stocktaking until Monday")
+    touch(page, "Freeze payments")
+    expect(page.locator("#head")).to_contain_text("frozen")
 
 
 @WITH_AND_WITHOUT
