@@ -193,10 +193,11 @@ def test_a_decision_is_followed_to_its_evidence(
     expect(page.get_by_text("The same inputs give the same decision.")).to_be_visible()
 
 
-def test_keyboard_only(opened: OpenStage, look: OpenPage) -> None:
+@WITH_AND_WITHOUT
+def test_keyboard_only(opened: OpenStage, look: OpenPage, scripts: bool) -> None:
     """A kill without a pointer: each stop is seen, and Enter is enough."""
     stage = opened()
-    page = look(f"{stage.address}sub-pipelines/invoices/kill", size=DESK)
+    page = look(f"{stage.address}sub-pipelines/invoices/kill", scripts=scripts, size=DESK)
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
