@@ -50,12 +50,13 @@ _COUNTED = """WITH RECURSIVE counted(i) AS (
 _LOGS = (
     "INSERT INTO act (at, actor, door, request_id, address, action, name, reason, came, said) "
     + _COUNTED.format(rows=ACTS)
-    + "SELECT :now_us - i * 1000000, 'ana', 'page', 'r', '', 'freeze', 'pilot-' || (i % 200), "
-    "'stocktaking', 'done', 'the scope may not grow' FROM counted",
+    + "SELECT CAST(:now_us AS BIGINT) - CAST(i AS BIGINT) * 1000000, 'ana', 'page', 'r', '', "
+    "'freeze', 'pilot-' || (i % 200), 'stocktaking', 'done', 'the scope may not grow' FROM counted",
     "INSERT INTO transition (name, at, event, actor, reason, before, after) "
     + _COUNTED.format(rows=CHANGES)
-    + "SELECT one.name, one.at - i * 1000000, one.event, one.actor, one.reason, one.before, "
-    "one.after FROM counted, transition AS one WHERE one.id = (SELECT min(id) FROM transition)",
+    + "SELECT one.name, one.at - CAST(i AS BIGINT) * 1000000, one.event, one.actor, one.reason, "
+    "one.before, one.after FROM counted, transition AS one "
+    "WHERE one.id = (SELECT min(id) FROM transition)",
 )
 
 

@@ -25,7 +25,8 @@ class Revealed:
 
     def to_json(self) -> Json:
         """What scripts read."""
-        return plain_json(self)
+        values: Json = plain_json(self)
+        return values
 
 
 def reveal(record: JobRecord, arguments: Callable[[str], object]) -> Revealed:

@@ -11,7 +11,7 @@ import pytest
 
 from rollout.control.access import Role
 from rollout.errors import LedgerSlow
-from rollout.settings import Settings
+from rollout.settings import read_settings
 from rollout.web.guards import LOOKS_MAX, Guards
 from rollout.web.shared import STALE_S, Shared, TooSlowToRead
 from tests.builders import NAME
@@ -162,14 +162,15 @@ def test_what_was_never_read_is_not_waited_for_longer_than_asked() -> None:
 # Many at once ----------------------------------------------------------------------------
 
 
-def test_a_kill_passes_those_who_wait() -> None:
+def test_a_kill_passes_those_who_wait(no_variables: object) -> None:
     """However many ask for a slow page, threads are left for who acts."""
-    site: Any = SimpleNamespace(base="", settings=Settings())
+    site: Any = SimpleNamespace(base="", settings=read_settings())
     answered: list[str] = []
+    gates: list[asyncio.Event] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] == "/slow":
-            await gate.wait()
+            await gates[0].wait()
         answered.append(scope["path"])
 
     async def ask(guards: Guards, path: str) -> None:
@@ -178,18 +179,16 @@ def test_a_kill_passes_those_who_wait() -> None:
         await guards(scope, _nothing, _nothing)
 
     async def run() -> int:
-        nonlocal gate
-        gate = asyncio.Event()
+        gates.append(asyncio.Event())
         guards = Guards(app, site)
         waiting = [asyncio.create_task(ask(guards, "/slow")) for _ in range(LOOKS_MAX + 10)]
         await asyncio.sleep(0)
         await asyncio.wait_for(ask(guards, f"{HERE}/kill"), 5)
         killed = len(answered)
-        gate.set()
+        gates[0].set()
         await asyncio.gather(*waiting)
         return killed
 
-    gate: Any = None
     assert asyncio.run(run()) == 1
     assert len(answered) == LOOKS_MAX + 11
 

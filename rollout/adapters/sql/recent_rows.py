@@ -45,7 +45,13 @@ class RecentRows:
     def recent_counts(self, since: datetime) -> Sequence[RecentCount]:
         """Count jobs admitted since then; each sub-pipeline's by the index of its admissions."""
         drilled = job.c.drill.is_not(None)
-        keys = (job.c.name, job.c.assigned_path, _CAME.label("came"), drilled.label("drilled"))
+        # By the name in the other table: SQLite would read all jobs in the order of theirs.
+        keys = (
+            sub_pipeline.c.name,
+            job.c.assigned_path,
+            _CAME.label("came"),
+            drilled.label("drilled"),
+        )
         query = (
             select(*keys, func.count(), func.min(job.c.accepted_at), func.max(job.c.accepted_at))
             .select_from(
