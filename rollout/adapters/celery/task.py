@@ -332,6 +332,7 @@ class SubPipelineTask(Theirs):
         """This delivery's message, as legacy would get it."""
         given = read_marks(vars(request), request.id)
         spent = given.spent if given else request.retries
+        now = self.pipeline.submit.now()
         marks = Marks(
             key,
             decision.path,
@@ -339,7 +340,8 @@ class SubPipelineTask(Theirs):
             decision.revision,
             of=request.id,
             spent=spent,
-            at=milliseconds(submitted_at(given, self.pipeline.submit.now())),
+            at=milliseconds(submitted_at(given, now)),
+            sent=milliseconds(now),
         )
         return as_delivered(request, self.app).for_legacy(marks)
 
