@@ -12,14 +12,16 @@ from celery.exceptions import SoftTimeLimitExceeded
 from celery.worker.request import Request
 from kombu import Connection
 
+from rollout.adapters.celery.deliveries import job_of
 from rollout.adapters.celery.marks import HEADER
 from rollout.adapters.celery.message import celery_headers
+from rollout.adapters.celery.outcomes import send_to_legacy
 from rollout.adapters.celery.queues import KombuQueues
 from rollout.errors import JobFailed
 from rollout.jobs.claims import JobState
 from rollout.jobs.ports import Handed
 from rollout.pipeline import SubPipeline
-from rollout.routing.decision import Decision, JobPath, Reason
+from rollout.routing.decision import JobPath, Reason
 from rollout.wiring import build
 
 URL = "memory://"
@@ -135,10 +137,10 @@ def test_what_a_worker_sends_again(app: Any) -> None:
     request = Request(first, app=app, hostname="w@host", task=task)
     context = Context(request.request_dict, **first.payload[2])
     context.update(args=first.payload[0], kwargs=first.payload[1])
-    job = task.job_of(context)
+    job = job_of(task.rollout, context)
     assert job is not None
     assert context.headers == {"tenant": "acme", "traceparent": "trace 0"}
-    task._send(context, job.key, Decision(JobPath.LEGACY, Reason.FAILED, 1))
+    send_to_legacy(task, context, Reason.FAILED, recorded=False)
     assert fields(take()) == fields(first)
 
 
