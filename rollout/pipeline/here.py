@@ -1,6 +1,7 @@
 """A job's whole way in this process: `run`, a direct call, and Celery's eager mode."""
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from os import getpid
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -77,6 +78,7 @@ def run_here(
     attempts = declared.attempts_of(runtime)
     worker = f"in process {getpid()}"
     job = Job(job_id, declared.name, key, decision.path, 0, args, kwargs)
+    untouched = _copied(args, kwargs) if decision.path is JobPath.CONCURRENT else (args, kwargs)
     taken = _Counted(paths or declared)
 
     def deliver(job: Job, *, drilled: bool = False) -> Outcome:
@@ -92,7 +94,7 @@ def run_here(
         if isinstance(outcome, ToLegacy) or outcome == _MOVED:
             if outcome != _MOVED:
                 on_fallback()
-            legacy = Job(job_id, declared.name, key, JobPath.LEGACY, 0, args, kwargs)
+            legacy = Job(job_id, declared.name, key, JobPath.LEGACY, 0, *untouched)
             outcome = deliver(legacy)
     except again:
         submit.release(replace(filing, path=taken.path), taken.attempt)
@@ -101,6 +103,14 @@ def run_here(
         if declared.on_failure is not None:
             runtime.key_order.send_next(declared.name, key)
     return _value_of(outcome, job_id)
+
+
+def _copied(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The arguments as they came: a concurrent path may change what it is given, and fail then."""
+    try:
+        return deepcopy((args, kwargs))
+    except Exception:  # whatever a class of theirs says: a lock, say, is shared by both paths
+        return args, kwargs
 
 
 def _called_off(runtime: "Runtime", name: str, job_id: str) -> NoReturn:

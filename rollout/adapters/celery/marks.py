@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from rollout.adapters.celery.destination import without_delay
 from rollout.jobs.ports import Job
 from rollout.routing.decision import Decision, JobPath, Reason
 
@@ -117,8 +118,9 @@ def queue_of(name: str, path: JobPath) -> str:
 
 
 def path_of(name: str, queue: str | None) -> JobPath | None:
-    """Path that a queue belongs to; None for a queue that is not ours."""
+    """Path that a queue, or a routing key, belongs to; None for one that is not ours."""
+    plain = without_delay(queue) if queue else None
     for path in JobPath:
-        if queue == queue_of(name, path):
+        if plain == queue_of(name, path):
             return path
     return None
