@@ -31,7 +31,13 @@ def _message(task: Any, kwargs: Mapping[str, Any]) -> Any:
     """What `delay` makes of the arguments and the task's own options."""
     limits = {name: getattr(task, name) for name in ("expires", "time_limit", "soft_time_limit")}
     return task.app.amqp.create_task_message(
-        uuid(), task.name, (), dict(kwargs), ignore_result=task.ignore_result, **limits
+        uuid(),
+        task.name,
+        (),
+        dict(kwargs),
+        ignore_result=task.ignore_result,
+        argsrepr="()",  # as Celery writes it, which takes its time
+        **limits,
     )
 
 
@@ -57,14 +63,19 @@ def _submit_batch(pipeline: Any, producer: Any, prepared: Sequence[Prepared]) ->
         [one.filing for one in prepared],
         on_failure=pipeline.on_failure,
     )
-    declared = pipeline.task.app.amqp.queues
+    queues = {name: [pipeline.task.app.amqp.queues[name]] for name in _names(pipeline)}
     try:
         with producer.batch(BATCH):
             for one in prepared:
                 message = one.marked(filed=filed)
                 queue = queue_of(pipeline.name, JobPath(message.headers[HEADER]["path"]))
-                message.publish(producer, queue, declare=[declared[queue]])
+                # Declared with its first message: kombu copies a queue each time it is named.
+                message.publish(producer, queue, declare=queues.pop(queue, []))
     except OperationalError as error:
         if not filed:
             raise
         log.warning("broker away, the sweeper will send them", why=str(error))
+
+
+def _names(pipeline: Any) -> list[str]:
+    return [queue_of(pipeline.name, path) for path in JobPath]
