@@ -52,6 +52,8 @@ from rollout.jobs.interrupts import ProcessEnds
 from rollout.jobs.key_order import KeyOrder
 from rollout.jobs.order import OnFailure
 from rollout.jobs.ports import Filing, Job, JobLedger
+from rollout.jobs.resource_calls import ResourceCalls
+from rollout.jobs.resources import Need
 from rollout.log import log
 from rollout.routing.decision import Decision, JobPath, Reason
 from rollout.shadow.publish import Copied, Ran, ShadowPublisher
@@ -90,6 +92,16 @@ class Declared(Routed, Paths, Copied, Protocol):
     @property
     def key_order(self) -> KeyOrder:
         """Sends the next job of a key."""
+        ...
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What a job takes of resources."""
+        ...
+
+    @property
+    def resource_calls(self) -> ResourceCalls:
+        """Calls jobs that wait for what was given back."""
         ...
 
     @property
@@ -152,8 +164,10 @@ class SubPipelineTask(Theirs):
             is_drilled(vars(request)),
             is_pool_child(),
             self.pipeline.on_failure,
+            self.pipeline.needs,
         )
         began, run = time.monotonic(), DeliveredRun(self, request)
+        outcome: Outcome | None = None
         try:
             outcome = self.pipeline.attempts.run(run, delivery)
         except ProcessEnds as ends:
@@ -165,6 +179,8 @@ class SubPipelineTask(Theirs):
             # Also when the path tells Celery to forget its job; who died is swept for.
             if delivery.on_failure is not None:
                 self.pipeline.key_order.send_next(job.name, job.key)
+            if outcome != Dropped(Refusal.TAKEN):
+                self.pipeline.resource_calls.given_back(delivery.needs)
         request.rollout_ran = self._to_copy(request, job, outcome), began
         return self.carry_out(request, outcome)
 
