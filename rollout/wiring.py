@@ -408,6 +408,7 @@ class Runtime:
             workers=lambda: self.workers,
             policies=lambda: self.policies,
             parsed_policies=lambda: parse_policies(read_policy_tables()),
+            capacities=lambda: self.capacities,
             arguments=arguments_in,
         )
 
@@ -579,6 +580,7 @@ _FOR_JOBS = (
     "rollout.adapters.redis.shadow",
     "rollout.adapters.redis.store",
     "rollout.adapters.sql.job_ledger",
+    "rollout.capacities",
     "rollout.drills.interference",
     "rollout.jobs.attempt",
     "rollout.jobs.submit",

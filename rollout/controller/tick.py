@@ -19,6 +19,7 @@ from rollout.errors import (
     ControlStoreUnreachable,
     LedgerBusy,
     LedgerUnreachable,
+    WrongSettings,
 )
 from rollout.jobs.key_order import KeyOrder
 from rollout.jobs.ports import Ledger, OpenCount, Queues
@@ -152,7 +153,9 @@ class Tick:
         self._sweep(open_counts, report)
         # What a worker that died after a commit has not sent; seldom any.
         report.sent_next = self._key_order.send_stuck(_SENT_BATCH)
-        report.called = self._resource_calls.call_forgotten(_SENT_BATCH, self._capacities)
+        report.called = self._resource_calls.call_forgotten(
+            _SENT_BATCH, lambda: self._known_capacities(report)
+        )
         until = self._clock.monotonic() + _FOLD_S
         for _ in range(_FOLD_BATCHES_A_TICK):
             folded = self._ledger.fold(_FOLD_BATCH)
@@ -166,6 +169,14 @@ class Tick:
         for said in report.pilots.errors:
             self._note(report, said)
         report.pruned = self._prune(report.at)
+
+    def _known_capacities(self, report: TickReport) -> Mapping[str, int]:
+        """How much there is; where this process cannot say, jobs go by what they were told."""
+        try:
+            return self._capacities()
+        except WrongSettings as error:
+            self._note(report, str(error))
+            return {}
 
     def _supervise(self, report: TickReport) -> None:
         """Make store and ledger agree, and say so: the heartbeat speaks of what was just read."""

@@ -108,7 +108,8 @@ def run_here(
     finally:
         if declared.on_failure is not None:
             runtime.key_order.send_next(declared.name, key)
-        runtime.resource_calls.given_back(declared.needs)
+        if declared.needs:
+            runtime.resource_calls.given_back(declared.needs)
     return _value_of(outcome, job_id)
 
 

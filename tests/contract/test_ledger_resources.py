@@ -54,9 +54,7 @@ def held(ledger: Ledger, job_id: str, *needs: Need, name: str = NAME) -> Claim:
     return got
 
 
-def rests(
-    ledger: Ledger, job_id: str, *needs: Need, name: str = NAME, path: JobPath = C
-) -> bool:
+def rests(ledger: Ledger, job_id: str, *needs: Need, name: str = NAME, path: JobPath = C) -> bool:
     """The same; whether it was put to rest."""
     got = take(ledger, job_id, *needs, name=name, path=path)
     return isinstance(got, Refused) and got.refusal is Refusal.TAKEN

@@ -179,7 +179,7 @@ class SubPipelineTask(Theirs):
             # Also when the path tells Celery to forget its job; who died is swept for.
             if delivery.on_failure is not None:
                 self.pipeline.key_order.send_next(job.name, job.key)
-            if outcome != Dropped(Refusal.TAKEN):
+            if delivery.needs and outcome != Dropped(Refusal.TAKEN):
                 self.pipeline.resource_calls.given_back(delivery.needs)
         request.rollout_ran = self._to_copy(request, job, outcome), began
         return self.carry_out(request, outcome)

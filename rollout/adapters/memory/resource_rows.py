@@ -29,7 +29,9 @@ class ResourceRows:
                     capacity = entry.need.capacity if given is None else given
                     if not _has_room(rows, ref, replace(entry.need, capacity=capacity), now):
                         break
-                    if all(_has_room(rows, ref, need, now) for need in _others(rows, ref, resource)):
+                    if all(
+                        _has_room(rows, ref, need, now) for need in _others(rows, ref, resource)
+                    ):
                         handed = _call(rows, ref, now)
                         called += [] if handed is None else [handed]
             return called
@@ -97,9 +99,7 @@ def lacking(rows: Rows, needs: Sequence[Need], record: JobRecord, now: datetime)
     return [need.resource for need in needs if not _has_room(rows, record.ref, need, now)]
 
 
-def enter(
-    rows: Rows, needs: Sequence[Need], ref: JobRef, nonce: str | None, now: datetime
-) -> None:
+def enter(rows: Rows, needs: Sequence[Need], ref: JobRef, nonce: str | None, now: datetime) -> None:
     """Hold all of it with the claim of this nonce, or wait for it at the place that it has."""
     for need in needs:
         line = rows.lines[need.resource]

@@ -101,9 +101,7 @@ class ResourceRows:
         stale = [number for number, is_one in rows if is_one]
         if stale:
             with self._db.write() as connection:
-                connection.execute(
-                    delete(resource_use).where(resource_use.c.id.in_(stale), _STALE)
-                )
+                connection.execute(delete(resource_use).where(resource_use.c.id.in_(stale), _STALE))
         return Lines(resources, rows[-1][0] if len(rows) == limit else 0)
 
     def resource_uses(self, resources: Sequence[str] | None, limit: int) -> list[ResourceUse]:
