@@ -168,9 +168,10 @@ class Declared:
             )
 
     def check(self) -> None:
-        """Raise DeclarationError for what cannot work: asked at a submission, and at a worker's start.
+        """Raise DeclarationError for what cannot work.
 
-        A path or the hook is missing, the name is taken, or a resource is not to be had.
+        A path or the hook is missing, the name is taken, or a resource is not to be had. Asked at
+        each submission and at a worker's start.
         """
         missing = [f"@{self.name}.{path}" for path in JobPath if path not in self.paths]
         if self.effects is Effects.COMMIT and self.hook is None:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, literal, null, or_, select, update
+from sqlalchemy import Connection, and_, case, delete, literal, null, or_, select, update
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.resource_statements import (
@@ -79,8 +79,15 @@ class ResourceRows:
         """Whether the other resources that a job waits for have room; its claim asks again."""
         others = select(resource_use).where(_entries_of(row), resource_use.c.id != row.id)
         for one in connection.execute(others).all():
-            given = [literal(value) for value in (one.resource, one.capacity, one.name, one.job_id)]
-            taken = connection.execute(sum_taken(*given, _since(now))).scalar_one()
+            taken = connection.execute(
+                sum_taken(
+                    literal(one.resource),
+                    literal(one.capacity),
+                    literal(one.name),
+                    literal(one.job_id),
+                    _since(now),
+                )
+            ).scalar_one()
             if not has_room(taken, one.weight, one.capacity):
                 return False
         return True

@@ -171,7 +171,7 @@ class Takings:
         self, cursor: Any, needs: Sequence[Need], record: JobRecord, now: datetime
     ) -> list[str]:
         """Resources without room for this job; what an earlier attempt held is forgotten."""
-        mine = {"b_name": record.name, "b_job_id": record.job_id}
+        mine: dict[str, Any] = {"b_name": record.name, "b_job_id": record.job_id}
         if record.attempt:
             self._drop.run(cursor, mine)
         lacking = []

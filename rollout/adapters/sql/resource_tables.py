@@ -20,5 +20,5 @@ resource_use = Table(
     Index("resource_use_job", "name", "job_id", "resource", unique=True),
     sqlite_autoincrement=True,
 )
-"""`id` is the order in which jobs first asked. With a `nonce` the claim of that nonce holds it, while
-its job is started by that very claim; without one the job waits, while it is accepted."""
+"""`id` is the order in which jobs first asked. With a `nonce` that claim holds it, while its job is
+started by that very claim; without one the job waits, while it is accepted."""
