@@ -523,7 +523,7 @@ class Runtime:
 
     def close(self) -> None:
         """Close the connections of this process; what was never used is not built for it."""
-        for part in ("database", "control", "shadow_budget", "shadow_queue", "workers"):
+        for part in ("database", "control", "shadow_budget", "shadow_queue"):
             built: Any = self.__dict__.get(part)
             if built is not None:
                 built.close()

@@ -106,10 +106,10 @@ class Desk:
         from rollout.desk.workers import nobody_listens
 
         workers = self.workers()
-        found = None if workers is None else workers.listeners()
-        if found is None:
+        if workers is None:
             return []
-        return [nobody_listens(name, one) for one in JobPath if not found.get(f"{name}.{one}")]
+        listeners = workers.ask().listeners()
+        return [nobody_listens(name, one) for one in JobPath if not listeners.get(f"{name}.{one}")]
 
     def shadow_first(self, name: str) -> str | None:
         """What a start has left out; raises UnknownSubPipeline, LedgerUnreachable."""

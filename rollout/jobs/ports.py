@@ -359,12 +359,14 @@ class Held:
 
     `by_workers` are the job ids that workers hold, None where the broker does not say; `next_up` is
     the job id at the consuming end of each queue (None: the queue is empty), `waiting` the messages
-    of each queue. A broker that cannot be looked into gives `waiting` only.
+    of each queue. A broker that cannot be looked into gives `waiting` only. `next_sent` is when the
+    message that is next up was sent, as it says itself: its job may have been sent again since.
     """
 
     by_workers: frozenset[str] | None
     next_up: Mapping[JobPath, str | None]
     waiting: Mapping[JobPath, int]
+    next_sent: Mapping[JobPath, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

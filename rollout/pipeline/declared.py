@@ -180,7 +180,7 @@ class Declared:
             raise DeclarationError(
                 f"sub-pipeline {self.name!r} is not complete", f"declare {' and '.join(missing)}"
             )
-        if self.app is not None and getattr(self.task, "pipeline", None) is not self:
+        if self.app is not None and getattr(self.task, "rollout", None) is not self:
             raise DeclarationError(
                 f"another task is registered as {self.task.name!r}",
                 f"remove its @app.task: @{self.name}.legacy takes the function over",
@@ -232,7 +232,9 @@ class Declared:
     def call(self, path: JobPath, job: Job) -> Any:
         """Run a path for a job that no worker has delivered: a shadow, an audit, a direct call."""
         if self.app is not None:
-            return self.task.run_directly(path, job)
+            from rollout.adapters.celery.body import run_directly
+
+            return run_directly(self.task, path, job)
         return self.call_path(path, job, job.args, job.kwargs)
 
     def call_path(

@@ -1,6 +1,7 @@
 """A job's whole way in this process: `run`, a direct call, and Celery's eager mode."""
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from os import getpid
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -78,6 +79,7 @@ def run_here(
     attempts = declared.attempts_of(runtime)
     worker = f"in process {getpid()}"
     job = Job(job_id, declared.name, key, decision.path, 0, args, kwargs)
+    untouched = _copied(args, kwargs) if decision.path is JobPath.CONCURRENT else (args, kwargs)
     taken = _Counted(paths or declared)
 
     def deliver(job: Job, *, drilled: bool = False) -> Outcome:
@@ -98,7 +100,7 @@ def run_here(
         if isinstance(outcome, ToLegacy) or outcome == _MOVED:
             if outcome != _MOVED:
                 on_fallback()
-            legacy = Job(job_id, declared.name, key, JobPath.LEGACY, 0, args, kwargs)
+            legacy = Job(job_id, declared.name, key, JobPath.LEGACY, 0, *untouched)
             outcome = deliver(legacy)
         if outcome in (_EARLY, _TAKEN):
             _called_off(runtime, declared.name, job_id)
@@ -111,6 +113,14 @@ def run_here(
         if declared.needs:
             runtime.resource_calls.given_back(declared.needs)
     return _value_of(outcome, job_id)
+
+
+def _copied(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The arguments as they came: a concurrent path may change what it is given, and fail then."""
+    try:
+        return deepcopy((args, kwargs))
+    except Exception:  # whatever a class of theirs says: a lock, say, is shared by both paths
+        return args, kwargs
 
 
 def _called_off(runtime: "Runtime", name: str, job_id: str) -> NoReturn:

@@ -208,6 +208,8 @@ class SubPipeline:
     def submit_many(self, jobs: Iterable[Mapping[str, Any]]) -> list[Any]:
         """Submit many jobs, given by their keyword arguments, in few round trips.
 
+        Each is sent by the task's `apply_async`, so headers, events and locks are as for one.
+
         Returns:
             Celery's AsyncResults, in order.
 
@@ -215,7 +217,7 @@ class SubPipeline:
             KeyMissing, KeyUnusable, ArgumentsUnusable, PayloadTooLarge, TypeError: No job was
             submitted.
         """
-        from rollout.adapters.celery.bulk import submit_many
+        from rollout.adapters.celery.batch import submit_many
 
         return submit_many(self.declared, list(jobs))
 
@@ -280,6 +282,24 @@ class SubPipeline:
 
     def __repr__(self) -> str:
         return f"<SubPipeline {self.declared.name!r}: {self.name}>"
+
+    @property
+    def __func__(self) -> Any:
+        """What Celery's signals know a sender by, so that `connect(sender=bill)` means the task.
+
+        The task itself is not asked for: at that line it may not be made yet.
+        """
+        return self.declared
+
+    def __eq__(self, other: object) -> bool:
+        """It equals its task, as what `@app.task` gives does: `sender == bill` in a handler."""
+        if isinstance(other, SubPipeline):
+            return other is self
+        return getattr(other, "rollout", None) is self.declared
+
+    def __hash__(self) -> int:
+        """As its task's."""
+        return hash(self.declared)
 
     def __reduce__(self) -> Any:
         """By its task's name, as Celery pickles a task."""

@@ -8,8 +8,10 @@ from celery.worker import state
 from kombu.utils.encoding import safe_repr
 
 from rollout.adapters.celery.builds import Announcer
+from rollout.adapters.celery.deliveries import job_of
 from rollout.adapters.celery.guard import guard_restarts
 from rollout.adapters.celery.marks import job_id_of, path_of
+from rollout.adapters.celery.outcomes import send_to_legacy
 from rollout.adapters.celery.receipts import Receipts
 from rollout.adapters.celery.renewal import Renewals, lives
 from rollout.errors import LedgerUnreachable, UnknownJob
@@ -203,13 +205,13 @@ def _is_started(pipeline: Worked, job_id: str) -> bool | None:
 
 def _hand_back(pipeline: Worked, request: Any) -> None:
     context = request._context
-    job = request.task.job_of(context)
+    job = job_of(request.task.rollout, context)
     outcome = None if job is None else pipeline.attempts.hand_back(pipeline, job)
     if isinstance(outcome, ToLegacy):
         if pipeline.needs:
             pipeline.resource_calls.given_back(pipeline.needs)
         log.warning("handed back, the worker stops", job=request.id)
-        request.task.send_to_legacy(context, outcome.reason, recorded=outcome.recorded)
+        send_to_legacy(request.task, context, outcome.reason, recorded=outcome.recorded)
 
 
 def keep(pipelines: Mapping[str, Worked], message: Any, why: str) -> None:
