@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from rollout.jobs.claims import Claim, JobRecord, JobRef, JobState, Refusal
 from rollout.jobs.order import JobOrder
+from rollout.jobs.resources import Need, Resources
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.ports import ControlLedger
@@ -72,7 +73,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """A job that has to be sent: moved to legacy, or next of its key on the path it stands on."""
+    """A job that has to be sent: moved to legacy, or called on the path it stands on."""
 
     job_id: str
     name: str
@@ -119,7 +120,7 @@ ConnectionSource = Callable[[], Any]
 """Gives the ledger transaction's connection to a commit hook, or raises NoConnection."""
 
 
-class JobLedger(ControlLedger, JobOrder, Protocol):
+class JobLedger(ControlLedger, JobOrder, Resources, Protocol):
     """The truth, as far as producers and workers need it: one job's way, and control rows."""
 
     def file(self, filings: Sequence[Filing]) -> frozenset[JobRef]:
@@ -138,11 +139,16 @@ class JobLedger(ControlLedger, JobOrder, Protocol):
         worker: str,
         now: datetime,
         silent_after: timedelta,
+        needs: Sequence[Need] = (),
     ) -> Claim | Refused:
         """Claim a delivered job, or say why not (`jobs.claims.judge_claim`).
 
         Linearizable with `kill`: no claim of the concurrent path succeeds after it returned.
         Whether a worker is silent is judged by the ledger's own clock where it has one.
+
+        With `needs` the claim takes them, all in the same transaction, or the job is put to rest
+        (TAKEN): it has a place in the line of each resource, and `call_next` gives it out. An
+        attempt that takes over from a silent one takes over what that holds.
         """
         ...
 
