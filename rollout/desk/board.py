@@ -16,7 +16,7 @@ from rollout.desk.plain import Json
 from rollout.desk.releases import UNNAMED, read_releases
 from rollout.desk.running_drills import read_running
 from rollout.desk.status import Status, read_status
-from rollout.desk.workers import Hanging, Workers, read_hanging
+from rollout.desk.workers import Asked, Hanging, Workers, read_hanging
 from rollout.drills.ports import Journals
 from rollout.errors import BrokerUnreachable, UnknownSubPipeline, WrongSettings
 from rollout.jobs.ports import Ledger
@@ -129,76 +129,6 @@ class Board:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What takes its time to find out: what is pending everywhere, and what the workers do.
-
-    `at` is None where it is not known yet, and `unjudged` says why.
-    """
-
-    at: datetime | None = None
-    pending: Mapping[str, Pending] = field(default_factory=dict)
-    unjudged: str = ""
-    listeners: Mapping[str, Sequence[str]] | None = None
-    hanging: tuple[Hanging, ...] = ()
-
-
-def read_judged(
-    ledger: BoardLedger,
-    control: ControlStore,
-    clock: Clock,
-    explanations: Callable[[], Explanations],
-    workers: Callable[[], Workers | None],
-) -> Judged:
-    """Judge every sub-pipeline as the controller will next, and ask the workers.
-
-    Raises:
-        LedgerUnreachable: The ledger does not answer.
-    """
-    at = clock.now()
-    try:
-        page = explanations().explain()
-    except WrongSettings as error:
-        return Judged(at, unjudged=error.problem)
-    statuses = _with_recent(ledger, read_status(ledger, control, clock, None), clock)
-    listeners, hanging = _workers(statuses, ledger, workers, clock)
-    pending = {one.state.name: one for one in page.pending}
-    return Judged(at, pending, "", listeners, hanging)
-
-
-def read_standing(
-    ledger: BoardLedger,
-    control: ControlStore,
-    clock: Clock,
-    explanations: Callable[[], Explanations],
-    judged: Judged,
-) -> Board:
-    """Read where every sub-pipeline stands now, beside what was judged a moment ago.
-
-    Raises:
-        LedgerUnreachable: The ledger does not answer.
-    """
-    statuses = _with_recent(ledger, read_status(ledger, control, clock, None), clock)
-    changes, known = ledger.last_changes(), {one.state.name for one in statuses}
-    changes = {name: record for name, record in changes.items() if name in known}
-    pending = {name: one for name, one in judged.pending.items() if name in known}
-    try:
-        page = explanations().led_by()
-    except WrongSettings as error:
-        return Board(statuses, changes, unjudged=error.problem)
-    return Board(
-        statuses,
-        changes,
-        pending,
-        page.leader,
-        judged.unjudged,
-        page.policy_difference,
-        judged.listeners,
-        judged.hanging,
-        judged_at=judged.at,
-    )
-
-
 def read_board(
     ledger: BoardLedger,
     control: ControlStore,
@@ -223,16 +153,19 @@ def read_board(
         UnknownSubPipeline: There is no such name.
         LedgerUnreachable: The ledger does not answer.
     """
-    statuses = _with_recent(ledger, read_status(ledger, control, clock, name), clock)
+    plain = read_status(ledger, control, clock, name)
+    # Their answers take most of a second: all that is read meanwhile costs no time.
+    asked = Suspected.of(plain, workers)
+    statuses = with_recent(ledger, plain, clock)
     if pages_max is not None and len(statuses) > pages_max:
-        return _in_short(statuses, ledger, clock, explanations, workers)
+        return _in_short(statuses, ledger, clock, explanations, asked)
     names = {one.state.name for one in statuses}
     changes = {one: record for one, record in ledger.last_changes().items() if one in names}
     try:
         page = explanations().explain(name)
     except WrongSettings as error:
         return Board(statuses, changes, unjudged=error.problem)
-    listeners, hanging = _workers(statuses, ledger, workers, clock)
+    listeners, hanging = asked.answers(ledger, clock)
     pending = {one.state.name: one for one in page.pending}
     return Board(
         statuses,
@@ -250,13 +183,13 @@ def _in_short(
     ledger: BoardLedger,
     clock: Clock,
     explanations: Callable[[], Explanations],
-    workers: Callable[[], Workers | None],
+    asked: Suspected,
 ) -> Board:
     try:
         page = explanations().led_by()
     except WrongSettings as error:
         return Board(statuses, {}, unjudged=error.problem, in_short=True)
-    listeners, hanging = _workers(statuses, ledger, workers, clock)
+    listeners, hanging = asked.answers(ledger, clock)
     return Board(
         statuses,
         {},
@@ -268,26 +201,38 @@ def _in_short(
     )
 
 
-def _workers(
-    statuses: Sequence[Status],
-    ledger: BoardLedger,
-    workers: Callable[[], Workers | None],
-    clock: Clock,
-) -> tuple[Mapping[str, Sequence[str]] | None, tuple[Hanging, ...]]:
-    """Ask the workers where something is suspicious; a broker that is away is told elsewhere."""
-    names = [one.state.name for one in statuses if suspicious(one)]
-    asked = workers() if names else None
-    if asked is None:
-        return None, ()
-    try:
-        return asked.listeners(), read_hanging(asked, ledger, names, clock.now())
-    except BrokerUnreachable:
-        return None, ()
+@dataclass(frozen=True, slots=True)
+class Suspected:
+    """The workers of what is suspicious, asked; `workers` is None where nobody was."""
+
+    names: Sequence[str]
+    workers: Asked | None
+
+    @classmethod
+    def of(cls, statuses: Sequence[Status], workers: Callable[[], Workers | None]) -> Suspected:
+        """Ask where something is suspicious."""
+        names = [one.state.name for one in statuses if suspicious(one)]
+        there = workers() if names else None
+        return cls(names, None if there is None else there.ask())
+
+    def answers(
+        self, ledger: BoardLedger, clock: Clock
+    ) -> tuple[Mapping[str, Sequence[str]] | None, tuple[Hanging, ...]]:
+        """Who listens and what hangs; a broker that is away is told elsewhere."""
+        if self.workers is None:
+            return None, ()
+        try:
+            return self.workers.listeners(), read_hanging(
+                self.workers, ledger, self.names, clock.now()
+            )
+        except BrokerUnreachable:
+            return None, ()
 
 
-def _with_recent(
+def with_recent(
     ledger: BoardLedger, statuses: Sequence[Status], clock: Clock
 ) -> tuple[Status, ...]:
+    """The statuses with what happened lately, drills that run and builds. Raises as its reads."""
     now = clock.now()
     lately = read_lately(ledger, [one.state.name for one in statuses], now)
     drills, releases = read_running(ledger, now), read_releases(ledger)

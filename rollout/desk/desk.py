@@ -6,7 +6,7 @@ called, so that looking at a job loads no statistics.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rollout.control.acts import ActLog
     from rollout.control.kill_report import KillReport
     from rollout.desk.acts import ActPage
-    from rollout.desk.board import Board, Judged
+    from rollout.desk.board import Board
     from rollout.desk.decisions import DecisionList, DecisionPage, Decisions, ReplayPage
     from rollout.desk.drills import DrillJournal, DrillList
     from rollout.desk.history import History, Log, Older
@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from rollout.desk.policy import PolicyList, PolicyPage
     from rollout.desk.policy_check import PolicyCheck
     from rollout.desk.report import Report
+    from rollout.desk.resources import ResourcePage
     from rollout.desk.revealed import Messages, Revealed
     from rollout.desk.shadows import ShadowReport
+    from rollout.desk.standing import Judged
     from rollout.desk.trend import Trend
     from rollout.desk.why import Explanations
     from rollout.desk.workers import StillRunning, Workers
@@ -70,6 +72,7 @@ class Desk:
         workers: The queue engine's workers; None where jobs run in this process.
         policies: In force.
         parsed_policies: Everything that was said, and each line that is wrong.
+        capacities: How much there is of each resource; raises WrongSettings.
         mask: What may be seen of jobs, and behind it.
     """
 
@@ -83,6 +86,7 @@ class Desk:
     workers: Callable[[], Workers | None]
     policies: Callable[[], Policies]
     parsed_policies: Callable[[], tuple[Policies, Sequence[RolloutError]]]
+    capacities: Callable[[], Mapping[str, int]]
     mask: Mask
 
     def status(self, name: str | None = None, pages_max: int | None = None) -> Board:
@@ -99,13 +103,13 @@ class Desk:
 
     def judged(self) -> Judged:
         """What takes its time to find out about all; raises LedgerUnreachable."""
-        from rollout.desk.board import read_judged
+        from rollout.desk.standing import read_judged
 
         return read_judged(self.ledger, self.control(), self.clock, self.explanations, self.workers)
 
     def standing(self, judged: Judged) -> Board:
         """Where all stand now, beside what was judged before; raises LedgerUnreachable."""
-        from rollout.desk.board import read_standing
+        from rollout.desk.standing import read_standing
 
         return read_standing(self.ledger, self.control(), self.clock, self.explanations, judged)
 
@@ -117,10 +121,10 @@ class Desk:
         from rollout.desk.workers import nobody_listens
 
         workers = self.workers()
-        found = None if workers is None else workers.listeners()
-        if found is None:
+        if workers is None:
             return []
-        return [nobody_listens(name, one) for one in JobPath if not found.get(f"{name}.{one}")]
+        listeners = workers.ask().listeners()
+        return [nobody_listens(name, one) for one in JobPath if not listeners.get(f"{name}.{one}")]
 
     def shadow_first(self, name: str) -> str | None:
         """What a start has left out; raises UnknownSubPipeline, LedgerUnreachable."""
@@ -216,6 +220,12 @@ class Desk:
         from rollout.desk.acts import read_acts
 
         return read_acts(self.ledger, name, limit, before)
+
+    def resources(self, resource: str | None) -> ResourcePage:
+        """Who holds what is shared; raises UnknownResource, LedgerUnreachable, WrongSettings."""
+        from rollout.desk.resources import read_resources
+
+        return read_resources(self.ledger, self.capacities(), resource, self.clock.now())
 
     def whole_id(self, job_id: str) -> str:
         """The id of the one job whose id begins so; raises LedgerUnreachable."""

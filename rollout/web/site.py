@@ -22,9 +22,10 @@ from rollout.web.shared import Shared, Taken, TooSlowToRead
 if TYPE_CHECKING:
     from rollout.control.door import Door
     from rollout.control.kill_report import KillReport
-    from rollout.desk.board import Board, Judged
+    from rollout.desk.board import Board
     from rollout.desk.desk import Desk
     from rollout.desk.policy_check import PolicyCheck
+    from rollout.desk.standing import Judged
     from rollout.wiring import Runtime
 
 Value = TypeVar("Value")
@@ -106,7 +107,7 @@ class Site:
 
     def _board(self) -> Board:
         """Where all stand now, with the last judgement that is to be had within a moment."""
-        from rollout.desk.board import Judged
+        from rollout.desk.standing import Judged
 
         try:
             judged = self.shared.get("judged", self._judged, JUDGED_PATIENCE_S, JUDGED_S).value
