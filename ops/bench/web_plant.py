@@ -22,9 +22,10 @@ import uvicorn
 from sqlalchemy import event, text
 
 from ops.bench.servers import valkey
-from ops.bench.tick_plant import Plant, postmaster
+from ops.bench.tick_plant import Busy, Plant, postmaster
 from rollout import Runtime, build
 from rollout.adapters.sql.migrate import migrate
+from rollout.adapters.sql.tables import to_microseconds
 from rollout.web.app import create_app
 from rollout.web.serve import address_of, listen
 
@@ -94,6 +95,7 @@ class WebPlant:
     runtime: Runtime
     address: str
     statements: Statements
+    busy: Busy
 
 
 @contextmanager
@@ -121,7 +123,8 @@ def web_plant(ledger: str, jobs: int = JOBS, **settings: Any) -> Iterator[WebPla
         runtime.control.beat("bench", SUPERVISED)
         statements = Statements()
         statements.listen(runtime)
-        yield WebPlant(runtime, stack.enter_context(served(runtime)), statements)
+        address = stack.enter_context(served(runtime))
+        yield WebPlant(runtime, address, statements, Busy(server))
 
 
 def _live_on(plant: Plant) -> None:
@@ -131,7 +134,7 @@ def _live_on(plant: Plant) -> None:
         pass
     plant.turn()
     plant.runtime.changes.change("pilot-0", "freeze", "bench", "the line that is repeated")  # type: ignore[arg-type]
-    now_us = round(time.time() * 1e6)
+    now_us = to_microseconds(plant.now)  # however long the making of it took
     values = {"now_us": now_us, "open_us": now_us - 60_000_000}
     with plant.runtime.database.write() as connection:
         for statement in (*_COLOURS, *_LOGS):
