@@ -10,8 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rollout.control.access import permit
+from rollout.desk.board import Board
 from rollout.desk.kills import read_kill
 from rollout.errors import LedgerUnreachable, RolloutError
+from rollout.routing.decision import JobPath
 from rollout.routing.ports import TransitionRecord
 from rollout.routing.stages import Event
 from rollout.web.asking import CallerOf, SiteOf, must_see
@@ -49,10 +51,19 @@ def kill_page(name: str, request: Request, site: SiteOf, caller: CallerOf) -> Re
             sentence = site.door.consequence_of_kill(caller, name).sentence
     except LedgerUnreachable as error:  # a kill waits for no ledger, so neither does its button
         away = error
+    board = site.glance(caller)
     return draw(
-        request, "kill.html", caller, board=site.glance(caller), about=name, still=True, name=name,
-        sentence=sentence, away=away,
+        request, "kill.html", caller, board=board, about=name, still=True, name=name,
+        sentence=sentence, away=away, legacy_fails=board and _legacy_fails(board.value, name),
     )  # fmt: skip
+
+
+def _legacy_fails(board: Board, name: str) -> str | None:
+    """What legacy fails by now: then a kill is no way out by itself, and whoever kills knows."""
+    lately = next((one.lately for one in board.statuses if one.state.name == name), None)
+    if lately is None or all(one.path is not JobPath.LEGACY for one in lately.troubles):
+        return None
+    return lately.of(JobPath.LEGACY).sentence
 
 
 @router.get("/killed")

@@ -75,7 +75,7 @@ def test_a_second_kill_says_that_it_is_harmless(
     stage = opened()
     stage.runtime.changes.kill("invoices", "bo", "x")
     page = look(f"{stage.address}sub-pipelines/invoices", scripts=scripts)
-    touch(page, "Kill invoices…")
+    touch(page, "Kill again…")
     expect(page.locator(".consequence")).to_contain_text("killed already")
     touch(page, "Kill invoices now")
     expect(page.get_by_text("Killing again is harmless")).to_be_visible()
