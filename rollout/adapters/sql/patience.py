@@ -5,11 +5,14 @@ end at the database too, not only be waited for no longer: PostgreSQL is given a
 `statement_timeout`, SQLite a progress handler, both for what is left of the time.
 """
 
+from __future__ import annotations
+
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -20,34 +23,54 @@ _STEPS = 10_000
 """Of SQLite's virtual machine between two looks at the clock: about a tenth of a millisecond."""
 _CANCELLED = "57014"
 
-_until_s: ContextVar[float | None] = ContextVar("rollout_reads_until_s", default=None)
+
+@dataclass(slots=True)
+class _Budget:
+    """Seconds of reading that are left; `around` is the budget of the block outside."""
+
+    own_s: float
+    around: _Budget | None
+
+    @property
+    def left_s(self) -> float:
+        return self.own_s if self.around is None else min(self.own_s, self.around.left_s)
+
+    def spend(self, seconds: float) -> None:
+        self.own_s -= seconds
+        if self.around is not None:
+            self.around.spend(seconds)
+
+
+_budget: ContextVar[_Budget | None] = ContextVar("rollout_reads_budget", default=None)
 
 
 @contextmanager
 def reads_within(seconds: float) -> Iterator[None]:
     """Bound what this thread reads in the block, all of it together; a bound around it holds, too.
 
+    Only reading counts: what is computed or imported in between is no fault of the ledger.
+
     Raises:
-        LedgerSlow: From the read during which the time was over.
+        LedgerSlow: From the read during which the time was over, and from those after it.
     """
-    around_s, until_s = _until_s.get(), time.monotonic() + seconds
-    token = _until_s.set(until_s if around_s is None else min(until_s, around_s))
+    token = _budget.set(_Budget(seconds, _budget.get()))
     try:
         yield
     finally:
-        _until_s.reset(token)
+        _budget.reset(token)
 
 
 @contextmanager
 def bounded(connection: Connection, url: str, *, is_postgresql: bool) -> Iterator[None]:
     """Bound the statements of one reading transaction by what is left. Raises LedgerSlow."""
-    until_s = _until_s.get()
-    if until_s is None:
+    budget = _budget.get()
+    if budget is None:
         yield
         return
-    left_s = until_s - time.monotonic()
+    left_s, began_s = budget.left_s, time.monotonic()
     if left_s <= 0:
         raise LedgerSlow(url)
+    until_s = began_s + left_s
     interrupting = None if is_postgresql else connection.connection.driver_connection
     if interrupting is None:
         left_ms = max(1, round(left_s * 1000))
@@ -61,6 +84,7 @@ def bounded(connection: Connection, url: str, *, is_postgresql: bool) -> Iterato
             raise LedgerSlow(url) from error
         raise
     finally:
+        budget.spend(time.monotonic() - began_s)
         if interrupting is not None:
             interrupting.set_progress_handler(None, 0)
 
