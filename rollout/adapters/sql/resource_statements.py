@@ -111,7 +111,7 @@ _REST = (
     .where(job.c.name == bindparam("b_name"), job.c.job_id == bindparam("b_job_id"))
     .values(
         path=bindparam("b_path"),
-        # A message on legacy of a job that stands on concurrent: the ledger refused its claim there.
+        # Delivered on legacy while it stands on concurrent: the ledger refused its claim there.
         moved_reason=case(
             (job.c.path != bindparam("b_path"), func.coalesce(job.c.moved_reason, _REFUSED)),
             else_=job.c.moved_reason,
