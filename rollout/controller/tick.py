@@ -163,7 +163,9 @@ class Tick:
             self._keep_up(report)
             if folded < _FOLD_BATCH or self._clock.monotonic() > until:
                 break
-        report.open_counts = self._ledger.open_counts()
+        # Counting a million takes a while: once a turn, unless the turn itself has moved jobs.
+        moved = report.recalled or report.resent_silent or report.resent_lost
+        report.open_counts = self._ledger.open_counts() if moved else open_counts
         self._keep_up(report)
         report.pilots = self._pilots.turn(report.states, report.open_counts, report.at)
         for said in report.pilots.errors:
