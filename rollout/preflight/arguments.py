@@ -107,8 +107,7 @@ def check_size(task: TaskFacts, jobs: Sequence[JobFact], weigh: Weigh) -> Iterat
     if large:
         yield Finding(
             Check.SIZE,
-            f"{jobs_text(len(large))} of {len(sizes):,} are larger than payload_bytes_max "
-            f"({limit:,} bytes)",
+            f"messages over payload_bytes_max ({limit:,} bytes): {len(large):,} of {len(sizes):,}",
             "pass a reference in place of the data, or raise payload_bytes_max",
             [f"{where}: {size:,} bytes" for size, where in large[:EXAMPLES_MAX]],
         )

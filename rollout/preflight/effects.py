@@ -64,7 +64,7 @@ def check_effects(task: TaskFacts, trial: Trial) -> Iterator[Result]:
             (run.where, touch.what)
             for run in trial.runs
             for touch in run.touches
-            if touch.kind is kind
+            if touch.kind is kind and not touch.allowed
         ]
         if kind is Touched.STATEMENT:
             places += [(one.where, one.error or "") for one in trial.runs if _refused_by_it(one)]
@@ -78,11 +78,13 @@ def check_effects(task: TaskFacts, trial: Trial) -> Iterator[Result]:
                 "move it into the commit hook, or declare effects='idempotent' or 'unsafe'",
                 _first(places),
             )
+    let_through = dict.fromkeys(t.what for run in trial.runs for t in run.touches if t.allowed)
     if not wrote:
+        but = f", but for what was let through: {', '.join(let_through)}" if let_through else ""
         yield Passed(
             Check.EFFECTS,
             f"{jobs_text(len(trial.runs), 'run')} opened no file to write, started no program, "
-            "sent no job and no request that changes something",
+            f"sent no job and no request that changes something{but}",
         )
     connected = dict.fromkeys(
         touch.what
@@ -128,9 +130,8 @@ def check_hook(task: TaskFacts, trial: Trial) -> Iterator[Result]:
 
 
 def _writes(run: TriedRun) -> bool:
-    return any(touch.kind in _WORDS or touch.kind is Touched.WAIT for touch in run.touches) or (
-        _refused_by_it(run)
-    )
+    refused = [one.kind for one in run.touches if not one.allowed]
+    return any(kind in _WORDS or kind is Touched.WAIT for kind in refused) or _refused_by_it(run)
 
 
 def _refused_by_it(run: TriedRun) -> bool:

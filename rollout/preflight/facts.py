@@ -152,10 +152,12 @@ class Touched(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """One thing that a run did beside returning; all but connections were refused."""
+    """One thing that a run did beside returning; all but connections and what is allowed were
+    refused."""
 
     kind: Touched
     what: str
+    allowed: bool = False
 
 
 class Order(StrEnum):

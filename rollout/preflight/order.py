@@ -45,26 +45,26 @@ def check_order(trial: Trial, comparison: Comparison) -> Iterator[Result]:
     for run in trial.runs:
         if run.order is Order.AGAIN and run.number in first:
             noise |= _differing(comparison, first[run.number], run)
-    found = False
+    told: set[str] = set()
     for order, words in (
         (Order.BACK, "which jobs ran before"),
         (Order.LOAD, "which jobs run beside it"),
     ):
         examples: dict[str, str] = {}
         for run in trial.runs:
-            if run.order is order and run.number in first:
+            if run.order is order and run.number in first and run.where not in told:
                 fields = _differing(comparison, first[run.number], run) - noise
                 if fields:
                     examples.setdefault(run.where, ", ".join(sorted(fields)))
+        told.update(examples)
         if examples:
-            found = True
             yield Finding(
                 Check.ORDER,
                 f"the result of {len(examples):,} of {jobs_text(len(first))} depends on {words}",
                 "look for what lives longer than a job: globals, caches, sequences, files",
                 [f"{where}: {fields}" for where, fields in [*examples.items()][:EXAMPLES_MAX]],
             )
-    if not found:
+    if not told:
         varied = f"; by themselves vary {', '.join(sorted(noise))}" if noise else ""
         yield Passed(
             Check.ORDER,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rollout.audit.words import seconds_text
 from rollout.scaling.slices import Measured, Slice
 
 GROWN_MIN = 1.2
@@ -122,8 +123,8 @@ def _judge(
     if most == "runnable" or (full and most == "waiting" and busy >= BUSY * measured.cores):
         return (
             Limit.CPU,
-            f"jobs waited for a core {_share(among.runnable_s, among)} of their time; the workers "
-            f"had {cores} busy",
+            f"a job waits {seconds_text(among.runnable_s)} for a core among {top} "
+            f"({seconds_text(alone.runnable_s)} alone); the workers had {cores} busy",
             None,
         )
     if most == "cpu":
@@ -134,10 +135,9 @@ def _judge(
             f"needs alone; the workers had {cores} busy",
             None,
         )
-    alone_share = _share(alone.waiting_s, alone)
     words = (
-        f"jobs waited {_share(among.waiting_s, among)} of their time ({alone_share} alone) for "
-        f"{_waited_in(measured.at(top))}, with {cores} busy"
+        f"a job waits {seconds_text(among.waiting_s)} among {top} ({seconds_text(alone.waiting_s)} "
+        f"alone) for {_waited_in(measured.at(top))}, with {cores} busy"
     )
     if gained < ONE_AT_A_TIME:
         return Limit.LOCK, words, gained
@@ -168,10 +168,6 @@ def _busy(slices: Sequence[Slice]) -> float:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else 0.0
-
-
-def _share(part: float, of: Spent) -> str:
-    return f"{100 * part / max(of.total_s, 1e-9):.0f} %"
 
 
 def _waited_in(slices: Sequence[Slice]) -> str:

@@ -155,7 +155,9 @@ def _databases(
 
     engines: dict[str, Engine] = {}
     pools: list[Pool] = []
-    # Importing the app has made its engines; nothing else lists them.
+    # Importing the app has made its engines; nothing else lists them. Those that nobody holds any
+    # more go first.
+    gc.collect()
     for one in [one for one in gc.get_objects() if isinstance(one, Engine)]:
         if one.dialect.name != "sqlite":
             engines[database_name(one)] = one

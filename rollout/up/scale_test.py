@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from typing import Any
 
 from rollout.errors import NotShadowable, RolloutError
 from rollout.preflight.facts import JobFact
@@ -62,7 +63,7 @@ def scale(
         raise NothingToRun(subject.name)
     if not effects or not Effects(effects).shadowable:
         raise NotShadowable(subject.name, effects or "unknown")
-    inputs = [[list(one.args or ()), dict(one.kwargs or {})] for one in known]
+    inputs: list[list[Any]] = [[list(one.args or ()), dict(one.kwargs or {})] for one in known]
     used = _cpu_s()
     with ExitStack() as stack:
         crew = _Crew(subject.name, inputs, given, stack)
@@ -83,9 +84,7 @@ def _cpu_s() -> float:
 class _Crew:
     """The workers of one test; all of them end with its stack."""
 
-    def __init__(
-        self, name: str, inputs: list[list[object]], given: Plan, stack: ExitStack
-    ) -> None:
+    def __init__(self, name: str, inputs: list[list[Any]], given: Plan, stack: ExitStack) -> None:
         self.slices: list[Slice] = []
         self.memory_bytes = 0
         self.memory_cut = False

@@ -53,7 +53,7 @@ def _follow(function: Any, known: dict[int, FunctionType], depth: int) -> None:
 
 def _functions_of(value: Any) -> Iterator[FunctionType]:
     if isinstance(value, FunctionType):
-        yield inspect.unwrap(value)  # type: ignore[misc]  # of a function it gives a function
+        yield inspect.unwrap(value)
     elif isinstance(value, type):
         yield from (one for one in vars(value).values() if isinstance(one, FunctionType))
 

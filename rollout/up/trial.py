@@ -8,8 +8,10 @@ from typing import Any
 
 from rollout.preflight.facts import JobFact, Order, Touch, Touched, Trial, TriedRun
 from rollout.settings import environment
-from rollout.up.hand import Hand
+from rollout.shadow.runs import redacted
+from rollout.up.hand import START_S, Hand
 from rollout.up.subject import Subject
+from rollout.up.watched import FRESH
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,16 @@ class Effort:
 def try_jobs(subject: Subject, jobs: Sequence[JobFact], effort: Effort) -> Trial:
     """Run each job in each order; every order begins in fresh processes."""
     numbers = list(range(len(jobs)))
-    with tempfile.TemporaryDirectory(prefix="rollout-preflight-") as folder:
-        crew = _Crew(subject, jobs, effort, folder)
-        runs = [
-            *crew.alone(numbers, Order.FORTH, hooks=effort.hooks),
-            *crew.alone(numbers, Order.AGAIN),
-            *crew.alone(numbers[::-1], Order.BACK),
-            *crew.together(numbers),
-        ]
+    with (
+        tempfile.TemporaryDirectory(prefix="rollout-preflight-") as folder,
+        closing(_Crew(subject, jobs, effort, folder)) as crew,
+    ):
+        runs = [*crew.alone(0, numbers, Order.FORTH, hooks=effort.hooks)]
+        # Nothing is learnt from a second time of waiting for what hangs.
+        returning = [one for one in numbers if one not in crew.lost]
+        runs += crew.alone(1, returning, Order.AGAIN)
+        runs += crew.alone(0, returning[::-1], Order.BACK)
+        runs += crew.together(returning)
     return Trial(runs)
 
 
@@ -55,49 +59,67 @@ class _Crew:
         self._jobs = jobs
         self._effort = effort
         self._folder = folder
+        self.lost: set[int] = set()
+        """Jobs that hung, or ended their process."""
+        self._hands = [self._hand() for _ in range(effort.processes)]
 
-    def _hand(self, *, hooks: bool = False) -> Hand:
+    def _hand(self) -> Hand:
         arguments = (
-            self._effort.module, self._subject.name, self._folder, "hooks" if hooks else "",
-            *self._effort.allowed,
+            self._effort.module, self._subject.name, self._folder,
+            "hooks" if self._effort.hooks else "", *self._effort.allowed,
         )  # fmt: skip
         return Hand("rollout.up.watched", arguments, environment(TMPDIR=self._folder))
 
-    def alone(
-        self, numbers: Sequence[int], order: Order, *, hooks: bool = False
-    ) -> Iterator[TriedRun]:
-        """One process, one job after the other; a process that is lost is replaced."""
-        hand = self._hand(hooks=hooks)
-        try:
-            for number in numbers:
-                hand.wait_until_ready()
-                self._tell(hand, number, hooks=hooks)
-                answer = hand.receive(self._effort.limit_s)
-                yield self._run(number, order, answer)
-                if isinstance(answer, str):
-                    hand.close()
-                    hand = self._hand(hooks=hooks)
-        finally:
+    def close(self) -> None:
+        """End all of them."""
+        for hand in self._hands:
             hand.close()
+
+    def alone(
+        self, at: int, numbers: Sequence[int], order: Order, *, hooks: bool = False
+    ) -> Iterator[TriedRun]:
+        """One job after the other in one fresh process."""
+        self._begin_afresh(at)
+        for number in numbers:
+            yield self._ask(at, number, order, hooks=hooks)
 
     def together(self, numbers: Sequence[int]) -> Iterator[TriedRun]:
         """Several processes at once, each with the jobs in another turn."""
-        count = self._effort.processes
-        with closing(_Hands([self._hand() for _ in range(count)])) as hands:
-            for turn in range(len(numbers)):
-                mine = [
-                    numbers[(turn + at * len(numbers) // count) % len(numbers)]
-                    for at in range(count)
-                ]
-                for hand, number in zip(hands.all, mine, strict=True):
-                    hand.wait_until_ready()
-                    self._tell(hand, number)
-                for at, number in enumerate(mine):
-                    answer = hands.all[at].receive(self._effort.limit_s)
-                    yield self._run(number, Order.LOAD, answer)
-                    if isinstance(answer, str):
-                        hands.all[at].close()
-                        hands.all[at] = self._hand()
+        count = len(self._hands)
+        for at in range(count):
+            self._begin_afresh(at)
+        for turn in range(len(numbers)):
+            mine = [
+                numbers[(turn + at * len(numbers) // count) % len(numbers)] for at in range(count)
+            ]
+            for hand, number in zip(self._hands, mine, strict=True):
+                self._tell(hand, number)
+            for at, number in enumerate(mine):
+                yield self._heard(at, number, Order.LOAD)
+
+    def _begin_afresh(self, at: int) -> None:
+        """Have nothing left of the jobs before."""
+        self._hands[at].wait_until_ready()
+        self._hands[at].tell([FRESH])
+        if isinstance(self._hands[at].receive(START_S), str):
+            self._replace(at)
+
+    def _replace(self, at: int) -> None:
+        self._hands[at].close()
+        self._hands[at] = self._hand()
+        self._hands[at].wait_until_ready()
+
+    def _ask(self, at: int, number: int, order: Order, *, hooks: bool = False) -> TriedRun:
+        self._tell(self._hands[at], number, hooks=hooks)
+        return self._heard(at, number, order)
+
+    def _heard(self, at: int, number: int, order: Order) -> TriedRun:
+        """A job's answer; a process that is lost is replaced."""
+        answer = self._hands[at].receive(self._effort.limit_s)
+        if isinstance(answer, str):
+            self.lost.add(number)
+            self._replace(at)
+        return self._run(number, order, answer)
 
     def _tell(self, hand: Hand, number: int, *, hooks: bool = False) -> None:
         job = self._jobs[number]
@@ -108,20 +130,11 @@ class _Crew:
         if isinstance(answer, str):
             return TriedRun(number, where, order, error=answer)
         text, error, seconds, touched, hook_ran, hook_error = answer
-        touches = [Touch(Touched(kind), what) for kind, what in touched]
+        touches = [Touch(Touched(kind), what, allowed) for kind, what, allowed in touched]
         if error is not None:
+            error = redacted(self._subject.comparison, error)
             return TriedRun(number, where, order, None, error, seconds, touches)
+        if hook_error is not None:
+            hook_error = redacted(self._subject.comparison, hook_error)
         value = self._subject.read(text)
         return TriedRun(number, where, order, value, None, seconds, touches, hook_error, hook_ran)
-
-
-class _Hands:
-    """Processes that are all ended together."""
-
-    def __init__(self, hands: list[Hand]) -> None:
-        self.all = hands
-
-    def close(self) -> None:
-        """End each."""
-        for hand in self.all:
-            hand.close()

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rollout.adapters.envelope import from_json, to_json
 from rollout.errors import LedgerUnreachable
@@ -30,6 +30,9 @@ from rollout.up.hand import READY
 from rollout.up.subject import Subject, subject_of
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+FRESH = 17
+"""The order, and the exit code, by which a process makes room for a fresh one."""
 
 
 class Refused(PermissionError):
@@ -71,12 +74,12 @@ class Watcher:
     def note(self, touch: Touch) -> bool:
         """Write a touch down; whether it is to be refused."""
         refused = self._watch.refuses(touch)
-        if not refused and touch.kind is not Touched.CONNECTION:
-            return False  # it was let through by name
-        os.write(self._notes, json.dumps([str(touch.kind), touch.what]).encode() + b"\n")
+        allowed = not refused and touch.kind is not Touched.CONNECTION
+        line = json.dumps([str(touch.kind), touch.what, allowed])
+        os.write(self._notes, line.encode() + b"\n")
         return refused
 
-    def taken(self) -> list[list[str]]:
+    def taken(self) -> list[list[Any]]:
         """Touches since the last call, each once."""
         came = b""
         while chunk := os.pread(self._notes, 65_536, self._read_to):
@@ -170,24 +173,42 @@ def _authorizer(watcher: Watcher) -> Any:
 
 
 def main(module: str, name: str, folder: str, hooks: str, allowed: list[str]) -> None:
-    """Run jobs as told on stdin; what they print goes to stderr."""
+    """Fork a fresh process whenever one is asked for; what paths print goes to stderr."""
     with os.fdopen(os.dup(1), "w") as line:
         os.dup2(2, 1)
         watcher = Watcher(Watch(folder, _WRITES, allowed), Path(folder) / f"notes-{os.getpid()}")
         watcher.wrap_sqlite()
         subject = subject_of(module, name)
-        if hooks:
-            with suppress(LedgerUnreachable):  # which each hook will tell
-                subject.connect_ledger()
-        # From here on PostgreSQL refuses writes on connections of libpq's drivers; the ledger's own
-        # is open, and what hooks write there is taken back.
-        os.putenv("PGOPTIONS", "-c default_transaction_read_only=on")
         watcher.arm(subject.app)
         print(READY, file=line, flush=True)
-        for order in sys.stdin:
-            args, kwargs, hook = from_json(order)
-            answer = _run_once(subject, watcher, args, kwargs, hook=hook)
-            print(to_json(name, "a result", answer), file=line, flush=True)
+        ended = FRESH
+        while ended == FRESH:
+            # As Celery's own pool: whatever a job leaves behind is in this process alone.
+            child = os.fork()
+            if child == 0:
+                os._exit(_serve(subject, watcher, line, hooks=bool(hooks)))
+            ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _serve(subject: Subject, watcher: Watcher, line: TextIO, *, hooks: bool) -> int:
+    """Run jobs as told on stdin; the exit code says whether a fresh process is asked for."""
+    watcher.taken()  # notes of a process before this one
+    if hooks:
+        with suppress(LedgerUnreachable):  # which each hook will tell
+            subject.connect_ledger()
+    # From here on PostgreSQL refuses writes on connections of libpq's drivers; the ledger's own is
+    # open, and what hooks write there is taken back.
+    os.putenv("PGOPTIONS", "-c default_transaction_read_only=on")
+    # One order is answered before the next is sent, so that nothing is read ahead.
+    for order in sys.stdin:
+        told = from_json(order)
+        if told == [FRESH]:
+            print(READY, file=line, flush=True)
+            return FRESH
+        args, kwargs, hook = told
+        answer = _run_once(subject, watcher, args, kwargs, hook=hook)
+        print(to_json(subject.name, "a result", answer), file=line, flush=True)
+    return 0
 
 
 def _run_once(
@@ -229,4 +250,5 @@ def _try_hook(subject: Subject, watcher: Watcher, value: Any, job: Job) -> str |
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5], sys.argv[5:])
+    app_module, task, scratch, hooked, *let_through = sys.argv[1:]
+    main(app_module, task, scratch, hooked, let_through)
