@@ -45,7 +45,7 @@ def scale_test(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the concurrent path with 1, 2, 4, ... workers; nothing commits, it stops by itself."""
+    """Say what twice the workers buy, measured on recorded inputs; nothing commits."""
     from rollout.errors import WrongSettings
     from rollout.scaling.scale import judge
     from rollout.up.machine_use import cores

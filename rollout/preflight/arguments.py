@@ -50,7 +50,7 @@ def check_arguments(
     if problems:
         yield Finding(
             Check.ARGUMENTS,
-            f"{jobs_text(len(problems))} of {len(known):,} would be refused for their arguments",
+            f"{jobs_text(len(problems))} of {len(known):,} would be refused for the arguments",
             "change the callers, or the arguments that both paths take",
             _examples(problems),
         )

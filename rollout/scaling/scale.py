@@ -81,7 +81,7 @@ class ScaleTest:
             "took": {
                 "seconds": measured.seconds, "cpu_s": measured.cpu_s,
                 "memory_bytes": measured.memory_bytes,
-                "jobs": sum(one.jobs for one in measured.slices),
+                "jobs": float(sum(one.jobs for one in measured.slices)),
             },
         }  # fmt: skip
 
