@@ -27,8 +27,9 @@ class ActiveTask:
     since: datetime
 
 
-class Workers(Protocol):
-    """The queue engine's workers. Both raise BrokerUnreachable, and wait less than a second."""
+class Asked(Protocol):
+    """Questions on their way to the workers. Both wait for the answers, less than a second from
+    the asking on, and raise BrokerUnreachable."""
 
     def listeners(self) -> Mapping[str, Sequence[str]]:
         """Names of the workers that listen on each queue; a queue without one is left out."""
@@ -36,6 +37,14 @@ class Workers(Protocol):
 
     def active(self) -> Sequence[ActiveTask]:
         """What the workers' processes run now."""
+        ...
+
+
+class Workers(Protocol):
+    """The queue engine's workers."""
+
+    def ask(self) -> Asked:
+        """Ask them everything at once; waits for nothing."""
         ...
 
 
@@ -73,15 +82,15 @@ class Hanging:
 
 
 def read_hanging(
-    workers: Workers, ledger: JobRow, names: Sequence[str], now: datetime
+    asked: Asked, ledger: JobRow, names: Sequence[str], now: datetime
 ) -> tuple[Hanging, ...]:
-    """Find processes that hang in an attempt that counts no more.
+    """Find processes that hang in an attempt that counts no more, of sub-pipelines of these names.
 
     Raises:
         BrokerUnreachable, LedgerUnreachable: They do not answer.
     """
     rows = []
-    for task in workers.active():
+    for task in asked.active():
         name = task.queue.removesuffix(f".{JobPath.CONCURRENT}")
         if name == task.queue or name not in names or now - task.since < HANGS_AFTER:
             continue
@@ -124,8 +133,8 @@ def read_still_running(
     if report.broker_error is not None:
         return StillRunning(unasked=report.broker_error)
     try:
-        asked = workers()
-        hanging = () if asked is None else read_hanging(asked, ledger, report.names, now)
+        there = workers()
+        hanging = () if there is None else read_hanging(there.ask(), ledger, report.names, now)
     except (BrokerUnreachable, LedgerUnreachable) as error:
         return StillRunning(unasked=error.problem)
     return StillRunning(hanging)

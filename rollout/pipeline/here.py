@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _EARLY = Dropped(Refusal.EARLY)
+_TAKEN = Dropped(Refusal.TAKEN)
 _MOVED = Dropped(Refusal.MOVED)
 """A retry of a job that fell back here: it is legacy's for good, whatever routing says now."""
 
@@ -84,24 +85,33 @@ def run_here(
     def deliver(job: Job, *, drilled: bool = False) -> Outcome:
         return attempts.run(
             taken,
-            Delivery(job, worker, lambda: filing, drilled, on_failure=declared.on_failure),
+            Delivery(
+                job,
+                worker,
+                lambda: filing,
+                drilled,
+                on_failure=declared.on_failure,
+                needs=declared.needs,
+            ),
         )
 
     try:
         outcome = deliver(job, drilled=decision.drilled)
-        if outcome == _EARLY:
-            _called_off(runtime, declared.name, job_id)
         if isinstance(outcome, ToLegacy) or outcome == _MOVED:
             if outcome != _MOVED:
                 on_fallback()
             legacy = Job(job_id, declared.name, key, JobPath.LEGACY, 0, *untouched)
             outcome = deliver(legacy)
+        if outcome in (_EARLY, _TAKEN):
+            _called_off(runtime, declared.name, job_id)
     except again:
         submit.release(replace(filing, path=taken.path), taken.attempt)
         raise
     finally:
         if declared.on_failure is not None:
             runtime.key_order.send_next(declared.name, key)
+        if declared.needs:
+            runtime.resource_calls.given_back(declared.needs)
     return _value_of(outcome, job_id)
 
 
@@ -114,10 +124,14 @@ def _copied(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
 
 
 def _called_off(runtime: "Runtime", name: str, job_id: str) -> NoReturn:
-    """Nothing sends a job again that only this process runs, so it cannot wait for its place."""
-    found = runtime.ledger.in_front_of(name, job_id)
-    behind = "another job" if found is None else f"job {found.job_id}"
-    sentence = f"{behind} of its key is in front, and a call in this process cannot wait for it"
+    """Nothing sends a job again that only this process runs, so it cannot wait for its turn."""
+    taken = runtime.ledger.resources_of(name, job_id)
+    if taken:
+        sentence = f"{' and '.join(taken)} may be taken, and a call in this process cannot wait"
+    else:
+        found = runtime.ledger.in_front_of(name, job_id)
+        behind = "another job" if found is None else f"job {found.job_id}"
+        sentence = f"{behind} of its key is in front, and a call in this process cannot wait for it"
     runtime.ledger.call_off(name, job_id, None, JobState.CANCELLED, sentence, runtime.clock.now())
     raise JobFailed(job_id, sentence)
 

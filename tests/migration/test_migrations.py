@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from rollout.adapters.sql import pilot_tables  # noqa: F401  # its tables join the metadata
+from rollout.adapters.sql import partial_indexes  # noqa: F401  # they join the metadata
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.migrate import current, downgrade, migrate, newest
@@ -58,7 +58,8 @@ def test_up_down_up(empty: Database) -> None:
     assert tables(empty) <= {VERSION_TABLE}
     if empty.is_postgresql:
         with empty.read() as connection:
-            functions = "SELECT count(*) FROM pg_proc WHERE proname LIKE 'transition%'"
+            ours = "proname LIKE 'transition%' OR proname LIKE 'rollout%'"
+            functions = f"SELECT count(*) FROM pg_proc WHERE {ours}"
             assert connection.execute(text(functions)).scalar_one() == 0
     assert migrate(empty) == newest()
     ledger = SqlLedger(empty)

@@ -51,13 +51,16 @@ class Batch:
             [prepared.filing for prepared, _ in taken],
             on_failure=pipeline.on_failure,
         )
-        queues = pipeline.task.app.amqp.queues
+        declared = pipeline.task.app.amqp.queues
+        names = [queue_of(pipeline.name, path) for path in JobPath]
+        queues = {name: [declared[name]] for name in names}
         try:
             with producer.batch(SIZE):
                 for prepared, events in taken:
                     message = prepared.marked(filed=filed)
                     queue = queue_of(pipeline.name, JobPath(message.headers[HEADER]["path"]))
-                    message.publish(producer, queue, declare=[queues[queue]])
+                    # Declared with its first message: kombu copies a queue each time it is named.
+                    message.publish(producer, queue, declare=queues.pop(queue, []))
                     for body, options in events:
                         producer.publish(body, **options)
         except OperationalError as error:

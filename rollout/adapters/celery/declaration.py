@@ -8,6 +8,8 @@ from rollout.jobs.delivery import Paths
 from rollout.jobs.key_order import KeyOrder
 from rollout.jobs.order import OnFailure
 from rollout.jobs.ports import JobLedger
+from rollout.jobs.resource_calls import ResourceCalls
+from rollout.jobs.resources import Need
 from rollout.jobs.submit import Submit
 from rollout.routing.effects import Effects
 from rollout.shadow.publish import Copied, ShadowPublisher
@@ -57,6 +59,16 @@ class Declared(Routed, Paths, Copied, Protocol):
     @property
     def key_order(self) -> KeyOrder:
         """Sends the next job of a key."""
+        ...
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What a job takes of resources."""
+        ...
+
+    @property
+    def resource_calls(self) -> ResourceCalls:
+        """Calls jobs that wait for what was given back."""
         ...
 
     @property

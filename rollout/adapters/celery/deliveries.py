@@ -105,6 +105,7 @@ def message_for(
         kept: The ledger has answered lately, and is asked for the message that it keeps.
     """
     given = read_marks(vars(request), request.id)
+    now = task.rollout.submit.now()
     marks = Marks(
         key,
         decision.path,
@@ -112,7 +113,8 @@ def message_for(
         decision.revision,
         of=request.id,
         spent=given.spent if given else request.retries,
-        at=milliseconds(submitted_at(given, task.rollout.submit.now())),
+        at=milliseconds(submitted_at(given, now)),
+        sent=milliseconds(now),
     )
     message = _kept_message(task.rollout, request) if kept else None
     return (message or as_delivered(request, task.app)).for_legacy(marks)

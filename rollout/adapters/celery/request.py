@@ -82,6 +82,8 @@ class SubPipelineRequest(Theirs):
         except LedgerUnreachable as error:
             log.error("ledger away, the job is delivered again", job=self.id, why=str(error))
             outcome = None
+        if task.rollout.needs:
+            task.rollout.resource_calls.given_back(task.rollout.needs)
         if isinstance(outcome, Failed):
             # Legacy's own failure, with all that Celery makes of it.
             return super().on_failure(exc_info, send_failed_event)

@@ -19,6 +19,8 @@ from rollout.jobs.attempt import Attempts
 from rollout.jobs.claims import JobState
 from rollout.jobs.delivery import Paths, ToLegacy
 from rollout.jobs.ports import JobLedger
+from rollout.jobs.resource_calls import ResourceCalls
+from rollout.jobs.resources import Need
 from rollout.log import log
 from rollout.pilot.ports import Builds
 from rollout.routing.clock import Clock
@@ -63,8 +65,18 @@ class Worked(Paths, Protocol):
         """Seconds without renewal after which a job's worker counts as dead."""
         ...
 
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What a job takes of resources."""
+        ...
+
+    @property
+    def resource_calls(self) -> ResourceCalls:
+        """Calls jobs that wait for what was given back."""
+        ...
+
     def check(self) -> None:
-        """Raise DeclarationError when a path or hook is missing."""
+        """Raise DeclarationError for what cannot work here."""
         ...
 
 
@@ -196,6 +208,8 @@ def _hand_back(pipeline: Worked, request: Any) -> None:
     job = job_of(request.task.rollout, context)
     outcome = None if job is None else pipeline.attempts.hand_back(pipeline, job)
     if isinstance(outcome, ToLegacy):
+        if pipeline.needs:
+            pipeline.resource_calls.given_back(pipeline.needs)
         log.warning("handed back, the worker stops", job=request.id)
         send_to_legacy(request.task, context, outcome.reason, recorded=outcome.recorded)
 
@@ -248,6 +262,8 @@ def call_off(pipeline: Worked, request: Any, *, expired: bool) -> None:
             pipeline.ledger.call_off(
                 pipeline.name, job_id, record.attempt, state, sentence, now, nonce=record.nonce
             )
+            if pipeline.needs:
+                pipeline.resource_calls.given_back(pipeline.needs)
     except UnknownJob:
         log.info("discarded job is not filed", job=job_id, state=str(state))
     except LedgerUnreachable as error:

@@ -28,7 +28,8 @@ from rollout.adapters.celery.path_runs import DeliveredRun, DirectRun
 from rollout.adapters.celery.unusable import kept_if_unusable
 from rollout.errors import LedgerUnreachable
 from rollout.jobs.attempt import Attempts
-from rollout.jobs.delivery import Delivery, Outcome, Wait
+from rollout.jobs.claims import Refusal
+from rollout.jobs.delivery import Delivery, Dropped, Outcome, Wait
 from rollout.jobs.interrupts import ProcessEnds
 from rollout.jobs.ports import Filing, Job
 from rollout.routing.decision import Reason
@@ -89,8 +90,10 @@ class SubPipelineTask(Theirs):
             is_drilled(vars(request)),
             is_pool_child(),
             self.rollout.on_failure,
+            self.rollout.needs,
         )
         began, run = time.monotonic(), DeliveredRun(self, request)
+        outcome: Outcome | None = None
         try:
             outcome = self.rollout.attempts.run(run, delivery)
         except ProcessEnds as ends:
@@ -102,6 +105,8 @@ class SubPipelineTask(Theirs):
             # Also when the path tells Celery to forget its job; who died is swept for.
             if delivery.on_failure is not None:
                 self.rollout.key_order.send_next(job.name, job.key)
+            if delivery.needs and outcome != Dropped(Refusal.TAKEN):
+                self.rollout.resource_calls.given_back(delivery.needs)
         request.rollout_ran = run_to_copy(self, request, outcome), began
         return carry_out(self, request, outcome)
 
