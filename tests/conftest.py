@@ -33,6 +33,12 @@ settings.load_profile("rollout")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, or at the end one process would be waited for alone."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def _children() -> set[psutil.Process]:
     return {child for child in psutil.Process().children(recursive=True) if child.is_running()}
 
