@@ -46,6 +46,7 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.jobs.attempt import Attempts
     from rollout.jobs.key_order import KeyOrder
     from rollout.jobs.ports import JobLedger, Ledger, Queues
+    from rollout.jobs.resource_calls import ResourceCalls
     from rollout.jobs.submit import Submit
     from rollout.pilot.pilots import Pilots
     from rollout.pilot.situations import Situations
@@ -176,6 +177,20 @@ class Runtime:
         return KeyOrder(self.job_ledger, self.queues, self.clock)
 
     @cached_property
+    def resource_calls(self) -> ResourceCalls:
+        """Calls jobs that wait for a resource."""
+        from rollout.jobs.resource_calls import ResourceCalls
+
+        return ResourceCalls(self.job_ledger, self.queues, self.clock)
+
+    @cached_property
+    def capacities(self) -> Mapping[str, int]:
+        """How much there is of each resource, from `rollout.toml`; raises WrongSettings."""
+        from rollout.capacities import read_capacities
+
+        return read_capacities()
+
+    @cached_property
     def policies(self) -> Policies:
         """What the controller may do by itself, from `rollout.toml`; raises WrongPolicy."""
         from rollout.policies import read_policies
@@ -303,6 +318,7 @@ class Runtime:
             limits,
             self._owner,
             self.pilots,
+            lambda: self.capacities,
         )
 
     @cached_property
@@ -392,6 +408,7 @@ class Runtime:
             workers=lambda: self.workers,
             policies=lambda: self.policies,
             parsed_policies=lambda: parse_policies(read_policy_tables()),
+            capacities=lambda: self.capacities,
             arguments=arguments_in,
         )
 
@@ -563,6 +580,7 @@ _FOR_JOBS = (
     "rollout.adapters.redis.shadow",
     "rollout.adapters.redis.store",
     "rollout.adapters.sql.job_ledger",
+    "rollout.capacities",
     "rollout.drills.interference",
     "rollout.jobs.attempt",
     "rollout.jobs.submit",

@@ -161,6 +161,11 @@ class ConfiguredOutside:
         """What a start of this sub-pipeline would read."""
         return self._services.control.read(name)
 
+    def readings(self, names: Sequence[str]) -> Mapping[str, Reading]:
+        """The same of many at once."""
+        readings: dict[str, Reading] = self._services.control.read_all(names)
+        return readings
+
     def controls(self) -> list[ControlState]:
         """All control rows of the ledger."""
         states: list[ControlState] = self._services.ledger.controls()

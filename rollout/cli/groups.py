@@ -7,8 +7,8 @@ from typer.core import TyperGroup
 GROUPS = {
     "Asking first": ("audit",),
     "Seeing": (
-        "status", "why", "report", "jobs", "job", "history", "decision", "replay", "messages",
-        "shadow-report", "doctor",
+        "status", "why", "report", "jobs", "job", "resources", "history", "decision", "replay",
+        "messages", "shadow-report", "doctor",
     ),
     "Stopping": ("kill", "rearm", "revert", "freeze", "unfreeze"),
     "Moving": ("shadow", "start", "scope", "double", "graduate", "policy"),

@@ -19,6 +19,7 @@ HOMES = {
     "report_command": ("report",),
     "job_commands": ("job", "jobs", "retry", "messages", "prune"),
     "skip_command": ("skip",),
+    "resources_command": ("resources",),
     "policy_commands": ("policy",),
     "audit_command": ("audit",),
     "plan_command": ("plan",),

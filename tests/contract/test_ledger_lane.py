@@ -13,8 +13,11 @@ import pytest
 from sqlalchemy import text, update
 
 from rollout.adapters.sql import lane as lane_module
+from rollout.adapters.sql import sessions as sessions_module
+from rollout.adapters.sql.control_rows import lock_fence
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.lane import Lane
+from rollout.adapters.sql.lane_sessions import SESSIONS_MAX
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.tables import job, sub_pipeline
 from rollout.errors import LedgerUnreachable
@@ -26,6 +29,7 @@ from tests.builders import NAME, NOW, SILENT_AFTER, filing, kill_of
 from tests.contract.conftest import LedgerCase
 from tests.contract.differences import on_databases
 from tests.contract.ledger_acts import LATER, C, claim, commit, declared, started
+from tests.waiting import wait_until
 
 FENCE = 7
 MINE, OTHERS = "m" * 32, "o" * 32
@@ -157,14 +161,16 @@ def test_a_lane_that_is_full_sends_its_jobs_the_long_way(
     """Its connections are few; nobody waits long for one, and nobody is refused."""
     ledger = ledger_case.sql
     declared(ledger)
-    size = ledger.database.lane.pool.size()  # type: ignore[attr-defined]
-    taken = [ledger.database.lane.raw_connection() for _ in range(size)]
+    sessions = ledger.database.lane
+    taken = [sessions.take() for _ in range(SESSIONS_MAX)]
+    assert sessions.take() is None
     began = monotonic()
     try:
         assert commit(ledger, started(ledger)) == Committed('"done"')
     finally:
         for one in taken:
-            one.close()
+            assert one is not None
+            sessions.give_back(one)
     assert monotonic() - began < 2
 
 
@@ -202,6 +208,87 @@ def test_a_hook_runs_once_when_the_lane_has_nothing_to_say(ledger_case: LedgerCa
 
     assert ledger.commit(held, Effects.COMMIT, write, NOW) is Refusal.KILLED
     assert ran == [1]
+
+
+@pytest.mark.parametrize("ledger_case", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("act", ["claim", "commit"])
+def test_the_lane_waits_for_a_kill_and_sees_what_it_wrote(
+    ledger_case: LedgerCase, act: str
+) -> None:
+    """The lock comes before the look: the kill is not yet committed when the function is called."""
+    ledger = ledger_case.sql
+    declared(ledger)
+    held = started(ledger)
+    ledger.file([filing("job-2")])
+    answers: list[object] = []
+
+    def try_it() -> None:
+        if act == "claim":
+            answers.append(ledger._lane.claim(NAME, "job-2", C, "w", LATER))
+        else:
+            answers.append(ledger._lane.commit(held, "1", LATER, fenced=True))
+
+    running = Thread(target=try_it, daemon=True)
+    with ledger.database.write() as connection:
+        lock_fence(ledger.database, connection, NAME, shared=False)
+        running.start()
+        waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        wait_until(
+            lambda: connection.execute(waiting).scalar_one() == 1, "it waits for the fence's lock"
+        )
+        connection.execute(update(sub_pipeline).values(killed=True))
+    running.join(10)
+    assert answers in ([None], [False])
+
+
+@pytest.mark.parametrize("ledger_case", ["postgresql"], indirect=True)
+def test_a_lane_without_its_functions_sends_jobs_the_long_way_for_a_while(
+    ledger_case: LedgerCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken back by a downgrade, or not for this user: no job fails of it."""
+    ledger = ledger_case.sql
+    declared(ledger)
+    functions = ("rollout_file", "rollout_claim", "rollout_commit")
+    with ledger.database.write() as connection:
+        for name in functions:
+            connection.execute(text(f"ALTER FUNCTION {name} RENAME TO {name}_away"))
+    try:
+        assert commit(ledger, started(ledger)) == Committed('"done"')
+        assert not ledger._lane.file(filing("job-2"))
+    finally:
+        with ledger.database.write() as connection:
+            for name in functions:
+                connection.execute(text(f"ALTER FUNCTION {name}_away RENAME TO {name}"))
+    assert not ledger._lane.file(filing("job-2")), "it is closed"
+    monkeypatch.setattr(ledger._lane, "_closed_until", 0.0)  # a minute later
+    assert ledger._lane.file(filing("job-2"))
+
+
+@pytest.mark.parametrize("ledger_case", ["postgresql"], indirect=True)
+def test_a_lent_session_is_asked_in_one_message_and_keeps_nothing(
+    ledger_case: LedgerCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a pooler the isolation is that of the message, whatever the session's default is."""
+    monkeypatch.setattr(sessions_module, "_is_lent", lambda connection: True)
+    url = ledger_case.sql.database.engine.url.render_as_string(hide_password=False)
+    ledger = SqlLedger(Database(url), own_clock=False)
+    try:
+        declared(ledger)
+        session = ledger.database.lane.take()
+        assert session is not None
+        assert session.lent
+        session.cursor.execute("SET default_transaction_isolation = 'repeatable read'")
+        ledger.database.lane.give_back(session)
+        assert ledger._lane.file(filing("job-1"))
+        held = ledger._lane.claim(NAME, "job-1", C, "w", LATER)
+        assert held is not None
+        assert ledger._lane.commit(held, "1", LATER, fenced=True)
+        session.cursor.execute("SHOW lock_timeout")
+        assert session.cursor.fetchone() == ("0",)
+        session.cursor.execute("SHOW synchronous_commit")
+        assert session.cursor.fetchone() == ("on",)
+    finally:
+        ledger.close()
 
 
 class Link:
@@ -247,7 +334,7 @@ class Link:
 def test_a_link_cut_inside_the_message_does_not_hold_the_fence(
     ledger_case: LedgerCase, act: str
 ) -> None:
-    """The lock stands before the cut, and is not taken: the server has not the whole message."""
+    """The server has begun to read the call, and does nothing before it has the whole of it."""
     direct = ledger_case.sql
     declared(direct)
     held = started(direct)
@@ -259,7 +346,7 @@ def test_a_link_cut_inside_the_message_does_not_hold_the_fence(
     behind = SqlLedger(Database(url.render_as_string(hide_password=False)), own_clock=False)
     try:
         behind.file([filing("job-3")])
-        link.cut_in = b"UPDATE job SET"
+        link.cut_in = b"rollout_" + act.encode()
 
         def stuck() -> None:
             with suppress(LedgerUnreachable):

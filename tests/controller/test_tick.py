@@ -378,3 +378,16 @@ def test_a_controller_with_a_clock_ahead_prunes_nothing_early(world: World) -> N
     turns = [world.runtime.tick.turn() for _ in range(2)]
     assert [turn.pruned for turn in turns] == [0, 0]
     assert world.job("old").state is JobState.COMMITTED
+
+
+def test_open_jobs_are_counted_once_and_again_when_the_turn_has_moved_some(world: World) -> None:
+    """A turn of merely looking asks once; after a kill's recall it reports where the jobs are."""
+    world.declare()
+    world.ledger.file([filing("open")])
+    world.line.trace.clear()
+    world.runtime.tick.turn()
+    assert world.line.trace.count("open_counts") == 1
+    world.ledger.kill(kill_of(NAME))
+    report = world.runtime.tick.turn()
+    assert report.recalled == 1
+    assert [(count.path, count.jobs) for count in report.open_counts] == [(L, 1)]

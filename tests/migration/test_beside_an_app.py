@@ -180,6 +180,9 @@ def test_a_ledger_moves_into_a_schema(postgresql: Postgresql, old: bool) -> None
     after = Database(postgresql.url(name), "rollout")
     assert migrate(after) == newest()
     assert [state.name for state in SqlLedger(after).controls()] == [NAME]
+    job = filing("job-1", JobPath.LEGACY)
+    assert SqlLedger(after)._lane.file(job), "its functions have come along, and find the tables"
+    assert SqlLedger(after)._lane.claim(NAME, job.job_id, job.path, "w", NOW) is not None
     with after.read() as connection:
         assert inspect(connection).get_table_names() == []
     with pytest.raises(Exception, match="append-only"), after.write() as connection:

@@ -58,7 +58,8 @@ def test_up_down_up(empty: Database) -> None:
     assert tables(empty) <= {VERSION_TABLE}
     if empty.is_postgresql:
         with empty.read() as connection:
-            functions = "SELECT count(*) FROM pg_proc WHERE proname LIKE 'transition%'"
+            ours = "proname LIKE 'transition%' OR proname LIKE 'rollout%'"
+            functions = f"SELECT count(*) FROM pg_proc WHERE {ours}"
             assert connection.execute(text(functions)).scalar_one() == 0
     assert migrate(empty) == newest()
     ledger = SqlLedger(empty)

@@ -99,7 +99,7 @@ class RedisControlStore(RedisDrillPlans):
         self._register_drill_scripts()
         self._parsed: dict[str, _Parsed] = {}
         # redis-py's layers of commands take as long as the server's answer: they are passed by.
-        pooled = hasattr(self._redis, "connection_pool")
+        pooled = client is None and hasattr(self._redis, "connection_pool")
         self._mget: Callable[[list[str]], list[str | None]] = (
             PooledMget(self._redis.connection_pool) if pooled else self._redis.mget
         )

@@ -12,6 +12,7 @@ from rollout.adapters.sql.names import OLD_VERSION_TABLE, TABLES, VERSION_TABLE
 from rollout.errors import WrongSettings
 
 _FUNCTION = "transition_is_append_only()"
+_LANE = ("rollout_file", "rollout_claim", "rollout_commit")
 _OURS = {"name", "fence_revision", "lifted_kill_id"}
 """Columns of `sub_pipeline` from the first release on."""
 
@@ -94,6 +95,12 @@ def _move(connection: Connection, schema: str) -> None:
     for table in sorted((TABLES | {VERSION_TABLE}) & there):
         connection.execute(text(f'ALTER TABLE {table} SET SCHEMA "{schema}"'))
     connection.execute(text(f'ALTER FUNCTION {_FUNCTION} SET SCHEMA "{schema}"'))
+    for function in _LANE:
+        there_too = text("SELECT to_regproc(:function) IS NOT NULL")
+        if connection.execute(there_too, {"function": function}).scalar_one():
+            connection.execute(text(f'ALTER FUNCTION {function} SET SCHEMA "{schema}"'))
+            where = f'SET search_path = "{schema}", pg_temp'
+            connection.execute(text(f'ALTER FUNCTION "{schema}".{function} {where}'))
 
 
 def _in(schema: str | None, table: str) -> str:

@@ -24,7 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from rollout.adapters.sql.causes import ledger_error
 from rollout.adapters.sql.hook_connection import note_error
-from rollout.adapters.sql.lane_sessions import LANE, prepare_lane
+from rollout.adapters.sql.lane_sessions import LANE, LaneSessions, prepare_lane
 from rollout.adapters.sql.names import SCHEMA, TABLES, OurNames, names_beside, names_in
 from rollout.adapters.sql.sessions import POOLED, watch_sessions
 from rollout.adapters.sql.single_writer import BUSY_TIMEOUT_S, begin_sqlite, prepare_sqlite
@@ -67,7 +67,7 @@ class Database:
         self._may_begin = False
         self._engine: Engine | None = None
         self._hook_engine: Engine | None = None
-        self._lane: Engine | None = None
+        self._lane: LaneSessions | None = None
         self._pid = 0
 
     @property
@@ -75,7 +75,7 @@ class Database:
         """Address without password, for messages."""
         return without_password(self._url.render_as_string(hide_password=True))
 
-    @property
+    @cached_property
     def is_postgresql(self) -> bool:
         """Whether the fence is an advisory lock (PostgreSQL) or the single writer (SQLite)."""
         return self._url.get_backend_name() == "postgresql"
@@ -94,7 +94,7 @@ class Database:
         """Whether there is something to ask; always true of a server."""
         return self._file is None or self._file.exists()
 
-    @property
+    @cached_property
     def _file(self) -> Path | None:
         name = self._url.database
         if self.is_postgresql or not name or name == ":memory:":
@@ -121,15 +121,16 @@ class Database:
         return self._engine
 
     @property
-    def lane(self) -> Engine:
-        """The engine of statements that are each a transaction of its own (`lane.py`)."""
+    def lane(self) -> LaneSessions:
+        """Sessions for statements that are each a transaction of its own (`lane.py`)."""
         self._leave_parents()
         if self._lane is None:
-            self._lane, _ = self._opened(**LANE)
-            event.listen(self._lane.pool, "connect", prepare_lane)
+            engine, _ = self._opened(**LANE)
+            event.listen(engine.pool, "connect", prepare_lane)
+            self._lane = LaneSessions(engine)
         return self._lane
 
-    @property
+    @cached_property
     def has_lane(self) -> bool:
         """Whether a second connection reaches the same database: not in SQLite's memory."""
         return self.is_postgresql or self._file is not None
@@ -137,9 +138,8 @@ class Database:
     def _leave_parents(self) -> None:
         """Leave the connections of the process that this one was forked from alone."""
         if self._pid != os.getpid():
-            for engine in (self._engine, self._lane):
-                if engine is not None:
-                    engine.dispose(close=False)
+            if self._engine is not None:
+                self._engine.dispose(close=False)
             self._engine = self._hook_engine = self._lane = None
             self._pid = os.getpid()
 
@@ -151,9 +151,10 @@ class Database:
 
     def drop_idle(self) -> None:
         """Close what is idle: a restarted database has cut the pools' other connections, too."""
-        for engine in (self._engine, self._lane):
-            if engine is not None:
-                engine.dispose()
+        if self._engine is not None:
+            self._engine.dispose()
+        if self._lane is not None:
+            self._lane.close()
 
     @property
     def hook_engine(self) -> Engine:

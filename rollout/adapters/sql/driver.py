@@ -8,7 +8,6 @@ SQLAlchemy exception it would have been, so that `Database.translated` judges bo
 """
 
 from collections.abc import Mapping, Sequence
-from copy import copy
 from enum import Enum
 from typing import Any, TypeGuard
 
@@ -53,12 +52,6 @@ class Statement:
             for name, value in compiled.params.items()
             if value is not None
         }
-
-    def after(self, words: str) -> "Statement":
-        """The same with other statements in front of it, in one message."""
-        made = copy(self)
-        made.sql = words + self.sql
-        return made
 
     def run(self, cursor: Any, values: Mapping[str, Any]) -> None:
         """Execute once."""

@@ -129,8 +129,8 @@ def new_row(filing: Filing) -> dict[str, Any]:
         "b_job_id": filing.job_id,
         "b_name": filing.name,
         "b_key": filing.key,
-        "b_path": filing.path,
-        "b_reason": filing.reason,
+        "b_path": filing.path.value,  # SQLite's driver takes its time over a subclass of str
+        "b_reason": filing.reason.value,
         "b_revision": filing.revision,
         "b_at": to_microseconds(filing.at),
         "b_not_before": None if not_before is None else to_microseconds(not_before),

@@ -1,11 +1,15 @@
-"""What every job passes, one statement each: file, claim, commit. Zero rows say nothing.
+"""What every job passes, one statement each: file, claim, commit. No row means nothing is said.
 
 A statement here changes a row only where `jobs.claims` grants it; whatever else there is to a job,
 and every word of a refusal, is judged by the transactions in `job_rows.py`. A test holds these
-conditions against `judge_claim` and `judge_commit` over all states of a row.
+conditions, and those of PostgreSQL's functions (migration 0016), against `judge_claim` and
+`judge_commit` over all states of a row.
 """
 
-from typing import Any
+import sqlite3
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from sqlalchemy import (
     ColumnElement,
@@ -24,11 +28,41 @@ from rollout.adapters.sql.control_rows import fence_key
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.driver import Statement
 from rollout.adapters.sql.job_statements import NEW
+from rollout.adapters.sql.lane_sessions import LaneSession
 from rollout.adapters.sql.ledger_clock import NOW
+from rollout.adapters.sql.single_writer import BUSY_PAUSE_S, BUSY_TIMEOUT_S
 from rollout.adapters.sql.tables import job, sub_pipeline
 from rollout.adapters.sql.waits import LOCAL_BOUNDS
 from rollout.jobs.claims import JobState
 from rollout.routing.decision import JobPath
+
+Values = Mapping[str, Any]
+Granted = tuple[int, int, bool]
+"""Attempt, fence revision, and whether the job had fallen back."""
+
+
+class LaneStatements(Protocol):
+    """The three on one kind of database; `fenced` asks whether a kill stands in the way."""
+
+    def file(self, session: LaneSession, values: Values) -> bool:
+        """Record an accepted job; `values` of `new_row`."""
+        ...
+
+    def claim(self, session: LaneSession, values: Values, *, fenced: bool) -> Granted | None:
+        """Start a job that waits."""
+        ...
+
+    def commit(self, session: LaneSession, values: Values, *, fenced: bool) -> bool:
+        """End a started job."""
+        ...
+
+
+def lane_statements(database: Database, *, own_clock: bool) -> LaneStatements:
+    """Those of this database; `own_clock` hears of a start by its clock, else by the given time."""
+    if database.is_postgresql:
+        return PostgresqlStatements(database, own_clock=own_clock)
+    return SqliteStatements(database, own_clock=own_clock)
+
 
 _CONTROL = sub_pipeline.c.name == bindparam("b_name")
 # The control row by subqueries, not by a join: then SQLite changes the row where it finds it.
@@ -57,15 +91,6 @@ _COMMITTED = {
     "result": bindparam("b_result"),
     "way": job.c.way + bindparam("b_step"),
 }
-CLAIMED = (job.c.attempt, job.c.fence_revision, job.c.fallback_reason)
-"""What a claim reads of its row."""
-
-_ALONE = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
-"""One message is one transaction, and an administrator may have set another default for those."""
-_UNHURRIED = "SET LOCAL synchronous_commit = off; "
-"""A claim that a crash of the database forgets can only be refused later: see `job_rows.py`."""
-_FENCE = "SELECT pg_advisory_xact_lock_shared(%(fence_key)s); "
-"""A statement of its own, so that the next one sees what a kill has written that it waited for."""
 
 
 def _claim(heard: Any, *granted: ColumnElement[bool]) -> Any:
@@ -86,38 +111,116 @@ def _claim(heard: Any, *granted: ColumnElement[bool]) -> Any:
             + cast(job.c.attempt + 1, String)
             + bindparam("b_after"),
         )
-        .returning(*CLAIMED)
+        # SQLite 3.40 answers 1 to `fallback_reason IS NOT NULL` here, whatever the column holds.
+        .returning(job.c.attempt, job.c.fence_revision, job.c.fallback_reason)
     )
 
 
-class LaneStatements:
-    """The statements of one kind of database, with what has to go before them in their message.
+class SqliteStatements:
+    """An UPDATE or INSERT each; the single writer is the fence."""
 
-    Args:
-        database: Whose words they are in.
-        own_clock: A start is heard of by the database's clock, else by the time that is given.
-        lent: A pooler lends the session: its bounds are set in each message.
-    """
-
-    def __init__(self, database: Database, *, own_clock: bool, lent: bool) -> None:
-        dialect = database.lane.dialect
+    def __init__(self, database: Database, *, own_clock: bool) -> None:
+        dialect = database.lane.engine.dialect
         insert: Any = database.insert
         heard = NOW[dialect.name] if own_clock else bindparam("b_now")
         commit = update(job).where(_THIS, _HELD).values(_COMMITTED)
-        file = Statement(insert(job).values(NEW).on_conflict_do_nothing(), dialect)
-        claims = (Statement(_claim(heard), dialect), Statement(_claim(heard, _WAITS_HERE), dialect))
-        commits = (Statement(commit, dialect), Statement(commit.where(_UNFENCED), dialect))
-        if database.is_postgresql:
-            free = f"{_ALONE}{LOCAL_BOUNDS}; " if lent else _ALONE
-            fenced = free + _FENCE
-            file = file.after(free)
-            claims = (claims[0].after(free + _UNHURRIED), claims[1].after(fenced + _UNHURRIED))
-            commits = (commits[0].after(free), commits[1].after(fenced))
-        self.file = file
-        self.claim_legacy, self.claim_concurrent = claims
-        self.commit_free, self.commit_fenced = commits
+        self._file = Statement(insert(job).values(NEW).on_conflict_do_nothing(), dialect)
+        self._claim = {
+            False: Statement(_claim(heard), dialect),
+            True: Statement(_claim(heard, _WAITS_HERE), dialect),
+        }
+        self._commit = {
+            False: Statement(commit, dialect),
+            True: Statement(commit.where(_UNFENCED), dialect),
+        }
+
+    def file(self, session: LaneSession, values: Values) -> bool:
+        """See `LaneStatements`."""
+        self._run(session.cursor, self._file, values)
+        return bool(session.cursor.rowcount == 1)
+
+    def claim(self, session: LaneSession, values: Values, *, fenced: bool) -> Granted | None:
+        """See `LaneStatements`."""
+        self._run(session.cursor, self._claim[fenced], values)
+        rows = session.cursor.fetchall()  # all of them: the last ends the statement
+        if not rows:
+            return None
+        ((attempt, fence_revision, fallback),) = rows
+        return attempt, fence_revision, fallback is not None
+
+    def commit(self, session: LaneSession, values: Values, *, fenced: bool) -> bool:
+        """See `LaneStatements`."""
+        self._run(session.cursor, self._commit[fenced], values)
+        return bool(session.cursor.rowcount == 1)
+
+    def _run(self, cursor: Any, statement: Statement, values: Values) -> None:
+        until = None
+        while True:  # as `begin_immediate` waits, for the same reason
+            try:
+                statement.run(cursor, values)
+                return
+            except sqlite3.OperationalError as error:
+                until = until or time.monotonic() + BUSY_TIMEOUT_S
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > until:
+                    raise
+            time.sleep(BUSY_PAUSE_S)
+
+
+_FILE = (
+    "rollout_file(%(b_job_id)s, %(b_name)s, %(b_key)s, %(b_path)s, %(b_reason)s, %(b_revision)s, "
+    "%(b_at)s, %(b_not_before)s, %(b_envelope)s, %(b_way)s)"
+)
+_CLAIM = (
+    "rollout_claim(%(b_name)s, %(b_job_id)s, %(b_path)s, %(b_worker)s, %(b_nonce)s, %(b_now)s, "
+    "%(b_heard)s, %(b_before)s, %(b_after)s, %(b_fence_key)s)"
+)
+_COMMIT = (
+    "rollout_commit(%(b_name)s, %(b_job_id)s, %(b_attempt)s, %(b_nonce)s, %(b_now)s, %(b_result)s, "
+    "%(b_step)s, %(b_fence_key)s, %(b_fence)s)"
+)
+_LENT = f"SET TRANSACTION ISOLATION LEVEL READ COMMITTED; {LOCAL_BOUNDS}; "
+"""What a session of our own has for good, in the message of one that a pooler lends."""
+
+
+class PostgresqlStatements:
+    """A call of a function each, which takes the fence, asks and changes (migration 0016)."""
+
+    def __init__(self, database: Database, *, own_clock: bool) -> None:
+        where = "" if database.schema is None else f'"{database.schema}".'
+        self._file, self._claim, self._commit = (
+            f"SELECT {where}{call}" for call in (_FILE, _CLAIM, _COMMIT)
+        )
+        self._own_clock = own_clock
+
+    def file(self, session: LaneSession, values: Values) -> bool:
+        """See `LaneStatements`."""
+        return bool(self._called(session, self._file, values))
+
+    def claim(self, session: LaneSession, values: Values, *, fenced: bool) -> Granted | None:
+        """See `LaneStatements`."""
+        given = {
+            **values,
+            "b_heard": None if self._own_clock else values["b_now"],
+            "b_fence_key": fence_key(values["b_name"]) if fenced else None,
+        }
+        granted = self._called(session, self._claim, given)
+        if granted is None:
+            return None
+        attempt, fence_revision, fell_back = granted
+        return attempt, fence_revision, bool(fell_back)
+
+    def commit(self, session: LaneSession, values: Values, *, fenced: bool) -> bool:
+        """See `LaneStatements`."""
+        given = {**values, "b_fence_key": fence_key(values["b_name"]) if fenced else None}
+        return bool(self._called(session, self._commit, given))
 
     @staticmethod
-    def fence(name: str) -> dict[str, int]:
-        """The value of the fence's lock; SQLite's single writer needs none."""
-        return {"fence_key": fence_key(name)}
+    def _called(session: LaneSession, call: str, values: Values) -> Any:
+        cursor = session.cursor
+        cursor.execute(_LENT + call if session.lent else call, values)
+        if session.lent:
+            while cursor.nextset():  # the answer to the last statement of the message
+                pass
+        ((answer,),) = cursor.fetchall()
+        return answer

@@ -70,7 +70,13 @@ def bound_cursor(pooled: Any, cursor: Any) -> None:
 
 
 def _drop_if_cut(connection: Any, record: object, proxy: object) -> None:
-    """Replace a kept connection of PostgreSQL that died: it would send the next job to legacy.
+    """Replace a kept connection that died: it would send the next job to legacy."""
+    if is_cut(connection):
+        raise DisconnectionError("the server closed the connection while it was idle")
+
+
+def is_cut(connection: Any) -> bool:
+    """Whether the server has closed an idle connection of psycopg.
 
     A server that stopped or ended the session has closed the socket, so there is something to
     read where nothing is awaited. Looking takes microseconds; SQLAlchemy's `pool_pre_ping` would
@@ -78,5 +84,4 @@ def _drop_if_cut(connection: Any, record: object, proxy: object) -> None:
     """
     looker = select.poll()
     looker.register(connection.fileno(), select.POLLIN)
-    if looker.poll(0):
-        raise DisconnectionError("the server closed the connection while it was idle")
+    return bool(looker.poll(0))
