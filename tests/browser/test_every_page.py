@@ -61,7 +61,7 @@ def test_nothing_is_in_anybodys_way(gallery: Stage, tab: Page, path: str) -> Non
     wide = tab.evaluate("document.documentElement.scrollWidth")
     assert wide <= PHONE["width"], f"{path} is {wide} pixels wide"
     for theme in ("light", "dark"):
-        tab.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        tab.emulate_media(color_scheme=theme)
         assert faults(tab) == [], theme
         if path in AT_A_DESK:
             tab.set_viewport_size(DESK)  # type: ignore[arg-type]

@@ -21,11 +21,14 @@ from tests.builders import NAME, NOW
 from tests.contract.conftest import LedgerCase
 from tests.contract.ledger_acts import declared
 
+
+def _listed(name: str | None, kind: JobKind) -> Callable[[SqlLedger], Any]:
+    return lambda ledger: ledger.recent_jobs(name, kind, None, 100)
+
+
 LOOKS: dict[str, Callable[[SqlLedger], Any]] = {
-    **{f"{kind} of all": lambda one, kind=kind: one.recent_jobs(None, kind, None, 100)
-       for kind in JobKind},
-    **{f"{kind} of one": lambda one, kind=kind: one.recent_jobs(NAME, kind, None, 100)
-       for kind in JobKind},
+    **{f"{kind} of all": _listed(None, kind) for kind in JobKind},
+    **{f"{kind} of one": _listed(NAME, kind) for kind in JobKind},
     "lately": lambda one: one.recent_counts(NOW - timedelta(minutes=5)),
     "kept": lambda one: one.kept_counts(),
     "by the beginning of an id": lambda one: one.ids_like("job-12", 30),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any, cast
 
 import pytest
 
@@ -114,7 +115,7 @@ def test_hostile_differences_of_shadows(office: Office, words: str) -> None:
     world = office.world
     world.runtime.changes.change(NAME, Event.REVERT, "bo", "back")
     world.runtime.changes.change(NAME, Event.SHADOW, "bo", "look first")
-    world.runtime.shadow_queue = FakeShadowQueue()
+    world.runtime.shadow_queue = cast(Any, FakeShadowQueue())
     at = world.clock.now()
     begun = ShadowBegun("run-1", NAME, "f1", JobPath.CONCURRENT, 0.5, at)
     world.ledger.begin_shadow(begun, {})
