@@ -229,6 +229,13 @@ class Declared:
             raise KeyUnusable(self.name, value)  # no database stores it, no hash covers it
         return key
 
+    @property
+    def key_text(self) -> str:
+        """What jobs are routed by, in words; "" for their own ids."""
+        if self._key is None:
+            return ""
+        return self._key if isinstance(self._key, str) else "of its function"
+
     def call(self, path: JobPath, job: Job) -> Any:
         """Run a path for a job that no worker has delivered: a shadow, an audit, a direct call."""
         if self.app is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from os import getpid
 from typing import TYPE_CHECKING, Any, cast
@@ -27,11 +27,12 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.drills.drills import Drills
     from rollout.drills.ports import DrillEvent
     from rollout.drills.run import Injector
-    from rollout.jobs.ports import Ledger, Queues
+    from rollout.jobs.ports import ConnectionSource, Ledger, Queues
     from rollout.pilot.pilots import Pilots
     from rollout.pilot.situations import Situations
     from rollout.policy.policy import Policies
     from rollout.policy.way import Baseline
+    from rollout.preflight.facts import JobFact, Room
     from rollout.rehearsal.from_ledger import FromLedger
 
 
@@ -240,6 +241,30 @@ class Runtime(JobServices):
         from rollout.adapters.sql.audited_jobs import read_audited
 
         return read_audited(self.database, self.ledger.control(name).name)
+
+    def recorded_jobs(self, name: str, since: datetime, limit: int) -> list[JobFact]:
+        """The newest jobs, as a preflight asks; raises UnknownSubPipeline, LedgerUnreachable."""
+        from rollout.adapters.sql.recorded_jobs import read_recorded
+
+        return read_recorded(self.database, self.ledger.control(name).name, since, limit)
+
+    def shadowed_jobs(self, name: str, limit: int) -> list[JobFact]:
+        """Jobs that shadows ran on, newest first, else any; raises as `recorded_jobs`."""
+        from rollout.adapters.sql.recorded_jobs import read_shadowed
+
+        return read_shadowed(self.database, self.ledger.control(name).name, limit)
+
+    def room(self) -> Room | None:
+        """What the ledger's database lets in; None where it has no limit of connections."""
+        from rollout.adapters.sql.room import room_of
+
+        return room_of(self.database.engine) if self.database.is_postgresql else None
+
+    def try_hook(self, write: Callable[[ConnectionSource], object]) -> None:
+        """Run a commit hook's writes and take them back; raises what they raise."""
+        from rollout.adapters.sql.tried_hook import try_hook
+
+        try_hook(self.database, write)
 
 
 def arguments_in(envelope: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
