@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.pilot.situations import Situations
     from rollout.policy.policy import Policies
     from rollout.policy.way import Baseline
-    from rollout.preflight.facts import JobFact, Room
+    from rollout.preflight.facts import JobFact
     from rollout.rehearsal.from_ledger import FromLedger
 
 
@@ -253,12 +253,6 @@ class Runtime(JobServices):
         from rollout.adapters.sql.recorded_jobs import read_shadowed
 
         return read_shadowed(self.database, self.ledger.control(name).name, limit)
-
-    def room(self) -> Room | None:
-        """What the ledger's database lets in; None where it has no limit of connections."""
-        from rollout.adapters.sql.room import room_of
-
-        return room_of(self.database.engine) if self.database.is_postgresql else None
 
     def try_hook(self, write: Callable[[ConnectionSource], object]) -> None:
         """Run a commit hook's writes and take them back; raises what they raise."""
