@@ -3,11 +3,11 @@
 from alembic import context
 from sqlalchemy import create_engine
 
-from rollout.adapters.sql import (  # noqa: F401  # their tables join the metadata
+from rollout.adapters.sql import (  # noqa: F401  # their tables and indexes join the metadata
     access_tables,
     drill_tables,
-    pilot_tables,
-    shadow_tables,
+    order_tables,
+    partial_indexes,
 )
 from rollout.adapters.sql.names import VERSION_TABLE
 from rollout.adapters.sql.tables import metadata

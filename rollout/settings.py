@@ -32,6 +32,9 @@ STATE_FOLDER = ".rollout"
 RUN_FILE = "run.toml"
 POLICY_TABLES = ("policy", "fleet", "cohort")
 """Tables of `rollout.toml` that hold no settings; `rollout/policies.py` says what they may hold."""
+RESOURCE_TABLE = "resource"
+"""Table of `rollout.toml` that says how much there is of what; `rollout/capacities.py` reads it."""
+_NO_SETTINGS = (*POLICY_TABLES, RESOURCE_TABLE)
 DEFAULT_REDIS = "redis://localhost:6379/0"
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -218,7 +221,7 @@ class Settings(BaseSettings):
         return (
             init_settings,
             env_settings,
-            InitSettingsSource(settings_cls, _file_values(of_policies=False)),
+            InitSettingsSource(settings_cls, _settings_in_file()),
             TomlConfigSettingsSource(settings_cls, Path(STATE_FOLDER) / RUN_FILE),
         )
 
@@ -285,10 +288,20 @@ def _is_one_redis(url: str) -> bool:
     return speaks and ";" not in url
 
 
-def _file_values(*, of_policies: bool) -> dict[str, Any]:
+def _file_values() -> dict[str, Any]:
     path = Path(CONFIG_FILE)
-    values = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return {name: value for name, value in values.items() if (name in POLICY_TABLES) is of_policies}
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _settings_in_file() -> dict[str, Any]:
+    return {name: value for name, value in _file_values().items() if name not in _NO_SETTINGS}
+
+
+def _tables_in_file(*names: str) -> dict[str, Any]:
+    try:
+        return {name: value for name, value in _file_values().items() if name in names}
+    except ValueError as error:
+        raise _not_toml(error) from None
 
 
 def read_policy_tables() -> dict[str, Any]:
@@ -297,10 +310,16 @@ def read_policy_tables() -> dict[str, Any]:
     Raises:
         WrongSettings: The file is not TOML.
     """
-    try:
-        return _file_values(of_policies=True)
-    except ValueError as error:
-        raise _not_toml(error) from None
+    return _tables_in_file(*POLICY_TABLES)
+
+
+def read_resource_tables() -> Any:
+    """The tables `[resource.NAME]` of `rollout.toml`, as TOML has them; none without the file.
+
+    Raises:
+        WrongSettings: The file is not TOML.
+    """
+    return _tables_in_file(RESOURCE_TABLE).get(RESOURCE_TABLE, {})
 
 
 def read_settings(**given: Any) -> Settings:
@@ -340,7 +359,7 @@ def _correct(name: str, given: Mapping[str, Any]) -> str:
         return "correct what was given"
     if any(one.upper() == variable for one in os.environ):
         return f"correct the variable {variable}"
-    if name in _file_values(of_policies=False):
+    if name in _settings_in_file():
         return f"correct {name} in {CONFIG_FILE}"
     return f"correct {variable} or {CONFIG_FILE}"
 
@@ -389,7 +408,7 @@ def _refuse_unknown_variables() -> None:
 
 
 def _unknown(name: str, source: str) -> WrongSettings:
-    close = get_close_matches(name, [*Settings.model_fields, *POLICY_TABLES], n=1)
+    close = get_close_matches(name, [*Settings.model_fields, *_NO_SETTINGS], n=1)
     guess = f", did you mean {close[0]!r}?" if close else ""
     return WrongSettings(
         f"no setting named {name!r} (in {source}){guess}",

@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from importlib import import_module
 from os import getpid
@@ -45,12 +45,14 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.drills.run import Injector
     from rollout.jobs.attempt import Attempts
     from rollout.jobs.key_order import KeyOrder
-    from rollout.jobs.ports import JobLedger, Ledger, Queues
+    from rollout.jobs.ports import ConnectionSource, JobLedger, Ledger, Queues
+    from rollout.jobs.resource_calls import ResourceCalls
     from rollout.jobs.submit import Submit
     from rollout.pilot.pilots import Pilots
     from rollout.pilot.situations import Situations
     from rollout.policy.policy import Policies
     from rollout.policy.way import Baseline
+    from rollout.preflight.facts import JobFact, Room
     from rollout.rehearsal.from_ledger import FromLedger
     from rollout.routing.ports import ControlStore
     from rollout.shadow.ports import ShadowBudget, ShadowQueue
@@ -174,6 +176,20 @@ class Runtime:
         from rollout.jobs.key_order import KeyOrder
 
         return KeyOrder(self.job_ledger, self.queues, self.clock)
+
+    @cached_property
+    def resource_calls(self) -> ResourceCalls:
+        """Calls jobs that wait for a resource."""
+        from rollout.jobs.resource_calls import ResourceCalls
+
+        return ResourceCalls(self.job_ledger, self.queues, self.clock)
+
+    @cached_property
+    def capacities(self) -> Mapping[str, int]:
+        """How much there is of each resource, from `rollout.toml`; raises WrongSettings."""
+        from rollout.capacities import read_capacities
+
+        return read_capacities()
 
     @cached_property
     def policies(self) -> Policies:
@@ -303,6 +319,7 @@ class Runtime:
             limits,
             self._owner,
             self.pilots,
+            lambda: self.capacities,
         )
 
     @cached_property
@@ -392,6 +409,7 @@ class Runtime:
             workers=lambda: self.workers,
             policies=lambda: self.policies,
             parsed_policies=lambda: parse_policies(read_policy_tables()),
+            capacities=lambda: self.capacities,
             arguments=arguments_in,
         )
 
@@ -496,6 +514,30 @@ class Runtime:
 
         return read_audited(self.database, self.ledger.control(name).name)
 
+    def recorded_jobs(self, name: str, since: datetime, limit: int) -> list[JobFact]:
+        """The newest jobs, as a preflight asks; raises UnknownSubPipeline, LedgerUnreachable."""
+        from rollout.adapters.sql.recorded_jobs import read_recorded
+
+        return read_recorded(self.database, self.ledger.control(name).name, since, limit)
+
+    def shadowed_jobs(self, name: str, limit: int) -> list[JobFact]:
+        """Jobs that shadows ran on, newest first, else any; raises as `recorded_jobs`."""
+        from rollout.adapters.sql.recorded_jobs import read_shadowed
+
+        return read_shadowed(self.database, self.ledger.control(name).name, limit)
+
+    def room(self) -> Room | None:
+        """What the ledger's database lets in; None where it has no limit of connections."""
+        from rollout.adapters.sql.room import room_of
+
+        return room_of(self.database.engine) if self.database.is_postgresql else None
+
+    def try_hook(self, write: Callable[[ConnectionSource], object]) -> None:
+        """Run a commit hook's writes and take them back; raises what they raise."""
+        from rollout.adapters.sql.tried_hook import try_hook
+
+        try_hook(self.database, write)
+
     def migrate(self) -> Migrated:
         """Bring the ledger's tables to this release; raises LedgerUnreachable, WrongSettings."""
         from rollout.adapters.sql import migrate
@@ -506,7 +548,7 @@ class Runtime:
 
     def close(self) -> None:
         """Close the connections of this process; what was never used is not built for it."""
-        for part in ("database", "control", "shadow_budget", "shadow_queue", "workers"):
+        for part in ("database", "control", "shadow_budget", "shadow_queue"):
             built: Any = self.__dict__.get(part)
             if built is not None:
                 built.close()
@@ -563,6 +605,7 @@ _FOR_JOBS = (
     "rollout.adapters.redis.shadow",
     "rollout.adapters.redis.store",
     "rollout.adapters.sql.job_ledger",
+    "rollout.capacities",
     "rollout.drills.interference",
     "rollout.jobs.attempt",
     "rollout.jobs.submit",

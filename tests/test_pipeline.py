@@ -149,7 +149,7 @@ def test_two_apps_of_one_process_have_their_own_sub_pipelines() -> None:
         made.legacy(one)
         made.concurrent(one)
         made.check()
-        assert made.task.pipeline is made.declared
+        assert made.task.rollout is made.declared
 
 
 def keyed(world: World, key: Any) -> SubPipeline:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,6 +34,7 @@ class FakeQueues:
         self.waiting: dict[JobPath, int] = {}
         self.hands: frozenset[str] | None = frozenset()
         self.next_up: dict[JobPath, str | None] = {}
+        self.next_sent: dict[JobPath, datetime] = {}
         self.away = False
 
     def send_jobs(self, jobs: Sequence[Handed]) -> None:
@@ -44,7 +45,7 @@ class FakeQueues:
     def held(self, name: str) -> Held:
         """What the test says."""
         self._must_answer()
-        return Held(self.hands, self.next_up, self.waiting)
+        return Held(self.hands, self.next_up, self.waiting, self.next_sent)
 
     def _must_answer(self) -> None:
         if self.away:

@@ -10,7 +10,7 @@ from rollout.adapters.sql import migrate
 from rollout.adapters.sql.database import Database, is_pooled
 from rollout.desk.outside import Address, Answered, LedgerAnswered, StoreAnswered
 from rollout.desk.running_drills import RunningDrill, read_running
-from rollout.desk.workers import Hanging, Workers, read_hanging
+from rollout.desk.workers import Asked, Hanging, Workers, read_hanging
 from rollout.errors import BrokerUnreachable, LedgerUnreachable, NotPermitted, WrongSettings
 from rollout.jobs.ports import OpenCount
 from rollout.policy.policy import Policies
@@ -105,6 +105,12 @@ class ConfiguredOutside:
         except WrongSettings:  # an app that cannot be imported is told by its address
             return self._build(self._settings, None)
 
+    @cached_property
+    def _workers(self) -> Asked | None:
+        """Asked once, when the first check needs an answer of theirs."""
+        workers: Workers | None = self._services.workers
+        return None if workers is None else workers.ask()
+
     def settings(self) -> Mapping[str, Any]:
         """Every setting in force, wherever it came from, passwords hidden."""
         return shown(self._settings)
@@ -155,6 +161,11 @@ class ConfiguredOutside:
         """What a start of this sub-pipeline would read."""
         return self._services.control.read(name)
 
+    def readings(self, names: Sequence[str]) -> Mapping[str, Reading]:
+        """The same of many at once."""
+        readings: dict[str, Reading] = self._services.control.read_all(names)
+        return readings
+
     def controls(self) -> list[ControlState]:
         """All control rows of the ledger."""
         states: list[ControlState] = self._services.ledger.controls()
@@ -162,9 +173,8 @@ class ConfiguredOutside:
 
     def listeners(self) -> Mapping[str, Sequence[str]] | None:
         """Workers by the queue they listen on; None where nobody can tell."""
-        workers: Workers | None = self._services.workers
         try:
-            return None if workers is None else workers.listeners()
+            return None if self._workers is None else self._workers.listeners()
         except BrokerUnreachable:  # told by its own check
             return None
 
@@ -175,13 +185,12 @@ class ConfiguredOutside:
 
     def hanging(self) -> Sequence[Hanging]:
         """Processes that run what was taken from them; none where nobody can tell."""
-        workers: Workers | None = self._services.workers
         names = [state.name for state in self.controls()]
         try:
-            if workers is None:
+            if self._workers is None:
                 return ()
             now = self._services.clock.now()
-            return read_hanging(workers, self._services.ledger, names, now)
+            return read_hanging(self._workers, self._services.ledger, names, now)
         except BrokerUnreachable:
             return ()
 

@@ -76,8 +76,3 @@ def options(
         from rollout.cli.status_command import first_screen
 
         first_screen(ctx)
-
-
-def main() -> None:
-    """Entry point of the `rollout` program."""
-    app()

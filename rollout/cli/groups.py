@@ -5,10 +5,10 @@ from typing import Any
 from typer.core import TyperGroup
 
 GROUPS = {
-    "Asking first": ("audit",),
+    "Asking first": ("audit", "preflight", "scale-test"),
     "Seeing": (
-        "status", "why", "report", "jobs", "job", "history", "decision", "replay", "messages",
-        "shadow-report", "doctor",
+        "status", "why", "report", "jobs", "job", "resources", "history", "decision", "replay",
+        "messages", "shadow-report", "doctor",
     ),
     "Stopping": ("kill", "rearm", "revert", "freeze", "unfreeze"),
     "Moving": ("shadow", "start", "scope", "double", "graduate", "policy"),

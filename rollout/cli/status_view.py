@@ -1,5 +1,6 @@
 """How the first screen looks: each sub-pipeline on a small page."""
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -7,7 +8,7 @@ from rich.text import Text
 
 from rollout.cli.output import at_text, facts, percent, plain
 from rollout.jobs.claims import JobState
-from rollout.routing.decision import JobPath
+from rollout.routing.decision import JobPath, Reason
 from rollout.routing.stages import ControlState
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ PAGES_MAX = 20
 
 _SAID_BELOW = {"way back", "kept"}
 """Alarms whose sentence stands in a line of its own anyway."""
+
+_SAID_ONCE = {*_SAID_BELOW, "unsupervised", "store", "killed"}
+"""Where each has a line: what its columns say, or what is true of all and stands above them."""
+
+_COLUMNS = "{:{w}}  {:16} {:>7} {:>9} {:>9} {:>6}"
 
 _STYLES = {"NOW": "bold red", "SOON": "bold yellow"}
 
@@ -52,23 +58,29 @@ def render(board: "Board") -> RenderableType:
 
 
 def _in_short(board: "Board") -> RenderableType:
-    """A line for each sub-pipeline, those that need somebody first."""
+    """A line for each sub-pipeline, those that need somebody first; what is wrong stands below."""
     lines = [Text(f"{len(board.statuses)} sub-pipelines; `rollout status NAME` shows one whole")]
+    closed = Counter(one.closed for one in board.statuses)
+    for reason, count in closed.most_common():
+        if reason is not None and reason not in (Reason.STAGE, Reason.KILLED):
+            what = f"starts of {count} go to legacy: {reason} ({reason.means.closes})"
+            lines.append(Text(what, "bold red"))
+    width = max(len(plain(one.state.name)) for one in board.statuses)
+    titles = ("", "stage", "scope", "waiting", "running", "kept")
+    lines.append(Text(_COLUMNS.format(*titles, w=width), "dim"))
     for need, one in board.with_need:
-        line = _title(one.state)
+        state = one.state
         waiting, running = (
             sum(one.waiting(path, state) for path in JobPath)
             for state in (JobState.ACCEPTED, JobState.STARTED)
         )
-        starts = "concurrent in scope" if one.closed is None else f"legacy ({one.closed})"
-        line.append(
-            f", scope {percent(one.state.scope_bp)}, starts {starts}; {waiting} waiting, "
-            f"{running} running, {one.kept} kept"
-        )
-        for alarm in board.alarms(one)[:1]:
-            if alarm.what not in ("unsupervised", *_SAID_BELOW):
-                line.append(f"; {plain(alarm.sentence)}", _STYLES.get(need.name, ""))
-        lines.append(line)
+        stage = "KILLED" if state.killed else f"{state.stage}{' FROZEN' * state.frozen}"
+        values = (plain(state.name), stage, percent(state.scope_bp), waiting, running, one.kept)
+        style = "bold red" if state.killed else ""
+        lines.append(Text(_COLUMNS.format(*values, w=width), style))
+        alarms = [alarm for alarm in board.alarms(one) if alarm.what not in _SAID_ONCE]
+        for alarm in alarms[:1]:
+            lines.append(Text(f"  {plain(alarm.sentence)}", _STYLES.get(need.name, "")))
     return Group(*lines)
 
 

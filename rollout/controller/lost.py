@@ -6,10 +6,12 @@ one), and a receipt comes a moment after the fetch. So of such a broker it takes
 was fetched between two of them was in the queue at the first and has its receipt at the last.
 
 A queue hands out its oldest message first. So a job sent well before the message that is next up is
-in no queue any more. Well before, because a job is dated when its row is written: many senders at
-once, and a kill that moves a whole queue, publish in another order than they date. While nobody
-takes anything from a queue, it is counted: where there are fewer messages than jobs, look after
-look, those that are dated before the next one are missing, as many as there are too few.
+in no queue any more. When that message was sent it says itself: it may be the first one of a job
+that was sent again since, and the ledger dates the job by its last. Well before, because a job is
+dated when its row is written: many senders at once, and a kill that moves a whole queue, publish in
+another order than they date. While nobody takes anything from a queue, it is counted: where there
+are fewer messages than jobs, look after look, those that are dated before the next one are missing,
+as many as there are too few.
 """
 
 from collections.abc import Callable, Sequence
@@ -111,7 +113,7 @@ class LostMessages:
     def _look(self, lost: Lost, queued: Held, limit: int) -> list[Missing]:
         lost = replace(lost, spared=queued.by_workers or frozenset())
         next_up = queued.next_up.get(lost.path)
-        next_sent = self._sent_at(lost.name, next_up)
+        next_sent = self._sent_at(lost.name, next_up, queued.next_sent.get(lost.path))
         if lost.path not in queued.next_up:
             surely = self._deferred(lost, queued)
         elif next_sent is None:  # a foreign message says nothing about ours
@@ -137,11 +139,16 @@ class LostMessages:
             del looks[0]
         return found
 
-    def _sent_at(self, name: str, job_id: str | None) -> datetime | None:
+    def _sent_at(self, name: str, job_id: str | None, told: datetime | None) -> datetime | None:
+        """When a message was sent: as it tells, but no later than its job was by the ledger.
+
+        Its sender's clock may be ahead.
+        """
         if job_id is None:
             return None
         with suppress(UnknownJob):
-            return self._ledger.job(name, job_id).sent_at
+            dated = self._ledger.job(name, job_id).sent_at
+            return dated if told is None else min(told, dated)
         return None
 
     def _missing(self, lost: Lost, queued: Held, next_sent: datetime | None) -> int:

@@ -6,7 +6,7 @@ controller's. The heartbeat follows the projection: it says that the control sta
 ledger and written to the store just now.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,9 +19,11 @@ from rollout.errors import (
     ControlStoreUnreachable,
     LedgerBusy,
     LedgerUnreachable,
+    WrongSettings,
 )
 from rollout.jobs.key_order import KeyOrder
 from rollout.jobs.ports import Ledger, OpenCount, Queues
+from rollout.jobs.resource_calls import ResourceCalls
 from rollout.pilot.pilots import Pilots, PilotsReport
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
@@ -60,6 +62,7 @@ class TickReport:
     resent_lost: int = 0
     resent_silent: int = 0
     sent_next: int = 0
+    called: int = 0
     folded: int = 0
     pruned: int = 0
     errors: list[str] = field(default_factory=list)
@@ -94,11 +97,14 @@ class Tick:
         limits: TickLimits,
         owner: str,
         pilots: Pilots,
+        capacities: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._pilots = pilots
         self._ledger = ledger
         self._control = control
         self._key_order = KeyOrder(ledger, queues, clock)
+        self._resource_calls = ResourceCalls(ledger, queues, clock)
+        self._capacities = capacities
         self._changes = changes
         self._clock = clock
         self._limits = limits
@@ -147,6 +153,9 @@ class Tick:
         self._sweep(open_counts, report)
         # What a worker that died after a commit has not sent; seldom any.
         report.sent_next = self._key_order.send_stuck(_SENT_BATCH)
+        report.called = self._resource_calls.call_forgotten(
+            _SENT_BATCH, lambda: self._known_capacities(report)
+        )
         until = self._clock.monotonic() + _FOLD_S
         for _ in range(_FOLD_BATCHES_A_TICK):
             folded = self._ledger.fold(_FOLD_BATCH)
@@ -162,6 +171,14 @@ class Tick:
         for said in report.pilots.errors:
             self._note(report, said)
         report.pruned = self._prune(report.at)
+
+    def _known_capacities(self, report: TickReport) -> Mapping[str, int]:
+        """How much there is; where this process cannot say, jobs go by what they were told."""
+        try:
+            return self._capacities()
+        except WrongSettings as error:
+            self._note(report, str(error))
+            return {}
 
     def _supervise(self, report: TickReport) -> None:
         """Make store and ledger agree, and say so: the heartbeat speaks of what was just read."""

@@ -15,7 +15,7 @@ from rollout.desk.plain import Json
 from rollout.desk.releases import UNNAMED, read_releases
 from rollout.desk.running_drills import read_running
 from rollout.desk.status import Status, read_status
-from rollout.desk.workers import Hanging, Workers, read_hanging
+from rollout.desk.workers import Asked, Hanging, Workers, read_hanging
 from rollout.drills.ports import Journals
 from rollout.errors import BrokerUnreachable, UnknownSubPipeline, WrongSettings
 from rollout.jobs.ports import Ledger
@@ -59,7 +59,9 @@ class Board:
         """What is wrong with a sub-pipeline, the worst first."""
         name = one.state.name
         mine = [hanging for hanging in self.hanging if hanging.name == name]
-        return alarms_of(one, self.pending.get(name), self.listeners, mine)
+        return alarms_of(
+            one, self.pending.get(name), self.listeners, mine, self.changes.get(name)
+        )
 
     def need(self, one: Status) -> Need:
         """How much somebody is needed there."""
@@ -150,16 +152,19 @@ def read_board(
         UnknownSubPipeline: There is no such name.
         LedgerUnreachable: The ledger does not answer.
     """
-    statuses = _with_recent(ledger, read_status(ledger, control, clock, name), clock)
+    plain = read_status(ledger, control, clock, name)
+    # Their answers take most of a second: all that is read meanwhile costs no time.
+    asked = _Asked.of(plain, workers)
+    statuses = _with_recent(ledger, plain, clock)
     if pages_max is not None and len(statuses) > pages_max:
-        return _in_short(statuses, ledger, clock, explanations, workers)
+        return _in_short(statuses, ledger, clock, explanations, asked)
     last = {one.state.name: ledger.transitions(one.state.name, 1) for one in statuses}
     changes = {one: records[0] for one, records in last.items() if records}
     try:
         page = explanations().explain(name)
     except WrongSettings as error:
         return Board(statuses, changes, unjudged=error.problem)
-    listeners, hanging = _workers(statuses, ledger, workers, clock)
+    listeners, hanging = asked.answers(ledger, clock)
     pending = {one.state.name: one for one in page.pending}
     return Board(
         statuses,
@@ -177,13 +182,13 @@ def _in_short(
     ledger: BoardLedger,
     clock: Clock,
     explanations: Callable[[], Explanations],
-    workers: Callable[[], Workers | None],
+    asked: _Asked,
 ) -> Board:
     try:
         page = explanations().led_by()
     except WrongSettings as error:
         return Board(statuses, {}, unjudged=error.problem, in_short=True)
-    listeners, hanging = _workers(statuses, ledger, workers, clock)
+    listeners, hanging = asked.answers(ledger, clock)
     return Board(
         statuses,
         {},
@@ -195,21 +200,32 @@ def _in_short(
     )
 
 
-def _workers(
-    statuses: Sequence[Status],
-    ledger: BoardLedger,
-    workers: Callable[[], Workers | None],
-    clock: Clock,
-) -> tuple[Mapping[str, Sequence[str]] | None, tuple[Hanging, ...]]:
-    """Ask the workers where something is suspicious; a broker that is away is told elsewhere."""
-    names = [one.state.name for one in statuses if suspicious(one)]
-    asked = workers() if names else None
-    if asked is None:
-        return None, ()
-    try:
-        return asked.listeners(), read_hanging(asked, ledger, names, clock.now())
-    except BrokerUnreachable:
-        return None, ()
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The workers of what is suspicious, asked; `workers` is None where nobody was."""
+
+    names: Sequence[str]
+    workers: Asked | None
+
+    @classmethod
+    def of(cls, statuses: Sequence[Status], workers: Callable[[], Workers | None]) -> _Asked:
+        """Ask where something is suspicious."""
+        names = [one.state.name for one in statuses if suspicious(one)]
+        there = workers() if names else None
+        return cls(names, None if there is None else there.ask())
+
+    def answers(
+        self, ledger: BoardLedger, clock: Clock
+    ) -> tuple[Mapping[str, Sequence[str]] | None, tuple[Hanging, ...]]:
+        """Who listens and what hangs; a broker that is away is told elsewhere."""
+        if self.workers is None:
+            return None, ()
+        try:
+            return self.workers.listeners(), read_hanging(
+                self.workers, ledger, self.names, clock.now()
+            )
+        except BrokerUnreachable:
+            return None, ()
 
 
 def _with_recent(

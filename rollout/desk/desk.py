@@ -6,7 +6,7 @@ called, so that looking at a job loads no statistics.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rollout.desk.policy import PolicyPage
     from rollout.desk.policy_check import PolicyCheck
     from rollout.desk.report import Report
+    from rollout.desk.resources import ResourcePage
     from rollout.desk.shadows import ShadowReport
     from rollout.desk.trend import Trend
     from rollout.desk.why import Explanations
@@ -68,6 +69,7 @@ class Desk:
         workers: The queue engine's workers; None where jobs run in this process.
         policies: In force.
         parsed_policies: Everything that was said, and each line that is wrong.
+        capacities: How much there is of each resource; raises WrongSettings.
         arguments: Reads the arguments in a kept message; raises ValueError, KeyError, TypeError.
     """
 
@@ -81,6 +83,7 @@ class Desk:
     workers: Callable[[], Workers | None]
     policies: Callable[[], Policies]
     parsed_policies: Callable[[], tuple[Policies, Sequence[RolloutError]]]
+    capacities: Callable[[], Mapping[str, int]]
     arguments: Callable[[str], object]
 
     def status(self, name: str | None = None, pages_max: int | None = None) -> Board:
@@ -103,10 +106,10 @@ class Desk:
         from rollout.desk.workers import nobody_listens
 
         workers = self.workers()
-        found = None if workers is None else workers.listeners()
-        if found is None:
+        if workers is None:
             return []
-        return [nobody_listens(name, one) for one in JobPath if not found.get(f"{name}.{one}")]
+        listeners = workers.ask().listeners()
+        return [nobody_listens(name, one) for one in JobPath if not listeners.get(f"{name}.{one}")]
 
     def shadow_first(self, name: str) -> str | None:
         """What a start has left out; raises UnknownSubPipeline, LedgerUnreachable."""
@@ -194,6 +197,12 @@ class Desk:
         from rollout.desk.acts import read_acts
 
         return read_acts(self.ledger, name, limit, before)
+
+    def resources(self, resource: str | None) -> ResourcePage:
+        """Who holds what is shared; raises UnknownResource, LedgerUnreachable, WrongSettings."""
+        from rollout.desk.resources import read_resources
+
+        return read_resources(self.ledger, self.capacities(), resource, self.clock.now())
 
     def whole_id(self, job_id: str) -> str:
         """The id of the one job whose id begins so; raises LedgerUnreachable."""

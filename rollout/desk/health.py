@@ -9,7 +9,8 @@ from typing import Any
 
 from rollout.desk.outside import Outside
 from rollout.desk.plain import Json, plain_json
-from rollout.desk.workers import nobody_listens
+from rollout.desk.text import some
+from rollout.desk.workers import hanging_sentences, nobody_listens
 from rollout.errors import LedgerNotFound, RolloutError, WrongSettings
 from rollout.routing.decision import JobPath, Reason
 
@@ -191,14 +192,15 @@ def _declared(outside: Outside) -> Finding:
             "declare one and submit its first job; `rollout status` shows how",
         )
     lagging = []
+    readings = outside.readings([state.name for state in states])
     for state in states:
-        known = outside.reading(state.name).state
+        known = readings[state.name].state
         if known is None or known.revision != state.revision:
             lagging.append(state.name)
-    names = ", ".join(f"{state.name} ({state.stage})" for state in states)
+    names = some([f"{state.name} ({state.stage})" for state in states])
     if not lagging:
         return Finding("sub-pipelines", Level.OK, names)
-    found = f"{names}; the control store lags for {', '.join(lagging)}"
+    found = f"{names}; the control store lags for {some(lagging)}"
     return Finding("sub-pipelines", Level.MISSING, found, "start `rollout controller`")
 
 
@@ -216,17 +218,17 @@ def _listening(outside: Outside) -> Finding | None:
     if silent:
         waits = {(one.name, one.path) for one in outside.open_counts() if one.jobs}
         level = Level.MISSING if waits & set(silent) else Level.NOTE
-        sentence = "; ".join(nobody_listens(name, path) for name, path in silent)
+        sentence = some([nobody_listens(name, path) for name, path in silent], 5, "; ")
         return Finding("workers", level, sentence, "start the workers that it names")
     names = sorted({worker for workers in listeners.values() for worker in workers})
-    return Finding("workers", Level.OK, f"{', '.join(names)} listen on every queue")
+    return Finding("workers", Level.OK, f"{some(names)} listen on every queue")
 
 
 def _processes(outside: Outside) -> Finding | None:
     hanging = outside.hanging()
     if not hanging:
         return None
-    sentence = "\n".join(one.sentence for one in hanging)
+    sentence = some(hanging_sentences(hanging), 10, "\n")
     return Finding("processes", Level.NOTE, sentence, "end the processes that it names")
 
 
@@ -243,7 +245,7 @@ def _opted_out(outside: Outside) -> Finding:
     away = outside.opted_out()
     if not away:
         return Finding("routing", Level.OK, "no job went around it")
-    names = "; ".join(f"{jobs} jobs of {name}" for name, jobs in sorted(away.items()))
+    names = some([f"{jobs} jobs of {name}" for name, jobs in sorted(away.items())], between="; ")
     return Finding(
         "routing",
         Level.NOTE,
@@ -257,7 +259,7 @@ def _policies(outside: Outside) -> Finding:
     differs = outside.policy_difference()
     if differs is not None:
         return Finding("policies", Level.NOTE, differs, "restart the controller, or mend the file")
-    own = ", ".join(policies.sub_pipelines)
+    own = some(list(policies.sub_pipelines))
     if not own and not policies.default.model_fields_set:
         return Finding("policies", Level.OK, "defaults; `rollout policy show` lists them")
     found = f"read from the policy tables{f'; {own} with one of their own' if own else ''}"
@@ -268,7 +270,7 @@ def _builds(outside: Outside) -> Finding:
     beside = outside.builds_running()
     if not beside:
         return Finding("builds", Level.OK, "no path runs two")
-    sentence = ", ".join(f"{name} {path}: {build!r}" for name, path, build in beside)
+    sentence = some([f"{name} {path}: {build!r}" for name, path, build in beside])
     return Finding(
         "builds",
         Level.NOTE,

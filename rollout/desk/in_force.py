@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from rollout.desk.leader import Leader
-from rollout.desk.text import at_text
+from rollout.desk.text import at_text, some
 from rollout.errors import WrongSettings
 from rollout.pilot.ports import Leadership
 from rollout.policy.in_force import differences
@@ -51,6 +51,5 @@ def read_in_force(
         return InForce(policies, f"{since}; today's cannot be read: {error.problem}")
     if not different:
         return InForce(policies)
-    more = f" and {len(different) - _TOLD} more" if len(different) > _TOLD else ""
-    told = "; ".join(different[:_TOLD]) + more
+    told = some(different, _TOLD, "; ")
     return InForce(policies, f"{since}, and rollout.toml says otherwise: {told}; {restart}")

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from rollout.desk.lately import error_line
 from rollout.desk.mask import MASKED, masked
 from rollout.desk.plain import Json, plain_json
+from rollout.desk.resources import Used, waits_for
 from rollout.desk.text import at_text
 from rollout.errors import RolloutError, UnknownJob
 from rollout.jobs.claims import JobRecord, JobState
@@ -23,7 +24,7 @@ _BEGINNING_MIN = 4
 """Characters of an id that are looked for; fewer name too many."""
 
 
-class Jobs(Protocol):
+class Jobs(Used, Protocol):
     """The ledger, as far as single jobs are looked at. All raise LedgerUnreachable."""
 
     def control(self, name: str) -> ControlState:
@@ -84,10 +85,11 @@ class WayStep:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """One job, and who is in front of it where jobs of a key start in order."""
+    """One job, who is in front of it where jobs of a key start in order, what it has no room at."""
 
     record: JobRecord
     in_front: InFront | None = None
+    waits_for: str | None = None
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -101,6 +103,8 @@ class JobPage:
         ]
         if self.in_front is not None:
             rows.append(("waits", _waits(self.in_front)))
+        if self.waits_for is not None:
+            rows.append(("waits", self.waits_for))
         if record.not_before is not None and record.not_before != NEVER:
             rows.append(("not before", at_text(record.not_before)))
         if record.finished_at is not None:
@@ -123,7 +127,8 @@ class JobPage:
         """What scripts read; the message is left out."""
         behind = None if self.in_front is None else self.in_front.job_id
         way = read_way(self.record.way)
-        return {**job_json(self.record), "behind": behind, "way": way}
+        waits = {"behind": behind, "waits_for": self.waits_for}
+        return {**job_json(self.record), **waits, "way": way}
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +213,7 @@ def read_job(ledger: Jobs, job_id: str) -> JobPages:
     """
     return JobPages(
         tuple(
-            JobPage(record, ledger.in_front_of(record.name, record.job_id))
+            JobPage(record, ledger.in_front_of(*record.ref), waits_for(ledger, *record.ref))
             for record in ledger.jobs_of(whole_id(ledger, job_id))
         )
     )

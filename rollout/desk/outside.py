@@ -88,6 +88,10 @@ class Outside(Protocol):
         """What a start of this sub-pipeline would read."""
         ...
 
+    def readings(self, names: Sequence[str]) -> Mapping[str, Reading]:
+        """The same of many at once."""
+        ...
+
     def opted_out(self) -> Mapping[str, int]:
         """Finished jobs that named a queue of their own, by sub-pipeline."""
         ...

@@ -1,5 +1,6 @@
 """How the desk writes times, spans and shares in its sentences."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 
@@ -22,6 +23,13 @@ def span_text(span: timedelta) -> str:
         if count or (name == "s" and not parts):
             parts.append(f"{count} {name}")
     return " ".join(parts[:2])
+
+
+def some(words: Sequence[str], most: int = 10, between: str = ", ") -> str:
+    """The first of many, and how many there are beside them: a screen holds no thousand names."""
+    more = len(words) - most
+    named = between.join(words[:most])
+    return f"{named} and {more} more" if more > 0 else named
 
 
 def plain(value: object) -> str:

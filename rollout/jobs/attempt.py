@@ -9,7 +9,7 @@ caller hands in a delivery and carries out the outcome; it decides nothing.
     commit  hook, fence, attempt and row in one transaction
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -34,6 +34,7 @@ from rollout.jobs.kill_watch import KillWatch
 from rollout.jobs.order import OnFailure, Place
 from rollout.jobs.outcomes import FORGOTTEN
 from rollout.jobs.ports import Committed, Filing, Job, JobLedger, Refused
+from rollout.jobs.resources import Need
 from rollout.log import log
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
@@ -122,8 +123,10 @@ class Attempts(Endings):
             if early is not None:
                 return early
         try:
-            claim = self._claim(paths, delivery)
+            claim = self._claim(paths, delivery, delivery.needs)
         except LedgerUnreachable as error:
+            if delivery.needs:
+                return Wait(error)  # nobody knows what is taken
             return self._without_ledger(paths, job, error)
         if isinstance(claim, Refused):
             return self._refused(paths, job, claim)
@@ -183,7 +186,10 @@ class Attempts(Endings):
             return None
         return self._hand_over(paths, job, record, Reason.STOPPED, None)
 
-    def _claim(self, paths: Paths, delivery: Delivery) -> Claim | Refused:
+    def _claim(
+        self, paths: Paths, delivery: Delivery, needs: Sequence[Need] = ()
+    ) -> Claim | Refused:
+        """Claim a job, filed first where it has no row; what has run already needs nothing more."""
         for _ in range(2):
             claim = self._ledger.claim(
                 paths.name,
@@ -193,6 +199,7 @@ class Attempts(Endings):
                 delivery.worker,
                 self._clock.now(),
                 self._silent_after,
+                needs,
             )
             if not isinstance(claim, Refused) or claim.refusal is not Refusal.UNFILED:
                 return claim

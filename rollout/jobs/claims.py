@@ -123,6 +123,8 @@ class Refusal(StrEnum):
     """Legacy itself ran past its time limit; the job is kept for a person."""
     EARLY = "early"
     """A job of the same key is in front; it sends this one when it has its outcome."""
+    TAKEN = "taken"
+    """A resource it needs is taken; whoever gives it back sends this one."""
     FORGOTTEN = "forgotten"
     """The message is older than what is pruned and its job is not there; kept, never run."""
     STALE = "stale"

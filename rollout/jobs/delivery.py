@@ -8,6 +8,7 @@ from rollout.errors import LedgerUnreachable
 from rollout.jobs.claims import Refusal
 from rollout.jobs.order import OnFailure
 from rollout.jobs.ports import Filing, Job
+from rollout.jobs.resources import Need
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 
@@ -52,6 +53,7 @@ class Delivery:
         expendable: This process may be killed by a drill: it is one child of a pool.
         on_failure: Jobs of a key start in order, and this is what one that fails does with the
             others; None where no order is kept.
+        needs: Resources that its start takes.
     """
 
     job: Job
@@ -60,6 +62,7 @@ class Delivery:
     drilled: bool = False
     expendable: bool = False
     on_failure: OnFailure | None = None
+    needs: tuple[Need, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ patience, and before an attempt says that another one has the job, the row is re
 be its own.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from traceback import format_exception
 from typing import Any, TypeVar
@@ -26,6 +26,7 @@ from rollout.jobs.delivery import (
 from rollout.jobs.interrupts import INTERRUPTS
 from rollout.jobs.outcomes import FORGOTTEN, NOT_KEPT
 from rollout.jobs.ports import Committed, ConnectionSource, Job, JobLedger, Refused
+from rollout.jobs.resources import Need
 from rollout.log import log
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
@@ -54,7 +55,9 @@ class Endings:
     _ledger: JobLedger
     _clock: Clock
 
-    def _claim(self, paths: Paths, delivery: Delivery) -> Claim | Refused:
+    def _claim(
+        self, paths: Paths, delivery: Delivery, needs: Sequence[Need] = ()
+    ) -> Claim | Refused:
         """Claim a job, filed first where it has no row."""
         raise NotImplementedError
 

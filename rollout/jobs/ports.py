@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from rollout.jobs.claims import Claim, JobRecord, JobRef, JobState, Refusal
 from rollout.jobs.order import JobOrder
+from rollout.jobs.resources import Need, Resources
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.ports import ControlLedger
@@ -72,7 +73,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """A job that has to be sent: moved to legacy, or next of its key on the path it stands on."""
+    """A job that has to be sent: moved to legacy, or called on the path it stands on."""
 
     job_id: str
     name: str
@@ -119,7 +120,7 @@ ConnectionSource = Callable[[], Any]
 """Gives the ledger transaction's connection to a commit hook, or raises NoConnection."""
 
 
-class JobLedger(ControlLedger, JobOrder, Protocol):
+class JobLedger(ControlLedger, JobOrder, Resources, Protocol):
     """The truth, as far as producers and workers need it: one job's way, and control rows."""
 
     def file(self, filings: Sequence[Filing]) -> frozenset[JobRef]:
@@ -138,11 +139,16 @@ class JobLedger(ControlLedger, JobOrder, Protocol):
         worker: str,
         now: datetime,
         silent_after: timedelta,
+        needs: Sequence[Need] = (),
     ) -> Claim | Refused:
         """Claim a delivered job, or say why not (`jobs.claims.judge_claim`).
 
         Linearizable with `kill`: no claim of the concurrent path succeeds after it returned.
         Whether a worker is silent is judged by the ledger's own clock where it has one.
+
+        With `needs` the claim takes them, all in the same transaction, or the job is put to rest
+        (TAKEN): it has a place in the line of each resource, and `call_next` gives it out. An
+        attempt that takes over from a silent one takes over what that holds.
         """
         ...
 
@@ -353,12 +359,14 @@ class Held:
 
     `by_workers` are the job ids that workers hold, None where the broker does not say; `next_up` is
     the job id at the consuming end of each queue (None: the queue is empty), `waiting` the messages
-    of each queue. A broker that cannot be looked into gives `waiting` only.
+    of each queue. A broker that cannot be looked into gives `waiting` only. `next_sent` is when the
+    message that is next up was sent, as it says itself: its job may have been sent again since.
     """
 
     by_workers: frozenset[str] | None
     next_up: Mapping[JobPath, str | None]
     waiting: Mapping[JobPath, int]
+    next_sent: Mapping[JobPath, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

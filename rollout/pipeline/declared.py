@@ -18,9 +18,12 @@ from rollout.jobs.delivery import Paths
 from rollout.jobs.key_order import KeyOrder
 from rollout.jobs.order import OnFailure
 from rollout.jobs.ports import Job, JobLedger
+from rollout.jobs.resource_calls import ResourceCalls
+from rollout.jobs.resources import Need
 from rollout.jobs.submit import Submit
 from rollout.pilot.ports import Builds
 from rollout.pipeline.here import run_here
+from rollout.pipeline.needs import needs_of
 from rollout.pipeline.signatures import JOB, PathSignature
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
@@ -45,6 +48,7 @@ class Declared:
         bound: The paths take the Celery task as their first argument.
         task_name: Name of the Celery task; empty without an app.
         on_failure: What a failed job does with those of its key; None where no order is kept.
+        resources: What a job takes of each resource while it runs.
         builds: Names of the builds of its paths.
         on_path: Called when a path was declared.
         replaced: Attributes of the task as they were before somebody set them.
@@ -67,8 +71,10 @@ class Declared:
         *,
         bound: bool,
         on_failure: OnFailure | None = None,
+        resources: Mapping[str, int] | None = None,
     ) -> None:
         self.name = name
+        self.resources = resources or {}
         self.on_failure = on_failure
         self.app = app
         self.effects = effects
@@ -162,7 +168,11 @@ class Declared:
             )
 
     def check(self) -> None:
-        """Raise DeclarationError when a path or the hook is missing, or the name is taken."""
+        """Raise DeclarationError for what cannot work.
+
+        A path or the hook is missing, the name is taken, or a resource is not to be had. Asked at
+        each submission and at a worker's start.
+        """
         missing = [f"@{self.name}.{path}" for path in JobPath if path not in self.paths]
         if self.effects is Effects.COMMIT and self.hook is None:
             missing.append(f"@{self.name}.commit")
@@ -170,11 +180,12 @@ class Declared:
             raise DeclarationError(
                 f"sub-pipeline {self.name!r} is not complete", f"declare {' and '.join(missing)}"
             )
-        if self.app is not None and getattr(self.task, "pipeline", None) is not self:
+        if self.app is not None and getattr(self.task, "rollout", None) is not self:
             raise DeclarationError(
                 f"another task is registered as {self.task.name!r}",
                 f"remove its @app.task: @{self.name}.legacy takes the function over",
             )
+        _ = self.needs
 
     @property
     def task(self) -> Any:
@@ -218,10 +229,19 @@ class Declared:
             raise KeyUnusable(self.name, value)  # no database stores it, no hash covers it
         return key
 
+    @property
+    def key_text(self) -> str:
+        """What jobs are routed by, in words; "" for their own ids."""
+        if self._key is None:
+            return ""
+        return self._key if isinstance(self._key, str) else "of its function"
+
     def call(self, path: JobPath, job: Job) -> Any:
         """Run a path for a job that no worker has delivered: a shadow, an audit, a direct call."""
         if self.app is not None:
-            return self.task.run_directly(path, job)
+            from rollout.adapters.celery.body import run_directly
+
+            return run_directly(self.task, path, job)
         return self.call_path(path, job, job.args, job.kwargs)
 
     def call_path(
@@ -302,6 +322,21 @@ class Declared:
     def key_order(self) -> KeyOrder:
         """Sends the next job of a key."""
         return self.runtime.key_order
+
+    @cached_property
+    def needs(self) -> tuple[Need, ...]:
+        """What a job takes of resources, in order of name; raises DeclarationError, WrongSettings.
+
+        How much there is says `rollout.toml`, which is read here and not at the declaration.
+        """
+        if not self.resources:
+            return ()
+        return needs_of(self.name, self.resources, self.runtime.capacities)
+
+    @property
+    def resource_calls(self) -> ResourceCalls:
+        """Calls jobs that wait for what was given back."""
+        return self.runtime.resource_calls
 
     @property
     def ledger(self) -> JobLedger:

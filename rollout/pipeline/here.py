@@ -1,6 +1,7 @@
 """A job's whole way in this process: `run`, a direct call, and Celery's eager mode."""
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from os import getpid
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _EARLY = Dropped(Refusal.EARLY)
+_TAKEN = Dropped(Refusal.TAKEN)
 _MOVED = Dropped(Refusal.MOVED)
 """A retry of a job that fell back here: it is legacy's for good, whatever routing says now."""
 
@@ -77,37 +79,59 @@ def run_here(
     attempts = declared.attempts_of(runtime)
     worker = f"in process {getpid()}"
     job = Job(job_id, declared.name, key, decision.path, 0, args, kwargs)
+    untouched = _copied(args, kwargs) if decision.path is JobPath.CONCURRENT else (args, kwargs)
     taken = _Counted(paths or declared)
 
     def deliver(job: Job, *, drilled: bool = False) -> Outcome:
         return attempts.run(
             taken,
-            Delivery(job, worker, lambda: filing, drilled, on_failure=declared.on_failure),
+            Delivery(
+                job,
+                worker,
+                lambda: filing,
+                drilled,
+                on_failure=declared.on_failure,
+                needs=declared.needs,
+            ),
         )
 
     try:
         outcome = deliver(job, drilled=decision.drilled)
-        if outcome == _EARLY:
-            _called_off(runtime, declared.name, job_id)
         if isinstance(outcome, ToLegacy) or outcome == _MOVED:
             if outcome != _MOVED:
                 on_fallback()
-            legacy = Job(job_id, declared.name, key, JobPath.LEGACY, 0, args, kwargs)
+            legacy = Job(job_id, declared.name, key, JobPath.LEGACY, 0, *untouched)
             outcome = deliver(legacy)
+        if outcome in (_EARLY, _TAKEN):
+            _called_off(runtime, declared.name, job_id)
     except again:
         submit.release(replace(filing, path=taken.path), taken.attempt)
         raise
     finally:
         if declared.on_failure is not None:
             runtime.key_order.send_next(declared.name, key)
+        if declared.needs:
+            runtime.resource_calls.given_back(declared.needs)
     return _value_of(outcome, job_id)
 
 
+def _copied(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The arguments as they came: a concurrent path may change what it is given, and fail then."""
+    try:
+        return deepcopy((args, kwargs))
+    except Exception:  # whatever a class of theirs says: a lock, say, is shared by both paths
+        return args, kwargs
+
+
 def _called_off(runtime: "Runtime", name: str, job_id: str) -> NoReturn:
-    """Nothing sends a job again that only this process runs, so it cannot wait for its place."""
-    found = runtime.ledger.in_front_of(name, job_id)
-    behind = "another job" if found is None else f"job {found.job_id}"
-    sentence = f"{behind} of its key is in front, and a call in this process cannot wait for it"
+    """Nothing sends a job again that only this process runs, so it cannot wait for its turn."""
+    taken = runtime.ledger.resources_of(name, job_id)
+    if taken:
+        sentence = f"{' and '.join(taken)} may be taken, and a call in this process cannot wait"
+    else:
+        found = runtime.ledger.in_front_of(name, job_id)
+        behind = "another job" if found is None else f"job {found.job_id}"
+        sentence = f"{behind} of its key is in front, and a call in this process cannot wait for it"
     runtime.ledger.call_off(name, job_id, None, JobState.CANCELLED, sentence, runtime.clock.now())
     raise JobFailed(job_id, sentence)
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, overload
 from rollout.errors import DeclarationError
 from rollout.jobs.order import OnFailure, on_failure_of
 from rollout.pipeline.declared import Declared, Function
+from rollout.pipeline.needs import read_resources
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects, read_effects
 from rollout.routing.stages import BP_ALL, HOLDBACK_BP
@@ -38,6 +39,10 @@ class SubPipeline:
             on whichever path; None keeps no order.
         on_failure: With an order, what a job that is kept as failed does with those of its key
             behind it: "hold" (the default for effects "commit" and "unsafe") or "skip".
+        resources: How much a job takes of what many share while it runs, such as
+            {"warehouse": 1}; `rollout.toml` says how much there is ([resource.warehouse]
+            capacity = 4). It is compared with that when the first job is submitted and when a
+            worker starts.
         holdback_bp: Share kept on legacy even at the top, in basis points.
         compare: How a shadow's result is compared with legacy's; by default exactly.
         runtime: Services to use; by default they are built from the settings.
@@ -59,6 +64,7 @@ class SubPipeline:
         task_name: str | None = None,
         order: str | None = None,
         on_failure: str | None = None,
+        resources: Mapping[str, int] | None = None,
         holdback_bp: int = HOLDBACK_BP,
         compare: Comparison | None = None,
         runtime: Runtime | None = None,
@@ -83,6 +89,7 @@ class SubPipeline:
             "" if app is None else task_name or f"rollout.{name}",
             bound=bool(task_options.get("bind", False)),
             on_failure=_read_order(name, order, on_failure, key, what),
+            resources=read_resources(name, resources),
         )
         """What was declared, as rollout's services see it."""
         if app is not None:
@@ -201,6 +208,8 @@ class SubPipeline:
     def submit_many(self, jobs: Iterable[Mapping[str, Any]]) -> list[Any]:
         """Submit many jobs, given by their keyword arguments, in few round trips.
 
+        Each is sent by the task's `apply_async`, so headers, events and locks are as for one.
+
         Returns:
             Celery's AsyncResults, in order.
 
@@ -208,7 +217,7 @@ class SubPipeline:
             KeyMissing, KeyUnusable, ArgumentsUnusable, PayloadTooLarge, TypeError: No job was
             submitted.
         """
-        from rollout.adapters.celery.bulk import submit_many
+        from rollout.adapters.celery.batch import submit_many
 
         return submit_many(self.declared, list(jobs))
 
@@ -273,6 +282,24 @@ class SubPipeline:
 
     def __repr__(self) -> str:
         return f"<SubPipeline {self.declared.name!r}: {self.name}>"
+
+    @property
+    def __func__(self) -> Any:
+        """What Celery's signals know a sender by, so that `connect(sender=bill)` means the task.
+
+        The task itself is not asked for: at that line it may not be made yet.
+        """
+        return self.declared
+
+    def __eq__(self, other: object) -> bool:
+        """It equals its task, as what `@app.task` gives does: `sender == bill` in a handler."""
+        if isinstance(other, SubPipeline):
+            return other is self
+        return getattr(other, "rollout", None) is self.declared
+
+    def __hash__(self) -> int:
+        """As its task's."""
+        return hash(self.declared)
 
     def __reduce__(self) -> Any:
         """By its task's name, as Celery pickles a task."""

@@ -9,8 +9,11 @@ import pytest
 from kombu import Connection
 from redis import Redis
 
+from rollout.adapters.celery.marks import Marks, milliseconds
 from rollout.adapters.celery.queues import HANDS_S, KombuQueues
-from rollout.routing.decision import JobPath
+from rollout.adapters.envelope import seal
+from rollout.jobs.ports import Handed
+from rollout.routing.decision import JobPath, Reason
 from rollout.settings import read_settings
 from rollout.wiring import Runtime
 from tests.hand_clock import HandClock
@@ -58,4 +61,24 @@ def test_the_transport_options_name_the_keys(
         connection.Producer().publish({}, routing_key=queue, headers={"id": "job-1"})
         assert runtime.queues.held(name).next_up[JobPath.LEGACY] == "job-1"
         assert bare.queues.held(name).next_up[JobPath.LEGACY] is None
+        connection.default_channel.queue_purge(queue)
+
+
+def test_a_message_tells_when_it_was_sent(valkey_url: str, no_settings: Path) -> None:
+    """The first one by its submission, one that was sent again by that: they date the queue."""
+    clock, name = HandClock(), f"shop-{uuid4().hex}"
+    submitted = clock.now()
+    marks = Marks("7", JobPath.LEGACY, "stage", 1, of="job-1", at=milliseconds(submitted))
+    headers = {"id": "job-1", "task": "make", "rollout": marks.header()}
+    parts = {"headers": headers, "body": [[], {}, {}], "properties": {"correlation_id": "job-1"}}
+    queues = KombuQueues(valkey_url, clock)
+    queue = f"{name}.{JobPath.LEGACY}"
+    with Connection(valkey_url) as connection:
+        connection.Producer().publish({}, routing_key=queue, headers=headers)
+        assert queues.held(name).next_sent == {JobPath.LEGACY: submitted}
+        connection.default_channel.queue_purge(queue)
+        clock.advance(60)
+        handed = Handed("job-1", name, seal(name, parts, 10_000), Reason.LOST_MESSAGE)
+        queues.send_jobs([handed])
+        assert queues.held(name).next_sent == {JobPath.LEGACY: clock.now()}
         connection.default_channel.queue_purge(queue)

@@ -11,7 +11,6 @@ from celery.worker import state
 
 from rollout.adapters.celery.renewal import Renewals, starts_of
 from rollout.adapters.celery.steps import finish_or_hand_back
-from rollout.adapters.celery.task import SubPipelineTask
 from rollout.jobs.claims import JobState
 from rollout.jobs.ports import Running
 from rollout.pipeline import SubPipeline
@@ -29,7 +28,7 @@ class Request:
         self.id, self.hostname, self.worker_pid = "job-1", "w", os.getpid()
         self.delivery_info = {"routing_key": f"{NAME}.{path}"}
         self.request_dict: dict[str, object] = {}
-        self.task = Mock(worker_of=SubPipelineTask.worker_of)
+        self.task = Mock()
         self.task.name = TASK
 
 

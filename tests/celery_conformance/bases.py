@@ -95,6 +95,33 @@ class Inherited(Hooked):
         super().on_success(retval, task_id, args, kwargs)
 
 
+class Configured(Task):  # type: ignore[misc]  # Celery has no types
+    """A base with an attribute that a setting of the app gives."""
+
+    abstract = True
+    greeting = None
+    from_config = (*Task.from_config, ("greeting", "shop_greeting"))
+
+
+class OfAClass(Task):  # type: ignore[misc]  # Celery has no types
+    """A task that is a class, as they were written before decorators, and are again."""
+
+    name = "shop.of_a_class"
+    max_retries = 2
+    greeting = "good day"
+
+    def run(self, *args: Any, case: str = "", do: str = "return", **more: Any) -> Any:
+        """Its body."""
+        from tests.celery_conformance.bodies import act
+
+        return act(*args, case=case, do=do, **more)
+
+
+def noted_failure(self: Any, exc: Any, task_id: Any, args: Any, kwargs: Any, einfo: Any) -> None:
+    """A hook that `task_annotations` puts on a task."""
+    note(kwargs, "annotated on_failure", self.name, repr(exc))
+
+
 class Decorated(Task):  # type: ignore[misc]  # Celery has no types
     """A base that puts a header on what is sent, and calls the body by Celery's own `__call__`."""
 

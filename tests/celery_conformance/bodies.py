@@ -2,11 +2,13 @@
 
 import threading
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import chain, chord, current_task, group
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
+from kombu.utils.json import register_type
 from pydantic import BaseModel
 
 from tests.celery_conformance.bases import FOLDER
@@ -23,6 +25,16 @@ class Odd(Exception):  # as people write them
 
 class Stop(BaseException):
     """What `except Exception` does not catch, such as asyncio's CancelledError."""
+
+
+@dataclass(frozen=True)
+class Money:
+    """A type that a project teaches Celery's JSON."""
+
+    cents: int
+
+
+register_type(Money, "money", lambda money: money.cents, Money)
 
 
 class Order(BaseModel):
@@ -138,6 +150,25 @@ def act(*args: Any, case: str = "", do: str = "return", **more: Any) -> Any:
             return "never told"
         case "queue":
             return request.delivery_info["routing_key"]
+        case "kinds":
+            return [[type(one).__name__ for one in args], *args]
+        case "change what it got":
+            said = repr([args, more["rows"]])
+            args[0].append("changed")
+            more["rows"].clear()
+            return [said, args]
+        case "use what a handler gave":
+            return type(more["given"]).__name__
+        case "break the chain":
+            request.chain = None
+            return "the last"
+        case "priority":
+            return request.delivery_info.get("priority")
+        case "priority of a child":
+            child = other.apply_async((), {"case": case, "do": "priority"})
+            return child.get(timeout=20, disable_sync_subtasks=False)
+        case "of its class":
+            return [task.greeting, task.name, task.max_retries]
         case "ignore":
             task.update_state(state="PROGRESS", meta={"half": 1})
             raise Ignore

@@ -107,7 +107,8 @@ class Caller:
         """Wait until a worker has said how a job ended."""
         deadline = time.monotonic() + 15
         while time.monotonic() < deadline:
-            if any(line[0] == "postrun" and line[2] != "IGNORED" for line in self._notes()):
+            ends = [line[2] for line in self._notes() if line[0] == "postrun"]
+            if set(ends) - {"IGNORED", "RETRY"}:
                 return
             time.sleep(0.05)
 

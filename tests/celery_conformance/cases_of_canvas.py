@@ -1,9 +1,11 @@
 """Cases of canvas: what hangs together with a job."""
 
+import time
 from typing import Any
 
 from celery import chain, chord, chunks, group, signature, xmap, xstarmap
 from celery.canvas import StampingVisitor
+from celery.result import GroupResult
 
 from tests.celery_conformance.caller import Caller
 from tests.celery_conformance.table import case
@@ -159,6 +161,49 @@ def an_errback_of_a_group(c: Caller) -> Any:
     said = [c.outcome(member)[:2] for member in sent.children]
     c.wait_for_notes("errback one")
     return [said, sent.completed_count(), sent.failed()]
+
+
+@case
+def errbacks_that_are_not_adopted(c: Caller) -> Any:
+    """A failing job tells a task that knows nothing of rollout."""
+    other = c.app.tasks["shop.other"]
+    sent = c.send("plain", do="fail", link_error=other.si("told", case=c.case))
+    said = c.outcome(sent)
+    c.wait_for_notes("success")
+    return said
+
+
+@case
+def a_chain_that_is_broken_off(c: Caller) -> Any:
+    """A step may take the rest away: `self.request.chain = None`."""
+    plain, given = c.tasks["plain"], {"case": c.case}
+    sent = chain(
+        plain.signature((1,), {**given, "do": "break the chain"}, task_id=c.new_id()),
+        plain.s(2, **given),
+    ).apply_async()
+    c.sent()
+    said = c.outcome(sent.parent)
+    time.sleep(0.5)
+    return [said, sent.state]
+
+
+@case
+def a_group_that_is_kept(c: Caller) -> Any:
+    """Saved under its id and restored, as views that poll do."""
+    plain = c.tasks["plain"]
+    sent = group(plain.s(n, case=c.case) for n in range(2)).apply_async()
+    c.sent()
+    sent.save()
+    restored = GroupResult.restore(sent.id, app=c.app)
+    said = restored.get(timeout=20)
+    return [said, restored.completed_count(), restored.successful(), len(restored.children)]
+
+
+@case
+def called_as_a_function(c: Caller) -> Any:
+    """A signature that is called runs here, with a request of a direct call."""
+    add, plain = c.tasks["add"], c.tasks["plain"]
+    return [add.s(1, y=2, case=c.case)(), plain.s(1, case=c.case)(), add(4, case=c.case)]
 
 
 @case

@@ -1,13 +1,15 @@
 """Cases of one job: what its task, its body and its caller may do."""
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from celery import signature
 from celery.beat import Scheduler
 
-from tests.celery_conformance.bodies import Order
+from tests.celery_conformance.bodies import Money, Order
 from tests.celery_conformance.caller import Caller
 from tests.celery_conformance.table import case, of
 
@@ -75,6 +77,47 @@ of("the_queue_that_it_came_by", "plain", "queue")
 of("a_queue_of_the_caller", "plain", "queue", queue="celery")
 of("no_result_wanted", "plain", "return", 1, ignore_result=True)
 of("failure_not_acknowledged", "unacked", "fail")
+
+of("own_types_and_celerys", "plain", "kinds", Money(120), Decimal("1.10"), UUID(int=7),
+    datetime(2026, 1, 2, tzinfo=UTC), date(2026, 1, 2), b"\x00\xff", {"k": [1]})  # fmt: skip
+of("a_priority_that_is_inherited", "plain", "priority of a child", priority=4)
+of("options_of_a_route", "routed", "request")
+of("annotated_fails", "annotated", "fail")
+of("an_attribute_of_the_configuration", "configured", "of its class")
+of("a_class_returns", "of_a_class", "return", 1)
+of("a_class_retries", "of_a_class", "retry")
+of("a_class_exhausts", "of_a_class", "exhaust")
+of("a_class_of_its_own", "of_a_class", "of its class")
+of("an_argument_of_a_handler", "ignored", "use what a handler gave")
+of("eta_as_text", "plain", "return", 1, eta=(datetime.now(UTC)).isoformat())
+of("expires_as_text", "plain", "return", 1,
+    expires=(datetime.now(UTC) + timedelta(hours=1)).isoformat())  # fmt: skip
+
+
+@case
+def what_a_path_has_changed(c: Caller) -> Any:
+    """A list and a dict that the body changes; who runs the job again gets them as they were."""
+    given = {"case": c.case, "do": "change what it got", "rows": [1, 2]}
+    sent = c.tasks["plain"].apply_async(([],), given, task_id=c.new_id())
+    c.sent()
+    return c.outcome(sent)
+
+
+@case
+def by_name_and_keywords(c: Caller) -> Any:
+    """A producer of another language gives names only."""
+    given = {"x": 1, "y": 2, "case": c.case}
+    sent = c.app.send_task("shop.add", kwargs=given, task_id=c.new_id())
+    c.sent()
+    return c.outcome(sent)
+
+
+@case
+def where_it_failed(c: Caller) -> Any:
+    """The stored traceback ends in the body's own line."""
+    sent = c.send("plain", do="fail")
+    said = c.outcome(sent)
+    return [said, str(sent.traceback).strip().splitlines()[-2:]]
 
 
 @case

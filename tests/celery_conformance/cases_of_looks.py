@@ -35,7 +35,7 @@ def attributes(c: Caller) -> Any:
             for attribute in dir(made)
             if not attribute.startswith("_")
             and not callable(getattr(made, attribute, None))
-            and attribute not in ("app", "pipeline", "backend", "request", "request_stack")
+            and attribute not in ("app", "rollout", "backend", "request", "request_stack")
         }
     return said
 

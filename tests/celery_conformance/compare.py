@@ -15,11 +15,12 @@ from tests.celery_conformance.differences import (
 from tests.celery_conformance.modes import Observed, observe
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+>")
 _TIME = re.compile(r"20\d\d-\d\d-\d\dT[-0-9:.+]+")
 
 
 def observe_plainly(mode: str, folder: Path, *cases: str, **how: Any) -> dict[str, Observed]:
-    """What one mode saw, by case; ids and times are made equal."""
+    """What one mode saw, by case; ids, times and addresses in memory are made equal."""
     return {
         name: Observed(*map(_plain, (case.said, case.backend, case.notes, case.ledger)))
         for name, case in observe(mode, folder, cases, **how).items()
@@ -27,7 +28,8 @@ def observe_plainly(mode: str, folder: Path, *cases: str, **how: Any) -> dict[st
 
 
 def _plain(part: Any) -> Any:
-    return json.loads(_TIME.sub("<time>", _ID.sub("<id>", json.dumps(part))))
+    text = _ID.sub("<id>", json.dumps(part))
+    return json.loads(_TIME.sub("<time>", _ADDRESS.sub(">", text)))
 
 
 def assert_same(case: str, mode: str, bare: Observed, behind: Observed) -> None:

@@ -12,13 +12,28 @@ from celery import Celery, current_task, signals
 from celery.contrib.abortable import AbortableTask
 
 from rollout.pipeline import SubPipeline
-from tests.celery_conformance.bases import Called, Decorated, Hooked, Inherited, Refusing
+from tests.celery_conformance.bases import (
+    Called,
+    Configured,
+    Decorated,
+    Hooked,
+    Inherited,
+    OfAClass,
+    Refusing,
+    noted_failure,
+)
 from tests.celery_conformance.bodies import act, act_bound, add, one, order, three
 from tests.celery_conformance.notes import note
 
 MODE = os.environ.get("CONFORMANCE_MODE", "bare")
 BROKER = os.environ.get("CONFORMANCE_BROKER", "memory://")
 BACKEND = os.environ.get("CONFORMANCE_BACKEND", "cache+memory://")
+
+
+def route(name: str, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+    """A router of the app: it has something to say of one task."""
+    return {"priority": 7} if name == "shop.routed" else None
+
 
 app = Celery("shop", broker=BROKER, backend=BACKEND)
 app.conf.update(
@@ -29,7 +44,12 @@ app.conf.update(
     result_extended=True,
     broker_transport_options={"visibility_timeout": 30},
     task_send_sent_event=True,
-    task_annotations={"shop.annotated": {"max_retries": 1, "rate_limit": "900/s"}},
+    task_annotations={
+        "shop.annotated": {"max_retries": 1, "rate_limit": "900/s", "on_failure": noted_failure}
+    },
+    task_routes=(route,),
+    task_inherit_parent_priority=True,
+    shop_greeting="hello",
 )
 app.conf.update(json.loads(os.environ.get("CONFORMANCE_SETTINGS", "{}")))
 
@@ -82,6 +102,9 @@ BODIES: dict[str, tuple[Any, dict[str, Any]]] = {
     "decorated": (act, {"base": Decorated}),
     "annotated": (act, {"max_retries": 7}),
     "abortable": (act_bound, {"base": AbortableTask, "bind": True}),
+    "routed": (act, {}),
+    "configured": (act, {"base": Configured}),
+    "of_a_class": (OfAClass.run, {"base": OfAClass, "bind": True}),
     "backing_off": (
         act,
         {
@@ -101,8 +124,14 @@ def fails_first(body: Any) -> Any:
         case = _case(args, kwargs)
         watched = current_task.request.id.startswith(f"{case}/")  # its events tell their case
         note(case, "fell", current_task.name, watched)
-        if kwargs.get("do") == "auto later":
-            raise KeyError("tried again by Celery, until there are no more retries")
+        match kwargs.get("do"):
+            case "auto later":
+                raise KeyError("tried again by Celery, until there are no more retries")
+            case "change what it got":
+                args[0].append("changed by the new path")
+                kwargs["rows"].clear()
+            case "break the chain":
+                current_task.request.chain = None
         raise RuntimeError("the new path is broken")
 
     broken.__signature__ = inspect.signature(body)  # type: ignore[attr-defined]
@@ -128,6 +157,8 @@ def _case(args: Any, kwargs: Any) -> str:
 def declare(name: str) -> Any:
     """One task, on bare Celery or behind rollout."""
     body, options = BODIES[name]
+    if MODE == "bare" and options.get("base") is OfAClass:
+        return app.register_task(OfAClass())
     if MODE == "bare":
         return app.task(body, name=f"shop.{name}", shared=False, **options)
     made = SubPipeline(
@@ -142,7 +173,13 @@ tasks = {name: declare(name) for name in BODIES}
 app.task(act, name="shop.other", shared=False)
 
 
+class Session:
+    """What a handler opens for a job, and JSON cannot carry."""
+
+
 def _prerun(task: Any, kwargs: Any, **_: Any) -> None:
+    if kwargs.get("do") == "use what a handler gave":
+        kwargs["given"] = Session()
     note(kwargs, "prerun", task.name)
 
 
@@ -154,6 +191,14 @@ def _success(sender: Any, result: Any, **_: Any) -> None:
     said = "an object" if type(result) is object else repr(result)
     if "case" in str(sender.request.kwargs):
         note(sender.request.kwargs, "success", sender.name, said[:12])
+
+
+def _success_of_bound(sender: Any, **_: Any) -> None:
+    note(sender.request.kwargs, "success of the one that was named", sender == tasks["bound"])
+
+
+def _failure_of_bound(sender: Any, kwargs: Any, **_: Any) -> None:
+    note(kwargs, "failure of the one that was named", {tasks["bound"]: "known"}.get(sender))
 
 
 def _failure(sender: Any, exception: Any, kwargs: Any, **_: Any) -> None:
@@ -183,3 +228,5 @@ for _signal, _receiver in (
     (signals.before_task_publish, _publish),
 ):
     _signal.connect(_receiver, weak=False)
+signals.task_success.connect(_success_of_bound, sender=tasks["bound"], weak=False)
+signals.task_failure.connect(_failure_of_bound, sender=tasks["bound"], weak=False)

@@ -1,28 +1,26 @@
 """A message that is sent again is the first one, field by field."""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from celery import Celery, signals
+from celery import Task
 from celery.app.task import Context
 from celery.exceptions import SoftTimeLimitExceeded
 from celery.worker.request import Request
-from kombu import Connection
 
+from rollout.adapters.celery.deliveries import job_of
 from rollout.adapters.celery.marks import HEADER
 from rollout.adapters.celery.message import celery_headers
+from rollout.adapters.celery.outcomes import send_to_legacy
 from rollout.adapters.celery.queues import KombuQueues
 from rollout.errors import JobFailed
 from rollout.jobs.claims import JobState
 from rollout.jobs.ports import Handed
-from rollout.pipeline import SubPipeline
-from rollout.routing.decision import Decision, JobPath, Reason
-from rollout.wiring import build
+from rollout.routing.decision import JobPath, Reason
+from tests.celery_conformance.in_memory import URL, app_in_memory, fields, take, waiting
 
-URL = "memory://"
 EVERYTHING: dict[str, Any] = {
     "task_id": "job-1",
     "eta": datetime(2026, 11, 2, tzinfo=UTC),
@@ -54,30 +52,8 @@ EVERYTHING: dict[str, Any] = {
 @pytest.fixture
 def app() -> Iterator[Any]:
     """An app with one sub-pipeline, all in memory."""
-    with Connection(URL) as connection:  # kombu keeps what other tests have left
-        channel = connection.default_channel
-        channel.queue_declare("invoices.legacy")
-        channel.queue_purge("invoices.legacy")
-    made = Celery("shop", broker=URL, backend="cache+memory://", set_as_current=False)
-    made.bills = SubPipeline(
-        "invoices",
-        app=made,
-        effects="none",
-        task_name="shop.bill",
-        runtime=build(broker_url="memory:", control_url="memory:", ledger_url="memory:"),
-    )
-    made.bills.legacy(lambda *args, **kwargs: args)
-    made.bills.concurrent(lambda *args, **kwargs: args)
-
-    def trace(headers: Any, **_: Any) -> None:
-        headers["traceparent"] = f"trace {len(seen)}"
-        seen.append(1)
-
-    seen: list[int] = []
-    signals.before_task_publish.connect(trace, weak=False)
-    yield made
-    signals.before_task_publish.disconnect(trace)
-    made.close()
+    with app_in_memory() as made:
+        yield made
 
 
 def submit(app: Any) -> Any:
@@ -88,25 +64,6 @@ def submit(app: Any) -> Any:
         chord=dict(steps[1]), **EVERYTHING,
     )  # fmt: skip
     return take()
-
-
-def take() -> Any:
-    """The next message of the legacy queue."""
-    with Connection(URL) as connection:
-        message = connection.default_channel.basic_get("invoices.legacy", no_ack=True)
-    assert message is not None
-    return message
-
-
-def fields(message: Any) -> dict[str, Any]:
-    """All of a message; what its transport writes for each delivery is left out."""
-    found = {f"header {name}": value for name, value in message.headers.items() if name != HEADER}
-    found |= {
-        f"property {name}": value
-        for name, value in message.properties.items()
-        if name not in ("delivery_tag", "delivery_info", "body_encoding")
-    }
-    return {**found, "body": json.loads(json.dumps(message.payload)), "type": message.content_type}
 
 
 def test_everything_that_celery_puts_on_a_message_was_asked_for(app: Any) -> None:
@@ -135,10 +92,22 @@ def test_what_a_worker_sends_again(app: Any) -> None:
     request = Request(first, app=app, hostname="w@host", task=task)
     context = Context(request.request_dict, **first.payload[2])
     context.update(args=first.payload[0], kwargs=first.payload[1])
-    job = task.job_of(context)
+    job = job_of(task.rollout, context)
     assert job is not None
     assert context.headers == {"tenant": "acme", "traceparent": "trace 0"}
-    task._send(context, job.key, Decision(JobPath.LEGACY, Reason.FAILED, 1))
+    send_to_legacy(task, context, Reason.FAILED, recorded=False)
+    assert fields(take()) == fields(first)
+
+
+def test_what_a_body_has_changed_is_not_sent_again(app: Any) -> None:
+    """Its arguments, the rest of its chain, what a handler gave it: the first message goes."""
+    first = submit(app)
+    task = app.bills.task
+    request = Request(first, app=app, hostname="w@host", task=task)
+    context = Context(request.request_dict, **first.payload[2])
+    context.update(args=["changed"], kwargs={"session": object()}, chain=None, callbacks=None)
+    job_of(task.rollout, context)
+    send_to_legacy(task, context, Reason.FAILED, recorded=True)
     assert fields(take()) == fields(first)
 
 
@@ -178,6 +147,53 @@ def test_many_jobs_carry_the_same(app: Any) -> None:
         assert f"trace {number}" in record.envelope
 
 
+def test_many_jobs_are_sent_as_one_is(app: Any) -> None:
+    """Field by field, but for their ids."""
+    app.conf.task_send_sent_event = True
+    heard: list[dict[str, Any]] = []
+    with app.connection_for_read() as connection:
+        receiver = app.events.Receiver(connection, handlers={"*": heard.append})
+        with receiver.consumer_context() as (listening, _, _):
+            one = app.bills.delay(n=1)
+            many = app.bills.submit_many([{"n": 1}, {"n": 1}])
+            for _ in range(3):
+                listening.drain_events(timeout=5)
+
+    def plain(message: Any, result: Any, number: int) -> dict[str, Any]:
+        text = repr(fields(message)).replace(result.id, "id")
+        return {"text": text.replace(f"trace {number}", "trace")}
+
+    alone, *together = (plain(take(), result, number) for number, result in enumerate((one, *many)))
+    assert together == [alone, alone]
+    ids = [event["uuid"] for event in heard if event["type"] == "task-sent"]
+    assert ids == [one.id, *(result.id for result in many)]
+
+
+class Tenants(Task):  # type: ignore[misc]  # Celery has no types
+    """A base that puts a header on what is sent, and refuses some."""
+
+    abstract = True
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        """Send it with a tenant."""
+        if kwargs and kwargs["n"] == 13:
+            raise LookupError("no tenant")
+        options["headers"] = {**(options.get("headers") or {}), "tenant": "acme"}
+        return super().apply_async(args, kwargs, **options)
+
+
+def test_many_jobs_go_the_way_of_their_class() -> None:
+    """Its `apply_async` is asked for each; one that it refuses leaves all of them unsent."""
+    with app_in_memory(base=Tenants) as app:
+        app.bills.submit_many([{"n": 1}, {"n": 2}])
+        assert [take().headers["tenant"] for _ in range(2)] == ["acme", "acme"]
+        with pytest.raises(LookupError):
+            app.bills.submit_many([{"n": 1}, {"n": 13}])
+        assert waiting("invoices.legacy") is None
+        app.conf.task_always_eager = True
+        assert [one.get() for one in app.bills.submit_many([{"n": 1}])] == [()]
+
+
 def test_an_event_of_a_sent_job_is_no_job(app: Any) -> None:
     """`task_send_sent_event`: monitors see it, and the queue holds one message."""
     app.conf.task_send_sent_event = True
@@ -187,8 +203,8 @@ def test_an_event_of_a_sent_job_is_no_job(app: Any) -> None:
         with receiver.consumer_context() as (listening, _, _):
             app.bills.delay(1)
             listening.drain_events(timeout=5)
-        assert take().headers["task"] == "shop.bill"
-        assert connection.default_channel.basic_get("invoices.legacy", no_ack=True) is None
+    assert take().headers["task"] == "shop.bill"
+    assert waiting("invoices.legacy") is None
     assert [(event["type"], event["queue"]) for event in events] == [
         ("task-sent", "invoices.legacy")
     ]

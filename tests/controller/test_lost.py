@@ -97,6 +97,31 @@ def test_a_queue_that_stands_still_and_lacks_nothing_loses_nothing(world: World)
     assert turns(world, 30, 6) == 0
 
 
+def test_first_message_of_a_job_that_was_sent_again_dates_the_queue(world: World) -> None:
+    """One needless message must not have the whole queue behind it sent again, and again."""
+    world.declare()
+    filed_at = world.clock.now()
+    world.ledger.file([filing(f"waits-{number}", L, at=filed_at) for number in range(5)])
+    world.clock.advance(32)
+    again = Lost(NAME, L, world.clock.now())
+    assert len(world.ledger.resend_lost(again, world.clock.now(), 1)) == 1
+    world.queues.next_up, world.queues.next_sent = {L: "waits-0"}, {L: filed_at}
+    world.queues.waiting = {L: 6}
+    assert turns(world, 20, 10) == 0
+
+
+def test_a_message_dated_ahead_is_dated_by_the_ledger(world: World) -> None:
+    """Its sender's clock was an hour ahead; what waits behind it is not lost for that."""
+    world.declare()
+    filed_at = world.clock.now()
+    world.ledger.file([filing(f"waits-{number}", L, at=filed_at) for number in range(5)])
+    world.queues.next_up = {L: "waits-0"}
+    world.queues.next_sent = {L: filed_at + timedelta(hours=1)}
+    world.queues.waiting = {L: 5}
+    world.clock.advance(32)
+    assert turns(world, 5, 10) == 0
+
+
 @pytest.mark.parametrize("then", ["claimed", "moved"])
 def test_a_receipt_is_for_what_waits_here(world: World, then: str) -> None:
     """One that comes late renews no other's run, and is none for the message of a moved job."""

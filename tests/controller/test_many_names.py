@@ -1,8 +1,10 @@
 """A plant of many sub-pipelines: a turn asks ledger and store as often as for few."""
 
 from collections import Counter
+from io import StringIO
 
 import pytest
+from rich.console import Console, RenderableType
 
 from rollout.cli.status_view import PAGES_MAX, render
 from rollout.routing.effects import Effects
@@ -48,6 +50,14 @@ def asked(world: World, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return said + Counter(world.line.trace)
 
 
+def in_a_terminal(what: RenderableType) -> list[str]:
+    """The lines of a terminal of 80 columns."""
+    console = Console(file=StringIO(), width=80)
+    with console.capture() as captured:
+        console.print(what)
+    return captured.get().splitlines()
+
+
 def test_a_turn_asks_as_often_for_many_as_for_few(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,5 +77,8 @@ def test_status_has_a_line_for_each_of_many(world: World) -> None:
     board = world.runtime.desk.status(None, PAGES_MAX)
     assert board.in_short
     assert len(board.by_need) == PAGES_MAX + 1
-    assert render(board) is not None
+    lines = in_a_terminal(render(board))
+    assert len(lines) < PAGES_MAX + 10
+    assert all(len(line) <= 80 for line in lines)
+    assert f"starts of {PAGES_MAX + 1} go to legacy: unknown" in " ".join(lines)
     assert not world.runtime.desk.status("many-0", PAGES_MAX).in_short

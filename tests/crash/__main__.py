@@ -15,6 +15,7 @@ from tests.crash.figures import Sums, resumed, save, table
 from tests.crash.previous import last_release
 from tests.crash.run import Order, run
 from tests.crash.unguarded import GUARDS
+from tests.crash.wholeness import gaps
 
 SHORT_SEEDS = "1-2"
 _SHORT_JOBS = 1200
@@ -57,9 +58,14 @@ def _one(order: Order, folder: Path, sums: Sums) -> bool:
     )
     result = run(order, folder)
     found = check(result.evidence)
+    found += gaps(
+        result.evidence.events,
+        order.jobs,
+        order.faults,
+        came_to_rest=result.came_to_rest,
+        cut_short=order.rest_after_s is not None,
+    )
     sums.add(result, found)
-    if not result.came_to_rest:
-        print(f"seed {order.seed}: the deadline of {order.deadline_s:.0f} s came before rest")
     if found:
         again = f"--seeds {order.seed} --jobs {order.jobs} --faults {order.faults}"
         print(f"FAILED: python -m tests.crash {again} --ledger {order.ledger}")

@@ -164,6 +164,12 @@ KINDS = (
         (0.2, 2.5),
     ),
     Kind(
+        "an administrator's timeouts",
+        lambda plant: ("ledger",) if plant.is_postgresql else _NEVER,
+        harms.tighten_timeouts,
+        (2.0, 5.0),
+    ),
+    Kind(
         "pooler killed",
         lambda plant: ("ledger",) if plant.pooled else _NEVER,
         harms.kill_pooler,

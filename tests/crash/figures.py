@@ -203,7 +203,9 @@ def _spread(seconds: list[float]) -> dict[str, float]:
 
 
 def _why_kept(error: str | None) -> str:
-    """Whether the input was broken, as the producer meant it, or the job's workers died."""
+    """Whether the input was broken, as the producer meant it, or what befell the job."""
+    if "timeout" in (error or ""):
+        return "hook cut off by the database's timeouts"
     return "workers died" if "workers died" in (error or "") else "broken input"
 
 

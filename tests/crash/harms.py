@@ -303,6 +303,29 @@ def hold_row(plant: Plant, target: str, rng: random.Random) -> Recovery:
     return release
 
 
+def tighten_timeouts(plant: Plant, target: str, rng: random.Random) -> Recovery:
+    """Be an administrator who gives the database timeouts of milliseconds, and ends all sessions.
+
+    Transactions of rollout set their own; a commit hook has these.
+    """
+    timeouts = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+
+    def alter(how: str) -> None:
+        engine = create_engine(_direct(plant), connect_args={"connect_timeout": 2})
+        with suppress(Exception), engine.connect() as connection:
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            database = connection.execute(text("SELECT current_database()")).scalar_one()
+            for name in timeouts:
+                connection.execute(text(f"ALTER DATABASE {database} {how.format(name=name)}"))
+            ended = "pg_terminate_backend(pid)"
+            others = "datname = current_database() AND pid <> pg_backend_pid()"
+            connection.execute(text(f"SELECT {ended} FROM pg_stat_activity WHERE {others}"))
+        engine.dispose()
+
+    alter(f"SET {{name}} = '{rng.choice((1, 2, 5))}ms'")
+    return lambda: alter("RESET {name}")
+
+
 def write_notices(plant: Plant, target: str, rng: random.Random) -> Recovery:
     """Leave notices for a web hook that takes connections and never answers."""
     now = plant.runtime.clock.now()

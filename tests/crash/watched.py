@@ -29,6 +29,7 @@ from rollout.jobs.ports import (
     Refused,
     Running,
 )
+from rollout.jobs.resources import Need
 from rollout.jobs.submit import Submit
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
@@ -87,11 +88,12 @@ class WatchedLedger(SqlLedger):
         worker: str,
         now: datetime,
         silent_after: timedelta,
+        needs: Sequence[Need] = (),
     ) -> Claim | Refused:
         """Claim, and say what was granted or refused."""
         job = label(name, job_id)
         t0 = self._ask(job, now)
-        answer = super().claim(name, job_id, delivered, effects, worker, now, silent_after)
+        answer = super().claim(name, job_id, delivered, effects, worker, now, silent_after, needs)
         if isinstance(answer, Refused):
             self.history.write("claim refused", job=job, why=answer.refusal)
             return answer

@@ -9,8 +9,7 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, insert, inspect
 from rollout.adapters.sql import (  # noqa: F401
     drill_tables,
     order_tables,
-    pilot_tables,
-    shadow_tables,
+    partial_indexes,
 )
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger

@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from rollout.adapters.sql import pilot_tables  # noqa: F401  # its tables join the metadata
+from rollout.adapters.sql import partial_indexes  # noqa: F401  # they join the metadata
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.migrate import current, downgrade, migrate, newest

@@ -159,3 +159,11 @@ def test_nothing_declared(house: House) -> None:
     found = findings(house)
     assert found["sub-pipelines"]["level"] == "note"
     assert found["ledger"]["level"] == "ok"
+
+
+def test_doctor_names_the_first_of_many(house: House) -> None:
+    """A thousand names are no answer: ten, and how many more."""
+    house.declare(*(f"many-{number}" for number in range(60)))
+    found = findings(house)["sub-pipelines"]["found"]
+    assert found.count("many-") <= 2 * 10
+    assert found.count("more") == 2

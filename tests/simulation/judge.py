@@ -16,6 +16,7 @@ from rollout.routing.rule import Reading, position
 from rollout.routing.stages import BP_ALL, TRANSITIONS, ControlState, Event, Stage
 from tests.simulation.bulk import Bulk
 from tests.simulation.history import Happening
+from tests.simulation.limits import TICK_S
 from tests.simulation.producer import Kind
 from tests.simulation.trial_rules import TrialRules
 from tests.simulation.violation import Violation
@@ -28,6 +29,8 @@ KINDS = (
     "two outcomes",
     "committed twice",
     "out of order",
+    "capacity exceeded",
+    "left waiting",
     "effect missing",
     "unsafe repeated",
     "start after kill",
@@ -63,6 +66,8 @@ _HUSHES = frozenset({
 })  # fmt: skip
 """Faults after which a caller may rightly hear nothing, or only when a message comes again."""
 
+_CALLED_WITHIN_S = 4 * TICK_S
+"""A standby takes the lease over, and calls with its first turn."""
 _CONVERGES_S = 120.0
 """A change reaches the store within two ticks; before that routing may follow the state before."""
 
@@ -102,6 +107,8 @@ class Judge:
         self._committed: dict[str, int] = {}
         self._places: dict[str, tuple[str, int]] = {}
         self._newest_place: dict[str, int] = {}
+        self._forgotten: set[str] = set()
+        self._forgotten_s = 0.0
         self._last_committed: dict[str, int] = {}
         self._effect: Counter[str] = Counter()
         self._ran: Counter[str] = Counter()
@@ -110,6 +117,8 @@ class Judge:
         self._rules: dict[str, Callable[[Happening], None]] = {
             "submitted": self._on_submitted,
             "placed": self._on_placed,
+            "took": self._on_took,
+            "forgotten": self._on_forgotten,
             "read": self._on_read,
             "claimed": self._on_claimed,
             "ran": self._on_ran,
@@ -216,6 +225,23 @@ class Judge:
         line = f"{facts['name']} {facts['key']}"
         number = self._newest_place[line] = self._newest_place.get(line, 0) + 1
         self._places[facts["job"]] = (line, number)
+
+    def _on_took(self, event: Happening) -> None:
+        """With each start, running jobs use no more of a resource than there is."""
+        facts = event.facts
+        if facts["used"] > facts["capacity"]:
+            said = f"{facts['used']} of {facts['capacity']} of {facts['resource']!r} in use"
+            self._say(event, "capacity exceeded", facts["job"], said)
+
+    def _on_forgotten(self, event: Happening) -> None:
+        """With everything up nobody rests for long while nothing of what it needs is in use."""
+        facts = event.facts
+        again = self._forgotten & set(facts["jobs"])
+        if again and event.at_s - self._forgotten_s > _CALLED_WITHIN_S:
+            self._say(event, "left waiting", " ".join(sorted(again)), "nobody uses what they need")
+        if not again:
+            self._forgotten_s = event.at_s
+        self._forgotten = again or set(facts["jobs"])
 
     def _judge_order(self, event: Happening, job: str) -> None:
         """Nobody commits before a job that was submitted earlier with the same key."""

@@ -6,6 +6,7 @@ from rollout.adapters.memory.queues import MemoryMessage
 from rollout.errors import BrokerUnreachable
 from rollout.jobs.order import OnFailure
 from rollout.jobs.ports import Filing
+from rollout.jobs.resources import Need
 from rollout.jobs.submit import UNFILED, Submit
 from rollout.routing.decision import Decision, JobPath
 from rollout.routing.effects import Effects
@@ -23,6 +24,7 @@ class Kind:
         self.effects = effects
         self.holdback_bp = holdback_bp
         self.on_failure: OnFailure | None = None
+        self.needs: tuple[Need, ...] = ()
 
 
 class Producer:

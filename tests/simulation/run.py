@@ -1,6 +1,6 @@
 """Runs seeds: weeks of work and faults, rest after each, and the judge's word on it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -8,6 +8,7 @@ from random import Random
 import structlog
 
 from rollout.jobs.order import OnFailure
+from rollout.jobs.resources import Need
 from rollout.policy.policy import Fleet, Policies, Policy
 from rollout.routing.effects import Effects
 from tests.simulation.chaos import EPISODE_S, Chaos
@@ -33,6 +34,8 @@ class Result:
 
 ORDERED = 0.25
 """Share of sub-pipelines whose jobs of a key keep their order."""
+SHARING = 0.3
+"""Share of runs whose jobs need resources."""
 
 
 @contextmanager
@@ -65,6 +68,14 @@ def policies_of(chance: Random) -> Policies:
     return Policies(default=policy, fleet=Fleet(advances_per_day_max=chance.choice((None, 1))))
 
 
+def _share(kinds: Sequence[Kind], chance: Random) -> None:
+    """Let jobs need what there is little of, of one resource or two, also of both kinds."""
+    if chance.random() < SHARING:
+        for kind in kinds:
+            wanted = {"license": chance.randrange(2), "warehouse": chance.choice((1, 1, 2))}
+            kind.needs = tuple(Need(one, weight, 2) for one, weight in wanted.items() if weight)
+
+
 def run(seed: int, weeks: int, *, keep: bool = False) -> Result:
     """Simulate so many weeks, or until the first violation."""
     drawn = Random(f"world {seed}")
@@ -72,6 +83,7 @@ def run(seed: int, weeks: int, *, keep: bool = False) -> Result:
     for kind in kinds:
         if drawn.random() < ORDERED:
             kind.on_failure = OnFailure.SKIP  # one that holds its key waits for a person
+    _share(kinds, Random(f"resources {seed}"))
     world = World(seed, kinds, policies, keep=keep)
     chaos = Chaos(world)
     events = 0

@@ -18,6 +18,8 @@ SHOWS = {
     "lost answer": {"not told", "lost"},
     "outbox": {"stuck"},
     "order": {"out of order"},
+    "room": {"capacity exceeded"},
+    "call": {"left waiting", "stuck"},
     "proofs": {"advanced unproven"},
     "bake time": {"advanced too soon"},
 }

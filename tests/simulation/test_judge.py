@@ -130,6 +130,15 @@ def _planted() -> dict[str, Callable[[], Story]]:
             .tell("committed", job="job-2", attempt=1, path=L, unsafe=False)
             .committed(path=L)
         ),
+        "capacity exceeded": lambda: started().claimed().tell(
+            "took", resource="warehouse", used=3, capacity=2
+        ),
+        "left waiting": lambda: (
+            started()
+            .tell("forgotten", jobs=["job-1"])
+            .later(1_300)
+            .tell("forgotten", jobs=["job-1"])
+        ),
         "committed twice": lambda: started().claimed().committed().committed(2, L),
         "effect missing": lambda: started().settled(),
         "unsafe repeated": lambda: Story(Effects.UNSAFE).tell("ran").tell("ran"),
@@ -209,6 +218,10 @@ def test_a_good_story_is_good() -> None:
     assert silent.found() == set()
     again = started().claimed().tell("row lost").tell("claimed", attempt=1, path=C)
     assert again.committed().told().settled().found() == set()
+    shared = started().claimed().tell("took", resource="warehouse", used=2, capacity=2)
+    shared.tell("forgotten", jobs=["job-2"]).later(600).tell("forgotten", jobs=["job-2"])
+    shared.later(600).tell("forgotten", jobs=[]).later(600).tell("forgotten", jobs=["job-2"])
+    assert shared.found() == set()
     good = decided(on_trial(Weather.GOOD), "advance", Event.DOUBLE, 200, 1)
     doubled = apply(SPLIT, Event.DOUBLE)
     assert good.changed(SPLIT, doubled, Event.DOUBLE).found() == set()

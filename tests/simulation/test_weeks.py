@@ -30,6 +30,7 @@ def test_ten_thousand_weeks_break_no_promise() -> None:
     for what in (
         "fault", "kill acknowledged", "fenced", "handed", "dropped", "retried", "reopened", "wiped",
         "message lost", "delayed", "refused", "decided", "effect", "observed",
+        "took", "rests",
     ):  # fmt: skip
         assert counts[what] > 50, f"only {counts[what]} times {what!r}"
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
-from rollout.adapters.memory import job_rows, order_rows
+from rollout.adapters.memory import job_rows, order_rows, resource_rows
 from rollout.adapters.memory.control_store import MemoryControlStore
 from rollout.controller.tick import Tick
 from rollout.evidence.promote import Answer
@@ -15,6 +15,7 @@ from rollout.jobs import attempt
 from rollout.jobs.claims import Claim, JobRecord, JobState, Refusal, judge_claim, judge_commit
 from rollout.jobs.delivery import Dropped, Outcome
 from rollout.jobs.ports import Running
+from rollout.jobs.resource_calls import ResourceCalls
 from rollout.pilot import judge as pilot_judge
 from rollout.pilot import not_yet
 from rollout.routing.decision import JobPath, Reason
@@ -103,6 +104,16 @@ def _long_enough(*given: object) -> float:
     return 1_000.0
 
 
+def _yes(*given: object) -> bool:
+    """There is always room."""
+    return True
+
+
+def _none(*given: object) -> int:
+    """Nobody is called."""
+    return 0
+
+
 def _nothing(*given: object, **named: object) -> None:
     """Do nothing."""
 
@@ -119,6 +130,8 @@ GUARDS: dict[str, tuple[Sequence[Any], str, Callable[..., Any]]] = {
     "forward only": ((MemoryControlStore,), "project", _project_backwards),
     "proofs": ((pilot_judge,), "decide", _always),
     "order": ((order_rows.OrderRows,), "stands_behind", _nothing),
+    "room": ((resource_rows,), "has_room", _yes),
+    "call": ((ResourceCalls,), "_call", _none),
     "bake time": ((not_yet, pilot_judge), "days_in_step", _long_enough),
 }
 """Where each guard stands, and what takes its place."""

@@ -18,6 +18,7 @@ from rollout.errors import LedgerBusy
 from rollout.jobs.claims import Claim, JobRef, Refusal
 from rollout.jobs.order import Place
 from rollout.jobs.ports import Committed, ConnectionSource, Handed, Refused
+from rollout.jobs.resources import Need
 from rollout.pilot.ports import HourRow, KeySpread, NewDecision, OpenSlow, WindowRow
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial
@@ -29,6 +30,7 @@ from rollout.routing.rule import Reading, why_closed
 from rollout.routing.stages import ControlState, Event
 from tests.simulation.bulk import Bulk
 from tests.simulation.history import label
+from tests.simulation.sharing import Sharing
 
 Tell = Callable[..., None]
 """Adds a line to the history: `tell(what, **facts)`."""
@@ -48,6 +50,7 @@ class WatchedLedger(MemoryLedger):
         self._clock = clock
         self._told: Counter[str] = Counter()
         self.held_rows: set[str] = set()
+        self.sharing = Sharing(self._rows)
 
     def claim(
         self,
@@ -58,13 +61,19 @@ class WatchedLedger(MemoryLedger):
         worker: str,
         now: datetime,
         silent_after: timedelta,
+        needs: Sequence[Need] = (),
     ) -> Claim | Refused:
-        """Claim, and tell when it was granted."""
-        got = super().claim(name, job_id, delivered, effects, worker, now, silent_after)
+        """Claim, and tell when it was granted, with what was in use then."""
+        got = super().claim(name, job_id, delivered, effects, worker, now, silent_after, needs)
+        if isinstance(got, Refused) and got.refusal is Refusal.TAKEN:
+            self.sharing.rested((name, job_id), needs)
+            self._tell("rests", job=label(name, job_id))
         if isinstance(got, Claim):
             self._tell(
                 "claimed", name=name, job=label(name, job_id), attempt=got.attempt, path=delivered
             )
+            for use in self.sharing.took(got, needs) if needs else ():
+                self._tell("took", job=label(name, job_id), **use)
         return got
 
     def commit(

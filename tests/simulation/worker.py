@@ -16,10 +16,12 @@ from greenlet import GreenletExit
 from rollout.adapters.memory.queues import MemoryMessage
 from rollout.errors import BrokerUnreachable, LedgerUnreachable
 from rollout.jobs.attempt import Attempts
+from rollout.jobs.claims import Refusal
 from rollout.jobs.delivery import Delivery, Done, Dropped, Failed, Outcome, ToLegacy, Wait
 from rollout.jobs.interrupts import ProcessEnds
 from rollout.jobs.key_order import KeyOrder
 from rollout.jobs.ports import Filing, Job, Running
+from rollout.jobs.resource_calls import ResourceCalls
 from rollout.routing.decision import Decision, JobPath, Reason
 from rollout.routing.effects import Effects
 from tests.simulation.history import label
@@ -83,6 +85,7 @@ class Worker:
         self._attempts = Attempts(process.store, process.ledger, clock, SILENT_AFTER, (TryAgain,))
         self._door = Producer(process, tell)
         self._order = KeyOrder(process.ledger, process.broker, clock)
+        self._calls = ResourceCalls(process.ledger, process.broker, clock)
         self._child = self._fork()
 
     # The child -----------------------------------------------------------------------------
@@ -133,16 +136,19 @@ class Worker:
         def filing() -> Filing:
             return filing_of(kind.name, job.job_id, key, decision, self.process.clock.now())
 
-        delivery = Delivery(job, self._name, filing, on_failure=kind.on_failure)
+        delivery = Delivery(job, self._name, filing, on_failure=kind.on_failure, needs=kind.needs)
         try:
             outcome = self._attempts.run(_Paths(self, kind), delivery)
         except TryAgain:
+            self._calls.given_back(kind.needs)
             self._acknowledge(message)
             return
         except ProcessEnds as ends:
             raise ends.asked from None
         if kind.on_failure is not None:
             self._order.send_next(kind.name, key)
+        if outcome != Dropped(Refusal.TAKEN):
+            self._calls.given_back(kind.needs)
         self._carry_out(message, outcome)
 
     def _carry_out(self, message: MemoryMessage, outcome: Outcome) -> None:
@@ -278,6 +284,7 @@ class Worker:
         except LedgerUnreachable:
             self._give_back(message)
             return
+        self._calls.given_back(kind.needs)
         if isinstance(outcome, Done):
             self._give_back(message)  # the next delivery tells the outcome
         else:

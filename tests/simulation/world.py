@@ -196,6 +196,7 @@ class World:
         while True:
             # A tick that began when all was quiet has ended by then, slow answers and all.
             self.scheduler.run(self.scheduler.now_s + 2 * TICK_S)
+            self.tell("forgotten", jobs=self.ledger.sharing.forgotten())
             if not self._busy():
                 self._observe()
             if not self._busy() or self.scheduler.now_s > limit_s:

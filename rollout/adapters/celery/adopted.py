@@ -29,7 +29,7 @@ def make_task(app: Any, declared: Any, options: dict[str, Any]) -> Any:
         shared=False,
         name=declared.task_name,
         base=type(base.__name__, (SubPipelineTask, base), {"abstract": True}),
-        pipeline=declared,
+        rollout=declared,
         Request=_request_with(symbol_by_name(theirs)),
         **given,
     )

@@ -10,11 +10,12 @@ Source: https://www.rabbitmq.com/docs/nack, https://www.rabbitmq.com/docs/quorum
 """
 
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from kombu.exceptions import ChannelError
 
-from rollout.adapters.celery.marks import job_id_of
+from rollout.adapters.celery.marks import job_id_of, sent_at
 from rollout.routing.clock import Clock
 
 _PAUSE_S, _PAUSE_S_MAX = 3.0, 3_600.0
@@ -23,9 +24,16 @@ _TIMES_MAX = 8
 _COUNT = "x-delivery-count"
 
 
+class NextUp(NamedTuple):
+    """The message that the next worker gets: "" of a foreign one, None of an empty queue."""
+
+    job_id: str | None
+    sent_at: datetime | None = None
+
+
 @dataclass(slots=True)
 class _Head:
-    job_id: str
+    message: NextUp
     at_s: float
     pause_s: float
 
@@ -41,27 +49,28 @@ class AmqpHeads:
         self._clock = clock
         self._heads: dict[str, _Head] = {}
 
-    def next_up(self, channel: Any, queue: str) -> str | None:
-        """Job id of the message that the next worker gets, "" of a foreign one; None unknown."""
+    def next_up(self, channel: Any, queue: str) -> NextUp:
+        """The message that the next worker gets; None as its job id where that is unknown."""
         now_s = self._clock.monotonic()
         known = self._heads.get(queue)
         if known is not None and now_s - known.at_s < known.pause_s:
-            return known.job_id
+            return known.message
         try:
             message = channel.basic_get(queue, no_ack=False)
         except ChannelError:
-            return None
+            return NextUp(None)
         if message is None:  # its last one was taken meanwhile
             self._heads.pop(queue, None)
-            return None
+            return NextUp(None)
         headers = message.headers or {}
         channel.basic_reject(message.delivery_tag, requeue=True)
         if int(headers.get(_COUNT) or 0) > _TIMES_MAX:
-            self._heads[queue] = _Head("", now_s, _PAUSE_S_MAX)
-            return None
+            self._heads[queue] = _Head(NextUp(""), now_s, _PAUSE_S_MAX)
+            return NextUp(None)
         task_id = headers.get("id")
         job_id = job_id_of(headers, task_id) if isinstance(task_id, str) else ""
-        same = known is not None and known.job_id == job_id
+        found = NextUp(job_id, sent_at(headers))
+        same = known is not None and known.message == found
         pause_s = min(known.pause_s * 2, _PAUSE_S_MAX) if same and known else _PAUSE_S
-        self._heads[queue] = _Head(job_id, now_s, pause_s)
-        return job_id
+        self._heads[queue] = _Head(found, now_s, pause_s)
+        return found

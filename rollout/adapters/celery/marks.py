@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from rollout.adapters.celery.destination import without_delay
 from rollout.jobs.ports import Job
 from rollout.routing.decision import Decision, JobPath, Reason
 
@@ -26,6 +27,7 @@ class Marks:
         spent: Retries that legacy has used; those of the concurrent path are not its own.
         at: When the job was submitted, in milliseconds since 1970: a message that outlived its job
             tells its age.
+        sent: When this message was sent, for one that is not its job's first.
     """
 
     key: str
@@ -36,6 +38,7 @@ class Marks:
     of: str = ""
     spent: int = 0
     at: int | None = None
+    sent: int | None = None
 
     def header(self) -> dict[str, Any]:
         """The header's value, plain JSON; what says nothing is left out."""
@@ -49,7 +52,7 @@ class Marks:
         return Decision(JobPath(self.path), Reason(self.reason), self.revision, self.drilled)
 
 
-_SOMETIMES = ("drilled", "spent", "at")
+_SOMETIMES = ("drilled", "spent", "at", "sent")
 _NAMES = frozenset(field.name for field in fields(Marks))
 _ALWAYS = tuple(field.name for field in fields(Marks) if field.name not in _SOMETIMES)
 """The values are flat, so `dataclasses.asdict` would only copy them with care, at ten times the
@@ -66,6 +69,15 @@ def submitted_at(marks: Marks | None, now: datetime) -> datetime:
     if marks is None or not isinstance(marks.at, int):
         return now
     return datetime.fromtimestamp(marks.at / 1000, UTC)
+
+
+def sent_at(headers: Any) -> datetime | None:
+    """When a message was sent; None for one that does not tell."""
+    found = headers.get(HEADER) if isinstance(headers, Mapping) else None
+    if not isinstance(found, Mapping):
+        return None
+    stamps = [one for name in ("at", "sent") if isinstance(one := found.get(name), int)]
+    return datetime.fromtimestamp(max(stamps) / 1000, UTC) if stamps else None
 
 
 def read_marks(headers: Any, task_id: str | None) -> Marks | None:
@@ -106,8 +118,9 @@ def queue_of(name: str, path: JobPath) -> str:
 
 
 def path_of(name: str, queue: str | None) -> JobPath | None:
-    """Path that a queue belongs to; None for a queue that is not ours."""
+    """Path that a queue, or a routing key, belongs to; None for one that is not ours."""
+    plain = without_delay(queue) if queue else None
     for path in JobPath:
-        if queue == queue_of(name, path):
+        if plain == queue_of(name, path):
             return path
     return None

@@ -32,7 +32,7 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     "exchange": ("rollout chooses the queue of every job", "leave exchange out"),
     "routing_key": ("rollout chooses the queue of every job", "leave routing_key out"),
     "run": ("the paths are what runs", "declare them with @legacy and @concurrent"),
-    "pipeline": ("the name is taken for rollout's own", "give the attribute another name"),
+    "rollout": ("the name is taken for rollout's own", "give the attribute another name"),
 }
 """Options that are refused whatever their value: why, and what to write."""
 
@@ -93,6 +93,11 @@ def check_made(name: str, task: Any) -> None:
             f"serializer={task.serializer!r} of {name!r} is refused: the ledger keeps every "
             "message as JSON",
             f"take it out, {where}",
+        )
+    if any("rollout" in vars(one) for one in type(task).__mro__[1:]):
+        raise DeclarationError(
+            f"the class of {name!r} has an attribute `rollout`, a name that is taken for rollout's",
+            "give the attribute another name",
         )
     if task.Strategy != Task.Strategy:
         raise DeclarationError(

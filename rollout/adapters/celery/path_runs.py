@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from rollout.adapters.celery.body import run_body, run_directly
 from rollout.adapters.celery.results import written
 from rollout.jobs.ports import Job
 from rollout.routing.decision import JobPath
@@ -18,14 +19,14 @@ class DirectRun:
 
     def __init__(self, task: "SubPipelineTask") -> None:
         self._task = task
-        self.name = task.pipeline.name
-        self.effects = task.pipeline.effects
-        self.holdback_bp = task.pipeline.holdback_bp
-        self.read = task.pipeline.read
+        self.name = task.rollout.name
+        self.effects = task.rollout.effects
+        self.holdback_bp = task.rollout.holdback_bp
+        self.read = task.rollout.read
 
     def call(self, path: JobPath, job: Job) -> Any:
         """Run the path."""
-        return self._task.run_directly(path, job)
+        return run_directly(self._task, path, job)
 
     def write(self, value: Any, job: Job) -> str:
         """Call the hook and write what there is to keep of the result."""
@@ -38,10 +39,13 @@ class DeliveredRun(DirectRun):
     def __init__(self, task: "SubPipelineTask", request: Any) -> None:
         super().__init__(task)
         self._request = request
+        self.has_begun = False
+        """Whether the path was called, which may change what the request holds."""
 
     def call(self, path: JobPath, job: Job) -> Any:
         """Run the path."""
-        return self._task.run_body(replace(job, path=path))
+        self.has_begun = True
+        return run_body(self._task, replace(job, path=path))
 
     def write(self, value: Any, job: Job) -> str:
         """Call the hook and write what there is to keep of the result."""

@@ -3,13 +3,21 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from kombu import Connection, Producer
 from kombu.exceptions import ChannelError, OperationalError
 
-from rollout.adapters.celery.amqp_heads import AmqpHeads
-from rollout.adapters.celery.marks import Marks, job_id_of, queue_of, read_marks
+from rollout.adapters.celery.amqp_heads import AmqpHeads, NextUp
+from rollout.adapters.celery.marks import (
+    Marks,
+    job_id_of,
+    milliseconds,
+    queue_of,
+    read_marks,
+    sent_at,
+)
 from rollout.adapters.celery.message import from_text
 from rollout.errors import BrokerUnreachable
 from rollout.jobs.ports import Handed, Held
@@ -67,7 +75,7 @@ class KombuQueues:
             producer = Producer(channel, serializer="json")
             for job in jobs:
                 if job.envelope:
-                    _publish(producer, job)
+                    _publish(producer, job, self._clock.now())
 
     def held(self, name: str) -> Held:
         """Say what the queues and the workers hold.
@@ -85,14 +93,16 @@ class KombuQueues:
                     if messages
                 }
                 empty = {path: None for path, messages in waiting.items() if not messages}
-                known = {path: job_id for path, job_id in peeked.items() if job_id is not None}
-                return Held(None, {**empty, **known}, waiting)
+                known = {path: one for path, one in peeked.items() if one.job_id is not None}
+                next_up = {path: one.job_id for path, one in known.items()}
+                return Held(None, {**empty, **next_up}, waiting, _sent(known))
             if speaks != "redis":
                 return Held(None, {}, waiting)
-            next_up = {path: _next_up(channel, queue_of(name, path)) for path in JobPath}
+            heads = {path: _next_up(channel, queue_of(name, path)) for path in JobPath}
             if channel.client.hlen(channel.unacked_key) > UNACKED_MAX:
                 return Held(None, {}, waiting)
-            return Held(frozenset(self._in_hands(channel)), next_up, waiting)
+            next_up = {path: one.job_id for path, one in heads.items()}
+            return Held(frozenset(self._in_hands(channel)), next_up, waiting, _sent(heads))
 
     def _in_hands(self, channel: Any) -> Iterator[str]:
         """Job ids of messages that workers took lately; kombu dates them by the wall clock."""
@@ -137,7 +147,7 @@ class KombuQueues:
         return connection
 
 
-def _publish(producer: Producer, job: Handed) -> None:
+def _publish(producer: Producer, job: Handed, now: datetime) -> None:
     message = from_text(job.envelope)
     task_id = message.headers.get("id", job.job_id)
     marks = read_marks(message.headers, task_id)
@@ -149,6 +159,7 @@ def _publish(producer: Producer, job: Handed) -> None:
         of=task_id,
         spent=marks.spent if marks else message.headers.get("retries", 0),
         at=marks.at if marks else None,
+        sent=milliseconds(now),
     )
     # Of an older release's envelope it is not known how the broker was to keep it.
     how = {} if "delivery_mode" in message.properties else {"delivery_mode": 2}
@@ -157,15 +168,21 @@ def _publish(producer: Producer, job: Handed) -> None:
     message.publish(producer, queue_of(job.name, job.path), **how)
 
 
-def _next_up(channel: Any, queue: str) -> str | None:
-    """Job id of the message that the next worker gets; None when the queue is empty."""
+def _sent(heads: Mapping[JobPath, NextUp]) -> dict[JobPath, datetime]:
+    return {path: one.sent_at for path, one in heads.items() if one.sent_at is not None}
+
+
+def _next_up(channel: Any, queue: str) -> NextUp:
+    """The message that the next worker gets."""
     for priority in channel.priority_steps:
         # kombu puts the app's key prefix before the keys of the commands it uses; not of this one.
         key = f"{channel.global_keyprefix}{channel._q_for_pri(queue, priority)}"
         text = channel.client.lindex(key, -1)
         if text is not None:
-            return _id_of(json.loads(text)) or ""
-    return None
+            message = json.loads(text)
+            headers = message.get("headers") if isinstance(message, dict) else None
+            return NextUp(_id_of(message) or "", sent_at(headers))
+    return NextUp(None)
 
 
 def _id_of(message: Any) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from celery.worker import state
 
+from rollout.adapters.celery.deliveries import worker_of
 from rollout.adapters.celery.marks import job_id_of, path_of
 from rollout.errors import LedgerUnreachable
 from rollout.jobs.ports import JobLedger, Running
@@ -115,9 +116,7 @@ def starts_of(name: str, request: Any) -> list[Running]:
     path = path_of(name, queue) or JobPath.LEGACY  # a queue of the caller's choice runs legacy
     pids = {os.getpid(), request.worker_pid} - {None}
     job_id = job_id_of(request.request_dict, request.id)
-    return [
-        Running(name, job_id, request.task.worker_of(request, pid), path) for pid in sorted(pids)
-    ]
+    return [Running(name, job_id, worker_of(request, pid), path) for pid in sorted(pids)]
 
 
 def lives(request: Any) -> bool:

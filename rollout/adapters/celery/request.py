@@ -11,6 +11,8 @@ from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.exceptions import Ignore, Reject, Retry
 from celery.worker.state import task_ready
 
+from rollout.adapters.celery.deliveries import job_of, worker_of
+from rollout.adapters.celery.outcomes import carry_out
 from rollout.errors import LedgerUnreachable, UnknownJob
 from rollout.jobs.delivery import Done, Failed
 from rollout.log import log
@@ -42,8 +44,6 @@ class SubPipelineRequest(Theirs):
             reason = Reason.TIME_LIMIT
         elif isinstance(error, (WorkerLostError, SystemExit)):
             reason = Reason.WORKER_LOST
-        elif isinstance(error, (Ignore, Reject, Retry)):  # what the body said, or rollout itself
-            return super().on_failure(exc_info, send_failed_event, return_ok)
         elif getattr(exc_info, "internal", False) and self._has_its_outcome():
             # The path is not to blame: the result backend was away after the commit, say. The next
             # delivery finds the outcome in the ledger and tells it.
@@ -58,7 +58,7 @@ class SubPipelineRequest(Theirs):
 
     def _has_its_outcome(self) -> bool:
         """Whether the ledger says that the job is over; what failed then came after it."""
-        pipeline = self.task.pipeline
+        pipeline = self.task.rollout
         try:
             return bool(pipeline.ledger.job(pipeline.name, self.id).state.finished)
         except (LedgerUnreachable, UnknownJob):
@@ -72,16 +72,18 @@ class SubPipelineRequest(Theirs):
     def _lost(self, reason: Reason, exc_info: Any, send_failed_event: bool) -> Any:
         context = self._context
         task = self.task
-        job = task.job_of(context)
+        job = job_of(task.rollout, context)
         if job is None:
             return super().on_failure(exc_info, send_failed_event)
-        worker = task.worker_of(context, self.worker_pid)
+        worker = worker_of(context, self.worker_pid)
         log.warning("worker process lost", job=self.id, worker=worker, reason=str(reason))
         try:
-            outcome = task.pipeline.attempts.worker_lost(task.pipeline, job, worker, reason)
+            outcome = task.rollout.attempts.worker_lost(task.rollout, job, worker, reason)
         except LedgerUnreachable as error:
             log.error("ledger away, the job is delivered again", job=self.id, why=str(error))
             outcome = None
+        if task.rollout.needs:
+            task.rollout.resource_calls.given_back(task.rollout.needs)
         if isinstance(outcome, Failed):
             # Legacy's own failure, with all that Celery makes of it.
             return super().on_failure(exc_info, send_failed_event)
@@ -93,7 +95,7 @@ class SubPipelineRequest(Theirs):
             self.reject(requeue=True)
             return None
         try:
-            task.carry_out(context, outcome)
+            carry_out(task, context, outcome)
         except Ignore:
             self.acknowledge()
         except Reject:

@@ -26,7 +26,7 @@ def written(task: Any, request: Any, value: Any, job: Job) -> str:
     Raises:
         Exception: What the commit hook raised, or what the result backend says of the value.
     """
-    declared = task.pipeline
+    declared = task.rollout
     if declared.hook is not None:
         result: str = declared.write(value, job)
         return result

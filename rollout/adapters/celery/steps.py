@@ -8,8 +8,10 @@ from celery.worker import state
 from kombu.utils.encoding import safe_repr
 
 from rollout.adapters.celery.builds import Announcer
+from rollout.adapters.celery.deliveries import job_of
 from rollout.adapters.celery.guard import guard_restarts
 from rollout.adapters.celery.marks import job_id_of, path_of
+from rollout.adapters.celery.outcomes import send_to_legacy
 from rollout.adapters.celery.receipts import Receipts
 from rollout.adapters.celery.renewal import Renewals, lives
 from rollout.errors import LedgerUnreachable, UnknownJob
@@ -17,6 +19,8 @@ from rollout.jobs.attempt import Attempts
 from rollout.jobs.claims import JobState
 from rollout.jobs.delivery import Paths, ToLegacy
 from rollout.jobs.ports import JobLedger
+from rollout.jobs.resource_calls import ResourceCalls
+from rollout.jobs.resources import Need
 from rollout.log import log
 from rollout.pilot.ports import Builds
 from rollout.routing.clock import Clock
@@ -61,8 +65,18 @@ class Worked(Paths, Protocol):
         """Seconds without renewal after which a job's worker counts as dead."""
         ...
 
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What a job takes of resources."""
+        ...
+
+    @property
+    def resource_calls(self) -> ResourceCalls:
+        """Calls jobs that wait for what was given back."""
+        ...
+
     def check(self) -> None:
-        """Raise DeclarationError when a path or hook is missing."""
+        """Raise DeclarationError for what cannot work here."""
         ...
 
 
@@ -191,11 +205,13 @@ def _is_started(pipeline: Worked, job_id: str) -> bool | None:
 
 def _hand_back(pipeline: Worked, request: Any) -> None:
     context = request._context
-    job = request.task.job_of(context)
+    job = job_of(request.task.rollout, context)
     outcome = None if job is None else pipeline.attempts.hand_back(pipeline, job)
     if isinstance(outcome, ToLegacy):
+        if pipeline.needs:
+            pipeline.resource_calls.given_back(pipeline.needs)
         log.warning("handed back, the worker stops", job=request.id)
-        request.task.send_to_legacy(context, outcome.reason, recorded=outcome.recorded)
+        send_to_legacy(request.task, context, outcome.reason, recorded=outcome.recorded)
 
 
 def keep(pipelines: Mapping[str, Worked], message: Any, why: str) -> None:
@@ -246,6 +262,8 @@ def call_off(pipeline: Worked, request: Any, *, expired: bool) -> None:
             pipeline.ledger.call_off(
                 pipeline.name, job_id, record.attempt, state, sentence, now, nonce=record.nonce
             )
+            if pipeline.needs:
+                pipeline.resource_calls.given_back(pipeline.needs)
     except UnknownJob:
         log.info("discarded job is not filed", job=job_id, state=str(state))
     except LedgerUnreachable as error:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from rollout.adapters.memory.resource_rows import enter, inherits, lacking
 from rollout.adapters.memory.rows import OutcomeKey, Rows
 from rollout.adapters.memory.transaction import MemoryTransaction
 from rollout.errors import UnknownJob
@@ -17,7 +18,9 @@ from rollout.jobs.claims import (
     judge_claim,
     judge_commit,
 )
+from rollout.jobs.order import NEVER
 from rollout.jobs.ports import Committed, ConnectionSource, Filing, Handed, Refused, Running
+from rollout.jobs.resources import Need
 from rollout.jobs.way import step
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
@@ -51,6 +54,7 @@ class JobRows:
         worker: str,
         now: datetime,
         silent_after: timedelta,
+        needs: Sequence[Need] = (),
     ) -> Claim | Refused:
         """Claim a delivered job, or say why not (`jobs.claims.judge_claim`)."""
         with self._rows as rows:
@@ -62,11 +66,15 @@ class JobRows:
             refusal = judge_claim(record, delivered, control, effects, heard, silent_after)
             if refusal is not None:
                 return Refused(refusal, record)
+            nonce = str(rows.claims + 1)
+            refusal = _take(rows, needs, record, delivered, nonce, now) if needs else None
+            if refusal is not None:
+                return Refused(refusal, record)
             rows.claims += 1
             started = replace(
                 _started(record, delivered, control, worker, now),
                 renewed_at=heard,
-                nonce=str(rows.claims),
+                nonce=nonce,
             )
             rows.put(started)
             return Claim(
@@ -339,6 +347,43 @@ def _started(
         worker=worker,
         way=record.way + step(now, "started", path=delivered, attempt=attempt, worker=worker),
     )
+
+
+def _take(
+    rows: Rows,
+    needs: Sequence[Need],
+    record: JobRecord,
+    delivered: JobPath,
+    nonce: str,
+    now: datetime,
+) -> Refusal | None:
+    """Take what a claim needs, or put its job to rest."""
+    if record.state is JobState.STARTED:  # of a silent worker, and taken over with all it has
+        if not inherits(rows, needs, record):
+            return Refusal.BUSY  # declared since; the sweep puts it back to where it waits
+    elif missing := lacking(rows, needs, record, now):
+        enter(rows, needs, record.ref, None, now)
+        way = record.way + step(now, "waits", resource=", ".join(missing))
+        rows.put(
+            replace(
+                record,
+                path=delivered,
+                moved_reason=_moved_by(record, delivered),
+                renewed_at=None,
+                not_before=NEVER,
+                way=way,
+            )
+        )
+        return Refusal.TAKEN
+    enter(rows, needs, record.ref, nonce, now)
+    return None
+
+
+def _moved_by(record: JobRecord, delivered: JobPath) -> Reason | None:
+    """Why a job stands where it is delivered: the ledger refused its claim where it stood."""
+    if record.path is delivered or record.moved_reason is not None:
+        return record.moved_reason
+    return Reason.LEDGER_UNREACHABLE
 
 
 def _filed(filing: Filing) -> JobRecord:

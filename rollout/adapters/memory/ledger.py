@@ -13,6 +13,7 @@ from rollout.adapters.memory.job_rows import JobRows
 from rollout.adapters.memory.order_rows import OrderRows
 from rollout.adapters.memory.pilot_rows import PilotRows
 from rollout.adapters.memory.recent_rows import RecentRows
+from rollout.adapters.memory.resource_rows import ResourceRows
 from rollout.adapters.memory.rows import Rows
 from rollout.adapters.memory.sweep_rows import SweepRows
 from rollout.routing.clock import Clock
@@ -20,7 +21,7 @@ from rollout.routing.clock import Clock
 
 class MemoryLedger(
     ControlRows, JobRows, SweepRows, PilotRows, EvidenceRows, DrillRows, RecentRows, OrderRows,
-    AccessRows,
+    AccessRows, ResourceRows,
 ):  # fmt: skip
     """`jobs.ports.Ledger`, its other roles and drills' `DrillLedger`, for one process's threads.
 
@@ -39,6 +40,7 @@ class MemoryLedger(
         RecentRows.__init__(self, rows)
         AccessRows.__init__(self, rows)
         OrderRows.__init__(self, rows)
+        ResourceRows.__init__(self, rows)
 
     @property
     def reachable(self) -> bool:

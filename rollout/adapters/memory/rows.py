@@ -15,6 +15,7 @@ from rollout.control.tokens import Session, Token
 from rollout.drills.ports import DrillEvent
 from rollout.errors import LedgerUnreachable, UnknownSubPipeline
 from rollout.jobs.claims import JobRecord, JobRef, JobState
+from rollout.jobs.resources import Need
 from rollout.pilot.builds import BuildRecord
 from rollout.pilot.fold import HourKey, Sum
 from rollout.pilot.lease import LeaseWatch
@@ -51,6 +52,15 @@ class Span(NamedTuple):
     ended_at: datetime
 
 
+class Entry(NamedTuple):
+    """A job at a resource: held by the claim of this nonce, or waited for."""
+
+    need: Need
+    nonce: str | None
+    since: datetime
+    called_at: datetime | None = None
+
+
 class Rows:
     """The tables, as dictionaries. `with rows:` is a transaction: one at a time, all or nothing.
 
@@ -72,6 +82,7 @@ class Rows:
         self.log: defaultdict[str, list[TransitionRecord]] = defaultdict(list)
         self.jobs: dict[JobRef, JobRecord] = {}
         self.claims = 0
+        self.lines: defaultdict[str, dict[JobRef, Entry]] = defaultdict(dict)
         self.pruned_before: datetime | None = None
         self.outcomes: Counter[OutcomeKey] = Counter()
         self.cycles: dict[CycleKey, tuple[int, float]] = {}

@@ -17,9 +17,11 @@ from rollout.adapters.sql.job_moves import JobMoves
 from rollout.adapters.sql.job_statements import Hot, judged
 from rollout.adapters.sql.job_values import claim_of, commit_values, new_row, start_values
 from rollout.adapters.sql.lane import Lane
+from rollout.adapters.sql.resource_statements import Takings
 from rollout.errors import CommitHookError, LedgerUnreachable
 from rollout.jobs.claims import (
     Claim,
+    JobRecord,
     JobRef,
     JobState,
     Refusal,
@@ -27,6 +29,7 @@ from rollout.jobs.claims import (
     judge_commit,
 )
 from rollout.jobs.ports import Committed, ConnectionSource, Filing, Refused
+from rollout.jobs.resources import Need
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
 
@@ -51,6 +54,11 @@ class JobRows(JobMoves):
     def _lane(self) -> Lane:
         """Where every job is tried first."""
         return Lane(self._db, own_clock=self._clock.own)
+
+    @cached_property
+    def _takings(self) -> Takings:
+        """What claims do at resources."""
+        return Takings(self._db)
 
     def file(self, filings: Sequence[Filing]) -> frozenset[JobRef]:
         """Record accepted jobs in one transaction; those that had their outcome already."""
@@ -85,16 +93,19 @@ class JobRows(JobMoves):
         worker: str,
         now: datetime,
         silent_after: timedelta,
+        needs: Sequence[Need] = (),
     ) -> Claim | Refused:
         """Claim a delivered job, or say why not (`jobs.claims.judge_claim`)."""
         with self._db.translated(), LazyTransaction(self._db) as transaction:
-            if effects.repeatable:
+            if effects.repeatable and not needs:
                 granted = self._lane.claim(name, job_id, delivered, worker, now)
                 if granted is not None:
                     return granted
             cursor = transaction.cursor()
             if delivered is JobPath.CONCURRENT:
                 self._share_fence(cursor, name)
+            if needs:
+                self._takings.lock(cursor, needs)
             # A claim that a database crash forgets can only be refused later: the commit compares
             # attempt and fence, and commits do wait for the disk. An unsafe job must not be
             # started a second time either.
@@ -109,9 +120,28 @@ class JobRows(JobMoves):
             if refusal is not None:
                 return Refused(refusal, record)
             claim = claim_of(record, delivered, control, uuid4().hex)
+            if needs:
+                refusal = self._take(cursor, needs, claim, record, now)
+                if refusal is not None:
+                    transaction.commit()
+                    return Refused(refusal, record)
             self._hot.start.run(cursor, start_values(claim, record, worker, now, heard))
             transaction.commit()
             return claim
+
+    def _take(
+        self, cursor: Any, needs: Sequence[Need], claim: Claim, record: JobRecord, now: datetime
+    ) -> Refusal | None:
+        """Take what a claim needs, or put its job to rest."""
+        takings = self._takings
+        if record.state is JobState.STARTED:  # of a silent worker, and taken over with all it has
+            if not takings.inherits(cursor, needs, record):
+                return Refusal.BUSY  # declared since; the sweep puts it back to where it waits
+        elif lacking := takings.lacking(cursor, needs, record, now):
+            takings.rest(cursor, needs, claim, lacking, now)
+            return Refusal.TAKEN
+        takings.take(cursor, needs, claim, now)
+        return None
 
     def commit(
         self,

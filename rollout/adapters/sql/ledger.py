@@ -14,6 +14,7 @@ from rollout.adapters.sql.order_rows import OrderRows
 from rollout.adapters.sql.pilot_rows import PilotRows
 from rollout.adapters.sql.recent_rows import RecentRows
 from rollout.adapters.sql.recovery_rows import RecoveryRows
+from rollout.adapters.sql.resource_rows import ResourceRows
 from rollout.adapters.sql.shadow_rows import ShadowRows
 from rollout.adapters.sql.sweep_rows import SweepRows
 
@@ -21,7 +22,7 @@ from rollout.adapters.sql.sweep_rows import SweepRows
 class SqlLedger(
     ControlRows, JobRows, SweepRows, LeaseRows, PilotRows, RecoveryRows, ArrivalRows,
     DrillRows, ShadowRows, AheadRows, BuildRows, NoticeRows, RecentRows, OrderRows,
-    AccessRows,
+    AccessRows, ResourceRows,
 ):  # fmt: skip
     """`jobs.ports.Ledger`, its other roles, and `drills.ports.DrillLedger` on either database.
 
@@ -41,6 +42,7 @@ class SqlLedger(
         BuildRows.__init__(self, database)
         NoticeRows.__init__(self, database)
         OrderRows.__init__(self, database)
+        ResourceRows.__init__(self, database)
         LeaseRows.__init__(self, database)
         PilotRows.__init__(self, database)
         RecoveryRows.__init__(self, database)

@@ -26,7 +26,8 @@ TABLES = frozenset(
         "access_token", "act", "request_answer", "web_session",
         "build_seen", "cycle_tally", "decision", "drill_event", "drill_span", "evidence_hour",
         "job", "kept_message", "key_place", "leader_policy", "lease", "legacy_profile",
-        "notice", "path_watch", "pilot", "pruned", "recovery", "shadow_account", "shadow_group",
+        "notice", "path_watch", "pilot", "pruned", "recovery", "resource_use", "shadow_account",
+        "shadow_group",
         "shadow_run", "shadow_tally", "sub_pipeline", "tally", "transition",
     }
 )  # fmt: skip
@@ -37,7 +38,7 @@ INDEXES = frozenset(
         "decision_window", "drill_event_name_what", "ix_decision_name", "ix_drill_event_drill_id",
         "ix_drill_span_name", "ix_transition_name", "job_admitted", "job_committed", "job_drilled",
         "job_failed", "job_open", "job_unfolded", "key_place_job", "key_place_key",
-        "notice_open", "recovery_at", "recovery_name_at",
+        "notice_open", "recovery_at", "recovery_name_at", "resource_use_job", "resource_use_line",
         "shadow_run_ended", "shadow_run_listed", "shadow_run_running",
     }
 )  # fmt: skip

@@ -10,7 +10,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    text,
 )
 
 from rollout.adapters.sql.tables import UtcTime, metadata
@@ -98,12 +97,6 @@ notice = Table(
     Column("next_at", UtcTime, nullable=False),
     Column("told", Text, nullable=False),
     Column("closed", Boolean, nullable=False),
-    Index(
-        "notice_open",
-        "next_at",
-        sqlite_where=text("NOT closed"),
-        postgresql_where=text("NOT closed"),
-    ),
 )
 """What people are told of; `told` has a digest of each address that took it, never the address."""
 

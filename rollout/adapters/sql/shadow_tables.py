@@ -1,6 +1,6 @@
 """Tables of shadows: runs, groups of mismatches, counts, and the evidence folded from them."""
 
-from sqlalchemy import BigInteger, Column, Float, Index, String, Table, Text, text
+from sqlalchemy import BigInteger, Column, Float, Index, String, Table, Text
 
 from rollout.adapters.sql.tables import UtcTime, metadata
 
@@ -53,13 +53,6 @@ shadow_run = Table(
     Column("why", Text),
     Column("signature", Text),
     Index("shadow_run_listed", "name", "began_at"),
-    Index(
-        "shadow_run_running",
-        "name",
-        "began_at",
-        sqlite_where=text("state = 'running'"),
-        postgresql_where=text("state = 'running'"),
-    ),
     Index("shadow_run_ended", "name", "ended_at"),
 )
 """One row per shadow, for as long as committed jobs are kept."""

@@ -126,43 +126,9 @@ job = Table(
     Column("nonce", String(32)),
     Column("way", Text, nullable=False),
     Column("envelope", Text, nullable=False),
-    # The controller's work depends on what is open and not on history: unfinished and unfolded
-    # rows have indexes of their own. The last two serve `prune` and `jobs --failed`. What was
-    # admitted in a window is judged once, when it is old enough.
+    # What was admitted in a window is judged once, when it is old enough. The other indexes are in
+    # `partial_indexes`.
     Index("job_admitted", "name", "accepted_at"),
-    Index(
-        "job_open",
-        "name",
-        "state",
-        "path",
-        "sent_at",
-        sqlite_where=OPEN,
-        postgresql_where=OPEN,
-    ),
-    Index(
-        "job_unfolded",
-        "finished_at",
-        sqlite_where=UNFOLDED,
-        postgresql_where=UNFOLDED,
-    ),
-    Index(
-        "job_committed",
-        "finished_at",
-        sqlite_where=text("state = 'committed'"),
-        postgresql_where=text("state = 'committed'"),
-    ),
-    Index(
-        "job_failed",
-        "finished_at",
-        sqlite_where=text("state = 'failed'"),
-        postgresql_where=text("state = 'failed'"),
-    ),
-    Index(
-        "job_drilled",
-        "drill",
-        sqlite_where=text("drill IS NOT NULL"),
-        postgresql_where=text("drill IS NOT NULL"),
-    ),
 )
 """One row per job, found by sub-pipeline and id.
 

@@ -1,0 +1,126 @@
+"""Carries out what became of a delivery: told to Celery, sent to legacy, or routed late."""
+
+import time
+from typing import Any
+
+from celery import states
+from celery.exceptions import Ignore, Reject
+from kombu.exceptions import OperationalError
+
+from rollout.adapters.celery.deliveries import filing_of, job_of, key_of, message_for
+from rollout.adapters.celery.marks import job_id_of, queue_of, read_marks
+from rollout.adapters.celery.message import Message
+from rollout.errors import JobFailed
+from rollout.jobs.claims import Refusal
+from rollout.jobs.delivery import Done, Dropped, Failed, Outcome, ToLegacy, Wait
+from rollout.jobs.ports import Job
+from rollout.log import log
+from rollout.routing.decision import Decision, JobPath, Reason
+
+LEDGER_WAIT_S = 1.0
+"""Pause before a job that needs the ledger goes back to its queue, so that it does not spin."""
+
+
+def carry_out(task: Any, request: Any, outcome: Outcome) -> Any:
+    """Return, raise or send what the outcome says."""
+    match outcome:
+        case Done(value, duplicate):
+            if duplicate and is_told(task, request, value):
+                raise Ignore
+            return value
+        case ToLegacy(reason, recorded):
+            send_to_legacy(task, request, reason, recorded=recorded)
+            raise Ignore
+        case Dropped(Refusal.FORGOTTEN):
+            _keep(task, request, "older than what is pruned, and its job is not there: not run")
+            raise Ignore
+        case Dropped():
+            raise Ignore
+        case Failed(error):
+            # SystemExit out of a path would take the worker's process along.
+            raise JobFailed(request.id, repr(error)) if isinstance(error, SystemExit) else error
+        case Wait(error):
+            log.warning("job waits for the ledger", job=request.id, why=str(error))
+            time.sleep(LEDGER_WAIT_S)
+            raise Reject(str(error), requeue=True)
+
+
+def _keep(task: Any, request: Any, why: str) -> None:
+    """Keep a message that is not run, for a look. Raises LedgerUnreachable."""
+    pipeline = task.rollout
+    job = job_of(pipeline, request)
+    assert job is not None, "what was delivered to a path has a job"
+    envelope = filing_of(task, request, job).envelope
+    queue = queue_of(job.name, job.path)
+    pipeline.ledger.keep_message(queue, why, "{}", envelope, pipeline.submit.now())
+
+
+def is_told(task: Any, request: Any, value: Any) -> bool:
+    """Whether the result backend has the outcome already: then links were called, too.
+
+    A chord counts its job after the result is stored, so there the result says nothing. A
+    backend has one result per id: that of another sub-pipeline's job is not this one's.
+    """
+    # Where nobody knows, it is told again: links called twice are Celery's own promise.
+    if request.chord:
+        return False
+    if request.ignore_result:
+        return not (request.chain or request.callbacks)
+    try:
+        stored = task.AsyncResult(request.id)
+        return stored.state in states.READY_STATES and stored.result == value
+    except Exception as error:  # a result backend that is away must not lose the outcome
+        log.warning("result backend did not answer", why=str(error))
+        return False
+
+
+def route_late(task: Any, request: Any) -> Any:
+    """Route a message from a producer that knows nothing of rollout, now that it is here."""
+    pipeline = task.rollout
+    args, kwargs = tuple(request.args or ()), dict(request.kwargs or {})
+    job_id = job_id_of(vars(request), request.id)
+    key = key_of(pipeline, job_id, args, kwargs)
+    decision = pipeline.submit.decide(pipeline.name, key)
+    job = Job(job_id, pipeline.name, key, decision.path, 0, args, kwargs)
+    pipeline.submit.file(
+        pipeline.name,
+        pipeline.effects,
+        pipeline.holdback_bp,
+        [filing_of(task, request, job, decision)],
+        outcome_will_do=True,  # nobody waits here for an error
+        on_failure=pipeline.on_failure,
+    )
+    _send(task, message_for(task, request, key, decision), decision.path)
+    raise Ignore
+
+
+def send_to_legacy(task: Any, request: Any, reason: Reason, *, recorded: bool) -> None:
+    """Send this same job to legacy, with everything that travelled with its message.
+
+    With the broker away a job that the ledger has moved is left to the sweeper; any other
+    goes back to its queue, because this message is all there is of it.
+    """
+    marks = read_marks(vars(request), request.id)
+    key = marks.key if marks else request.id
+    decision = Decision(JobPath.LEGACY, reason, marks.revision if marks else -1)
+    try:
+        _send(task, message_for(task, request, key, decision, kept=recorded), decision.path)
+    except OperationalError as error:
+        if not recorded:
+            raise Reject(str(error), requeue=True) from error
+        log.warning("broker away, the sweeper will send it", job=request.id, why=str(error))
+
+
+def _send(task: Any, message: Message, path: JobPath) -> None:
+    queue, conf = queue_of(task.rollout.name, path), task.app.conf
+    with (
+        task.app.producer_or_acquire() as producer,
+        producer.connection._reraise_as_library_errors(),
+    ):
+        message.publish(
+            producer,
+            queue,
+            declare=[task.app.amqp.queues[queue]],
+            retry=conf.task_publish_retry,
+            retry_policy=conf.task_publish_retry_policy,
+        )

@@ -1,0 +1,30 @@
+"""Whether a run happened at all: what was not tried cannot have held."""
+
+from collections.abc import Iterator
+
+from tests.crash.history import Event
+from tests.crash.violation import Violation
+
+KIND = "run not whole"
+
+
+def gaps(
+    events: list[Event], jobs: int, faults: int, *, came_to_rest: bool, cut_short: bool
+) -> Iterator[Violation]:
+    """Say what of an order was not tried.
+
+    Args:
+        events: The history of the run.
+        jobs: Jobs that the order asked for; producers may submit a few more.
+        faults: Faults that the order asked for.
+        came_to_rest: Everything was up again, and nothing was left to do, before the deadline.
+        cut_short: The order itself ends faults early, so that their number says nothing.
+    """
+    submitted = sum(len(event["jobs"]) for event in events if event["what"] == "submitted")
+    begun = sum(event["what"] == "fault begun" for event in events)
+    if submitted == 0 or (submitted < jobs and not cut_short):
+        yield Violation(KIND, "", f"{submitted} of {jobs} jobs were submitted")
+    if begun < faults and not cut_short:
+        yield Violation(KIND, "", f"{begun} of {faults} faults began")
+    if not came_to_rest:
+        yield Violation(KIND, "", "the deadline came before rest")
