@@ -200,8 +200,8 @@ def trouble_sentence(one: Trouble, lately: Lately, now: datetime) -> str:
         after = "later jobs were fine" if one.fine_since else "no job finished on it since"
         when += f" ({span_text(now - until)} ago), {after}"
     return (
-        f"{one.path}: {lately.of(one.path).sentence} in the last 5 min; {when}; newest error, of "
-        f"job {one.newest.job_id}: {one.error}"
+        f"{one.path}: {lately.of(one.path).sentence} in the last 5 min; {when}; newest error "
+        f"of job {one.newest.job_id}: {one.error}"
     )
 
 
