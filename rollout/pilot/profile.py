@@ -184,6 +184,11 @@ class LegacyProfile:
         return sum(one[2] for one in self.days) / jobs if jobs else None
 
     @property
+    def first_day(self) -> bool:
+        """Whether all that was counted is of the day that has not ended."""
+        return all(one[0] == self.day for one in self.days)
+
+    @property
     def baseline(self) -> Baseline | None:
         """What the last days were like, while every job was assigned to legacy; None without any.
 

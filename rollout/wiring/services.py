@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -272,7 +273,8 @@ def _say_lost(act: Act, error: RolloutError) -> None:
     """Log an act that the ledger could not take."""
     import structlog
 
-    structlog.get_logger("rollout.door").warning(
+    # stdout is the answer of a command, which scripts read.
+    structlog.wrap_logger(structlog.PrintLogger(sys.stderr)).warning(
         "act not noted", actor=act.actor, action=act.action, name=act.name, came=str(act.came),
         error=error.problem,
     )  # fmt: skip
