@@ -21,8 +21,9 @@ import structlog
 import uvicorn
 from sqlalchemy import event, text
 
+from ops.bench.cpu import Busy, postmaster
 from ops.bench.servers import valkey
-from ops.bench.tick_plant import Busy, Plant, postmaster
+from ops.bench.tick_plant import Plant
 from rollout import Runtime, build
 from rollout.adapters.sql.migrate import migrate
 from rollout.adapters.sql.tables import to_microseconds

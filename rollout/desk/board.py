@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from rollout.desk.alarms import Alarm, Need, alarms_of, suspicious
 from rollout.desk.conditions import Condition, conditions_of
 from rollout.desk.history import last_change_json
-from rollout.desk.lately import read_lately
+from rollout.desk.lately import read_lately, with_medians
 from rollout.desk.numbers import Number, three_numbers
 from rollout.desk.plain import Json
 from rollout.desk.releases import UNNAMED, read_releases
@@ -159,6 +159,7 @@ def read_board(
     statuses = with_recent(ledger, plain, clock)
     if pages_max is not None and len(statuses) > pages_max:
         return _in_short(statuses, ledger, clock, explanations, asked)
+    statuses = tuple(_with_medians(ledger, one) for one in statuses)
     names = {one.state.name for one in statuses}
     changes = {one: record for one, record in ledger.last_changes().items() if one in names}
     try:
@@ -227,6 +228,14 @@ class Suspected:
             )
         except BrokerUnreachable:
             return None, ()
+
+
+def _with_medians(ledger: BoardLedger, status: Status) -> Status:
+    """How long the jobs of the last minutes took, where there were any."""
+    lately = status.lately
+    if lately is None or not any(one.jobs for one in lately.paths.values()):
+        return status
+    return replace(status, lately=with_medians(ledger, status.state.name, lately, status.at))
 
 
 def with_recent(
