@@ -11,6 +11,7 @@ from starlette.responses import Response
 from rollout.control.access import NotPermittedHere
 from rollout.control.requests import KeyInUse, KeyReused
 from rollout.control.tokens import UnknownToken, WrongToken
+from rollout.desk.jobs import NoWholeId
 from rollout.drills.errors import BadDrill, DrillRefused
 from rollout.errors import (
     BrokerUnreachable,
@@ -81,6 +82,7 @@ _STATUS: tuple[tuple[type[RolloutError], int], ...] = (
     (NoSuchPage, 404),
     (UnknownSubPipeline, 404),
     (UnknownJob, 404),
+    (NoWholeId, 404),
     (UnknownDecision, 404),
     (UnknownToken, 404),
     (BadDrill, 404),
