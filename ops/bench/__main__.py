@@ -26,6 +26,7 @@ from ops.bench import (
     aims,
     celery_parts,
     dead_store,
+    ledger_bytes,
     open_jobs,
     route,
     shell,
@@ -93,6 +94,7 @@ def _parts() -> Iterator[Parts]:
         yield {
             "route": route.measure,
             "steps_us": lambda: steps.measure(found()),
+            "ledger_bytes": lambda: ledger_bytes.measure(found()),
             "sqlite_writers_us": lambda: writers.measure(found().folder),
             **{name: celery(name) for name in celery_parts.NAMES},
             "open_jobs": open_jobs.measure,

@@ -6,6 +6,7 @@ from typing import Any
 from ops.bench import open_jobs, shell, tick
 from ops.bench.figures import Target
 from ops.bench.servers import LEDGERS
+from rollout import JobPath
 
 _LIMITS = {
     # ledger: added ms of a no-op, ratio of 20 ms, throughput, direct ms
@@ -57,8 +58,8 @@ def _of_ledger(report: Mapping[str, Any], ledger: str) -> dict[str, Any]:
     """The worse of both paths."""
 
     def worst(part: str, figure: str) -> list[float]:
-        rows = report.get(part, {}).items()
-        return [row[figure] for name, row in rows if name.startswith(ledger)]
+        rows = report.get(part, {})
+        return [rows[name][figure] for path in JobPath if (name := f"{ledger}_{path}") in rows]
 
     found: dict[str, Any] = {}
     if added := worst("latency_noop_ms", "over_late_ms"):

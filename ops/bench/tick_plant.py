@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psutil
 from sqlalchemy import func, insert, select, text
 
+from ops.bench.cpu import Busy
 from rollout import Runtime
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.pilot_tables import legacy_profile, path_watch, pilot
@@ -64,26 +64,6 @@ class Cost:
 
     wall_s: float
     busy_s: float
-
-
-class Busy:
-    """What the processors have done for us: this process, and the database server's.
-
-    Args:
-        server: Of the database; None when it runs in this process.
-    """
-
-    def __init__(self, server: psutil.Process | None) -> None:
-        self._server = server
-
-    def seconds(self) -> float:
-        """Seconds so far."""
-        busy = time.process_time()
-        if self._server is not None:
-            for one in (self._server, *self._server.children()):
-                spent = one.cpu_times()
-                busy += spent.user + spent.system
-        return busy
 
 
 class Plant:
@@ -188,11 +168,6 @@ class Plant:
                 ).scalar_one()
                 found[table.name] = round(float(total) / self.names)
         return found
-
-
-def postmaster(folder: Path) -> psutil.Process:
-    """The server whose data lie in this folder."""
-    return psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
 
 
 def medians(costs: Mapping[str, list[Cost]], pick: Callable[[list[float]], float]) -> Any:

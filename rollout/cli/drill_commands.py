@@ -69,7 +69,7 @@ def run(
     actor: Actor = "",
     as_json: AsJson = False,
 ) -> None:
-    """Run a drill or a game day; ctrl-C ends it and takes its fault away."""
+    """Run a drill or a game day. Ctrl-C ends it and takes its fault away."""
     from rollout.drills.gameday import GameDay
     from rollout.sources import read_drill_file
 
@@ -190,7 +190,7 @@ def schedule(
     look_s: Annotated[float, typer.Option(min=0.1, help="Pause between two looks.")] = 60.0,
     once: Annotated[bool, typer.Option("--once", help="Look once and say what was found.")] = False,
 ) -> None:
-    """Run overdue drills as pairs, when the policy's calendars allow it; ctrl-C ends it."""
+    """Run overdue drills as pairs, when the calendars allow it. Ctrl-C ends it."""
     from secrets import randbelow
 
     from rollout.drills.schedule import Schedule
@@ -241,7 +241,7 @@ def hypothesis(
     name: Name,
     window_s: Annotated[float, typer.Option(min=0.1, help="Seconds of one window.")] = 10.0,
 ) -> None:
-    """Print the steady state of NAME, as it is now, as a Chaos Toolkit hypothesis."""
+    """Print what is normal now as a Chaos Toolkit hypothesis."""
     from rollout.drills.hypothesis import hypothesis as made
 
     with opened(ctx, servers="") as runtime:
@@ -249,7 +249,7 @@ def hypothesis(
 
 
 def stop(ctx: typer.Context, name: OneOrAll = None) -> None:
-    """Take the planted fault off NAME, or off every sub-pipeline; its drill ends."""
+    """Take the planted fault off NAME, or off all. Its drill ends."""
     with opened(ctx, servers="store") as runtime:
         stopped = runtime.drills(None).stop(name)
     say(f"stopped on {', '.join(stopped)}" if stopped else "no fault is planted")

@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def job(ctx: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
-    """Show one job's way, step by step; jobs of several sub-pipelines may have one id."""
+    """Show one job's way, step by step. Jobs of several sub-pipelines may have one id."""
     with opened(ctx, servers="") as runtime:
         found = runtime.desk.job(job_id)
     if as_json:
@@ -70,7 +70,7 @@ def jobs(
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List jobs by where they stand, grouped by what they say, newest first."""
+    """List jobs by where they stand, grouped by error."""
     given = {"failed": failed, "fallbacks": fallbacks, "running": running, "waiting": waiting}
     chosen = [kind for kind, wanted in given.items() if wanted]
     if len(chosen) != 1:
@@ -88,25 +88,32 @@ def jobs(
 
 def _show_groups(page: "JobList") -> None:
     for group in page.groups:
-        what = f"{len(group.jobs)} of {group.name}"
+        count = len(group.jobs)
+        what = f"{count} of {group.name}"
+        if page.more:
+            what = f"{count} of the newest {page.limit}, {group.name}"
         say(f"{what}: {group.error}" if group.error else what, "bold")
         for record in group.jobs:
-            _show_line(record, page.kind)
+            _show_line(record, page.kind, group.error)
     if page.kind is JobKind.FAILED:
-        say("`rollout job ID` shows a job's way, `rollout retry ID` runs it again on legacy")
+        say(
+            "times are UTC; `rollout job ID` shows a job's way, `rollout retry ID` runs it again "
+            "on legacy"
+        )
     else:
-        say("`rollout job ID` shows a job's way")
+        say("times are UTC; `rollout job ID` shows a job's way")
     if page.more:
-        say(f"only the newest {page.limit} are shown; --limit shows more")
+        say(f"only the newest {page.limit} are shown, there are more; --limit shows them")
 
 
-def _show_line(record: "JobRecord", kind: JobKind) -> None:
-    """A job on a line of its own, its id whole, so that it can be copied."""
+def _show_line(record: "JobRecord", kind: JobKind, alike: str | None) -> None:
+    """A job on a line of its own, its id whole, so that it can be copied; 80 columns hold it."""
     at = record.finished_at if kind is JobKind.FAILED else record.accepted_at
-    sentence = "" if at is None else f"  {at_text(at)}"
-    say(f"  {record.job_id}{sentence}  {record.state} on {record.path}")
-    if kind in (JobKind.FAILED, JobKind.FALLBACKS):
-        say(f"    {error_line(record)}")
+    when = "" if at is None else f"  {at:%m-%d %H:%M:%S}"
+    say(f"  {record.job_id}{when}  {record.state} on {record.path}")
+    error = error_line(record)
+    if kind in (JobKind.FAILED, JobKind.FALLBACKS) and error != alike:
+        say(f"    {error}")
 
 
 def retry(
@@ -172,11 +179,11 @@ def _say_retried(done: "Sequence[Retried]") -> None:
         if one.refused is not None:
             show_error(one.refused)
             continue
-        say(
-            f"job {one.job_id}: accepted again, on legacy; `rollout job {one.job_id}` shows its way"
-        )
+        say(f"job {one.job_id}: accepted again, on legacy")
         if one.not_sent is not None:
             warn(f"its message is not sent yet: {one.not_sent}. The controller sends it")
+    if any(one.refused is None for one in done):
+        say("`rollout job ID` shows a job's way")
 
 
 def messages(ctx: typer.Context, limit: Limit = 20, as_json: AsJson = False) -> None:

@@ -31,12 +31,12 @@ def shadow(
     actor: Actor = "",
     as_json: AsJson = False,
 ) -> None:
-    """Begin to run copies of legacy jobs on the concurrent path, compared, never committed."""
+    """Run copies of legacy jobs on the new path and compare them. None of them commits."""
     change(ctx, name, Event.SHADOW, reason, revision, actor, as_json)
 
 
 def report(ctx: typer.Context, name: Name, limit: Limit = 20, as_json: AsJson = False) -> None:
-    """Show what the shadows of a sub-pipeline found: outputs, noise, times, errors."""
+    """Show what shadows found: outputs, noise, times, errors."""
     from rollout.cli.shadow_view import render
 
     with opened(ctx, servers="broker") as runtime:
@@ -62,7 +62,7 @@ def determinism(
     processes: Annotated[int, typer.Option(min=2, help="Processes at once under load.")] = 4,
     as_json: AsJson = False,
 ) -> None:
-    """Run one input many times on both paths and say which fields vary; nothing is committed."""
+    """Run one input many times on both paths and compare fields. Nothing is committed."""
     from rollout.cli.determinism_view import render
     from rollout.errors import WrongSettings
     from rollout.shadow.determinism import judge_runs

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from rollout.desk.alarms import Alarm, Need, alarms_of, suspicious
 from rollout.desk.conditions import Condition, conditions_of
 from rollout.desk.history import last_change_json
-from rollout.desk.lately import read_lately
+from rollout.desk.lately import read_lately, with_medians
 from rollout.desk.numbers import Number, three_numbers
 from rollout.desk.plain import Json
 from rollout.desk.releases import UNNAMED, read_releases
@@ -156,6 +156,7 @@ def read_board(
     statuses = _with_recent(ledger, plain, clock)
     if pages_max is not None and len(statuses) > pages_max:
         return _in_short(statuses, ledger, clock, explanations, asked)
+    statuses = tuple(_with_medians(ledger, one) for one in statuses)
     last = {one.state.name: ledger.transitions(one.state.name, 1) for one in statuses}
     changes = {one: records[0] for one, records in last.items() if records}
     try:
@@ -224,6 +225,14 @@ class _Asked:
             )
         except BrokerUnreachable:
             return None, ()
+
+
+def _with_medians(ledger: BoardLedger, status: Status) -> Status:
+    """How long the jobs of the last minutes took, where there were any."""
+    lately = status.lately
+    if lately is None or not any(one.jobs for one in lately.paths.values()):
+        return status
+    return replace(status, lately=with_medians(ledger, status.state.name, lately, status.at))
 
 
 def _with_recent(

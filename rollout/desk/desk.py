@@ -16,7 +16,6 @@ from rollout.drills.ports import Journals
 from rollout.jobs.ports import Ledger
 from rollout.jobs.recent import JobKind, RecentJobs
 from rollout.routing.clock import Clock
-from rollout.routing.decision import JobPath
 from rollout.routing.ports import ControlStore
 
 if TYPE_CHECKING:
@@ -103,13 +102,14 @@ class Desk:
 
         Empty where there are no workers to ask, as in a program of one process.
         """
-        from rollout.desk.workers import nobody_listens
+        from rollout.desk.workers import needed_queues, nobody_listens
 
         workers = self.workers()
         if workers is None:
             return []
-        listeners = workers.ask().listeners()
-        return [nobody_listens(name, one) for one in JobPath if not listeners.get(f"{name}.{one}")]
+        asked = workers.ask()
+        queues, listeners = needed_queues(self.ledger.control(name)), asked.listeners()
+        return [nobody_listens(queue) for queue in queues if not listeners.get(queue)]
 
     def shadow_first(self, name: str) -> str | None:
         """What a start has left out; raises UnknownSubPipeline, LedgerUnreachable."""
@@ -247,7 +247,13 @@ class Desk:
         """The policy in force; raises UnknownSubPipeline, WrongPolicy."""
         from rollout.desk.policy import read_policy
 
-        return read_policy(self.policies(), self.ledger, name, self.clock.now())
+        return read_policy(
+            self.policies(),
+            self.ledger,
+            name,
+            self.clock.now(),
+            lambda: self.explanations().led_by().policy_difference,
+        )
 
     def policy_check(self, name: str | None, assumed: Assumed) -> PolicyCheck:
         """What is wrong in the policies; raises UnknownSubPipeline, WrongSettings."""

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -255,15 +255,36 @@ def read_input(ledger: OneJob, name: str, job_id: str) -> str:
     return envelope
 
 
+class NoWholeId(RolloutError):
+    """The beginning of an id that names no single job."""
+
+    def __init__(self, beginning: str, found: Sequence[str]) -> None:
+        self.beginning = beginning
+        self.found = tuple(found)
+        if found:
+            named = f"{' and '.join(found[:2])} do{', and maybe more' if len(found) > 2 else ''}"
+            problem = f"{beginning!r} has to be the beginning of one job's id, {named}"
+        else:
+            problem = f"{_BEGINNING_MIN} or more characters of an id are needed, got {beginning!r}"
+        super().__init__(problem, "give more of it, or the whole id of the AsyncResult")
+
+
 def whole_id(ledger: Jobs, job_id: str) -> str:
-    """The id that begins so; as it was given where none does, or several do."""
+    """The id that begins so; as it was given where none does.
+
+    Raises:
+        NoWholeId: It is too short a beginning, or that of several.
+        LedgerUnreachable: The ledger does not answer.
+    """
     try:
         ledger.jobs_of(job_id)
     except UnknownJob:
-        if len(job_id) >= _BEGINNING_MIN:
-            found = ledger.ids_like(job_id, 2)
-            if len(found) == 1:
-                return found[0]
+        if len(job_id) < _BEGINNING_MIN:
+            raise NoWholeId(job_id, ()) from None
+        found = ledger.ids_like(job_id, 3)
+        if len(found) > 1:
+            raise NoWholeId(job_id, found) from None
+        return found[0] if found else job_id
     return job_id
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,12 +24,15 @@ class PolicyPage:
         at: When the calendars were asked.
         policies: Everything that was said.
         known: What the ledger knows of declarations.
+        difference: Where the controller that leads judges by another policy; None where it does
+            not, or nobody can tell.
     """
 
     name: str | None
     at: datetime
     policies: Policies
     known: Known
+    difference: str | None = None
 
     @property
     def policy(self) -> Policy:
@@ -117,20 +120,26 @@ class PolicyPage:
             "next_free_at": plain_json(self.free_at),
             "cohort": None if cohort is None else cohort.model_dump(mode="json"),
             "fleet": self.policies.fleet.model_dump(mode="json"),
+            "policy_difference": self.difference,
         }
 
 
 def read_policy(
-    policies: Policies, ledger: Declarations, name: str | None, now: datetime
+    policies: Policies,
+    ledger: Declarations,
+    name: str | None,
+    now: datetime,
+    difference: Callable[[], str | None],
 ) -> PolicyPage:
-    """Read the policy in force.
+    """Read the policy of the file, and where the one in force differs.
 
     Raises:
         UnknownSubPipeline: Neither a policy nor the ledger knows the name.
     """
     known = read_known(ledger, now, traffic=False)
     require_name(policies, known, name)
-    return PolicyPage(name, now, policies, known)
+    differs = difference() if known.unanswered is None else None
+    return PolicyPage(name, now, policies, known, differs)
 
 
 def value_text(policy: Policy, field: str) -> str:

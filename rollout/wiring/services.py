@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -32,7 +33,7 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.pilot.situations import Situations
     from rollout.policy.policy import Policies
     from rollout.policy.way import Baseline
-    from rollout.preflight.facts import JobFact, Room
+    from rollout.preflight.facts import JobFact
     from rollout.rehearsal.from_ledger import FromLedger
 
 
@@ -254,12 +255,6 @@ class Runtime(JobServices):
 
         return read_shadowed(self.database, self.ledger.control(name).name, limit)
 
-    def room(self) -> Room | None:
-        """What the ledger's database lets in; None where it has no limit of connections."""
-        from rollout.adapters.sql.room import room_of
-
-        return room_of(self.database.engine) if self.database.is_postgresql else None
-
     def try_hook(self, write: Callable[[ConnectionSource], object]) -> None:
         """Run a commit hook's writes and take them back; raises what they raise."""
         from rollout.adapters.sql.tried_hook import try_hook
@@ -278,7 +273,8 @@ def _say_lost(act: Act, error: RolloutError) -> None:
     """Log an act that the ledger could not take."""
     import structlog
 
-    structlog.get_logger("rollout.door").warning(
+    # stdout is the answer of a command, which scripts read.
+    structlog.wrap_logger(structlog.PrintLogger(sys.stderr)).warning(
         "act not noted", actor=act.actor, action=act.action, name=act.name, came=str(act.came),
         error=error.problem,
     )  # fmt: skip
