@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollout.cli.options import AsJson
-from rollout.cli.output import listing, say, show, show_json
+from rollout.cli.output import entries, say, show, show_json
 from rollout.cli.session import opened
 
 if TYPE_CHECKING:
@@ -42,22 +42,15 @@ def resources(
 def _show_line(page: "ResourcePage", line: "ResourceLine") -> None:
     say(f"{line.resource}: {line.sentence}", "bold")
     rows = [
-        ("holds", use.job_id, use.name, use.weight, page.age(use), use.worker)
+        (f"  {use.job_id}", f"holds {use.weight} for {page.age(use)}: {use.name}, {use.worker}")
         for use in line.holders
     ]
-    rows += [
-        (
-            f"waits {position}",
-            use.job_id,
-            use.name,
-            use.weight,
-            page.age(use),
-            "" if use.called_at is None else "called",
-        )
-        for position, use in enumerate(line.waiters[:_SHOWN_MAX], 1)
-    ]
+    for position, use in enumerate(line.waiters[:_SHOWN_MAX], 1):
+        called = "" if use.called_at is None else ", called"
+        wants = f"waits {page.age(use)} for {use.weight}, place {position}: {use.name}"
+        rows.append((f"  {use.job_id}", f"{wants}{called}"))
     if rows:
-        show(listing(("", "job", "sub-pipeline", "takes", "for", "worker"), rows, whole=2))
+        show(entries(rows))
     more = len(line.waiters) - _SHOWN_MAX
     if more > 0:
-        say(f"{more} more wait; --json lists all")
+        say(f"  {more} more wait; --json lists all")

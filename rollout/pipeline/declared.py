@@ -133,7 +133,7 @@ class Declared:
     def declare_hook(self, function: Function) -> None:
         """Take the commit hook. Raises DeclarationError."""
         self.plain(function)
-        if self.effects is not Effects.COMMIT:
+        if not self.effects.hooked:
             raise DeclarationError(
                 f"{self.name!r} has effects={str(self.effects)!r} and a commit hook",
                 'declare effects="commit", or touch the world in the paths',
@@ -174,7 +174,7 @@ class Declared:
         each submission and at a worker's start.
         """
         missing = [f"@{self.name}.{path}" for path in JobPath if path not in self.paths]
-        if self.effects is Effects.COMMIT and self.hook is None:
+        if self.effects.hooked and self.hook is None:
             missing.append(f"@{self.name}.commit")
         if missing:
             raise DeclarationError(

@@ -310,6 +310,18 @@ def test_a_job_that_was_killed_while_it_rested_waits_on(ledger: Ledger) -> None:
     assert isinstance(take(ledger, "two", path=L), Claim)
 
 
+def test_one_that_rests_on_legacy_says_why_it_is_there(ledger: Ledger) -> None:
+    """The ledger was away at its claim on the concurrent path, and came back for this one."""
+    declared(ledger)
+    held(ledger, "one", store(2))
+    ledger.file([filing("two", C)])
+    got = ledger.claim(NAME, "two", L, Effects.COMMIT, "w1", NOW, SILENT_AFTER, (store(),))
+    assert isinstance(got, Refused)
+    assert got.refusal is Refusal.TAKEN
+    record = ledger.job(NAME, "two")
+    assert (record.path, record.moved_reason) == (L, Reason.LEDGER_UNREACHABLE)
+
+
 def test_a_row_that_has_gone_holds_nothing(ledger: Ledger) -> None:
     """Lost in a failover, or pruned."""
     declared(ledger)

@@ -21,7 +21,7 @@ COMMANDS = (
     "", "status", "why NAME", "history NAME", "decision 1", "jobs --failed", "jobs --fallbacks",
     "jobs --running", "job ID", "report NAME", "drill list", "drill show DRILL",
     "drill journal DRILL", "plan NAME --jobs-per-day 1000 --failing 0.01", "policy show NAME",
-    "policy check", "doctor", "shadow-report NAME", "messages",
+    "policy check", "doctor", "shadow-report NAME", "messages", "resources",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from rollout.drills.ports import DrillEvent
 from rollout.drills.score import Result, Score
+from rollout.jobs.resources import Need
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
 from rollout.scaling.scale import judge
@@ -139,6 +140,21 @@ def job(house: House) -> Iterator[Any]:
     _started(house)
     for job_id in house.ids:
         yield house.json("job", job_id)
+
+
+def resources(house: House) -> Iterator[Any]:
+    """One that is held and waited for; a job says what it waits for."""
+    Path("rollout.toml").write_text("[resource.warehouse]\ncapacity = 1\n")
+    needs, now = (Need("warehouse", 1, 1),), datetime.now(UTC)
+    first, second = house.submit(), house.submit()
+    with house.services() as runtime:
+        for job_id in (first, second):
+            runtime.ledger.claim(
+                "invoices", job_id, JobPath.CONCURRENT, Effects.COMMIT, "w1", now,
+                timedelta(minutes=5), needs,
+            )  # fmt: skip
+    yield house.json("resources", "warehouse")
+    assert "waits_for" in house.json("job", second)
 
 
 def jobs(house: House) -> Iterator[Any]:
@@ -327,7 +343,7 @@ COMMANDS: dict[str, Look] = {
     one.__name__: one
     for one in (
         status, why, decision, replay, history, report, changes,
-        rearm, kill, job, jobs, retry, messages,
+        rearm, kill, job, resources, jobs, retry, messages,
         prune, shadow_report, determinism, policy_show, policy_check, doctor, migrate,
         drill_list, drill_show, drill_journal, simulate, audit, preflight, scale_test,
     )

@@ -364,10 +364,26 @@ def _take(
     elif missing := lacking(rows, needs, record, now):
         enter(rows, needs, record.ref, None, now)
         way = record.way + step(now, "waits", resource=", ".join(missing))
-        rows.put(replace(record, path=delivered, renewed_at=None, not_before=NEVER, way=way))
+        rows.put(
+            replace(
+                record,
+                path=delivered,
+                moved_reason=_moved_by(record, delivered),
+                renewed_at=None,
+                not_before=NEVER,
+                way=way,
+            )
+        )
         return Refusal.TAKEN
     enter(rows, needs, record.ref, nonce, now)
     return None
+
+
+def _moved_by(record: JobRecord, delivered: JobPath) -> Reason | None:
+    """Why a job stands where it is delivered: the ledger refused its claim where it stood."""
+    if record.path is delivered or record.moved_reason is not None:
+        return record.moved_reason
+    return Reason.LEDGER_UNREACHABLE
 
 
 def _filed(filing: Filing) -> JobRecord:

@@ -30,6 +30,7 @@ from rollout.jobs.claims import Claim, JobRecord, JobState
 from rollout.jobs.order import NEVER
 from rollout.jobs.resources import CALLED_FOR, Need, has_room
 from rollout.jobs.way import step
+from rollout.routing.decision import Reason
 
 _LAST = 2**62
 """Behind every entry that there is."""
@@ -104,11 +105,17 @@ _TAKEN = sum_taken(
     bindparam("b_job_id", type_=_TEXT),
     bindparam("b_called_since"),
 )
+_REFUSED = literal(str(Reason.LEDGER_UNREACHABLE))
 _REST = (
     update(job)
     .where(job.c.name == bindparam("b_name"), job.c.job_id == bindparam("b_job_id"))
     .values(
         path=bindparam("b_path"),
+        # Delivered on legacy while it stands on concurrent: the ledger refused its claim there.
+        moved_reason=case(
+            (job.c.path != bindparam("b_path"), func.coalesce(job.c.moved_reason, _REFUSED)),
+            else_=job.c.moved_reason,
+        ),
         renewed_at=null(),
         not_before=literal(to_microseconds(NEVER)),
         way=job.c.way + bindparam("b_step"),
