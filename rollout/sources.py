@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # heavy: numpy comes with them
     from rollout.audit.reading.stacks import Stacks
     from rollout.drills.drill import Drill
     from rollout.drills.gameday import GameDay
+    from rollout.preflight.facts import JobFact, Source
     from rollout.rehearsal.job_stream import JobStream
 
 
@@ -70,3 +71,38 @@ def read_stack_file(file: Path) -> Stacks:
     from rollout.adapters.audit_files import read_stack_file as read
 
     return read(file)
+
+
+def read_logged_jobs(
+    files: Sequence[Path], name: str, task_name: str
+) -> tuple[list[Source], list[JobFact]]:
+    """Read what logs tell of one task: how long its runs took, and arguments where they are told.
+
+    Raises:
+        BadAudit: A file cannot be read or is of no known kind.
+    """
+    from rollout.adapters.audit_files import read_files
+    from rollout.adapters.input_files import read_input_files
+    from rollout.preflight.facts import Source
+    from rollout.preflight.logged import logged_runs
+
+    sources, jobs = [], []
+    for file in files:
+        runs = list(logged_runs(read_files([file]), name, task_name))
+        sources.append(Source(f"run times in {file.name}", len(runs)))
+        jobs += runs
+    told, arguments = read_input_files(files, name, task_name)
+    return [*sources, *(one for one in told if one.jobs)], [*jobs, *arguments]
+
+
+def read_recorded_inputs(
+    files: Sequence[Path], name: str, task_name: str
+) -> tuple[list[Source], list[JobFact]]:
+    """Read what jobs of one task were given; see `rollout.preflight.inputs` for the lines.
+
+    Raises:
+        BadAudit: A file cannot be read.
+    """
+    from rollout.adapters.input_files import read_input_files
+
+    return read_input_files(files, name, task_name)

@@ -66,6 +66,11 @@ def read_stack_file(file: Path) -> Stacks:
     return stacks
 
 
+def open_text(file: Path) -> IO[Any]:
+    """Open a file as lines of text, whatever compressed it. Raises OSError, EOFError."""
+    return _open(file, "rt")
+
+
 def _name(file: Path, files: Sequence[Path]) -> str:
     """The file's name; with its folder where two have one name."""
     alike = sum(one.name == file.name for one in files) > 1

@@ -31,7 +31,7 @@ def as_json(answer: Audit) -> dict[str, Any]:
         "work_s": runs.work_s if len(runs) else None,
         "utilisation": measured.utilisation,
         "where_s": {part.value: total for part, total in measured.parts.items()},
-        "hand_off_s": sum(one.total_s for one in measured.hand_offs),
+        "hand_off_s": float(sum(one.total_s for one in measured.hand_offs)),
         "steps": [_step(one) for one in measured.steps],
         "gaps": measured.gaps,
         "findings": answer.findings,
@@ -74,7 +74,7 @@ def _point(one: Point) -> dict[str, Any]:
     return {
         "name": one.name, "workers": one.slots, "runs": one.runs, "wall_s": one.wall_s,
         "execution_s": one.execution_s, "work_s": one.work_s,
-        "critical_path_s": one.critical_path_s, "waited_s": one.waited_s,
+        "critical_path_s": one.critical_path_s, "waited_s": float(one.waited_s),
         "waited_for": one.resource, "at_once": one.at_once, "cores": one.cores,
         "phases": [{"name": p.name, "s": p.ends - p.begins} for p in one.phases],
     }  # fmt: skip

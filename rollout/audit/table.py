@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rollout.audit.breaks import breaks_first, lost_on_the_way_back
 from rollout.audit.contention import Answer
 from rollout.audit.findings import SHARED, Finding, Kind
 from rollout.audit.measured import Measured
@@ -36,34 +37,14 @@ class Line:
     back: str
 
 
-_FIXED = {
-    "sequential": (
-        "nothing; a faster machine",
-        "the longest job: all others stand behind it",
-        "nothing",
-    ),
-    "barriers": (
-        "as many workers as the widest level",
-        "the slowest step of each level",
-        "the level that runs",
-    ),
-    "micro-batches": (
-        "a worker a stage, more at the slowest",
-        "memory between the stages, then order",
-        "the batches between two stages",
-    ),
-    "graph": (
-        "as many workers as run at once",
-        "what steps share: pools, then memory",
-        "steps in flight",
-    ),
-    "parallel": (
-        "a worker and a connection for each job at once",
-        "what jobs share: locks, pools, the database",
-        "jobs in flight, once each: they run on legacy",
-    ),
+_COSTS = {
+    "sequential": "nothing; a faster machine",
+    "barriers": "as many workers as the widest level",
+    "micro-batches": "a worker a stage, more at the slowest",
+    "graph": "as many workers as run at once",
+    "parallel": "a worker and a connection for each job at once",
 }
-"""Cost to scale, what breaks first, what is lost on the way back."""
+"""Each way out and what it costs to scale, which follows from what it is."""
 
 
 def table_of(
@@ -75,9 +56,10 @@ def table_of(
     return [
         Line(
             name, gain_text(by_name[name]), _tolerance(name, by_name[name], measured, tolerates_s),
-            _contention(name, measured, shared), *_FIXED[name],
+            _contention(name, measured, shared), cost, breaks_first(name, measured, shared),
+            lost_on_the_way_back(name, measured),
         )
-        for name in _FIXED
+        for name, cost in _COSTS.items()
     ]  # fmt: skip
 
 

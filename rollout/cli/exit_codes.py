@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
     UNANSWERED = 4
     """A server that is needed did not answer."""
     FOUND = 5
-    """`doctor` or `policy check` found something, or a replay disagrees."""
+    """A check found something, or a replay disagrees."""
 
 
 MEANINGS = {
@@ -34,7 +34,7 @@ MEANINGS = {
     ExitCode.USAGE: "wrong options or arguments",
     ExitCode.PARTLY: "partly done; the output says what is missing and what closes the gap",
     ExitCode.UNANSWERED: "a server did not answer or has no tables, nothing was changed",
-    ExitCode.FOUND: "doctor or policy check found something to do, or a replay disagrees",
+    ExitCode.FOUND: "doctor, policy check or preflight found something, or a replay disagrees",
 }
 
 

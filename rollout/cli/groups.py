@@ -5,7 +5,7 @@ from typing import Any
 from typer.core import TyperGroup
 
 GROUPS = {
-    "Asking first": ("audit",),
+    "Asking first": ("audit", "preflight", "scale-test"),
     "Seeing": (
         "status", "why", "report", "jobs", "job", "resources", "history", "decision", "replay",
         "messages", "shadow-report", "doctor",

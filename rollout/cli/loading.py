@@ -22,6 +22,8 @@ HOMES = {
     "resources_command": ("resources",),
     "policy_commands": ("policy",),
     "audit_command": ("audit",),
+    "preflight_command": ("preflight",),
+    "scale_test_command": ("scale-test",),
     "plan_command": ("plan",),
     "simulate_command": ("simulate",),
     "backtest_command": ("backtest",),

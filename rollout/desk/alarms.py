@@ -8,16 +8,19 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from rollout.desk.history import CONTROLLER, by_whom
 from rollout.desk.lately import trouble_sentence
 from rollout.desk.plain import Json
 from rollout.desk.status import Status
 from rollout.desk.text import at_text, span_text
-from rollout.desk.workers import Hanging, nobody_listens
+from rollout.desk.workers import Hanging, hanging_sentences, nobody_listens
 from rollout.jobs.claims import JobState
 from rollout.routing.decision import JobPath, Reason
+from rollout.routing.stages import ControlState, Event, Stage
 
 if TYPE_CHECKING:
     from rollout.desk.pending import Pending
+    from rollout.routing.ports import TransitionRecord
 
 WAITS_LONG = timedelta(seconds=10)
 """A job that waits for so long is asked about: does anybody listen on its queue?"""
@@ -65,6 +68,7 @@ def alarms_of(
     pending: Pending | None,
     listeners: Mapping[str, Sequence[str]] | None,
     hanging: Sequence[Hanging],
+    changed: TransitionRecord | None = None,
 ) -> tuple[Alarm, ...]:
     """Say what is wrong, the worst first.
 
@@ -73,13 +77,14 @@ def alarms_of(
         pending: What the controller would decide now; None where nobody can tell.
         listeners: Workers by queue; None where nobody asked, or no broker answered.
         hanging: Processes that hang in it.
+        changed: Its last change; None where nobody has asked.
     """
     found = [
         *_failing(status),
-        *_stopped(status),
+        *_stopped(status, changed),
         *_unheard(status, listeners),
         *_judged(pending),
-        *(Alarm(Need.SOON, "hangs", one.sentence) for one in hanging),
+        *(Alarm(Need.SOON, "hangs", sentence) for sentence in hanging_sentences(hanging)),
         *_kept(status),
     ]
     return tuple(sorted(found, key=lambda one: one.need))
@@ -90,22 +95,35 @@ def _failing(status: Status) -> Iterator[Alarm]:
     if lately is None:
         return
     for one in lately.troubles:
-        if one.path is JobPath.CONCURRENT or lately.of(one.path).hurt:
-            sentence = trouble_sentence(one, lately, status.at)
-            mine = one.path is JobPath.CONCURRENT
-            runbook = "concurrent-path-misbehaves.md" if mine else "failed-and-kept-jobs.md"
+        sentence = trouble_sentence(one, lately, status.at)
+        mine = one.path is JobPath.CONCURRENT
+        runbook = "concurrent-path-misbehaves.md" if mine else "failed-and-kept-jobs.md"
+        if one.lasts(status.at):
             yield Alarm(Need.NOW, "fails", sentence, runbook)
+        else:
+            yield Alarm(Need.LATER if one.fine_since else Need.SOON, "failed", sentence, runbook)
 
 
-def _stopped(status: Status) -> Iterator[Alarm]:
+def _stopped(status: Status, changed: TransitionRecord | None) -> Iterator[Alarm]:
+    name = status.state.name
     if status.state.killed:
-        name = status.state.name
-        sentence = f"killed; `rollout rearm {name} --reason '…'` lifts it when the cause is mended"
+        lift = f"`rollout rearm {name} --reason '…'` lifts it when the cause is mended"
+        told = changed is not None and changed.event is Event.KILL
+        sentence = f"{by_whom(changed)}; {lift}" if told and changed is not None else lift
         yield Alarm(Need.SOON, "killed", sentence, "concurrent-path-misbehaves.md")
+    elif changed is not None and was_reverted(status.state, changed):
+        again = f"every job runs on legacy; `rollout start {name}` begins again when it is mended"
+        yield Alarm(Need.SOON, "reverted", f"{by_whom(changed)}; {again}", "reverted.md")
     elif status.closed in (Reason.UNREACHABLE, Reason.UNREADABLE):
         yield Alarm(Need.NOW, "store", status.starts_now, "broker-down.md")
     elif status.closed in (Reason.UNSUPERVISED, Reason.UNKNOWN):
         yield Alarm(Need.NOW, "unsupervised", status.starts_now, "controller-dead.md")
+
+
+def was_reverted(state: ControlState, changed: TransitionRecord) -> bool:
+    """Whether the controller has taken everything back, and nobody has changed anything since."""
+    mine = changed.event is Event.REVERT and changed.actor == CONTROLLER
+    return mine and state.stage is Stage.LEGACY
 
 
 def _unheard(status: Status, listeners: Mapping[str, Sequence[str]] | None) -> Iterator[Alarm]:
@@ -131,8 +149,8 @@ def _judged(pending: Pending | None) -> Iterator[Alarm]:
     judged = pending.made
     if judged.action == "revert":
         yield Alarm(Need.NOW, "reverts", judged.sentence, "reverted.md")
-    elif judged.person:
-        yield Alarm(Need.SOON, "person", judged.sentence, "person-needed.md")
+    elif (decides := pending.decides) is not None:
+        yield Alarm(Need.SOON, "person", decides.sentence, decides.runbook)
     if pending.trial is not None and pending.trial.on_trial and pending.not_ready:
         yield Alarm(Need.LATER, "way back", pending.not_ready[0], "way-back-not-ready.md")
 

@@ -59,7 +59,7 @@ class Board:
         """What is wrong with a sub-pipeline, the worst first."""
         name = one.state.name
         mine = [hanging for hanging in self.hanging if hanging.name == name]
-        return alarms_of(one, self.pending.get(name), self.listeners, mine)
+        return alarms_of(one, self.pending.get(name), self.listeners, mine, self.changes.get(name))
 
     def need(self, one: Status) -> Need:
         """How much somebody is needed there."""

@@ -10,7 +10,7 @@ from typing import Any
 from rollout.desk.outside import Outside
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.text import some
-from rollout.desk.workers import nobody_listens
+from rollout.desk.workers import hanging_sentences, nobody_listens
 from rollout.errors import LedgerNotFound, RolloutError, WrongSettings
 from rollout.routing.decision import JobPath, Reason
 
@@ -228,7 +228,7 @@ def _processes(outside: Outside) -> Finding | None:
     hanging = outside.hanging()
     if not hanging:
         return None
-    sentence = some([one.sentence for one in hanging], 10, "\n")
+    sentence = some(hanging_sentences(hanging), 10, "\n")
     return Finding("processes", Level.NOTE, sentence, "end the processes that it names")
 
 

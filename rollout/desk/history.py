@@ -7,7 +7,7 @@ from typing import Protocol
 
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.releases import replaced_by
-from rollout.desk.text import percent
+from rollout.desk.text import at_text, percent
 from rollout.errors import UnknownSubPipeline
 from rollout.pilot.builds import BuildRecord
 from rollout.pilot.ports import DecisionRecord
@@ -20,6 +20,12 @@ CONTROLLER = "controller"
 
 WORKERS = "workers"
 """The actor of a new build: the first worker that ran it said so."""
+
+
+def by_whom(changed: TransitionRecord) -> str:
+    """Who made a change, when and why."""
+    why = f": {changed.reason.rstrip('.')}" if changed.reason else ""
+    return f"by {changed.actor}, {at_text(changed.at)}{why}"
 
 
 class Log(Protocol):

@@ -18,6 +18,9 @@ _ERRORS_BACK = 200
 _GAP = timedelta(minutes=10)
 """Failures that lie further apart are not the same trouble."""
 
+_STILL = timedelta(seconds=30)
+"""A path whose newest failing job came longer ago is not said to fail now."""
+
 
 @dataclass(frozen=True, slots=True)
 class PathLately:
@@ -40,17 +43,23 @@ class PathLately:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Failures of one path that go on.
+    """Failures of one path in the last minutes.
 
     Attributes:
         path: Which.
         since: Admission of the first job of an unbroken row; failures ten minutes apart break it.
         newest: The newest job that it failed.
+        fine_since: Whether the path committed a job that came after that one.
     """
 
     path: JobPath
     since: datetime
     newest: JobRecord
+    fine_since: bool = False
+
+    def lasts(self, now: datetime) -> bool:
+        """Whether it fails now, as far as anybody can tell."""
+        return now - self.newest.accepted_at <= _STILL
 
     @property
     def error(self) -> str:
@@ -66,7 +75,7 @@ class Lately:
         since: Jobs admitted from then on are counted.
         paths: By the path that routing chose.
         drilled: Jobs that a drill hurt; they count for no path.
-        troubles: Paths that fail now.
+        troubles: Paths that failed jobs, each with the newest one.
     """
 
     since: datetime
@@ -88,6 +97,8 @@ class Lately:
                 {
                     "path": str(one.path),
                     "since": one.since.isoformat(),
+                    "until": one.newest.accepted_at.isoformat(),
+                    "fine_since": one.fine_since,
                     "job_id": one.newest.job_id,
                     "error": one.error,
                 }
@@ -114,7 +125,7 @@ def _of(jobs: RecentJobs, name: str, counts: Sequence[RecentCount], since: datet
     troubles: list[Trouble] = []
     if hurt:
         found = jobs.recent_jobs(name, JobKind.HURT, since + LATELY - _BACK, _ERRORS_BACK)
-        troubles = [one for path in hurt if (one := _trouble(path, found)) is not None]
+        troubles = [one for path in hurt if (one := _trouble(path, found, counts)) is not None]
     return Lately(since, paths, drilled, tuple(troubles))
 
 
@@ -127,7 +138,9 @@ def _path(counts: Sequence[RecentCount], path: JobPath) -> PathLately:
     )
 
 
-def _trouble(path: JobPath, hurt: Sequence[JobRecord]) -> Trouble | None:
+def _trouble(
+    path: JobPath, hurt: Sequence[JobRecord], counts: Sequence[RecentCount]
+) -> Trouble | None:
     """The unbroken row of failures up to now; jobs come newest first."""
     mine = [one for one in hurt if one.assigned_path is path and one.drill is None]
     if not mine:
@@ -137,15 +150,24 @@ def _trouble(path: JobPath, hurt: Sequence[JobRecord]) -> Trouble | None:
         if first.accepted_at - one.accepted_at > _GAP:
             break
         first = one
-    return Trouble(path, first.accepted_at, mine[0])
+    newest = mine[0]
+    fine = (one for one in counts if one.path is path and one.came is Came.COMMITTED)
+    fine_since = any(one.last_at > newest.accepted_at for one in fine)
+    return Trouble(path, first.accepted_at, newest, fine_since)
 
 
 def trouble_sentence(one: Trouble, lately: Lately, now: datetime) -> str:
-    """What fails, since when, and by what."""
-    lasts = span_text(now - one.since)
+    """What fails, since when, and by what; what is over is said to be over."""
+    if one.lasts(now):
+        when = f"it fails since {at_text(one.since)} ({span_text(now - one.since)})"
+    else:
+        until = one.newest.accepted_at
+        when = f"it failed jobs that came from {at_text(one.since)} to {at_text(until)}"
+        after = "later jobs were fine" if one.fine_since else "no job finished on it since"
+        when += f" ({span_text(now - until)} ago), {after}"
     return (
-        f"{one.path}: {lately.of(one.path).sentence} in the last 5 min; it fails since "
-        f"{at_text(one.since)} ({lasts}), newest error of job {one.newest.job_id}: {one.error}"
+        f"{one.path}: {lately.of(one.path).sentence} in the last 5 min; {when}; newest error, of "
+        f"job {one.newest.job_id}: {one.error}"
     )
 
 

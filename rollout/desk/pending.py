@@ -13,8 +13,10 @@ from rollout.desk.plain import Json
 from rollout.desk.releases import UNNAMED, Releases
 from rollout.desk.running_drills import RunningDrill
 from rollout.desk.text import at_text
-from rollout.evidence.verdict import Finding
+from rollout.evidence.verdict import Finding, Verdict
+from rollout.pilot.holds import NEED_A_PERSON, HoldKind
 from rollout.pilot.judgement import Judgement
+from rollout.pilot.not_yet import not_yet
 from rollout.pilot.outlook import Outlook
 from rollout.pilot.ports import DecisionRecord
 from rollout.pilot.readiness import describe, not_ready
@@ -24,6 +26,16 @@ from rollout.policy.policy import Policy
 from rollout.routing.stages import BP_ALL, ControlState, Stage
 
 _REVERT = "revert"
+_OUTPUTS, _PERSON = "outputs-differ.md", "person-needed.md"
+"""Runbooks for what a person decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decides:
+    """What a person has to decide, and the runbook that helps."""
+
+    sentence: str
+    runbook: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,29 @@ class Pending:
         return BP_ALL - min(limit, self.state.scope_bp_max)
 
     @property
+    def decides(self) -> Decides | None:
+        """What a person decides; None where the controller goes on, or waits for time alone.
+
+        A judgement holds for its first reason, which may be one that time ends: the reason that
+        time does not end is the one to tell. In stage shadow other outputs hold as well.
+        """
+        made, seen = self.made, self.seen
+        if made is None or seen is None:
+            return None
+        if self.state.stage is Stage.SHADOW:
+            worse = [one for one in made.findings if one.verdict is Verdict.REGRESS]
+            if worse:
+                return Decides(worse[0].sentence, _OUTPUTS)
+        if not made.person:
+            return None
+        holds = not_yet(self.policy, seen) if self.state.stage is Stage.SPLIT else ()
+        for one in holds:
+            if one.kind in NEED_A_PERSON:
+                runbook = _OUTPUTS if one.kind is HoldKind.OUTPUTS else _PERSON
+                return Decides(one.sentence, runbook)
+        return Decides(made.sentence, _PERSON)
+
+    @property
     def sentence(self) -> str:
         """What is pending and what comes next, in one line."""
         made, ahead = self.made, self.outlook
@@ -67,8 +102,13 @@ class Pending:
             return f"none: {self.unseen}"
         if ahead.not_before is None and not ahead.needs:
             return ahead.sentence
-        word = "A PERSON DECIDES" if made.person else str(made.action)
-        return f"{word}: {made.sentence.rstrip('.')}; {ahead.sentence}"
+        decides = self.decides
+        word, said = str(made.action), made.sentence
+        if decides is not None:
+            word, said = "A PERSON DECIDES", decides.sentence
+        if said in ahead.sentence:
+            return f"{word}: {ahead.sentence}"
+        return f"{word}: {said.rstrip('.')}; {ahead.sentence}"
 
     @property
     def way_back_ready(self) -> str:
@@ -127,8 +167,8 @@ class Why:
         pending, made, last = self.pending, self.pending.made, self.last
         if made is None:
             return "", pending.unseen or ""
-        if made.person:
-            return "A PERSON DECIDES", made.sentence
+        if pending.decides is not None:
+            return "A PERSON DECIDES", pending.decides.sentence
         if pending.state.killed:
             return "KILLED", made.sentence
         if pending.state.stage is Stage.LEGACY:

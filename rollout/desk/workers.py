@@ -67,12 +67,11 @@ class Hanging:
     @property
     def sentence(self) -> str:
         """Where it hangs and how to end it; its job runs elsewhere, so nothing is lost by that."""
-        host = self.task.worker.partition("@")[2] or self.task.worker
         return (
             f"process {self.task.pid} of worker {self.task.worker} still runs job "
             f"{self.task.job_id} of {self.name} for {span_text(self.lasts)}, and its job was taken "
-            f"from it: until it ends the concurrent path has one process less. End it on {host}: "
-            f"`kill -9 {self.task.pid}`; the worker starts another"
+            f"from it: until it ends the concurrent path has one process less. End it on "
+            f"{host_of(self.task.worker)}: `kill -9 {self.task.pid}`; the worker starts another"
         )
 
     def to_json(self) -> Json:
@@ -104,6 +103,32 @@ def read_hanging(
     return tuple(rows)
 
 
+def hanging_sentences(hanging: Sequence[Hanging]) -> list[str]:
+    """Which processes of each worker hang, and the one line that ends them."""
+    by_worker: dict[tuple[str, str], list[Hanging]] = {}
+    for one in hanging:
+        by_worker.setdefault((one.name, one.task.worker), []).append(one)
+    return [_of_worker(worker, rows) for (_, worker), rows in by_worker.items()]
+
+
+def _of_worker(worker: str, rows: Sequence[Hanging]) -> str:
+    """What hangs in one worker; its jobs run elsewhere, so nothing is lost by ending it."""
+    if len(rows) == 1:
+        return rows[0].sentence
+    pids = " ".join(str(one.task.pid) for one in rows)
+    longest = max(one.lasts for one in rows)
+    return (
+        f"{len(rows)} processes of worker {worker} still run jobs of {rows[0].name} that were "
+        f"taken from them, for up to {span_text(longest)}: until they end the concurrent path has "
+        f"so many less. End them on {host_of(worker)}: `kill -9 {pids}`; the worker starts others"
+    )
+
+
+def host_of(worker: str) -> str:
+    """The machine of a worker, by its node name."""
+    return worker.partition("@")[2] or worker
+
+
 @dataclass(frozen=True, slots=True)
 class StillRunning:
     """What workers go on with after a kill; `unasked` says why nobody could be asked."""
@@ -116,7 +141,7 @@ class StillRunning:
         """Each process and how to end it."""
         if self.unasked is not None:
             return [f"not known: {self.unasked}; `rollout doctor` asks again"]
-        return [one.sentence for one in self.hanging]
+        return hanging_sentences(self.hanging)
 
     def to_json(self) -> list[Json] | None:
         """What scripts read; None where nobody could be asked."""

@@ -27,11 +27,20 @@ WINDOWS_MAX = 1000
 
 
 class Exercise(StrEnum):
-    """Drills that are more than one fault in the workers."""
+    """Drills that are more than one fault in the workers; `breaks` as a fault's."""
 
-    KILL_SWITCH = "kill_switch"
+    breaks: str
+
+    def __new__(cls, word: str, breaks: str = "") -> "Exercise":
+        """Make a member of a word and what it does."""
+        one = str.__new__(cls, word)
+        one._value_ = word
+        one.breaks = breaks
+        return one
+
+    KILL_SWITCH = "kill_switch", "the kill switch is thrown"
     """The real kill switch is thrown, timed, and lifted again."""
-    CHAOS = "chaos"
+    CHAOS = "chaos", "a Chaos Toolkit experiment is run"
     """A Chaos Toolkit experiment is the fault."""
 
 

@@ -17,7 +17,7 @@ _ROWS_Y = (28, 40, 52, 64)
 _TITLE_CHARS = 72
 """What fits left of the legend of the line."""
 _CHAR_PX = 6.2
-_FAULT, _FAILED, _MOVED, _FINE, _TIME = "#fde2e1", "#c0392b", "#e5a93d", "#7fb77e", "#2c5d8f"
+_FAULT, _FAILED, _MOVED, _FINE, _TIME = "#c0392b", "#c0392b", "#e5a93d", "#7fb77e", "#2c5d8f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ def timeline(title: str, lines: Sequence[Line]) -> str:
 
     windows = [line for line in lines if line.what == "window"]
     shapes = [
-        _fault(lines, x, ended),
         *_bars(windows, moved_finished(lines), x, began),
+        _fault(lines, x, ended),
         _times(windows, x),
         *_marks(lines, x),
         *_axis(span_s),
@@ -74,6 +74,7 @@ def moved_finished(lines: Sequence[Line]) -> list[datetime]:
 
 
 def _fault(lines: Sequence[Line], x: Any, ended: datetime) -> str:
+    """A veil over the bars: under them it is seen only where no job finished."""
     on = [line.at for line in lines if line.what in ("fault on", "killed")]
     off = [line.at for line in lines if line.what in ("fault off", "rearmed")]
     if not on:
@@ -81,7 +82,7 @@ def _fault(lines: Sequence[Line], x: Any, ended: datetime) -> str:
     left, right = x(on[0]), x(off[0] if off else ended)
     return (
         f'<rect x="{left}" y="{_TOP}" width="{max(right - left, 1):.1f}"'
-        f' height="{HEIGHT - _TOP - _BOTTOM}" fill="{_FAULT}"/>'
+        f' height="{HEIGHT - _TOP - _BOTTOM}" fill="{_FAULT}" fill-opacity="0.18"/>'
     )
 
 
@@ -133,7 +134,7 @@ def _times(windows: Sequence[Line], x: Any) -> str:
 
 
 _MARKED = {
-    "left the band": "left the band",
+    "left the band": "not as usual",
     "back in the band": "healed",
     "last hurt job finished": "last job done",
     "aborted": "aborted",

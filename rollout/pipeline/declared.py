@@ -133,7 +133,7 @@ class Declared:
     def declare_hook(self, function: Function) -> None:
         """Take the commit hook. Raises DeclarationError."""
         self.plain(function)
-        if self.effects is not Effects.COMMIT:
+        if not self.effects.hooked:
             raise DeclarationError(
                 f"{self.name!r} has effects={str(self.effects)!r} and a commit hook",
                 'declare effects="commit", or touch the world in the paths',
@@ -174,7 +174,7 @@ class Declared:
         each submission and at a worker's start.
         """
         missing = [f"@{self.name}.{path}" for path in JobPath if path not in self.paths]
-        if self.effects is Effects.COMMIT and self.hook is None:
+        if self.effects.hooked and self.hook is None:
             missing.append(f"@{self.name}.commit")
         if missing:
             raise DeclarationError(
@@ -228,6 +228,13 @@ class Declared:
         if "\x00" in key or any("\ud800" <= character <= "\udfff" for character in key):
             raise KeyUnusable(self.name, value)  # no database stores it, no hash covers it
         return key
+
+    @property
+    def key_text(self) -> str:
+        """What jobs are routed by, in words; "" for their own ids."""
+        if self._key is None:
+            return ""
+        return self._key if isinstance(self._key, str) else "of its function"
 
     def call(self, path: JobPath, job: Job) -> Any:
         """Run a path for a job that no worker has delivered: a shadow, an audit, a direct call."""

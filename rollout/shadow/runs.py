@@ -149,10 +149,10 @@ class ShadowRuns:
         at = self._clock.now()
         if isinstance(found, _Stopped):
             fields = frozenset({RAISED}) if found.trouble in BY_THE_PATH else frozenset[str]()
-            why = _redacted(paths.comparison, found.why)
+            why = redacted(paths.comparison, found.why)
             return replace(end, at=at, trouble=str(found.trouble), why=why, fields=fields)
         if isinstance(found, Uncomparable):
-            why = _redacted(paths.comparison, found.why)
+            why = redacted(paths.comparison, found.why)
             return replace(end, at=at, shadow_s=shadow_s, trouble=found.kind, why=why)
         return replace(
             end,
@@ -251,7 +251,7 @@ def judge(
         return _Stopped(Trouble.UNSERIALISABLE, f"{type(error).__name__}: {error}"[:300])
 
 
-def _redacted(comparison: Comparison, why: str) -> str:
+def redacted(comparison: Comparison, why: str) -> str:
     """An error's text may quote a value, so that it is shown as a field's value is."""
     hides = callable(comparison.redact) or bool(comparison.redact)
     return comparison.shown(RAISED, why) if hides else why

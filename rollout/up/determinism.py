@@ -5,12 +5,10 @@ them shows. The commit hook is never called, nothing is recorded, and no queue i
 """
 
 import os
-import select
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -23,12 +21,8 @@ from rollout.jobs.ports import Job
 from rollout.pipeline.declared import Declared
 from rollout.routing.decision import JobPath
 from rollout.shadow.determinism import ALONE, CONDITIONS, LOAD, InputRun, Runs
+from rollout.up.hand import READY, Hand
 from rollout.wiring import load_app
-
-READY = "[]"
-"""The first line of a process: it has imported the app."""
-START_S = 120.0
-"""Longest wait for a process to import the app."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +91,21 @@ class _Crew:
 
     def __init__(self, given: Input, processes: int) -> None:
         self._given = given
-        self._hands: list[_Hand | None] = [None] * processes
+        self._hands: list[Hand | None] = [None] * processes
 
     def run(
         self, path: JobPath, runs: list[int], limit_s: float, pipeline: Declared
     ) -> list[InputRun]:
         """Run the path so often in each process; a process that fails ends its runs."""
-        hands = [hand or _Hand(self._given) for hand in self._hands]
+        hands = [
+            hand or Hand("rollout.up.determinism", (self._given.module, self._given.name))
+            for hand in self._hands
+        ]
         self._hands = list(hands)
         for hand in hands:
             hand.wait_until_ready()
         for hand, count in zip(hands, runs, strict=True):
-            hand.begin(path, count)
+            hand.tell([str(path), count, list(self._given.args), dict(self._given.kwargs)])
         found: list[InputRun] = []
         for number, (hand, count) in enumerate(zip(hands, runs, strict=True)):
             for _ in range(count):
@@ -125,60 +122,6 @@ class _Crew:
         for hand in self._hands:
             if hand is not None:
                 hand.close()
-
-
-class _Hand:
-    """One interpreter of its own, and the line to it: a line of JSON each way."""
-
-    def __init__(self, given: Input) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "rollout.up.determinism", given.module, given.name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        self._unread = b""
-        self._given = given
-        self._ready = False
-
-    def wait_until_ready(self) -> None:
-        """Wait until it has imported the app; one that cannot is found out by its first run."""
-        if not self._ready:
-            self.receive(START_S)
-            self._ready = True
-
-    def begin(self, path: JobPath, runs: int) -> None:
-        """Tell it to run a path."""
-        assert self._process.stdin is not None, "it was opened with one"
-        order = to_json(
-            self._given.name,
-            "the arguments",
-            [str(path), runs, list(self._given.args), dict(self._given.kwargs)],
-        )
-        with suppress(OSError):  # it is gone, which the first answer tells
-            self._process.stdin.write(order.encode() + b"\n")
-            self._process.stdin.flush()
-
-    def receive(self, limit_s: float) -> Any:
-        """What it says next; a text when it says nothing or is gone."""
-        assert self._process.stdout is not None, "it was opened with one"
-        line = self._process.stdout.fileno()
-        deadline = time.monotonic() + limit_s
-        while b"\n" not in self._unread:
-            readable, _, _ = select.select([line], [], [], max(0.0, deadline - time.monotonic()))
-            if not readable:
-                return f"no result in {limit_s:g} s"
-            said = os.read(line, 65_536)
-            if not said:
-                return "the path killed its process"
-            self._unread += said
-        first, _, self._unread = self._unread.partition(b"\n")
-        return from_json(first.decode())
-
-    def close(self) -> None:
-        """End it: it has said all, or hangs."""
-        self._process.kill()
-        with self._process:  # closes both lines and waits
-            pass
 
 
 def _run_of(pipeline: Declared, said: Any) -> InputRun:

@@ -7,6 +7,7 @@ from unittest.mock import Mock
 import pytest
 from celery import Celery
 
+from rollout.adapters.celery.outcomes import is_told
 from rollout.pipeline import SubPipeline
 from tests.builders import NAME
 
@@ -44,4 +45,4 @@ def delivered(job_id: str, **more: Any) -> Any:
 )
 def test_what_follows_is_called_when_nobody_knows(task: Any, request_: Any, told: bool) -> None:
     """A worker that died between a result and its chord left a chord that never ends."""
-    assert task._told(request_, 1) is told
+    assert is_told(task, request_, 1) is told

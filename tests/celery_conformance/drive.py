@@ -25,6 +25,7 @@ from tests.celery_conformance.shop import MODE, app, tasks
 from tests.celery_conformance.waves import Wave, run_in_waves
 
 SNAPSHOT_S = 0.02
+PROBE = "conformance-probe"
 SETTLE_S = 0.4
 """What must not happen any more would happen in this time after the last case."""
 
@@ -34,6 +35,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     cases = sys.argv[2:] or list(CASES)
     app.set_default()  # also in the threads of the cases
+    _ = app.backend.get_task_meta  # imported before there are threads
     pipelines = {one.name: one for one in pipelines_of(app).values()}
     queues = [app.conf.task_default_queue, *(f"{name}.legacy" for name in pipelines)]
     if MODE != "kill":
@@ -114,7 +116,7 @@ def _backend(ids: list[str]) -> list[Any]:
     kept = []
     stores = app.conf.result_backend.startswith(("redis:", "db+sqlite:"))
     for job_id in ids if stores else ():
-        meta = app.backend.get_task_meta(job_id)
+        meta = _meta(job_id)
         names = ("status", "result", "name", "args", "kwargs", "retries", "parent_id")
         kept.append({
             **{name: repr(meta.get(name)) for name in names},
@@ -122,6 +124,16 @@ def _backend(ids: list[str]) -> list[Any]:
             "traceback": str(bool(meta.get("traceback"))),
         })  # fmt: skip
     return kept
+
+
+def _meta(job_id: str) -> Any:
+    """What the backend has of a job; one that is written right now is read again."""
+    for _ in range(20):
+        try:
+            return app.backend.get_task_meta(job_id)
+        except TypeError:  # Celery's database backend reads state and result one after the other
+            time.sleep(0.1)
+    return app.backend.get_task_meta(job_id)
 
 
 class Monitor:
@@ -133,9 +145,13 @@ class Monitor:
         self._listens = threading.Event()
 
     def start(self) -> None:
-        """Listen from now on."""
+        """Listen from now on: until an event is heard, because a broker subscribes in its time."""
         self._thread.start()
-        self._listens.wait(10)
+        deadline = time.monotonic() + 30
+        with app.events.default_dispatcher() as dispatcher:
+            while not self._listens.wait(0.1):
+                assert time.monotonic() < deadline, "no event is heard"
+                dispatcher.send(PROBE)
 
     def stop(self) -> None:
         """Hear no more."""
@@ -147,15 +163,15 @@ class Monitor:
         with app.connection_for_read() as connection:
             receiver = app.events.Receiver(connection, handlers={"*": self._note})
             with receiver.consumer_context() as (listening, _, _):
-                self._listens.set()
                 while not self._stop.is_set():
                     try:
                         listening.drain_events(timeout=0.3)
                     except TimeoutError:
                         continue
 
-    @staticmethod
-    def _note(event: dict[str, Any]) -> None:
+    def _note(self, event: dict[str, Any]) -> None:
+        if event["type"] == PROBE:
+            self._listens.set()
         case = str(event.get("uuid", "")).partition("/")[0]
         # Whether a job is received before it is revoked, or after, is chance.
         chance = case.startswith("revoked") and event["type"] == "task-received"

@@ -63,6 +63,13 @@ def test_a_worker_inside_of_a_test(tmp_path: Path) -> None:
     assert "1 passed" in plant.call("-m", "pytest", "-q", "-p", "no:cacheprovider")
 
 
+def test_fixtures_of_celerys_plug_in(tmp_path: Path) -> None:
+    """`celery_app` and `celery_worker`, with a declaration before the worker and beside it."""
+    write_examples(tmp_path, "conftest.py", "test_fixtures.py")
+    plant = Plant(tmp_path, "redis://127.0.0.1:1", "test_fixtures")
+    assert "2 passed" in plant.call("-m", "pytest", "-q", "-p", "no:cacheprovider")
+
+
 def test_django(plant: Start, tmp_path: Path) -> None:
     """Settings read late, tasks discovered, sent when the transaction commits."""
     write_examples(tmp_path, "project/celery.py", "orders/tasks.py", "orders/models.py")
@@ -183,15 +190,17 @@ def test_workers_as_people_start_them(plant: Start, tmp_path: Path) -> None:
         " 'result_backend': os.environ['BACKEND'], 'worker_send_task_events': True,"
         " 'worker_prefetch_multiplier': 20})\n"
         "double = SubPipeline('double', app=app, effects='none', rate_limit='10000/s')\n"
+        "slow = SubPipeline('slow', app=app, effects='none', rate_limit='5/s')\n"
         "def body(n): return 2 * n\n"
         "double.legacy(body)\ndouble.concurrent(lambda n: body(n))\n"
+        "slow.legacy(body)\nslow.concurrent(lambda n: body(n))\n"
     )
     more = ("--autoscale", "2,1", "--max-tasks-per-child", "200")
-    made = plant("many", "double", pool="prefork", more=more)
+    made = plant("many", "double", "slow", pool="prefork", more=more)
     assert made.run("""
             import json, threading
             from celery import group
-            from many import app, double
+            from many import app, double, slow
             from celery.events.state import State
             state, stop = State(), threading.Event()
             def watch():
@@ -209,10 +218,62 @@ def test_workers_as_people_start_them(plant: Start, tmp_path: Path) -> None:
             ok = sent.get(timeout=90) == [2 * n for n in range(500)]
             mapped = double.chunks([(n,) for n in range(100)], 10).group().apply_async()
             ok = ok and sum(mapped.get(timeout=60), []) == [2 * n for n in range(100)]
+            for mapped in (double.map(range(100)), double.starmap([(n,) for n in range(100)])):
+                ok = ok and mapped.delay().get(timeout=60) == [2 * n for n in range(100)]
             inspect = app.control.inspect(timeout=3)
             known = any(double.name in said for said in list(inspect.registered().values())[0])
             limit = app.control.rate_limit(double.name, "9999/s", reply=True)[0]
+            before = time.monotonic()
+            [one.get(timeout=30) for one in [slow.delay(n) for n in range(6)]]
+            limited = time.monotonic() - before >= 0.8
             time.sleep(1); stop.set()
             states = {task.state for task in state.tasks.values() if task.name == double.name}
-            print(json.dumps([ok, known, "ok" in list(limit.values())[0], sorted(states)]))
-    """) == [True, True, True, ["SUCCESS"]]
+            limit = "ok" in list(limit.values())[0]
+            print(json.dumps([ok, known, limit, limited, sorted(states)]))
+    """) == [True, True, True, True, ["SUCCESS"]]
+
+
+def test_workers_as_people_look_into_them(plant: Start, tmp_path: Path) -> None:
+    """`inspect`, `control` and the command line, asked about adopted jobs."""
+    (tmp_path / "many.py").write_text(
+        "import os, time\nfrom celery import Celery\nfrom rollout import SubPipeline\n"
+        "app = Celery('many')\n"
+        "app.config_from_object({'broker_url': os.environ['BROKER'],"
+        " 'result_backend': os.environ['BACKEND']})\n"
+        "nap = SubPipeline('nap', app=app, effects='none')\n"
+        "def body(s): time.sleep(s); return s\n"
+        "nap.legacy(body)\nnap.concurrent(lambda s: body(s))\n"
+    )
+    made = plant("many", "nap", pool="threads", more=("-c", "2"))
+    assert (
+        made.run("""
+            import json, time
+            from many import app, nap
+            inspect = app.control.inspect(timeout=10, limit=1)
+            def one(name, *args):
+                return list((getattr(inspect, name)(*args) or {"": []}).values())[0]
+            def wait(condition):
+                deadline = time.monotonic() + 20
+                while not condition() and time.monotonic() < deadline:
+                    time.sleep(0.1)
+                return bool(condition())
+            later, now = nap.apply_async((0,), countdown=60), nap.delay(6)
+            said = [
+                wait(lambda: now.id in [task["id"] for task in one("active")]),
+                one("active")[0]["name"] == nap.name,
+                one("scheduled")[0]["request"]["id"] == later.id,
+                one("query_task", [later.id, now.id])[now.id][0] == "active",
+                "ok" in list(app.control.time_limit(
+                    nap.name, 40, 50, reply=True, timeout=10, limit=1)[0].values())[0],
+            ]
+            later.revoke()
+            said += [wait(lambda: later.id in one("revoked")), now.get(timeout=20) == 6]
+            said += [one("stats")["total"][nap.name] >= 1, "nap.legacy" in [
+                queue["name"] for queue in one("active_queues")]]
+            said += [app.control.ping(timeout=10, limit=1) != []]
+            print(json.dumps(said))
+    """)
+        == [True] * 10
+    )
+    job_id = made.call("-m", "celery", "-A", "many", "call", "rollout.nap", "-a", "[0]").strip()
+    assert made.call("-m", "celery", "-A", "many", "result", job_id).strip() == "0"

@@ -29,6 +29,9 @@ ASK_RESULTS = ("links", "chains", "groups", "tells_its_progress", "waits_for_a_c
 ANSWERED_ELSEWHERE = ("replaced", "links", "caller_options_on_the_message", "waits_for_a_child")
 """What rpc answers to another process than the one that asks here."""
 
+REPEATED = ("hard_limit",)
+"""What bare Celery runs again and again where a lost worker's messages are requeued."""
+
 RESULTS = {
     "result_extended": False,
     "task_track_started": True,
@@ -88,7 +91,7 @@ VARIANTS: dict[str, Variant] = {
     "results by rpc, queues by name, late acknowledgements": Variant(
         "rpc://",
         QUEUES | ACKNOWLEDGEMENTS_AND_LIMITS,
-        without(ANSWERED_ELSEWHERE),
+        without((*ANSWERED_ELSEWHERE, *REPEATED)),
         ("fallback", "kill"),
     ),
     "no result backend": Variant("disabled://", {}, without(ASK_RESULTS)),

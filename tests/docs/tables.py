@@ -17,9 +17,12 @@ from rollout.drills.drill import Abort, Drill, Target
 from rollout.drills.fault import Fault
 from rollout.drills.gameday import GameDay
 from rollout.jobs.claims import Refusal
+from rollout.preflight.findings import Check
 from rollout.routing.decision import Reason
 from rollout.routing.effects import Effects
 from rollout.routing.stages import TRANSITIONS, Event, Stage, Transition
+from rollout.scaling.limits import Limit
+from rollout.scaling.scale import Class
 from rollout.settings import Settings
 from tests.shells.json_shapes import Shape, recorded
 
@@ -181,6 +184,7 @@ def keys() -> str:
 
 
 CLI = ROOT / "docs" / "cli.md"
+PREFLIGHT = ROOT / "docs" / "preflight.md"
 _COMMANDS = {
     "changes": "`shadow`, `start`, `scope`, `double`, `graduate`, `revert`, `freeze`, `unfreeze`",
 }
@@ -196,9 +200,9 @@ def shapes() -> str:
     return table(("command", "keys"), *rows)
 
 
-_TYPED = {"shadow_report": "shadow-report"}
+_TYPED = {"shadow_report": "shadow-report", "scale_test": "scale-test"}
 """Commands whose name has a hyphen."""
-_BY_NAME = {"settings", "sources", "values", "too_early", "counts"}
+_BY_NAME = {"settings", "sources", "values", "too_early", "counts", "where_s"}
 """Objects whose keys are names of settings, of a policy's keys, of sub-pipelines, of counts."""
 
 
@@ -212,10 +216,30 @@ def _keys_in(shape: Shape) -> list[str]:
             path.rpartition(".")[2] for path in shape if re.fullmatch(rf"\.{key}(\[\])?\.\w+", path)
         ]
         within = f" ({', '.join(f'`{one}`' for one in inner)})" if inner else ""
-        if key in _BY_NAME:
+        if key in _BY_NAME and shape[f".{key}"] == "dict":
             within = " (by name)"
         found.append(f"`{key}`{within}")
     return found
+
+
+def checks() -> str:
+    """One row per check of a preflight."""
+    return table(("check", "it finds"), *((f"`{k}`", v) for k, v in sentences(Check).items()))
+
+
+def classes() -> str:
+    """One row per class of a scale test."""
+    return table(("class", "means"), *((k, v) for k, v in sentences(Class).items()))
+
+
+def limits() -> str:
+    """One row per limit of a scale test."""
+    return table(("limit", "means"), *((k, v) for k, v in sentences(Limit).items()))
+
+
+PREFLIGHT_TABLES: dict[str, Callable[[], str]] = {
+    "checks": checks, "classes": classes, "limits": limits,
+}  # fmt: skip
 
 
 CLI_TABLES: dict[str, Callable[[], str]] = {"json": shapes}
@@ -239,3 +263,4 @@ if __name__ == "__main__":
     ARCHITECTURE.write_text(filled(ARCHITECTURE.read_text()))
     DRILLS.write_text(filled(DRILLS.read_text(), DRILL_TABLES))
     CLI.write_text(filled(CLI.read_text(), CLI_TABLES))
+    PREFLIGHT.write_text(filled(PREFLIGHT.read_text(), PREFLIGHT_TABLES))

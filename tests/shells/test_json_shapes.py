@@ -8,6 +8,7 @@ at what was written before it is committed. To let a shape grow, take the comman
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from rollout.drills.score import Result, Score
 from rollout.jobs.resources import Need
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
+from rollout.scaling.scale import judge
+from rollout.scaling.slices import Measured, Slice, WorkerUse
 from tests.shells.conftest import House
 from tests.shells.json_shapes import keep, recorded, shape_of
 from tests.shells.test_cli_shadow import APP, shadowed
@@ -270,6 +273,65 @@ def drill_journal(house: House) -> Iterator[Any]:
     yield house.json("drill", "journal", "e1")
 
 
+def audit(house: House) -> Iterator[Any]:
+    """The ledger's jobs, a queue with half lines, steps with stacks, two captures of a build."""
+    _started(house)
+    yield house.json("audit", "--ledger", "invoices")
+    Path("queue.csv").write_text(_QUEUE)
+    yield house.json("audit", "queue.csv")
+    Path("steps.csv").write_text(_STEPS)
+    Path("stacks.txt").write_text("main;parse 30\nmain;acquire 70\n")
+    yield house.json("audit", "steps.csv", "--stacks", "stacks.txt", "--tolerates", "10s")
+    Path("few.json").write_text(_build(4, 0.3))
+    Path("many.json").write_text(_build(16, 1.1))
+    yield house.json("audit", "few.json", "many.json")
+
+
+_QUEUE = "run_id,step,queued_at,started_at,ended_at,worker\nx,y\n" + "".join(
+    f"r{number},load,{1_780_272_000 + number},{at},{at + 1.5},w1\n"
+    for number, at in enumerate(1_780_272_000 + 1.5 * number for number in range(400))
+)
+_STEPS = "run_id,step,started_at,ended_at,parents,worker\n" + "".join(
+    f"r{number},{step},{at + number * 600},{at + number * 600 + 5 + number % 3},{parents},{step}\n"
+    for number in range(4032)
+    for step, at, parents in (("a", 1_780_272_000, ""), ("b", 1_780_272_100, "a"))
+)
+
+
+def _build(workers: int, seconds: float) -> str:
+    """A Chrome trace of 200 actions on so many workers."""
+    actions = [
+        {"ph": "X", "cat": "action", "name": f"step {number}", "pid": 1, "tid": number % workers,
+         "ts": number // workers * seconds * 1e6, "dur": seconds * 1e6}
+        for number in range(200)
+    ]  # fmt: skip
+    return json.dumps(actions)
+
+
+def preflight(house: House) -> Iterator[Any]:
+    """The ledger's jobs that were not run; recorded inputs, of which some break."""
+    name = f"shop_{abs(hash(house.folder))}"
+    Path(f"{name}.py").write_text(APP)
+    house.setenv("ROLLOUT_APP", name)
+    house.setenv("PYTHONPATH", str(house.folder))
+    _started(house)
+    yield house.json("preflight", "invoices")
+    Path("inputs.jsonl").write_text('{"kwargs": {"lines": [2], "what": "raises"}}\n{"args": []}\n')
+    yield house.json("preflight", "invoices", "--inputs", "inputs.jsonl", "--run", "1")
+
+
+def scale_test(house: House) -> Iterator[Any]:
+    """As it is printed, of figures that do not depend on the machine: see tests/scaling."""
+    use = WorkerUse(7.5, 0, 1.0, 0.04, 0.0, 50_000_000, 0, 0.1)
+    slices = [Slice(workers, number, [use] * workers) for number in range(3) for workers in (1, 4)]
+    for given in (slices, slices[:2], []):
+        measured = Measured("invoices", given, 4.0, 1, "f", 9.0, 3.0, 200_000_000, "", 4)
+        yield judge(measured).to_json()
+    idle = [Slice(4, number, [replace(use, jobs=2.0)] * 4) for number in range(3)]
+    many = Measured("invoices", [*slices[::2], *idle], 4.0, 1, "f", 9.0, 3.0, 200_000_000, "", 4)
+    yield judge(many).to_json()
+
+
 def simulate(house: House) -> Iterator[Any]:
     """A timeline with a regression."""
     quick = ("--days", "3", "--jobs-per-day", "5000")
@@ -283,7 +345,7 @@ COMMANDS: dict[str, Look] = {
         status, why, decision, replay, history, report, changes,
         rearm, kill, job, resources, jobs, retry, messages,
         prune, shadow_report, determinism, policy_show, policy_check, doctor, migrate,
-        drill_list, drill_show, drill_journal, simulate,
+        drill_list, drill_show, drill_journal, simulate, audit, preflight, scale_test,
     )
 }  # fmt: skip
 

@@ -25,7 +25,7 @@ def carry_out(task: Any, request: Any, outcome: Outcome) -> Any:
     """Return, raise or send what the outcome says."""
     match outcome:
         case Done(value, duplicate):
-            if duplicate and _told(task, request, value):
+            if duplicate and is_told(task, request, value):
                 raise Ignore
             return value
         case ToLegacy(reason, recorded):
@@ -55,7 +55,7 @@ def _keep(task: Any, request: Any, why: str) -> None:
     pipeline.ledger.keep_message(queue, why, "{}", envelope, pipeline.submit.now())
 
 
-def _told(task: Any, request: Any, value: Any) -> bool:
+def is_told(task: Any, request: Any, value: Any) -> bool:
     """Whether the result backend has the outcome already: then links were called, too.
 
     A chord counts its job after the result is stored, so there the result says nothing. A

@@ -1,0 +1,1 @@
+"""What a preflight finds before the first job moves."""

@@ -1,0 +1,1 @@
+"""What twice the workers buy."""
