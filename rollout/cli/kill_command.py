@@ -36,8 +36,15 @@ def kill(
     one_or_all(name, every)
     with opened_for_kill(ctx) as runtime:
         progress = JsonProgress(runtime) if as_json else KillProgress(runtime)
-        with progress.watching() as heard:
-            report = runtime.door.kill(caller_of(actor), name, said(reason), heard=heard)
+        try:
+            with progress.watching() as heard:
+                report = runtime.door.kill(caller_of(actor), name, said(reason), heard=heard)
+        except KeyboardInterrupt:
+            again = f"rollout kill {name or '--all'} --reason '...'"
+            complain(
+                "interrupted", f"{progress.interrupted()}; say it again: `{again}`", "bold red"
+            )
+            raise typer.Exit(ExitCode.PARTLY) from None
         still = runtime.desk.still_running(report) if report.running_abandoned else None
         if as_json:
             hanging = [] if still is None else still.to_json()

@@ -16,9 +16,12 @@ from sqlalchemy import (
     String,
     and_,
     bindparam,
+    case,
     cast,
     exists,
     false,
+    func,
+    literal,
     or_,
     select,
     update,
@@ -34,7 +37,7 @@ from rollout.adapters.sql.single_writer import BUSY_PAUSE_S, BUSY_TIMEOUT_S
 from rollout.adapters.sql.tables import job, sub_pipeline
 from rollout.adapters.sql.waits import LOCAL_BOUNDS
 from rollout.jobs.claims import JobState
-from rollout.routing.decision import JobPath
+from rollout.routing.decision import JobPath, Reason
 
 Values = Mapping[str, Any]
 Granted = tuple[int, int, bool]
@@ -93,6 +96,16 @@ _COMMITTED = {
 }
 
 
+# A message on legacy of a job that waits on concurrent: the ledger refused its claim there.
+_MOVED = case(
+    (
+        job.c.path != bindparam("b_path"),
+        func.coalesce(job.c.moved_reason, literal(str(Reason.LEDGER_UNREACHABLE))),
+    ),
+    else_=job.c.moved_reason,
+)
+
+
 def _claim(heard: Any, *granted: ColumnElement[bool]) -> Any:
     return (
         update(job)
@@ -100,6 +113,7 @@ def _claim(heard: Any, *granted: ColumnElement[bool]) -> Any:
         .values(
             state=JobState.STARTED,
             path=bindparam("b_path"),
+            moved_reason=_MOVED,
             attempt=job.c.attempt + 1,
             fence_revision=select(sub_pipeline.c.fence_revision).where(_CONTROL).scalar_subquery(),
             started_at=bindparam("b_now"),
