@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ops.bench import open_jobs, shell, tick
+from ops.bench import open_jobs, shell, tick, web
 from ops.bench.figures import Target
 from ops.bench.servers import LEDGERS
 from rollout import JobPath
@@ -37,7 +37,7 @@ def targets() -> Iterator[Target]:
             f"submit_many_ratio_{ledger}", 10, "x", f"submit_many to one at a time, {ledger}",
             at_least=True,
         )  # fmt: skip
-    yield from (*tick.TARGETS, *open_jobs.TARGETS, *shell.TARGETS)
+    yield from (*tick.TARGETS, *open_jobs.TARGETS, *shell.TARGETS, *web.TARGETS)
 
 
 def headline(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def headline(report: Mapping[str, Any]) -> dict[str, Any]:
     if "dead_store_gate_ms" in report:
         head["dead_store_gate_ms_max"] = max(report["dead_store_gate_ms"].values())
     wanted = {one.key for one in targets()}
-    for part in ("tick", "open_jobs", "shell"):
+    for part in ("tick", "open_jobs", "shell", "web"):
         measured = report.get(part, {})
         head |= {key: value for key, value in measured.items() if key in wanted}
     return head

@@ -74,21 +74,28 @@ class Plant:
         server: Process of the database server; None when it runs in this one.
         names: Sub-pipelines on trial.
         history: Jobs that were folded before.
+        began: When its trials begin.
     """
 
     def __init__(
-        self, runtime: Runtime, server: psutil.Process | None, names: int, history: int
+        self,
+        runtime: Runtime,
+        server: psutil.Process | None,
+        names: int,
+        history: int,
+        began: datetime = BEGAN,
     ) -> None:
         self.runtime, self.names, self.history = runtime, names, history
         self.ledger = SqlLedger(runtime.database)
-        self.now = BEGAN  # always at the edge of a window; judged a moment later
+        self._began = began
+        self.now = began  # always at the edge of a window; judged a moment later
         self._busy = Busy(server)
         self._made = 0
         self._declare()
         self.runtime.pilots.lead(self.now)
         self.turn()  # the trials begin
         if history:
-            before = BEGAN - timedelta(seconds=HISTORY_S)
+            before = began - timedelta(seconds=HISTORY_S)
             self._make(history, before, timedelta(seconds=HISTORY_S - 60), names, folded=True)
             if runtime.database.is_postgresql:
                 with runtime.database.write() as connection:
@@ -99,7 +106,7 @@ class Plant:
         one = {
             "effects": Effects.NONE, "stage": Stage.SPLIT, "scope_bp": 5_000, "holdback_bp": 500,
             "killed": False, "frozen": False, "revision": 3, "fence_revision": 0, "salt": "bench",
-            "changed_at": BEGAN,
+            "changed_at": self._began,
         }  # fmt: skip
         names = [f"pilot-{number}" for number in range(self.names)]
         durations = [CYCLE_S_MIN + CYCLE_S_SPAN * part / 500 for part in range(500)]

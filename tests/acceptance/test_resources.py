@@ -76,7 +76,7 @@ def test_no_more_jobs_are_in_the_warehouse_than_there_is_room_for(
             for name in (("invoices", "bills")[number % 2],)
         )
 
-    wait_until(lambda: committed() == 2 * JOBS, lambda: f"{committed()} of {2 * JOBS}", 120)
+    wait_until(lambda: committed() == 2 * JOBS, f"{2 * JOBS} jobs are committed", 120)
     assert most_at_once(file) == CAPACITY
     wait_until(lambda: runtime.ledger.resource_uses(None, 10) == [], "all was given back", 10)
     waited = [runtime.ledger.jobs_of(result.id)[0].way.count('"waits"') for result in results]

@@ -38,7 +38,7 @@ def attempts_of(events: list[Event]) -> list[Attempt]:
     ends: defaultdict[str, list[int]] = defaultdict(list)
     for event in events:
         if event["what"] in ("claimed", "asked", "committed"):
-            by_file[event.get("file", event["who"]), event["job"]].append(event)
+            by_file[str(event.get("file", event["who"])), event["job"]].append(event)
         if event["what"] in ("claimed", "committed", "failed"):
             ends[event["job"]].append(event["t"])
     found = []
