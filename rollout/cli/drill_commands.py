@@ -17,7 +17,7 @@ from rollout.cli.drill_view import (
     score_table,
 )
 from rollout.cli.exit_codes import ExitCode
-from rollout.cli.options import Actor, AnyName, AsJson, Limit, Name, OneOrAll, who
+from rollout.cli.options import Actor, AnyName, AsJson, Limit, Name, OneOrAll, caller_of, who
 from rollout.cli.output import say, show, show_json
 from rollout.cli.session import opened
 
@@ -98,7 +98,7 @@ def _read_one(file: Path) -> "Drill":
 def _run_one(
     runtime: "Runtime", drill: "Drill", actor: str, tell: "Callable[[DrillEvent], None] | None"
 ) -> None:
-    drills = runtime.drills(tell)
+    drills = runtime.drills(tell, caller_of(actor))
     try:
         report = drills.run(drill, coin(), actor)
     except KeyboardInterrupt:
@@ -125,7 +125,13 @@ def _play(
     folder.mkdir(parents=True, exist_ok=True)
     try:
         report = play(
-            day, runtime.drills(tell), runtime.database_ledger, runtime.clock, coin, actor, say
+            day,
+            runtime.drills(tell, caller_of(actor)),
+            runtime.database_ledger,
+            runtime.clock,
+            coin,
+            actor,
+            say,
         )
     except KeyboardInterrupt:
         _interrupted()
@@ -200,7 +206,7 @@ def schedule(
     with opened(ctx) as runtime:
         schedule = Schedule(
             declared,
-            runtime.drills(_teller(verbose=False)),
+            runtime.drills(_teller(verbose=False), caller_of("")),
             runtime.ledger,
             runtime.clock,
             runtime.policies.of,
@@ -251,7 +257,10 @@ def hypothesis(
 def stop(ctx: typer.Context, name: OneOrAll = None) -> None:
     """Take the planted fault off NAME, or off all. Its drill ends."""
     with opened(ctx, servers="store") as runtime:
-        stopped = runtime.drills(None).stop(name)
+        stopped = runtime.door.drill(
+            caller_of(""), name, "a planted fault is taken away",
+            lambda: runtime.drills(None).stop(name), action="end-drill",
+        )  # fmt: skip
     say(f"stopped on {', '.join(stopped)}" if stopped else "no fault is planted")
 
 

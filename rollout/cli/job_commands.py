@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollout.cli.exit_codes import ExitCode
-from rollout.cli.options import AnyName, AsJson, Limit, Since, caller_of, since_of
+from rollout.cli.options import AnyName, AsJson, Limit, Reveal, Since, caller_of, since_of
 from rollout.cli.output import at_text, facts, listing, say, show, show_error, show_json, warn
 from rollout.cli.session import opened
 from rollout.desk.lately import error_line
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from rollout.control.change import Retried
     from rollout.desk.jobs import JobList, JobPage, WayStep
+    from rollout.desk.revealed import Revealed
     from rollout.jobs.claims import JobRecord
+    from rollout.wiring import Runtime
 
 RETRIES_MAX = 1000
 """Most failures that one `retry --failed` takes; another takes the next."""
@@ -30,15 +32,25 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def job(ctx: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
+def job(ctx: typer.Context, job_id: JobId, reveal: Reveal = False, as_json: AsJson = False) -> None:
     """Show one job's way, step by step. Jobs of several sub-pipelines may have one id."""
     with opened(ctx, servers="") as runtime:
         found = runtime.desk.job(job_id)
+        revealed = [_reveal(runtime, page.record) for page in found.pages if reveal]
     if as_json:
-        show_json(found.to_json())
+        shown = {"revealed": [one.to_json() for one in revealed]} if reveal else {}
+        show_json({**found.to_json(), **shown})
         return
     for page in found.pages:
         _show_job(page)
+    for one in revealed:
+        say(f"\narguments of {one.job_id} in {one.name}: {one.arguments or one.error}")
+        say(f"result: {one.result or 'none'}")
+
+
+def _reveal(runtime: "Runtime", record: "JobRecord") -> "Revealed":
+    runtime.door.note(caller_of(""), "reveal", record.name, f"job {record.job_id}")
+    return runtime.desk.revealed(record)
 
 
 def _show_job(page: "JobPage") -> None:
@@ -186,16 +198,20 @@ def _say_retried(done: "Sequence[Retried]") -> None:
         say("`rollout job ID` shows a job's way")
 
 
-def messages(ctx: typer.Context, limit: Limit = 20, as_json: AsJson = False) -> None:
-    """List refused messages that are kept, newest first."""
+def messages(
+    ctx: typer.Context, limit: Limit = 20, reveal: Reveal = False, as_json: AsJson = False
+) -> None:
+    """List refused messages that are kept, newest first; what producers wrote is masked."""
     with opened(ctx, servers="") as runtime:
-        page = runtime.desk.messages(limit)
+        if reveal:
+            runtime.door.note(caller_of(""), "reveal", None, "refused messages")
+        page = runtime.desk.messages(limit, revealed=reveal)
     if as_json:
         show_json(page.to_json())
         return
     if not page.messages:
         say("no refused message is kept")
-    for message in page.messages:
+    for message in page.shown:
         say(f"{at_text(message['at'])}  {message['queue']}", "bold")
         show(facts((part, message[part]) for part in ("why", "headers", "body")))
 

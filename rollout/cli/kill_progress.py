@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from rollout.cli.kill_view import commits, headline, lifting, starts
 from rollout.cli.output import complain, fact, say_now
 from rollout.control.kill_report import Heard
 from rollout.errors import LedgerUnreachable, UnknownSubPipeline
@@ -100,16 +101,12 @@ class KillProgress:
 
     def _blocks(self, report: "KillReport") -> None:
         """Say it before the ledger's libraries are loaded; what a failure means, they tell."""
-        from rollout.cli.kill_command import starts
-
         if report.store_error is None:
             self._said_blocked = True
             say_fact("starts blocked", starts(report, self._runtime.control.url))
         _load_ledger(self._runtime)
 
     def _holds(self, report: "KillReport") -> None:
-        from rollout.cli.kill_command import commits, headline, lifting, starts
-
         if not self._said_blocked:
             say_fact("starts blocked", starts(report, self._runtime.control.url))
         say_fact("commits fenced", commits(report, self._runtime))

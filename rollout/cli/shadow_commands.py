@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rollout.cli.control_commands import change
-from rollout.cli.options import Actor, AsJson, Limit, Name, Reason, Revision
+from rollout.cli.options import Actor, AsJson, Limit, Name, Reason, Reveal, Revision, caller_of
 from rollout.cli.output import show, show_json
 from rollout.cli.run_commands import AppOption
 from rollout.cli.session import opened, settings_of
@@ -35,12 +35,21 @@ def shadow(
     change(ctx, name, Event.SHADOW, reason, revision, actor, as_json)
 
 
-def report(ctx: typer.Context, name: Name, limit: Limit = 20, as_json: AsJson = False) -> None:
+def report(
+    ctx: typer.Context,
+    name: Name,
+    limit: Limit = 20,
+    reveal: Reveal = False,
+    as_json: AsJson = False,
+) -> None:
     """Show what shadows found: outputs, noise, times, errors."""
     from rollout.cli.shadow_view import render
 
     with opened(ctx, servers="broker") as runtime:
-        page = runtime.desk.shadow_report(name, limit)
+        if reveal:
+            said = "what shadows compared"
+            runtime.door.note(caller_of(""), "reveal", name, said)
+        page = runtime.desk.shadow_report(name, limit, revealed=reveal)
     if as_json:
         show_json(page.to_json())
     else:

@@ -27,7 +27,7 @@ def _causes(page: ShadowReport) -> RenderableType:
     return entries(
         (
             f"  {one.runs} {page.kind_of(one)}: {one.signature}",
-            f"job {one.example_job_id}\n{one.example}",
+            f"job {one.example_job_id}\n{page.example_of(one)}",
         )
         for one in page.groups
     )

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from rollout.desk.in_force import InForce
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.text import at_text, percent
-from rollout.policy.check import Declarations, Known, read_known, require_name
+from rollout.policy.check import Declarations, Known, names_of, read_known, require_name
 from rollout.policy.ladder import steps_bp
 from rollout.policy.policy import Cohort, Policies, Policy, blocked_by, next_free
 from rollout.policy.tables import source_of
@@ -122,6 +123,33 @@ class PolicyPage:
             "fleet": self.policies.fleet.model_dump(mode="json"),
             "policy_difference": self.difference,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyList:
+    """Every policy in force, that of all without one of their own first.
+
+    `difference` says what the file says instead, where the leader has read another one.
+    """
+
+    pages: tuple[PolicyPage, ...]
+    difference: str | None
+
+    def to_json(self) -> Json:
+        """What scripts read."""
+        pages = [page.to_json() for page in self.pages]
+        return {"policies": pages, "difference": self.difference}
+
+
+def read_policies(
+    in_force: InForce, ledger: Declarations, only: frozenset[str] | None, now: datetime
+) -> PolicyList:
+    """Read the policies in force of all sub-pipelines, or of these alone."""
+    known = read_known(ledger, now, traffic=False)
+    names = names_of(in_force.policies, known)
+    wanted = [None, *names] if only is None else [one for one in names if one in only]
+    pages = tuple(PolicyPage(name, now, in_force.policies, known) for name in wanted)
+    return PolicyList(pages, in_force.difference)
 
 
 def read_policy(

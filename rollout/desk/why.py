@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from rollout.desk.in_force import read_in_force
+from rollout.desk.in_force import InForce, read_in_force
 from rollout.desk.lately import read_lately
 from rollout.desk.leader import Leader, read_leader
 from rollout.desk.pending import Pending, Why
@@ -99,6 +99,17 @@ class Explanations:
             now, pending, last, said, leader, page.policy_difference, lately, drill, releases,
             changed,
         )  # fmt: skip
+
+    def in_force(self) -> InForce:
+        """The policies that are judged by.
+
+        Raises:
+            LedgerUnreachable: The ledger does not answer.
+            WrongSettings: Nobody leads, and the policies cannot be read.
+        """
+        names = [state.name for state in self._ledger.controls()]
+        leader = read_leader(self._ledger, self._clock, self._ttl)
+        return read_in_force(self._ledger, leader, self._policies, names)
 
     def led_by(self) -> Explained:
         """Say who leads, by which policy; judge nothing.

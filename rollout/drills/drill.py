@@ -133,6 +133,15 @@ class Drill:
         """The same drill on one path."""
         return replace(self, paths=(path,))
 
+    @property
+    def sentence(self) -> str:
+        """What it does, for who is asked before and who reads the log."""
+        paths = " and ".join(f"the {path} path" for path in self.paths)
+        return (
+            f"drill {self.name!r}: {self.fault} for {self.duration_s:g} s on up to {self.jobs_max} "
+            f"jobs of {paths}, over after {self.deadline_s:g} s"
+        )
+
     def facts(self) -> dict[str, Any]:
         """The declaration as plain JSON."""
         return {name: value for name, value in asdict(self).items() if name != "experiment"}

@@ -144,7 +144,9 @@ class LegacyProfile:
             day_s: Seconds of a policy's day.
             running: Jobs that run on legacy now.
         """
-        after = replace(self, running_max=max(self.running_max, running))
+        after = self
+        if running > self.running_max:
+            after = replace(self, running_max=running)
         at, day = now.timestamp(), int(now.timestamp() // day_s)
         span_s = max(day_s / 24, SPAN_S_MIN)
         if at - after.span_at >= span_s or at < after.span_at:

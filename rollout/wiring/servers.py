@@ -6,6 +6,7 @@ Each adapter is imported when it is built: `rollout kill` must not wait for what
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -114,6 +115,14 @@ class Servers:
         from rollout.adapters.sql.access_rows import AccessRows
 
         return AccessRows(self.database)
+
+    def reads_within(self, seconds: float) -> AbstractContextManager[None]:
+        """Bound what this thread reads of the ledger, for those who look; LedgerSlow ends it."""
+        if self.settings.ledger_in_memory:
+            return nullcontext()
+        from rollout.adapters.sql.patience import reads_within
+
+        return reads_within(seconds)
 
     @cached_property
     def control(self) -> ControlStore:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from os import getpid
 from typing import TYPE_CHECKING, Any, cast
 
-from rollout.errors import RolloutError
+from rollout.errors import RolloutError, WrongSettings
 from rollout.wiring.jobs import JobServices
 from rollout.wiring.servers import Late
 
 if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for what it needs alone
     from rollout.adapters.notify import Outbox
     from rollout.audit.job_log import JobLog
+    from rollout.control.access import Caller
     from rollout.control.acts import Act, ActLog
     from rollout.control.change import Changes
     from rollout.control.door import Door, DoorLedger
@@ -25,7 +26,7 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.desk.desk import Desk
     from rollout.desk.why import Explanations
     from rollout.drills.drill import Drill
-    from rollout.drills.drills import Drills
+    from rollout.drills.drills import DrillReport, Drills
     from rollout.drills.ports import DrillEvent
     from rollout.drills.run import Injector
     from rollout.jobs.ports import ConnectionSource, Ledger, Queues
@@ -33,7 +34,7 @@ if TYPE_CHECKING:  # each is loaded when it is first used: a command waits for w
     from rollout.pilot.situations import Situations
     from rollout.policy.policy import Policies
     from rollout.policy.way import Baseline
-    from rollout.preflight.facts import JobFact, Room
+    from rollout.preflight.facts import JobFact
     from rollout.rehearsal.from_ledger import FromLedger
 
 
@@ -95,8 +96,13 @@ class Runtime(JobServices):
         profile = self.ledger.profiles().get(name)
         return None if profile is None else profile.baseline
 
-    def drills(self, say: Callable[[DrillEvent], None] | None) -> Drills:
-        """Runs drills; `say` is told each line of their journals. Workers never load them."""
+    def drills(
+        self, say: Callable[[DrillEvent], None] | None, caller: Caller | None = None
+    ) -> Drills:
+        """Runs drills, through the door where a caller is given; workers never load them.
+
+        `say` is told each line of their journals.
+        """
         from rollout.adapters.stub import failing_stub
         from rollout.drills.drills import Drills
 
@@ -109,7 +115,11 @@ class Runtime(JobServices):
             failing_stub,
             say or _say_nothing,
             self._injector_of,
+            *(() if caller is None else (partial(self._by_door, caller),)),
         )
+
+    def _by_door(self, caller: Caller, drill: Drill, run: Callable[[], DrillReport]) -> DrillReport:
+        return self.door.drill(caller, drill.sub_pipeline, drill.sentence, run)
 
     def _injector_of(self, drill: Drill) -> Injector | None:
         """What breaks things for a drill whose fault no worker knows."""
@@ -213,6 +223,7 @@ class Runtime(JobServices):
     def desk(self) -> Desk:
         """What a person wants to know; statistics are loaded by the questions that need them."""
         from rollout.desk.desk import Desk
+        from rollout.desk.mask import Mask
         from rollout.policies import parse_policies
         from rollout.settings import read_policy_tables
 
@@ -228,8 +239,27 @@ class Runtime(JobServices):
             policies=lambda: self.policies,
             parsed_policies=lambda: parse_policies(read_policy_tables()),
             capacities=lambda: self.capacities,
-            arguments=arguments_in,
+            mask=Mask(lambda name: self._declared.get(name), arguments_in),
         )
+
+    @cached_property
+    def _declared(self) -> Mapping[str, Any]:
+        """Declarations of the app that the settings name; none of one that cannot be imported."""
+        if self.settings.app is None:
+            return {}
+        from rollout.adapters.celery.install import pipelines_of
+        from rollout.wiring.building import load_app
+
+        try:
+            app = load_app(self.settings.app)
+        except WrongSettings as error:
+            import structlog
+
+            structlog.get_logger("rollout").warning(
+                "everything of jobs is masked: declarations cannot be read", why=error.problem
+            )
+            return {}
+        return {one.name: one for one in pipelines_of(app).values()}
 
     def finished_jobs(self, name: str) -> FromLedger:
         """What a rehearsal is made of; raises BadStream, UnknownSubPipeline, LedgerUnreachable."""
@@ -254,12 +284,6 @@ class Runtime(JobServices):
         from rollout.adapters.sql.recorded_jobs import read_shadowed
 
         return read_shadowed(self.database, self.ledger.control(name).name, limit)
-
-    def room(self) -> Room | None:
-        """What the ledger's database lets in; None where it has no limit of connections."""
-        from rollout.adapters.sql.room import room_of
-
-        return room_of(self.database.engine) if self.database.is_postgresql else None
 
     def try_hook(self, write: Callable[[ConnectionSource], object]) -> None:
         """Run a commit hook's writes and take them back; raises what they raise."""

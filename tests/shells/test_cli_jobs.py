@@ -125,6 +125,8 @@ def test_kept_messages(house: House) -> None:
     assert "not JSON" in shown
     assert "\x1b" not in shown
     (message,) = house.json("messages")["messages"]
+    assert (message["headers"], message["body"]) == ("(masked)", "(masked)")
+    (message,) = house.json("messages", "--reveal")["messages"]
     assert message["body"] == "\\x00\x1b[2J"  # as every database can keep it
 
 
