@@ -10,7 +10,7 @@ export UV_COMPILE_BYTECODE := 1
 
 MORE := tests/installed tests/celery_conformance/test_variants.py
 
-.PHONY: help test test-more lint demo bench bench-execution evidence crash side-by-side drills simulation plants plants-quick test-browser clean
+.PHONY: help test test-logic test-acceptance test-more lint demo bench bench-execution evidence crash side-by-side drills simulation plants plants-quick test-browser clean
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -25,9 +25,18 @@ $(STAMP): pyproject.toml
 	fi
 	@touch $(STAMP)
 
-test: $(STAMP) lint ## linters, types, import rules, then every test but those of test-more
-	$(BIN)/python -m pytest -m "not acceptance and not plants and not browser" --numprocesses 3 --dist worksteal
-	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 --dist loadfile $(MORE:%=--ignore=%)
+test: $(STAMP) ## linters, types, import rules, and every test but those of test-more
+	@$(MAKE) --no-print-directory --jobs 3 lint test-logic test-acceptance
+
+# Three at once: the real workers of the last wait more than they compute. The others make room for
+# them, because a worker that gets no turn looks dead.
+test-logic: $(STAMP) ## what computes: every test without real workers
+	nice -n 5 $(BIN)/python -m pytest -m "not acceptance and not plants and not browser" --numprocesses 3 --dist worksteal
+
+test-acceptance: $(STAMP) ## real workers on real servers, two files at a time; prints when it has ended
+	@mkdir -p $(REPORTS)
+	@$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+	  $(MORE:%=--ignore=%) >$(REPORTS)/acceptance.log 2>&1; ended=$$?; cat $(REPORTS)/acceptance.log; exit $$ended
 
 test-browser: $(STAMP) ## the page in a real browser, with scripts and without (about 5 minutes)
 	@command -v chromium >/dev/null 2>&1 || (apt-get update -q && apt-get install -y -q chromium) || \

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+from rollout.control.access import Caller, Role
 from rollout.drills.band import Band
 from rollout.drills.errors import DrillRefused
 from rollout.drills.fault import Fault, FaultPlan
@@ -33,6 +34,10 @@ __all__ = [
     "rearm",
     "unplant_fault",
 ]
+
+
+_CALLER = Caller("chaos toolkit", Role.ADMIN)
+"""Whoever may run an experiment here may run any command here, too."""
 
 
 @contextmanager
@@ -112,30 +117,38 @@ def plant_fault(
     from rollout.drills.drills import may_plant
 
     with _opened() as runtime:
-        may_plant(runtime.database_ledger, runtime.control, name, JobPath(path), Fault(fault))
-        until = runtime.clock.now() + timedelta(seconds=duration_s)
-        plan = FaultPlan(uuid4().hex, name, (JobPath(path),), Fault(fault), until, jobs_max, **more)
-        if not runtime.plans.plant(plan, timedelta(seconds=duration_s)):
-            raise DrillRefused(name, "a fault is planted here", "`rollout drill stop` ends it")
-        return plan.drill_id
+
+        def plant() -> str:
+            may_plant(runtime.database_ledger, runtime.control, name, JobPath(path), Fault(fault))
+            until = runtime.clock.now() + timedelta(seconds=duration_s)
+            plan = FaultPlan(
+                uuid4().hex, name, (JobPath(path),), Fault(fault), until, jobs_max, **more
+            )
+            if not runtime.plans.plant(plan, timedelta(seconds=duration_s)):
+                raise DrillRefused(name, "a fault is planted here", "`rollout drill stop` ends it")
+            return plan.drill_id
+
+        said = f"{fault} on up to {jobs_max} jobs of the {path} path for {duration_s:g} s"
+        return runtime.door.drill(_CALLER, name, said, plant)
 
 
 def unplant_fault(name: str) -> bool:
     """Take a planted fault away, whoever planted it; a rollback of `plant_fault`."""
     with _opened() as runtime:
-        return runtime.plans.unplant(name, None)
+        said = "a planted fault is taken away"
+        return runtime.door.drill(_CALLER, name, said, lambda: runtime.plans.unplant(name, None))
 
 
 def kill(name: str, reason: str) -> bool:
     """Throw the kill switch; true when both halves hold."""
     with _opened() as runtime:
-        return runtime.changes.kill(name, "chaos toolkit", reason).complete
+        return runtime.door.kill(_CALLER, name, reason).complete
 
 
 def rearm(name: str, reason: str) -> bool:
     """Lift a kill; true when the store says so, too."""
     with _opened() as runtime:
-        changed = runtime.changes.rearm(name, "chaos toolkit", reason)
+        changed = runtime.door.rearm(_CALLER, name, reason)
         return all(one.not_projected is None for one in changed)
 
 

@@ -285,6 +285,21 @@ class LedgerBusy(LedgerUnreachable):
         )
 
 
+class LedgerSlow(LedgerUnreachable):
+    """The database answers, and a read for somebody who looks took too long; it was ended."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        RolloutError.__init__(
+            self,
+            f"the ledger at {url} takes longer for this than somebody who looks would wait",
+            "ask for less (one sub-pipeline, a shorter time); `rollout doctor` says what is slow",
+        )
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return type(self), (self.url,)
+
+
 class LedgerRefuses(LedgerUnreachable):
     """The database answers, and says no: a right, a connection, a password, room is missing."""
 

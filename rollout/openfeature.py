@@ -126,7 +126,7 @@ def _details(decision: Decision, value: Any) -> FlagResolutionDetails[Any]:
 
 
 def _reason(decision: Decision) -> FlagReason:
-    if decision.reason in (Reason.IN_SCOPE, Reason.OUT_OF_SCOPE):
+    if decision.reason.means.drawn:
         return FlagReason.SPLIT
-    killed = decision.reason in (Reason.KILLED, Reason.KILLED_ALL)
+    killed = decision.reason.means.by_kill
     return FlagReason.DISABLED if killed else FlagReason.STATIC

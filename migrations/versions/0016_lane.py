@@ -47,6 +47,11 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     UPDATE job SET
         state = 'started', path = p_path, attempt = job.attempt + 1,
+        -- On legacy while it waits on concurrent: the ledger refused its claim there.
+        moved_reason = CASE
+            WHEN job.path <> p_path THEN coalesce(job.moved_reason, 'ledger_unreachable')
+            ELSE job.moved_reason
+        END,
         fence_revision = control.fence_revision, started_at = p_now,
         renewed_at = coalesce(
             p_heard, CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)

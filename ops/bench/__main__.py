@@ -26,11 +26,13 @@ from ops.bench import (
     aims,
     celery_parts,
     dead_store,
+    ledger_bytes,
     open_jobs,
     route,
     shell,
     steps,
     tick,
+    web,
     writers,
 )
 from ops.bench.servers import Servers, servers
@@ -38,7 +40,7 @@ from ops.bench.servers import Servers, servers
 REPORT = Path("reports/bench.json")
 PACKAGES = ("celery", "kombu", "redis", "sqlalchemy", "psycopg", "growthbook", "openfeature-sdk")
 TICK_JOBS, TICK_HISTORY, TICK_ROUNDS = 50_000, (10_000, 300_000), 4
-"""Shorter than `python -m ops.bench.tick` by itself: all parts take at most eight minutes."""
+"""Shorter than `python -m ops.bench.tick` by itself: all parts but `web` take eight minutes."""
 
 Parts = dict[str, Callable[[], Any]]
 
@@ -93,12 +95,14 @@ def _parts() -> Iterator[Parts]:
         yield {
             "route": route.measure,
             "steps_us": lambda: steps.measure(found()),
+            "ledger_bytes": lambda: ledger_bytes.measure(found()),
             "sqlite_writers_us": lambda: writers.measure(found().folder),
             **{name: celery(name) for name in celery_parts.NAMES},
             "open_jobs": open_jobs.measure,
             "dead_store_gate_ms": lambda: dead_store.measure(found().folder),
             "shell": lambda: shell.measure(found().folder),
             "tick": lambda: tick.measure(TICK_JOBS, history=TICK_HISTORY, rounds=TICK_ROUNDS),
+            "web": web.measure,
         }
     finally:
         if opened:

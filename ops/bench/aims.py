@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ops.bench import open_jobs, shell, tick
+from ops.bench import open_jobs, shell, tick, web
 from ops.bench.figures import Target
 from ops.bench.servers import LEDGERS
+from rollout import JobPath
 
 _LIMITS = {
     # ledger: added ms of a no-op, ratio of 20 ms, throughput, direct ms
@@ -36,7 +37,7 @@ def targets() -> Iterator[Target]:
             f"submit_many_ratio_{ledger}", 10, "x", f"submit_many to one at a time, {ledger}",
             at_least=True,
         )  # fmt: skip
-    yield from (*tick.TARGETS, *open_jobs.TARGETS, *shell.TARGETS)
+    yield from (*tick.TARGETS, *open_jobs.TARGETS, *shell.TARGETS, *web.TARGETS)
 
 
 def headline(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def headline(report: Mapping[str, Any]) -> dict[str, Any]:
     if "dead_store_gate_ms" in report:
         head["dead_store_gate_ms_max"] = max(report["dead_store_gate_ms"].values())
     wanted = {one.key for one in targets()}
-    for part in ("tick", "open_jobs", "shell"):
+    for part in ("tick", "open_jobs", "shell", "web"):
         measured = report.get(part, {})
         head |= {key: value for key, value in measured.items() if key in wanted}
     return head
@@ -57,8 +58,8 @@ def _of_ledger(report: Mapping[str, Any], ledger: str) -> dict[str, Any]:
     """The worse of both paths."""
 
     def worst(part: str, figure: str) -> list[float]:
-        rows = report.get(part, {}).items()
-        return [row[figure] for name, row in rows if name.startswith(ledger)]
+        rows = report.get(part, {})
+        return [rows[name][figure] for path in JobPath if (name := f"{ledger}_{path}") in rows]
 
     found: dict[str, Any] = {}
     if added := worst("latency_noop_ms", "over_late_ms"):

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from ops.bench.servers import LEDGERS, Servers, send_all_to_concurrent, worker
+from ops.bench.servers import LEDGERS, TCP, Servers, send_all_to_concurrent, worker
 from rollout import JobPath
 
 POOLS = (("prefork", 2), ("prefork", 4), ("threads", 4))
@@ -37,7 +37,7 @@ def _working(found: Servers, pool: str = "prefork", size: int = 2) -> Iterator[s
     stamps = found.folder / "stamps"
     stamps.touch()
     variables = {"BENCH_REDIS": found.redis_url, "BENCH_STAMPS": str(stamps)}
-    variables |= {f"BENCH_{ledger.upper()}": found.ledger_urls[ledger] for ledger in LEDGERS}
+    variables |= {f"BENCH_{ledger.upper()}": url for ledger, url in found.ledger_urls.items()}
     os.environ.update(variables)
     _declare(found)
     with worker(found, variables, pool, size) as node:
@@ -46,7 +46,7 @@ def _working(found: Servers, pool: str = "prefork", size: int = 2) -> Iterator[s
 
 def _declare(found: Servers) -> None:
     """Send the concurrent case of each ledger wholly to its path, once."""
-    for ledger in LEDGERS:
+    for ledger in (*LEDGERS, TCP):
         runtime = found.runtime(ledger)
         name = f"{ledger}-{JobPath.CONCURRENT}"
         if name not in {state.name for state in runtime.ledger.controls()}:
@@ -67,7 +67,7 @@ def _throughput(found: Servers, pool: str, size: int) -> Any:
     with _working(found, pool, size) as node:
         from ops.bench import end_to_end
 
-        taken = end_to_end.throughput(node, count=200, rounds=3)
+        taken = end_to_end.throughput(node, found, count=200, rounds=3)
         end_to_end.check(found)
         return taken
 

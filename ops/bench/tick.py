@@ -27,9 +27,10 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import create_engine, text
 
+from ops.bench.cpu import postmaster
 from ops.bench.figures import Target
 from ops.bench.servers import LEDGERS
-from ops.bench.tick_plant import Cost, Plant, medians, postmaster
+from ops.bench.tick_plant import Cost, Plant, medians
 from rollout import build
 from rollout.adapters.sql.migrate import migrate
 

@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psutil
 from sqlalchemy import func, insert, select, text
 
+from ops.bench.cpu import Busy
 from rollout import Runtime
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.pilot_tables import legacy_profile, path_watch, pilot
@@ -66,26 +66,6 @@ class Cost:
     busy_s: float
 
 
-class Busy:
-    """What the processors have done for us: this process, and the database server's.
-
-    Args:
-        server: Of the database; None when it runs in this process.
-    """
-
-    def __init__(self, server: psutil.Process | None) -> None:
-        self._server = server
-
-    def seconds(self) -> float:
-        """Seconds so far."""
-        busy = time.process_time()
-        if self._server is not None:
-            for one in (self._server, *self._server.children()):
-                spent = one.cpu_times()
-                busy += spent.user + spent.system
-        return busy
-
-
 class Plant:
     """A migrated ledger, its controller, and time in our hands.
 
@@ -94,21 +74,28 @@ class Plant:
         server: Process of the database server; None when it runs in this one.
         names: Sub-pipelines on trial.
         history: Jobs that were folded before.
+        began: When its trials begin.
     """
 
     def __init__(
-        self, runtime: Runtime, server: psutil.Process | None, names: int, history: int
+        self,
+        runtime: Runtime,
+        server: psutil.Process | None,
+        names: int,
+        history: int,
+        began: datetime = BEGAN,
     ) -> None:
         self.runtime, self.names, self.history = runtime, names, history
         self.ledger = SqlLedger(runtime.database)
-        self.now = BEGAN  # always at the edge of a window; judged a moment later
+        self._began = began
+        self.now = began  # always at the edge of a window; judged a moment later
         self._busy = Busy(server)
         self._made = 0
         self._declare()
         self.runtime.pilots.lead(self.now)
         self.turn()  # the trials begin
         if history:
-            before = BEGAN - timedelta(seconds=HISTORY_S)
+            before = began - timedelta(seconds=HISTORY_S)
             self._make(history, before, timedelta(seconds=HISTORY_S - 60), names, folded=True)
             if runtime.database.is_postgresql:
                 with runtime.database.write() as connection:
@@ -119,7 +106,7 @@ class Plant:
         one = {
             "effects": Effects.NONE, "stage": Stage.SPLIT, "scope_bp": 5_000, "holdback_bp": 500,
             "killed": False, "frozen": False, "revision": 3, "fence_revision": 0, "salt": "bench",
-            "changed_at": BEGAN,
+            "changed_at": self._began,
         }  # fmt: skip
         names = [f"pilot-{number}" for number in range(self.names)]
         durations = [CYCLE_S_MIN + CYCLE_S_SPAN * part / 500 for part in range(500)]
@@ -188,11 +175,6 @@ class Plant:
                 ).scalar_one()
                 found[table.name] = round(float(total) / self.names)
         return found
-
-
-def postmaster(folder: Path) -> psutil.Process:
-    """The server whose data lie in this folder."""
-    return psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
 
 
 def medians(costs: Mapping[str, list[Cost]], pick: Callable[[list[float]], float]) -> Any:

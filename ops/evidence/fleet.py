@@ -116,8 +116,10 @@ class FleetLedger:
         """Record a decision and carry it out."""
         return self.members[decision.name].decide(token, decision, trial)
 
-    def decisions(self, name: str | None, limit: int) -> list[DecisionRecord]:
-        """Read the log of one of them, or of all, newest first."""
+    def decisions(
+        self, name: str | None, limit: int, before: int | None = None
+    ) -> list[DecisionRecord]:
+        """Read the log of one of them, or of all, newest first; nobody asks for a later page."""
         mine = self.members if name is None else {name: self.members[name]}
         found = chain.from_iterable(one.decisions(None, limit) for one in mine.values())
         return sorted(found, key=lambda one: one.at, reverse=True)[:limit]

@@ -5,6 +5,7 @@ SQLAlchemy.
 """
 
 import gc
+import sys
 
 GARBAGE_MAX = 200_000
 """Objects that are made before garbage is looked for. Python's 700 have it look two hundred times
@@ -15,8 +16,10 @@ runs on, such as the controller, has at most so many objects of garbage that poi
 def main() -> None:
     """Entry point of the `rollout` program."""
     gc.set_threshold(GARBAGE_MAX)
-    from rollout.cli.app import app
-
+    try:
+        from rollout.cli.app import app
+    except KeyboardInterrupt:  # nobody reads where an import was
+        sys.exit("interrupted: nothing was begun")
     app()
 
 

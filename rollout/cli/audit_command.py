@@ -79,7 +79,7 @@ def audit(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Find out what is jammed, and what each way out would gain, from a plain worker log."""
+    """Find out what is jammed, from a plain worker log. Says what each way out would gain."""
     from rollout.audit.audit import audit as audited
     from rollout.sources import read_audit_files, read_stack_file
 

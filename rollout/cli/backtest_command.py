@@ -50,7 +50,7 @@ def backtest(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Ask what a policy would have done on this ledger's jobs, and what peers would have."""
+    """Ask what a policy would have done on this ledger's jobs. Peers are asked, too."""
     from rollout.rehearsal.injection import parse_injection
 
     injection = parse_injection(inject) if inject else None

@@ -17,7 +17,7 @@ from rollout.cli.drill_view import (
     score_table,
 )
 from rollout.cli.exit_codes import ExitCode
-from rollout.cli.options import Actor, AnyName, AsJson, Limit, Name, OneOrAll, who
+from rollout.cli.options import Actor, AnyName, AsJson, Limit, Name, OneOrAll, caller_of, who
 from rollout.cli.output import say, show, show_json
 from rollout.cli.session import opened
 
@@ -69,7 +69,7 @@ def run(
     actor: Actor = "",
     as_json: AsJson = False,
 ) -> None:
-    """Run a drill or a game day; ctrl-C ends it and takes its fault away."""
+    """Run a drill or a game day. Ctrl-C ends it and takes its fault away."""
     from rollout.drills.gameday import GameDay
     from rollout.sources import read_drill_file
 
@@ -98,7 +98,7 @@ def _read_one(file: Path) -> "Drill":
 def _run_one(
     runtime: "Runtime", drill: "Drill", actor: str, tell: "Callable[[DrillEvent], None] | None"
 ) -> None:
-    drills = runtime.drills(tell)
+    drills = runtime.drills(tell, caller_of(actor))
     try:
         report = drills.run(drill, coin(), actor)
     except KeyboardInterrupt:
@@ -125,7 +125,13 @@ def _play(
     folder.mkdir(parents=True, exist_ok=True)
     try:
         report = play(
-            day, runtime.drills(tell), runtime.database_ledger, runtime.clock, coin, actor, say
+            day,
+            runtime.drills(tell, caller_of(actor)),
+            runtime.database_ledger,
+            runtime.clock,
+            coin,
+            actor,
+            say,
         )
     except KeyboardInterrupt:
         _interrupted()
@@ -190,7 +196,7 @@ def schedule(
     look_s: Annotated[float, typer.Option(min=0.1, help="Pause between two looks.")] = 60.0,
     once: Annotated[bool, typer.Option("--once", help="Look once and say what was found.")] = False,
 ) -> None:
-    """Run overdue drills as pairs, when the policy's calendars allow it; ctrl-C ends it."""
+    """Run overdue drills as pairs, when the calendars allow it. Ctrl-C ends it."""
     from secrets import randbelow
 
     from rollout.drills.schedule import Schedule
@@ -200,7 +206,7 @@ def schedule(
     with opened(ctx) as runtime:
         schedule = Schedule(
             declared,
-            runtime.drills(_teller(verbose=False)),
+            runtime.drills(_teller(verbose=False), caller_of("")),
             runtime.ledger,
             runtime.clock,
             runtime.policies.of,
@@ -241,7 +247,7 @@ def hypothesis(
     name: Name,
     window_s: Annotated[float, typer.Option(min=0.1, help="Seconds of one window.")] = 10.0,
 ) -> None:
-    """Print the steady state of NAME, as it is now, as a Chaos Toolkit hypothesis."""
+    """Print what is normal now as a Chaos Toolkit hypothesis."""
     from rollout.drills.hypothesis import hypothesis as made
 
     with opened(ctx, servers="") as runtime:
@@ -249,9 +255,12 @@ def hypothesis(
 
 
 def stop(ctx: typer.Context, name: OneOrAll = None) -> None:
-    """Take the planted fault off NAME, or off every sub-pipeline; its drill ends."""
+    """Take the planted fault off NAME, or off all. Its drill ends."""
     with opened(ctx, servers="store") as runtime:
-        stopped = runtime.drills(None).stop(name)
+        stopped = runtime.door.drill(
+            caller_of(""), name, "a planted fault is taken away",
+            lambda: runtime.drills(None).stop(name), action="end-drill",
+        )  # fmt: skip
     say(f"stopped on {', '.join(stopped)}" if stopped else "no fault is planted")
 
 

@@ -96,9 +96,20 @@ def list_table(page: "DrillList") -> Table:
     return listing(("UTC", "id", "result", "recovery s", "drill"), rows, whole=4)
 
 
+def _figure(value: Any) -> str:
+    """A value as it is said: nothing that is off, no brackets."""
+    if value is None:
+        return "-"
+    if isinstance(value, Mapping):
+        told = [f"{key} = {inner:g}" if isinstance(inner, float) else f"{key} = {inner}"
+                for key, inner in value.items() if inner is not None]  # fmt: skip
+        return ", ".join(told) or "-"
+    if isinstance(value, list | tuple):
+        return ", ".join(str(one) for one in value)
+    return str(value)
+
+
 def figures_table(figures: Mapping[str, Any]) -> Table:
     """What one drill declared and what came of it; what has no value is a hyphen."""
-    shown = [
-        (name, "-" if value is None else value) for name, value in figures.items() if value != {}
-    ]
+    shown = [(name, _figure(value)) for name, value in figures.items() if value != {}]
     return listing(("what", "is"), shown, whole=1)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollout.cli.exit_codes import ExitCode
-from rollout.cli.options import AnyName, AsJson, Limit, Since, caller_of, since_of
+from rollout.cli.options import AnyName, AsJson, Limit, Reveal, Since, caller_of, since_of
 from rollout.cli.output import at_text, facts, listing, say, show, show_error, show_json, warn
 from rollout.cli.session import opened
 from rollout.desk.lately import error_line
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from rollout.control.change import Retried
     from rollout.desk.jobs import JobList, JobPage, WayStep
+    from rollout.desk.revealed import Revealed
     from rollout.jobs.claims import JobRecord
+    from rollout.wiring import Runtime
 
 RETRIES_MAX = 1000
 """Most failures that one `retry --failed` takes; another takes the next."""
@@ -30,15 +32,25 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def job(ctx: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
-    """Show one job's way, step by step; jobs of several sub-pipelines may have one id."""
+def job(ctx: typer.Context, job_id: JobId, reveal: Reveal = False, as_json: AsJson = False) -> None:
+    """Show one job's way, step by step. Jobs of several sub-pipelines may have one id."""
     with opened(ctx, servers="") as runtime:
         found = runtime.desk.job(job_id)
+        revealed = [_reveal(runtime, page.record) for page in found.pages if reveal]
     if as_json:
-        show_json(found.to_json())
+        shown = {"revealed": [one.to_json() for one in revealed]} if reveal else {}
+        show_json({**found.to_json(), **shown})
         return
     for page in found.pages:
         _show_job(page)
+    for one in revealed:
+        say(f"\narguments of {one.job_id} in {one.name}: {one.arguments or one.error}")
+        say(f"result: {one.result or 'none'}")
+
+
+def _reveal(runtime: "Runtime", record: "JobRecord") -> "Revealed":
+    runtime.door.note(caller_of(""), "reveal", record.name, f"job {record.job_id}")
+    return runtime.desk.revealed(record)
 
 
 def _show_job(page: "JobPage") -> None:
@@ -70,7 +82,7 @@ def jobs(
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List jobs by where they stand, grouped by what they say, newest first."""
+    """List jobs by where they stand, grouped by error."""
     given = {"failed": failed, "fallbacks": fallbacks, "running": running, "waiting": waiting}
     chosen = [kind for kind, wanted in given.items() if wanted]
     if len(chosen) != 1:
@@ -88,25 +100,32 @@ def jobs(
 
 def _show_groups(page: "JobList") -> None:
     for group in page.groups:
-        what = f"{len(group.jobs)} of {group.name}"
+        count = len(group.jobs)
+        what = f"{count} of {group.name}"
+        if page.more:
+            what = f"{count} of the newest {page.limit}, {group.name}"
         say(f"{what}: {group.error}" if group.error else what, "bold")
         for record in group.jobs:
-            _show_line(record, page.kind)
+            _show_line(record, page.kind, group.error)
     if page.kind is JobKind.FAILED:
-        say("`rollout job ID` shows a job's way, `rollout retry ID` runs it again on legacy")
+        say(
+            "times are UTC; `rollout job ID` shows a job's way, `rollout retry ID` runs it again "
+            "on legacy"
+        )
     else:
-        say("`rollout job ID` shows a job's way")
+        say("times are UTC; `rollout job ID` shows a job's way")
     if page.more:
-        say(f"only the newest {page.limit} are shown; --limit shows more")
+        say(f"only the newest {page.limit} are shown, there are more; --limit shows them")
 
 
-def _show_line(record: "JobRecord", kind: JobKind) -> None:
-    """A job on a line of its own, its id whole, so that it can be copied."""
+def _show_line(record: "JobRecord", kind: JobKind, alike: str | None) -> None:
+    """A job on a line of its own, its id whole, so that it can be copied; 80 columns hold it."""
     at = record.finished_at if kind is JobKind.FAILED else record.accepted_at
-    sentence = "" if at is None else f"  {at_text(at)}"
-    say(f"  {record.job_id}{sentence}  {record.state} on {record.path}")
-    if kind in (JobKind.FAILED, JobKind.FALLBACKS):
-        say(f"    {error_line(record)}")
+    when = "" if at is None else f"  {at:%m-%d %H:%M:%S}"
+    say(f"  {record.job_id}{when}  {record.state} on {record.path}")
+    error = error_line(record)
+    if kind in (JobKind.FAILED, JobKind.FALLBACKS) and error != alike:
+        say(f"    {error}")
 
 
 def retry(
@@ -172,23 +191,27 @@ def _say_retried(done: "Sequence[Retried]") -> None:
         if one.refused is not None:
             show_error(one.refused)
             continue
-        say(
-            f"job {one.job_id}: accepted again, on legacy; `rollout job {one.job_id}` shows its way"
-        )
+        say(f"job {one.job_id}: accepted again, on legacy")
         if one.not_sent is not None:
             warn(f"its message is not sent yet: {one.not_sent}. The controller sends it")
+    if any(one.refused is None for one in done):
+        say("`rollout job ID` shows a job's way")
 
 
-def messages(ctx: typer.Context, limit: Limit = 20, as_json: AsJson = False) -> None:
-    """List refused messages that are kept, newest first."""
+def messages(
+    ctx: typer.Context, limit: Limit = 20, reveal: Reveal = False, as_json: AsJson = False
+) -> None:
+    """List refused messages that are kept, newest first; what producers wrote is masked."""
     with opened(ctx, servers="") as runtime:
-        page = runtime.desk.messages(limit)
+        if reveal:
+            runtime.door.note(caller_of(""), "reveal", None, "refused messages")
+        page = runtime.desk.messages(limit, revealed=reveal)
     if as_json:
         show_json(page.to_json())
         return
     if not page.messages:
         say("no refused message is kept")
-    for message in page.messages:
+    for message in page.shown:
         say(f"{at_text(message['at'])}  {message['queue']}", "bold")
         show(facts((part, message[part]) for part in ("why", "headers", "body")))
 

@@ -1,6 +1,9 @@
 """What `kill` says while it is under way: each half when it holds, then the jobs that are moved."""
 
+import shutil
 import signal
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -8,6 +11,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from rollout.cli.kill_view import commits, headline, lifting, starts
 from rollout.cli.output import complain, fact, say_now
 from rollout.control.kill_report import Heard
 from rollout.errors import LedgerUnreachable, UnknownSubPipeline
@@ -31,6 +35,10 @@ class JsonProgress:
     def __init__(self, runtime: "Runtime") -> None:
         self._runtime = runtime
         self._deadline: float | None = None
+
+    def interrupted(self) -> str:
+        """What is known to hold when ctrl-C came in between."""
+        return "whether all of it holds is NOT known"
 
     @contextmanager
     def watching(self) -> Iterator[Heard]:
@@ -56,6 +64,7 @@ class KillProgress:
         self._task: Any = None
         self._stopped = False
         self._said_blocked = False
+        self._held = False
         self._said_at = time.monotonic()
 
     @contextmanager
@@ -82,24 +91,29 @@ class KillProgress:
             if before is not None:
                 signal.signal(signal.SIGINT, before)
 
+    def interrupted(self) -> str:
+        """What is known to hold when ctrl-C came in between."""
+        if self._held:
+            return "what is said above holds; the controller moves the jobs that are left"
+        if self._said_blocked:
+            return "starts are blocked; whether commits are fenced is NOT known"
+        return "whether anything is killed is NOT known"
+
     def _blocks(self, report: "KillReport") -> None:
         """Say it before the ledger's libraries are loaded; what a failure means, they tell."""
-        from rollout.cli.kill_command import starts
-
         if report.store_error is None:
             self._said_blocked = True
             say_fact("starts blocked", starts(report, self._runtime.control.url))
         _load_ledger(self._runtime)
 
     def _holds(self, report: "KillReport") -> None:
-        from rollout.cli.kill_command import commits, headline, lifting, starts
-
         if not self._said_blocked:
             say_fact("starts blocked", starts(report, self._runtime.control.url))
         say_fact("commits fenced", commits(report, self._runtime))
         say_now(headline(report), bold=True)
         for name, value in lifting(report):
             say_fact(name, value)
+        self._held = True
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._stop)
 
@@ -143,8 +157,15 @@ def _load_ledger(runtime: "Runtime") -> None:
 
 
 def say_fact(name: str, value: str) -> None:
-    """Print a line of the answer at once."""
-    say_now(fact(name, value, len("starts blocked")))
+    """Print a line of the answer at once; a terminal gets it broken between words, indented."""
+    width = len("starts blocked")
+    if sys.stdout.isatty():
+        room = max(shutil.get_terminal_size().columns - width - 5, 20)
+        value = "\n".join(
+            textwrap.fill(line, room, break_long_words=False, break_on_hyphens=False)
+            for line in value.splitlines()
+        )
+    say_now(fact(name, value, width))
 
 
 def _waits(report: "KillReport", who: str) -> None:

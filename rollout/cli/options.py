@@ -30,6 +30,10 @@ Reason = Annotated[str, typer.Option(help="Why, for the log.", show_default=Fals
 NeededReason = Annotated[str, typer.Option(help="Why, for the log; needed.", show_default=False)]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="Most lines to show.")]
 
+Reveal = Annotated[
+    bool, typer.Option("--reveal", help="Show what is masked; the log keeps that you looked.")
+]
+
 Since = Annotated[
     str,
     typer.Option(

@@ -50,7 +50,7 @@ def plan(
     write: Write = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the way of a pilot: its steps and weeks, what each has to show, what it may cost."""
+    """Show the way of a pilot: steps, weeks, proofs, costs."""
     from rollout.desk.plans import Assumed, planned
     from rollout.policies import read_policies, write_budget
 
@@ -113,5 +113,8 @@ def say_plan(ctx: typer.Context, name: str) -> None:
         except TrafficUnknown as unknown:
             say(f"no plan yet: {unknown.problem}")
             return
+    if page.early:
+        say(f"no plan yet: {page.too_early.partition('`. ')[0]}`")
+        return
     for sentence in page.sentences:
         say(sentence)

@@ -42,5 +42,7 @@ def show_policy(page: "PolicyPage") -> None:
     show(facts(page.meaning))
     for line in page.together:
         say(line)
+    if page.difference is not None:
+        warn(f"not all of this is in force: {page.difference}")
     if page.known.unanswered is not None:
         warn(f"declarations are not known: {page.known.unanswered}")

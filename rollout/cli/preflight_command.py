@@ -84,7 +84,7 @@ def preflight(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say which jobs of the last days would break on the way; nothing is changed."""
+    """Say which jobs of the last days would break on the way. Nothing is changed."""
     from rollout.errors import WrongSettings
     from rollout.up.preflight import Asked, look
 

@@ -26,7 +26,7 @@ def report(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what happened since then: jobs hurt, changes by whom, decisions, drills."""
+    """Tell what happened since a time: jobs, changes, drills."""
     with opened(ctx, servers="") as runtime:
         now = runtime.clock.now()
         page = runtime.desk.report(name, since_of(since, now) or now)

@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def up(ctx: typer.Context, app: AppOption = "") -> None:
-    """Start everything on this machine: broker, ledger, both workers, controller.
+    """Start all on this machine: broker, tables, workers, controller.
 
     Ctrl-C stops all of it and leaves no process.
     """
@@ -103,7 +103,7 @@ def demo(
         bool, typer.Option("--stay", help="Show the page, and stay until ctrl-C.")
     ] = False,
 ) -> None:
-    """A whole pilot in five minutes: 336,776 flights, weeks of twenty seconds, real failures."""
+    """Watch a whole pilot in five minutes, on 336,776 flights. Failures are real."""
     if what is Demo.EXECUTION:
         from rollout.demo.execution import FOLDER, run
 

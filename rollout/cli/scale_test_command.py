@@ -45,7 +45,7 @@ def scale_test(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what twice the workers buy, measured on recorded inputs; nothing commits."""
+    """Say what twice the workers buy, on recorded inputs. Nothing commits."""
     from rollout.errors import WrongSettings
     from rollout.scaling.scale import judge
     from rollout.up.machine_use import cores

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rollout.cli.control_commands import change
-from rollout.cli.options import Actor, AsJson, Limit, Name, Reason, Revision
+from rollout.cli.options import Actor, AsJson, Limit, Name, Reason, Reveal, Revision, caller_of
 from rollout.cli.output import show, show_json
 from rollout.cli.run_commands import AppOption
 from rollout.cli.session import opened, settings_of
@@ -31,16 +31,25 @@ def shadow(
     actor: Actor = "",
     as_json: AsJson = False,
 ) -> None:
-    """Begin to run copies of legacy jobs on the concurrent path, compared, never committed."""
+    """Run copies of legacy jobs on the new path and compare them. None of them commits."""
     change(ctx, name, Event.SHADOW, reason, revision, actor, as_json)
 
 
-def report(ctx: typer.Context, name: Name, limit: Limit = 20, as_json: AsJson = False) -> None:
-    """Show what the shadows of a sub-pipeline found: outputs, noise, times, errors."""
+def report(
+    ctx: typer.Context,
+    name: Name,
+    limit: Limit = 20,
+    reveal: Reveal = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what shadows found: outputs, noise, times, errors."""
     from rollout.cli.shadow_view import render
 
     with opened(ctx, servers="broker") as runtime:
-        page = runtime.desk.shadow_report(name, limit)
+        if reveal:
+            said = "what shadows compared"
+            runtime.door.note(caller_of(""), "reveal", name, said)
+        page = runtime.desk.shadow_report(name, limit, revealed=reveal)
     if as_json:
         show_json(page.to_json())
     else:
@@ -62,7 +71,7 @@ def determinism(
     processes: Annotated[int, typer.Option(min=2, help="Processes at once under load.")] = 4,
     as_json: AsJson = False,
 ) -> None:
-    """Run one input many times on both paths and say which fields vary; nothing is committed."""
+    """Run one input many times on both paths and compare fields. Nothing is committed."""
     from rollout.cli.determinism_view import render
     from rollout.errors import WrongSettings
     from rollout.shadow.determinism import judge_runs

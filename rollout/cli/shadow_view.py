@@ -3,7 +3,7 @@
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from rollout.cli.output import facts, listing, plain
+from rollout.cli.output import entries, facts, plain
 from rollout.desk.shadows import ShadowReport
 
 
@@ -12,15 +12,22 @@ def render(page: ShadowReport) -> RenderableType:
     title = Text.assemble((plain(page.account.name), "bold"), f": {page.headline}")
     parts: list[RenderableType] = [title, facts(page.facts)]
     if page.groups:
-        parts += [Text(""), Text("mismatches, one line for each cause", "bold"), _table(page)]
+        parts += [
+            Text(""),
+            Text("mismatches, each cause with how many runs and an example", "bold"),
+            _causes(page),
+        ]
     if page.left_out:
         parts.append(Text(f"and {page.left_out} more; --limit shows them"))
     return Group(*parts)
 
 
-def _table(page: ShadowReport) -> RenderableType:
-    rows = [
-        (one.runs, page.kind_of(one), one.signature, one.example_job_id, one.example)
+def _causes(page: ShadowReport) -> RenderableType:
+    """Each cause on a line, its example under it: no id is broken at 80 columns."""
+    return entries(
+        (
+            f"  {one.runs} {page.kind_of(one)}: {one.signature}",
+            f"job {one.example_job_id}\n{page.example_of(one)}",
+        )
         for one in page.groups
-    ]
-    return listing(("runs", "what", "fields", "example job", "example"), rows, whole=2)
+    )

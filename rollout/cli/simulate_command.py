@@ -94,7 +94,7 @@ def simulate(
     pilots: PilotCount = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Rehearse a pilot in seconds: the controller's own judgement on drawn or recorded jobs."""
+    """Rehearse a pilot in seconds, on drawn or recorded jobs. It is judged as in earnest."""
     from rollout.rehearsal.injection import parse_injection
     from rollout.rehearsal.stream_draw import Drawing
 

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def why(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
-    """Say what the controller would decide now, why, and what the next step takes."""
+    """Say what would be decided now, why, and what is missing."""
     with opened(ctx, servers="") as runtime:
         page = runtime.desk.why(name)
     if as_json:
@@ -48,7 +48,7 @@ def decision(ctx: typer.Context, decision_id: DecisionId, as_json: AsJson = Fals
 
 
 def replay(ctx: typer.Context, decision_id: DecisionId, as_json: AsJson = False) -> None:
-    """Make a past decision again from what it was made on; it must agree."""
+    """Make a past decision again from its inputs; it must agree."""
     with opened(ctx, servers="") as runtime:
         page = runtime.desk.replay(decision_id)
     judged = page.made

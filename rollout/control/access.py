@@ -33,6 +33,7 @@ LEAST_ROLE = {
     "freeze": Role.SAFER_ONLY,
     "retry": Role.OPERATOR,
     "drill": Role.OPERATOR,
+    "end-drill": Role.OPERATOR,
     "reveal": Role.OPERATOR,
     "shadow": Role.ADMIN,
     "start": Role.ADMIN,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from rollout.control import consequence
 from rollout.control.access import Caller, NotPermittedHere, permit
@@ -23,6 +23,8 @@ from rollout.routing.ports import TransitionRecord
 from rollout.routing.stages import ALL, ControlState, Event, apply
 
 REASON_CHARS_MAX = 10_000
+REARM_ALL = "The kill of all is lifted; what was killed by itself stays killed."
+Result = TypeVar("Result")
 _BACK = 50
 """Changes among which the last kill is looked for."""
 
@@ -206,27 +208,50 @@ class Door:
             entry.came(came, f"{sent} of {len(done)} jobs accepted again")
         return done
 
-    def note(self, caller: Caller, action: str, name: str | None, said: str) -> None:
+    def drill(
+        self,
+        caller: Caller,
+        name: str | None,
+        said: str,
+        act: Callable[[], Result],
+        reason: str = "",
+        *,
+        action: str = "drill",
+    ) -> Result:
+        """Force a failure, or take one away, as `act` does; raises what it does.
+
+        Args:
+            caller: Who forces it.
+            name: The sub-pipeline that it hurts; None for all.
+            said: What is done, in a sentence for the log.
+            act: Does it; whatever guards it has of its own come after this one.
+            reason: Why.
+            action: What it is called in the log, and who may do it.
+
+        Raises:
+            NotPermittedHere: The caller may not; nothing was begun.
+        """
+        with self._noting(caller, action, name, reason) as entry:
+            permit(caller, action, name)
+            entry.came(Came.DONE, said)  # also of one that is interrupted: it was begun
+            return act()
+
+    def note(
+        self, caller: Caller, action: str, name: str | None, said: str, reason: str = ""
+    ) -> None:
         """Permit and note an act that changes no job, such as revealing what is masked.
 
         Raises:
             NotPermittedHere: The caller may not.
             LedgerUnreachable: It could not be noted, so it must not be done.
         """
-        with self._noting(caller, action, name, ""):
+        with self._noting(caller, action, name, reason):
             permit(caller, action, name)
-            now = self._clock.now()
-            act = Act(now, caller.actor, caller.origin, action, name, "", Came.DONE, said)
-            self._acts.note_act(act)
-            return
+            self._acts.note_act(self._act(caller, action, name, reason, Came.DONE, said))
 
     def refused(self, caller: Caller, action: str, name: str | None, error: RolloutError) -> None:
         """Note a refusal that somebody else spoke."""
-        act = Act(
-            self._clock.now(), caller.actor, caller.origin, action, name, "", Came.REFUSED,
-            error.problem,
-        )  # fmt: skip
-        self._note(act)
+        self._note(self._act(caller, action, name, "", Came.REFUSED, error.problem))
 
     # What would be so --------------------------------------------------------------------
 
@@ -235,12 +260,14 @@ class Door:
         permit(caller, "kill", name)
         return consequence.of_kill(self._ledger, name)
 
-    def consequence_of_rearm(self, caller: Caller, name: str, reason: str) -> Consequence:
+    def consequence_of_rearm(self, caller: Caller, name: str | None, reason: str) -> Consequence:
         """What a rearm would put in force; raises what `rearm` does, and changes nothing."""
         permit(caller, "rearm", name)
         self._must_be_another(caller, name)
         if not reason.strip():
             raise ReasonMissing(Event.REARM)
+        if name is None:
+            return Consequence(str(Event.REARM), None, REARM_ALL)
         before = self._ledger.control(name)
         return consequence.of_change(before, apply(before, Event.REARM), Event.REARM)
 
@@ -274,8 +301,7 @@ class Door:
         self, caller: Caller, action: str, name: str | None, reason: str
     ) -> Iterator[_Entry]:
         entry = _Entry()
-        act = Act(self._clock.now(), caller.actor, caller.origin, action, name,
-                  reason[:REASON_CHARS_MAX], Came.DONE, "")  # fmt: skip
+        act = self._act(caller, action, name, reason, Came.DONE, "")
         try:
             yield entry
         except LedgerUnreachable as error:
@@ -284,8 +310,19 @@ class Door:
         except RolloutError as error:
             self._note(replace(act, came=Came.REFUSED, said=error.problem))
             raise
+        except KeyboardInterrupt:
+            if entry.noted.said:
+                said = f"{entry.noted.said}; interrupted"
+                self._note(replace(act, came=entry.noted.came, said=said))
+            raise
         if entry.noted.said:
             self._note(replace(act, came=entry.noted.came, said=entry.noted.said))
+
+    def _act(
+        self, caller: Caller, action: str, name: str | None, reason: str, came: Came, said: str
+    ) -> Act:
+        now, why = self._clock.now(), reason[:REASON_CHARS_MAX]
+        return Act(now, caller.actor, caller.origin, action, name, why, came, said)
 
     def _note(self, act: Act) -> None:
         try:

@@ -13,7 +13,13 @@ from rollout.desk.lately import trouble_sentence
 from rollout.desk.plain import Json
 from rollout.desk.status import Status
 from rollout.desk.text import at_text, span_text
-from rollout.desk.workers import Hanging, hanging_sentences, nobody_listens
+from rollout.desk.workers import (
+    Hanging,
+    hanging_sentences,
+    needed_queues,
+    nobody_listens,
+    shadow_queue,
+)
 from rollout.jobs.claims import JobState
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.stages import ControlState, Event, Stage
@@ -59,8 +65,13 @@ class Alarm:
 
 
 def suspicious(status: Status) -> bool:
-    """Whether it is worth the wait to ask the workers: jobs wait for long, or it is killed."""
-    return status.state.killed or any(_waits_long(status, path) for path in JobPath)
+    """Whether it is worth the wait to ask the workers.
+
+    Jobs wait for long, it is killed, or copies are made that nothing of the ledger counts.
+    """
+    state = status.state
+    copied = state.stage is Stage.SHADOW
+    return state.killed or copied or any(_waits_long(status, path) for path in JobPath)
 
 
 def alarms_of(
@@ -136,11 +147,19 @@ def _unheard(status: Status, listeners: Mapping[str, Sequence[str]] | None) -> I
             f"{waiting} jobs wait on {path}, the oldest for {span_text(status.at - oldest)} "
             f"(since {at_text(oldest)})"
         )
-        if listeners is not None and not listeners.get(f"{status.state.name}.{path}"):
-            sentence = f"{nobody_listens(status.state.name, path)}; {sentence}"
+        queue = f"{status.state.name}.{path}"
+        if listeners is not None and not listeners.get(queue):
+            sentence = f"{nobody_listens(queue)}; {sentence}"
             yield Alarm(Need.NOW, "unheard", sentence, "jobs-pile-up-on-legacy.md")
         elif status.at - oldest > timedelta(minutes=1):
             yield Alarm(Need.LATER, "waits", sentence, "jobs-pile-up-on-legacy.md")
+    copies = shadow_queue(status.state.name)
+    if (
+        listeners is not None
+        and copies in needed_queues(status.state)
+        and not listeners.get(copies)
+    ):
+        yield Alarm(Need.SOON, "unheard", nobody_listens(copies))
 
 
 def _judged(pending: Pending | None) -> Iterator[Alarm]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from rollout.desk.alarms import Alarm, Need, alarms_of, suspicious
 from rollout.desk.conditions import Condition, conditions_of
 from rollout.desk.history import last_change_json
-from rollout.desk.lately import read_lately
+from rollout.desk.lately import read_lately, with_medians
 from rollout.desk.numbers import Number, three_numbers
 from rollout.desk.plain import Json
 from rollout.desk.releases import UNNAMED, read_releases
@@ -42,7 +43,8 @@ class Board:
 
     `unjudged` says why nobody can tell what is pending, such as a policy that cannot be read;
     `policy_difference` where the leader judges by another policy than the file's. One that is
-    `in_short` has many sub-pipelines, and neither last changes nor what is pending.
+    `in_short` has many sub-pipelines, and neither last changes nor what is pending. `judged_at`
+    says when what is pending was read, where that was before the rest.
     """
 
     statuses: tuple[Status, ...]
@@ -54,14 +56,13 @@ class Board:
     listeners: Mapping[str, Sequence[str]] | None = None
     hanging: tuple[Hanging, ...] = ()
     in_short: bool = False
+    judged_at: datetime | None = None
 
     def alarms(self, one: Status) -> tuple[Alarm, ...]:
         """What is wrong with a sub-pipeline, the worst first."""
         name = one.state.name
         mine = [hanging for hanging in self.hanging if hanging.name == name]
-        return alarms_of(
-            one, self.pending.get(name), self.listeners, mine, self.changes.get(name)
-        )
+        return alarms_of(one, self.pending.get(name), self.listeners, mine, self.changes.get(name))
 
     def need(self, one: Status) -> Need:
         """How much somebody is needed there."""
@@ -154,12 +155,13 @@ def read_board(
     """
     plain = read_status(ledger, control, clock, name)
     # Their answers take most of a second: all that is read meanwhile costs no time.
-    asked = _Asked.of(plain, workers)
-    statuses = _with_recent(ledger, plain, clock)
+    asked = Suspected.of(plain, workers)
+    statuses = with_recent(ledger, plain, clock)
     if pages_max is not None and len(statuses) > pages_max:
         return _in_short(statuses, ledger, clock, explanations, asked)
-    last = {one.state.name: ledger.transitions(one.state.name, 1) for one in statuses}
-    changes = {one: records[0] for one, records in last.items() if records}
+    statuses = tuple(_with_medians(ledger, one) for one in statuses)
+    names = {one.state.name for one in statuses}
+    changes = {one: record for one, record in ledger.last_changes().items() if one in names}
     try:
         page = explanations().explain(name)
     except WrongSettings as error:
@@ -182,7 +184,7 @@ def _in_short(
     ledger: BoardLedger,
     clock: Clock,
     explanations: Callable[[], Explanations],
-    asked: _Asked,
+    asked: Suspected,
 ) -> Board:
     try:
         page = explanations().led_by()
@@ -201,14 +203,14 @@ def _in_short(
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Suspected:
     """The workers of what is suspicious, asked; `workers` is None where nobody was."""
 
     names: Sequence[str]
     workers: Asked | None
 
     @classmethod
-    def of(cls, statuses: Sequence[Status], workers: Callable[[], Workers | None]) -> _Asked:
+    def of(cls, statuses: Sequence[Status], workers: Callable[[], Workers | None]) -> Suspected:
         """Ask where something is suspicious."""
         names = [one.state.name for one in statuses if suspicious(one)]
         there = workers() if names else None
@@ -228,9 +230,18 @@ class _Asked:
             return None, ()
 
 
-def _with_recent(
+def _with_medians(ledger: BoardLedger, status: Status) -> Status:
+    """How long the jobs of the last minutes took, where there were any."""
+    lately = status.lately
+    if lately is None or not any(one.jobs for one in lately.paths.values()):
+        return status
+    return replace(status, lately=with_medians(ledger, status.state.name, lately, status.at))
+
+
+def with_recent(
     ledger: BoardLedger, statuses: Sequence[Status], clock: Clock
 ) -> tuple[Status, ...]:
+    """The statuses with what happened lately, drills that run and builds. Raises as its reads."""
     now = clock.now()
     lately = read_lately(ledger, [one.state.name for one in statuses], now)
     drills, releases = read_running(ledger, now), read_releases(ledger)

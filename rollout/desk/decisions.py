@@ -20,6 +20,12 @@ from rollout.pilot.replay import Evidence, Replay, evidence_of, replay
 class Decisions(Protocol):
     """The ledger's log of decisions."""
 
+    def decisions(
+        self, name: str | None, limit: int, before: int | None = None
+    ) -> list[DecisionRecord]:
+        """Read the decisions, newest first, from before one on. Raises LedgerUnreachable."""
+        ...
+
     def decision(self, decision_id: int) -> DecisionRecord:
         """Read one decision. Raises UnknownDecision, LedgerUnreachable."""
         ...
@@ -81,6 +87,23 @@ class ReplayPage:
                 for one in self.made.differences
             ],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionList:
+    """Decisions without their evidence, newest first; at most `limit`."""
+
+    decisions: tuple[DecisionRecord, ...]
+    limit: int
+
+    @property
+    def more(self) -> bool:
+        """Whether older ones may have been left out."""
+        return len(self.decisions) == self.limit
+
+    def to_json(self) -> Json:
+        """What scripts read."""
+        return {"decisions": [summary(one) for one in self.decisions]}
 
 
 def read_decision(ledger: Decisions, decision_id: int) -> DecisionPage:

@@ -16,7 +16,6 @@ from rollout.drills.ports import Journals
 from rollout.jobs.ports import Ledger
 from rollout.jobs.recent import JobKind, RecentJobs
 from rollout.routing.clock import Clock
-from rollout.routing.decision import JobPath
 from rollout.routing.ports import ControlStore
 
 if TYPE_CHECKING:
@@ -24,16 +23,19 @@ if TYPE_CHECKING:
     from rollout.control.kill_report import KillReport
     from rollout.desk.acts import ActPage
     from rollout.desk.board import Board
-    from rollout.desk.decisions import DecisionPage, Decisions, ReplayPage
+    from rollout.desk.decisions import DecisionList, DecisionPage, Decisions, ReplayPage
     from rollout.desk.drills import DrillJournal, DrillList
-    from rollout.desk.history import History, Log
-    from rollout.desk.jobs import JobList, JobPages, Messages, Revealed
+    from rollout.desk.history import History, Log, Older
+    from rollout.desk.jobs import JobList, JobPages
+    from rollout.desk.mask import Mask
     from rollout.desk.pending import Why
-    from rollout.desk.policy import PolicyPage
+    from rollout.desk.policy import PolicyList, PolicyPage
     from rollout.desk.policy_check import PolicyCheck
     from rollout.desk.report import Report
     from rollout.desk.resources import ResourcePage
+    from rollout.desk.revealed import Messages, Revealed
     from rollout.desk.shadows import ShadowReport
+    from rollout.desk.standing import Judged
     from rollout.desk.trend import Trend
     from rollout.desk.why import Explanations
     from rollout.desk.workers import StillRunning, Workers
@@ -70,7 +72,7 @@ class Desk:
         policies: In force.
         parsed_policies: Everything that was said, and each line that is wrong.
         capacities: How much there is of each resource; raises WrongSettings.
-        arguments: Reads the arguments in a kept message; raises ValueError, KeyError, TypeError.
+        mask: What may be seen of jobs, and behind it.
     """
 
     ledger: DeskLedger
@@ -84,7 +86,7 @@ class Desk:
     policies: Callable[[], Policies]
     parsed_policies: Callable[[], tuple[Policies, Sequence[RolloutError]]]
     capacities: Callable[[], Mapping[str, int]]
-    arguments: Callable[[str], object]
+    mask: Mask
 
     def status(self, name: str | None = None, pages_max: int | None = None) -> Board:
         """Where each sub-pipeline stands; raises UnknownSubPipeline, LedgerUnreachable.
@@ -98,18 +100,31 @@ class Desk:
             self.ledger, control, self.clock, explanations, self.workers, name, pages_max
         )
 
+    def judged(self) -> Judged:
+        """What takes its time to find out about all; raises LedgerUnreachable."""
+        from rollout.desk.standing import read_judged
+
+        return read_judged(self.ledger, self.control(), self.clock, self.explanations, self.workers)
+
+    def standing(self, judged: Judged) -> Board:
+        """Where all stand now, beside what was judged before; raises LedgerUnreachable."""
+        from rollout.desk.standing import read_standing
+
+        return read_standing(self.ledger, self.control(), self.clock, self.explanations, judged)
+
     def unheard(self, name: str) -> list[str]:
         """Queues of a sub-pipeline on which nobody listens, in sentences; raises BrokerUnreachable.
 
         Empty where there are no workers to ask, as in a program of one process.
         """
-        from rollout.desk.workers import nobody_listens
+        from rollout.desk.workers import needed_queues, nobody_listens
 
         workers = self.workers()
         if workers is None:
             return []
-        listeners = workers.ask().listeners()
-        return [nobody_listens(name, one) for one in JobPath if not listeners.get(f"{name}.{one}")]
+        asked = workers.ask()
+        queues, listeners = needed_queues(self.ledger.control(name)), asked.listeners()
+        return [nobody_listens(queue) for queue in queues if not listeners.get(queue)]
 
     def shadow_first(self, name: str) -> str | None:
         """What a start has left out; raises UnknownSubPipeline, LedgerUnreachable."""
@@ -127,11 +142,19 @@ class Desk:
         """What is pending and why; raises UnknownSubPipeline, LedgerUnreachable, WrongPolicy."""
         return self.explanations().why(name)
 
-    def history(self, name: str | None, limit: int) -> History:
+    def history(self, name: str | None, limit: int, before: Older | None = None) -> History:
         """Changes and decisions; None: the kills of all. Raises as `read_history`."""
         from rollout.desk.history import read_history
 
-        return read_history(self.ledger, name, limit)
+        return read_history(self.ledger, name, limit, before)
+
+    def decisions(self, name: str | None, limit: int, before: int | None = None) -> DecisionList:
+        """The newest decisions; raises UnknownSubPipeline, LedgerUnreachable."""
+        from rollout.desk.decisions import DecisionList
+
+        if name is not None:
+            self.ledger.control(name)
+        return DecisionList(tuple(self.ledger.decisions(name, limit, before)), limit)
 
     def report(self, name: str, since: datetime) -> Report:
         """What happened since then; raises UnknownSubPipeline, LedgerUnreachable."""
@@ -155,7 +178,7 @@ class Desk:
         """The way of each job of an id; raises UnknownJob, LedgerUnreachable."""
         from rollout.desk.jobs import read_job
 
-        return read_job(self.ledger, job_id)
+        return read_job(self.ledger, job_id, self.mask)
 
     def jobs(
         self,
@@ -181,9 +204,9 @@ class Desk:
 
         Whoever calls has noted who looks (`Door.note`).
         """
-        from rollout.desk.jobs import reveal
+        from rollout.desk.revealed import reveal
 
-        return reveal(self.ledger.job(record.name, record.job_id), self.arguments)
+        return reveal(self.ledger.job(record.name, record.job_id), self.mask.arguments)
 
     def trend(self, name: str, hours: int | None) -> Trend:
         """Both paths over time; raises UnknownSubPipeline, LedgerUnreachable."""
@@ -216,20 +239,24 @@ class Desk:
 
         return read_input(self.ledger, name, job_id)
 
-    def messages(self, limit: int) -> Messages:
-        """The refused messages; raises LedgerUnreachable."""
-        from rollout.desk.jobs import read_messages
+    def messages(self, limit: int, *, revealed: bool = False) -> Messages:
+        """The refused messages; `revealed` as in `revealed`. Raises LedgerUnreachable."""
+        from rollout.desk.revealed import read_messages
 
-        return read_messages(self.ledger, limit)
+        return read_messages(self.ledger, limit, revealed=revealed)
 
-    def shadow_report(self, name: str, groups_max: int) -> ShadowReport:
-        """What shadows found; raises UnknownSubPipeline, LedgerUnreachable, WrongSettings."""
+    def shadow_report(self, name: str, groups_max: int, *, revealed: bool = False) -> ShadowReport:
+        """What shadows found; `revealed` as in `revealed`.
+
+        Raises UnknownSubPipeline, LedgerUnreachable, WrongSettings.
+        """
         from rollout.desk.shadows import read_shadows
 
         shadows, queue = self.shadows(), self.shadow_queue()
         return read_shadows(
-            self.ledger, shadows, queue, self.clock, self.shadow_limit, name, groups_max
-        )
+            self.ledger, shadows, queue, self.clock, self.shadow_limit, name, groups_max,
+            self.mask.fields(name), revealed=revealed,
+        )  # fmt: skip
 
     def drills(self, name: str | None, limit: int) -> DrillList:
         """The newest drills; raises LedgerUnreachable."""
@@ -247,7 +274,33 @@ class Desk:
         """The policy in force; raises UnknownSubPipeline, WrongPolicy."""
         from rollout.desk.policy import read_policy
 
-        return read_policy(self.policies(), self.ledger, name, self.clock.now())
+        return read_policy(
+            self.policies(),
+            self.ledger,
+            name,
+            self.clock.now(),
+            lambda: self.explanations().led_by().policy_difference,
+        )
+
+    def policies_in_force(self, only: frozenset[str] | None = None) -> PolicyList:
+        """What the controller judges by, of all or of these; raises WrongPolicy."""
+        from rollout.desk.policy import read_policies
+
+        in_force = self.explanations().in_force()
+        return read_policies(in_force, self.ledger, only, self.clock.now())
+
+    def policy_in_force(self, name: str | None) -> PolicyList:
+        """The same of one sub-pipeline, or of all without one of their own.
+
+        Raises UnknownSubPipeline, WrongPolicy.
+        """
+        from rollout.desk.policy import PolicyList, read_policy
+
+        in_force = self.explanations().in_force()
+        page = read_policy(
+            in_force.policies, self.ledger, name, self.clock.now(), lambda: in_force.difference
+        )
+        return PolicyList((page,), in_force.difference)
 
     def policy_check(self, name: str | None, assumed: Assumed) -> PolicyCheck:
         """What is wrong in the policies; raises UnknownSubPipeline, WrongSettings."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -10,9 +10,9 @@ from typing import Any
 from rollout.desk.outside import Outside
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.text import some
-from rollout.desk.workers import hanging_sentences, nobody_listens
+from rollout.desk.workers import hanging_sentences, needed_queues, nobody_listens
 from rollout.errors import LedgerNotFound, RolloutError, WrongSettings
-from rollout.routing.decision import JobPath, Reason
+from rollout.routing.decision import Reason
 
 
 class Level(StrEnum):
@@ -69,8 +69,20 @@ def read_health(outside: Outside) -> Health:
         return Health(settings, (nothing,))
     found = [_address(outside)]
     checked = [_guarded(what, check, outside) for what, check in _CHECKS]
-    found += [one for one in checked if one is not None]
+    found += _said_once([one for one in checked if one is not None])
     return Health(settings, (*found, *_parts(outside)))
+
+
+def _said_once(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings with one cause, such as a ledger that is away, as one that names the others."""
+    alike: dict[tuple[Level, str, str], list[str]] = {}
+    for one in findings:
+        alike.setdefault((one.level, one.found, one.todo), []).append(one.what)
+    rows = []
+    for (level, found, todo), (what, *others) in alike.items():
+        also = f"; so these are not known: {', '.join(others)}" if others else ""
+        rows.append(Finding(what, level, f"{found}{also}", todo))
+    return rows
 
 
 Check = Callable[[Outside], Finding | None]
@@ -209,16 +221,12 @@ def _listening(outside: Outside) -> Finding | None:
     if listeners is None or not states:
         return None
     silent = [
-        (state.name, path)
-        for state in states
-        for path in JobPath
-        if not listeners.get(f"{state.name}.{path}")
-        and (path is JobPath.LEGACY or state.scope_bp > 0)
+        queue for state in states for queue in needed_queues(state) if not listeners.get(queue)
     ]
     if silent:
-        waits = {(one.name, one.path) for one in outside.open_counts() if one.jobs}
+        waits = {f"{one.name}.{one.path}" for one in outside.open_counts() if one.jobs}
         level = Level.MISSING if waits & set(silent) else Level.NOTE
-        sentence = some([nobody_listens(name, path) for name, path in silent], 5, "; ")
+        sentence = some([nobody_listens(queue) for queue in silent], 5, "; ")
         return Finding("workers", level, sentence, "start the workers that it names")
     names = sorted({worker for workers in listeners.values() for worker in workers})
     return Finding("workers", Level.OK, f"{some(names)} listen on every queue")

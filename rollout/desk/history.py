@@ -35,12 +35,16 @@ class Log(Protocol):
         """Read all control rows."""
         ...
 
-    def transitions(self, name: str, limit: int) -> list[TransitionRecord]:
-        """Read the changes, newest first. Raises UnknownSubPipeline."""
+    def transitions(
+        self, name: str, limit: int, before: int | None = None
+    ) -> list[TransitionRecord]:
+        """Read the changes, newest first, from before one on. Raises UnknownSubPipeline."""
         ...
 
-    def decisions(self, name: str | None, limit: int) -> list[DecisionRecord]:
-        """Read the decisions, newest first."""
+    def decisions(
+        self, name: str | None, limit: int, before: int | None = None
+    ) -> list[DecisionRecord]:
+        """Read the decisions, newest first, from before one on."""
         ...
 
     def build_records(self, name: str | None) -> Sequence[BuildRecord]:
@@ -64,6 +68,14 @@ class Happened:
     def what(self) -> str:
         """What happened, and what holds since."""
         return f"{self.event}, now {self.now}" if self.now else self.event
+
+
+@dataclass(frozen=True, slots=True)
+class Older:
+    """Where a page of the history begins: only changes and decisions with smaller ids."""
+
+    change: int
+    decision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +119,16 @@ class History:
             why = f"{one.path} runs {one.build}, {instead}"
             yield Happened(one.first_at, None, "build", "", WORKERS, None, why)
 
+    @property
+    def older(self) -> Older | None:
+        """Where the page after this one begins; None where both logs have ended."""
+        change = decision = 0  # no line is older than that
+        if len(self.transitions) == self.limit:
+            change = self.transitions[-1].change_id or 0
+        if len(self.decisions) == self.limit:
+            decision = self.decisions[-1].decision_id
+        return Older(change, decision) if change or decision else None
+
     def to_json(self) -> Json:
         """What scripts read."""
         return {
@@ -117,8 +139,10 @@ class History:
         }
 
 
-def read_history(log: Log, name: str | None, limit: int) -> History:
+def read_history(log: Log, name: str | None, limit: int, before: Older | None = None) -> History:
     """Read the newest lines of one sub-pipeline; None: of the latch that kills all.
+
+    With `before` the lines before it; builds are few, and all on the first page.
 
     Raises:
         UnknownSubPipeline, LedgerUnreachable: They cannot be read.
@@ -128,10 +152,10 @@ def read_history(log: Log, name: str | None, limit: int) -> History:
     name = ALL if name is None else name
     return History(
         name,
-        tuple(log.transitions(name, limit)),
-        tuple(log.decisions(name, limit)),
+        tuple(log.transitions(name, limit, None if before is None else before.change)),
+        tuple(log.decisions(name, limit, None if before is None else before.decision)),
         limit,
-        tuple(log.build_records(name)),
+        () if before else tuple(log.build_records(name)),
     )
 
 

@@ -1,15 +1,14 @@
 """Single jobs: one job's way, lists by where they stand, the messages that were refused."""
 
-import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from rollout.desk.lately import error_line
-from rollout.desk.mask import MASKED, masked
+from rollout.desk.mask import MASKED, Mask, result_through
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.resources import Used, waits_for
 from rollout.desk.text import at_text
@@ -85,11 +84,16 @@ class WayStep:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """One job, who is in front of it where jobs of a key start in order, what it has no room at."""
+    """One job: who is in front of it where jobs of a key start in order, what it has no room at.
+
+    `given` are its arguments and `gave` is its result, as far as the declaration allows.
+    """
 
     record: JobRecord
     in_front: InFront | None = None
     waits_for: str | None = None
+    given: Json | None = None
+    gave: str | Json | None = None
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -111,6 +115,10 @@ class JobPage:
             rows.append(("cycle time", f"{_ms(record.accepted_at, record.finished_at)} ms"))
         if record.fallback_reason is not None:
             rows.append(("fell back", str(record.fallback_reason)))
+        if self.given is not None:
+            rows.append(("given", _fields(self.given)))
+        if isinstance(self.gave, dict):
+            rows.append(("gave", _fields(self.gave)))
         return rows
 
     @property
@@ -128,7 +136,8 @@ class JobPage:
         behind = None if self.in_front is None else self.in_front.job_id
         way = read_way(self.record.way)
         waits = {"behind": behind, "waits_for": self.waits_for}
-        return {**job_json(self.record), **waits, "way": way}
+        seen = {"arguments": self.given, "result": self.gave}
+        return {**job_json(self.record), **seen, **waits, "way": way}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,23 +198,7 @@ class JobList:
         return {"jobs": len(self.jobs), "groups": groups}
 
 
-@dataclass(frozen=True, slots=True)
-class Messages:
-    """Refused messages that are kept, newest first."""
-
-    messages: tuple[Mapping[str, Any], ...]
-
-    def to_json(self) -> Json:
-        """What scripts read."""
-        return {"messages": [plain_json(one) for one in self.messages]}
-
-    def masked_json(self) -> Json:
-        """The same without what producers put into them."""
-        hidden = {"headers": MASKED, "body": MASKED}
-        return {"messages": [plain_json({**one, **hidden}) for one in self.messages]}
-
-
-def read_job(ledger: Jobs, job_id: str) -> JobPages:
+def read_job(ledger: Jobs, job_id: str, mask: Mask) -> JobPages:
     """Read the jobs of one id, or of the beginning of an id where only one begins so.
 
     Raises:
@@ -213,7 +206,13 @@ def read_job(ledger: Jobs, job_id: str) -> JobPages:
     """
     return JobPages(
         tuple(
-            JobPage(record, ledger.in_front_of(*record.ref), waits_for(ledger, *record.ref))
+            JobPage(
+                record,
+                ledger.in_front_of(*record.ref),
+                waits_for(ledger, *record.ref),
+                mask.given(record),
+                mask.gave(record),
+            )
             for record in ledger.jobs_of(whole_id(ledger, job_id))
         )
     )
@@ -255,15 +254,36 @@ def read_input(ledger: OneJob, name: str, job_id: str) -> str:
     return envelope
 
 
+class NoWholeId(RolloutError):
+    """The beginning of an id that names no single job."""
+
+    def __init__(self, beginning: str, found: Sequence[str]) -> None:
+        self.beginning = beginning
+        self.found = tuple(found)
+        if found:
+            named = f"{' and '.join(found[:2])} do{', and maybe more' if len(found) > 2 else ''}"
+            problem = f"{beginning!r} has to be the beginning of one job's id, {named}"
+        else:
+            problem = f"{_BEGINNING_MIN} or more characters of an id are needed, got {beginning!r}"
+        super().__init__(problem, "give more of it, or the whole id of the AsyncResult")
+
+
 def whole_id(ledger: Jobs, job_id: str) -> str:
-    """The id that begins so; as it was given where none does, or several do."""
+    """The id that begins so; as it was given where none does.
+
+    Raises:
+        NoWholeId: It is too short a beginning, or that of several.
+        LedgerUnreachable: The ledger does not answer.
+    """
     try:
         ledger.jobs_of(job_id)
     except UnknownJob:
-        if len(job_id) >= _BEGINNING_MIN:
-            found = ledger.ids_like(job_id, 2)
-            if len(found) == 1:
-                return found[0]
+        if len(job_id) < _BEGINNING_MIN:
+            raise NoWholeId(job_id, ()) from None
+        found = ledger.ids_like(job_id, 3)
+        if len(found) > 1:
+            raise NoWholeId(job_id, found) from None
+        return found[0] if found else job_id
     return job_id
 
 
@@ -304,45 +324,19 @@ def read_like(ledger: Jobs, text: str, name: str | None, limit: int) -> list[Job
     return [one for one in found.values() if name in (None, one.name)][:limit]
 
 
-@dataclass(frozen=True, slots=True)
-class Revealed:
-    """What a job was given and what it gave; `error` says why the first cannot be read."""
-
-    arguments: str | None
-    result: str | None
-    error: str | None = None
-
-    def to_json(self) -> Json:
-        """What scripts read."""
-        return {"arguments": self.arguments, "result": self.result, "error": self.error}
-
-
-def reveal(record: JobRecord, arguments: Callable[[str], object]) -> Revealed:
-    """Take the mask off; whoever calls has noted it. `arguments` reads a message."""
-    if not record.envelope:
-        return Revealed(None, record.result, "no message of it is kept")
-    try:
-        text = json.dumps(arguments(record.envelope), ensure_ascii=False, default=str)
-    except (ValueError, KeyError, TypeError) as error:
-        return Revealed(None, record.result, f"its message cannot be read: {error}")
-    return Revealed(text, record.result)
-
-
-def read_messages(ledger: Jobs, limit: int) -> Messages:
-    """Read the refused messages.
-
-    Raises:
-        LedgerUnreachable: The ledger does not answer.
-    """
-    return Messages(tuple(ledger.kept_messages(limit)))
-
-
 def job_json(record: JobRecord) -> Json:
     """What scripts read about a job; message, way and the nonce of its claim are left out."""
     values: Json = plain_json(record)
     del values["envelope"], values["way"], values["nonce"]
-    values["result"] = masked(record.result)
+    values["result"] = result_through(record.result, frozenset())
     return values
+
+
+def _fields(values: Json) -> str:
+    """What may be seen, field by field, and how many are masked."""
+    seen = [f"{name}={value!r}" for name, value in values.items() if value != MASKED]
+    hidden = len(values) - len(seen)
+    return ", ".join(seen) + (f"; {hidden} more masked" if hidden else "")
 
 
 def _alike(error: str) -> str:

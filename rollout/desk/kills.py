@@ -84,7 +84,7 @@ class KillStands:
         if not self.blocked:
             return "NO: the control store holds no latch; the controller's next tick sets it"
         took = None if self.report is None else self.report.starts_blocked_ms
-        return "yes" if took is None else f"yes, within {took:.1f} ms"
+        return "yes" if took is None else f"yes, within {_ms_text(took)}"
 
     @property
     def commits_sentence(self) -> str:
@@ -97,7 +97,7 @@ class KillStands:
             held = "" if self.report is None else self.report.ledger_error or ""
             return f"NO: the controller fences as soon as the ledger lets it. {held}".rstrip()
         took = None if self.report is None else self.report.commits_fenced_ms
-        return "yes" if took is None else f"yes, within {took:.1f} ms"
+        return "yes" if took is None else f"yes, within {_ms_text(took)}"
 
     @property
     def jobs_sentence(self) -> str:
@@ -152,6 +152,11 @@ def read_kill(
         ledger_error = error.problem
     blocked, store_error = _blocked(control, names)
     return KillStands(name, blocked, fenced, waiting, running, report, store_error, ledger_error)
+
+
+def _ms_text(ms: float) -> str:
+    """Milliseconds; what took less than a tenth of one did not take none."""
+    return f"{ms:.1f} ms" if ms >= 0.1 else "0.1 ms"
 
 
 def _blocked(control: ControlStore, names: Sequence[str]) -> tuple[bool | None, str | None]:

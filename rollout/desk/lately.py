@@ -1,8 +1,10 @@
 """What both paths did in the last minutes, since when one of them fails, and by what."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from statistics import median
 
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.text import at_text, span_text
@@ -14,6 +16,8 @@ LATELY = timedelta(minutes=5)
 """Short enough that what was mended shows, long enough for a path with few jobs."""
 
 _BACK = timedelta(days=1)
+_PACED = 500
+"""Newest jobs of both paths of which a median is taken."""
 _ERRORS_BACK = 200
 _GAP = timedelta(minutes=10)
 """Failures that lie further apart are not the same trouble."""
@@ -76,16 +80,25 @@ class Lately:
         paths: By the path that routing chose.
         drilled: Jobs that a drill hurt; they count for no path.
         troubles: Paths that failed jobs, each with the newest one.
+        medians: How long the newest jobs of a path took; one that is not finished counts with its
+            age, so that a path that hangs is not left out.
     """
 
     since: datetime
     paths: dict[JobPath, PathLately]
     drilled: int = 0
     troubles: tuple[Trouble, ...] = ()
+    medians: Mapping[JobPath, timedelta] = field(default_factory=dict)
 
     def of(self, path: JobPath) -> PathLately:
         """What one path did."""
         return self.paths.get(path, PathLately())
+
+    def sentence(self, path: JobPath) -> str:
+        """What one path did, and how long it took."""
+        half = self.medians.get(path)
+        took = "" if half is None else f", half of them within {_seconds(half)}"
+        return f"{self.of(path).sentence}{took}"
 
     def to_json(self) -> Json:
         """What scripts read."""
@@ -93,6 +106,7 @@ class Lately:
             "since": self.since.isoformat(),
             "paths": {str(path): plain_json(self.of(path)) for path in JobPath},
             "drilled": self.drilled,
+            "medians_s": {str(path): one.total_seconds() for path, one in self.medians.items()},
             "troubles": [
                 {
                     "path": str(one.path),
@@ -116,6 +130,26 @@ def read_lately(jobs: RecentJobs, names: Sequence[str], now: datetime) -> dict[s
     since = now - LATELY
     counts = jobs.recent_counts(since)
     return {name: _of(jobs, name, [c for c in counts if c.name == name], since) for name in names}
+
+
+def with_medians(jobs: RecentJobs, name: str, lately: Lately, now: datetime) -> Lately:
+    """Add how long the newest jobs of both paths took.
+
+    Raises:
+        LedgerUnreachable: The ledger does not answer.
+    """
+    ages: defaultdict[JobPath, list[float]] = defaultdict(list)
+    for one in jobs.paced_jobs(name, lately.since, _PACED):
+        age = (now - one.accepted_at).total_seconds()
+        ages[one.path].append(age if one.cycle_s is None else one.cycle_s)
+    medians = {path: timedelta(seconds=median(found)) for path, found in ages.items()}
+    return replace(lately, medians=medians)
+
+
+def _seconds(span: timedelta) -> str:
+    """A short time with two digits, a long one as people say it."""
+    seconds = span.total_seconds()
+    return f"{seconds:.2g} s" if seconds < 10 else span_text(span)
 
 
 def _of(jobs: RecentJobs, name: str, counts: Sequence[RecentCount], since: datetime) -> Lately:
@@ -166,8 +200,8 @@ def trouble_sentence(one: Trouble, lately: Lately, now: datetime) -> str:
         after = "later jobs were fine" if one.fine_since else "no job finished on it since"
         when += f" ({span_text(now - until)} ago), {after}"
     return (
-        f"{one.path}: {lately.of(one.path).sentence} in the last 5 min; {when}; newest error, of "
-        f"job {one.newest.job_id}: {one.error}"
+        f"{one.path}: {lately.of(one.path).sentence} in the last 5 min; {when}; newest error "
+        f"of job {one.newest.job_id}: {one.error}"
     )
 
 

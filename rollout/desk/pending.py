@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rollout.desk.evidence import notes_of, situation_json, stands, way_back_of, worst_first
-from rollout.desk.history import summary
+from rollout.desk.history import by_whom, summary
 from rollout.desk.lately import Lately, trouble_sentence
 from rollout.desk.leader import Leader
 from rollout.desk.plain import Json
@@ -23,7 +23,8 @@ from rollout.pilot.readiness import describe, not_ready
 from rollout.pilot.situation import Situation
 from rollout.pilot.trial import Trial
 from rollout.policy.policy import Policy
-from rollout.routing.stages import BP_ALL, ControlState, Stage
+from rollout.routing.ports import TransitionRecord
+from rollout.routing.stages import BP_ALL, ControlState, Event, Stage
 
 _REVERT = "revert"
 _OUTPUTS, _PERSON = "outputs-differ.md", "person-needed.md"
@@ -43,6 +44,7 @@ class Pending:
     """What the controller would decide about one sub-pipeline now.
 
     `unseen` says why there is no judgement: then the four fields before it are None.
+    `shadow_first` says that a shadow may run before the first job, and none has.
     """
 
     state: ControlState
@@ -52,6 +54,15 @@ class Pending:
     made: Judgement | None
     outlook: Outlook | None
     unseen: str | None = None
+    shadow_first: bool = False
+
+    @property
+    def ahead(self) -> str:
+        """What comes next, in a sentence; empty where nobody can tell."""
+        if self.outlook is None:
+            return ""
+        first = f"; a shadow first: `rollout shadow {self.state.name}`" if self.shadow_first else ""
+        return f"{self.outlook.sentence}{first}"
 
     @property
     def not_ready(self) -> tuple[str, ...]:
@@ -101,7 +112,7 @@ class Pending:
         if made is None or ahead is None:
             return f"none: {self.unseen}"
         if ahead.not_before is None and not ahead.needs:
-            return ahead.sentence
+            return self.ahead
         decides = self.decides
         word, said = str(made.action), made.sentence
         if decides is not None:
@@ -149,6 +160,7 @@ class Why:
         lately: What both paths did in the last minutes.
         drill: A drill that runs now.
         releases: The build of each path.
+        changed: The last change of the control state; None before the first.
     """
 
     at: datetime
@@ -160,6 +172,7 @@ class Why:
     lately: Lately | None = None
     drill: RunningDrill | None = None
     releases: Releases = UNNAMED
+    changed: TransitionRecord | None = None
 
     @property
     def headline(self) -> tuple[str, str]:
@@ -170,7 +183,9 @@ class Why:
         if pending.decides is not None:
             return "A PERSON DECIDES", pending.decides.sentence
         if pending.state.killed:
-            return "KILLED", made.sentence
+            killed = self.changed is not None and self.changed.event is Event.KILL
+            who = f" {by_whom(self.changed)}" if killed and self.changed is not None else ""
+            return "KILLED", f"{made.sentence}{who and ';'}{who}"
         if pending.state.stage is Stage.LEGACY:
             if last is not None and last.action == _REVERT and self._last_made_this_step:
                 return "REVERTED", last.sentence
@@ -190,7 +205,13 @@ class Why:
         first = [] if self.drill is None else [("drill", self.drill.sentence)]
         if self.lately is not None:
             lately = self.lately
-            first += [("fails", trouble_sentence(one, lately, self.at)) for one in lately.troubles]
+            first += [
+                (
+                    "fails" if one.lasts(self.at) else "failed",
+                    trouble_sentence(one, lately, self.at),
+                )
+                for one in lately.troubles
+            ]
         if seen is None or pending.outlook is None:
             return [
                 *first,
@@ -200,7 +221,7 @@ class Why:
             ]
         ready = way_back_of(seen, pending.way_back, pending.not_ready, pending.holdback_bp)
         rows = [
-            ("next", self._next(pending.outlook.sentence)),
+            ("next", self._next(pending.ahead)),
             ("stands", stands(seen)),
             ("way back", ready),
             ("builds", self.releases.sentence),

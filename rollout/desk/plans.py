@@ -98,6 +98,7 @@ class Planned:
         begun: Whether the pilot has left legacy.
         effects: What its paths do to the world; None while nobody knows.
         shared: What it shares with the other members of its cohort; None without any.
+        early: Whether its traffic is that of a day which has not ended: too little to size.
     """
 
     name: str
@@ -106,6 +107,16 @@ class Planned:
     begun: bool = False
     effects: Effects | None = None
     shared: Shared | None = None
+    early: bool = False
+
+    @property
+    def too_early(self) -> str:
+        """Why its numbers are none yet, and what to do."""
+        return (
+            f"{self.name}: less than a day of its jobs was seen, too early to size a pilot; look "
+            f"again tomorrow, or say it: `rollout plan {self.name} --jobs-per-day N --failing "
+            "SHARE`. Sized as if no more came in a day:"
+        )
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -143,6 +154,8 @@ class Planned:
             )
         if self.shared is not None:
             sentences.append(self.shared.sentence)
+        if self.early:
+            sentences.insert(0, self.too_early)
         return tuple(sentences)
 
     @property
@@ -236,7 +249,8 @@ def planned(
         p95_s = bucket_edge_s(profile.thresholds.tail)
     plan = plan_for(policy, Baseline(WEEK * jobs, rate), holdback_bp, effects)
     shared = _shared(name, policies, plan.baseline, ledger)
-    return Planned(name, plan, p95_s, begun, effects, shared)
+    early = assumed.jobs_a_day is None and profile is not None and profile.first_day
+    return Planned(name, plan, p95_s, begun, effects, shared, early)
 
 
 def _shared(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from rollout.desk.in_force import InForce
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.text import at_text, percent
-from rollout.policy.check import Declarations, Known, read_known, require_name
+from rollout.policy.check import Declarations, Known, names_of, read_known, require_name
 from rollout.policy.ladder import steps_bp
 from rollout.policy.policy import Cohort, Policies, Policy, blocked_by, next_free
 from rollout.policy.tables import source_of
@@ -24,12 +25,15 @@ class PolicyPage:
         at: When the calendars were asked.
         policies: Everything that was said.
         known: What the ledger knows of declarations.
+        difference: Where the controller that leads judges by another policy; None where it does
+            not, or nobody can tell.
     """
 
     name: str | None
     at: datetime
     policies: Policies
     known: Known
+    difference: str | None = None
 
     @property
     def policy(self) -> Policy:
@@ -117,20 +121,53 @@ class PolicyPage:
             "next_free_at": plain_json(self.free_at),
             "cohort": None if cohort is None else cohort.model_dump(mode="json"),
             "fleet": self.policies.fleet.model_dump(mode="json"),
+            "policy_difference": self.difference,
         }
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyList:
+    """Every policy in force, that of all without one of their own first.
+
+    `difference` says what the file says instead, where the leader has read another one.
+    """
+
+    pages: tuple[PolicyPage, ...]
+    difference: str | None
+
+    def to_json(self) -> Json:
+        """What scripts read."""
+        pages = [page.to_json() for page in self.pages]
+        return {"policies": pages, "difference": self.difference}
+
+
+def read_policies(
+    in_force: InForce, ledger: Declarations, only: frozenset[str] | None, now: datetime
+) -> PolicyList:
+    """Read the policies in force of all sub-pipelines, or of these alone."""
+    known = read_known(ledger, now, traffic=False)
+    names = names_of(in_force.policies, known)
+    wanted = [None, *names] if only is None else [one for one in names if one in only]
+    pages = tuple(PolicyPage(name, now, in_force.policies, known) for name in wanted)
+    return PolicyList(pages, in_force.difference)
+
+
 def read_policy(
-    policies: Policies, ledger: Declarations, name: str | None, now: datetime
+    policies: Policies,
+    ledger: Declarations,
+    name: str | None,
+    now: datetime,
+    difference: Callable[[], str | None],
 ) -> PolicyPage:
-    """Read the policy in force.
+    """Read the policy of the file, and where the one in force differs.
 
     Raises:
         UnknownSubPipeline: Neither a policy nor the ledger knows the name.
     """
     known = read_known(ledger, now, traffic=False)
     require_name(policies, known, name)
-    return PolicyPage(name, now, policies, known)
+    differs = difference() if known.unanswered is None else None
+    return PolicyPage(name, now, policies, known, differs)
 
 
 def value_text(policy: Policy, field: str) -> str:

@@ -43,6 +43,7 @@ class PolicyCheck:
 
     checked: Checked
     wrong: tuple[RolloutError, ...] = ()
+    name: str | None = None
 
     @property
     def notes(self) -> list[PolicyNote]:
@@ -63,14 +64,29 @@ class PolicyCheck:
     @property
     def traffic(self) -> list[str]:
         """What it was sized with, in sentences."""
-        return [
+        checked = self.checked
+        sized = [
             f"{name}: {one.jobs_per_week:,.0f} jobs a week, {one.error_rate:.2%} of legacy's fail"
-            for name, one in self.checked.traffic.items()
-        ] + [
+            for name, one in checked.traffic.items()
+        ]
+        early = [
             f"{name}: {span_text(span)} of traffic are too early to size; look again after "
             f"{span_text(EARLY)}, or give --jobs-per-week and --error-rate"
-            for name, span in self.checked.early.items()
+            for name, span in checked.early.items()
         ]
+        unknown = [
+            f"{name}: none of its jobs has finished yet, so nothing is sized; give "
+            "--jobs-per-week and --error-rate"
+            for name in self._unknown
+        ]
+        return [*sized, *early, *unknown]
+
+    @property
+    def _unknown(self) -> list[str]:
+        """Declared names of which no job has finished."""
+        states = self.checked.known.states or {}
+        told = (*self.checked.traffic, *self.checked.early)
+        return [name for name in states if name not in told and self.name in (None, name)]
 
     @property
     def sum(self) -> str:
@@ -123,4 +139,4 @@ def read_policy_check(
     if wrong:
         return PolicyCheck(Checked((), {}, Known()), tuple(wrong))
     known = Known() if assumed.complete else read_known(ledger, now)
-    return PolicyCheck(check_policies(policies, known, name, assumed, now))
+    return PolicyCheck(check_policies(policies, known, name, assumed, now), name=name)

@@ -17,7 +17,9 @@ from rollout.desk.text import at_text, span_text
 from rollout.drills.ports import Journals
 from rollout.jobs.claims import JobRecord
 from rollout.jobs.recent import Came, JobKind, RecentCount, RecentJobs
-from rollout.pilot.ports import BuildLog
+from rollout.pilot.holds import NEED_A_PERSON, HoldKind, holds_of
+from rollout.pilot.judgement import Action
+from rollout.pilot.ports import BuildLog, DecisionRecord
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
 from rollout.routing.ports import ControlLedger
@@ -154,10 +156,22 @@ def read_report(ledger: ReportLedger, clock: Clock, name: str, since: datetime) 
 
 
 def _logged(ledger: Log, name: str) -> list[ReportLine]:
+    """Changes, and decisions that asked for somebody; one that waits for time is no event."""
+    history = read_history(ledger, name, _LINES)
+    waits = {one.decision_id for one in history.decisions if _waits(one)}
     return [
         ReportLine(one.at, one.actor, f"{one.what}: {one.why}".rstrip(": "))
-        for one in read_history(ledger, name, _LINES).timeline
+        for one in history.timeline
+        if one.event != Action.HOLD or one.decision_id not in waits
     ]
+
+
+def _waits(decision: DecisionRecord) -> bool:
+    """Whether a hold goes on by itself: nothing was worse, and nobody was asked."""
+    asked = (*NEED_A_PERSON, HoldKind.SHADOW)
+    return decision.action == Action.HOLD and not any(
+        kind in asked for kind in holds_of(decision.window)
+    )
 
 
 def _drilled(ledger: Journals, name: str, now: datetime) -> list[ReportLine]:

@@ -32,15 +32,23 @@ def suggested(name: str, *, sure: bool) -> str:
     )
 
 
-def began_unshadowed(ledger: Beginnings, name: str) -> bool:
-    """Whether the pilot that runs began from legacy, though a shadow may run before it."""
-    effects = ledger.declared_effects().get(name)
+def may_go_first(ledger: Beginnings, name: str, effects: Effects | None) -> bool:
+    """Whether a shadow may run before the first job, and none has.
+
+    Raises:
+        UnknownSubPipeline, LedgerUnreachable: It cannot be read.
+    """
     if effects is None or not effects.shadowable:
         return False
-    for one in ledger.transitions(name, _RECENT):
-        if one.event is Event.START:
-            return one.before.stage is Stage.LEGACY and one.after.stage is Stage.SPLIT
-    return False
+    return all(one.event is not Event.SHADOW for one in ledger.transitions(name, _RECENT))
+
+
+def began_unshadowed(ledger: Beginnings, name: str) -> bool:
+    """Whether the pilot that runs began from legacy, though a shadow may run before it."""
+    if not may_go_first(ledger, name, ledger.declared_effects().get(name)):
+        return False  # a shadow before an earlier start counts: its account is there to read
+    starts = (one for one in ledger.transitions(name, _RECENT) if one.event is Event.START)
+    return any(one.before.stage is Stage.LEGACY for one in starts)
 
 
 def read_suggestion(ledger: Beginnings, name: str) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from rollout.desk.mask import MASKED
+from rollout.desk.mask import example_through
 from rollout.desk.plain import Json, plain_json
 from rollout.errors import BrokerUnreachable
 from rollout.evidence.shadow import ShadowEvidence
@@ -29,7 +29,8 @@ class ControlRow(Protocol):
 class ShadowReport:
     """What was found; `waiting` None with `why` when the broker did not answer.
 
-    `limit` is how many groups of mismatches are shown.
+    `limit` is how many groups of mismatches are shown, `shown` the fields of results that anybody
+    may see; `revealed` once somebody was noted to look at all of them.
     """
 
     account: ShadowAccount
@@ -37,6 +38,8 @@ class ShadowReport:
     waiting: int | None
     why: str
     limit: int
+    shown: frozenset[str] = frozenset()
+    revealed: bool = False
 
     @property
     def evidence(self) -> ShadowEvidence:
@@ -139,10 +142,11 @@ class ShadowReport:
             "groups": [self._group_json(group) for group in self.groups],
         }
 
-    def masked_json(self) -> Json:
-        """The same without what the compared results held."""
-        groups = [{**self._group_json(group), "example": MASKED} for group in self.groups]
-        return {**self.to_json(), "groups": groups}
+    def example_of(self, group: MismatchGroup) -> str:
+        """What two results held that differ, as far as it may be seen."""
+        if self.revealed:
+            return group.example
+        return example_through(group.signature, group.example, self.shown)
 
     def _group_json(self, group: MismatchGroup) -> Json:
         return {
@@ -153,7 +157,7 @@ class ShadowReport:
             "first_at": plain_json(group.first_at),
             "last_at": plain_json(group.last_at),
             "example_job_id": group.example_job_id,
-            "example": group.example,
+            "example": self.example_of(group),
         }
 
 
@@ -172,6 +176,9 @@ def read_shadows(
     limit: timedelta,
     name: str,
     groups_max: int,
+    shown: frozenset[str] = frozenset(),
+    *,
+    revealed: bool = False,
 ) -> ShadowReport:
     """Read the account of a sub-pipeline's shadows.
 
@@ -185,13 +192,17 @@ def read_shadows(
         limit: How long a shadow may run.
         name: The sub-pipeline.
         groups_max: Groups of mismatches to show.
+        shown: Fields of results that anybody may see.
+        revealed: Show all of them; whoever calls has noted who looks.
 
     Raises:
         UnknownSubPipeline, LedgerUnreachable: It cannot be read.
     """
     settle(shadows, name, clock.now(), limit)
     account, state = shadows.shadow_account(name), ledger.control(name)
+    waiting, why = None, ""
     try:
-        return ShadowReport(account, state, queue.backlog(name), "", groups_max)
+        waiting = queue.backlog(name)
     except BrokerUnreachable as error:
-        return ShadowReport(account, state, None, str(error), groups_max)
+        why = str(error)
+    return ShadowReport(account, state, waiting, why, groups_max, shown, revealed)

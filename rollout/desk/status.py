@@ -128,7 +128,7 @@ class Status:
         if oldest is not None:
             text += f"; the oldest that runs came {span_text(self.at - oldest)} ago"
         if self.lately is not None:
-            text += f"; in the last 5 min: {self.lately.of(path).sentence}"
+            text += f"; in the last 5 min: {self.lately.sentence(path)}"
             if path is JobPath.CONCURRENT and self.lately.drilled:
                 text += f"; {self.lately.drilled} that a drill hurt count for neither path"
         return text

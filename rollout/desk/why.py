@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from rollout.desk.in_force import read_in_force
+from rollout.desk.in_force import InForce, read_in_force
 from rollout.desk.lately import read_lately
 from rollout.desk.leader import Leader, read_leader
 from rollout.desk.pending import Pending, Why
 from rollout.desk.releases import UNNAMED, read_releases
 from rollout.desk.running_drills import read_running
+from rollout.desk.shadow_first import Beginnings, may_go_first
 from rollout.drills.ports import Journals
 from rollout.errors import UnknownSubPipeline
 from rollout.evidence.errors import EvidenceError
@@ -34,7 +35,7 @@ from rollout.pilot.situations import Around, Situations, backlogs, beside_of
 from rollout.pilot.trial import Trial, follow, trial_from
 from rollout.policy.policy import Policies, Policy
 from rollout.routing.clock import Clock
-from rollout.routing.stages import ControlState
+from rollout.routing.stages import ControlState, Stage
 
 _DECISIONS_BACK = 20
 
@@ -48,7 +49,7 @@ class Explained:
     policy_difference: str | None = None
 
 
-class WhyLedger(Ledger, Trials, BuildLog, Leadership, RecentJobs, Journals, Protocol):
+class WhyLedger(Ledger, Trials, BuildLog, Leadership, RecentJobs, Journals, Beginnings, Protocol):
     """The ledger, as far as it is asked why."""
 
 
@@ -88,14 +89,27 @@ class Explanations:
         (pending,) = page.pending
         decided = self._ledger.decisions(name, _DECISIONS_BACK)
         last = next((one for one in decided if one.action != CONFIRM), None)
-        said = self._confirmation(pending.trial, decided)
+        said = self._confirmation(pending.state, pending.trial, decided)
+        changed = next(iter(self._ledger.transitions(name, 1)), None)
         now, leader = self._clock.now(), page.leader
         lately = read_lately(self._ledger, [name], now)[name]
         drill = read_running(self._ledger, now).get(name)
         releases = read_releases(self._ledger, name).get(name, UNNAMED)
         return Why(
-            now, pending, last, said, leader, page.policy_difference, lately, drill, releases
-        )
+            now, pending, last, said, leader, page.policy_difference, lately, drill, releases,
+            changed,
+        )  # fmt: skip
+
+    def in_force(self) -> InForce:
+        """The policies that are judged by.
+
+        Raises:
+            LedgerUnreachable: The ledger does not answer.
+            WrongSettings: Nobody leads, and the policies cannot be read.
+        """
+        names = [state.name for state in self._ledger.controls()]
+        leader = read_leader(self._ledger, self._clock, self._ttl)
+        return read_in_force(self._ledger, leader, self._policies, names)
 
     def led_by(self) -> Explained:
         """Say who leads, by which policy; judge nothing.
@@ -129,6 +143,7 @@ class Explanations:
         members = {one: member_of(state, trials.get(one)) for one, state in states.items()}
         counts = self._ledger.open_counts()
         waiting = backlogs([(one.name, one.path, one.state, one.jobs) for one in counts])
+        effects = self._ledger.declared_effects()
         rows = []
         for one, state in states.items():
             if name not in (None, one):
@@ -141,7 +156,11 @@ class Explanations:
             held = held_by_fleet(one, members, policies, now)
             beside = beside_of(one, policies, states.get, trials, profiles)
             around = Around(profiles[one], waiting.get(one, 0), held, beside=beside)
-            rows.append(self._judged(trial, state, policy, around, now))
+            judged = self._judged(trial, state, policy, around, now)
+            if state.stage is Stage.LEGACY and not state.killed:
+                first = may_go_first(self._ledger, one, effects.get(one))
+                judged = replace(judged, shadow_first=first)
+            rows.append(judged)
         return Explained(tuple(rows), leader, in_force.difference)
 
     def _profiles_of(
@@ -198,10 +217,12 @@ class Explanations:
             state, policy, trial, situation, judgement, outlook(policy, situation, judgement)
         )
 
-    def _confirmation(self, trial: Trial | None, decided: Sequence[DecisionRecord]) -> str | None:
+    def _confirmation(
+        self, state: ControlState, trial: Trial | None, decided: Sequence[DecisionRecord]
+    ) -> str | None:
         """Say whether routing follows the last revert."""
-        if trial is not None and trial.on_trial:
-            return None  # a person has started again: that revert is over
+        if state.stage is not Stage.LEGACY or (trial is not None and trial.on_trial):
+            return None  # a person has gone on: that revert is over
         if trial is not None and trial.reverted_at is not None and not trial.on_trial:
             since = confirm_from(trial.reverted_at)
             routed = self._ledger.routed_since(trial.name, since)

@@ -11,6 +11,7 @@ from rollout.desk.text import span_text
 from rollout.errors import BrokerUnreachable, LedgerUnreachable, UnknownJob
 from rollout.jobs.claims import JobRecord, JobState
 from rollout.routing.decision import JobPath
+from rollout.routing.stages import ControlState, Stage
 
 HANGS_AFTER = timedelta(seconds=5)
 """A process that was told by its commit that it is too late ends well before this."""
@@ -165,9 +166,28 @@ def read_still_running(
     return StillRunning(hanging)
 
 
-def nobody_listens(name: str, path: JobPath) -> str:
+def needed_queues(state: ControlState) -> list[str]:
+    """Queues on which somebody has to listen, at this stage and scope, legacy's first."""
+    queues = [f"{state.name}.{JobPath.LEGACY}"]
+    if state.scope_bp > 0:
+        queues.append(f"{state.name}.{JobPath.CONCURRENT}")
+    if state.stage is Stage.SHADOW:
+        queues.append(shadow_queue(state.name))
+    return queues
+
+
+def shadow_queue(name: str) -> str:
+    """Where copies of jobs wait."""
+    return f"{name}.shadow"
+
+
+def nobody_listens(queue: str) -> str:
     """What is wrong, and what to start."""
-    queue = f"{name}.{path}"
+    if queue.endswith(".shadow"):
+        return (
+            f"no worker listens on queue {queue}, so no copy is compared: set shadow_concurrency "
+            f"for `rollout up`, or start `celery -A MODULE worker -Q {queue}`"
+        )
     return (
         f"no worker listens on queue {queue}, so its jobs wait: start `celery -A MODULE worker "
         f"-Q {queue}`, or `rollout up`"

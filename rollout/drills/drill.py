@@ -27,11 +27,20 @@ WINDOWS_MAX = 1000
 
 
 class Exercise(StrEnum):
-    """Drills that are more than one fault in the workers."""
+    """Drills that are more than one fault in the workers; `breaks` as a fault's."""
 
-    KILL_SWITCH = "kill_switch"
+    breaks: str
+
+    def __new__(cls, word: str, breaks: str = "") -> "Exercise":
+        """Make a member of a word and what it does."""
+        one = str.__new__(cls, word)
+        one._value_ = word
+        one.breaks = breaks
+        return one
+
+    KILL_SWITCH = "kill_switch", "the kill switch is thrown"
     """The real kill switch is thrown, timed, and lifted again."""
-    CHAOS = "chaos"
+    CHAOS = "chaos", "a Chaos Toolkit experiment is run"
     """A Chaos Toolkit experiment is the fault."""
 
 
@@ -123,6 +132,15 @@ class Drill:
     def on(self, path: JobPath) -> "Drill":
         """The same drill on one path."""
         return replace(self, paths=(path,))
+
+    @property
+    def sentence(self) -> str:
+        """What it does, for who is asked before and who reads the log."""
+        paths = " and ".join(f"the {path} path" for path in self.paths)
+        return (
+            f"drill {self.name!r}: {self.fault} for {self.duration_s:g} s on up to {self.jobs_max} "
+            f"jobs of {paths}, over after {self.deadline_s:g} s"
+        )
 
     def facts(self) -> dict[str, Any]:
         """The declaration as plain JSON."""

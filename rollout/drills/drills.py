@@ -67,6 +67,9 @@ class DrillReport:
         return {"pair_id": self.pair_id, "scores": [one.facts() for one in self.scores]}
 
 
+Through = Callable[[Drill, Callable[[], DrillReport]], DrillReport]
+
+
 class Drills:
     """Use cases of drills.
 
@@ -74,6 +77,7 @@ class Drills:
         stub: Starts a server that answers errors, for `downstream` faults.
         say: Told each line of a journal as it is written.
         injectors: Makes what breaks things for drills whose fault is no planted one.
+        through: What a run goes through: may it be run, and what is noted of it.
     """
 
     def __init__(
@@ -86,7 +90,9 @@ class Drills:
         stub: Stub,
         say: Callable[[DrillEvent], None] = lambda event: None,
         injectors: Callable[[Drill], Injector | None] = lambda drill: None,
+        through: Through = lambda drill, run: run(),
     ) -> None:
+        self._through = through
         self._ledger = ledger
         self._control = control
         self._plans = plans
@@ -103,8 +109,10 @@ class Drills:
             DrillRefused, UnknownSubPipeline: It may not run now; nothing was started.
             LedgerUnreachable, ControlStoreUnreachable: Nothing was started.
         """
-        for path in drill.paths:
-            self._may(drill, path)
+        return self._through(drill, lambda: self._run(drill, first, actor))
+
+    def _run(self, drill: Drill, first: JobPath, actor: str) -> DrillReport:
+        self.check(drill)
         drill_id = uuid4().hex
         lease = Lease(
             self._plans,
@@ -125,6 +133,15 @@ class Drills:
             return self._pair(drill, drill_id, first, normal, actor, lease)
         finally:
             lease.release()
+
+    def check(self, drill: Drill) -> None:
+        """Check everything that does not need the traffic.
+
+        Raises:
+            DrillRefused, UnknownSubPipeline: It may not run now.
+        """
+        for path in drill.paths:
+            self._may(drill, path)
 
     def stop(self, name: str | None) -> list[str]:
         """Take the planted fault off one sub-pipeline, or all; its drill sees that and ends.

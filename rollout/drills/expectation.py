@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from rollout.drills.drill import Drill, Exercise
-from rollout.drills.fault import Fault
 from rollout.drills.gameday import GameDay, Played
 from rollout.drills.score import Result, Score
 from rollout.routing.decision import JobPath
@@ -70,28 +69,10 @@ def lines_of(day: GameDay, played: Sequence[Played]) -> list[Line]:
     ]
 
 
-_BROKEN: Mapping[str, str] = {
-    Fault.RAISE: "jobs raise an error",
-    Fault.DELAY: "jobs are slowed down",
-    Fault.HANG: "jobs hang",
-    Fault.KILL_CHILD: "processes die in the middle of a job",
-    Fault.MEMORY: "jobs run out of memory",
-    Fault.CORRUPT: "jobs give unusable results",
-    Fault.STORE_CUT: "a worker cannot reach the control store",
-    Fault.LEDGER_CUT: "a worker cannot reach the ledger",
-    Fault.LOCK: "the ledger's write lock is held",
-    Fault.DOWNSTREAM: "a service that the jobs need answers with errors",
-    Fault.WAY_BACK: "every job is sent back to legacy",
-    Exercise.KILL_SWITCH: "the kill switch is thrown",
-    Exercise.CHAOS: "a Chaos Toolkit experiment is run",
-}
-"""What each fault does, as it is said to somebody who runs no workers."""
-
-
 def done_of(drill: Drill) -> str:
     """What was broken and where, in words."""
     where = " and ".join(named(path) for path in drill.paths)
-    return f"{_BROKEN[drill.fault]}, on {where}"
+    return f"{drill.fault.breaks}, on {where}"
 
 
 def expected_of(drill: Drill) -> str:

@@ -22,29 +22,41 @@ SHARE_ALL = 10_000
 
 
 class Fault(StrEnum):
-    """What can be broken on purpose, one sentence each."""
+    """What can be broken on purpose, one sentence each.
 
-    RAISE = "raise"
+    `breaks` says it to somebody who runs no workers.
+    """
+
+    breaks: str
+
+    def __new__(cls, word: str, breaks: str = "") -> "Fault":
+        """Make a member of a word and what it does."""
+        one = str.__new__(cls, word)
+        one._value_ = word
+        one.breaks = breaks
+        return one
+
+    RAISE = "raise", "jobs raise an error"
     """The path raises an error before it does anything."""
-    DELAY = "delay"
+    DELAY = "delay", "jobs are slowed down"
     """The path begins `fault_s` later."""
-    HANG = "hang"
+    HANG = "hang", "jobs hang"
     """The path hangs until its time limit stops it, at the longest until the fault is off."""
-    KILL_CHILD = "kill_child"
+    KILL_CHILD = "kill_child", "processes die in the middle of a job"
     """The worker's child dies by SIGKILL when the path has done its work and nothing is saved."""
-    MEMORY = "memory"
+    MEMORY = "memory", "jobs run out of memory"
     """The path takes memory up to `memory_mb` and then has none left."""
-    CORRUPT = "corrupt"
+    CORRUPT = "corrupt", "jobs give unusable results"
     """The path's result is unusable; whatever the commit hook makes of it is rolled back."""
-    STORE_CUT = "store_cut"
+    STORE_CUT = "store_cut", "a worker cannot reach the control store"
     """The worker reaches the control store no more."""
-    LEDGER_CUT = "ledger_cut"
+    LEDGER_CUT = "ledger_cut", "a worker cannot reach the ledger"
     """The worker reaches the ledger no more."""
-    LOCK = "lock"
+    LOCK = "lock", "the ledger's write lock is held"
     """The worker holds the ledger's write lock for `fault_s`, and everybody else waits."""
-    DOWNSTREAM = "downstream"
+    DOWNSTREAM = "downstream", "a service that the jobs need answers with errors"
     """What `rollout.downstream` names answers every request with an error 503."""
-    WAY_BACK = "way_back"
+    WAY_BACK = "way_back", "every job is sent back to legacy"
     """Every start on the concurrent path is sent to legacy, as a revert would send it."""
 
     @property

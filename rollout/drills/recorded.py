@@ -66,5 +66,9 @@ def journal_of(ledger: Journals, drill_id: str) -> list[DrillEvent]:
     found = {event.drill_id for event in ledger.drills(None, _DRILLS_BACK)}
     close = [one for one in found if drill_id and one.startswith(drill_id)]
     if len(close) != 1:
-        raise BadDrill(f"no drill with id {drill_id!r}", "`rollout drill list` shows them")
+        newest = next((one.drill_id for one in ledger.drills(None, 1)), None)
+        known = "there is none yet" if newest is None else f"the newest one is {newest[:12]}"
+        many = f", {len(close)} begin so" if close else ""
+        problem = f"no drill with id {drill_id!r}{many}"
+        raise BadDrill(problem, f"{known}; `rollout drill list` shows them")
     return ledger.drill_events(close[0])

@@ -5,7 +5,7 @@ counts of one tick, and gives back new numbers and a `Finding`. It reads no cloc
 
 One tick, in order: `Counts` of the tick go into a `BlockBuilder` until both paths have a job; the
 closed block multiplies the wealth of every bet of a `BettingProcess` (`ErrorRate`, `CycleTime`)
-or of a `SinglePathProcess` (`FastPath`, `RecoveryDetector`); wealth at the limit latches
+or of a `SinglePathProcess` (`FastPath`, `RecoveryWatch`); wealth at the limit latches
 REGRESS. Once a week `promotion` scores the totals of the step instead.
 
 What can go wrong: input that is no count or no duration raises an `EvidenceError` and leaves the

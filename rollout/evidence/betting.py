@@ -115,12 +115,30 @@ def log_likelihood(family: Family, parameter: float, margin: Margin, block: Coun
     """
     if not block.both_paths:
         raise BadCounts("a block needs jobs on both paths", block, "merge ticks until it has them")
+    return settle(odds(family, parameter, margin, block.n_concurrent, block.n_legacy), block)
+
+
+Odds = tuple[float, float, float, float]
+"""ln of what one job multiplies a bet by: a concurrent one that hit, one that did not, the same on
+legacy. They follow from the numbers of jobs alone."""
+
+
+def odds(
+    family: Family, parameter: float, margin: Margin, n_concurrent: int, n_legacy: int
+) -> Odds:
+    """Give the odds of a block with so many jobs, at least one on each path."""
     r, d = margin.ratio, margin.floor
-    c, a = stake(family, parameter, r, block.n_concurrent, block.n_legacy)
-    b = a * r * block.n_concurrent / block.n_legacy
+    c, a = stake(family, parameter, r, n_concurrent, n_legacy)
+    b = a * r * n_concurrent / n_legacy
+    return log1p(a * (1 - r * c)), log1p(-a * r * c), log1p(-b * (1 - c)), log1p(-b * (d - c))
+
+
+def settle(at: Odds, block: Counts) -> float:
+    """Give ln L of a block of that size."""
+    hit, good, hit_legacy, good_legacy = at
     return (
-        block.k_concurrent * log1p(a * (1 - r * c))
-        + (block.n_concurrent - block.k_concurrent) * log1p(-a * r * c)
-        + block.k_legacy * log1p(-b * (1 - c))
-        + (block.n_legacy - block.k_legacy) * log1p(-b * (d - c))
+        block.k_concurrent * hit
+        + (block.n_concurrent - block.k_concurrent) * good
+        + block.k_legacy * hit_legacy
+        + (block.n_legacy - block.k_legacy) * good_legacy
     )

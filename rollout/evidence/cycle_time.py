@@ -86,12 +86,15 @@ class CycleTime:
         same = (median.n_concurrent, median.n_legacy) == (tail.n_concurrent, tail.n_legacy)
         if not same:
             raise BadCounts("median and tail must count the same jobs", tail, "count once for both")
-        after = replace(
-            self,
-            median=MEDIAN.observe(self.median, median, tick_s, pace),
-            tail=TAIL.observe(self.tail, tail, tick_s, pace),
+        after = CycleTime(
+            MEDIAN.observe(self.median, median, tick_s, pace),
+            TAIL.observe(self.tail, tail, tick_s, pace),
+            self.latched,
+            self.alpha,
         )
-        return replace(after, latched=self.latched or after.statistic >= 1.0 / self.alpha)
+        if after.latched or after.statistic < 1.0 / self.alpha:
+            return after
+        return replace(after, latched=True)
 
     def take_in(
         self, window: Window, span_s: float, rate_legacy: float | None, pace: float

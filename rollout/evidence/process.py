@@ -10,11 +10,11 @@ Source: Lindon & Malek, NeurIPS 2022; Shin, Ramdas & Rinaldo 2024; evidence meth
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import exp, isclose
 from typing import Annotated, Any
 
-from rollout.evidence.betting import Bet, Margin, log_likelihood
+from rollout.evidence.betting import Bet, Margin, Odds, odds, settle
 from rollout.evidence.blocks import EMPTY_BLOCK, BlockBuilder
 from rollout.evidence.counts import NO_COUNTS, Counts
 from rollout.evidence.errors import BadProcess, BadState
@@ -24,6 +24,8 @@ from rollout.evidence.stored import Json, Number, Stored, StoredAs
 WEALTH_MAX = 1e12
 """Wealth is cut here, far above every limit, so that it stays a number; less is always valid."""
 
+_KNOWN_MAX = 4096
+"""Sizes of blocks whose odds a process remembers: about a megabyte."""
 _LOG_MAX = 690.0  # exp(690) is still a double; beyond it the cut decides anyway
 
 
@@ -32,8 +34,10 @@ def grow(
 ) -> tuple[float, ...]:
     """Place the stake and settle one block: (wealth + pend) * exp(log), cut at `wealth_max`."""
     return tuple(
-        min((held + pend) * exp(min(log, _LOG_MAX)), wealth_max)
-        for held, log in zip(wealth, logs, strict=True)
+        [
+            min((held + pend) * exp(log if log < _LOG_MAX else _LOG_MAX), wealth_max)
+            for held, log in zip(wealth, logs, strict=True)
+        ]
     )
 
 
@@ -90,6 +94,9 @@ class BettingProcess:
     alpha: float
     restarting: bool = True
     wealth_max: float = WEALTH_MAX
+    _known: dict[tuple[int, int], tuple[Odds, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         total = sum(bet.weight for bet in self.bets)
@@ -125,13 +132,27 @@ class BettingProcess:
         builder, block = state.block.add(tick, tick_s)
         if block is None:
             return BettingState(state.wealth, builder, restarts, state.scored)
-        logs = [log_likelihood(bet.family, bet.parameter, self.margin, block) for bet in self.bets]
+        logs = self._logs(block)
         wealth = grow(state.wealth, restarts.pend, logs, self.wealth_max)
         return BettingState(wealth, builder, restarts.spent(), state.scored + block)
 
+    def _logs(self, block: Counts) -> list[float]:
+        """ln L of each bet; windows of one pilot are often equally large, and their odds known."""
+        size = block.n_concurrent, block.n_legacy
+        known = self._known.get(size)
+        if known is None:
+            if len(self._known) >= _KNOWN_MAX:
+                self._known.clear()
+            known = tuple(
+                [odds(bet.family, bet.parameter, self.margin, *size) for bet in self.bets]
+            )
+            self._known[size] = known
+        return [settle(one, block) for one in known]
+
     def statistic(self, state: BettingState) -> float:
         """Give the weighted wealth, >= 0; REGRESS is at `limit`."""
-        return sum(bet.weight * held for bet, held in zip(self.bets, state.wealth, strict=True))
+        pairs = zip(self.bets, state.wealth, strict=True)
+        return sum([bet.weight * held for bet, held in pairs])
 
     @property
     def limit(self) -> float:

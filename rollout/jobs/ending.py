@@ -30,7 +30,6 @@ from rollout.jobs.resources import Need
 from rollout.log import log
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
-from rollout.routing.effects import Effects
 from rollout.routing.rule import position
 
 _T = TypeVar("_T")
@@ -137,8 +136,7 @@ class Endings:
                 return self._path_failed(paths, delivery, claim, error)
             if isinstance(done, Committed):
                 # Without a hook the caller gets the very object that the path returned.
-                hooked = paths.effects is Effects.COMMIT
-                result = paths.read(done.result) if hooked else value
+                result = paths.read(done.result) if paths.effects.hooked else value
                 return Done(result, ran=None if claim.fell_back else ran)
             if done is Refusal.KILLED:
                 return self._hand_over(paths, job, claim, Reason.FENCED, None)

@@ -33,7 +33,7 @@ class OnFailure(StrEnum):
 
 def on_failure_of(effects: Effects) -> OnFailure:
     """The default: what touches the world must not go on behind a job that did not."""
-    return OnFailure.HOLD if effects in (Effects.COMMIT, Effects.UNSAFE) else OnFailure.SKIP
+    return OnFailure.HOLD if effects.holds_order else OnFailure.SKIP
 
 
 def gives_up(state: JobState | None, on_failure: OnFailure) -> bool:

@@ -263,8 +263,10 @@ class Trials(Protocol):
         """
         ...
 
-    def decisions(self, name: str | None, limit: int) -> list[DecisionRecord]:
-        """Read the log of decisions, newest first."""
+    def decisions(
+        self, name: str | None, limit: int, before: int | None = None
+    ) -> list[DecisionRecord]:
+        """Read the log of decisions, newest first; `before`: only those with a smaller id."""
         ...
 
     def decision(self, decision_id: int) -> DecisionRecord:

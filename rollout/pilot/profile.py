@@ -144,7 +144,9 @@ class LegacyProfile:
             day_s: Seconds of a policy's day.
             running: Jobs that run on legacy now.
         """
-        after = replace(self, running_max=max(self.running_max, running))
+        after = self
+        if running > self.running_max:
+            after = replace(self, running_max=running)
         at, day = now.timestamp(), int(now.timestamp() // day_s)
         span_s = max(day_s / 24, SPAN_S_MIN)
         if at - after.span_at >= span_s or at < after.span_at:
@@ -180,6 +182,11 @@ class LegacyProfile:
         """Share of jobs assigned to legacy that failed in the last days; None without jobs."""
         jobs = sum(one[1] for one in self.days)
         return sum(one[2] for one in self.days) / jobs if jobs else None
+
+    @property
+    def first_day(self) -> bool:
+        """Whether all that was counted is of the day that has not ended."""
+        return all(one[0] == self.day for one in self.days)
 
     @property
     def baseline(self) -> Baseline | None:

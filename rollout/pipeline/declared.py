@@ -50,6 +50,7 @@ class Declared:
         on_failure: What a failed job does with those of its key; None where no order is kept.
         resources: What a job takes of each resource while it runs.
         builds: Names of the builds of its paths.
+        shown: Names of arguments, and of fields of a result, that anybody may see.
         on_path: Called when a path was declared.
         replaced: Attributes of the task as they were before somebody set them.
         around_concurrent: What the concurrent path runs inside of, given its job.
@@ -83,6 +84,7 @@ class Declared:
         self.bound = bound
         self.task_name = task_name
         self.builds: dict[JobPath, str] = {}
+        self.shown: frozenset[str] = frozenset()
         self.on_path: Callable[[], None] = lambda: None
         self.made_task: Callable[[], Any] = lambda: None
         self.paths: dict[JobPath, Function] = {}
@@ -133,7 +135,7 @@ class Declared:
     def declare_hook(self, function: Function) -> None:
         """Take the commit hook. Raises DeclarationError."""
         self.plain(function)
-        if self.effects is not Effects.COMMIT:
+        if not self.effects.hooked:
             raise DeclarationError(
                 f"{self.name!r} has effects={str(self.effects)!r} and a commit hook",
                 'declare effects="commit", or touch the world in the paths',
@@ -174,7 +176,7 @@ class Declared:
         each submission and at a worker's start.
         """
         missing = [f"@{self.name}.{path}" for path in JobPath if path not in self.paths]
-        if self.effects is Effects.COMMIT and self.hook is None:
+        if self.effects.hooked and self.hook is None:
             missing.append(f"@{self.name}.commit")
         if missing:
             raise DeclarationError(
@@ -228,6 +230,12 @@ class Declared:
         if "\x00" in key or any("\ud800" <= character <= "\udfff" for character in key):
             raise KeyUnusable(self.name, value)  # no database stores it, no hash covers it
         return key
+
+    def by_name(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A call's arguments by name. Raises TypeError for a wrong call, and before any path."""
+        if JobPath.LEGACY not in self.signatures:
+            raise TypeError(f"{self.name!r} has no legacy path yet")
+        return self.signatures[JobPath.LEGACY].arguments(args, kwargs)
 
     @property
     def key_text(self) -> str:

@@ -45,6 +45,8 @@ class SubPipeline:
             worker starts.
         holdback_bp: Share kept on legacy even at the top, in basis points.
         compare: How a shadow's result is compared with legacy's; by default exactly.
+        shown: Names of arguments, and of fields of a result, that page, API and commands may show
+            to anybody; everything else of jobs is masked.
         runtime: Services to use; by default they are built from the settings.
         task_options: Options of the Celery task, such as `base`, `bind` or `autoretry_for`; see
             docs/adopting.md for the few that are refused.
@@ -67,6 +69,7 @@ class SubPipeline:
         resources: Mapping[str, int] | None = None,
         holdback_bp: int = HOLDBACK_BP,
         compare: Comparison | None = None,
+        shown: Iterable[str] = (),
         runtime: Runtime | None = None,
         **task_options: Any,
     ) -> None:
@@ -92,6 +95,7 @@ class SubPipeline:
             resources=read_resources(name, resources),
         )
         """What was declared, as rollout's services see it."""
+        self.declared.shown = _read_shown(name, shown)
         if app is not None:
             from rollout.adapters.celery.install import install
 
@@ -347,6 +351,17 @@ def _read_order(
             f'on_failure of {name!r} must be "hold" or "skip", got {on_failure!r}',
             "hold keeps the jobs of the key waiting until a person looked; skip goes on",
         ) from None
+
+
+def _read_shown(name: str, shown: Iterable[str]) -> frozenset[str]:
+    """The fields that anybody may see. Raises DeclarationError."""
+    given = [shown] if isinstance(shown, str) else list(shown)
+    if isinstance(shown, str) or not all(isinstance(one, str) and one for one in given):
+        raise DeclarationError(
+            f"shown of {name!r} must be names of arguments and fields, got {shown!r}",
+            'write shown=("customer_id", "month")',
+        )
+    return frozenset(given)
 
 
 def _check_name(name: str) -> None:

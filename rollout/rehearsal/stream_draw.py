@@ -60,7 +60,7 @@ def draw_stream(name: str, drawing: Drawing, begin: datetime, days: float) -> Jo
     rng = np.random.default_rng(drawing.seed)
     jobs = max(1, int(rng.poisson(expected)))
     offsets = np.sort(rng.integers(0, round(days * DAY_S * SECOND_US), jobs))
-    keys = (f"{drawing.seed}-{number}" for number in range(jobs))
+    keys = map(f"{drawing.seed}-%d".__mod__, range(jobs))
     return JobStream(
         name,
         us_of(begin) + offsets,

@@ -311,9 +311,12 @@ class StreamLedger:
         )
         return self.state
 
-    def decisions(self, name: str | None, limit: int) -> list[DecisionRecord]:
-        """Read the log of decisions, newest first."""
-        return self._decisions[::-1][:limit]
+    def decisions(
+        self, name: str | None, limit: int, before: int | None = None
+    ) -> list[DecisionRecord]:
+        """Read the log of decisions, newest first, from before one on."""
+        older = self._decisions if before is None else self._decisions[: max(0, before - 1)]
+        return older[::-1][:limit]
 
     def decision(self, decision_id: int) -> DecisionRecord:
         """Read one decision. Raises UnknownDecision."""

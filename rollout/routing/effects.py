@@ -32,6 +32,16 @@ class Effects(StrEnum):
         """Whether a run without a recorded claim could touch the world twice."""
         return self in (Effects.COMMIT, Effects.UNSAFE)
 
+    @property
+    def hooked(self) -> bool:
+        """Whether a commit hook belongs to it."""
+        return self is Effects.COMMIT
+
+    @property
+    def holds_order(self) -> bool:
+        """Whether the jobs of a key wait behind one that failed, if nothing else is declared."""
+        return self in (Effects.COMMIT, Effects.UNSAFE)
+
 
 def read_effects(name: str, value: str | None) -> Effects:
     """Read the `effects=` of a declaration.

@@ -1,7 +1,7 @@
 """The control state from outside: its fast copy in the store, its truth in the ledger, its log."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -89,7 +89,10 @@ class Met:
 
 @dataclass(frozen=True, slots=True)
 class TransitionRecord:
-    """One line of the append-only log of control changes; `met` belongs to kills."""
+    """One line of the append-only log of control changes.
+
+    `met` belongs to kills. `change_id` grows with each line of a ledger's log; None outside of one.
+    """
 
     name: str
     at: datetime
@@ -99,6 +102,7 @@ class TransitionRecord:
     before: ControlState
     after: ControlState
     met: Met | None = None
+    change_id: int | None = field(default=None, compare=False)
 
 
 class ControlLedger(Protocol):
@@ -184,6 +188,15 @@ class ControlLedger(Protocol):
         """The row of `kill --all`; its name is '*'."""
         ...
 
-    def transitions(self, name: str, limit: int) -> list[TransitionRecord]:
-        """Read the log, newest first. Raises UnknownSubPipeline."""
+    def transitions(
+        self, name: str, limit: int, before: int | None = None
+    ) -> list[TransitionRecord]:
+        """Read the log, newest first; `before`: only changes with a smaller id.
+
+        Raises UnknownSubPipeline.
+        """
+        ...
+
+    def last_changes(self) -> dict[str, TransitionRecord]:
+        """Read the newest change of each sub-pipeline that has any."""
         ...

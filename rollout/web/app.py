@@ -20,7 +20,18 @@ from starlette.responses import Response
 from rollout import __version__
 from rollout.errors import RolloutError
 from rollout.settings import user_name
-from rollout.web import acts, forms, live, ofrep, pages, reads, signing
+from rollout.web import (
+    acts,
+    drill_acts,
+    forms,
+    job_acts,
+    kill_pages,
+    live,
+    ofrep,
+    pages,
+    reads,
+    signing,
+)
 from rollout.web.callers import Callers, is_api
 from rollout.web.guards import Guards
 from rollout.web.problems import BadRequest, NoSuchPage, problem
@@ -56,8 +67,10 @@ def create_app(runtime: Runtime, user: str | None = None) -> Any:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         stopping = asyncio.Event()
         app.state.stopping = stopping
+        app.state.stream_reads = asyncio.Semaphore(live.READS_MAX)
         yield
         stopping.set()
+        site.drilling.close()
         site.shared.close()
 
     app = FastAPI(
@@ -70,7 +83,7 @@ def create_app(runtime: Runtime, user: str | None = None) -> Any:
         redirect_slashes=False,
     )
     app.state.site, app.state.callers = site, Callers(site)
-    for room in (reads, acts, ofrep, live, signing, forms, pages):
+    for room in (reads, acts, job_acts, drill_acts, ofrep, live, signing, forms, kill_pages, pages):
         app.include_router(room.router)
     if runtime.settings.web_sign_in == "oidc":
         from rollout.web import oidc

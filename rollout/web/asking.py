@@ -27,7 +27,7 @@ def caller_of(request: Request) -> Caller:
     if request.method in ("GET", "HEAD"):
         rates.take("read", caller.actor)
     else:
-        kill = request.url.path.rsplit("/", 1)[-1] == "kill" or "/kill" in request.url.path
+        kill = request.url.path.endswith("/kill")
         rates.take("kill" if kill else "write", caller.actor)
     permit(caller, "look")
     request.state.caller = caller

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from secrets import token_hex
@@ -22,6 +23,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_MAX = 256_000
+LOOKS_MAX = 30
+"""Requests answered at once, but for kills: of the forty threads some stay free for these."""
 SAFE = ("GET", "HEAD", "OPTIONS")
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
@@ -44,6 +47,7 @@ class Guards:
     def __init__(self, app: App, site: Site) -> None:
         self._app = app
         self._site = site
+        self._looks = asyncio.Semaphore(LOOKS_MAX)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -73,7 +77,11 @@ class Guards:
             response: Response = problem(error, request_id)
             await response(scope, receive, answer)
             return
-        await self._app(scope, receive, answer)
+        if waits_for_nobody(scope["path"]):
+            await self._app(scope, receive, answer)
+            return
+        async with self._looks:
+            await self._app(scope, receive, answer)
 
     def _mounted(self, scope: Scope) -> Scope:
         """The request as if we stood at the root, whether the proxy cut the base path off or not.
@@ -124,6 +132,11 @@ class Guards:
         ours = {headers.get("host", ""), *self._site.settings.web_hosts}
         if origin == "null" or not {urlsplit(origin).netloc, _host_of(origin)} & ours:
             raise Foreign(where, what)
+
+
+def waits_for_nobody(path: str) -> bool:
+    """Whether a request is answered however many others wait: the way to a kill, and streams."""
+    return path.endswith(("/kill", "/killed", "/events"))
 
 
 def _host_of(url: str) -> str:

@@ -28,6 +28,8 @@ router = APIRouter(tags=["live"])
 
 LOOK_S = 1.0
 HEARTBEAT_S = 5.0
+READS_MAX = 5
+"""Streams that look at once: a slow ledger takes no more threads from who acts."""
 STREAMS_MAX = 12
 """Streams of one person: some tabs, and a phone."""
 
@@ -88,7 +90,8 @@ async def _changes(
     silent_s = 0.0
     stopping: asyncio.Event = request.app.state.stopping
     while not stopping.is_set() and not await request.is_disconnected():
-        values = await run_in_threadpool(summary, site, caller)
+        async with request.app.state.stream_reads:
+            values = await run_in_threadpool(summary, site, caller)
         digest = hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
         now = site.runtime.clock.now().isoformat()
         if digest != last or silent_s >= HEARTBEAT_S:

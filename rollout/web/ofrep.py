@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from rollout.control.access import Caller
-from rollout.routing.decision import Decision, JobPath, Reason
+from rollout.routing.decision import Decision, JobPath
 from rollout.routing.rule import RouteTable
 from rollout.web.asking import CallerOf, SiteOf
 from rollout.web.site import Site
@@ -136,6 +136,6 @@ def _flag(site: Site, name: str, targeting: str, key: str) -> dict[str, Any]:
 
 def reason_of(decision: Decision) -> str:
     """OpenFeature's word for why."""
-    if decision.reason in (Reason.IN_SCOPE, Reason.OUT_OF_SCOPE):
+    if decision.reason.means.drawn:
         return "SPLIT"
-    return "DISABLED" if decision.reason in (Reason.KILLED, Reason.KILLED_ALL) else "STATIC"
+    return "DISABLED" if decision.reason.means.by_kill else "STATIC"

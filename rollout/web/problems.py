@@ -11,11 +11,12 @@ from starlette.responses import Response
 from rollout.control.access import NotPermittedHere
 from rollout.control.requests import KeyInUse, KeyReused
 from rollout.control.tokens import UnknownToken, WrongToken
-from rollout.drills.errors import BadDrill
+from rollout.drills.errors import BadDrill, DrillRefused
 from rollout.errors import (
     BrokerUnreachable,
     ControlStoreUnreachable,
     IllegalTransition,
+    LedgerSlow,
     LedgerUnreachable,
     NotShadowable,
     ReasonMissing,
@@ -83,6 +84,7 @@ _STATUS: tuple[tuple[type[RolloutError], int], ...] = (
     (UnknownDecision, 404),
     (UnknownToken, 404),
     (BadDrill, 404),
+    (DrillRefused, 409),
     (IllegalTransition, 409),
     (NotShadowable, 409),
     (KeyInUse, 409),
@@ -111,7 +113,7 @@ def status_of(error: RolloutError) -> int:
 def kind_of(error: RolloutError) -> str:
     """The stable name of an error's kind: its class in words."""
     kind = type(error)
-    if isinstance(error, LedgerUnreachable):
+    if isinstance(error, LedgerUnreachable) and not isinstance(error, LedgerSlow):
         kind = LedgerUnreachable
     return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
 

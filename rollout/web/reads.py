@@ -1,32 +1,31 @@
-"""`/api/v1`: what can be looked at. Every body is a result of the desk."""
+"""`/api/v1`: what can be looked at. Every body is a result of the desk that all viewers share.
+
+`late` says why a reading is an old one, `partial` why a list is a part of what was asked for.
+"""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from starlette.responses import JSONResponse
 
+from rollout.desk.history import Older
 from rollout.desk.plain import Json
 from rollout.jobs.recent import JobKind
-from rollout.policy.check import Assumed
 from rollout.web.asking import CallerOf, SiteOf, must_see
+from rollout.web.cursors import ID_MAX, bounded, cursor_of, cursor_parts, job_cursor
 from rollout.web.problems import BadRequest
 from rollout.web.shared import Taken
+from rollout.web.site import Site
 
 router = APIRouter(prefix="/api/v1", tags=["look"])
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(max_length=400)]
-DAYS_MAX = 366
-
-ID_MAX = 2**53
-"""Larger numbers name nothing, and no database column holds all of them."""
-
+Only = Annotated[str | None, Query(max_length=100)]
 DecisionId = Annotated[int, Path(ge=0, le=ID_MAX)]
 
 
@@ -50,40 +49,76 @@ def sub_pipeline(name: str, site: SiteOf, caller: CallerOf) -> JSONResponse:
 def why(name: str, site: SiteOf, caller: CallerOf) -> Json:
     """Why it stands where it stands, and what comes next."""
     must_see(caller, name)
-    taken = site.read("why", name, lambda: site.desk.why(name))
-    return {**as_of(taken), **taken.value.to_json()}
+    return _read(site, "why", name, lambda: site.desk.why(name))
 
 
 @router.get("/sub-pipelines/{name}/history")
-def history(name: str, site: SiteOf, caller: CallerOf, limit: Limit = 50) -> Json:
-    """Changes and decisions, newest first."""
+def history(
+    name: str, site: SiteOf, caller: CallerOf, limit: Limit = 50, cursor: Cursor = None
+) -> Json:
+    """Changes and decisions, newest first; builds are on the first page."""
     must_see(caller, name)
-    taken = site.read("history", (name, limit), lambda: site.desk.history(name, limit))
-    return {**as_of(taken), **taken.value.to_json()}
+    before = None if cursor is None else Older(*cursor_parts(cursor, int, int))
+    taken = site.read(
+        "history", (name, limit, before), lambda: site.desk.history(name, limit, before)
+    )
+    older = taken.value.older
+    after = None if older is None else cursor_of(older.change, older.decision)
+    return {**as_of(taken), **taken.value.to_json(), "next": after}
 
 
 @router.get("/sub-pipelines/{name}/mismatches")
 def mismatches(name: str, site: SiteOf, caller: CallerOf, limit: Limit = 50) -> Json:
-    """What shadows found; examples are masked."""
+    """What shadows found; of an example only what the declaration allows."""
     must_see(caller, name)
-    taken = site.read("shadows", (name, limit), lambda: site.desk.shadow_report(name, limit))
-    return {**as_of(taken), **taken.value.masked_json()}
+    return _read(site, "shadows", (name, limit), lambda: site.desk.shadow_report(name, limit))
 
 
 @router.get("/sub-pipelines/{name}/policy")
 def policy(name: str, site: SiteOf, caller: CallerOf) -> Json:
     """The policy in force, and where each value comes from."""
     must_see(caller, name)
-    result: Json = site.desk.policy(name).to_json()
-    return result
+    taken = site.read("policy", name, lambda: site.desk.policy_in_force(name))
+    (page,) = taken.value.pages
+    return {**as_of(taken), **page.to_json(), "difference": taken.value.difference}
+
+
+@router.get("/policies")
+def policies(site: SiteOf, caller: CallerOf) -> Json:
+    """Every policy in force; the one without a sub-pipeline is of all that have none."""
+    names = caller.names
+    return _read(site, "policies", names, lambda: site.desk.policies_in_force(names))
 
 
 @router.get("/policy/check")
 def policy_check(site: SiteOf, caller: CallerOf) -> Json:
-    """What is wrong in the policies of all sub-pipelines."""
+    """What is wrong in the policies of all; `findings` null and `late` while it is being sized."""
     _sees_all(caller)
-    taken = site.read("policy", None, lambda: site.desk.policy_check(None, Assumed()))
+    taken = site.checked(None)
+    if taken is None:
+        return {"as_of": None, "late": "it is being looked at; ask again in some seconds",
+                "ok": None, "findings": None}  # fmt: skip
     return {**as_of(taken), **taken.value.to_json()}
+
+
+@router.get("/decisions")
+def decisions(
+    site: SiteOf,
+    caller: CallerOf,
+    sub_pipeline: Only = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Json:
+    """What the controller decided, newest first, each without its evidence."""
+    _sees(caller, sub_pipeline)
+    (before,) = (None,) if cursor is None else cursor_parts(cursor, int)
+    taken = site.read(
+        "decisions", (sub_pipeline, limit, before),
+        lambda: site.desk.decisions(sub_pipeline, limit, before),
+    )  # fmt: skip
+    page = taken.value
+    after = cursor_of(page.decisions[-1].decision_id) if page.more else None
+    return {**as_of(taken), **page.to_json(), "next": after}
 
 
 @router.get("/decisions/{decision_id}")
@@ -106,27 +141,31 @@ def jobs(
     site: SiteOf,
     caller: CallerOf,
     kind: JobKind,
-    sub_pipeline: Annotated[str | None, Query(max_length=100)] = None,
+    sub_pipeline: Only = None,
     since: datetime | None = None,
+    until: datetime | None = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Json:
-    """Jobs of one kind, newest admission first; `next` leads to the page after."""
-    if sub_pipeline is None:
-        _sees_all(caller)
-    else:
-        must_see(caller, sub_pipeline)
-    at = bounded(since, site.runtime.clock.now())
-    page = site.desk.jobs(sub_pipeline, kind, at, limit, job_cursor(cursor))
+    """Jobs of one kind that were admitted in a time, newest first; `next`: the page after."""
+    _sees(caller, sub_pipeline)
+    now = site.runtime.clock.now()
+    end = bounded(until, now)
+    before = job_cursor(cursor) or (None if end is None else (end, ""))
+    taken = site.newest(
+        "jobs", (sub_pipeline, kind, limit, before), bounded(since, now),
+        lambda at: site.desk.jobs(sub_pipeline, kind, at, limit, before),
+    )  # fmt: skip
+    page, partial = taken.value
     last = page.jobs[-1] if page.more else None
     after = None if last is None else cursor_of(last.accepted_at.isoformat(), last.job_id)
-    return {**page.to_json(), "next": after}
+    return {**as_of(taken), **page.to_json(), "partial": partial, "next": after}
 
 
 @router.get("/jobs/{job_id}")
 def job(job_id: str, site: SiteOf, caller: CallerOf) -> Json:
-    """One job's way, by its id or the beginning of it; what it returned is masked."""
-    pages = site.desk.job(job_id)
+    """One job's way, by its id or its beginning; shown is what the declaration allows."""
+    pages = site.read("job", job_id, lambda: site.desk.job(job_id)).value
     for page in pages.pages:
         must_see(caller, page.record.name)
     return pages.to_json()
@@ -136,22 +175,15 @@ def job(job_id: str, site: SiteOf, caller: CallerOf) -> Json:
 def messages(site: SiteOf, caller: CallerOf, limit: Limit = 50) -> Json:
     """Refused messages that are kept; their bodies are masked."""
     _sees_all(caller)
-    return site.desk.messages(limit).masked_json()
+    return _read(site, "messages", limit, lambda: site.desk.messages(limit))
 
 
 @router.get("/drills")
-def drills(
-    site: SiteOf,
-    caller: CallerOf,
-    sub_pipeline: Annotated[str | None, Query(max_length=100)] = None,
-    limit: Limit = 50,
-) -> Json:
+def drills(site: SiteOf, caller: CallerOf, sub_pipeline: Only = None, limit: Limit = 50) -> Json:
     """Drills, newest first."""
-    if sub_pipeline is None:
-        _sees_all(caller)
-    else:
-        must_see(caller, sub_pipeline)
-    return site.desk.drills(sub_pipeline, limit).to_json()
+    _sees(caller, sub_pipeline)
+    key = (sub_pipeline, limit)
+    return _read(site, "drills", key, lambda: site.desk.drills(sub_pipeline, limit))
 
 
 @router.get("/drills/{drill_id}")
@@ -166,19 +198,19 @@ def drill(drill_id: str, site: SiteOf, caller: CallerOf) -> Json:
 def acts(
     site: SiteOf,
     caller: CallerOf,
-    sub_pipeline: Annotated[str | None, Query(max_length=100)] = None,
+    sub_pipeline: Only = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Json:
     """Who tried what through which door, refusals too, newest first."""
-    if sub_pipeline is None:
-        _sees_all(caller)
-    else:
-        must_see(caller, sub_pipeline)
+    _sees(caller, sub_pipeline)
     (before,) = (None,) if cursor is None else cursor_parts(cursor, int)
-    page = site.desk.acts(sub_pipeline, limit, before)
-    last = page.acts[-1] if page.more else None
-    return {**page.to_json(), "next": None if last is None else cursor_of(last.act_id)}
+    taken = site.read(
+        "acts", (sub_pipeline, limit, before), lambda: site.desk.acts(sub_pipeline, limit, before)
+    )
+    page = taken.value
+    after = cursor_of(page.acts[-1].act_id) if page.more else None
+    return {**as_of(taken), **page.to_json(), "next": after}
 
 
 @router.get("/health")
@@ -194,49 +226,18 @@ def as_of(taken: Taken[Any]) -> Json:
     return {"as_of": taken.at.isoformat(), "late": taken.late}
 
 
-def bounded(since: datetime | None, now: datetime) -> datetime | None:
-    """A bound of time; one without a zone is UTC. Raises BadRequest for one too far back."""
-    if since is None:
-        return None
-    at = since if since.tzinfo else since.replace(tzinfo=now.tzinfo)
-    year = timedelta(days=DAYS_MAX)
-    if abs(at.year - now.year) > 2 or now - at > year or at - now > year:
-        raise BadRequest(f"since must lie in the last {DAYS_MAX} days, got {since}", "ask for less")
-    return at
+def _read(site: Site, what: str, key: Any, read: Callable[[], Any]) -> Json:
+    """A result of the desk, with its time."""
+    taken = site.read(what, key, read)
+    return {**as_of(taken), **taken.value.to_json()}
 
 
-def cursor_of(*parts: object) -> str:
-    """Where the next page begins, as one opaque word."""
-    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
-
-
-def cursor_parts(cursor: str, *kinds: type) -> tuple[Any, ...]:
-    """What `cursor_of` was given. Raises BadRequest."""
-    try:
-        parts = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, binascii.Error):
-        parts = None
-    if (
-        not isinstance(parts, list)
-        or len(parts) != len(kinds)
-        or not all(type(part) is kind for part, kind in zip(parts, kinds, strict=True))
-        or any(type(part) is int and not 0 <= part <= ID_MAX for part in parts)
-    ):
-        raise BadRequest(
-            f"cursor must be the `next` of the page before, got {cursor[:100]!r}", "begin again"
-        )
-    return tuple(parts)
-
-
-def job_cursor(cursor: str | None) -> tuple[datetime, str] | None:
-    """Admission and id of the last job of the page before. Raises BadRequest."""
-    if cursor is None:
-        return None
-    at, job_id = cursor_parts(cursor, str, str)
-    try:
-        return datetime.fromisoformat(at), job_id
-    except ValueError:
-        raise BadRequest("cursor must be the `next` of the page before", "begin again") from None
+def _sees(caller: CallerOf, name: str | None) -> None:
+    """Refuse another's sub-pipeline, and all of them to whom only some are shown."""
+    if name is None:
+        _sees_all(caller)
+    else:
+        must_see(caller, name)
 
 
 def _sees_all(caller: CallerOf) -> None:

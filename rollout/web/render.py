@@ -129,6 +129,7 @@ def draw(
         path=request.url.path,
         now=site.runtime.clock.now(),
         request_id=request.state.request_id,
+        draft=site.drafts.of(request.query_params.get("draft"), request.url.path),
         **values,
     )
     return HTMLResponse(text, status)
@@ -141,8 +142,10 @@ def error_page(request: Request, error: RolloutError) -> Response:
         if request.method == "GET":
             asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"{site.url('sign-in')}?{urlencode({'next': asked})}", 303)
-        return draw(request, "sign_in.html", None, status=401, still=True, error=error, next="/",
-                    kept=getattr(request.state, "form", {}))  # fmt: skip
+        form: dict[str, str] = getattr(request.state, "form", {})
+        after = site.drafts.keep(request.url.path, form)
+        return draw(request, "sign_in.html", None, status=401, still=True, error=error,
+                    next=after or "/", kept=form if after else {})  # fmt: skip
     return draw(
         request,
         "error.html",

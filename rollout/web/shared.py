@@ -1,8 +1,9 @@
 """Readings that all viewers share: one query of the ledger, however many look.
 
-A reading is fresh for a short while. One that takes too long is not waited for: the one before it
-is given, and says how old it is. An act makes every reading old at once, so that whoever acts sees
-what came of it.
+A reading is fresh for a short while. After that the first who asks has the next one made, and is
+given the last one at once if it is of seconds only. One that takes too long is not waited for: the
+one before it is given, and says how old it is. An act makes every reading old at once, so that
+whoever acts sees what came of it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from rollout.routing.clock import Clock
 Value = TypeVar("Value")
 
 FRESH_S = 2.0
+STALE_S = 12.0
+"""A younger reading is given at once while the next is made: pages load each ten seconds."""
 PATIENCE_S = 3.0
 FIRST_PATIENCE_S = 20.0
 """Where there is no older reading to give: the first one loads what the judgement needs."""
@@ -79,17 +82,23 @@ class Shared:
         self.reads = 0
 
     def get(
-        self, key: Hashable, read: Callable[[], Value], fresh_s: float | None = None
+        self,
+        key: Hashable,
+        read: Callable[[], Value],
+        patience_s: float | None = None,
+        lasts_s: float | None = None,
     ) -> Taken[Value]:
         """Give a fresh reading, or the last one where that would take too long.
 
         Args:
             key: What is read.
             read: Reads it; may raise RolloutError.
-            fresh_s: How long this one is fresh; None for the usual time.
+            patience_s: How long this one is waited for; None for the usual time.
+            lasts_s: How long this one is fresh, if longer than others.
 
         Raises:
             RolloutError: It cannot be read, and never was.
+            TooSlowToRead: It takes longer, and never was read.
         """
         with self._lock:
             kept = self._kept.setdefault(key, _Kept())
@@ -97,19 +106,22 @@ class Shared:
             while len(self._kept) > KEYS_MAX:
                 self._kept.popitem(last=False)
             age_s = self._clock.monotonic() - kept.read_s
-            limit_s = self._fresh_s if fresh_s is None else fresh_s
-            if kept.at is not None and kept.era == self._era and age_s < limit_s:
+            now = kept.at is not None and kept.era == self._era
+            if kept.at is not None and now and age_s < max(self._fresh_s, lasts_s or 0.0):
                 return Taken(kept.value, kept.at, age_s)
             if kept.reading is None or kept.reading_era != self._era:
                 kept.reading_era = self._era
                 kept.reading = self._readers.submit(self._read, kept, read, self._era)
+            if kept.at is not None and now and age_s < max(STALE_S, 2 * (lasts_s or 0.0)):
+                return Taken(kept.value, kept.at, age_s)  # the next one gets what is read now
             reading = kept.reading
-        return self._wait(kept, reading)
-
-    def _wait(self, kept: _Kept, reading: Future[Any]) -> Taken[Any]:
-        try:
+        if patience_s is None:
             first = kept.at is None
             patience_s = max(self._patience_s, FIRST_PATIENCE_S) if first else self._patience_s
+        return self._wait(kept, reading, patience_s)
+
+    def _wait(self, kept: _Kept, reading: Future[Any], patience_s: float) -> Taken[Any]:
+        try:
             value, at = reading.result(patience_s)
         except TooSlow:
             return self._old(kept, "the newest reading takes too long")

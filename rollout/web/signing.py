@@ -49,6 +49,7 @@ def sign_out(request: Request, site: SiteOf, form: dict[str, str] = Form) -> Res
     cookie = request.cookies.get(COOKIE)
     if cookie is not None:
         site.runtime.tokens.sign_out(cookie)
+        request.app.state.callers.forget(cookie)
     response = RedirectResponse(site.url("sign-in"), 303)
     response.delete_cookie(COOKIE, path=site.base or "/")
     return response

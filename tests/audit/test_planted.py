@@ -334,20 +334,20 @@ def test_gaps_between_ends_are_never_called_hand_offs() -> None:
 
 
 def test_a_growing_queue_has_its_day() -> None:
-    """Arrivals that grow by 40 a day pass what two workers can do; flat ones do not."""
+    """Arrivals that grow by 10 a day pass what two workers can do; flat ones do not."""
     random = Random(1)
 
     def log_with(more: float) -> JobLog:
         arrivals = []
         for day in range(40):
-            jobs = int(4000 + more * day)
+            jobs = int(1000 + more * day)
             arrivals += [MONDAY + DAY * day + random.uniform(0, DAY) for _ in range(jobs)]
-        return log_of(System(2, about(20.0), random=random).run(sorted(arrivals)))
+        return log_of(System(2, about(80.0), random=random).run(sorted(arrivals)))
 
-    growing = audit(log_with(40)).growth
+    growing = audit(log_with(10)).growth
     assert growing is not None
     assert growing.on is not None
-    # 8,640 a day are reached (8640 - 4000) / 40 = 116 days after the begin.
+    # 2,160 a day are reached (2160 - 1000) / 10 = 116 days after the begin.
     begin = datetime.fromtimestamp(MONDAY, UTC).date()
     assert abs((growing.on - begin).days - 116) < 15
     assert growing.earliest is not None

@@ -15,6 +15,8 @@ from rollout.audit.findings import SHARED, Kind
 from rollout.audit.verdict import Advice
 from tests.waiting import wait_until
 
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(300)]
+
 APP = '''
 import fcntl, os, random, time
 from pathlib import Path
@@ -112,8 +114,6 @@ def audited(
     return audit(read_files([file])), audit(read_files([folder / "audit.jsonl"]))
 
 
-@pytest.mark.acceptance
-@pytest.mark.timeout(300)
 def test_a_real_lock_is_named(tmp_path: Path, valkey_url: str) -> None:
     """Six processes and one lock file."""
     for answer in tried(tmp_path, valkey_url, "locked", 6, (20, 60), Kind.LOCK):
@@ -121,8 +121,6 @@ def test_a_real_lock_is_named(tmp_path: Path, valkey_url: str) -> None:
         assert answer.verdict.advice is Advice.UNLOCK
 
 
-@pytest.mark.acceptance
-@pytest.mark.timeout(300)
 def test_a_real_pool_of_three_is_named(tmp_path: Path, valkey_url: str) -> None:
     """Ten processes and three lock files."""
     for answer in tried(tmp_path, valkey_url, "pooled", 10, (15, 55), Kind.POOL):
@@ -130,8 +128,6 @@ def test_a_real_pool_of_three_is_named(tmp_path: Path, valkey_url: str) -> None:
         assert round(answer.findings[0].values["holds"]) == 3
 
 
-@pytest.mark.acceptance
-@pytest.mark.timeout(300)
 def test_a_real_healthy_worker_is_called_healthy(tmp_path: Path, valkey_url: str) -> None:
     """Eight processes with room to spare."""
     for answer in audited(tmp_path, valkey_url, "free", 8, (15, 50), 500):

@@ -120,7 +120,7 @@ def look(browser: Browser) -> Iterator[OpenPage]:
         context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: _complain(complaints, message.type, message.text))
+        page.on("console", lambda message: complain(complaints, message.type, message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         answer = page.goto(address)
         assert answer is not None
@@ -133,7 +133,7 @@ def look(browser: Browser) -> Iterator[OpenPage]:
     assert complaints == []
 
 
-def _complain(complaints: list[str], kind: str, text: str) -> None:
+def complain(complaints: list[str], kind: str, text: str) -> None:
     """Keep what the browser complains about, such as a breach of the content policy."""
     expected = "Failed to load resource" in text or "ERR_" in text
     if kind in ("error", "warning") and not expected:

@@ -75,7 +75,7 @@ def test_a_second_kill_says_that_it_is_harmless(
     stage = opened()
     stage.runtime.changes.kill("invoices", "bo", "x")
     page = look(f"{stage.address}sub-pipelines/invoices", scripts=scripts)
-    touch(page, "Kill invoices…")
+    touch(page, "Kill again…")
     expect(page.locator(".consequence")).to_contain_text("killed already")
     touch(page, "Kill invoices now")
     expect(page.get_by_text("Killing again is harmless")).to_be_visible()
@@ -155,6 +155,12 @@ def test_an_expired_session_keeps_the_typed_reason(
     touch(page, "Freeze payments")
     expect(page.get_by_text("stocktaking until Monday")).to_be_visible()
     assert not stage.ledger.control("payments").frozen
+    again = stage.runtime.tokens.create("cara", Role.ADMIN, None, None, "ana")
+    page.get_by_label("Token").fill(again.secret)
+    touch(page, "Sign in")
+    expect(page.locator("#reason-freeze")).to_have_value("stocktaking until Monday")
+    touch(page, "Freeze payments")
+    expect(page.locator("#head")).to_contain_text("frozen")
 
 
 @WITH_AND_WITHOUT
@@ -187,10 +193,11 @@ def test_a_decision_is_followed_to_its_evidence(
     expect(page.get_by_text("The same inputs give the same decision.")).to_be_visible()
 
 
-def test_keyboard_only(opened: OpenStage, look: OpenPage) -> None:
+@WITH_AND_WITHOUT
+def test_keyboard_only(opened: OpenStage, look: OpenPage, scripts: bool) -> None:
     """A kill without a pointer: each stop is seen, and Enter is enough."""
     stage = opened()
-    page = look(f"{stage.address}sub-pipelines/invoices/kill", size=DESK)
+    page = look(f"{stage.address}sub-pipelines/invoices/kill", scripts=scripts, size=DESK)
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import DESK, PHONE, OpenPage
+from tests.browser.conftest import DESK, PATIENCE_MS, PHONE, complain
 from tests.browser.stage import Stage
 
 pytestmark = pytest.mark.browser
@@ -37,21 +39,31 @@ def faults(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("path", PAGES)
-def test_nothing_is_in_anybodys_way(gallery: Stage, look: OpenPage, path: str, theme: str) -> None:
-    """Contrast, names, order of headings, landmarks: on the phone's screen and a desk's."""
-    page = look(gallery.address + path, theme=theme, size=PHONE)
-    assert faults(page) == []
-    wide = page.evaluate("document.documentElement.scrollWidth")
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Iterator[Page]:
+    """One tab for all pages: opening one for each costs more than looking."""
+    context = browser.new_context(reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE_MS)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.mark.parametrize("path", [*PAGES, *ABSENT])
+def test_nothing_is_in_anybodys_way(gallery: Stage, tab: Page, path: str) -> None:
+    """Contrast, names, order of headings, landmarks: in both themes, on a phone's and a desk's."""
+    complaints: list[str] = []
+    tab.on("console", lambda message: complain(complaints, message.type, message.text))
+    tab.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    tab.emulate_media(color_scheme="light")
+    answer = tab.goto(gallery.address + path)
+    assert answer is not None
+    assert answer.status == (404 if path in ABSENT else 200)
+    wide = tab.evaluate("document.documentElement.scrollWidth")
     assert wide <= PHONE["width"], f"{path} is {wide} pixels wide"
-    if path in AT_A_DESK:
-        page.set_viewport_size(DESK)  # type: ignore[arg-type]
-        assert faults(page) == []
-
-
-@pytest.mark.parametrize("path", ABSENT)
-def test_what_is_not_there(gallery: Stage, look: OpenPage, path: str) -> None:
-    """A page that says so is a page as well."""
-    page = look(gallery.address + path, status=404)
-    assert faults(page) == []
+    for theme in ("light", "dark"):
+        tab.emulate_media(color_scheme=theme)
+        assert faults(tab) == [], theme
+        if path in AT_A_DESK:
+            tab.set_viewport_size(DESK)  # type: ignore[arg-type]
+            assert faults(tab) == [], f"{theme}, at a desk"
+    assert complaints == []

@@ -283,6 +283,18 @@ def test_a_silent_concurrent_start_that_legacy_takes_is_a_fallback(ledger: Ledge
     assert isinstance(commit(ledger, taken), Committed)
 
 
+@pytest.mark.parametrize("effects", [Effects.COMMIT, Effects.UNSAFE])
+def test_a_job_that_comes_to_legacy_unrecorded_says_why(ledger: Ledger, effects: Effects) -> None:
+    """The ledger refused its claim on the concurrent path; a reason that is there stays."""
+    ledger.file([filing("job-1"), filing("job-2"), filing("job-3", L)])
+    assert ledger.hand_over(NAME, "job-2", None, Reason.KILLED, None, NOW)
+    for job_id in ("job-1", "job-2", "job-3"):
+        assert isinstance(claim(ledger, job_id, L, effects), Claim)
+    said = [ledger.job(NAME, one).moved_reason for one in ("job-1", "job-2", "job-3")]
+    assert said == [Reason.LEDGER_UNREACHABLE, Reason.KILLED, None]
+    assert ledger.job(NAME, "job-1").fallback_reason is None
+
+
 def test_a_silent_legacy_start_is_no_fallback(ledger: Ledger) -> None:
     """Legacy workers that die do not count against the concurrent path."""
     started(ledger, path=L)

@@ -7,6 +7,7 @@ from rollout.jobs.ports import Ledger
 from rollout.jobs.recent import Came, JobKind, RecentJobs
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
+from rollout.routing.stages import Event
 from tests.builders import NAME, NOW, filing
 from tests.contract.ledger_acts import C, L, declared, started
 
@@ -49,3 +50,20 @@ def test_jobs_are_counted_by_path_and_fate_and_listed_by_kind(ledger: _Asked) ->
     assert fallback.path is JobPath.LEGACY
     assert ledger.ids_like("o", 5) == ["old"]
     assert ledger.ids_like("%", 5) == []
+
+
+def test_logs_go_on_where_a_page_ended(ledger: _Asked) -> None:
+    """Changes before one, newest first; the newest of each sub-pipeline at once."""
+    declared(ledger)
+    declared(ledger, name="other")
+    for _ in range(2):
+        ledger.change(NAME, Event.FREEZE, "ada", "stocktaking", NOW)
+    newest, *_ = first = ledger.transitions(NAME, 2)
+    assert [one.event for one in first] == [Event.FREEZE, Event.FREEZE]
+    (older,) = ledger.transitions(NAME, 2, first[-1].change_id)
+    assert older.event is Event.START
+    assert ledger.transitions(NAME, 2, older.change_id) == []
+    assert ledger.transitions(NAME, 2, 0) == []
+    last = ledger.last_changes()
+    assert set(last) == {NAME, "other"}
+    assert last[NAME] == newest

@@ -78,11 +78,11 @@ def plan_of(ledger: SqlLedger, statement: str, values: Any) -> list[str]:
 def reads_history(statement: str, line: str) -> bool:
     """Whether a plan's line reads more than what is open, new or asked for by its id.
 
-    The partial indexes hold what is open, unfolded or failed. `job_committed` and `job_admitted`
-    hold history: of the first only the first rows or a range may be read, of the second a range
-    or the newest few.
+    The partial indexes hold what is open, unfolded, failed or fallen back. `job_committed` and
+    `job_admitted` hold history: of the first only the first rows or a range may be read, of the
+    second a range or the newest few.
     """
-    if re.search(r"job_(open|unfolded|drilled|failed|committed)\b", line):
+    if re.search(r"job_(open|unfolded|drilled|failed(_at)?|fell_back(_at)?|committed)\b", line):
         return False
     if re.search(r"job_admitted\b", line):
         newest = re.search(r"ORDER BY job.accepted_at DESC\s+LIMIT", statement)

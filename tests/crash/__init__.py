@@ -25,6 +25,7 @@ kill_rules.py what must never be after an acknowledged kill
 caller_rules.py results that are told, effects, deaths by silence, counts against rows
 answer_rules.py what links, chains, chords and results say, and a hook's own words
 beat_rules.py heartbeats, scope of others, deaths that nobody caused
+sharing_rules.py order of keys, capacity of resources, and who is called
 ledger_rules.py what is pruned, the end of the log, latches against rows
 windows.py    when something was hurt
 gone_rows.py  a trigger that keeps what is deleted

@@ -22,7 +22,7 @@ from rollout.routing.decision import JobPath
 from rollout.settings import Settings, read_settings
 from tests.crash import unguarded
 from tests.crash.history import History, label
-from tests.crash.watched import watched_runtime
+from tests.crash.watched import BENCH, watched_runtime
 
 EFFECT_TABLE = (
     # No unique key on purpose: an effect applied twice has to be visible, not prevented.
@@ -32,7 +32,10 @@ KEYED_TABLE = "CREATE TABLE keyed (job_id VARCHAR(191) PRIMARY KEY)"
 """What a third of the hooks write, too: a hook that runs again after its commit meets its row."""
 GIVEN = cast(Job, None)
 """rollout passes the job; callers never do."""
-EFFECTS = {"parts": "commit", "notes": "none", "wires": "unsafe", "asks": "none"}
+EFFECTS = {
+    "parts": "commit", "notes": "none", "wires": "unsafe", "asks": "none", "turns": "none",
+    "shares": "none",
+}  # fmt: skip
 NAMES = tuple(EFFECTS)
 HEARD_QUEUE = "heard"
 """Where the tasks wait that links, chains and chords of `asks` end in."""
@@ -97,6 +100,14 @@ wires = SubPipeline(
 asks = SubPipeline(
     "asks", app=app, effects="none", key="part", task_name="crash.ask", runtime=runtime
 )
+turns = SubPipeline(
+    "turns", app=app, effects="none", key="part", task_name="crash.turn", runtime=runtime,
+    ignore_result=True, order="key", resources={BENCH: 1},
+)  # fmt: skip
+shares = SubPipeline(
+    "shares", app=app, effects="none", key="part", task_name="crash.share", runtime=runtime,
+    ignore_result=True, resources={BENCH: 1},
+)  # fmt: skip
 
 
 @parts.legacy
@@ -115,6 +126,9 @@ notes.legacy(make_one_by_one)
 notes.concurrent(make_overlapped)
 asks.legacy(make_one_by_one)
 asks.concurrent(make_overlapped)
+for shared in (turns, shares):
+    shared.legacy(make_one_by_one)
+    shared.concurrent(make_overlapped)
 
 
 @app.task(  # type: ignore[untyped-decorator]  # Celery has no types

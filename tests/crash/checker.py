@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from tests.crash import answer_rules, beat_rules, caller_rules, ledger_rules
+from tests.crash import answer_rules, beat_rules, caller_rules, ledger_rules, sharing_rules
 from tests.crash.evidence import Evidence, Row
 from tests.crash.kill_rules import FOREVER, kills
 from tests.crash.switch_rules import switches
@@ -62,6 +62,9 @@ KINDS = (
     "operator died",
     "found dead late",
     "delivered over and over",
+    "out of order",
+    "capacity exceeded",
+    "left waiting",
 )
 
 
@@ -93,6 +96,9 @@ def check(evidence: Evidence) -> list[Violation]:
     found += ledger_rules.log_ends(evidence)
     found += ledger_rules.fences_logged(evidence)
     found += ledger_rules.latches(evidence)
+    found += sharing_rules.order(evidence)
+    found += sharing_rules.capacity(evidence)
+    found += sharing_rules.calls(evidence)
     found += operators(evidence)
     return found
 

@@ -55,7 +55,8 @@ class Evidence:
     limits; `linked` is the worker behind the proxy. `rows` has pruned rows, too, which are `gone`;
     one that is there all the same `came_back`. `controls` are the control rows, `latches` what the
     store holds of kills, both by name, `answers` what Celery's result backend says by job, and
-    `kept` the jobs of which a message was kept instead of run.
+    `kept` the jobs of which a message was kept instead of run. `capacities` is how much there is of
+    each resource.
     """
 
     events: list[Event]
@@ -76,6 +77,7 @@ class Evidence:
     latches: dict[str, str | None] | None = None
     answers: dict[str, str] = field(default_factory=dict)
     kept: frozenset[str] = frozenset()
+    capacities: dict[str, int] = field(default_factory=dict)
 
 
 def wall_ns(at: str) -> int:
@@ -129,6 +131,7 @@ def collect(plant: "Plant") -> Evidence:
         },
         answers=_answers(plant, events),
         kept=not_run,
+        capacities=dict(plant.runtime.capacities),
     )  # fmt: skip
 
 

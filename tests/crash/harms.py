@@ -311,7 +311,11 @@ def tighten_timeouts(plant: Plant, target: str, rng: random.Random) -> Recovery:
     timeouts = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 
     def alter(how: str) -> None:
-        engine = create_engine(_direct(plant), connect_args={"connect_timeout": 2})
+        # The administrator's own session has none of them, or could not take them back.
+        without = " ".join(f"-c {name}=0" for name in timeouts)
+        engine = create_engine(
+            _direct(plant), connect_args={"connect_timeout": 2, "options": without}
+        )
         with suppress(Exception), engine.connect() as connection:
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")
             database = connection.execute(text("SELECT current_database()")).scalar_one()

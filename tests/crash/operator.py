@@ -16,7 +16,7 @@ from rollout.routing.stages import Event
 from tests.crash.app import NAMES, history, runtime
 
 _CALM_BP = 8000
-WEIGHTS = {"parts": 6, "notes": 2, "asks": 1, "wires": 1}
+WEIGHTS = {"parts": 6, "notes": 2, "asks": 1, "wires": 1, "turns": 1, "shares": 1}
 """How often each of the sub-pipelines is meddled with."""
 _PAUSE_S = (0.5, 3.5)
 

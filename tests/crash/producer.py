@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from tests.crash.app import history, notes, parts, wires
+from tests.crash.app import history, notes, parts, shares, turns, wires
 from tests.crash.callers import submit_awaited
 from tests.crash.history import ENOUGH, TWIN, label, read_file
 
@@ -20,6 +20,10 @@ _BATCH = (5, 40)
 _WIRES, _TWINS = 0.05, 0.05
 """Shares of submissions; most others are batches, so that of jobs it is a few in a thousand."""
 _ASKS = 0.05
+_SHARED = 0.15
+"""Of jobs that wait for each other: half of them take turns by key."""
+_KEYS = 5
+"""Keys of each producer: the order of two producers' jobs is nobody's promise."""
 _WHAT = {
     "hook swallows": 0.003,
     "hook fails": 0.006,
@@ -116,6 +120,8 @@ def _submit(rng: random.Random, left: int, long_share: float) -> int:
         return _submit_twins(rng, long_share)
     if dice < _WIRES + _TWINS + _ASKS:
         return _submit_awaited(rng, long_share)
+    if dice < _WIRES + _TWINS + _ASKS + _SHARED:
+        return _submit_sharing(rng, min(left, rng.randint(1, 8)), long_share)
     pipeline, name = (parts, "parts") if rng.random() < 0.85 else (notes, "notes")
     try:
         if rng.random() < 0.5:
@@ -127,6 +133,25 @@ def _submit(rng: random.Random, left: int, long_share: float) -> int:
         history.write("submit failed", why=f"{type(error).__name__}: {error}"[:300])
         return 0
     history.write("submitted", name=name, jobs=ids)
+    return len(ids)
+
+
+def _submit_sharing(rng: random.Random, jobs: int, long_share: float) -> int:
+    """Submit jobs that take of one resource; of half of them those of one key, in an order."""
+    drawn = [draw_job(rng, long_share) for _ in range(jobs)]
+    facts = {}
+    pipeline = shares
+    if rng.random() < 0.5:
+        who = os.environ["CRASH_ROLE"]
+        part = 1_000_000 * (1 + sum(who.encode())) + rng.randrange(_KEYS)
+        pipeline, facts = turns, {"key": f"turns {part}"}
+        drawn = [{**one, "part": part} for one in drawn]
+    try:
+        ids = [result.id for result in pipeline.submit_many(drawn)]
+    except Exception as error:  # told of it: nothing was submitted
+        history.write("submit failed", why=f"{type(error).__name__}: {error}"[:300])
+        return 0
+    history.write("submitted", name=pipeline.declared.name, jobs=ids, **facts)
     return len(ids)
 
 

@@ -14,7 +14,7 @@ from tests.crash.faults import KINDS
 from tests.crash.plant import Plant
 from tests.crash.run import Order, run
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 _SEEDS = {"sqlite": 1, "postgresql": 2}
 _JOBS = 1000

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-GUARDS = ("fence", "attempt", "outbox", "gate")
+GUARDS = ("fence", "attempt", "outbox", "gate", "order", "room")
 
 
 def take_out(guard: str | None) -> None:
@@ -11,7 +11,14 @@ def take_out(guard: str | None) -> None:
     if not guard:
         return
     assert guard in GUARDS, f"expected one of {GUARDS}, got {guard!r}"
-    {"fence": _no_fence, "attempt": _no_attempt, "outbox": _no_outbox, "gate": _no_gate}[guard]()
+    {
+        "fence": _no_fence,
+        "attempt": _no_attempt,
+        "outbox": _no_outbox,
+        "gate": _no_gate,
+        "order": _no_order,
+        "room": _no_room,
+    }[guard]()
 
 
 def _no_fence() -> None:
@@ -59,3 +66,17 @@ def _no_gate() -> None:
     from rollout.jobs import attempt
 
     attempt._why_not = lambda reading, key: None
+
+
+def _no_order() -> None:
+    """Nobody stands behind anybody."""
+    from rollout.adapters.sql.order_rows import OrderRows
+
+    OrderRows.stands_behind = lambda self, place, now: None  # type: ignore[method-assign]
+
+
+def _no_room() -> None:
+    """There is room for everybody."""
+    from rollout.adapters.sql import resource_statements
+
+    resource_statements.has_room = lambda taken, weight, capacity: True  # type: ignore[attr-defined]  # a re-export, patched on purpose

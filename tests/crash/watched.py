@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +44,9 @@ from tests.crash.jumping_clock import JumpingClock
 HANDS_S = 12.0
 """Twice the run's visibility timeout: a broker that works gives a dead worker's messages back."""
 
+BENCH = "bench"
+CAPACITIES = {BENCH: 2}
+"""Fewer than there are processes on either path, so that jobs have to wait for it."""
 _asked = threading.local()
 """When this thread last asked the control store, until the claim that follows uses it up."""
 
@@ -95,14 +98,23 @@ class WatchedLedger(SqlLedger):
         t0 = self._ask(job, now)
         answer = super().claim(name, job_id, delivered, effects, worker, now, silent_after, needs)
         if isinstance(answer, Refused):
-            self.history.write("claim refused", job=job, why=answer.refusal)
+            needed = [need.resource for need in needs]
+            self.history.write("claim refused", job=job, why=answer.refusal, needs=needed)
             return answer
         asked, _asked.at = getattr(_asked, "at", None), None
         self.history.write(
             "claimed", job=job, name=name, path=delivered, attempt=answer.attempt,
             fence=answer.fence_revision, t0=t0, asked=asked, worker=worker,
+            takes={need.resource: need.weight for need in needs},
         )  # fmt: skip
         return answer
+
+    def call_next(self, capacities: Mapping[str, int | None], now: datetime) -> list[Handed]:
+        """Call, and say who was called."""
+        handed = super().call_next(capacities, now)
+        if handed:
+            self.history.write("called", jobs=[label(one.name, one.job_id) for one in handed])
+        return handed
 
     def commit(
         self,
@@ -243,6 +255,11 @@ class WatchedRuntime(Runtime):
         ledger = WatchedLedger(self.database)
         ledger.history = self.history
         return ledger
+
+    @cached_property
+    def capacities(self) -> Mapping[str, int]:
+        """What the app's jobs share; the run has no `rollout.toml`."""
+        return CAPACITIES
 
     @cached_property
     def submit(self) -> Submit:

@@ -216,7 +216,7 @@ def test_pairs_that_say_slower_stake_more_on_the_first_step() -> None:
 def test_a_path_on_the_margin_stakes_no_more_on_average() -> None:
     """The mean of the factor is at most 1, however long shadow ran: false reverts stay rare."""
     for pairs in (5, 20, 60):
-        made = [after(pairs, TIME_MARGIN, 0.2, seed=seed).finding() for seed in range(2_000)]
+        made = [after(pairs, TIME_MARGIN, 0.2, seed=seed).finding() for seed in range(1_000)]
         factors = [prior_factor(one, pairs / 24) for one in made]
         mean, spread = fmean(factors), stdev(factors) / len(factors) ** 0.5
         assert mean - 3 * spread <= 1.0

@@ -15,6 +15,9 @@ from tests.stream import Stream
 from tests.world import World
 
 QUICK = Policy(drills_min=0, quiet=(), bake_days=7)
+HOUR, HOURS_2 = 3600.0, 7200.0
+"""Seconds between two turns where weeks pass: each turn takes in the windows since the last. Where
+it counts that legacy has lately committed a job, no more than that may be between two."""
 
 
 def use(world: World, policy: Policy) -> None:
@@ -27,7 +30,9 @@ def begin(world: World, policy: Policy = QUICK, scope_bp: int = 3200) -> Stream:
     use(world, policy)
     world.ledger.ensure(NAME, Effects.COMMIT, 500, world.clock.now())
     stream = Stream(world)
+    stream.tick_s = HOURS_2
     stream.days(2)
+    stream.tick_s = 1800.0
     world.runtime.changes.change(NAME, Event.START, "ada", "go")
     world.runtime.changes.change(NAME, Event.SCOPE, "ada", "go", scope_bp=scope_bp)
     return stream
@@ -41,6 +46,7 @@ def decided(world: World, action: str) -> list[DecisionRecord]:
 def test_equal_paths_climb_one_step_a_week(world: World) -> None:
     """No worse: after seven full days, not before, the scope grows, by a recorded look."""
     stream = begin(world)
+    stream.tick_s = HOUR
     stream.slow_concurrent = 0.9  # so that a week of these few jobs is enough to show it
     stream.days(6.5)
     assert world.ledger.control(NAME).scope_bp == 3200
@@ -90,6 +96,7 @@ def test_a_new_build_begins_the_step_anew(world: World) -> None:
 def test_a_late_tick_never_skips_a_step(world: World) -> None:
     """A controller that was away for a month decides once when it is back."""
     stream = begin(world)
+    stream.tick_s = HOUR
     stream.slow_concurrent = 0.9
     stream.days(7.5)
     assert world.ledger.control(NAME).scope_bp == 5000
@@ -126,7 +133,7 @@ def test_a_leader_that_stops_hands_over_at_once(world: World) -> None:
 def test_a_hundred_jobs_a_day_climb_as_planned(world: World) -> None:
     """Few jobs can do little harm: the step is proven by the day that the plan gave."""
     stream = begin(world, scope_bp=2500)
-    stream.jobs_a_day = 100
+    stream.jobs_a_day, stream.tick_s = 100, HOURS_2
     (step,) = [one for one in plan_of(700).steps if one.scope_bp == 2500]
     assert step.days_nine is not None
     stream.days(step.days_nine + 1)
@@ -138,8 +145,7 @@ def test_a_budget_that_cannot_be_proved_holds_as_the_plan_said(world: World) -> 
     policy = QUICK.model_copy(update={"budget_failed": 1.0, "budget_late": 1.0})
     assert plan_of(700, policy).hardly
     stream = begin(world, policy, scope_bp=2500)
-    stream.jobs_a_day = 100
-    stream.tick_s = 7200.0
+    stream.jobs_a_day, stream.tick_s = 100, HOURS_2
     stream.days(57)
     assert world.ledger.control(NAME).scope_bp == 2500
     assert decided(world, "advance") == []
@@ -155,7 +161,7 @@ def test_a_path_on_which_everything_fails_on_both_is_not_promoted(world: World) 
     """The input is to blame: nothing reverts, nothing grows."""
     stream = begin(world)
     stream.fail_concurrent = stream.fail_legacy = 1.0
-    stream.both = True
+    stream.both, stream.tick_s = True, HOUR
     stream.days(8)
     assert world.ledger.control(NAME).scope_bp == 3200
     assert decided(world, "revert") == []

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def posts() -> None:
     urllib.request.urlopen(urllib.request.Request(f"{URL}/orders?token=1", data=b"{}"))
 
 
-ACTS = {
+ACTS: dict[str, Callable[[], object]] = {
     "file": lambda: (FOLDER / "out.txt").write_text("x"),
     "moved": lambda: (FOLDER / "there.db").rename(FOLDER / "moved.db"),
     "program": lambda: subprocess.run(["touch", FOLDER / "touched"], check=True),

@@ -12,6 +12,7 @@ from rollout.pilot.inputs import decide_again
 from rollout.rehearsal.injection import Injection
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)  # some fifteen seconds alone
 def test_ten_pipelines_of_a_hundred_jobs_a_day_climb_on_one_budget() -> None:
     """The first alone, then the others together: all graduate, and every decision is replayed."""

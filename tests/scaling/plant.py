@@ -3,6 +3,7 @@
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from celery import Celery
@@ -53,7 +54,7 @@ def pool() -> None:
         time.sleep(0.001)
 
 
-KINDS = {
+KINDS: dict[str, Callable[[], object]] = {
     "compute": compute, "sleep": sleep, "lock": lock, "pool": pool,
     "die": lambda: os._exit(3), "hang": lambda: time.sleep(600),
 }  # fmt: skip

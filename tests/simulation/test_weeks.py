@@ -16,6 +16,7 @@ WEEKS = 50
 REPORT = Path(__file__).parents[2] / "reports" / "simulation.json"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)  # half a minute on two free cores
 def test_ten_thousand_weeks_break_no_promise() -> None:
     """200 systems for 50 weeks each; a failing seed is named with the command that replays it."""

@@ -12,14 +12,25 @@ from starlette.testclient import TestClient
 from rollout.control.access import LEAST_ROLE, Role
 from rollout.errors import WrongSettings
 from rollout.routing.stages import Event
-from rollout.web import acts, forms, live, ofrep, pages, reads, signing
+from rollout.web import (
+    acts,
+    drill_acts,
+    forms,
+    job_acts,
+    kill_pages,
+    live,
+    ofrep,
+    pages,
+    reads,
+    signing,
+)
 from rollout.web.app import create_app
 from rollout.web.callers import COOKIE
 from rollout.web.problems import TYPES
 from tests.builders import NAME
 from tests.web.conftest import OURS, Office, OpenOffice
 
-ROOMS = (reads, acts, ofrep, live, forms, pages)
+ROOMS = (reads, acts, job_acts, drill_acts, ofrep, live, forms, kill_pages, pages)
 OPEN = {"/sign-in", "/sign-out"}
 VALUES = {
     "{name}": NAME, "{job_id}": "f1", "{decision_id}": "1", "{drill_id}": "d1", "{key}": NAME,
@@ -28,6 +39,7 @@ VALUES = {
 BODIES: dict[str, dict[str, Any]] = {
     "scope": {"scope_bp": 100},
     "retry": {"ids": ["f1"]},
+    "drill": {"drill": {}},
 }
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import Any, cast
 
 import pytest
 
+from rollout.desk.mask import MASKED
+from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
 from rollout.routing.stages import Event
+from rollout.shadow.ports import ShadowBegun, ShadowEnd
+from rollout.shadow.runs import fold
 from tests.builders import NAME
 from tests.web.conftest import Office
 
@@ -102,3 +107,39 @@ def test_large_and_deep_bodies(office: Office) -> None:
     assert many.status_code == 400
     assert not office.world.ledger.control(NAME).frozen
     assert not office.world.ledger.control(NAME).killed
+
+
+@pytest.mark.parametrize("words", [MARKUP, ESCAPES, LONG], ids=("markup", "escapes", "long"))
+def test_hostile_differences_of_shadows(office: Office, words: str) -> None:
+    """Fields and values that results brought: words on the page, also once they are revealed."""
+    world = office.world
+    world.runtime.changes.change(NAME, Event.REVERT, "bo", "back")
+    world.runtime.changes.change(NAME, Event.SHADOW, "bo", "look first")
+    world.runtime.shadow_queue = cast(Any, FakeShadowQueue())
+    at = world.clock.now()
+    begun = ShadowBegun("run-1", NAME, "f1", JobPath.CONCURRENT, 0.5, at)
+    world.ledger.begin_shadow(begun, {})
+    field = words[:200]
+    end = ShadowEnd(
+        "run-1", NAME, at, 0.6, fields=frozenset({field}), signature=field, diff=words[:2000]
+    )
+    world.ledger.end_shadow(end, fold)
+    page = office.client.get(f"/sub-pipelines/{NAME}")
+    assert page.status_code == 200
+    shown(page.text)
+    here = f"/api/v1/sub-pipelines/{NAME}/mismatches"
+    (group,) = office.client.get(here).json()["groups"]
+    assert group["example"] == MASKED
+    (group,) = office.client.post(f"{here}/reveal", json={}).json()["groups"]
+    assert group["example"]
+
+
+class FakeShadowQueue:
+    """A broker in which no copy waits."""
+
+    def backlog(self, name: str) -> int:
+        """None."""
+        return 0
+
+    def close(self) -> None:
+        """There is nothing to close."""

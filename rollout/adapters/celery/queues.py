@@ -26,6 +26,8 @@ from rollout.routing.decision import JobPath
 from rollout.settings import without_password
 
 CONNECT_TIMEOUT_S = 3
+RETRY_S = 0.2
+"""One that does not answer is tried once more after this; kombu would wait two seconds."""
 _PATIENCE = {
     "socket_connect_timeout": CONNECT_TIMEOUT_S,
     "socket_timeout": CONNECT_TIMEOUT_S,
@@ -140,7 +142,9 @@ class KombuQueues:
             connection = Connection(
                 self._url, connect_timeout=CONNECT_TIMEOUT_S, transport_options=self._options
             )
-            connection.ensure_connection(max_retries=1, timeout=CONNECT_TIMEOUT_S)
+            connection.ensure_connection(
+                max_retries=1, interval_start=RETRY_S, timeout=CONNECT_TIMEOUT_S
+            )
             _ = connection.default_channel
         except Exception as error:
             raise BrokerUnreachable(self.url, error) from error

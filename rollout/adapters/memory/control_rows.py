@@ -120,12 +120,20 @@ class ControlRows:
             mine = lifted(latch, [rows.states[name] for name in sorted(rows.states)])
             return [_rearm_one(rows, state, actor, reason, now) for state in [latch, *mine]]
 
-    def transitions(self, name: str, limit: int) -> list[TransitionRecord]:
-        """Read the log, newest first. Raises UnknownSubPipeline."""
+    def transitions(
+        self, name: str, limit: int, before: int | None = None
+    ) -> list[TransitionRecord]:
+        """Read the log, newest first, from before a change on. Raises UnknownSubPipeline."""
         with self._rows as rows:
             if name != ALL:
                 rows.known(name)
-            return rows.log[name][::-1][:limit]
+            older = rows.log[name] if before is None else rows.log[name][: max(0, before - 1)]
+            return older[::-1][:limit]
+
+    def last_changes(self) -> dict[str, TransitionRecord]:
+        """Read the newest change of each sub-pipeline that has any."""
+        with self._rows as rows:
+            return {name: log[-1] for name, log in rows.log.items() if log and name != ALL}
 
 
 def _kill_one(rows: Rows, before: ControlState, kill: Kill) -> ControlState:
@@ -171,6 +179,9 @@ def record_change(
         rows.latch = after
     else:
         rows.states[before.name] = after
-    rows.log[before.name].append(
-        TransitionRecord(before.name, now, event, actor, reason, before, after, met)
+    log = rows.log[before.name]
+    log.append(
+        TransitionRecord(
+            before.name, now, event, actor, reason, before, after, met, change_id=len(log) + 1
+        )
     )

@@ -341,6 +341,7 @@ def _started(
         attempt=attempt,
         fence_revision=control.fence_revision,
         fallback_reason=Reason.WORKER_LOST if lost else record.fallback_reason,
+        moved_reason=record.moved_reason if lost else _moved_by(record, delivered),
         deaths=record.deaths + silent,
         started_at=now,
         renewed_at=now,

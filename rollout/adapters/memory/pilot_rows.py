@@ -188,10 +188,13 @@ class PilotRows:
                 record_change(rows, before, after, decision.event, "controller", said, at)
             return after
 
-    def decisions(self, name: str | None, limit: int) -> list[DecisionRecord]:
-        """Read the log of decisions, newest first."""
+    def decisions(
+        self, name: str | None, limit: int, before: int | None = None
+    ) -> list[DecisionRecord]:
+        """Read the log of decisions, newest first, from before one on."""
         with self._rows as rows:
-            return [one for one in reversed(rows.decisions) if name in (None, one.name)][:limit]
+            older = rows.decisions if before is None else rows.decisions[: max(0, before - 1)]
+            return [one for one in reversed(older) if name in (None, one.name)][:limit]
 
     def decision(self, decision_id: int) -> DecisionRecord:
         """Read one decision. Raises UnknownDecision."""

@@ -169,18 +169,28 @@ class ControlRows:
             mine = lifted(latch, _every_locked(connection))
             return [_rearm_one(connection, one, actor, reason, now) for one in [latch, *mine]]
 
-    def transitions(self, name: str, limit: int) -> list[TransitionRecord]:
-        """Read the log, newest first. Raises UnknownSubPipeline."""
+    def transitions(
+        self, name: str, limit: int, before: int | None = None
+    ) -> list[TransitionRecord]:
+        """Read the log, newest first, from before a change on. Raises UnknownSubPipeline."""
+        query = select(transition).where(transition.c.name == name)
+        if before is not None:
+            query = query.where(transition.c.id < before)
         with self._db.read() as connection:
             if name != ALL:
                 self._known(connection, name)
             rows = connection.execute(
-                select(transition)
-                .where(transition.c.name == name)
-                .order_by(transition.c.id.desc())
-                .limit(limit)
+                query.order_by(transition.c.id.desc()).limit(limit)
             ).mappings()
             return [_transition_of(row) for row in rows]
+
+    def last_changes(self) -> dict[str, TransitionRecord]:
+        """Read the newest change of each sub-pipeline that has any."""
+        newest = select(func.max(transition.c.id)).group_by(transition.c.name)
+        query = select(transition).where(transition.c.id.in_(newest), transition.c.name != ALL)
+        with self._db.read() as connection:
+            rows = connection.execute(query).mappings()
+            return {row["name"]: _transition_of(row) for row in rows}
 
     def read_locked(self, connection: Connection, name: str) -> ControlState:
         """Read one row and lock it until the transaction ends. Raises UnknownSubPipeline."""
@@ -339,6 +349,7 @@ def _transition_of(row: RowMapping) -> TransitionRecord:
         before=_state_from_json(row["before"]),
         after=_state_from_json(row["after"]),
         met=None if row["queued_met"] is None else Met(row["queued_met"], row["running_met"]),
+        change_id=row["id"],
     )
 
 

@@ -26,6 +26,7 @@ from rollout.adapters.sql.causes import ledger_error
 from rollout.adapters.sql.hook_connection import note_error
 from rollout.adapters.sql.lane_sessions import LANE, LaneSessions, prepare_lane
 from rollout.adapters.sql.names import SCHEMA, TABLES, OurNames, names_beside, names_in
+from rollout.adapters.sql.patience import bounded
 from rollout.adapters.sql.sessions import POOLED, watch_sessions
 from rollout.adapters.sql.single_writer import BUSY_TIMEOUT_S, begin_sqlite, prepare_sqlite
 from rollout.adapters.sql.waits import OUR_NAME, Lookout, bound
@@ -282,8 +283,13 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a reading transaction."""
-        with self.translated(), self.engine.connect() as connection, connection.begin():
+        """Open a reading transaction. Raises LedgerSlow inside of `patience.reads_within`."""
+        with (
+            self.translated(),
+            self.engine.connect() as connection,
+            connection.begin(),
+            bounded(connection, self.url, is_postgresql=self.is_postgresql),
+        ):
             yield connection
 
     @contextmanager

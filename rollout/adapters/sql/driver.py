@@ -47,7 +47,7 @@ class Statement:
         compiled: Any = clause.compile(dialect=dialect, **given)
         self.sql: str = compiled.string
         self._order: list[str] | None = compiled.positiontup if compiled.positional else None
-        self._constants = {
+        self.constants = {
             name: value.value if isinstance(value, Enum) else value
             for name, value in compiled.params.items()
             if value is not None
@@ -62,8 +62,8 @@ class Statement:
         cursor.executemany(self.sql, [self._given(row) for row in rows])
 
     def _given(self, values: Mapping[str, Any]) -> Any:
-        if self._constants:
-            values = {**self._constants, **values}
+        if self.constants:
+            values = {**self.constants, **values}
         return values if self._order is None else [values[name] for name in self._order]
 
 

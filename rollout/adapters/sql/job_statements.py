@@ -44,6 +44,7 @@ _START = (
         attempt=bindparam("b_attempt"),
         fence_revision=bindparam("b_fence"),
         fallback_reason=func.coalesce(bindparam("b_fallback", type_=String), job.c.fallback_reason),
+        moved_reason=func.coalesce(job.c.moved_reason, bindparam("b_moved", type_=String)),
         deaths=bindparam("b_deaths"),
         started_at=bindparam("b_now"),
         renewed_at=bindparam("b_heard"),

@@ -79,6 +79,13 @@ def _lost(record: JobRecord) -> bool:
     return record.state is JobState.STARTED and record.path is JobPath.CONCURRENT
 
 
+def _moved_by(record: JobRecord, claim: Claim) -> Reason | None:
+    """Why a job that waits elsewhere is delivered here: the ledger refused its claim there."""
+    if record.path is claim.path or _lost(record):
+        return None
+    return Reason.LEDGER_UNREACHABLE
+
+
 def claim_of(record: JobRecord, delivered: JobPath, control: ControlState, nonce: str) -> Claim:
     return Claim(
         record.job_id,
@@ -105,6 +112,7 @@ def start_values(
         "b_attempt": claim.attempt,
         "b_fence": claim.fence_revision,
         "b_fallback": Reason.WORKER_LOST if _lost(record) else None,
+        "b_moved": _moved_by(record, claim),
         "b_deaths": record.deaths + silent,
         "b_now": to_microseconds(now),
         "b_worker": worker,

@@ -16,9 +16,12 @@ from sqlalchemy import (
     String,
     and_,
     bindparam,
+    case,
     cast,
     exists,
     false,
+    func,
+    literal,
     or_,
     select,
     update,
@@ -34,7 +37,7 @@ from rollout.adapters.sql.single_writer import BUSY_PAUSE_S, BUSY_TIMEOUT_S
 from rollout.adapters.sql.tables import job, sub_pipeline
 from rollout.adapters.sql.waits import LOCAL_BOUNDS
 from rollout.jobs.claims import JobState
-from rollout.routing.decision import JobPath
+from rollout.routing.decision import JobPath, Reason
 
 Values = Mapping[str, Any]
 Granted = tuple[int, int, bool]
@@ -93,6 +96,16 @@ _COMMITTED = {
 }
 
 
+# A message on legacy of a job that waits on concurrent: the ledger refused its claim there.
+_MOVED = case(
+    (
+        job.c.path != bindparam("b_path"),
+        func.coalesce(job.c.moved_reason, literal(str(Reason.LEDGER_UNREACHABLE))),
+    ),
+    else_=job.c.moved_reason,
+)
+
+
 def _claim(heard: Any, *granted: ColumnElement[bool]) -> Any:
     return (
         update(job)
@@ -100,6 +113,7 @@ def _claim(heard: Any, *granted: ColumnElement[bool]) -> Any:
         .values(
             state=JobState.STARTED,
             path=bindparam("b_path"),
+            moved_reason=_MOVED,
             attempt=job.c.attempt + 1,
             fence_revision=select(sub_pipeline.c.fence_revision).where(_CONTROL).scalar_subquery(),
             started_at=bindparam("b_now"),
@@ -136,12 +150,12 @@ class SqliteStatements:
 
     def file(self, session: LaneSession, values: Values) -> bool:
         """See `LaneStatements`."""
-        self._run(session.cursor, self._file, values)
+        run_patiently(session.cursor, self._file, values)
         return bool(session.cursor.rowcount == 1)
 
     def claim(self, session: LaneSession, values: Values, *, fenced: bool) -> Granted | None:
         """See `LaneStatements`."""
-        self._run(session.cursor, self._claim[fenced], values)
+        run_patiently(session.cursor, self._claim[fenced], values)
         rows = session.cursor.fetchall()  # all of them: the last ends the statement
         if not rows:
             return None
@@ -150,21 +164,23 @@ class SqliteStatements:
 
     def commit(self, session: LaneSession, values: Values, *, fenced: bool) -> bool:
         """See `LaneStatements`."""
-        self._run(session.cursor, self._commit[fenced], values)
+        run_patiently(session.cursor, self._commit[fenced], values)
         return bool(session.cursor.rowcount == 1)
 
-    def _run(self, cursor: Any, statement: Statement, values: Values) -> None:
-        until = None
-        while True:  # as `begin_immediate` waits, for the same reason
-            try:
-                statement.run(cursor, values)
-                return
-            except sqlite3.OperationalError as error:
-                until = until or time.monotonic() + BUSY_TIMEOUT_S
-                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-                if not busy or time.monotonic() > until:
-                    raise
-            time.sleep(BUSY_PAUSE_S)
+
+def run_patiently(cursor: Any, statement: Statement, values: Values) -> None:
+    """Execute on SQLite, and again while another one writes."""
+    until = None
+    while True:  # as `begin_immediate` waits, for the same reason
+        try:
+            statement.run(cursor, values)
+            return
+        except sqlite3.OperationalError as error:
+            until = until or time.monotonic() + BUSY_TIMEOUT_S
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > until:
+                raise
+        time.sleep(BUSY_PAUSE_S)
 
 
 _FILE = (
@@ -179,7 +195,7 @@ _COMMIT = (
     "rollout_commit(%(b_name)s, %(b_job_id)s, %(b_attempt)s, %(b_nonce)s, %(b_now)s, %(b_result)s, "
     "%(b_step)s, %(b_fence_key)s, %(b_fence)s)"
 )
-_LENT = f"SET TRANSACTION ISOLATION LEVEL READ COMMITTED; {LOCAL_BOUNDS}; "
+LENT = f"SET TRANSACTION ISOLATION LEVEL READ COMMITTED; {LOCAL_BOUNDS}; "
 """What a session of our own has for good, in the message of one that a pooler lends."""
 
 
@@ -218,7 +234,7 @@ class PostgresqlStatements:
     @staticmethod
     def _called(session: LaneSession, call: str, values: Values) -> Any:
         cursor = session.cursor
-        cursor.execute(_LENT + call if session.lent else call, values)
+        cursor.execute(LENT + call if session.lent else call, values)
         if session.lent:
             while cursor.nextset():  # the answer to the last statement of the message
                 pass

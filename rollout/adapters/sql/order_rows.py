@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection, and_, case, delete, exists, func, null, or_, select, text, update
-from xxhash import xxh3_64_intdigest
 
 from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.order_lane import HAS_ENDED, OrderLane, lock_of
 from rollout.adapters.sql.order_tables import key_place
 from rollout.adapters.sql.tables import UNFOLDED, job
 from rollout.errors import IllegalTransition, UnknownJob
@@ -20,12 +21,7 @@ from rollout.routing.decision import JobPath, Reason
 
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 _OF_JOB = and_(job.c.name == key_place.c.name, job.c.job_id == key_place.c.job_id)
-_ENDED = or_(
-    job.c.job_id.is_(None),
-    job.c.state.in_([state for state in JobState if state.finished and state != JobState.FAILED]),
-    and_(job.c.state == JobState.FAILED, key_place.c.on_failure == OnFailure.SKIP),
-)
-"""`jobs.order.gives_up` as a condition; a contract test holds the two together."""
+_ENDED = or_(job.c.job_id.is_(None), HAS_ENDED)
 
 
 class OrderRows:
@@ -33,6 +29,11 @@ class OrderRows:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+
+    @cached_property
+    def _order_lane(self) -> OrderLane:
+        """Where every job with an order is tried first."""
+        return OrderLane(self._db)
 
     def line_up(self, places: Sequence[Place]) -> None:
         """Take places behind those that are taken, in this order."""
@@ -43,10 +44,9 @@ class OrderRows:
 
     def stands_behind(self, place: Place, now: datetime) -> str | None:
         """None when the job is the first of its key and may start; else who is in front."""
-        with self._db.read() as connection:
-            first = connection.execute(_first(place.name, place.key)).first()
-        if first is not None and first.job_id == place.job_id and not first.waits:
-            return None
+        with self._db.translated():
+            if self._order_lane.is_first(place.name, place.key, place.job_id):
+                return None
         with self._one_at_a_time({(place.name, place.key)}) as connection:
             mine = and_(job.c.name == place.name, job.c.job_id == place.job_id)
             state = connection.execute(select(job.c.state).where(mine)).scalar_one_or_none()
@@ -74,6 +74,9 @@ class OrderRows:
 
     def next_of(self, name: str, key: str, now: datetime) -> Handed | None:
         """Give up places of jobs that have their outcome; the next one, if it waits to be sent."""
+        with self._db.translated():
+            if self._order_lane.leave(name, key):
+                return None
         with self._one_at_a_time({(name, key)}) as connection:
             first = self._settled_first(connection, name, key)
             if first is None or not first.waits:
@@ -167,7 +170,7 @@ class OrderRows:
         with self._db.write() as connection:
             if self._db.is_postgresql:
                 # In order, so that two who need several cannot wait for each other.
-                for number in sorted(_lock_of(*key) for key in keys):
+                for number in sorted(lock_of(*key) for key in keys):
                     connection.execute(_LOCK, {"key": number})
             yield connection
 
@@ -233,7 +236,3 @@ def _no_longer_waits(connection: Connection, name: str, job_id: str) -> None:
             .where(job.c.name == name, job.c.job_id == job_id, job.c.not_before == NEVER)
             .values(not_before=due.due)
         )
-
-
-def _lock_of(name: str, key: str) -> int:
-    return xxh3_64_intdigest(f"rollout/order/{name}\x1f{key}".encode()) - 2**63

@@ -8,7 +8,7 @@ from sqlalchemy import Column, Index, TextClause, text
 
 from rollout.adapters.sql.pilot_tables import notice
 from rollout.adapters.sql.shadow_tables import shadow_run
-from rollout.adapters.sql.tables import OPEN, UNFOLDED, job
+from rollout.adapters.sql.tables import FAILED, FELL_BACK, OPEN, UNFOLDED, job
 
 
 def _index(name: str, where: TextClause, *columns: Column[object]) -> Index:
@@ -20,9 +20,13 @@ PARTIAL_INDEXES = (
     # jobs have indexes of their own.
     _index("job_open", OPEN, job.c.name, job.c.state, job.c.path, job.c.sent_at),
     _index("job_unfolded", UNFOLDED, job.c.finished_at),
-    # For `prune` and `jobs --failed`.
+    # For `prune`.
     _index("job_committed", text("state = 'committed'"), job.c.finished_at),
-    _index("job_failed", text("state = 'failed'"), job.c.finished_at),
+    # What failed or fell back is listed newest admission first, of one sub-pipeline or of all.
+    _index("job_failed", FAILED, job.c.name, job.c.accepted_at),
+    _index("job_failed_at", FAILED, job.c.accepted_at),
+    _index("job_fell_back", FELL_BACK, job.c.name, job.c.accepted_at),
+    _index("job_fell_back_at", FELL_BACK, job.c.accepted_at),
     _index("job_drilled", text("drill IS NOT NULL"), job.c.drill),
     _index("notice_open", text("NOT closed"), notice.c.next_at),
     _index(

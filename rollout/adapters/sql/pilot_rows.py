@@ -305,11 +305,15 @@ class PilotRows:
             )
             return after
 
-    def decisions(self, name: str | None, limit: int) -> list[DecisionRecord]:
-        """Read the log of decisions, newest first."""
+    def decisions(
+        self, name: str | None, limit: int, before: int | None = None
+    ) -> list[DecisionRecord]:
+        """Read the log of decisions, newest first, from before one on."""
         query = select(decision).order_by(decision.c.id.desc()).limit(limit)
         if name is not None:
             query = query.where(decision.c.name == name)
+        if before is not None:
+            query = query.where(decision.c.id < before)
         with self._db.read() as connection:
             return [_decision_of(row) for row in connection.execute(query)]
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, TextClause, and_, case, func, or_, select
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_values import record_of
-from rollout.adapters.sql.tables import job, sub_pipeline
+from rollout.adapters.sql.tables import FAILED, FELL_BACK, OPEN, job, sub_pipeline
 from rollout.jobs.claims import JobRecord, JobState
 from rollout.jobs.recent import KEYS_BACK, Came, JobKind, PacedJob, RecentCount
 from rollout.routing.decision import JobPath
@@ -16,6 +16,8 @@ _SHOWN = [column for column in job.c if column.name != "envelope"]
 
 _FELL_BACK = job.c.fallback_reason.is_not(None)
 _FAILED = job.c.state == str(JobState.FAILED)
+_LAST = "\U0010ffff"
+"""After every id that begins with the same text, where texts are ordered by their characters."""
 _OPEN = job.c.state.in_([str(JobState.ACCEPTED), str(JobState.STARTED)])
 
 _CAME = case(
@@ -25,12 +27,12 @@ _CAME = case(
     else_=str(Came.COMMITTED),
 )
 
-_KINDS: dict[JobKind, ColumnElement[bool]] = {
-    JobKind.FAILED: _FAILED,
-    JobKind.FALLBACKS: _FELL_BACK,
-    JobKind.RUNNING: job.c.state == str(JobState.STARTED),
-    JobKind.WAITING: job.c.state == str(JobState.ACCEPTED),
-    JobKind.HURT: or_(_FAILED, _FELL_BACK),
+# To the letter as the partial indexes have them, which SQLite uses for nothing else.
+_KINDS: dict[JobKind, ColumnElement[bool] | TextClause] = {
+    JobKind.FAILED: FAILED,
+    JobKind.FALLBACKS: FELL_BACK,
+    JobKind.RUNNING: and_(OPEN, job.c.state == str(JobState.STARTED)),
+    JobKind.WAITING: and_(OPEN, job.c.state == str(JobState.ACCEPTED)),
 }
 
 
@@ -43,7 +45,13 @@ class RecentRows:
     def recent_counts(self, since: datetime) -> Sequence[RecentCount]:
         """Count jobs admitted since then; each sub-pipeline's by the index of its admissions."""
         drilled = job.c.drill.is_not(None)
-        keys = (job.c.name, job.c.assigned_path, _CAME.label("came"), drilled.label("drilled"))
+        # By the name in the other table: SQLite would read all jobs in the order of theirs.
+        keys = (
+            sub_pipeline.c.name,
+            job.c.assigned_path,
+            _CAME.label("came"),
+            drilled.label("drilled"),
+        )
         query = (
             select(*keys, func.count(), func.min(job.c.accepted_at), func.max(job.c.accepted_at))
             .select_from(
@@ -62,6 +70,10 @@ class RecentRows:
     def ids_like(self, beginning: str, limit: int) -> list[str]:
         """Ids of jobs that begin so, in order."""
         query = select(job.c.job_id).where(job.c.job_id.startswith(beginning, autoescape=True))
+        if not self._db.is_postgresql:
+            # LIKE folds cases there and uses no index. PostgreSQL orders texts by its locale, in
+            # which there is no such range; it reads the ids alone, from the index.
+            query = query.where(job.c.job_id >= beginning, job.c.job_id <= beginning + _LAST)
         with self._db.read() as connection:
             return list(
                 connection.execute(query.distinct().order_by(job.c.job_id).limit(limit)).scalars()
@@ -114,6 +126,13 @@ class RecentRows:
         before: tuple[datetime, str] | None = None,
     ) -> list[JobRecord]:
         """Read jobs of one kind, newest admission first, without their messages."""
+        if kind is JobKind.HURT:
+            failed = self.recent_jobs(name, JobKind.FAILED, since, limit, before)
+            back = self.recent_jobs(name, JobKind.FALLBACKS, since, limit, before)
+            both = {(one.name, one.job_id): one for one in (*failed, *back)}
+            newest = sorted(both.values(), key=lambda one: one.job_id)
+            newest.sort(key=lambda one: one.accepted_at, reverse=True)
+            return newest[:limit]
         query = select(*_SHOWN).where(_KINDS[kind])
         if name is not None:
             query = query.where(job.c.name == name)

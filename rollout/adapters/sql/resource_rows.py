@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection, and_, case, delete, literal, null, or_, select, update
 
 from rollout.adapters.sql.database import Database
+from rollout.adapters.sql.resource_lane import ResourceLane
 from rollout.adapters.sql.resource_statements import (
     HOLDS,
     LOCK,
@@ -38,6 +40,9 @@ class ResourceRows:
 
     def call_next(self, capacities: Mapping[str, int | None], now: datetime) -> list[Handed]:
         """Call the jobs that wait for these resources and have room now."""
+        with self._db.translated():
+            if self._resource_lane.nobody_waits(sorted(capacities)):
+                return []
         with self._alone_at(capacities) as connection:
             called: dict[tuple[str, str], Handed] = {}
             for resource, capacity in sorted(capacities.items()):
@@ -48,6 +53,11 @@ class ResourceRows:
                         if handed is not None:
                             called[ref] = handed
             return list(called.values())
+
+    @cached_property
+    def _resource_lane(self) -> ResourceLane:
+        """Where every outcome is tried first."""
+        return ResourceLane(self._db)
 
     def _first_in_line(
         self, connection: Connection, resource: str, capacity: int | None, now: datetime

@@ -27,6 +27,7 @@ from rollout.adapters.sql.ledger_clock import LedgerClock
 from rollout.adapters.sql.open_rows import OpenRows
 from rollout.adapters.sql.pilot_fold import FOLDED_COLUMNS, fold_into_trials
 from rollout.adapters.sql.tables import (
+    FAILED,
     OPEN,
     UNFOLDED,
     cycle_tally,
@@ -205,7 +206,7 @@ class SweepRows(OpenRows, KeptRows):
 
     def kept_counts(self) -> dict[str, int]:
         """Count the failures that are kept now, by sub-pipeline."""
-        query = select(_NAME, func.count()).where(text("state = 'failed'")).group_by(_NAME)
+        query = select(job.c.name, func.count()).where(FAILED).group_by(job.c.name)
         with self._db.read() as connection:
             return {name: jobs for name, jobs in connection.execute(query)}
 

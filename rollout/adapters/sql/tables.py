@@ -57,6 +57,10 @@ query that says the same, and `state = ?` does not."""
 UNFOLDED = text("state IN ('committed', 'failed') AND NOT folded")
 """The same for `job_unfolded`: outcomes that are not in the tallies yet."""
 
+FAILED = text("state = 'failed'")
+FELL_BACK = text("fallback_reason IS NOT NULL")
+"""The same for the indexes of what people look for; both are few beside what went well."""
+
 metadata = MetaData()
 
 sub_pipeline = Table(
