@@ -32,7 +32,7 @@ Value = TypeVar("Value")
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _REPORTS_MAX = 100
-BOARD_S, JUDGE_S, READ_S = 4.0, 30.0, 4.0
+BOARD_S, JUDGE_S, READ_S = 15.0, 30.0, 4.0
 """Longest time that the ledger works on the board, on judging all, on anything else looked at."""
 JUDGED_S, JUDGED_PATIENCE_S = 10.0, 1.5
 """A judgement lasts as long as a window of evidence; the rest of a page waits little for it."""

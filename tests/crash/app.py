@@ -106,7 +106,7 @@ turns = SubPipeline(
 )  # fmt: skip
 shares = SubPipeline(
     "shares", app=app, effects="none", key="part", task_name="crash.share", runtime=runtime,
-    ignore_result=True, resources={BENCH: 1},
+    ignore_result=True, resources={BENCH: 2},
 )  # fmt: skip
 
 

@@ -2,8 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, TextClause, and_, case, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    TextClause,
+    and_,
+    case,
+    func,
+    or_,
+    select,
+    union_all,
+)
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_values import record_of
@@ -27,6 +38,7 @@ _CAME = case(
     else_=str(Came.COMMITTED),
 )
 
+_HURT = (JobKind.FAILED, JobKind.FALLBACKS)
 # To the letter as the partial indexes have them, which SQLite uses for nothing else.
 _KINDS: dict[JobKind, ColumnElement[bool] | TextClause] = {
     JobKind.FAILED: FAILED,
@@ -126,22 +138,35 @@ class RecentRows:
         before: tuple[datetime, str] | None = None,
     ) -> list[JobRecord]:
         """Read jobs of one kind, newest admission first, without their messages."""
-        if kind is JobKind.HURT:
-            failed = self.recent_jobs(name, JobKind.FAILED, since, limit, before)
-            back = self.recent_jobs(name, JobKind.FALLBACKS, since, limit, before)
-            both = {(one.name, one.job_id): one for one in (*failed, *back)}
-            newest = sorted(both.values(), key=lambda one: one.job_id)
-            newest.sort(key=lambda one: one.accepted_at, reverse=True)
-            return newest[:limit]
-        query = select(*_SHOWN).where(_KINDS[kind])
-        if name is not None:
-            query = query.where(job.c.name == name)
-        if since is not None:
-            query = query.where(job.c.accepted_at >= since)
-        if before is not None:
-            at, job_id = before
-            tied = and_(job.c.accepted_at == at, job.c.job_id > job_id)
-            query = query.where(job.c.accepted_at <= at, or_(job.c.accepted_at < at, tied))
-        query = query.order_by(job.c.accepted_at.desc(), job.c.job_id).limit(limit)
+        kinds = _HURT if kind is JobKind.HURT else (kind,)
+        lists = [_newest(name, _KINDS[one], since, limit, before) for one in kinds]
+        query: Any = lists[0]
+        if len(lists) > 1:  # each by its own index, in one round trip
+            query = union_all(*(select(one.subquery()) for one in lists))
         with self._db.read() as connection:
-            return [record_of(row) for row in connection.execute(query).mappings()]
+            records = [record_of(row) for row in connection.execute(query).mappings()]
+        if len(lists) == 1:
+            return records
+        newest = sorted({one.ref: one for one in records}.values(), key=lambda one: one.job_id)
+        newest.sort(key=lambda one: one.accepted_at, reverse=True)
+        return newest[:limit]
+
+
+def _newest(
+    name: str | None,
+    condition: ColumnElement[bool] | TextClause,
+    since: datetime | None,
+    limit: int,
+    before: tuple[datetime, str] | None,
+) -> Select[Any]:
+    """The newest jobs of a condition, in order."""
+    query = select(*_SHOWN).where(condition)
+    if name is not None:
+        query = query.where(job.c.name == name)
+    if since is not None:
+        query = query.where(job.c.accepted_at >= since)
+    if before is not None:
+        at, job_id = before
+        tied = and_(job.c.accepted_at == at, job.c.job_id > job_id)
+        query = query.where(job.c.accepted_at <= at, or_(job.c.accepted_at < at, tied))
+    return query.order_by(job.c.accepted_at.desc(), job.c.job_id).limit(limit)
