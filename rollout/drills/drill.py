@@ -221,7 +221,7 @@ def _word(value: Any, where: str) -> Fault | Exercise:
     words: dict[str, Fault | Exercise] = {
         str(word): word for kind in (Fault, Exercise) for word in kind
     }
-    if value in words:
+    if isinstance(value, str) and value in words:
         return words[value]
     close = get_close_matches(str(value), words, n=1)
     guess = f", did you mean {close[0]!r}?" if close else ""

@@ -64,6 +64,11 @@ def test_a_dry_run_plants_nothing(busy: Office) -> None:
     ("change", "says"),
     [
         ({"fault": "explode"}, "unknown fault 'explode'"),
+        ({"fault": ["raise"]}, "unknown fault ['raise']"),
+        ({"path": {"a": 1}}, "'path' of"),
+        ({"target": 5}, "must be a table"),
+        ({"target": {"jobs": [1]}}, "the jobs of drill"),
+        ({"abort": {"waiting_jobs_max": "many"}}, "'abort' of drill"),
         ({"duration_s": "long"}, "duration_s"),
         ({"sub_pipeline": "payments"}, "must be of 'invoices'"),
         ({"fault": "chaos"}, "experiment"),
