@@ -56,7 +56,7 @@ plants: $(STAMP) ## every plant: broker x control store x ledger x pool (about 3
 lint: $(STAMP) ## ruff, mypy, import-linter, deptry
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	nice -n 5 $(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/deptry .
 

@@ -75,12 +75,12 @@ def _shared(measured: Measured, shared: Finding | None) -> str:
         where = f" in {shared.step}" if shared.step else ""
         return f"{_SHARED_WORDS[shared.kind]}{where}: {shared.reason}"
     failing = max(measured.steps, key=lambda one: one.failed, default=None)
-    seen = _most_at_once(measured)
-    if seen is None:
+    highest = _most_at_once(measured)
+    if highest is None:
         return CANNOT_SAY
     if failing is not None and failing.failed >= FAILS_MIN:
         return f"{failing.step} fails in {share_text(failing.failed)} of its runs already"
-    return f"nothing up to {seen} at once; beyond that {CANNOT_SAY}"
+    return f"nothing up to {highest} at once; beyond that {CANNOT_SAY}"
 
 
 _SHARED_WORDS = {

@@ -201,7 +201,7 @@ def _say_retried(done: "Sequence[Retried]") -> None:
 def messages(
     ctx: typer.Context, limit: Limit = 20, reveal: Reveal = False, as_json: AsJson = False
 ) -> None:
-    """List refused messages that are kept, newest first; what producers wrote is masked."""
+    """List refused messages that are kept, newest first. What producers wrote is masked."""
     with opened(ctx, servers="") as runtime:
         if reveal:
             runtime.door.note(caller_of(""), "reveal", None, "refused messages")

@@ -97,7 +97,7 @@ class Lately:
     def sentence(self, path: JobPath) -> str:
         """What one path did, and how long it took."""
         half = self.medians.get(path)
-        took = "" if half is None else f", half of them within {_seconds(half)}"
+        took = "" if half is None else f", median {_seconds(half)}"
         return f"{self.of(path).sentence}{took}"
 
     def to_json(self) -> Json:

@@ -32,7 +32,8 @@ from rollout.pilot.outlook import outlook
 from rollout.pilot.ports import SPREAD_JOBS, BuildLog, DecisionRecord, Leadership, Trials
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.situations import Around, Situations, backlogs, beside_of
-from rollout.pilot.trial import Trial, follow, trial_from
+from rollout.pilot.trial import Trial, trial_from
+from rollout.pilot.trial_steps import follow
 from rollout.policy.policy import Policies, Policy
 from rollout.routing.clock import Clock
 from rollout.routing.stages import ControlState, Stage

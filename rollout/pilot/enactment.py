@@ -16,7 +16,8 @@ from rollout.pilot.inputs import Entry, answer_text, inputs_of
 from rollout.pilot.judgement import Action, Judgement
 from rollout.pilot.ports import NewDecision, PilotLedger
 from rollout.pilot.situation import Situation
-from rollout.pilot.trial import Trial, after_look, cool_down, follow
+from rollout.pilot.trial import Trial
+from rollout.pilot.trial_steps import after_look, cool_down, follow
 from rollout.policy.policy import Policy
 from rollout.routing.stages import ControlState, Event, apply
 

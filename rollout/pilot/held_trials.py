@@ -18,7 +18,8 @@ from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.readings import recovered_to, whole_windows, windows_of, with_recovery
 from rollout.pilot.situation import Shadowed
 from rollout.pilot.situations import Situations
-from rollout.pilot.trial import Trial, begin, follow, trial_from
+from rollout.pilot.trial import Trial, trial_from
+from rollout.pilot.trial_steps import begin, follow
 from rollout.policy.policy import Policies
 from rollout.routing.decision import JobPath
 from rollout.routing.stages import ControlState

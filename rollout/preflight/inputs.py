@@ -82,13 +82,13 @@ def _of_json(line: str, names: set[str], where: str) -> JobFact | None:
 
 
 def _of_text(line: str, task_name: str, where: str) -> JobFact | None:
-    found = _DUMPED.search(line) or _LOGGED.search(line)
-    if found is None or found["name"] != task_name:
+    named = _DUMPED.search(line) or _LOGGED.search(line)
+    if named is None or named["name"] != task_name:
         return None
-    args = _ARGS.search(found["rest"])
+    args = _ARGS.search(named["rest"])
     if args is None:
         return None
-    kwargs = _KWARGS.match(found["rest"], args.end())
+    kwargs = _KWARGS.match(named["rest"], args.end())
     return _fact(args["args"], kwargs["kwargs"] if kwargs else "{}", where, None)
 
 

@@ -82,5 +82,5 @@ def _differing(comparison: Comparison, one: TriedRun, other: TriedRun) -> set[st
     """Fields in which two runs of one job differ."""
     if one.error is not None or other.error is not None:
         return set() if one.error == other.error else {RAISED}
-    found = compare(comparison, one.value, other.value)
-    return set(found.names) if isinstance(found, Compared) else {found.why}
+    compared = compare(comparison, one.value, other.value)
+    return set(compared.names) if isinstance(compared, Compared) else {compared.why}

@@ -41,13 +41,13 @@ def waits_in(source: str, file: str, first_line: int) -> list[Wait]:
     """
     tree = ast.parse(source)
     results = _results_of(tree)
-    found = []
+    waits = []
     for node in ast.walk(tree):
         what = _wait_of(node, results)
         if what:
             line = first_line + getattr(node, "lineno", 1) - 1
-            found.append(Wait(f"{file}:{line}", what))
-    return sorted(set(found), key=lambda one: (one.where, one.what))
+            waits.append(Wait(f"{file}:{line}", what))
+    return sorted(set(waits), key=lambda one: (one.where, one.what))
 
 
 def _results_of(tree: ast.AST) -> set[str]:
@@ -105,23 +105,23 @@ def _wait_of(node: ast.AST, results: set[str]) -> str:
 
 def check_waits(task: TaskFacts, trial: Trial) -> Iterator[Result]:
     """Join what the source says and what the runs did."""
-    seen = [
+    waited = [
         f"{run.where}: {touch.what}"
         for run in trial.runs
         for touch in run.touches
         if touch.kind is Touched.WAIT
     ]
     places = [f"{one.where}: {one.what}" for one in task.source.waits]
-    if places or seen:
+    if places or waited:
         told = [jobs_text(len(places), "place") + " in the source"] if places else []
-        told += [jobs_text(len(seen), "run")] if seen else []
+        told += [jobs_text(len(waited), "run")] if waited else []
         yield Finding(
             Check.WAITS,
             f"the task waits for other tasks ({' and '.join(told)}): once all processes wait, "
             "nothing runs what they wait for",
             "submit a chain or a chord in place of waiting, or run the other task on a queue of "
             "its own",
-            [*dict.fromkeys([*places, *seen])][:EXAMPLES_MAX],
+            [*dict.fromkeys([*places, *waited])][:EXAMPLES_MAX],
         )
     elif task.source.functions:
         watched = f" and {jobs_text(len(trial.runs), 'run')}" if trial.runs else ""

@@ -16,7 +16,7 @@ from rollout.jobs.ports import OpenCount
 from rollout.pilot.pilots import Pilots
 from rollout.pilot.ports import DecisionRecord, PilotLedger, Recovery
 from rollout.pilot.situations import Situations
-from rollout.pilot.trial import window_s
+from rollout.pilot.trial_steps import window_s
 from rollout.policy import ladder
 from rollout.policy.policy import Policies, Policy
 from rollout.routing.ports import TransitionRecord

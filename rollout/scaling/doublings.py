@@ -40,7 +40,7 @@ class Doubling:
 def doublings(measured: Measured) -> list[Doubling]:
     """Compare each level with the one before it, round by round: what drifts hits both alike."""
     levels = measured.levels
-    found = []
+    pairs = []
     for few, many in pairwise(levels):
         before = {one.number: one.rate for one in measured.at(few)}
         logs = [
@@ -49,8 +49,8 @@ def doublings(measured: Measured) -> list[Doubling]:
             if one.rate > 0 and before.get(one.number, 0.0) > 0
         ]
         if logs:
-            found.append(_of(few, many, logs))
-    return found
+            pairs.append(_of(few, many, logs))
+    return pairs
 
 
 def _of(few: int, many: int, logs: Sequence[float]) -> Doubling:

@@ -151,11 +151,11 @@ def _sentence(verdict: Class, last: Doubling, limited: Limited) -> str:
         Class.FLAT: "Flat",
         Class.WORSE: "Worse",
     }[verdict]
-    said = (
+    sentence = (
         f"{words}: {last.many} workers do {last.ratio:.2f} times what {last.few} do "
         f"({last.low:.2f} to {last.high:.2f})."
     )
     if verdict is Class.KEEP_BUYING:
-        return said
+        return sentence
     advice = _ADVICE[limited.limit]
-    return f"{said}{limit}{' ' + advice if advice else ''}"
+    return f"{sentence}{limit}{' ' + advice if advice else ''}"

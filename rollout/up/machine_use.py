@@ -89,10 +89,10 @@ def memory_left_bytes() -> int | None:
 def waiting_in(pids: Iterable[int]) -> Counter[str]:
     """Calls of the system in which the main threads of processes wait right now."""
     names = _CALLS.get(platform.machine(), {})
-    found: Counter[str] = Counter()
+    calls: Counter[str] = Counter()
     for pid in pids:
         with suppress(OSError, ValueError, IndexError):
             number = Path(f"/proc/{pid}/syscall").read_text().split()[0]
             if number.lstrip("-").isdigit():  # else it is "running"
-                found[names.get(int(number), f"call {number}")] += 1
-    return found
+                calls[names.get(int(number), f"call {number}")] += 1
+    return calls

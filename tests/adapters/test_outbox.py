@@ -8,7 +8,7 @@ import pytest
 from rollout.adapters.memory.ledger import MemoryLedger
 from rollout.adapters.notify import TRIES_MAX, Outbox
 from rollout.pilot.ports import NewDecision
-from rollout.pilot.trial import begin
+from rollout.pilot.trial_steps import begin
 from rollout.policy.policy import Policy
 from rollout.routing.effects import Effects
 from rollout.wiring import build

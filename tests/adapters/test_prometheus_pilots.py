@@ -16,7 +16,8 @@ from rollout.pilot.judgement import Action, Judgement
 from rollout.pilot.pilots import PilotsReport
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.situation import Shadowed, Situation
-from rollout.pilot.trial import Trial, begin
+from rollout.pilot.trial import Trial
+from rollout.pilot.trial_steps import begin
 from rollout.policy.policy import Policy
 from rollout.policy.way import Baseline
 from rollout.routing.stages import ControlState, Stage

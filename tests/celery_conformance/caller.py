@@ -10,7 +10,7 @@ from celery.exceptions import TimeoutError as NotReady
 from tests.celery_conformance.notes import read_notes
 from tests.celery_conformance.waves import Wave
 
-GET_S = 25
+GET_S = 45
 NO_BACKEND = "no result backend"
 
 

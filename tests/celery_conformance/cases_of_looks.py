@@ -53,7 +53,7 @@ def looks(c: Caller) -> Any:
             task.name,
             task.__doc__,
             str(inspect.signature(task.run)),
-            str(inspect.signature(task.__header__)),
+            str(inspect.signature(getattr(task, "__header__", task.run))),  # none of a class
         ]
     return said
 

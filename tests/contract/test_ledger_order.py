@@ -243,6 +243,8 @@ def test_every_state_keeps_or_gives_up_its_place_as_the_rule_says(
             ledger.call_off(NAME, "one", None, state, "why", NOW)
     assert ledger.job(NAME, "one").state is state
     assert (ledger.keys_stuck(5).keys == ((NAME, KEY),)) is gives_up(state, on_failure)
+    assert ledger.next_of(NAME, KEY, NOW) is None, "nobody waits to be sent"
+    assert (ledger.in_front_of(NAME, "two") is None) is gives_up(state, on_failure)
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -24,7 +24,8 @@ from rollout.evidence.thresholds import Thresholds
 from rollout.jobs.claims import Claim, JobState
 from rollout.pilot.outcome import outcome_of
 from rollout.pilot.ports import NewDecision, Recovery
-from rollout.pilot.trial import Trial, begin, trial_from
+from rollout.pilot.trial import Trial, trial_from
+from rollout.pilot.trial_steps import begin
 from rollout.policy.policy import Policy
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects

@@ -106,7 +106,7 @@ turns = SubPipeline(
 )  # fmt: skip
 shares = SubPipeline(
     "shares", app=app, effects="none", key="part", task_name="crash.share", runtime=runtime,
-    ignore_result=True, resources={BENCH: 1},
+    ignore_result=True, resources={BENCH: 2},
 )  # fmt: skip
 
 
@@ -227,7 +227,7 @@ def _ready(**kwargs: Any) -> None:
 def _told(sender: Any = None, result: Any = None, **kwargs: Any) -> None:
     """Celery has a job's result in hand: from here on its caller and its links are Celery's."""
     if sender.app.main == app.main:  # a process of tests has other apps, too
-        history.write("told", job=label(sender.pipeline.name, sender.request.id))
+        history.write("told", job=label(sender.rollout.name, sender.request.id))
 
 
 signals.worker_ready.connect(_ready, weak=False)

@@ -215,14 +215,16 @@ def lose_rows(plant: Plant, target: str, rng: random.Random) -> Recovery:
             ),
             {"pruned": plant.pruned_before},
         ).all()
+        gone = []
         for job_id, name in found:
             given = {"job_id": job_id, "name": name}
-            connection.execute(
-                text("DELETE FROM job WHERE job_id = :job_id AND name = :name"), given
-            )
-            disregard(connection, name, job_id)
+            # One that has committed since it was looked at would be lost by the harm itself.
+            query = "DELETE FROM job WHERE job_id = :job_id AND name = :name AND state = 'started'"
+            if connection.execute(text(query), given).rowcount:
+                disregard(connection, name, job_id)
+                gone.append(label(name, job_id))
         # Before it is true, so that no claim comes before its reason.
-        plant.history.write("rows gone", jobs=[label(name, job_id) for job_id, name in found])
+        plant.history.write("rows gone", jobs=gone)
     return nothing
 
 

@@ -139,6 +139,7 @@ def _submit(rng: random.Random, left: int, long_share: float) -> int:
 def _submit_sharing(rng: random.Random, jobs: int, long_share: float) -> int:
     """Submit jobs that take of one resource; of half of them those of one key, in an order."""
     drawn = [draw_job(rng, long_share) for _ in range(jobs)]
+    drawn = [{**one, "seconds": max(0.02, one["seconds"])} for one in drawn]
     facts = {}
     pipeline = shares
     if rng.random() < 0.5:

@@ -45,11 +45,19 @@ def lifted_by_others(evidence: Evidence) -> Iterator[Violation]:
 
 
 def not_in_force(evidence: Evidence) -> Iterator[Violation]:
-    """A fence that was acknowledged covers every sub-pipeline that it names."""
+    """A fence that was acknowledged covers every sub-pipeline that it names.
+
+    A controller may repeat one that somebody has lifted in the meantime.
+    """
+    lifted: defaultdict[str, set[str]] = defaultdict(set)
+    for event in evidence.events:
+        if event["what"] == "rearm ended":
+            for name, kill_id in event.get("lifted", {}).items():
+                lifted[str(kill_id)] |= {name, _ALL}
     for event in evidence.events:
         if event["what"] == "fenced":
             for name, killed in event.get("killed", {}).items():
-                if not killed:
+                if not killed and name not in lifted[str(event["kill_id"])]:
                     yield Violation("kill not in force", name, f"kill {event['kill_id']}")
 
 

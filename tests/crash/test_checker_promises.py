@@ -267,3 +267,14 @@ def test_operator_that_died_is_told() -> None:
     """Without operators a run has no kills, and all rules of kills hold."""
     gone = at(3, "driver", "operator died", name="operator1", code=1)
     assert kinds(with_events(gone)) == ["operator died"]
+
+
+def test_fence_repeated_after_its_kill_was_lifted() -> None:
+    """A controller repeats what it finds latched; somebody else's rearm was between."""
+    fenced = at(
+        3, "controller1", "fenced", kill_id="k", fences={}, killed={"parts": False, "*": False}
+    )
+    ended = at(3.1, "operator2", "rearm ended", name=None, refused=False, lifted={"parts": "k"})
+    assert kinds(with_events(fenced, ended)).count("kill not in force") == 0
+    other = at(3.1, "operator2", "rearm ended", name=None, refused=False, lifted={"parts": "older"})
+    assert kinds(with_events(fenced, other)).count("kill not in force") == 2

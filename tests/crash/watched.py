@@ -46,7 +46,7 @@ HANDS_S = 12.0
 
 BENCH = "bench"
 CAPACITIES = {BENCH: 2}
-"""Fewer than there are processes on either path, so that jobs have to wait for it."""
+"""One job of `shares` takes all of it, one of `turns` a half: most have to wait."""
 _asked = threading.local()
 """When this thread last asked the control store, until the claim that follows uses it up."""
 

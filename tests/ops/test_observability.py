@@ -22,7 +22,7 @@ from rollout.pilot.judgement import Action
 from rollout.pilot.pilots import PilotsReport
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.situation import Shadowed
-from rollout.pilot.trial import begin
+from rollout.pilot.trial_steps import begin
 from rollout.policy.policy import Policy
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.stages import ControlState

@@ -14,7 +14,8 @@ from rollout.evidence.buckets import bucket_index
 from rollout.evidence.thresholds import Thresholds
 from rollout.jobs.claims import JobState
 from rollout.pilot.fold import Finished, Frame, fold_finished
-from rollout.pilot.trial import EARLY_S_MAX, begin
+from rollout.pilot.trial import EARLY_S_MAX
+from rollout.pilot.trial_steps import begin
 from rollout.policy.policy import Policies, Policy
 from rollout.rehearsal.injection import Injection
 from rollout.rehearsal.job_stream import JobStream

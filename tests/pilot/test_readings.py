@@ -7,7 +7,7 @@ import pytest
 
 from rollout.pilot.ports import Recovery
 from rollout.pilot.readings import with_recovery
-from rollout.pilot.trial import begin
+from rollout.pilot.trial_steps import begin
 from rollout.policy.policy import Policy
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects

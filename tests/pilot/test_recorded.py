@@ -14,7 +14,8 @@ import pytest
 
 from rollout.pilot.ports import DecisionRecord
 from rollout.pilot.replay import replay
-from rollout.pilot.trial import follow, trial_from
+from rollout.pilot.trial import trial_from
+from rollout.pilot.trial_steps import follow
 from rollout.policy.policy import Policy
 from rollout.routing.stages import Stage
 from tests.builders import NAME, NOW, split

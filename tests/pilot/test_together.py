@@ -15,7 +15,8 @@ from rollout.pilot.situation import situation_from_json
 from rollout.pilot.situations import beside_of
 from rollout.pilot.together import Together, added, all_of
 from rollout.pilot.totals import Totals
-from rollout.pilot.trial import Trial, begin
+from rollout.pilot.trial import Trial
+from rollout.pilot.trial_steps import begin
 from rollout.policy.policy import Cohort, Policies, Policy
 from rollout.policy.way import Baseline
 from rollout.routing.stages import ControlState, Stage

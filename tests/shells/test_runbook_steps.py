@@ -80,6 +80,8 @@ class Plant:
                 changes.change("invoices", Event.UNFREEZE, "ana", "")
             if "start" in verbs:
                 changes.change("invoices", Event.REVERT, "ana", "test")
+                if "rearm" in verbs and not state.killed:  # reverted first, then killed
+                    changes.kill("invoices", "ana", "test")
                 return
             if state.stage is Stage.LEGACY:
                 changes.change("invoices", Event.START, "ana", "")
