@@ -47,8 +47,10 @@ def not_ready(
         reasons.append("Legacy has not committed a job yet.")
     elif not age <= (allowed := success_age_s_max(policy, state, baseline)):
         reasons.append(f"Legacy last committed a job {age:.0f} s ago, {allowed:.0f} s are allowed.")
-    if way_back.capacity_per_s is None or way_back.arrival_per_s is None:
+    if way_back.capacity_per_s is None:
         reasons.append("How much legacy can carry is not known yet.")
+    elif way_back.arrival_per_s is None:
+        reasons.append("How many jobs arrive is not known yet.")
     elif way_back.capacity_per_s < policy.legacy_headroom_min * way_back.arrival_per_s:
         reasons.append(
             f"Legacy has shown {way_back.capacity_per_s:.3g} jobs/s, {way_back.arrival_per_s:.3g} "

@@ -167,7 +167,8 @@ def test_jobs_that_share_keys_do_not_break_the_sample_ratio() -> None:
         (WayBack(None, 20.0, 10.0), "not committed"),
         (WayBack(4_000.0, 20.0, 10.0), "ago"),
         (WayBack(5.0, 8.0, 10.0), "backlog would grow by 2"),
-        (WayBack(5.0, None, 10.0), "not known"),
+        (WayBack(5.0, None, 10.0), "legacy can carry is not known"),
+        (WayBack(5.0, 20.0, None), "jobs arrive is not known"),
         (WayBack(float("nan"), 20.0, 10.0), "ago"),
     ],
 )
