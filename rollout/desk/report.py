@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
@@ -25,6 +25,9 @@ from rollout.routing.decision import JobPath
 from rollout.routing.ports import ControlLedger
 from rollout.routing.stages import ControlState
 
+_BUILDS = 10
+"""The newest builds of a path that are counted apart."""
+_NONE = (0, 0)
 _LINES = 1000
 """Changes, decisions and hurt jobs that are read; more is no report."""
 
@@ -43,6 +46,25 @@ class ReportLine:
 
 
 @dataclass(frozen=True, slots=True)
+class BuildJobs:
+    """Jobs that were admitted to a path while this build was its newest, and what came of them."""
+
+    path: JobPath
+    build: str
+    since: datetime
+    jobs: int
+    committed: int
+
+    @property
+    def sentence(self) -> str:
+        """How many, and how many of them committed there without trouble."""
+        return (
+            f"{self.path} {self.build}, the newest since {at_text(self.since)}: {self.jobs} jobs, "
+            f"{self.committed} committed without trouble"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What happened from `since` to `until`.
 
@@ -51,6 +73,8 @@ class Report:
         counts: Jobs admitted since then, by path and fate.
         hurt: Jobs that fell back or failed, newest first, at most a thousand.
         releases: What the workers of both paths run at the end.
+        by_build: The jobs of each named build that was the newest in that time, oldest first; while
+            a restart rolls, the build before runs some of them.
         timeline: Changes, decisions, drills, first and last failures, oldest first.
     """
 
@@ -60,6 +84,7 @@ class Report:
     counts: tuple[RecentCount, ...]
     hurt: tuple[JobRecord, ...]
     releases: Releases
+    by_build: tuple[BuildJobs, ...]
     timeline: tuple[ReportLine, ...]
 
     def jobs(self, came: Came | None = None, path: JobPath | None = None) -> int:
@@ -81,6 +106,7 @@ class Report:
             f"{self.jobs(Came.FAILED)} failed and are kept, {self.jobs(Came.OPEN)} are not "
             "finished.",
             f"Builds at the end: {self.releases.sentence}.",
+            *(f"While {one.sentence}." for one in self.by_build),
         ]
         if drilled:
             lines.append(f"{drilled} of these jobs were hurt by a drill, on purpose.")
@@ -99,6 +125,7 @@ class Report:
                 str(path): {str(came): self.jobs(came, path) for came in Came} for path in JobPath
             },
             "builds": self.releases.builds,
+            "by_build": [plain_json(one) for one in self.by_build],
             "timeline": [plain_json(one) for one in self.timeline],
         }
 
@@ -152,7 +179,31 @@ def read_report(ledger: ReportLedger, clock: Clock, name: str, since: datetime) 
     lines = [*_logged(ledger, name), *_drilled(ledger, name, now), *_failures(hurt)]
     lines = sorted((one for one in lines if one.at >= since), key=lambda one: one.at)
     releases = read_releases(ledger, name).get(name, UNNAMED)
-    return Report(state, since, now, counts, hurt, releases, tuple(lines))
+    by_build = tuple(_by_build(ledger, name, since))
+    return Report(state, since, now, counts, hurt, releases, by_build, tuple(lines))
+
+
+def _by_build(ledger: ReportLedger, name: str, since: datetime) -> Iterator[BuildJobs]:
+    """Count the jobs of each build by the span in which it was the newest of its path."""
+    records = [one for one in ledger.build_records(name) if one.name == name]
+    for path in JobPath:
+        mine = sorted((one for one in records if one.path is path), key=lambda one: one.first_at)
+        begins = [max(one.first_at, since) for one in mine]
+        counts = [_admitted(ledger, name, path, at) for at in begins[-_BUILDS:]]
+        spans = zip(mine[-_BUILDS:], begins[-_BUILDS:], counts, [*counts[1:], _NONE], strict=False)
+        for one, at, here, after in spans:
+            jobs, committed = here[0] - after[0], here[1] - after[1]
+            if jobs:
+                yield BuildJobs(path, one.build, at, jobs, committed)
+
+
+def _admitted(ledger: RecentJobs, name: str, path: JobPath, since: datetime) -> tuple[int, int]:
+    """Jobs admitted to a path since then, and how many of them committed without trouble."""
+    mine = [one for one in ledger.recent_counts(since) if (one.name, one.path) == (name, path)]
+    return (
+        sum(one.jobs for one in mine),
+        sum(one.jobs for one in mine if one.came is Came.COMMITTED),
+    )
 
 
 def _logged(ledger: Log, name: str) -> list[ReportLine]:

@@ -288,6 +288,20 @@ def test_a_report_for_a_hand_over(house: House) -> None:
     assert "0 jobs came" in quiet
 
 
+def test_a_report_counts_the_jobs_of_each_build(house: House) -> None:
+    """Those that came while it was the newest of its path, and how many of them went well."""
+    for build, jobs in (("41", 1), ("42", 2)):
+        with house.services() as runtime:
+            runtime.ledger.announce("invoices", JobPath.CONCURRENT, build)
+        for _ in range(jobs):
+            house.commit(house.submit())
+    fall_back(house, "ValueError: no address")
+    said = house.run("report", "invoices", "--since", "10min").stdout
+    line = r"While concurrent {}, the newest since .* UTC: {} jobs, {} committed without trouble"
+    assert re.search(line.format(41, 1, 1), said)
+    assert re.search(line.format(42, 3, 2), said)
+
+
 def test_several_failures_are_retried_after_a_look(house: House) -> None:
     """Named by the beginnings of their ids, or all of a sub-pipeline; shown before they go."""
     for number in range(3):
