@@ -118,7 +118,7 @@ class Machine:
         if find_spec("fastapi") is None:
             self._say("page        not installed: pip install 'celery-rollout[web]'")
         elif port and _answers(host, port):
-            self._say(f"page        not started: somebody listens on port {port} already")
+            self._say(f"page        not started: somebody else listens on port {port}")
         else:
             self.processes.start(replace(page_spec(self.module), variables=variables))
             self._say(f"page        http://{host}:{port}{self._settings.web_base_path}/")

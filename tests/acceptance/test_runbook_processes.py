@@ -95,7 +95,7 @@ def test_each_step_at_the_processes_of_up_is_typed(up: Up) -> None:
     assert typed_settings == {"ROLLOUT_LEGACY_CONCURRENCY=2"}
     up.environment["ROLLOUT_LEGACY_CONCURRENCY"] = "2"
     process = restarted(up, process)
-    assert "ready" in up.said()
+    assert "ctrl-C stops all" in up.said()
     job = "from shop import invoices; print(invoices.delay(customer_id=7).get(timeout=30))"
     assert typed(up, f'python -c "{job}"').strip() == "7"
     assert left == set()

@@ -69,7 +69,7 @@ class Up:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        wait_until(lambda: "ready" in self.said(), "it says ready", within_s)
+        wait_until(lambda: "ctrl-C stops all" in self.said(), "it says ready", within_s)
         return process
 
     def said(self) -> str:
@@ -171,7 +171,7 @@ def test_up_is_not_ready_when_a_worker_dies(up: Up) -> None:
     (up.folder / "shop.py").write_text(app + broken)
     found = up.run("up", "-A", "shop")
     assert found.returncode == ExitCode.UNANSWERED, found.stderr
-    assert "ready" not in found.stdout
+    assert "ctrl-C stops all" not in found.stdout
     assert "died while it started; its log ends:" in found.stderr
     assert "RuntimeError: no invoices today" in found.stderr
     assert up.left() == []

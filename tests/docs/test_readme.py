@@ -101,7 +101,7 @@ def test_every_command_of_the_readme_works(newcomer: Newcomer) -> None:
     assert len(COMMANDS) >= 12
     for command in COMMANDS:
         if command.startswith("rollout up"):
-            newcomer.start(command, "ready")
+            newcomer.start(command, "ctrl-C stops all")
         elif command.startswith("celery"):
             newcomer.start(command.replace("@%h", "-pilot@%h"), "[queues]")
         elif command.startswith("rollout controller"):

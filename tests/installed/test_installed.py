@@ -226,8 +226,10 @@ def test_the_readme_works_from_the_wheel(places: dict[str, Place]) -> None:
             stderr=subprocess.STDOUT,
         )
     try:
-        wait_until(lambda: "ready" in said.read_text() or up.poll() is not None, "an answer", 90)
-        assert "ready" in said.read_text(), said.read_text()
+        wait_until(
+            lambda: "ctrl-C stops all" in said.read_text() or up.poll() is not None, "an answer", 90
+        )
+        assert "ctrl-C stops all" in said.read_text(), said.read_text()
         assert "already at migration" in rollout("migrate")
         rollout("start", "invoices")
         rollout("scope", "invoices", "5000")
