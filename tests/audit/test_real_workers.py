@@ -15,7 +15,8 @@ from rollout.audit.findings import SHARED, Kind
 from rollout.audit.verdict import Advice
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(300)]
+# `alone`: it measures waits of milliseconds, which a busy machine hides.
+pytestmark = [pytest.mark.acceptance, pytest.mark.alone, pytest.mark.timeout(300)]
 
 APP = '''
 import fcntl, os, random, time
