@@ -11,6 +11,11 @@ from rollout.routing.stages import ControlState, Event, apply
 GONE = ConnectionError("refused")
 TEXTS: list[tuple[RolloutError, str]] = [
     (
+        errors.LedgerSlow("sqlite:///ledger.db"),
+        "the ledger at sqlite:///ledger.db takes longer for this than somebody who looks would "
+        "wait; ask for less (one sub-pipeline, a shorter time); `rollout doctor` says what is slow",
+    ),
+    (
         errors.ExtraMissing("numpy"),
         "this needs the module 'numpy', which is not installed; "
         "pip install 'celery-rollout[rehearsal]'",

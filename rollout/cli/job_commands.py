@@ -36,10 +36,12 @@ def job(ctx: typer.Context, job_id: JobId, reveal: Reveal = False, as_json: AsJs
     """Show one job's way, step by step. Jobs of several sub-pipelines may have one id."""
     with opened(ctx, servers="") as runtime:
         found = runtime.desk.job(job_id)
-        revealed = [_reveal(runtime, page.record) for page in found.pages if reveal]
+        revealed = tuple(_reveal(runtime, page.record) for page in found.pages if reveal)
     if as_json:
-        shown = {"revealed": [one.to_json() for one in revealed]} if reveal else {}
-        show_json({**found.to_json(), **shown})
+        from rollout.desk.revealed import RevealedPages
+
+        shown = RevealedPages(found, revealed) if reveal else found
+        show_json(shown.to_json())
         return
     for page in found.pages:
         _show_job(page)

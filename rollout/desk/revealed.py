@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rollout.desk.jobs import Jobs
+from rollout.desk.jobs import JobPages, Jobs
 from rollout.desk.mask import MASKED
 from rollout.desk.plain import Json, plain_json
 from rollout.jobs.claims import JobRecord
@@ -27,6 +27,18 @@ class Revealed:
         """What scripts read."""
         values: Json = plain_json(self)
         return values
+
+
+@dataclass(frozen=True, slots=True)
+class RevealedPages:
+    """The jobs of one id, and each of them without its mask."""
+
+    found: JobPages
+    revealed: tuple[Revealed, ...]
+
+    def to_json(self) -> Json:
+        """What scripts read: that of the jobs, and `revealed`."""
+        return {**self.found.to_json(), "revealed": [one.to_json() for one in self.revealed]}
 
 
 def reveal(record: JobRecord, arguments: Callable[[str], object]) -> Revealed:

@@ -17,7 +17,7 @@ _ROWS_Y = (28, 40, 52, 64)
 _TITLE_CHARS = 72
 """What fits left of the legend of the line."""
 _CHAR_PX = 6.2
-_FAULT, _FAILED, _MOVED, _FINE, _TIME = "#c0392b", "#c0392b", "#e5a93d", "#7fb77e", "#2c5d8f"
+_FAULT, _FAILED, _MOVED, _FINE, _TIME = "#7d5ba6", "#c0392b", "#e5a93d", "#7fb77e", "#2c5d8f"
 
 
 @dataclass(frozen=True, slots=True)

@@ -277,4 +277,4 @@ def test_fence_repeated_after_its_kill_was_lifted() -> None:
     ended = at(3.1, "operator2", "rearm ended", name=None, refused=False, lifted={"parts": "k"})
     assert kinds(with_events(fenced, ended)).count("kill not in force") == 0
     other = at(3.1, "operator2", "rearm ended", name=None, refused=False, lifted={"parts": "older"})
-    assert kinds(with_events(fenced, other)).count("kill not in force") == 2
+    assert kinds(with_events(fenced, other)).count("kill not in force") == 1
