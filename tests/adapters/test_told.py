@@ -6,9 +6,12 @@ from unittest.mock import Mock
 
 import pytest
 from celery import Celery
+from celery.app.task import Context
 
-from rollout.adapters.celery.outcomes import is_told
+from rollout.adapters.celery.outcomes import is_told, tell_again
+from rollout.jobs.claims import JobState
 from rollout.pipeline import SubPipeline
+from rollout.pipeline.declared import Declared
 from tests.builders import NAME
 
 
@@ -46,3 +49,18 @@ def delivered(job_id: str, **more: Any) -> Any:
 def test_what_follows_is_called_when_nobody_knows(task: Any, request_: Any, told: bool) -> None:
     """A worker that died between a result and its chord left a chord that never ends."""
     assert is_told(task, request_, 1) is told
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"), [(JobState.COMMITTED, "SUCCESS"), (JobState.ACCEPTED, "RETRY")]
+)
+def test_a_retrys_mark_that_comes_late_hides_no_result(
+    task: Any, monkeypatch: pytest.MonkeyPatch, state: JobState, shown: str
+) -> None:
+    """Celery marks a job as retried after its next message has left; that may have ended."""
+    record = Mock(state=state, result="2")
+    ledger = Mock(job=Mock(return_value=record))
+    monkeypatch.setattr(Declared, "ledger", property(lambda declared: ledger))
+    task.backend.store_result("late", KeyError("again"), "RETRY")
+    tell_again(task, Context(id="late", ignore_result=False, called_directly=False))
+    assert task.AsyncResult("late").state == shown

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -127,12 +128,17 @@ def _backend(ids: list[str]) -> list[Any]:
 
 
 def _meta(job_id: str) -> Any:
-    """What the backend has of a job; one that is written right now is read again."""
+    """What the backend has of a job; one that is written right now is read again.
+
+    A worker marks a job as retried after its next message has left: the end may come before.
+    """
     for _ in range(20):
-        try:
-            return app.backend.get_task_meta(job_id)
-        except TypeError:  # Celery's database backend reads state and result one after the other
-            time.sleep(0.1)
+        # Celery's database backend reads state and result one after the other.
+        with suppress(TypeError):
+            meta = app.backend.get_task_meta(job_id)
+            if meta.get("status") != "RETRY":
+                return meta
+        time.sleep(0.1)
     return app.backend.get_task_meta(job_id)
 
 

@@ -10,8 +10,8 @@ from kombu.exceptions import OperationalError
 from rollout.adapters.celery.deliveries import filing_of, job_of, key_of, message_for
 from rollout.adapters.celery.marks import job_id_of, queue_of, read_marks
 from rollout.adapters.celery.message import Message
-from rollout.errors import JobFailed
-from rollout.jobs.claims import Refusal
+from rollout.errors import JobFailed, LedgerUnreachable, UnknownJob
+from rollout.jobs.claims import JobState, Refusal
 from rollout.jobs.delivery import Done, Dropped, Failed, Outcome, ToLegacy, Wait
 from rollout.jobs.ports import Job
 from rollout.log import log
@@ -72,6 +72,23 @@ def is_told(task: Any, request: Any, value: Any) -> bool:
     except Exception as error:  # a result backend that is away must not lose the outcome
         log.warning("result backend did not answer", why=str(error))
         return False
+
+
+def tell_again(task: Any, request: Any) -> None:
+    """Tell a job's result once more where Celery's mark of its retry has come after it.
+
+    Celery sends a retry's message before it marks the job as retried. Another process may have
+    ended the job by then, and its caller would read RETRY for ever.
+    """
+    if request.ignore_result or request.called_directly or task.app.conf.task_always_eager:
+        return
+    try:
+        record = task.rollout.ledger.job(task.rollout.name, job_id_of(vars(request), request.id))
+    except (UnknownJob, LedgerUnreachable):
+        return  # whoever ends it tells it
+    if record.state is JobState.COMMITTED:
+        value = task.rollout.read(record.result or "null")
+        task.backend.store_result(request.id, value, states.SUCCESS, request=request)
 
 
 def route_late(task: Any, request: Any) -> Any:

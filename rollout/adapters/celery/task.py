@@ -23,7 +23,7 @@ from rollout.adapters.celery.marks import (
     job_id_of,
     read_marks,
 )
-from rollout.adapters.celery.outcomes import carry_out, route_late
+from rollout.adapters.celery.outcomes import carry_out, route_late, tell_again
 from rollout.adapters.celery.path_runs import DeliveredRun, DirectRun
 from rollout.adapters.celery.unusable import kept_if_unusable
 from rollout.errors import LedgerUnreachable
@@ -134,6 +134,11 @@ class SubPipelineTask(Theirs):
         super().after_return(status, retval, task_id, args, kwargs, einfo)
         if status == states.SUCCESS:
             offer_copy(self, task_id)
+
+    def on_retry(self, exc: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Call the user's own, after a look whether the retry is over already."""
+        tell_again(self, self.request)
+        super().on_retry(exc, task_id, args, kwargs, einfo)
 
     def signature_from_request(
         self,
