@@ -61,6 +61,7 @@ def test_a_retrys_mark_that_comes_late_hides_no_result(
     record = Mock(state=state, result="2")
     ledger = Mock(job=Mock(return_value=record))
     monkeypatch.setattr(Declared, "ledger", property(lambda declared: ledger))
-    task.backend.store_result("late", KeyError("again"), "RETRY")
-    tell_again(task, Context(id="late", ignore_result=False, called_directly=False))
-    assert task.AsyncResult("late").state == shown
+    job_id = f"late, {state}"
+    task.backend.store_result(job_id, KeyError("again"), "RETRY")
+    tell_again(task, Context(id=job_id, ignore_result=False, called_directly=False))
+    assert task.AsyncResult(job_id).state == shown
