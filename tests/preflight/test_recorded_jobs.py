@@ -36,7 +36,7 @@ def ledger(
         url = f"sqlite:///{tmp_path}/ledger.db"
     else:
         server: Postgresql = request.getfixturevalue("postgresql")
-        server.empty()
+        request.addfinalizer(server.empty)
         url = server.url(server.shared)
     database = Database(url)
     opened = SqlLedger(database)
