@@ -345,7 +345,7 @@ class Plant:
         )
 
     def unfiled(self) -> set[str]:
-        """Jobs whose producer found the ledger away, and that no row and no run speaks of yet."""
+        """Jobs that were never filed, or whose row was taken away, and have no row or run yet."""
         self._read_on()
         self._unfiled = {job_id for job_id in self._unfiled if not self._has_row(job_id)}
         return self._unfiled
@@ -364,13 +364,13 @@ class Plant:
                 self._read_until[path.name] = lines.tell()
 
     def _take_in(self, lines: list[str]) -> None:
-        """Remember what was submitted unfiled; what then ran to its end needs no row."""
+        """Remember what no row speaks of; what then ran to its end needs none."""
         for line in lines:
             if '"awaited":"' in line:
                 self._awaited.add(json.loads(line)["awaited"])
             elif '"what":"heard"' in line:
                 self._heard.add(json.loads(line)["tag"])
-            if '"what":"unfiled"' in line:
+            if '"what":"unfiled"' in line or '"what":"rows gone"' in line:
                 self._unfiled.update(json.loads(line)["jobs"])
             elif '"what":"ran unclaimed"' in line:
                 self._ran.add(json.loads(line)["job"])
