@@ -72,8 +72,9 @@ def _all_filed(plant: Plant, busy: set[str]) -> bool:
     """Whether no job is known to the broker alone.
 
     A job submitted while the ledger is away, or whose row a failover took, is as safe as the
-    broker's memory until a worker files it: a broker that loses its memory in that moment is the one pair of faults under which
-    rollout promises nothing (docs/reliability.md), so the deck does not draw it.
+    broker's memory until a worker files it: a broker that loses its memory in that moment is the
+    one pair of faults under which rollout promises nothing (docs/reliability.md), so the deck does
+    not draw it.
     """
     return "ledger" not in busy and not plant.unfiled()
 
