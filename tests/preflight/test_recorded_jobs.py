@@ -31,18 +31,20 @@ def ledger(
     request: pytest.FixtureRequest, tmp_path: Path, migrated_file: bytes
 ) -> Iterator[tuple[SqlLedger, Database]]:
     """A migrated ledger with one sub-pipeline."""
+    server: Postgresql | None = None
     if request.param == "sqlite":
         (tmp_path / "ledger.db").write_bytes(migrated_file)
         url = f"sqlite:///{tmp_path}/ledger.db"
     else:
-        server: Postgresql = request.getfixturevalue("postgresql")
-        request.addfinalizer(server.empty)
+        server = request.getfixturevalue("postgresql")
         url = server.url(server.shared)
     database = Database(url)
     opened = SqlLedger(database)
     opened.ensure(NAME, Effects.NONE, 500, START)
     yield opened, database
     database.close()
+    if server is not None:
+        server.empty()
 
 
 def file_job(ledger: SqlLedger, number: int, *, envelope: str | None = None) -> str:
