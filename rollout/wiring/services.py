@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -303,8 +304,14 @@ def _say_lost(act: Act, error: RolloutError) -> None:
     """Log an act that the ledger could not take."""
     import structlog
 
-    # stdout is the answer of a command, which scripts read.
-    structlog.wrap_logger(structlog.PrintLogger(sys.stderr)).warning(
+    # stdout is the answer of a command, which scripts read. Whatever level a command has set for
+    # its log, this is to be read.
+    told = structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr),
+        processors=[structlog.processors.KeyValueRenderer(key_order=["event"])],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    )
+    told.warning(
         "act not noted", actor=act.actor, action=act.action, name=act.name, came=str(act.came),
         error=error.problem,
     )  # fmt: skip
