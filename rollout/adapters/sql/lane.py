@@ -37,8 +37,52 @@ _CLOSED_S = 60
 """So long is the lane closed then; a ledger may be migrated meanwhile."""
 
 
-class Lane:
-    """Files, claims and commits where nothing is in the way. Raises what SQLAlchemy would.
+class OnLane:
+    """Acts on sessions of the lane while it is open. Raises what SQLAlchemy would."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._closed_until = 0.0
+
+    def _run(self, act: Callable[[LaneSession], _T]) -> _T | None:
+        """Act on a session of the lane; None when it is closed, or all its sessions are taken."""
+        if not self._db.has_lane or time.monotonic() < self._closed_until:
+            return None
+        sessions, session = self._db.lane, None
+        try:
+            session = sessions.take()
+            answer = None if session is None else act(session)
+        except BaseException as error:
+            self._stopped_by(error, sessions, session)
+            return None
+        if session is not None:
+            sessions.give_back(session)
+        return answer
+
+    def _stopped_by(
+        self, error: BaseException, sessions: LaneSessions, session: LaneSession | None
+    ) -> None:
+        """Give up a session that is not whole; raise the error, unless the long way can do."""
+        connection = None if session is None else session.connection
+        database_error, gone = as_database_error(error, sessions.engine, connection)
+        if session is not None:
+            if gone or database_error is None:  # gone, or stopped in the middle of an answer
+                sessions.give_up(session, error)
+            else:
+                sessions.give_back(session)
+        if gone:
+            self._db.drop_idle()
+        if database_error is None:
+            raise error
+        state = getattr(error, "sqlstate", None) or ""
+        if session is None or not state.startswith(_NOT_TAKEN):
+            raise database_error from error
+        self._closed_until = time.monotonic() + _CLOSED_S
+        log.warning("jobs go the long way: the short one is not there", why=str(error))
+
+
+class Lane(OnLane):
+    """Files, claims and commits where nothing is in the way.
 
     Args:
         database: Whose lane.
@@ -46,9 +90,8 @@ class Lane:
     """
 
     def __init__(self, database: Database, *, own_clock: bool) -> None:
-        self._db = database
+        super().__init__(database)
         self._own_clock = own_clock
-        self._closed_until = 0.0
 
     @cached_property
     def _statements(self) -> LaneStatements:
@@ -96,39 +139,3 @@ class Lane:
         return bool(
             self._run(lambda session: self._statements.commit(session, values, fenced=fenced))
         )
-
-    def _run(self, act: Callable[[LaneSession], _T]) -> _T | None:
-        """Act on a session of the lane; None when it is closed, or all its sessions are taken."""
-        if not self._db.has_lane or time.monotonic() < self._closed_until:
-            return None
-        sessions, session = self._db.lane, None
-        try:
-            session = sessions.take()
-            answer = None if session is None else act(session)
-        except BaseException as error:
-            self._stopped_by(error, sessions, session)
-            return None
-        if session is not None:
-            sessions.give_back(session)
-        return answer
-
-    def _stopped_by(
-        self, error: BaseException, sessions: LaneSessions, session: LaneSession | None
-    ) -> None:
-        """Give up a session that is not whole; raise the error, unless the long way can do."""
-        connection = None if session is None else session.connection
-        database_error, gone = as_database_error(error, sessions.engine, connection)
-        if session is not None:
-            if gone or database_error is None:  # gone, or stopped in the middle of an answer
-                sessions.give_up(session, error)
-            else:
-                sessions.give_back(session)
-        if gone:
-            self._db.drop_idle()
-        if database_error is None:
-            raise error
-        state = getattr(error, "sqlstate", None) or ""
-        if session is None or not state.startswith(_NOT_TAKEN):
-            raise database_error from error
-        self._closed_until = time.monotonic() + _CLOSED_S
-        log.warning("jobs go the long way: the short one is not there", why=str(error))

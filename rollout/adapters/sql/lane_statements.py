@@ -195,8 +195,21 @@ _COMMIT = (
     "rollout_commit(%(b_name)s, %(b_job_id)s, %(b_attempt)s, %(b_nonce)s, %(b_now)s, %(b_result)s, "
     "%(b_step)s, %(b_fence_key)s, %(b_fence)s)"
 )
-LENT = f"SET TRANSACTION ISOLATION LEVEL READ COMMITTED; {LOCAL_BOUNDS}; "
+_LENT = f"SET TRANSACTION ISOLATION LEVEL READ COMMITTED; {LOCAL_BOUNDS}; "
 """What a session of our own has for good, in the message of one that a pooler lends."""
+
+
+def send(session: LaneSession, words: str, values: Values) -> Any:
+    """Carry out statements on PostgreSQL, one message and one transaction.
+
+    Returns:
+        The driver's cursor, at the answer to the last of them.
+    """
+    cursor = session.cursor
+    cursor.execute(_LENT + words if session.lent else words, values)
+    while cursor.nextset():
+        pass
+    return cursor
 
 
 class PostgresqlStatements:
@@ -233,10 +246,5 @@ class PostgresqlStatements:
 
     @staticmethod
     def _called(session: LaneSession, call: str, values: Values) -> Any:
-        cursor = session.cursor
-        cursor.execute(LENT + call if session.lent else call, values)
-        if session.lent:
-            while cursor.nextset():  # the answer to the last statement of the message
-                pass
-        ((answer,),) = cursor.fetchall()
+        ((answer,),) = send(session, call, values).fetchall()
         return answer

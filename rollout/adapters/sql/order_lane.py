@@ -5,7 +5,6 @@ of its key, and when it is over no job of the key has come too early. One statem
 whatever else there is, is judged by the transactions in `order_rows.py`.
 """
 
-from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,11 +12,10 @@ from typing import Any
 from sqlalchemy import and_, bindparam, delete, exists, func, or_, select
 from xxhash import xxh3_64_intdigest
 
-from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.driver import Statement
-from rollout.adapters.sql.lane import Lane
+from rollout.adapters.sql.lane import OnLane
 from rollout.adapters.sql.lane_sessions import LaneSession
-from rollout.adapters.sql.lane_statements import LENT, run_patiently
+from rollout.adapters.sql.lane_statements import run_patiently, send
 from rollout.adapters.sql.order_tables import key_place
 from rollout.adapters.sql.tables import job
 from rollout.jobs.claims import JobState
@@ -42,11 +40,8 @@ class _Statements:
     leave: Statement
 
 
-class OrderLane(Lane):
+class OrderLane(OnLane):
     """Says whether a job may start, and gives its place up, where nothing is in the way."""
-
-    def __init__(self, database: Database) -> None:
-        super().__init__(database, own_clock=False)
 
     def is_first(self, name: str, key: str, job_id: str) -> bool:
         """Whether the job is the first of its key; False when there is something to judge."""
@@ -74,14 +69,11 @@ class OrderLane(Lane):
 
     def _send(self, session: LaneSession, statement: Statement, values: dict[str, Any]) -> None:
         """Carry one message out; its last answer is the statement's."""
-        cursor = session.cursor
         if not self._db.is_postgresql:
-            run_patiently(cursor, statement, values)
+            run_patiently(session.cursor, statement, values)
             return
-        whole = _after(LENT, statement) if session.lent else statement
-        whole.run(cursor, {**values, "key": lock_of(values["b_name"], values["b_key"])})
-        while cursor.nextset():
-            pass
+        key = lock_of(values["b_name"], values["b_key"])
+        send(session, statement.sql, {**statement.constants, **values, "key": key})
 
     @cached_property
     def _places(self) -> _Statements:
@@ -106,12 +98,5 @@ class OrderLane(Lane):
         )
         if self._db.is_postgresql:
             # Under the key's lock, so that one that is just being put to wait is not missed.
-            leave = _after("SELECT pg_advisory_xact_lock(%(key)s); ", leave)
+            leave.sql = f"SELECT pg_advisory_xact_lock(%(key)s); {leave.sql}"
         return _Statements(Statement(first, dialect), leave)
-
-
-def _after(words: str, statement: Statement) -> Statement:
-    """The same with other statements in front of it, in one message."""
-    made = copy(statement)
-    made.sql = words + statement.sql
-    return made

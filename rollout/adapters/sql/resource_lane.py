@@ -10,22 +10,18 @@ from typing import Any
 from sqlalchemy import and_, bindparam, delete, select
 from sqlalchemy.sql import ClauseElement
 
-from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.driver import Statement
-from rollout.adapters.sql.lane import Lane
+from rollout.adapters.sql.lane import OnLane
 from rollout.adapters.sql.lane_sessions import LaneSession
-from rollout.adapters.sql.lane_statements import LENT, run_patiently
+from rollout.adapters.sql.lane_statements import run_patiently, send
 from rollout.adapters.sql.resource_statements import HOLDS, RUNS, lock_key
 from rollout.adapters.sql.resource_tables import resource_use
 
 _LOCK = "SELECT pg_advisory_xact_lock(%(key)s); "
 
 
-class ResourceLane(Lane):
+class ResourceLane(OnLane):
     """Says that nobody waits for a resource."""
-
-    def __init__(self, database: Database) -> None:
-        super().__init__(database, own_clock=False)
 
     def nobody_waits(self, resources: Iterable[str]) -> bool:
         """Whether nobody waits for any of these; False when it has to be looked at closer.
@@ -44,12 +40,9 @@ class ResourceLane(Lane):
             run_patiently(cursor, self._clear, values)
             run_patiently(cursor, self._waiting, values)
             return cursor.fetchone() is None
-        lent = LENT if session.lent else ""
-        words = f"{lent}{_LOCK}{self._clear.sql}; {self._waiting.sql}"
-        cursor.execute(words, {**values, **self._constants, "key": lock_key(resource)})
-        while cursor.nextset():
-            pass
-        return cursor.fetchone() is None
+        words = f"{_LOCK}{self._clear.sql}; {self._waiting.sql}"
+        given = {**values, **self._constants, "key": lock_key(resource)}
+        return send(session, words, given).fetchone() is None
 
     @cached_property
     def _constants(self) -> Mapping[str, Any]:
