@@ -20,7 +20,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from ops.bench.servers import LEDGERS, Servers, servers
+from ops.bench.servers import LEDGERS, Servers, end, servers
 
 _BATCH = 2_000
 _OTHERS_PAUSE_S = 0.1
@@ -72,7 +72,7 @@ def measure(found: Servers, ledger: str, jobs: int) -> dict[str, Any]:
         listens = ("-m", "celery", "-A", "ops.bench.long_queue_app", "worker", "-c", "1")
         first = stack.enter_context(_process(found.folder, "worker", *listens, "-Q", queues))
         _wait_for(lambda: _open_jobs(app.runtime) == 0)
-        _end(first)
+        end(first)
         stack.enter_context(_process(found.folder, "other", *listens, "-Q", queues[:29]))
         for name in ("long", "other"):
             _rollout(found.folder, "start", name)
@@ -200,16 +200,7 @@ def _process(folder: Path, name: str, *words: str) -> Iterator[subprocess.Popen[
         try:
             yield process
         finally:
-            _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+            end(process)
 
 
 def _wait_for(condition: Any, seconds: float = 60) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from ops.bench.servers import LEDGERS, Servers, send_all_to_concurrent, servers
+from ops.bench.servers import LEDGERS, Servers, end, send_all_to_concurrent, servers
 from rollout import JobPath
 
 KEYS, JOBS, ROUNDS, WARM_UP = 100, 600, 3, 40
@@ -88,12 +88,7 @@ def _worker(found: Servers, variables: dict[str, str]) -> Iterator[str]:
             print(log.read_text()[-4000:], file=sys.stderr)
             raise
         finally:
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process)
 
 
 def ratios() -> dict[str, tuple[float, dict[str, float]]]:

@@ -9,7 +9,7 @@ from rollout.cli.exit_codes import ExitCode
 from rollout.cli.options import AsJson
 from rollout.cli.output import say, show_json
 from rollout.cli.run_commands import AppOption
-from rollout.cli.session import opened, settings_of
+from rollout.cli.session import opened, settings_with_app
 from rollout.routing.effects import Effects
 
 if TYPE_CHECKING:
@@ -85,15 +85,11 @@ def preflight(
     as_json: AsJson = False,
 ) -> None:
     """Say which jobs of the last days would break on the way. Nothing is changed."""
-    from rollout.errors import WrongSettings
     from rollout.up.preflight import Asked, look
 
-    ctx.obj = app or ctx.obj
-    settings = settings_of(ctx)
-    if settings.app is None:
-        raise WrongSettings(
-            "a preflight looks at an app's task", "name its module: rollout preflight TASK -A shop"
-        )
+    module, _ = settings_with_app(
+        ctx, app, "a preflight looks at an app's task", "rollout preflight TASK"
+    )
     asked = Asked(
         logs=logs or [],
         inputs=inputs or [],
@@ -108,7 +104,7 @@ def preflight(
         allowed=allow or [],
     )
     with opened(ctx, servers="") as runtime:
-        page = look(settings.app, task, asked, runtime)
+        page = look(module, task, asked, runtime)
     if as_json:
         show_json(page.to_json())
     else:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from rollout.cli.output import say_now
-from rollout.cli.session import runtime_of, settings_of
+from rollout.cli.session import runtime_of, settings_of, settings_with_app
 
 AppOption = Annotated[
     str,
@@ -37,15 +37,11 @@ def up(ctx: typer.Context, app: AppOption = "") -> None:
 
     Ctrl-C stops all of it and leaves no process.
     """
-    from rollout.errors import WrongSettings
     from rollout.settings import STATE_FOLDER
     from rollout.up.machine import Machine
 
-    ctx.obj = app or ctx.obj
-    settings = settings_of(ctx)
-    if settings.app is None:
-        raise WrongSettings("`rollout up` needs the app", "name its module: rollout up -A shop")
-    machine = Machine(settings.app, settings, Path(STATE_FOLDER), say_now)
+    module, settings = settings_with_app(ctx, app, "`rollout up` needs the app", "rollout up")
+    machine = Machine(module, settings, Path(STATE_FOLDER), say_now)
     stopping = _stop_on_signals()
     machine.start()
     try:

@@ -8,7 +8,7 @@ import typer
 from rollout.cli.options import AsJson, Name
 from rollout.cli.output import listing, say, show, show_json
 from rollout.cli.run_commands import AppOption
-from rollout.cli.session import opened, settings_of
+from rollout.cli.session import opened, settings_with_app
 from rollout.routing.effects import Effects
 
 if TYPE_CHECKING:
@@ -46,23 +46,19 @@ def scale_test(
     as_json: AsJson = False,
 ) -> None:
     """Say what twice the workers buy, on recorded inputs. Nothing commits."""
-    from rollout.errors import WrongSettings
     from rollout.scaling.scale import judge
     from rollout.up.machine_use import cores
     from rollout.up.scale_test import Plan, scale
     from rollout.up.subject import subject_of
 
-    ctx.obj = app or ctx.obj
-    settings = settings_of(ctx)
-    if settings.app is None:
-        raise WrongSettings(
-            "a scale test runs an app's path", "name its module: rollout scale-test NAME -A shop"
-        )
-    subject = subject_of(settings.app, name)
+    module, settings = settings_with_app(
+        ctx, app, "a scale test runs an app's path", "rollout scale-test NAME"
+    )
+    subject = subject_of(module, name)
     jobs, source = _recorded(ctx, subject, inputs or [])
     most = workers if workers is not None else max(2, round(2 * cores()))
     declared = "" if subject.pipeline is None else str(subject.pipeline.effects)
-    plan = Plan(settings.app, most, seconds, settings.shadow_limit_s)
+    plan = Plan(module, most, seconds, settings.shadow_limit_s)
     page = judge(scale(subject, declared or str(effects or ""), jobs, source, plan))
     if as_json:
         show_json(page.to_json())

@@ -111,6 +111,32 @@ def settings_of(ctx: typer.Context) -> "Settings":
     return settings
 
 
+def settings_with_app(
+    ctx: typer.Context, app: str | None, why: str, command: str
+) -> "tuple[str, Settings]":
+    """Read the settings of a command that works on the app itself.
+
+    Args:
+        ctx: Has `--app` of the program.
+        app: `--app` of the command.
+        why: What needs it, for the sentence.
+        command: How it is named, for the hint.
+
+    Returns:
+        Module of the app, settings.
+
+    Raises:
+        WrongSettings: A setting is wrong, or none names the app.
+    """
+    from rollout.errors import WrongSettings
+
+    ctx.obj = app or ctx.obj
+    settings = settings_of(ctx)
+    if settings.app is None:
+        raise WrongSettings(why, f"name its module: {command} -A shop")
+    return settings.app, settings
+
+
 def runtime_of(settings: "Settings", servers: str, *, brief: bool = False) -> "Runtime":
     """The services, with the app's broker and its options when the app names the servers.
 

@@ -9,7 +9,7 @@ from rollout.cli.control_commands import change
 from rollout.cli.options import Actor, AsJson, Limit, Name, Reason, Reveal, Revision, caller_of
 from rollout.cli.output import show, show_json
 from rollout.cli.run_commands import AppOption
-from rollout.cli.session import opened, settings_of
+from rollout.cli.session import opened, settings_with_app
 from rollout.routing.stages import Event
 
 if TYPE_CHECKING:
@@ -73,19 +73,14 @@ def determinism(
 ) -> None:
     """Run one input many times on both paths and compare fields. Nothing is committed."""
     from rollout.cli.determinism_view import render
-    from rollout.errors import WrongSettings
     from rollout.shadow.determinism import judge_runs
     from rollout.up.determinism import Effort, declared, measure
 
-    ctx.obj = app or ctx.obj
-    settings = settings_of(ctx)
-    if settings.app is None:
-        raise WrongSettings(
-            "paths can be run only with the app",
-            "name its module: rollout determinism NAME -A shop",
-        )
-    pipeline = declared(settings.app, name)
-    given = _input(ctx, settings.app, name, job, args, kwargs)
+    module, settings = settings_with_app(
+        ctx, app, "paths can be run only with the app", "rollout determinism NAME"
+    )
+    pipeline = declared(module, name)
+    given = _input(ctx, module, name, job, args, kwargs)
     effort = Effort(runs, processes, settings.shadow_limit_s)
     page = judge_runs(name, pipeline.comparison, measure(given, effort, pipeline))
     if as_json:
