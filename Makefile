@@ -25,18 +25,15 @@ $(STAMP): pyproject.toml
 	fi
 	@touch $(STAMP)
 
-test: $(STAMP) ## linters, types, import rules, and every test but those of test-more
-	@$(MAKE) --no-print-directory --jobs 3 lint test-logic test-acceptance
+test: lint test-logic test-acceptance ## linters, types, import rules, and every test but those of test-more
 
-# Three at once: the real workers of the last wait more than they compute. The others make room for
-# them, because a worker that gets no turn looks dead.
 test-logic: $(STAMP) ## what computes: every test without real workers
-	nice -n 5 $(BIN)/python -m pytest -m "not acceptance and not plants and not browser" --numprocesses 3 --dist worksteal
+	$(BIN)/python -m pytest -m "not acceptance and not plants and not browser" --numprocesses 2 --dist worksteal
 
-test-acceptance: $(STAMP) ## real workers on real servers, two files at a time; prints when it has ended
-	@mkdir -p $(REPORTS)
-	@$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 --dist loadfile --no-loadscope-reorder \
-	  $(MORE:%=--ignore=%) >$(REPORTS)/acceptance.log 2>&1; ended=$$?; cat $(REPORTS)/acceptance.log; exit $$ended
+# A worker that gets no turn looks dead: nothing that computes runs beside these.
+test-acceptance: $(STAMP) ## real workers on real servers, two files at a time
+	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+	  $(MORE:%=--ignore=%)
 
 test-browser: $(STAMP) ## the page in a real browser, with scripts and without (about 5 minutes)
 	@command -v chromium >/dev/null 2>&1 || (apt-get update -q && apt-get install -y -q chromium) || \
@@ -56,7 +53,7 @@ plants: $(STAMP) ## every plant: broker x control store x ledger x pool (about 3
 lint: $(STAMP) ## ruff, mypy, import-linter, deptry
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	nice -n 5 $(BIN)/mypy
+	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/deptry .
 

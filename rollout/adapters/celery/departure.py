@@ -1,7 +1,7 @@
 """One message of a declared task on its way out: decided, marked, filed, and sent or kept."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -47,14 +47,12 @@ class Prepared:
         """The message as it leaves; an unfiled job goes to legacy."""
         if filed or self.decision is OPTED_OUT:
             return _at(self.message.marked(self.marks), self.marks)
-        unfiled = Marks(
-            self.marks.key,
-            UNFILED.path,
-            UNFILED.reason,
-            UNFILED.revision,
-            of=self.marks.of,
-            spent=self.marks.spent,
-            at=self.marks.at,
+        unfiled = replace(
+            self.marks,
+            path=UNFILED.path,
+            reason=UNFILED.reason,
+            revision=UNFILED.revision,
+            drilled=False,
         )
         return self.message.for_legacy(unfiled)
 

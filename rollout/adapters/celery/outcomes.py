@@ -1,6 +1,7 @@
 """Carries out what became of a delivery: told to Celery, sent to legacy, or routed late."""
 
 import time
+from copy import copy
 from typing import Any
 
 from celery import states
@@ -88,7 +89,9 @@ def tell_again(task: Any, request: Any) -> None:
         return  # whoever ends it tells it
     if record.state is JobState.COMMITTED:
         value = task.rollout.read(record.result or "null")
-        task.backend.store_result(request.id, value, states.SUCCESS, request=request)
+        ended = copy(request)
+        ended.retries = (request.retries or 0) + 1  # the run that has ended it
+        task.backend.store_result(request.id, value, states.SUCCESS, request=ended)
 
 
 def route_late(task: Any, request: Any) -> Any:
