@@ -111,12 +111,12 @@ def test_jobs_that_leave_their_path_though_a_controller_beats() -> None:
 # Deaths --------------------------------------------------------------------------------------
 
 
-def died(*more: Event) -> Evidence:
+def died(*more: Event, noted_s: float = 4) -> Evidence:
     """Job `b` was moved because its worker `forked` is said to have died."""
     way = (
         {"at": iso(1.5), "what": "accepted"},
         {"at": iso(2), "what": "started", "path": "concurrent", "attempt": 1},
-        {"at": iso(4), "what": "handed to legacy", "reason": "worker_lost"},
+        {"at": iso(noted_s), "what": "handed to legacy", "reason": "worker_lost"},
         {"at": iso(5), "what": "started", "path": "legacy", "attempt": 2},
         {"at": iso(6), "what": "committed", "path": "legacy", "attempt": 2},
     )
@@ -138,6 +138,13 @@ def test_death_that_nobody_caused() -> None:
     assert "death without cause" not in kinds(died(poison, at(3, "forked", "started", job="p")))
     cut = died(*fault(2.5, "link cut", "ledger-link"))
     assert kinds(replace(cut, linked="forked")) == []
+
+
+def test_death_that_a_late_clock_noted() -> None:
+    """A worker's clock is behind: its line of the death stands before the claim."""
+    ended = at(3, "driver", "process died", name="forked", code=-9)
+    assert kinds(died(ended, noted_s=1)) == []
+    assert kinds(died(noted_s=1)) == ["death without cause"]
 
 
 @pytest.mark.parametrize(("seconds", "found"), [(9.0, []), (19.0, ["found dead late"])])
