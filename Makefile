@@ -40,7 +40,7 @@ test-browser: $(STAMP) ## the page in a real browser, with scripts and without (
 	  { echo "error: no chromium, and apt-get could not install it" >&2; exit 1; }
 	$(BIN)/python -m pytest tests/browser
 
-test-more: $(STAMP) ## the installed wheel, Celery under other settings, planted bottlenecks, the whole demo
+test-more: $(STAMP) ## the installed wheel, Celery under other settings, planted bottlenecks and limits, the whole demo
 	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 $(MORE)
 	$(BIN)/python -m pytest -m alone
 

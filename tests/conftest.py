@@ -53,12 +53,24 @@ def _children() -> set[psutil.Process]:
     return {child for child in psutil.Process().children(recursive=True) if child.is_running()}
 
 
+def _told(process: psutil.Process) -> str:
+    """What a reader needs to find who has left it."""
+    try:
+        return f"{process.pid} {process.status()} {' '.join(process.cmdline())}"
+    except psutil.NoSuchProcess:
+        return f"{process.pid} (gone)"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_process_remains() -> Iterator[None]:
     """Fail the session when a child process outlives all fixtures."""
     before = _children()
     yield
-    wait_until(lambda: _children() <= before, "all child processes have ended", 15)
+    try:
+        wait_until(lambda: _children() <= before, "all child processes have ended", 15)
+    except AssertionError as late:
+        left = "; ".join(_told(child) for child in _children() - before)
+        raise AssertionError(f"{late}: {left}") from None
 
 
 @pytest.fixture

@@ -49,6 +49,7 @@ def scaled(folder: Path, kind: str, workers: int, seconds: str = SECONDS) -> Any
     return json.loads(done.stdout)
 
 
+@pytest.mark.alone
 def test_waiting_for_a_service_that_lets_all_in_scales(folder: Path) -> None:
     """Four workers that sleep do four times as much, however busy the machine is."""
     page = scaled(folder, "sleep", 4)
@@ -62,6 +63,7 @@ def test_waiting_for_a_service_that_lets_all_in_scales(folder: Path) -> None:
     assert took["seconds"] <= float(SECONDS) + 5
 
 
+@pytest.mark.alone
 def test_one_lock_is_found(folder: Path) -> None:
     """A second worker buys nothing, while the cores are idle; the call it waits in is named."""
     page = scaled(folder, "lock", 2)
@@ -70,6 +72,7 @@ def test_one_lock_is_found(folder: Path) -> None:
     assert "flock" in page["limit"]["sentence"]
 
 
+@pytest.mark.alone
 def test_a_pool_of_three_is_found(folder: Path) -> None:
     """It lets three through, whoever asks."""
     page = scaled(folder, "pool", 8, "45")
@@ -78,6 +81,7 @@ def test_a_pool_of_three_is_found(folder: Path) -> None:
     assert page["limit"]["at_once"] == pytest.approx(3, abs=0.5)
 
 
+@pytest.mark.alone
 def test_few_cores_are_found(folder: Path) -> None:
     """Two workers that compute on one core do as much as one."""
     allowed = os.sched_getaffinity(0)
