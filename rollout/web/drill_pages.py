@@ -27,11 +27,12 @@ FAULTS = (*Fault, Exercise.KILL_SWITCH)
 
 FIELDS: Mapping[str, str] = {
     "fault": "raise", "path": "both", "duration_s": "30", "blast_radius_jobs": "5",
-    "deadline_s": "120", "fault_s": "2", "window_s": "10",
+    "deadline_s": "120", "fault_s": "2", "window_s": "10", "windows_with_jobs_min": "6",
 }  # fmt: skip
 """Fields of the form, and what stands in them at first."""
 
 _FIELD_MAX = 40
+_WHOLE = ("blast_radius_jobs", "windows_with_jobs_min")
 
 
 @router.get("/sub-pipelines/{name}/drill")
@@ -59,9 +60,7 @@ def begin_drill(
     must_be_permitted(site, caller, "drill", name)
     given = _given(form)
     try:
-        drill_id = begin(
-            site, caller, declared_drill(name, _values(given)), form.get("reason", "")
-        )
+        drill_id = begin(site, caller, declared_drill(name, _values(given)), form.get("reason", ""))
     except RolloutError as error:
         return _draw(request, site, caller, name, given, None, error, status_of(error))
     return see(site.url("drills", drill_id))
@@ -87,13 +86,13 @@ def _values(given: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {
         "name": f"{fault} from the page", "fault": fault, "path": given["path"],
     }  # fmt: skip
-    wanted = ["duration_s", "blast_radius_jobs", "deadline_s", "window_s"]
+    wanted = ["duration_s", "deadline_s", "window_s", *_WHOLE]
     if fault in set(Fault) and Fault(fault).needs_seconds:
         wanted.append("fault_s")
     for name in wanted:
         text = given[name].strip()
         try:
-            values[name] = int(text) if name == "blast_radius_jobs" else float(text)
+            values[name] = int(text) if name in _WHOLE else float(text)
         except ValueError:
             values[name] = text
     return values

@@ -126,15 +126,16 @@ def change_page(name: str, request: Request, site: SiteOf, caller: CallerOf) -> 
         if not caller.may(str(event), name):
             continue
         sentence, refused = "", None
-        if event is not Event.SCOPE:
-            try:
-                consequence = site.door.consequence_of_change(caller, name, event)
-            except RolloutError as error:
-                refused = error
-            else:
-                if not consequence.changes:
-                    continue
-                sentence = consequence.sentence
+        scope = event is Event.SCOPE
+        scope_bp = max(1, taken.value.of(name).state.scope_bp) if scope else None
+        try:
+            consequence = site.door.consequence_of_change(caller, name, event, scope_bp=scope_bp)
+        except RolloutError as error:
+            refused = error
+        else:
+            if not scope and not consequence.changes:
+                continue
+            sentence = "" if scope else consequence.sentence  # which one, somebody has to type
         offers.append((event, sentence, refused))
     return draw(
         request, "change.html", caller, board=taken, about=name, still=True, name=name,

@@ -1,4 +1,4 @@
-"""The form that begins a drill: the service's guards, a preview, and nothing lost that was typed."""
+"""The form that begins a drill: the service's guards, a preview, nothing lost that was typed."""
 
 from __future__ import annotations
 
