@@ -14,7 +14,7 @@ from rollout.errors import RolloutError
 from rollout.jobs.recent import JobKind
 from rollout.routing.stages import Event
 from rollout.web.asking import CallerOf, SiteOf, must_see
-from rollout.web.killing import kill
+from rollout.web.killing import kill, reason_of
 from rollout.web.problems import BadRequest
 from rollout.web.render import draw
 from rollout.web.site import Site
@@ -94,6 +94,7 @@ def rearm(
         request, "rearm.html", caller, board=taken, about=name, still=True, status=409, name=name,
         one=taken.value.of(name), record=site.door.killed_by(name),
         second=site.door.second_person(name), error=error, typed=typed, reason=reason,
+        why=reason_of(site.door.kills(name)),
     )  # fmt: skip
 
 

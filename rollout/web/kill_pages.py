@@ -17,7 +17,7 @@ from rollout.routing.decision import JobPath
 from rollout.routing.ports import TransitionRecord
 from rollout.routing.stages import Event
 from rollout.web.asking import CallerOf, SiteOf, must_see
-from rollout.web.killing import NO_REASON
+from rollout.web.killing import reason_of
 from rollout.web.render import draw
 from rollout.web.site import GLANCE_S, READ_S
 
@@ -94,7 +94,7 @@ def _killed(
     return draw(
         request, "killed.html", caller, board=board, about=name, name=name, stands=stands,
         record=kills[-1] if kills else None, kill_id=kill_id,
-        reason=next((one.reason for one in kills if one.reason != NO_REASON), None),
+        reason=reason_of(kills),
     )  # fmt: skip
 
 
@@ -107,6 +107,7 @@ def rearm_page(name: str, request: Request, site: SiteOf, caller: CallerOf) -> R
         request, "rearm.html", caller, board=taken, about=name, still=True, name=name,
         one=taken.value.of(name), record=site.door.killed_by(name),
         second=site.door.second_person(name), error=None, typed="", reason="",
+        why=reason_of(site.door.kills(name)),
     )  # fmt: skip
 
 

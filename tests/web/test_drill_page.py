@@ -45,7 +45,7 @@ def test_it_is_foreseen_and_then_begun(busy: Office) -> None:
     def ended() -> bool:
         return any(one.what == "ended" for one in busy.world.ledger.drill_events(drill_id))
 
-    wait_until(ended, "the drill is over")
+    wait_until(ended, "the drill is over", 90)
     (act, *_) = busy.world.ledger.acts("payments", 1)
     assert (act.action, act.came, act.reason) == ("drill", Came.DONE, "weekly")
     assert busy.client.get(f"/drills/{drill_id}").status_code == 200
