@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rollout.web.killing import NO_REASON
 from tests.builders import NAME
 from tests.web.conftest import Office
 
@@ -25,3 +26,35 @@ def test_a_killed_one_is_not_offered_as_if_it_were_not(office: Office) -> None:
     page = office.client.get(HERE).text
     assert "Kill again…" in page
     assert f"Kill {NAME}…" not in page
+
+
+def test_an_acknowledgement_is_not_grey(office: Office) -> None:
+    """It was read for this page alone: a board that is old, or away, makes it no older."""
+    office.client.post(f"/sub-pipelines/{NAME}/kill", data={})
+    office.app._site.glance = lambda caller: None
+    page = office.client.get(f"/sub-pipelines/{NAME}/killed").text
+    assert '<body class=""' in page
+    assert "Nothing could be read" in page
+    assert "Kill again…" in page
+    assert '<body class="silent"' in office.client.get(f"/sub-pipelines/{NAME}/kill").text
+
+
+def test_who_rearms_reads_why_it_was_killed(office: Office) -> None:
+    """Also where the reason was given after the kill, as the page asks for it."""
+    here = f"/sub-pipelines/{NAME}"
+    office.client.post(f"{here}/kill", data={})
+    office.client.post(f"{here}/kill", data={"reason": "totals differ"})
+    asked = office.client.get(f"{here}/rearm").text
+    mistyped = office.client.post(f"{here}/rearm", data={"typed": "x", "reason": "y"}).text
+    for page in (asked, mistyped):
+        assert "totals differ" in page
+        assert NO_REASON not in page
+    office.world.runtime.tick.turn()
+    page = office.client.get(here).text
+    assert "<strong>Killed:</strong> nothing runs" in page
+
+
+def test_a_stop_is_a_whole_sentence(office: Office) -> None:
+    """On the overview no word stands before it."""
+    office.client.post(f"/sub-pipelines/{NAME}/kill", data={"reason": "totals differ"})
+    assert "Killed by ana, " in office.client.get("/").text
