@@ -30,7 +30,7 @@ from rollout.adapters.sql.tables import to_microseconds
 from rollout.web.app import create_app
 from rollout.web.serve import address_of, listen
 
-JOBS, NAMES = 200_000, 1_000
+JOBS, NAMES = 100_000, 1_000
 LATELY, LATELY_JOBS = timedelta(minutes=10), 12_000
 ACTS, CHANGES = 50_000, 20_000
 SUPERVISED = timedelta(hours=2)
