@@ -134,7 +134,12 @@ def lived(office: Office, written: Lines) -> Office:
 def test_no_page_and_no_answer_has_it(lived: Office, written: Lines) -> None:
     """Every route that looks, with every filter, and what a mistaken request is told."""
     client, looked = lived.client, 0
-    asked = ({}, {"name": "pins"}, {"kind": "failed"}, {"kind": "fallbacks", "name": "pins"})
+    asked: tuple[dict[str, str], ...] = (
+        {},
+        {"name": "pins"},
+        {"kind": "failed"},
+        {"kind": "fallbacks", "name": "pins"},
+    )
     for method, path in ROUTES:
         if path.endswith(("/events", "/reveal", "/kill", "/rearm")):
             continue
