@@ -74,9 +74,11 @@ class Client:
         where = urlsplit(address)
         self._line = http.client.HTTPConnection(where.hostname or "", where.port, timeout=60)
         self._headers = headers
+        self.late = 0
+        """Answers that said that the ledger took too long."""
 
     def get(self, path: str) -> bytes:
-        """Ask for a page; anything but 200 is a mistake of ours."""
+        """Ask for a page; anything but 200 and "the ledger is slow" is a mistake of ours."""
         return self._ask("GET", path, None)
 
     def post(self, path: str, body: dict[str, Any]) -> bytes:
@@ -92,7 +94,9 @@ class Client:
         self._line.request(method, path, body, headers)
         answer = self._line.getresponse()
         content = answer.read()
-        if answer.status != (303 if kind == FORM else 200):
+        if answer.status == 503 and method == "GET":
+            self.late += 1
+        elif answer.status != (303 if kind == FORM else 200):
             raise RuntimeError(f"{path} was answered {answer.status}: {content[:300]!r}")
         return content
 
@@ -152,6 +156,7 @@ def _pages(plant: WebPlant, jobs: int, until_s: float) -> dict[str, dict[str, fl
     taken: dict[str, list[float]] = {page: [] for page in PAGES}
     busy: dict[str, list[float]] = {page: [] for page in PAGES}
     sizes: dict[str, int] = {}
+    late = dict.fromkeys(PAGES, 0)
     for number in range(ROUNDS + 1):
         if number > 1 and time.monotonic() > until_s:
             break
@@ -159,8 +164,10 @@ def _pages(plant: WebPlant, jobs: int, until_s: float) -> dict[str, dict[str, fl
             path = page.format(
                 name=f"pilot-{draw.randrange(plant.names)}", job=draw.randrange(jobs)
             )
-            before, began = plant.busy.seconds(), time.perf_counter()
+            late_before, before = client.late, plant.busy.seconds()
+            began = time.perf_counter()
             content = client.get(path)
+            late[page] += client.late - late_before
             if number:
                 times.append((time.perf_counter() - began) * 1e3)
                 busy[page].append((plant.busy.seconds() - before) * 1e3)
@@ -171,6 +178,7 @@ def _pages(plant: WebPlant, jobs: int, until_s: float) -> dict[str, dict[str, fl
         page: {
             **_spread(times),
             "rounds": len(times),
+            "late": late[page],
             "busy_median": round(median(busy[page]), 1),
             "kb": round(sizes[page] / 1e3),
         }
