@@ -5,6 +5,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+PATIENCE_S = 120
+"""Longest wait for what has to happen, on a machine that has other things to do."""
+
 
 def note(case: Any, *words: Any) -> None:
     """Append a line; `case` is its name, or the keyword arguments that hold it."""

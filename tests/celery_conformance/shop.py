@@ -24,6 +24,7 @@ from tests.celery_conformance.bases import (
 )
 from tests.celery_conformance.bodies import act, act_bound, add, one, order, three
 from tests.celery_conformance.notes import note
+from tests.celery_conformance.retried import note_mark, wait_for_mark
 
 MODE = os.environ.get("CONFORMANCE_MODE", "bare")
 BROKER = os.environ.get("CONFORMANCE_BROKER", "memory://")
@@ -42,7 +43,7 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     worker_hijack_root_logger=False,
     result_extended=True,
-    broker_transport_options={"visibility_timeout": 30},
+    broker_transport_options={"visibility_timeout": 900},
     task_send_sent_event=True,
     task_annotations={
         "shop.annotated": {"max_retries": 1, "rate_limit": "900/s", "on_failure": noted_failure}
@@ -93,8 +94,8 @@ BODIES: dict[str, tuple[Any, dict[str, Any]]] = {
             "shadow_name": lambda *a: "a shadow",
         },
     ),
-    "soft": (act, {"soft_time_limit": 2}),
-    "hard": (act, {"time_limit": 3}),
+    "soft": (act, {"soft_time_limit": 4}),
+    "hard": (act, {"time_limit": 6}),
     "late": (act, {"acks_late": True}),
     "rated": (act, {"rate_limit": "1000/s", "send_events": False, "resultrepr_maxsize": 8}),
     "unacked": (act, {"acks_on_failure_or_timeout": False}),
@@ -123,6 +124,7 @@ def fails_first(body: Any) -> Any:
     def broken(*args: Any, **kwargs: Any) -> Any:
         case = _case(args, kwargs)
         watched = current_task.request.id.startswith(f"{case}/")  # its events tell their case
+        wait_for_mark(current_task.request)
         note(case, "fell", current_task.name, watched)
         match kwargs.get("do"):
             case "auto later":
@@ -206,6 +208,7 @@ def _failure(sender: Any, exception: Any, kwargs: Any, **_: Any) -> None:
 
 
 def _retry(sender: Any, request: Any, reason: Any = None, **_: Any) -> None:
+    note_mark(request)
     note(request.kwargs, "retry", sender.name)
 
 
