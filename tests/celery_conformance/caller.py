@@ -7,7 +7,7 @@ from typing import Any
 
 from celery.exceptions import TimeoutError as NotReady
 
-from tests.celery_conformance.notes import PATIENCE_S, read_notes
+from tests.celery_conformance.notes import PATIENCE_S, read_notes, wait_for_words
 from tests.celery_conformance.waves import Wave
 
 NO_BACKEND = "no result backend"
@@ -96,11 +96,7 @@ class Caller:
 
     def wait_for_notes(self, *words: str) -> None:
         """Wait until bodies or signals have written these words."""
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline:
-            if set(words) <= {line[0] for line in self._notes()}:
-                return
-            time.sleep(0.05)
+        wait_for_words(self._folder, self.case, *words)
 
     def wait_for_outcome(self) -> None:
         """Wait until a worker has said how a job ended."""

@@ -87,11 +87,30 @@ DIFFERENCES: tuple[Difference, ...] = (
         "arguments of a pydantic task are checked when it is called",
         lambda behind: behind.said["order"][4] == "(order, case=0)",
     ),
+    *(
+        Difference(case, ("concurrent", "fallback", "kill"), ("notes",), DIRECT)
+        for case in ("unit_tests", "canvases_that_run_here")
+    ),
     Difference(
-        "unit_tests",
-        ("concurrent", "fallback", "kill"),
+        "retries_and_returns",
+        BEHIND,
+        ("said", "backend"),
+        "what a body returns after `retry(throw=False)` is dropped",
+        lambda behind: behind.said == ["value", "of the second"],
+    ),
+    Difference(
+        "retries_to_a_queue",
+        ("concurrent",),
         ("notes",),
-        DIRECT,
+        "retries on the concurrent path come before legacy's",
+        lambda behind: [line[4] for line in behind.notes if line[0] == "ran"] == [0, 0, 1],
+    ),
+    Difference(
+        "registered_as_before",
+        BEHIND,
+        ("said",),
+        "`inspect registered` lists `shop.tasks.bill.shadow` beside the task",
+        lambda behind: "shop.plain.shadow [max_retries=0]" in behind.said,
     ),
 )
 
