@@ -27,5 +27,6 @@ def wait_for_mark(request: Any) -> None:
 
 
 def _mark(request: Any, retries: int) -> Path:
-    queue = request.delivery_info["routing_key"]  # each path counts its own retries
-    return FOLDER / f"marked-{request.id.replace('/', '-')}-{queue}-{retries}"
+    queue = str(request.delivery_info["routing_key"])
+    path = "concurrent" if queue.endswith(".concurrent") else "legacy"  # each counts its own
+    return FOLDER / f"marked-{request.id.replace('/', '-')}-{path}-{retries}"

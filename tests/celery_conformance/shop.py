@@ -150,7 +150,7 @@ def fails_first(body: Any) -> Any:
         case = _case(args, kwargs)
         request = current_task.request
         wait_for_mark(request)
-        if not request.called_directly:  # a delivery; its events tell their case
+        if len(current_task.request_stack) == 1:  # a delivery, and no call inside of one
             note(case, "fell", current_task.name, request.id.startswith(f"{case}/"))
         match kwargs.get("do"):
             case "auto later":
