@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rollout.audit.contention import Answer
 from rollout.audit.measured import Measured
 
+OVERLAP = "who waits, how many run at once and whether they slow each other down"
 _RECORDER = "rollout.audit.record(app)"
 
 
@@ -32,6 +33,8 @@ def lacks_of(measured: Measured) -> list[Lack]:
     worker_log = "worker log" in kinds
     known = {one: log.known(one) for one in ("queued", "started", "ended", "cpu", "size", "waited")}
     lacks: list[Lack] = []
+    if measured.doubt is not None:
+        lacks.append(Lack(OVERLAP, measured.doubt.because, measured.doubt.tells))
     if known["ended"] and known["started"] < 0.05:
         lacks.append(
             Lack(
