@@ -23,6 +23,7 @@ from rollout.audit.reading.across import Across
 from rollout.audit.reading.detect import READABLE, read_text
 from rollout.audit.reading.stacks import Stacks, read_stacks
 from rollout.audit.reading.xes import read_xes
+from rollout.errors import why_of
 
 _OPENERS: dict[bytes, Any] = {
     b"\x1f\x8b": gzip.open,
@@ -55,15 +56,13 @@ def read_files(files: Sequence[Path]) -> JobLog:
         except UNPACKING as error:
             raise BadAudit(f"{file} cannot be unpacked: {error}", "copy it again") from error
         except OSError as error:
-            raise BadAudit(f"{file} cannot be read: {_why(error)}", _what_to_give(error)) from error
+            raise BadAudit(
+                f"{file} cannot be read: {why_of(error)}", _what_to_give(error)
+            ) from error
         for capture in log.captures[first:]:
             capture.given = shlex.quote(str(file))
     across.close()
     return log
-
-
-def _why(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
 
 
 def _what_to_give(error: OSError) -> str:
@@ -96,7 +95,7 @@ def read_stack_file(file: Path) -> Stacks:
             stacks = read_stacks(lines)
     except (OSError, EOFError) as error:
         raise BadAudit(
-            f"{file} cannot be read: {error}", "py-spy record --format raw writes it"
+            f"{file} cannot be read: {why_of(error)}", "py-spy record --format raw writes it"
         ) from error
     if not stacks.samples:
         raise BadAudit(
