@@ -54,6 +54,12 @@ class Alarm:
     sentence: str
     runbook: str = ""
 
+    @property
+    def alone(self) -> str:
+        """The sentence where its word does not stand before it."""
+        by = self.sentence.startswith("by ")
+        return f"{self.what.capitalize()} {self.sentence}" if by else self.sentence
+
     def to_json(self) -> Json:
         """What scripts read."""
         return {
