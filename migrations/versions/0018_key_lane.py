@@ -1,7 +1,7 @@
 """Places of keys: who waits by an index, and two functions of PostgreSQL, planned once a session.
 
-Whether somebody of a key waits was read from all its places: as many as its queue is long. As for the
-functions of 0016, one is never changed under its name.
+Whether somebody of a key waits was read from all its places: as many as its queue is long. As of
+those of 0016, no function is ever changed under its name.
 """
 
 import sqlalchemy as sa
@@ -78,7 +78,7 @@ def upgrade() -> None:
     )
     schema = connection.execute(where).scalar_one()
     for head, body in ((_FIRST, _FIRST_BODY), (_LEAVE, _LEAVE_BODY)):
-        # The table is empty at most times: a plan of then must not read a long queue from end to end.
+        # The table is empty at most times: a plan of then must not read a long queue to its end.
         op.execute(
             f"CREATE FUNCTION {schema}.{head.strip()} LANGUAGE plpgsql "
             f"SET search_path = {schema}, pg_temp SET enable_seqscan = off AS $${body}$$"

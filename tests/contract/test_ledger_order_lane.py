@@ -1,4 +1,4 @@
-"""The short lane of places says yes where the rule does, sees who waits, and reads no long queue."""
+"""The short lane of places says yes where the rule does, sees who waits, reads no long queue."""
 
 from threading import Thread
 
