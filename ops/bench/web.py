@@ -17,6 +17,7 @@ import argparse
 import http.client
 import json
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -129,6 +130,7 @@ def measure(
         began = time.monotonic()
         with web_plant(ledger, jobs, names, web_sign_in="token") as plant:
             of: dict[str, Any] = {"made_s": round(time.monotonic() - began)}
+            _tell(ledger, "made", began)
             found[ledger] = of
             if "pages" in parts:
                 of["pages"] = pages = _pages(plant, jobs, began + seconds * PAGES_UNTIL)
@@ -137,16 +139,25 @@ def measure(
                     ("page_busy_ms", "busy_median"),
                     ("page_ms_p99", "p99"),
                 ):
-                    found[f"{key}_{ledger}"] = max(one[figure] for one in pages.values())
+                    worst = max((one[figure] for one in pages.values()), default=None)
+                    found[f"{key}_{ledger}"] = worst
+                _tell(ledger, "pages", began)
             if "viewers" in parts:
                 of["viewers"] = _viewers(plant)
                 found[f"viewers_cost_{ledger}"] = of["viewers"]["ratio"]
+                _tell(ledger, "viewers", began)
             if "kills" in parts:
                 of["kills"] = _kills(plant, began + seconds)
                 found[f"kill_over_cli_ms_{ledger}"] = of["kills"]["over_ms"]
                 found[f"kill_page_ms_p99_{ledger}"] = of["kills"]["page_answered"]["p99"]
+                _tell(ledger, "kills", began)
             of["took_s"] = round(time.monotonic() - began)
     return found
+
+
+def _tell(ledger: str, part: str, began: float) -> None:
+    """Say how far it came: who waits for minutes wants to know for what."""
+    print(f"{ledger}: {part} after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
 
 def _pages(plant: WebPlant, jobs: int, until_s: float) -> dict[str, dict[str, float]]:
@@ -158,9 +169,9 @@ def _pages(plant: WebPlant, jobs: int, until_s: float) -> dict[str, dict[str, fl
     sizes: dict[str, int] = {}
     late = dict.fromkeys(PAGES, 0)
     for number in range(ROUNDS + 1):
-        if number > 1 and time.monotonic() > until_s:
-            break
         for page, times in taken.items():
+            if number and time.monotonic() > until_s:
+                break
             path = page.format(
                 name=f"pilot-{draw.randrange(plant.names)}", job=draw.randrange(jobs)
             )
@@ -183,6 +194,7 @@ def _pages(plant: WebPlant, jobs: int, until_s: float) -> dict[str, dict[str, fl
             "kb": round(sizes[page] / 1e3),
         }
         for page, times in taken.items()
+        if times
     }
 
 
