@@ -33,6 +33,8 @@ from rollout.web.serve import address_of, listen
 JOBS, NAMES = 100_000, 1_000
 LATELY, LATELY_JOBS = timedelta(minutes=10), 12_000
 ACTS, CHANGES = 50_000, 20_000
+ENVELOPE = '{"headers": {}, "body": [[], {}, {}], "properties": {}}'
+"""What a kill sends on must be a message."""
 SUPERVISED = timedelta(hours=2)
 
 _COUNTED = """WITH RECURSIVE counted(i) AS (
@@ -47,9 +49,11 @@ def _colours(names: int) -> tuple[str, ...]:
         f"|| job_id WHERE {number} % 50 = 7",
         f"UPDATE job SET path = 'legacy', fallback_reason = 'failed', error = 'KeyError: discount' "
         f"WHERE {number} % 25 = 3",
-        "UPDATE job SET state = 'accepted', finished_at = NULL, started_at = NULL, folded = FALSE "
+        "UPDATE job SET state = 'accepted', envelope = :envelope, "
+        "finished_at = NULL, started_at = NULL, folded = FALSE "
         "WHERE accepted_at > :open_us AND CAST(substr(job_id, 5) AS BIGINT) % 3 = 0",
-        "UPDATE job SET state = 'started', finished_at = NULL, folded = FALSE, "
+        "UPDATE job SET state = 'started', envelope = :envelope, "
+        "finished_at = NULL, folded = FALSE, "
         "renewed_at = :now_us "
         "WHERE accepted_at > :open_us AND CAST(substr(job_id, 5) AS BIGINT) % 3 = 1",
     )
@@ -148,7 +152,7 @@ def _live_on(plant: Plant) -> None:
     plant.turn()
     plant.runtime.changes.change("pilot-0", "freeze", "bench", "the line that is repeated")  # type: ignore[arg-type]
     now_us = to_microseconds(plant.now)  # however long the making of it took
-    values = {"now_us": now_us, "open_us": now_us - 60_000_000}
+    values = {"now_us": now_us, "open_us": now_us - 60_000_000, "envelope": ENVELOPE}
     with plant.runtime.database.write() as connection:
         for statement in (*_colours(plant.names), *_logs(plant.names)):
             made = text(statement)
