@@ -50,9 +50,7 @@ def draw_job(rng: random.Random, long_share: float) -> dict[str, Any]:
     return {"part": rng.randrange(100_000), "what": what, "seconds": seconds}
 
 
-def main(
-    who: str, seed: int, share: int, per_s: float, long_share: float, sharing: float
-) -> None:
+def main(who: str, seed: int, share: int, per_s: float, long_share: float, sharing: float) -> None:
     """Submit `share` jobs; `sharing` is the share of submissions that wait for each other."""
     folder = Path(os.environ["CRASH_HISTORY"])
     flags = Path(os.environ["CRASH_FLAGS"])

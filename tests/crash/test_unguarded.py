@@ -22,9 +22,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 )
 def test_without_its_guard_a_short_run_fails(guard: str, kind: str) -> None:
     """Most of its jobs share a key or a resource; nothing is hurt but the program."""
-    order = Order(
-        81, 200, 0, "sqlite", deadline_s=240, without=guard, long_share=0.5, sharing=0.8
-    )
+    order = Order(81, 200, 0, "sqlite", deadline_s=240, without=guard, long_share=0.5, sharing=0.8)
     folder = Path(tempfile.mkdtemp(prefix=f"crash-{guard}-"))
     result = run(order, folder)
     assert kind in {one.kind for one in check(result.evidence)}, f"kept: {folder}"

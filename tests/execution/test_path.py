@@ -145,3 +145,18 @@ def test_options_are_those_of_the_engine() -> None:
     """Such as where it runs."""
     with pytest.raises(NotRemote):
         as_path(load, executor="processes").concurrent("d")
+    with pytest.raises(WrongDeclaration, match=r"has no option 'worker'; there are .* workers"):
+        as_path(load, worker=4)
+
+
+def test_an_option_of_the_other_engine_is_named() -> None:
+    """Each stage of a chain has its workers; a run that got `workers=` said nothing of that."""
+
+    def squares(count: int) -> Flow:
+        return Flow(Chain("c", [Stage("same", list)]), range(count))
+
+    path = as_path(squares, workers=4)
+    with pytest.raises(WrongDeclaration, match=r"no option 'workers'.*Stage\(\.\.\., workers=4\)"):
+        path.concurrent(3)
+    with pytest.raises(WrongDeclaration, match="GraphEngine has no option 'dead_letter'"):
+        as_path(load, dead_letter=None).concurrent("d")
