@@ -5,6 +5,7 @@ import threading
 from typing import Any
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 
 from rollout.execution import Barrier, Chain, Flow, Graph, Mapped, Stage, Step, as_path, asking
 from rollout.execution.errors import (
@@ -133,6 +134,20 @@ def test_in_sequence_a_step_is_tried_again() -> None:
     path = as_path(lambda: Graph("g", [Step("flaky", flaky, retries=2)]))
     assert path.legacy() == "done"
     assert len(attempts) == 3
+
+
+def test_in_sequence_the_soft_limit_of_a_job_ends_all_of_it() -> None:
+    """It is thrown into the step that runs, and must not count as that step's failure."""
+    ran = []
+
+    def slow() -> None:
+        ran.append("slow")
+        raise SoftTimeLimitExceeded
+
+    steps = [Step("slow", slow, retries=2), Step("other", lambda: ran.append("other"))]
+    with pytest.raises(SoftTimeLimitExceeded):
+        as_path(lambda: Graph("g", steps)).legacy()
+    assert ran == ["slow"]
 
 
 def test_what_builds_must_give_an_execution() -> None:
