@@ -87,6 +87,7 @@ MISFORTUNES: dict[str, Callable[[], None]] = {
     "raises": _raise,
     "dies": _die,
     "hangs": lambda: time.sleep(60),
+    "is slow": lambda: time.sleep(2),
 }
 
 app: Any = MisfortuneShop(read_settings()).app

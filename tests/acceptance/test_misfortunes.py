@@ -112,6 +112,20 @@ def test_the_third_batch_goes_wrong_on_both_paths(
     assert record.attempt == 2
 
 
+def test_killed_in_the_middle_of_a_batch(plant: Plant, tmp_path: Path) -> None:
+    """The batch that runs may end and the next does not start; legacy does the whole job once."""
+    result = submit(plant, "is slow", tmp_path)
+    wait_until(lambda: came(tmp_path)[str(UNLUCKY)] == 1, "the third batch has begun", 30)
+    plant.runtime.changes.kill("invoices", "test", "test")
+    assert result.get(timeout=GET_S) == WHOLE
+    record = plant.job(result)
+    assert (record.path, record.attempt) == (JobPath.LEGACY, 2), record.way
+    assert plant.way(result).count("committed legacy") == 1
+    assert "committed concurrent" not in plant.way(result)
+    last = str(BATCHES - 1)
+    wait_until(lambda: came(tmp_path)[last] == 1, "legacy alone came to the last batch", 5)
+
+
 def test_called_off_in_the_middle(plant: Plant, tmp_path: Path) -> None:
     """A job that is revoked while its third batch hangs is cancelled, and nobody takes it up."""
     result = submit(plant, "hangs", tmp_path, on_both=True)
