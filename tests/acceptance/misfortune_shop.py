@@ -14,6 +14,8 @@ from rollout.settings import Settings, read_settings
 from rollout.wiring import Runtime
 
 LIMIT_S = 6
+MANY = 10_000
+"""Steps of a large graph."""
 BATCHES, UNLUCKY = 5, 2
 """The third batch of five is the one in which it happens."""
 
@@ -43,6 +45,11 @@ def build(customer_id: int, what: str, folder: str, on_both: bool = False) -> Gr
 
     if what == "gate":
         return _gated(came)
+    if what == "ring":
+        return Graph("ring", [Step("hen", print, ["egg"]), Step("egg", print, ["hen"])])
+    if what == "many":
+        tree = [Step(f"s{n}", _one, [f"s{(n - 1) // 2}"] if n else []) for n in range(MANY - 1)]
+        return Graph("many", [*tree, Step("count", _count, [step.name for step in tree])])
     first = Path(folder, "first")
 
     def unlucky(batch: list[int]) -> list[int]:
@@ -54,6 +61,14 @@ def build(customer_id: int, what: str, folder: str, on_both: bool = False) -> Gr
         return batch
 
     return Flow(Chain("numbers", [Stage("take", unlucky)], size=1), range(BATCHES))
+
+
+def _one(*before: int) -> int:
+    return 1
+
+
+def _count(*before: int) -> int:
+    return 1 + sum(before)
 
 
 def _gated(came: Callable[[object], None]) -> Graph:

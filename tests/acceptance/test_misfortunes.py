@@ -11,7 +11,7 @@ from celery.exceptions import TaskRevokedError
 from rollout.jobs.claims import JobState
 from rollout.routing.decision import JobPath, Reason
 from tests.acceptance.conftest import Plant, shop_settings
-from tests.acceptance.misfortune_shop import BATCHES, UNLUCKY, MisfortuneShop
+from tests.acceptance.misfortune_shop import BATCHES, MANY, UNLUCKY, MisfortuneShop
 from tests.conftest import start_valkey
 from tests.waiting import wait_until
 
@@ -110,6 +110,22 @@ def test_the_third_batch_goes_wrong_on_both_paths(
     assert kept in (record.error or ""), record.error
     assert came(tmp_path)[str(UNLUCKY)] == 2
     assert record.attempt == 2
+
+
+def test_a_graph_that_could_never_run(plant: Plant, tmp_path: Path) -> None:
+    """It is found when the job builds it, on both paths; the job is kept and names the cycle."""
+    result = submit(plant, "ring", tmp_path)
+    with pytest.raises(Exception, match="got the cycle"):
+        result.get(timeout=GET_S)
+    record = plant.wait_for(result, JobState.FAILED)
+    assert (record.error or "").count("take one of these needs away") == 2, record.error
+
+
+def test_a_graph_of_ten_thousand_steps(plant: Plant, tmp_path: Path) -> None:
+    """Each counted once, on the concurrent path."""
+    result = submit(plant, "many", tmp_path)
+    assert result.get(timeout=GET_S) == MANY
+    assert plant.job(result).path is JobPath.CONCURRENT, plant.job(result).way
 
 
 def test_killed_in_the_middle_of_a_batch(plant: Plant, tmp_path: Path) -> None:
