@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -182,3 +183,32 @@ def test_a_log_without_what_is_needed_says_what_to_do(tmp_path: Path) -> None:
     text = run(str(tmp_path / "missing.log"), code=1)
     assert "missing.log cannot be read: no such file or directory" in text
     assert "hint: name a log that is there, or - for what is piped in" in text
+
+
+def test_workers_side_by_side_are_one_system(
+    expected: tuple[str, int, int], tmp_path: Path
+) -> None:
+    """One with a child, one with two, at the same time: no capture with more workers among them."""
+    paths = [
+        written(tmp_path / f"{name}.log", celery, [one for one in EVENTS if chosen(one)])
+        for name, chosen in (
+            ("one", lambda one: _job(one) % 3 == 0), ("two", lambda one: _job(one) % 3 > 0),
+        )
+    ]  # fmt: skip
+    for path, children in zip(paths, (1, 2), strict=True):
+        file = Path(path)
+        file.write_text(f"- ** ---------- .> concurrency: {children} (prefork)\n{file.read_text()}")
+    said = answer(*paths)
+    assert said[1:] == expected[1:]
+    assert "times the concurrency" not in said[0], said[0]
+
+
+def _job(event: Event) -> int:
+    return int(event[2].split("[")[1][:4])
+
+
+def test_a_range_of_one_figure_is_one_figure(tmp_path: Path) -> None:
+    """Neither "1.7 to 1.7 times" nor a number of jobs in powers of ten."""
+    text = run(written(tmp_path / "worker.log", celery))
+    assert not [one for one in re.findall(r"([\d.]+) to ([\d.]+)", text) if one[0] == one[1]]
+    assert re.search(r"--jobs-per-day \d+ ", text)
