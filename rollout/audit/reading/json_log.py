@@ -53,10 +53,10 @@ def _line(values: Mapping[str, Any]) -> str:
     at = _time(values)
     if at != at:
         return message
-    when = datetime.fromtimestamp(at, UTC)
+    when = datetime.fromtimestamp(at, UTC).isoformat(" ", "milliseconds")[:23].replace(".", ",")
     level = next(_texts(values, _LEVELS), "INFO").upper()
     process = next(_texts(values, _PROCESSES), "")
-    return f"[{when:%Y-%m-%d %H:%M:%S},{when.microsecond // 1000:03d}: {level}/{process}] {message}"
+    return f"[{when}: {level}/{process}] {message}"
 
 
 def _fields(values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
