@@ -55,7 +55,8 @@ def _json(**names: str) -> Spelling:
         at, process, text = event
         values = {
             "epoch": at.timestamp(), "iso": at.isoformat().replace("+00:00", "Z"),
-            "logging": milliseconds(at), "text": text, "process": process,
+            "logging": milliseconds(at), "seconds": f"{at:%Y-%m-%d %H:%M:%S}",
+            "whole": int(at.timestamp()), "text": text, "process": process,
         }  # fmt: skip
         return json.dumps({"level": "info"} | {mine: values[what] for mine, what in names.items()})
 
@@ -72,6 +73,7 @@ SPELLINGS: dict[str, Spelling] = {
     "kubectl --prefix": lambda e: f"[pod/worker-5d9c/worker] {celery(e)}",
     "kubectl --timestamps": lambda e: f"{e[0]:%Y-%m-%dT%H:%M:%S.%f}789Z {celery(e)}",
     "journald": lambda e: f"{e[0]:%b %d %H:%M:%S} box celery[812]: {celery(e)}",
+    "a zone's name": lambda e: f"[{milliseconds(e[0])} CET: INFO/{e[1]}] {e[2]}",
     "colours": lambda e: f"\x1b[32m{celery(e)}\x1b[0m",
     "python-json-logger": _json(asctime="logging", processName="process", message="text"),
     "message first": _json(message="text", processName="process", created="epoch"),
@@ -153,6 +155,11 @@ def test_whole_seconds_do_not_carry_a_verdict_on_waits(tmp_path: Path) -> None:
     text = run(written(tmp_path / "worker.log", lambda e: f"{e[0]:%Y-%m-%d %H:%M:%S} {e[2]}"))
     assert text.startswith("Not enough to say who waits")
     assert "its times are whole seconds" in text
+    for spelling in (
+        _json(message="text", time="seconds"), _json(message="text", ts="whole"),
+        lambda e: f"[{e[0]:%Y-%m-%d %H:%M:%S} CET: INFO/{e[1]}] {e[2]}",
+    ):  # fmt: skip
+        assert run(written(tmp_path / "worker.log", spelling)).startswith("Not enough to say who")
 
 
 def test_two_time_zones_in_one_file_do_not_carry_one(tmp_path: Path) -> None:
