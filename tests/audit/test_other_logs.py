@@ -200,12 +200,12 @@ def test_workers_side_by_side_are_one_system(
     expected: tuple[str, int, int], tmp_path: Path
 ) -> None:
     """One with a child, one with two, at the same time: no capture with more workers among them."""
+    third = [one for one in EVENTS if _job(one) % 3 == 0]
+    others = [one for one in EVENTS if _job(one) % 3]
     paths = [
-        written(tmp_path / f"{name}.log", celery, [one for one in EVENTS if chosen(one)])
-        for name, chosen in (
-            ("one", lambda one: _job(one) % 3 == 0), ("two", lambda one: _job(one) % 3 > 0),
-        )
-    ]  # fmt: skip
+        written(tmp_path / "one.log", celery, third),
+        written(tmp_path / "two.log", celery, others),
+    ]
     for path, children in zip(paths, (1, 2), strict=True):
         file = Path(path)
         file.write_text(f"- ** ---------- .> concurrency: {children} (prefork)\n{file.read_text()}")
