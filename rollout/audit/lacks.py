@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rollout.audit.contention import Answer
 from rollout.audit.measured import Measured
 
+OVERLAP = "who waits, how many run at once and whether they slow each other down"
 _RECORDER = "rollout.audit.record(app)"
 
 
@@ -43,6 +44,8 @@ def _of_times(
     measured: Measured, known: Mapping[str, float], *, worker_log: bool
 ) -> Iterator[Lack]:
     """What needs the times at which a job was queued and began."""
+    if measured.doubt is not None:
+        yield Lack(OVERLAP, measured.doubt.because, measured.doubt.tells)
     if known["ended"] and known["started"] < 0.05:
         yield Lack(
             "waiting and service cannot be told apart",

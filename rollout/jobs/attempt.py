@@ -54,6 +54,7 @@ class Attempts(Endings):
         forgets: Those among them by which a path tells the queue engine to forget the job: it has
             done what it was to do, and there is no result.
         sent_back: Says which of these give the message back to the queue, to be run again.
+        sent_again: Says which of these come after another message of the job, which goes on by it.
         interference: What breaks jobs on purpose; None leaves every job alone.
     """
 
@@ -67,6 +68,7 @@ class Attempts(Endings):
         forgets: tuple[type[BaseException], ...] = (),
         interference: Interference | None = None,
         sent_back: Callable[[BaseException], bool] = lambda said: False,
+        sent_again: Callable[[BaseException], bool] = lambda said: False,
     ) -> None:
         self._control = control
         self._interference = interference
@@ -76,6 +78,7 @@ class Attempts(Endings):
         self._passes = passes
         self._forgets = forgets
         self._sent_back = sent_back
+        self._sent_again = sent_again
 
     def run(self, paths: Paths, delivery: Delivery) -> Outcome:
         """Take one delivery as far as it goes. Raises only what `passes` names."""
@@ -113,6 +116,7 @@ class Attempts(Endings):
             self._passes,
             self._forgets,
             sent_back=self._sent_back,
+            sent_again=self._sent_again,
         )
 
     def _start(self, paths: Paths, delivery: Delivery) -> Outcome:
@@ -232,6 +236,8 @@ class Attempts(Endings):
         try:
             value = paths.call(claim.path, job)
         except self._forgets as said:
+            if self._sent_again(said):
+                raise
             if self._sent_back(said):
                 self._release(delivery, claim)
                 raise

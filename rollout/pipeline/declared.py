@@ -385,10 +385,10 @@ class Declared:
         """Runs deliveries with the services of this runtime."""
         made = self._attempts.get(id(runtime))
         if made is None:
-            from rollout.adapters.celery.task import FORGETS, PASSES, is_sent_back
+            from rollout.adapters.celery.task import PASSES, is_sent_again, is_sent_back
 
-            celery = self.app is not None
-            made = runtime.attempts(PASSES, FORGETS, is_sent_back) if celery else runtime.attempts()
+            given = (PASSES, PASSES, is_sent_back, is_sent_again) if self.app is not None else ()
+            made = runtime.attempts(*given)
             self._attempts[id(runtime)] = made
         return made
 

@@ -58,6 +58,7 @@ class JobServices(Servers):
         passes: tuple[type[BaseException], ...] = (),
         forgets: tuple[type[BaseException], ...] = (),
         sent_back: Callable[[BaseException], bool] = lambda said: False,
+        sent_again: Callable[[BaseException], bool] = lambda said: False,
     ) -> Attempts:
         """Runs deliveries; what is given says what the queue engine's own exceptions mean."""
         from rollout.adapters.process import end_this_process
@@ -74,6 +75,7 @@ class JobServices(Servers):
             forgets,
             DrillInterference(self.control, self.plans, marker, self.clock, end_this_process),
             sent_back,
+            sent_again,
         )
 
     def shadow_publisher(self, queue: ShadowQueue) -> ShadowPublisher:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Task
+from celery.worker.request import Request
 
 from tests.celery_conformance.notes import note
 
@@ -136,3 +137,21 @@ class Decorated(Task):  # type: ignore[misc]  # Celery has no types
         """Around the body."""
         note(kwargs, "called", self.name)
         return super().__call__(*args, **kwargs)
+
+
+class Stateful(Task):  # type: ignore[misc]  # Celery has no types
+    """A base that is made once for each process, and keeps what it has opened."""
+
+    abstract = True
+
+    def __init__(self) -> None:
+        self.ready = "opened"
+
+
+class Watched(Request):  # type: ignore[misc]  # Celery has no types
+    """A request of the project: it sees what the worker's main process sees."""
+
+    def on_success(self, failed__retval__runtime: Any, **kwargs: Any) -> Any:
+        """Note it."""
+        note(self.kwargs, "seen by its request", self.name)
+        return super().on_success(failed__retval__runtime, **kwargs)

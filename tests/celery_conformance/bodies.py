@@ -12,7 +12,9 @@ from kombu.utils.json import register_type
 from pydantic import BaseModel
 
 from tests.celery_conformance.bases import FOLDER
-from tests.celery_conformance.notes import note
+from tests.celery_conformance.bodies_of_habits import act_by_habit
+from tests.celery_conformance.notes import PATIENCE_S, note
+from tests.celery_conformance.retried import note_mark, wait_for_mark
 
 
 class Odd(Exception):  # as people write them
@@ -61,6 +63,7 @@ def act(*args: Any, case: str = "", do: str = "return", **more: Any) -> Any:
     request, other = task.request, task.app.tasks["shop.other"]
     if do == "sort":  # a chord that has grown has no order
         args = tuple(sorted(args[0], key=repr))
+    wait_for_mark(request)
     note(case, "ran", task.name, do, list(map(repr, args)), request.retries)
     match do:
         case "sort":
@@ -94,6 +97,7 @@ def act(*args: Any, case: str = "", do: str = "return", **more: Any) -> Any:
         case "retry quietly":
             if request.retries < 1:
                 task.retry(countdown=0, throw=False)
+                note_mark(request)  # Celery marks nothing here
                 raise Ignore
             return ["retried", request.retries]
         case "retry at":
@@ -125,15 +129,15 @@ def act(*args: Any, case: str = "", do: str = "return", **more: Any) -> Any:
             return "done"
         case "wait for a child":
             child = other.apply_async(args, {"case": case})
-            return child.get(timeout=20, disable_sync_subtasks=False)
+            return child.get(timeout=PATIENCE_S, disable_sync_subtasks=False)
         case "wait for itself":
             if args:
                 return [*args]
             child = task.apply_async(("child",), {"case": case, "do": do})
-            return child.get(timeout=20, disable_sync_subtasks=False)
+            return child.get(timeout=PATIENCE_S, disable_sync_subtasks=False)
         case "wait in vain":
             child = other.apply_async(args, {"case": case})
-            return child.get(timeout=20)
+            return child.get(timeout=PATIENCE_S)
         case "grow its chord":
             task.add_to_chord(other.s("grown", case=case))
             return "grew"
@@ -143,7 +147,7 @@ def act(*args: Any, case: str = "", do: str = "return", **more: Any) -> Any:
         case "generate":
             return (n for n in range(2))
         case "abort":
-            for _ in range(100):
+            for _ in range(10 * PATIENCE_S):
                 if task.is_aborted():
                     return "stopped when it was told"
                 time.sleep(0.1)
@@ -166,7 +170,7 @@ def act(*args: Any, case: str = "", do: str = "return", **more: Any) -> Any:
             return request.delivery_info.get("priority")
         case "priority of a child":
             child = other.apply_async((), {"case": case, "do": "priority"})
-            return child.get(timeout=20, disable_sync_subtasks=False)
+            return child.get(timeout=PATIENCE_S, disable_sync_subtasks=False)
         case "of its class":
             return [task.greeting, task.name, task.max_retries]
         case "ignore":
@@ -203,7 +207,7 @@ def act(*args: Any, case: str = "", do: str = "return", **more: Any) -> Any:
             if request.retries == 0 and not args:
                 task.apply_async(("again",), {"case": case}, headers=request.headers)
             return [*args]
-    raise AssertionError(do)
+    return act_by_habit(task, case, do, args, more)
 
 
 def _seen(request: Any) -> dict[str, Any]:
@@ -229,6 +233,16 @@ def add(x: int, y: int = 0, *, case: str = "") -> int:
 def order(order: Order, case: str = "") -> Order:
     """A body of models."""
     return Order(number=order.number, total=order.total * 2)
+
+
+def strict(order: Order, case: str = "") -> Order:
+    """The same; its total is not shown."""
+    return Order(number=order.number, total=7)
+
+
+def picky(a: int, /, b: int = 2, *rest: int, c: int, case: str = "", **more: int) -> list[Any]:
+    """Every kind of argument."""
+    return [a, b, rest, c, more]
 
 
 def one(task_id: str) -> None:

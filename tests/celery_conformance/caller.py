@@ -7,10 +7,9 @@ from typing import Any
 
 from celery.exceptions import TimeoutError as NotReady
 
-from tests.celery_conformance.notes import read_notes
+from tests.celery_conformance.notes import PATIENCE_S, read_notes, wait_for_words
 from tests.celery_conformance.waves import Wave
 
-GET_S = 45
 NO_BACKEND = "no result backend"
 
 
@@ -67,7 +66,7 @@ class Caller:
             time.sleep(0.2)
             return ["ignored", _state(result)]
         try:
-            return ["value", result.get(timeout=GET_S, disable_sync_subtasks=False)]
+            return ["value", result.get(timeout=PATIENCE_S, disable_sync_subtasks=False)]
         except NotReady:
             return ["not ready", result.state]
         except (NotImplementedError, AttributeError):  # as a DisabledBackend says it
@@ -78,7 +77,7 @@ class Caller:
 
     def state_of(self, result: Any, wanted: str) -> str:
         """The state, when it is the wanted one or time is over."""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + PATIENCE_S
         while (state := _state(result)) != wanted and time.monotonic() < deadline:
             if state == NO_BACKEND:
                 self.wait_for_outcome()
@@ -97,15 +96,11 @@ class Caller:
 
     def wait_for_notes(self, *words: str) -> None:
         """Wait until bodies or signals have written these words."""
-        deadline = time.monotonic() + 15
-        while time.monotonic() < deadline:
-            if set(words) <= {line[0] for line in self._notes()}:
-                return
-            time.sleep(0.05)
+        wait_for_words(self._folder, self.case, *words)
 
     def wait_for_outcome(self) -> None:
         """Wait until a worker has said how a job ended."""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             ends = [line[2] for line in self._notes() if line[0] == "postrun"]
             if set(ends) - {"IGNORED", "RETRY"}:

@@ -8,6 +8,7 @@ from celery.canvas import StampingVisitor
 from celery.result import GroupResult
 
 from tests.celery_conformance.caller import Caller
+from tests.celery_conformance.notes import PATIENCE_S
 from tests.celery_conformance.table import case
 
 
@@ -195,7 +196,7 @@ def a_group_that_is_kept(c: Caller) -> Any:
     c.sent()
     sent.save()
     restored = GroupResult.restore(sent.id, app=c.app)
-    said = restored.get(timeout=20)
+    said = restored.get(timeout=PATIENCE_S)
     return [said, restored.completed_count(), restored.successful(), len(restored.children)]
 
 

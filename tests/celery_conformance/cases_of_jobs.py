@@ -1,6 +1,5 @@
 """Cases of one job: what its task, its body and its caller may do."""
 
-import time
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,7 +10,13 @@ from celery.beat import Scheduler
 
 from tests.celery_conformance.bodies import Money, Order
 from tests.celery_conformance.caller import Caller
+from tests.celery_conformance.notes import PATIENCE_S
 from tests.celery_conformance.table import case, of
+
+TOO_LONG_S = PATIENCE_S
+"""A body that is ended: by a limit, or by its owner."""
+REVOKED_S = 15
+"""What waits this long is revoked meanwhile; a worker says so when its time has come."""
 
 for _task in ("plain", "bound", "hooked", "called", "ignored", "storing", "tracked", "rated"):
     of(f"{_task}_returns", _task, "return", 1, "two")
@@ -45,9 +50,9 @@ of("caller_options_on_the_message", "plain", "request", expires=300, priority=5,
 of("forwards_its_headers", "plain", "child", headers={"tenant": "acme"})
 of("sends_itself_with_its_headers", "plain", "self again", headers={"tenant": "acme"})
 of("a_base_that_locks", "refusing", "return", 1)
-of("soft_limit", "soft", "sleep", s=8)
-of("hard_limit", "hard", "sleep", s=9)
-of("hard_limit_of_the_caller", "plain", "sleep", s=9, time_limit=3)
+of("soft_limit", "soft", "sleep", s=TOO_LONG_S)
+of("hard_limit", "hard", "sleep", s=TOO_LONG_S)
+of("hard_limit_of_the_caller", "plain", "sleep", s=TOO_LONG_S, time_limit=6)
 of("countdown", "plain", "return", 1, countdown=0.3)
 of("eta", "plain", "return", 1, eta=datetime.now(UTC) + timedelta(seconds=0.3))
 of("eta_without_a_zone", "plain", "return", 1, eta=datetime.now(UTC).replace(tzinfo=None))
@@ -60,7 +65,7 @@ of("retries_with_options", "hooked", "retry marked", headers={"tenant": "acme"})
 of("retries_after_a_countdown", "hooked", "retry", countdown=0.2)
 of("retries_for_ever", "backing_off", "auto")
 of("retries_as_annotated", "annotated", "exhaust")
-of("soft_limit_that_is_caught", "soft", "catch", s=8)
+of("soft_limit_that_is_caught", "soft", "catch", s=TOO_LONG_S)
 of("an_error_that_cannot_be_pickled", "hooked", "odd error")
 of("no_exception_but_raised", "plain", "no exception")
 of("tells_its_progress", "hooked", "progress")
@@ -177,7 +182,7 @@ def models(c: Caller) -> Any:
 @case
 def revoked_by_its_stamp(c: Caller) -> Any:
     """It does not run."""
-    sig = c.tasks["plain"].signature((), {"case": c.case}, task_id=c.new_id(), countdown=5)
+    sig = c.tasks["plain"].signature((), {"case": c.case}, task_id=c.new_id(), countdown=REVOKED_S)
     sig.stamp(order="cancelled")
     sent = sig.apply_async()
     c.sent()
@@ -189,8 +194,7 @@ def revoked_by_its_stamp(c: Caller) -> Any:
 def revoked_before_it_was_sent(c: Caller) -> Any:
     """Workers remember."""
     job_id = c.new_id()
-    c.app.control.revoke(job_id)
-    time.sleep(0.5)
+    c.app.control.revoke(job_id, reply=True, limit=1, timeout=PATIENCE_S)
     sent = c.tasks["plain"].apply_async((), {"case": c.case}, task_id=job_id)
     c.sent()
     return c.revoked(sent)
@@ -213,7 +217,7 @@ def beat(c: Caller) -> Any:
     entry = scheduler.Entry(
         name="each night", task="shop.plain", schedule=timedelta(days=1), args=(1,),
         kwargs={"case": c.case}, app=c.app,
-        options={"task_id": c.new_id(), "expires": 60, "priority": 2},
+        options={"task_id": c.new_id(), "expires": 300, "priority": 2},
     )  # fmt: skip
     sent = scheduler.apply_async(entry, advance=False)
     c.sent()
@@ -236,7 +240,7 @@ def delayed_by_name_with_links(c: Caller) -> Any:
 @case
 def revoked_while_waiting(c: Caller) -> Any:
     """It does not run."""
-    sent = c.send("plain", do="return", countdown=5)
+    sent = c.send("plain", do="return", countdown=REVOKED_S)
     c.app.control.revoke(sent.id)
     return c.revoked(sent)
 
@@ -244,7 +248,7 @@ def revoked_while_waiting(c: Caller) -> Any:
 @case
 def revoked_while_running(c: Caller) -> Any:
     """It ends at once and runs nowhere else."""
-    sent = c.send("plain", do="sleep", s=20)
+    sent = c.send("plain", do="sleep", s=TOO_LONG_S)
     c.wait_for_notes("ran")
     sent.revoke(terminate=True, signal="SIGTERM")
     return c.revoked(sent)

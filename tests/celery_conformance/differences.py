@@ -14,6 +14,7 @@ Notes = list[list[Any]]
 
 LATE = "`acks_late` is True"
 LOST = "`reject_on_worker_lost` and `retry_on_worker_lost` have no effect"
+TWICE = "a job that fails on both paths has run twice"
 DIRECT = "`bill(...)` and `bill.run(...)` take the job its whole way in this process"
 
 ATTRIBUTES = {
@@ -87,11 +88,36 @@ DIFFERENCES: tuple[Difference, ...] = (
         "arguments of a pydantic task are checked when it is called",
         lambda behind: behind.said["order"][4] == "(order, case=0)",
     ),
+    *(
+        Difference(case, ("concurrent", "fallback", "kill"), ("notes",), DIRECT)
+        for case in ("unit_tests", "canvases_that_run_here")
+    ),
     Difference(
-        "unit_tests",
-        ("concurrent", "fallback", "kill"),
+        "retries_and_returns",
+        BEHIND,
+        ("said", "backend", "notes"),
+        "what a body returns after `retry(throw=False)` is dropped",
+        lambda behind: behind.said == ["value", "of the second"],
+    ),
+    Difference(
+        "models_that_do_not_fit",
+        ("fallback",),
         ("notes",),
-        DIRECT,
+        TWICE,  # the model is read before the path is called
+    ),
+    Difference(
+        "retries_to_a_queue",
+        ("concurrent",),
+        ("notes",),
+        "retries on the concurrent path come before legacy's",
+        lambda behind: [line[4] for line in behind.notes if line[0] == "ran"] == [0, 0, 1],
+    ),
+    Difference(
+        "registered_as_before",
+        BEHIND,
+        ("said",),
+        "`inspect registered` lists `shop.tasks.bill.shadow` beside the task",
+        lambda behind: "shop.plain.shadow [max_retries=0]" in behind.said,
     ),
 )
 
@@ -100,7 +126,6 @@ FALLBACK = (
     "a fallback adds one `task_prerun`, one `task_postrun` with `IGNORED`, one `before_start` and "
     "the events `task-received` and `task-started`"
 )
-TWICE = "a job that fails on both paths has run twice"
 
 
 def without_fallbacks(notes: Notes) -> Notes:

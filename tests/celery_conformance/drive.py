@@ -21,14 +21,14 @@ from rollout.jobs.claims import JobState
 from rollout.routing.stages import Event
 from tests.celery_conformance.caller import Caller
 from tests.celery_conformance.cases import CASES
-from tests.celery_conformance.notes import note
+from tests.celery_conformance.notes import PATIENCE_S, note
 from tests.celery_conformance.shop import MODE, app, tasks
 from tests.celery_conformance.waves import Wave, run_in_waves
 
 SNAPSHOT_S = 0.02
 PROBE = "conformance-probe"
 SETTLE_S = 0.4
-"""What must not happen any more would happen in this time after the last case."""
+"""What must not happen any more would happen in this time after the last job."""
 
 
 def main() -> None:
@@ -49,12 +49,14 @@ def main() -> None:
         _until_ready(folder, worker)
         monitor.start()
         observed = _run_all(cases, folder, pipelines)
+        _until_idle(queues)
         time.sleep(SETTLE_S)
+        monitor.catch_up()
     finally:
         monitor.stop()
         worker.terminate()
         try:
-            worker.wait(20)
+            worker.wait(60)
         except subprocess.TimeoutExpired:
             worker.kill()
     (folder / "observed.json").write_text(json.dumps(observed, default=repr))
@@ -94,11 +96,11 @@ def _run(name: str, folder: Path, pipelines: dict[str, Any], wave: Wave) -> dict
 
 
 def _ledger(ids: list[str], pipelines: dict[str, Any]) -> list[str]:
-    """The outcomes that the ledger has of these jobs."""
+    """The outcomes that the ledger has of these jobs; a case that leaves one open waits in vain."""
     outcomes = []
     for job_id in ids if MODE != "bare" else ():
         ledger = next(iter(pipelines.values())).ledger
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE_S
         while not (state := _state(ledger, job_id)).finished and time.monotonic() < deadline:
             time.sleep(0.05)
         outcomes.append(str(state))
@@ -148,14 +150,22 @@ class Monitor:
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._listens = threading.Event()
+        self._hears = threading.Event()
 
     def start(self) -> None:
         """Listen from now on: until an event is heard, because a broker subscribes in its time."""
         self._thread.start()
-        deadline = time.monotonic() + 30
+        self._probe()
+
+    def catch_up(self) -> None:
+        """Hear what was sent until now: events come in the order in which they were sent."""
+        self._hears.clear()
+        self._probe()
+
+    def _probe(self) -> None:
+        deadline = time.monotonic() + PATIENCE_S
         with app.events.default_dispatcher() as dispatcher:
-            while not self._listens.wait(0.1):
+            while not self._hears.wait(0.1):
                 assert time.monotonic() < deadline, "no event is heard"
                 dispatcher.send(PROBE)
 
@@ -177,7 +187,7 @@ class Monitor:
 
     def _note(self, event: dict[str, Any]) -> None:
         if event["type"] == PROBE:
-            self._listens.set()
+            self._hears.set()
         case = str(event.get("uuid", "")).partition("/")[0]
         # Whether a job is received before it is revoked, or after, is chance.
         chance = case.startswith("revoked") and event["type"] == "task-received"
@@ -199,6 +209,19 @@ def _open(pipelines: dict[str, Any]) -> None:
     time.sleep(2 * SNAPSHOT_S)
 
 
+def _until_idle(queues: list[str]) -> None:
+    """Wait until the worker has done what was sent, also what no case has waited for."""
+    inspect = app.control.inspect(timeout=PATIENCE_S, limit=1)
+    deadline = time.monotonic() + PATIENCE_S
+    with app.connection_for_read() as connection:
+        client = connection.default_channel.client
+        while time.monotonic() < deadline:
+            waiting = sum(client.llen(queue) for queue in queues)
+            if not waiting and not any((inspect.active() or {"nobody answers": [1]}).values()):
+                return
+            time.sleep(0.1)
+
+
 def _worker(folder: Path, queues: list[str]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-m", "celery", "-A", "tests.celery_conformance.shop", "worker",
@@ -210,7 +233,7 @@ def _worker(folder: Path, queues: list[str]) -> "subprocess.Popen[bytes]":
 
 
 def _until_ready(folder: Path, worker: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 150
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline and worker.poll() is None:
         if b"ready." in (folder / "worker.log").read_bytes():
             return

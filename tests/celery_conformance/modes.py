@@ -17,7 +17,7 @@ from tests.celery_conformance.notes import read_notes
 from tests.ports import free_port
 
 MODES = ("bare", "legacy", "concurrent", "fallback", "kill")
-LIMIT_S = 280
+LIMIT_S = 580
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def observe(
             "ROLLOUT_LEDGER_URL": f"sqlite:///{folder}/ledger.db",
             "ROLLOUT_SNAPSHOT_S": "0.02",
             "ROLLOUT_SUPERVISION_S": "600",
-            "ROLLOUT_READ_TIMEOUT_MS": "2000",
-            "ROLLOUT_CONNECT_TIMEOUT_MS": "2000",
+            "ROLLOUT_READ_TIMEOUT_MS": "10000",
+            "ROLLOUT_CONNECT_TIMEOUT_MS": "10000",
         }
         if mode != "bare":
             (folder / "ledger.db").write_bytes(_empty_ledger())

@@ -2,8 +2,12 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
+
+PATIENCE_S = 120
+"""Longest wait for what has to happen, on a machine that has other things to do."""
 
 
 def note(case: Any, *words: Any) -> None:
@@ -12,6 +16,15 @@ def note(case: Any, *words: Any) -> None:
     path = _file(Path(os.environ.get("CONFORMANCE_FOLDER", ".")), str(name))
     with path.open("a") as file:
         file.write(json.dumps(words, default=repr) + "\n")
+
+
+def wait_for_words(folder: Path, case: str, *words: str) -> None:
+    """Wait until somebody has written lines that begin with these words."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        if set(words) <= {line[0] for line in read_notes(folder, case)}:
+            return
+        time.sleep(0.05)
 
 
 def read_notes(folder: Path, case: str) -> list[list[Any]]:

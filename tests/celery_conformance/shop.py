@@ -10,6 +10,8 @@ from typing import Any
 
 from celery import Celery, current_task, signals
 from celery.contrib.abortable import AbortableTask
+from kombu.serialization import register
+from kombu.utils.json import dumps, loads
 
 from rollout.pipeline import SubPipeline
 from tests.celery_conformance.bases import (
@@ -20,10 +22,12 @@ from tests.celery_conformance.bases import (
     Inherited,
     OfAClass,
     Refusing,
+    Stateful,
     noted_failure,
 )
-from tests.celery_conformance.bodies import act, act_bound, add, one, order, three
+from tests.celery_conformance.bodies import act, act_bound, add, one, order, picky, strict, three
 from tests.celery_conformance.notes import note
+from tests.celery_conformance.retried import note_mark, wait_for_mark
 
 MODE = os.environ.get("CONFORMANCE_MODE", "bare")
 BROKER = os.environ.get("CONFORMANCE_BROKER", "memory://")
@@ -35,6 +39,13 @@ def route(name: str, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
     return {"priority": 7} if name == "shop.routed" else None
 
 
+register(
+    "shouted",
+    lambda said: f"HEAR: {dumps(said)}",
+    lambda text: loads(text[len("HEAR: ") :]),
+    content_type="application/x-shouted",
+    content_encoding="utf-8",
+)
 app = Celery("shop", broker=BROKER, backend=BACKEND)
 app.conf.update(
     worker_prefetch_multiplier=4,
@@ -42,7 +53,7 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     worker_hijack_root_logger=False,
     result_extended=True,
-    broker_transport_options={"visibility_timeout": 30},
+    broker_transport_options={"visibility_timeout": 900},
     task_send_sent_event=True,
     task_annotations={
         "shop.annotated": {"max_retries": 1, "rate_limit": "900/s", "on_failure": noted_failure}
@@ -50,6 +61,7 @@ app.conf.update(
     task_routes=(route,),
     task_inherit_parent_priority=True,
     shop_greeting="hello",
+    accept_content=["json", "shouted"],
 )
 app.conf.update(json.loads(os.environ.get("CONFORMANCE_SETTINGS", "{}")))
 
@@ -93,8 +105,8 @@ BODIES: dict[str, tuple[Any, dict[str, Any]]] = {
             "shadow_name": lambda *a: "a shadow",
         },
     ),
-    "soft": (act, {"soft_time_limit": 2}),
-    "hard": (act, {"time_limit": 3}),
+    "soft": (act, {"soft_time_limit": 4}),
+    "hard": (act, {"time_limit": 6}),
     "late": (act, {"acks_late": True}),
     "rated": (act, {"rate_limit": "1000/s", "send_events": False, "resultrepr_maxsize": 8}),
     "unacked": (act, {"acks_on_failure_or_timeout": False}),
@@ -105,6 +117,20 @@ BODIES: dict[str, tuple[Any, dict[str, Any]]] = {
     "routed": (act, {}),
     "configured": (act, {"base": Configured}),
     "of_a_class": (OfAClass.run, {"base": OfAClass, "bind": True}),
+    "once": (act, {"max_retries": 0}),
+    "stateful": (act_bound, {"base": Stateful, "bind": True}),
+    "watched": (act, {"Request": "tests.celery_conformance.bases:Watched"}),
+    "remote": (act, {}),
+    "strict": (
+        strict,
+        {
+            "pydantic": True,
+            "pydantic_strict": True,
+            "pydantic_context": {"of": "the project"},
+            "pydantic_dump_kwargs": {"exclude": {"total"}},
+        },
+    ),
+    "picky": (picky, {}),
     "backing_off": (
         act,
         {
@@ -122,8 +148,10 @@ def fails_first(body: Any) -> Any:
 
     def broken(*args: Any, **kwargs: Any) -> Any:
         case = _case(args, kwargs)
-        watched = current_task.request.id.startswith(f"{case}/")  # its events tell their case
-        note(case, "fell", current_task.name, watched)
+        request = current_task.request
+        wait_for_mark(request)
+        if len(current_task.request_stack) == 1:  # a delivery, and no call inside of one
+            note(case, "fell", current_task.name, request.id.startswith(f"{case}/"))
         match kwargs.get("do"):
             case "auto later":
                 raise KeyError("tried again by Celery, until there are no more retries")
@@ -206,6 +234,7 @@ def _failure(sender: Any, exception: Any, kwargs: Any, **_: Any) -> None:
 
 
 def _retry(sender: Any, request: Any, reason: Any = None, **_: Any) -> None:
+    note_mark(request)
     note(request.kwargs, "retry", sender.name)
 
 
@@ -213,7 +242,11 @@ def _revoked(sender: Any, request: Any, expired: bool, terminated: bool, **_: An
     note(request.kwargs, "revoked", sender.name, expired, terminated)
 
 
-def _publish(sender: Any, headers: Any, body: Any, **_: Any) -> None:
+def _publish(sender: Any, headers: Any, body: Any, properties: Any, **_: Any) -> None:
+    if headers.get("change") == "it":
+        body[0][0:1] = ["as the handler made it"]
+        headers["shadow"] = "by a handler"
+        properties["priority"] = 8
     headers.setdefault("tenant", os.environ.get("TENANT", "nobody"))
     note(body[1], "publish", sender, headers.get("retries"))
 

@@ -59,6 +59,8 @@ class Shop:
                 raise KeyError("transient")
             case "exhaust":
                 raise KeyError("permanent")
+            case "call itself":
+                return [n, current_task(n + 1), current_task.request.id is None]
             case "fail":
                 raise ValueError("no")
             case "ignore":
@@ -80,7 +82,10 @@ def sent(do: str) -> Callable[[Shop], Any]:
 
 
 CALLS: dict[str, Callable[[Shop], Any]] = {
-    **{do: sent(do) for do in ("return", "retry", "auto", "exhaust", "fail", "ignore", "reject")},
+    **{
+        do: sent(do)
+        for do in ("return", "retry", "auto", "exhaust", "fail", "ignore", "reject", "call itself")
+    },
     "apply": lambda shop: shop.bill.apply((1,), task_id="mine", headers={"tenant": "acme"}),
     "apply that throws": lambda shop: shop.bill.apply((1, "fail"), throw=True),
     "link": lambda shop: shop.bill.apply_async((1,), link=shop.bill.s()),

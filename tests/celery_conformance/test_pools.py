@@ -7,7 +7,7 @@ import pytest
 
 from tests.celery_conformance.modes import Observed, observe
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(170)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 
 CASES = (
     "plain_returns",

@@ -9,7 +9,7 @@ from tests.celery_conformance.compare import assert_same, observe_plainly
 from tests.celery_conformance.differences import DIFFERENCES
 from tests.celery_conformance.modes import MODES, Observed
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(1800)]
 
 All = dict[str, dict[str, Observed]]
 """What each mode saw, by case."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-BARRIER_S = 60
+BARRIER_S = 240
 WIDTH = 14
 """Cases at a time: most of a case is waiting, and a worker has few processes."""
 

@@ -416,6 +416,26 @@ def test_a_job_that_its_path_forgets_is_done_without_a_result(world: World) -> N
     assert isinstance(attempts.run(pipeline.declared, delivery), Dropped)
 
 
+def test_a_job_that_its_path_has_sent_again_goes_on_by_that_message(world: World) -> None:
+    """Celery's Retry comes after the next message: only one raised by hand ends the job."""
+
+    def retry(n: int) -> None:
+        raise LookupError
+
+    pipeline = world.declare(concurrent=retry)
+    world.ledger.file([filing()])
+    delivery = Delivery(Job("job-1", NAME, "7", C, 0, (), {"n": 7}), "w", filing)
+    for sent_again, state in ((True, JobState.STARTED), (False, JobState.COMMITTED)):
+        attempts = world.runtime.attempts(
+            (LookupError,), (LookupError,), sent_again=lambda said, sent=sent_again: sent
+        )
+        with pytest.raises(LookupError):
+            attempts.run(pipeline.declared, delivery)
+        assert world.job().state is state
+        if sent_again:
+            world.runtime.submit.release(filing(), 1)
+
+
 def test_a_job_that_its_path_sends_back_waits_again(world: World) -> None:
     """Celery's Reject with requeue gives the message back: the next delivery may take the job."""
 

@@ -1,10 +1,10 @@
 """Carries out what became of a delivery: told to Celery, sent to legacy, or routed late."""
 
 import time
-from copy import copy
 from typing import Any
 
 from celery import states
+from celery.app.task import Context
 from celery.exceptions import Ignore, Reject
 from kombu.exceptions import OperationalError
 
@@ -12,14 +12,15 @@ from rollout.adapters.celery.deliveries import filing_of, job_of, key_of, messag
 from rollout.adapters.celery.marks import job_id_of, queue_of, read_marks
 from rollout.adapters.celery.message import Message
 from rollout.errors import JobFailed, LedgerUnreachable, UnknownJob
-from rollout.jobs.claims import JobState, Refusal
+from rollout.jobs.claims import Refusal
 from rollout.jobs.delivery import Done, Dropped, Failed, Outcome, ToLegacy, Wait
+from rollout.jobs.ending import outcome_of
 from rollout.jobs.ports import Job
 from rollout.log import log
 from rollout.routing.decision import Decision, JobPath, Reason
 
-LEDGER_WAIT_S = 1.0
-"""Pause before a job that needs the ledger goes back to its queue, so that it does not spin."""
+WAIT_S = 1.0
+"""Pause before a job whose server is away goes back to its queue, so that it does not spin."""
 
 
 def carry_out(task: Any, request: Any, outcome: Outcome) -> Any:
@@ -42,7 +43,7 @@ def carry_out(task: Any, request: Any, outcome: Outcome) -> Any:
             raise JobFailed(request.id, repr(error)) if isinstance(error, SystemExit) else error
         case Wait(error):
             log.warning("job waits for the ledger", job=request.id, why=str(error))
-            time.sleep(LEDGER_WAIT_S)
+            time.sleep(WAIT_S)
             raise Reject(str(error), requeue=True)
 
 
@@ -72,11 +73,12 @@ def is_told(task: Any, request: Any, value: Any) -> bool:
         return stored.state in states.READY_STATES and stored.result == value
     except Exception as error:  # a result backend that is away must not lose the outcome
         log.warning("result backend did not answer", why=str(error))
+        time.sleep(WAIT_S)  # what cannot be told is delivered again
         return False
 
 
 def tell_again(task: Any, request: Any) -> None:
-    """Tell a job's result once more where Celery's mark of its retry has come after it.
+    """Tell a job's end once more where Celery's mark of its retry has come after it.
 
     Celery sends a retry's message before it marks the job as retried. Another process may have
     ended the job by then, and its caller would read RETRY for ever.
@@ -87,11 +89,25 @@ def tell_again(task: Any, request: Any) -> None:
         record = task.rollout.ledger.job(task.rollout.name, job_id_of(vars(request), request.id))
     except (UnknownJob, LedgerUnreachable):
         return  # whoever ends it tells it
-    if record.state is JobState.COMMITTED:
-        value = task.rollout.read(record.result or "null")
-        ended = copy(request)
-        ended.retries = (request.retries or 0) + 1  # the run that has ended it
-        task.backend.store_result(request.id, value, states.SUCCESS, request=ended)
+    if not record.state.finished:
+        return
+    # As of the run that has ended it, and without children: the retry itself is among them here.
+    ended = Context(vars(request), retries=(request.retries or 0) + 1, _children=[])
+    try:
+        match outcome_of(task.rollout, record):
+            case Done(value) if _is_hidden(task, request):
+                task.backend.store_result(request.id, value, states.SUCCESS, request=ended)
+            case Failed(error) if _is_hidden(task, request):
+                task.backend.store_result(request.id, error, states.FAILURE, request=ended)
+    except Exception as error:  # a result backend that is away must not fail a retry that was sent
+        log.warning("result backend did not answer", job=request.id, why=str(error))
+
+
+def _is_hidden(task: Any, request: Any) -> bool:
+    """Whether a caller that asks now is told of a retry; rpc keeps nothing, and is told anew."""
+    if not type(task.backend).persistent:
+        return True
+    return bool(task.backend.get_task_meta(request.id)["status"] == states.RETRY)
 
 
 def route_late(task: Any, request: Any) -> Any:

@@ -34,13 +34,18 @@ from rollout.jobs.interrupts import ProcessEnds
 from rollout.jobs.ports import Filing, Job
 from rollout.routing.decision import Reason
 
-FORGETS: tuple[type[BaseException], ...] = (Ignore, Reject)
-PASSES: tuple[type[BaseException], ...] = (*FORGETS, Retry)
+PASSES: tuple[type[BaseException], ...] = (Ignore, Reject, Retry)
+"""By these a path says to Celery what becomes of its job: it is forgotten, but for a retry."""
 
 
 def is_sent_back(error: BaseException) -> bool:
     """Whether a path gave its message back to the queue, to be run again."""
     return isinstance(error, Reject) and bool(error.requeue)
+
+
+def is_sent_again(error: BaseException) -> bool:
+    """Whether a path has sent the job's next message; one that raises `Retry` by hand has not."""
+    return isinstance(error, Retry) and error.sig is not None
 
 
 if TYPE_CHECKING:
@@ -65,8 +70,11 @@ class SubPipelineTask(Theirs):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run a delivery, or the whole way when called directly or eagerly."""
         request = self.request
-        if request.called_directly:
+        if request.called_directly or getattr(request, "rollout_begun", False):
+            # Also a body that calls its own task, and an errback that Celery calls in place: the
+            # request is the running job's then, and this is another one.
             return self.rollout.run_here("", args, kwargs, DirectRun(self))
+        request.rollout_begun = True
         if request.is_eager:
             return self._rollout_eagerly(request, args, kwargs)
         with kept_if_unusable(self.rollout, request, self.rollout.submit.now):
