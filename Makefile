@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml
 test: lint test-logic test-acceptance ## linters, types, import rules, and every test but those of test-more
 
 test-logic: $(STAMP) ## what computes: every test without real workers
-	$(BIN)/python -m pytest -m "not acceptance and not plants and not browser" --numprocesses 3 --dist worksteal
+	$(BIN)/python -m pytest -m "not acceptance and not plants and not browser" --numprocesses 2 --dist worksteal
 
 # A worker that gets no turn looks dead: nothing that computes runs beside these.
 test-acceptance: $(STAMP) ## real workers on real servers, two files at a time
