@@ -17,7 +17,7 @@ from tests.crash.run import Order, run
 pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 _SEEDS = {"sqlite": 1, "postgresql": 2}
-_JOBS = 1000
+_JOBS = 500
 _FAULTS_S = 60.0
 _KINDS_MIN = 6
 """Kinds that begin within that time even on a slow machine."""

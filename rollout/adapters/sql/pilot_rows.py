@@ -8,11 +8,9 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Connection,
-    and_,
     case,
     func,
     literal,
-    or_,
     select,
     type_coerce,
 )
@@ -21,14 +19,14 @@ from rollout.adapters.sql.control_rows import ControlRows, effects_of, record_ch
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.lease_rows import must_lead
 from rollout.adapters.sql.notice_rows import write_notice
-from rollout.adapters.sql.outcomes import IN_DRILL, JUDGED, OUTCOME
+from rollout.adapters.sql.outcomes import IN_DRILL, JUDGED
 from rollout.adapters.sql.pilot_tables import decision, evidence_hour, pilot
+from rollout.adapters.sql.pilot_values import decision_of, row_of, sums, window_of
 from rollout.adapters.sql.profile_rows import read_profiles, write_profiles
-from rollout.adapters.sql.tables import OPEN, from_microseconds, job, to_microseconds
+from rollout.adapters.sql.tables import OPEN, job, to_microseconds
 from rollout.errors import LeaseLost, UnknownDecision
 from rollout.jobs.claims import JobState
 from rollout.pilot.fold import SUMS
-from rollout.pilot.outcome import Outcome
 from rollout.pilot.ports import (
     DecisionRecord,
     HourRow,
@@ -108,7 +106,7 @@ class PilotRows:
                 length.label("length"),
                 job.c.assigned_path,
                 func.count().label("admitted"),
-                *_sums(taken, median, tail),
+                *sums(taken, median, tail),
             )
             .join(pilot, pilot.c.name == job.c.name)
             .where(
@@ -124,7 +122,7 @@ class PilotRows:
             .limit(limit)
         )
         with self._db.read() as connection:
-            return [_window_of(row) for row in connection.execute(query)]
+            return [window_of(row) for row in connection.execute(query)]
 
     def early_windows(self, trial: Trial, now: datetime, limit: int) -> list[WindowRow]:
         """Read windows of one trial that are old enough for its fast path and not yet in it."""
@@ -148,7 +146,7 @@ class PilotRows:
                 literal(length).label("length"),
                 job.c.assigned_path,
                 func.count().label("admitted"),
-                *_sums(taken, median, tail),
+                *sums(taken, median, tail),
             )
             .where(
                 job.c.name == trial.name,
@@ -163,7 +161,7 @@ class PilotRows:
             .limit(limit)
         )
         with self._db.read() as connection:
-            return [_window_of(row) for row in connection.execute(query)]
+            return [window_of(row) for row in connection.execute(query)]
 
     def save_trials(self, token: int, trials: Sequence[Trial]) -> None:
         """Write trials and raise their versions, in one transaction."""
@@ -190,7 +188,7 @@ class PilotRows:
         )
         # What a statement returns says on every driver whether it wrote; a row count does not. A
         # row that was not there to be held may have been added since.
-        values = [_row_of(one) | {"version": one.version + 1} for one in trials]
+        values = [row_of(one) | {"version": one.version + 1} for one in trials]
         if len(connection.execute(written.returning(pilot.c.name), values).all()) < len(trials):
             raise LeaseLost(token)
 
@@ -315,7 +313,7 @@ class PilotRows:
         if before is not None:
             query = query.where(decision.c.id < before)
         with self._db.read() as connection:
-            return [_decision_of(row) for row in connection.execute(query)]
+            return [decision_of(row) for row in connection.execute(query)]
 
     def decision(self, decision_id: int) -> DecisionRecord:
         """Read one decision. Raises UnknownDecision."""
@@ -323,63 +321,4 @@ class PilotRows:
             row = connection.execute(select(decision).where(decision.c.id == decision_id)).first()
         if row is None:
             raise UnknownDecision(decision_id)
-        return _decision_of(row)
-
-
-def _sums(taken: Any, median: Any, tail: Any) -> list[Any]:
-    def count(condition: Any, label: str) -> Any:
-        return func.sum(case((condition, 1), else_=0)).label(label)
-
-    return [
-        count(JUDGED, "jobs"),
-        count(OUTCOME == Outcome.FAILED, "failed"),
-        count(OUTCOME == Outcome.BOTH_FAILED, "both_failed"),
-        count(OUTCOME == Outcome.UNJUDGED, "unjudged"),
-        # A failed job is no fast job, however soon it failed.
-        count(and_(JUDGED, or_(OUTCOME == Outcome.FAILED, taken > median)), "slow_median"),
-        count(and_(JUDGED, or_(OUTCOME == Outcome.FAILED, taken > tail)), "slow_tail"),
-    ]
-
-
-def _window_of(row: Any) -> WindowRow:
-    begin = row.number * row.length
-    return WindowRow(
-        row.name,
-        JobPath(row.assigned_path),
-        from_microseconds(begin),
-        from_microseconds(begin + row.length),
-        *(int(value) for value in row[4:]),
-    )
-
-
-def _row_of(trial: Trial) -> dict[str, Any]:
-    edges = trial.edges_us() or (None, None, None, None)
-    return {
-        "name": trial.name,
-        "step": trial.step,
-        "on_trial": int(trial.on_trial),
-        "step_revision": trial.step_revision,
-        "began_at": trial.began_at,
-        "scored_to": trial.scored_to,
-        "window_us": round(trial.window_s * 1_000_000),
-        "settle_us": round(trial.settle_s() * 1_000_000),
-        "median_us": edges[0],
-        "tail_us": edges[1],
-        "median_shifted_us": edges[2],
-        "tail_shifted_us": edges[3],
-        "payload": json.dumps(trial.payload(), separators=(",", ":")),
-    }
-
-
-def _decision_of(row: Any) -> DecisionRecord:
-    return DecisionRecord(
-        row.id,
-        row.name,
-        row.at,
-        row.window,
-        row.action,
-        row.sentence,
-        row.revision,
-        row.inputs,
-        row.answer,
-    )
+        return decision_of(row)
