@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from kombu import Connection
 from redis import Redis
+from structlog.testing import capture_logs
 
 from rollout.adapters.celery.marks import Marks, milliseconds
 from rollout.adapters.celery.queues import HANDS_S, KombuQueues
@@ -82,3 +83,24 @@ def test_a_message_tells_when_it_was_sent(valkey_url: str, no_settings: Path) ->
         queues.send_jobs([handed])
         assert queues.held(name).next_sent == {JobPath.LEGACY: clock.now()}
         connection.default_channel.queue_purge(queue)
+
+
+@pytest.mark.parametrize("kept", ["{}", "no JSON", "[1]", "null"])
+def test_a_row_that_holds_no_message_keeps_no_other_from_being_sent(
+    valkey_url: str, kept: str
+) -> None:
+    """A kill sends all that waits: it says which it could not read, and goes on."""
+    name = f"shop-{uuid4().hex}"
+    headers = {"id": "job-2", "task": "make"}
+    sound = seal(name, {"headers": headers, "body": [[], {}, {}], "properties": {}}, 10_000)
+    queues = KombuQueues(valkey_url, HandClock())
+    jobs = [
+        Handed(job_id, name, envelope, Reason.LOST_MESSAGE)
+        for job_id, envelope in (("job-1", kept), ("job-2", sound))
+    ]
+    with capture_logs() as lines:
+        queues.send_jobs(jobs)
+    assert queues.held(name).next_up[JobPath.LEGACY] == "job-2"
+    assert [line["job"] for line in lines if line["log_level"] == "error"] == ["job-1"]
+    with Connection(valkey_url) as connection:
+        connection.default_channel.queue_purge(f"{name}.{JobPath.LEGACY}")

@@ -21,6 +21,7 @@ from rollout.adapters.celery.marks import (
 from rollout.adapters.celery.message import from_text
 from rollout.errors import BrokerUnreachable
 from rollout.jobs.ports import Handed, Held
+from rollout.log import log
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
 from rollout.settings import without_password
@@ -152,7 +153,15 @@ class KombuQueues:
 
 
 def _publish(producer: Producer, job: Handed, now: datetime) -> None:
-    message = from_text(job.envelope)
+    try:
+        message = from_text(job.envelope)
+    except (KeyError, TypeError, ValueError) as error:
+        # One row must not keep a kill, or a tick, from all others.
+        log.error(
+            "what the ledger keeps of a job is no message, it cannot be sent",
+            job=job.job_id, name=job.name, why=repr(error),
+        )  # fmt: skip
+        return
     task_id = message.headers.get("id", job.job_id)
     marks = read_marks(message.headers, task_id)
     again = Marks(
