@@ -27,6 +27,12 @@ class RolloutError(Exception):
         return f"{self.problem}; {self.hint}"
 
 
+def why_of(cause: BaseException) -> str:
+    """What a server or the system said, on one line and without the number of its error."""
+    text = cause.strerror if isinstance(cause, OSError) and cause.filename else None
+    return " ".join((text.lower() if text else str(cause)).split())
+
+
 class ScopeOutOfRange(RolloutError):
     """A scope that is not a share of all jobs."""
 
@@ -40,6 +46,11 @@ class ScopeOutOfRange(RolloutError):
         super().__init__(f"scope_bp must be 0..{scope_bp_max}, got {scope_bp!r}", hint)
 
 
+_NONE_DECLARED = (
+    "this ledger knows none yet: a worker that starts declares its own, and so does the first job"
+)
+
+
 class UnknownSubPipeline(RolloutError):
     """A name that no ledger row and no declaration knows."""
 
@@ -48,7 +59,8 @@ class UnknownSubPipeline(RolloutError):
         self.known = tuple(sorted(known))
         close = get_close_matches(name, self.known, n=1)
         guess = f", did you mean {close[0]!r}?" if close else ""
-        super().__init__(f"no sub-pipeline named {name!r}{guess}", "`rollout status` lists all")
+        hint = "`rollout status` lists all" if self.known else _NONE_DECLARED
+        super().__init__(f"no sub-pipeline named {name!r}{guess}", hint)
 
 
 class UnknownDecision(RolloutError):
@@ -219,10 +231,10 @@ class ControlStoreUnreachable(RolloutError):
         self.cause = cause
         refused = _refusal(cause, "ROLLOUT_CONTROL_URL")
         if refused is None:
-            problem = f"the control store at {url} did not answer: {cause}"
+            problem = f"the control store at {url} did not answer: {why_of(cause)}"
             todo = "start it or correct ROLLOUT_CONTROL_URL"
         else:
-            problem = f"the control store at {url} answers, but {refused[0]}: {cause}"
+            problem = f"the control store at {url} answers, but {refused[0]}: {why_of(cause)}"
             todo = refused[1]
         super().__init__(problem, f"{todo}; jobs run on legacy meanwhile")
 
@@ -246,7 +258,7 @@ class LedgerUnreachable(RolloutError):
         self.url = url
         self.cause = cause
         super().__init__(
-            f"the ledger at {url} did not answer: {cause}",
+            f"the ledger at {url} did not answer: {why_of(cause)}",
             "start the database or correct ROLLOUT_LEDGER_URL",
         )
 
@@ -389,10 +401,10 @@ class BrokerUnreachable(RolloutError):
         self.cause = cause
         refused = _refusal(cause, "ROLLOUT_BROKER_URL")
         if refused is None:
-            problem = f"the broker at {url} did not answer: {cause}"
+            problem = f"the broker at {url} did not answer: {why_of(cause)}"
             todo = "start it or correct ROLLOUT_BROKER_URL"
         else:
-            problem = f"the broker at {url} answers, but {refused[0]}: {cause}"
+            problem = f"the broker at {url} answers, but {refused[0]}: {why_of(cause)}"
             todo = refused[1]
         super().__init__(problem, f"{todo}; the controller sends the jobs again")
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from rollout.errors import WrongSettings
+from rollout.errors import WrongSettings, why_of
 from rollout.policy.policy import Cohort, Fleet, Policies, Policy
 from rollout.policy.tables import SUB_PIPELINE
 from rollout.settings import CONFIG_FILE, read_policy_tables
@@ -130,7 +130,7 @@ def read_policies_of(file: Path) -> Policies:
             tables = tomllib.load(opened)
     except (OSError, ValueError) as error:
         hint = "give a TOML file with tables like [policy]"
-        raise WrongSettings(f"{file} cannot be read: {error}", hint) from None
+        raise WrongSettings(f"{file} cannot be read: {why_of(error)}", hint) from None
     policies, wrong = parse_policies(tables)
     if wrong:
         first = wrong[0]

@@ -42,6 +42,16 @@ TEXTS: list[tuple[RolloutError, str]] = [
         "no sub-pipeline named 'zebra'; `rollout status` lists all",
     ),
     (
+        errors.UnknownSubPipeline("zebra", []),
+        "no sub-pipeline named 'zebra'; this ledger knows none yet: a worker that starts declares "
+        "its own, and so does the first job",
+    ),
+    (
+        errors.LedgerUnreachable("postgresql://h", OSError("refused\n\tIs the server running?\n")),
+        "the ledger at postgresql://h did not answer: refused Is the server running?; start the "
+        "database or correct ROLLOUT_LEDGER_URL",
+    ),
+    (
         errors.UnknownJob("j1"),
         "no job with id 'j1' in this ledger; ids are the ids of the AsyncResult; "
         "`rollout jobs --failed` lists the kept ones",

@@ -1,4 +1,4 @@
-"""A long ledger for page and API: a million jobs of two hundred sub-pipelines, and a site on it.
+"""A long ledger for page and API: jobs of many sub-pipelines, and a site on it.
 
 The site is served in this process, so that every statement that a page costs can be counted.
 """
@@ -30,36 +30,45 @@ from rollout.adapters.sql.tables import to_microseconds
 from rollout.web.app import create_app
 from rollout.web.serve import address_of, listen
 
-JOBS, NAMES = 1_000_000, 200
+JOBS, NAMES = 200_000, 1_000
 LATELY, LATELY_JOBS = timedelta(minutes=10), 12_000
 ACTS, CHANGES = 50_000, 20_000
 SUPERVISED = timedelta(hours=2)
 
-# Every 50th of a sub-pipeline failed, every 25th fell back; the newest are still open.
-_NUMBER = "(CAST(substr(job_id, 5) AS BIGINT) / 200)"
-_COLOURS = (
-    f"UPDATE job SET state = 'failed', path = 'legacy', error = 'ValueError: no address of ' "
-    f"|| job_id WHERE {_NUMBER} % 50 = 7",
-    f"UPDATE job SET path = 'legacy', fallback_reason = 'failed', error = 'KeyError: discount' "
-    f"WHERE {_NUMBER} % 25 = 3",
-    "UPDATE job SET state = 'accepted', finished_at = NULL, started_at = NULL, folded = FALSE "
-    "WHERE accepted_at > :open_us AND CAST(substr(job_id, 5) AS BIGINT) % 3 = 0",
-    "UPDATE job SET state = 'started', finished_at = NULL, folded = FALSE, renewed_at = :now_us "
-    "WHERE accepted_at > :open_us AND CAST(substr(job_id, 5) AS BIGINT) % 3 = 1",
-)  # fmt: skip
 _COUNTED = """WITH RECURSIVE counted(i) AS (
     SELECT 1 UNION ALL SELECT i + 1 FROM counted WHERE i < {rows}) """
-_LOGS = (
-    "INSERT INTO act (at, actor, door, request_id, address, action, name, reason, came, said) "
-    + _COUNTED.format(rows=ACTS)
-    + "SELECT CAST(:now_us AS BIGINT) - CAST(i AS BIGINT) * 1000000, 'ana', 'page', 'r', '', "
-    "'freeze', 'pilot-' || (i % 200), 'stocktaking', 'done', 'the scope may not grow' FROM counted",
-    "INSERT INTO transition (name, at, event, actor, reason, before, after) "
-    + _COUNTED.format(rows=CHANGES)
-    + "SELECT one.name, one.at - CAST(i AS BIGINT) * 1000000, one.event, one.actor, one.reason, "
-    "one.before, one.after FROM counted, transition AS one "
-    "WHERE one.id = (SELECT min(id) FROM transition)",
-)
+
+
+def _colours(names: int) -> tuple[str, ...]:
+    """Every 50th of a sub-pipeline failed, every 25th fell back; the newest are still open."""
+    number = f"(CAST(substr(job_id, 5) AS BIGINT) / {names})"
+    return (
+        f"UPDATE job SET state = 'failed', path = 'legacy', error = 'ValueError: no address of ' "
+        f"|| job_id WHERE {number} % 50 = 7",
+        f"UPDATE job SET path = 'legacy', fallback_reason = 'failed', error = 'KeyError: discount' "
+        f"WHERE {number} % 25 = 3",
+        "UPDATE job SET state = 'accepted', finished_at = NULL, started_at = NULL, folded = FALSE "
+        "WHERE accepted_at > :open_us AND CAST(substr(job_id, 5) AS BIGINT) % 3 = 0",
+        "UPDATE job SET state = 'started', finished_at = NULL, folded = FALSE, "
+        "renewed_at = :now_us "
+        "WHERE accepted_at > :open_us AND CAST(substr(job_id, 5) AS BIGINT) % 3 = 1",
+    )
+
+
+def _logs(names: int) -> tuple[str, ...]:
+    """Long logs of acts and of changes."""
+    return (
+        "INSERT INTO act (at, actor, door, request_id, address, action, name, reason, came, said) "
+        + _COUNTED.format(rows=ACTS)
+        + "SELECT CAST(:now_us AS BIGINT) - CAST(i AS BIGINT) * 1000000, 'ana', 'page', 'r', '', "
+        f"'freeze', 'pilot-' || (i % {names}), 'stocktaking', 'done', 'the scope may not grow' "
+        "FROM counted",
+        "INSERT INTO transition (name, at, event, actor, reason, before, after) "
+        + _COUNTED.format(rows=CHANGES)
+        + "SELECT one.name, one.at - CAST(i AS BIGINT) * 1000000, one.event, one.actor, "
+        "one.reason, one.before, one.after FROM counted, transition AS one "
+        "WHERE one.id = (SELECT min(id) FROM transition)",
+    )
 
 
 @dataclass
@@ -91,8 +100,9 @@ class Statements:
 
 @dataclass(frozen=True, slots=True)
 class WebPlant:
-    """A site on a long ledger."""
+    """A site on a long ledger of so many sub-pipelines."""
 
+    names: int
     runtime: Runtime
     address: str
     statements: Statements
@@ -100,7 +110,9 @@ class WebPlant:
 
 
 @contextmanager
-def web_plant(ledger: str, jobs: int = JOBS, **settings: Any) -> Iterator[WebPlant]:
+def web_plant(
+    ledger: str, jobs: int = JOBS, names: int = NAMES, **settings: Any
+) -> Iterator[WebPlant]:
     """Make the ledger and serve the site; nothing outlives the block."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with ExitStack() as stack:
@@ -117,7 +129,7 @@ def web_plant(ledger: str, jobs: int = JOBS, **settings: Any) -> Iterator[WebPla
         runtime = build(ledger_url=url, control_url=redis, broker_url=redis, **settings)
         stack.callback(runtime.close)
         migrate(runtime.database)
-        plant = Plant(runtime, server, NAMES, jobs - LATELY_JOBS, datetime.now(UTC) - LATELY)
+        plant = Plant(runtime, server, names, jobs - LATELY_JOBS, datetime.now(UTC) - LATELY)
         _live_on(plant)
         for state in runtime.ledger.controls():
             runtime.control.project(state)
@@ -125,7 +137,7 @@ def web_plant(ledger: str, jobs: int = JOBS, **settings: Any) -> Iterator[WebPla
         statements = Statements()
         statements.listen(runtime)
         address = stack.enter_context(served(runtime))
-        yield WebPlant(runtime, address, statements, Busy(server))
+        yield WebPlant(names, runtime, address, statements, Busy(server))
 
 
 def _live_on(plant: Plant) -> None:
@@ -138,7 +150,7 @@ def _live_on(plant: Plant) -> None:
     now_us = to_microseconds(plant.now)  # however long the making of it took
     values = {"now_us": now_us, "open_us": now_us - 60_000_000}
     with plant.runtime.database.write() as connection:
-        for statement in (*_COLOURS, *_LOGS):
+        for statement in (*_colours(plant.names), *_logs(plant.names)):
             made = text(statement)
             wanted = {name: value for name, value in values.items() if f":{name}" in statement}
             connection.execute(made, wanted)

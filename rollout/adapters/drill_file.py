@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout.drills.errors import BadDrill
+from rollout.errors import why_of
 
 KINDS = (".toml", ".yaml", ".yml", ".json")
 
@@ -25,7 +26,7 @@ def read_file(path: Path) -> Mapping[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeError) as error:
-        raise BadDrill(f"{path} cannot be read: {error}", "name a drill's file") from error
+        raise BadDrill(f"{path} cannot be read: {why_of(error)}", "name a drill's file") from error
     try:
         values = _parse(path.suffix, text)
     except ValueError as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rollout.adapters.audit_files import open_text
 from rollout.audit.job_log import BadAudit
+from rollout.errors import why_of
 from rollout.preflight.facts import JobFact, Source
 from rollout.preflight.inputs import read_inputs
 
@@ -31,7 +32,7 @@ def read_input_files(
                         break
         except (OSError, EOFError) as error:
             raise BadAudit(
-                f"{file} cannot be read: {error}",
+                f"{file} cannot be read: {why_of(error)}",
                 'give JSON lines such as {"args": [1], "kwargs": {}}',
             ) from error
         sources.append(Source(f"arguments in {file.name}", len(mine)))

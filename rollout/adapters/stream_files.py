@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from rollout.errors import why_of
 from rollout.evidence.buckets import DURATION_S_MAX
 from rollout.rehearsal.counterfactual import Recorded, complete
 from rollout.rehearsal.job_stream import (
@@ -78,7 +79,9 @@ def read_stream(file: Path, name: str) -> JobStream:
             for number, values in lines:
                 _take(read, _Line(file, number, values))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadStream(f"{file} cannot be read: {error}", "give a CSV or JSONL file") from error
+        raise BadStream(
+            f"{file} cannot be read: {why_of(error)}", "give a CSV or JSONL file"
+        ) from error
     if not read.at_us:
         raise BadStream(f"{file} must hold a job a line, got none", _columns())
     return _built(read, name)

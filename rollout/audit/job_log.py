@@ -21,6 +21,7 @@ RUNS_MAX = 1_000_000
 """Rows kept for the analysis; the newest ones."""
 EXAMPLES_MAX = 5
 """Line numbers kept for each kind of problem."""
+CLOCK_BACK = "the clock jumps back"
 DAY_S = 86_400.0
 _TIMES = ("queued", "received", "started", "ended")
 _SECONDS = ("cpu", "waited", "size")
@@ -106,6 +107,7 @@ class Capture:
         slots: Workers as the input itself states them.
         span: A part of it to look at alone, from and to; None is all of it.
         given: The file as it was named, to be typed again.
+        whole_seconds: Whether its times have no parts of a second.
         cores: Cores that the machine had busy meanwhile, as the input states it.
     """
 
@@ -118,6 +120,7 @@ class Capture:
     span: tuple[float, float] | None = None
     cores: float | None = None
     given: str = ""
+    whole_seconds: bool = False
 
 
 class JobLog:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rollout.audit.contention import Answer
 from rollout.audit.measured import Measured
 
+OVERLAP = "who waits, how many run at once and whether they slow each other down"
 _RECORDER = "rollout.audit.record(app)"
 
 
@@ -28,83 +30,87 @@ class Lack:
 def lacks_of(measured: Measured) -> list[Lack]:
     """Everything that this input cannot tell."""
     log = measured.log
-    kinds = {one.kind for one in log.captures}
-    worker_log = "worker log" in kinds
-    known = {one: log.known(one) for one in ("queued", "started", "ended", "cpu", "size", "waited")}
-    lacks: list[Lack] = []
+    worker_log = any(one.kind == "worker log" for one in log.captures)
+    known = {one: log.known(one) for one in ("queued", "started", "ended", "cpu", "size")}
+    return [
+        *_of_times(measured, known, worker_log=worker_log),
+        *_of_columns(measured, known),
+        *_of_load(measured),
+        *_of_ends(known, worker_log=worker_log),
+    ]
+
+
+def _of_times(
+    measured: Measured, known: Mapping[str, float], *, worker_log: bool
+) -> Iterator[Lack]:
+    """What needs the times at which a job was queued and began."""
+    if measured.doubt is not None:
+        yield Lack(OVERLAP, measured.doubt.because, measured.doubt.tells)
     if known["ended"] and known["started"] < 0.05:
-        lacks.append(
-            Lack(
-                "waiting and service cannot be told apart",
-                "its rows have one time each, the end",
-                f"started_at beside ended_at, or {_RECORDER}",
-            )
+        yield Lack(
+            "waiting and service cannot be told apart",
+            "its rows have one time each, the end",
+            f"started_at beside ended_at, or {_RECORDER}",
         )
     if known["queued"] < 0.05 and measured.clock:
-        because = "a worker log has no enqueue time" if worker_log else "its rows have no queued_at"
-        lacks.append(
-            Lack(
-                "how long jobs wait in the queue",
-                because,
-                f"{_RECORDER}, or events with task_send_sent_event",
-            )
+        yield Lack(
+            "how long jobs wait in the queue",
+            "a worker log has no enqueue time" if worker_log else "its rows have no queued_at",
+            f"{_RECORDER}, or events with task_send_sent_event",
         )
+
+
+def _of_columns(measured: Measured, known: Mapping[str, float]) -> Iterator[Lack]:
+    """What needs CPU seconds, sizes of inputs, and parents."""
     if known["cpu"] < 0.5 and known["started"] >= 0.05:
-        lacks.append(
-            Lack(
-                "computing and waiting for I/O cannot be told apart",
-                "it has no CPU seconds",
-                f"{_RECORDER}, or --stacks of py-spy",
-            )
+        yield Lack(
+            "computing and waiting for I/O cannot be told apart",
+            "it has no CPU seconds",
+            f"{_RECORDER}, or --stacks of py-spy",
         )
     if known["size"] < 0.5 and any(one.answer is Answer.SLOWED for one in measured.tests):
-        lacks.append(
-            Lack(
-                "whether bigger inputs came when more ran, which looks the same",
-                "it has no input sizes",
-                f"a column size, or {_RECORDER}",
-            )
+        yield Lack(
+            "whether bigger inputs came when more ran, which looks the same",
+            "it has no input sizes",
+            f"a column size, or {_RECORDER}",
         )
-    if measured.multi_step and not log.parents and measured.clock:
-        lacks.append(
-            Lack(
-                "which steps could run beside each other",
-                "it has no parents",
-                f"a column parents, or {_RECORDER}",
-            )
+    if measured.multi_step and not measured.log.parents and measured.clock:
+        yield Lack(
+            "which steps could run beside each other",
+            "it has no parents",
+            f"a column parents, or {_RECORDER}",
         )
+
+
+def _of_load(measured: Measured) -> Iterator[Lack]:
+    """What needs hours, or captures, with little and with much at work."""
     too_little = [one for one in measured.tests[:1] if one.answer is Answer.TOO_LITTLE]
     if too_little and measured.comparison is None:
-        lacks.append(
-            Lack(
-                "whether runs slow each other down",
-                too_little[0].why,
-                "a log of hours with little and with much load",
-            )
+        yield Lack(
+            "whether runs slow each other down",
+            too_little[0].why,
+            "a log of hours with little and with much load",
         )
     points = {one.slots for one in measured.points}
     if len(points) > 1 and len(points) < 5 and measured.comparison is not None:
-        lacks.append(
-            Lack(
-                f"a scalability law: {len(points)} load points fit none",
-                "two points fit any law exactly, and with four the contention term collapses to 0",
-                "captures at five or six numbers of workers",
-            )
+        yield Lack(
+            f"a scalability law: {len(points)} load points fit none",
+            "two points fit any law exactly, and with four the contention term collapses to 0",
+            "captures at five or six numbers of workers",
         )
     elif len(measured.points) == 1 and not measured.clock and measured.curve is not None:
-        lacks.append(
-            Lack(
-                "what more workers buy",
-                "one capture shows one number of workers",
-                "a capture with fewer workers beside it",
-            )
+        yield Lack(
+            "what more workers buy",
+            "one capture shows one number of workers",
+            "a capture with fewer workers beside it",
         )
+
+
+def _of_ends(known: Mapping[str, float], *, worker_log: bool) -> Iterator[Lack]:
+    """What Celery's own log leaves out."""
     if worker_log and known["started"] < known["ended"] - 0.02:
-        lacks.append(
-            Lack(
-                "when runs that failed or were retried began",
-                "Celery logs a run time for successes only",
-                _RECORDER,
-            )
+        yield Lack(
+            "when runs that failed or were retried began",
+            "Celery logs a run time for successes only",
+            _RECORDER,
         )
-    return lacks

@@ -180,7 +180,8 @@ def curve_of(runs: Runs, alone_s: Sequence[float]) -> Curve:
     level, rate, last, ended = 0, 0.0, runs.begins, 0
     for number in range(len(runs) + 1):
         until = runs.starts[number] if number < len(runs) else float("inf")
-        while ended < len(order) and runs.ends[order[ended]] <= until:
+        # A run of no length ends when it starts, and not before.
+        while ended < len(order) and order[ended] < number and runs.ends[order[ended]] <= until:
             at = runs.ends[order[ended]]
             time_s[level] += at - last
             progress[level] += rate * (at - last)

@@ -14,6 +14,7 @@ from rollout.audit.contention import (
     contentions,
     shape_of,
 )
+from rollout.audit.doubts import Doubt, doubt_of
 from rollout.audit.gaps import Gap, gaps_of
 from rollout.audit.job_log import DAY_S, NAN, JobLog, Status
 from rollout.audit.load import Curve, Runs, curve_of, runs_of, slots_of
@@ -61,6 +62,7 @@ class Measured:
         shape_of_step: The same for the step that is slowed most, against its own kind.
         slowed: The test that found most; None when none did.
         clock: Whether times are dates.
+        doubt: Why its times do not tell who waits and how many run at once; None when they do.
     """
 
     log: JobLog
@@ -82,6 +84,7 @@ class Measured:
     points: list[Point]
     comparison: Comparison | None
     clock: bool
+    doubt: Doubt | None = None
     finished: int = 0
     jobs: int = 0
 
@@ -133,12 +136,10 @@ def measure(log: JobLog) -> Measured:
         runs = runs_of(log, [row for row in rows if log.ended[row] >= log.started[row]])
     inside = range(len(log)) if rows is range(len(log)) else rows
     started = any(one.kind == "WfFormat workflow" for one in log.captures) and not clock
-    levelled = len(runs) > 0 and not started
-    alone = (
-        alone_of(log, runs)
-        if levelled
-        else [end - start for start, end in zip(runs.starts, runs.ends, strict=True)]
-    )
+    took = [end - start for start, end in zip(runs.starts, runs.ends, strict=True)]
+    doubt = doubt_of(log, took)
+    levelled = len(runs) > 0 and not started and doubt is None
+    alone = alone_of(log, runs) if levelled else took
     curve = curve_of(runs, alone) if levelled else None
     slots = slots_of(log, curve) if curve else max((one.slots for one in points), default=1)
     if not clock and points and curve:
@@ -156,11 +157,11 @@ def measure(log: JobLog) -> Measured:
     return Measured(
         log, inside, runs, curve, alone, slots, steps, summed(steps), tests, shape, slowed,
         serial_of(log, runs) if levelled and one_level else None,
-        gaps_of(log, inside, runs, slots) if clock and several else [],
+        gaps_of(log, inside, runs, slots) if clock and several and doubt is None else [],
         of_jobs(log, runs) if levelled and several else None,
         of_turns(log, runs) if levelled else None,
         _waiting(log, runs, slots) if levelled else None, points,
-        compared(log, points), clock, finished, jobs,
+        compared(log, points), clock, doubt, finished, jobs,
     )  # fmt: skip
 
 

@@ -69,7 +69,7 @@ def gain_text(way: Way) -> str:
         return "not in this log"
     if way.low is not None and abs(way.high - way.low) > 0.05:
         return f"{way.low:.1f} to {way.high:.1f} x"
-    return f"{way.high:.1f} x"
+    return f"{way.high:.1f} x" if way.high >= 0.05 else "under 0.1 x"
 
 
 def _tolerance(name: str, way: Way, measured: Measured, tolerates_s: float | None) -> str:

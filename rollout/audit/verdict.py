@@ -11,6 +11,7 @@ from rollout.audit.contention import Answer
 from rollout.audit.diagnose import FINISHED_MIN
 from rollout.audit.findings import SHARED, Finding, Kind
 from rollout.audit.growth import Growth
+from rollout.audit.lacks import OVERLAP
 from rollout.audit.measured import Measured, jobs_a_day
 from rollout.audit.segments import Part
 from rollout.audit.shared import lost_share
@@ -95,6 +96,11 @@ def verdict_of(
     source = " ".join(one.given or one.name for one in measured.log.captures[:4]) or "FILE"
     if findings:
         return _jammed(measured, findings, ways, first, source, tolerates_s)
+    if measured.doubt is not None and measured.finished >= FINISHED_MIN:
+        return Verdict(
+            Advice.MEASURE, False,
+            f"Not enough to say {OVERLAP}: {measured.doubt.because}.", _record(source), first,
+        )  # fmt: skip
     if measured.comparison is not None:
         both = measured.comparison
         return Verdict(
@@ -214,9 +220,16 @@ def _gain(main: Finding, ways: Sequence[Way]) -> str:
     way = next((one for one in ways if one.name == name and one.high is not None), None)
     if way is None or way.high is None or way.high < NOTHING:
         return ""
-    low = "" if way.low is None or way.low < NOTHING else f"{way.low:.1f} to "
-    at_most = "at most " if not low else ""
-    return f" Gain: {at_most}{low}{times_text(way.high)} ({way.of})."
+    return f" Gain: {range_text(way)} ({way.of})."
+
+
+def range_text(way: Way) -> str:
+    """What a way out gains: one figure where both ends of its range say the same."""
+    high = times_text(way.high or 1)
+    if way.low is None or way.low < NOTHING:
+        return f"at most {high}"
+    low = times_text(way.low)
+    return high if low == high else f"{low.removesuffix(' times')} to {high}"
 
 
 def _best_of_graph(ways: Sequence[Way]) -> Way | None:
@@ -312,9 +325,14 @@ def _plan(measured: Measured, first: str) -> str:
     p95 = f" --cycle-p95 {max(cycle, 0.001):.3g}" if cycle == cycle else ""
     return (
         f"rollout plan {pipeline_name(first)} --jobs-per-day "
-        f"{max(a_day * min(share, 1.0), 0.1):.4g} "
+        f"{_rounded(max(a_day * min(share, 1.0), 0.1))} "
         f"--failing {step.failed:.3g}{p95}"
     )
+
+
+def _rounded(value: float) -> str:
+    """Three figures that matter, never in powers of ten."""
+    return f"{float(f'{value:.3g}'):.{1 if value < 100 else 0}f}".removesuffix(".0")
 
 
 def _record(source: str) -> str:

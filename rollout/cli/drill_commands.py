@@ -10,7 +10,6 @@ import typer
 from rollout.cli.drill_view import (
     event_line,
     figures_table,
-    is_detail,
     journal_table,
     list_table,
     played_table,
@@ -145,6 +144,7 @@ def _play(
 
 def _teller(*, verbose: bool) -> "Callable[[DrillEvent], None]":
     """Says each line of a journal; those of single jobs and windows only when asked for."""
+    from rollout.desk.drills import is_detail
 
     def tell(event: "DrillEvent") -> None:
         if verbose or not is_detail(event):
@@ -285,7 +285,7 @@ def show_one(ctx: typer.Context, drill_id: DrillId, as_json: AsJson = False) -> 
     if as_json:
         show_json(page.summary_json())
         return
-    show(figures_table(page.facts))
+    show(figures_table(page.figures))
     if page.died:
         say("its runner died: nothing was measured, and its fault went off by itself")
 

@@ -1,11 +1,12 @@
 """How drills look to people."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from rollout.cli.output import listing
+from rollout.desk.drills import facts_of
 
 if TYPE_CHECKING:
     from rollout.desk.drills import DrillList
@@ -13,17 +14,10 @@ if TYPE_CHECKING:
     from rollout.drills.ports import DrillEvent
     from rollout.drills.score import Score
 
-_LONG = frozenset({"bands", "drill_id", "jobs", "worker"})
-
 
 def event_line(event: "DrillEvent") -> str:
     """One line of a journal, as it is written."""
-    return f"{event.at:%H:%M:%S.%f}"[:-3] + f"  {event.what:<24}{_facts(event)}".rstrip()
-
-
-def is_detail(event: "DrillEvent") -> bool:
-    """Whether a line is about one job or one window, of which there may be hundreds."""
-    return event.what == "window" or event.what.startswith("job ")
+    return f"{event.at:%H:%M:%S.%f}"[:-3] + f"  {event.what:<24}{facts_of(event)}".rstrip()
 
 
 def played_table(played: "Sequence[Played]") -> Table:
@@ -43,22 +37,11 @@ def played_table(played: "Sequence[Played]") -> Table:
     return listing(columns, rows, whole=3)
 
 
-def _facts(event: "DrillEvent") -> str:
-    if event.what in ("declared", "ended"):
-        shown: dict[str, Any] = {
-            key: event.facts.get(key)
-            for key in ("fault", "path", "result", "detection_s", "recovery_s", "jobs_hurt")
-        }
-    else:
-        shown = {key: value for key, value in event.facts.items() if key not in _LONG}
-    return "  ".join(f"{key}={value}" for key, value in shown.items() if value is not None)
-
-
 def journal_table(events: "Sequence[DrillEvent]") -> Table:
     """A whole journal."""
     began = events[0].at
     rows = [
-        (f"{(event.at - began).total_seconds():9.3f}", event.what, _facts(event))
+        (f"{(event.at - began).total_seconds():9.3f}", event.what, facts_of(event))
         for event in sorted(events, key=lambda event: event.at)
     ]
     return listing(("s", "what", "facts"), rows, whole=2)
@@ -96,20 +79,6 @@ def list_table(page: "DrillList") -> Table:
     return listing(("UTC", "id", "result", "recovery s", "drill"), rows, whole=4)
 
 
-def _figure(value: Any) -> str:
-    """A value as it is said: nothing that is off, no brackets."""
-    if value is None:
-        return "-"
-    if isinstance(value, Mapping):
-        told = [f"{key} = {inner:g}" if isinstance(inner, float) else f"{key} = {inner}"
-                for key, inner in value.items() if inner is not None]  # fmt: skip
-        return ", ".join(told) or "-"
-    if isinstance(value, list | tuple):
-        return ", ".join(str(one) for one in value)
-    return str(value)
-
-
-def figures_table(figures: Mapping[str, Any]) -> Table:
+def figures_table(figures: Sequence[tuple[str, str]]) -> Table:
     """What one drill declared and what came of it; what has no value is a hyphen."""
-    shown = [(name, _figure(value)) for name, value in figures.items() if value != {}]
-    return listing(("what", "is"), shown, whole=1)
+    return listing(("what", "is"), figures, whole=1)

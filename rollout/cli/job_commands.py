@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 RETRIES_MAX = 1000
 """Most failures that one `retry --failed` takes; another takes the next."""
 
+NO_JOB = {
+    JobKind.FAILED: "no failed job is kept",
+    JobKind.FALLBACKS: "no job has fallen back to legacy",
+    JobKind.RUNNING: "no job is running",
+    JobKind.WAITING: "no job is waiting",
+}
+
 JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of the AsyncResult.")]
 
 
@@ -95,7 +102,7 @@ def jobs(
     if as_json:
         show_json(page.to_json())
     elif not page.jobs:
-        say("no failed job is kept" if failed and at is None else f"no {chosen[0]} jobs")
+        say(NO_JOB[JobKind(chosen[0])] + ("" if at is None else " of those that came since then"))
     else:
         _show_groups(page)
 

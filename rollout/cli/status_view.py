@@ -32,7 +32,7 @@ _STYLES = {"NOW": "bold red", "SOON": "bold yellow"}
 NOTHING_DECLARED = """\
 no sub-pipeline is declared in this ledger yet. Declare one:
 
-  invoices = SubPipeline("invoices", app=app, effects="commit", key="id", time_limit=60)
+  invoices = SubPipeline("invoices", app=app, effects="commit", time_limit=60)
 
 and submit its first job, or start a worker: `rollout up -A MODULE`"""
 

@@ -103,7 +103,8 @@ def _run(
     app, flights = declare(settings)
     machine = Machine("rollout.demo.app", settings, folder, say, app=app, page=stay)
     machine.start()
-    try:
+
+    def story() -> None:
         with machine.runtime.database.write() as connection:
             create(connection)
         acts = _play(machine, flights, data, console, began)
@@ -129,11 +130,31 @@ def _run(
             recoveries=ledger.recoveries(NAME, acts.killed_from - timedelta(days=1)),
         )
         tell(facts)
+
+    try:
+        _tell(story, say, stay=stay)
         if stay:
             _stay(machine, settings, say)
     finally:
         reference.terminate()
         machine.stop()
+
+
+def _tell(story: Callable[[], None], say: Callable[[str], None], *, stay: bool) -> None:
+    """Tell the story; one that fails while somebody looks on leaves its page to look at.
+
+    Whoever acts on the page meanwhile, as the page invites to, may well make it fail.
+
+    Raises:
+        RolloutError, RuntimeError: It failed, and nobody looks on.
+    """
+    try:
+        story()
+    except (RolloutError, RuntimeError) as error:
+        if not stay:
+            raise
+        say(f"error: {error}")
+        say("cut short   no report: the story did not end as it is written; the page goes on")
 
 
 def _stay(machine: Machine, settings: Settings, say: Callable[[str], None]) -> None:

@@ -54,6 +54,12 @@ class Alarm:
     sentence: str
     runbook: str = ""
 
+    @property
+    def alone(self) -> str:
+        """The sentence where its word does not stand before it."""
+        by = self.sentence.startswith("by ")
+        return f"{self.what.capitalize()} {self.sentence}" if by else self.sentence
+
     def to_json(self) -> Json:
         """What scripts read."""
         return {
@@ -93,12 +99,20 @@ def alarms_of(
     found = [
         *_failing(status),
         *_stopped(status, changed),
-        *_unheard(status, listeners),
+        *held_up(status, listeners, hanging),
         *_judged(pending),
-        *(Alarm(Need.SOON, "hangs", sentence) for sentence in hanging_sentences(hanging)),
         *_kept(status),
     ]
     return tuple(sorted(found, key=lambda one: one.need))
+
+
+def held_up(
+    status: Status, listeners: Mapping[str, Sequence[str]] | None, hanging: Sequence[Hanging]
+) -> Iterator[Alarm]:
+    """Say what holds its jobs up at the workers: nobody listens, processes hang."""
+    yield from _unheard(status, listeners)
+    for sentence in hanging_sentences(hanging):
+        yield Alarm(Need.SOON, "hangs", sentence)
 
 
 def _failing(status: Status) -> Iterator[Alarm]:

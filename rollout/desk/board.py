@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from rollout.desk.alarms import Alarm, Need, alarms_of, suspicious
+from rollout.desk.alarms import Alarm, Need, alarms_of, held_up, suspicious
 from rollout.desk.conditions import Condition, conditions_of
 from rollout.desk.history import last_change_json
 from rollout.desk.lately import read_lately, with_medians
@@ -26,7 +26,7 @@ from rollout.routing.clock import Clock
 from rollout.routing.ports import ControlStore, TransitionRecord
 
 if TYPE_CHECKING:  # the judgement is heavy, and a policy that cannot be read needs none of it
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from rollout.desk.leader import Leader
     from rollout.desk.pending import Pending
@@ -177,6 +177,27 @@ def read_board(
         listeners=listeners,
         hanging=hanging,
     )
+
+
+def read_held_up(
+    ledger: BoardLedger,
+    control: ControlStore,
+    clock: Clock,
+    workers: Callable[[], Workers | None],
+    name: str,
+) -> Callable[[], Iterator[Alarm]]:
+    """Ask the workers of one sub-pipeline what holds its jobs up, where something is suspicious.
+
+    Returns:
+        Waits for their answers, and says it.
+
+    Raises:
+        UnknownSubPipeline: There is no such name.
+        LedgerUnreachable: The ledger does not answer.
+    """
+    (status,) = read_status(ledger, control, clock, name)
+    asked = Suspected.of([status], workers)
+    return lambda: held_up(status, *asked.answers(ledger, clock))
 
 
 def _in_short(

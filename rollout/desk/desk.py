@@ -7,7 +7,7 @@ called, so that looking at a job loads no statistics.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -140,7 +140,12 @@ class Desk:
 
     def why(self, name: str) -> Why:
         """What is pending and why; raises UnknownSubPipeline, LedgerUnreachable, WrongPolicy."""
-        return self.explanations().why(name)
+        from rollout.desk.board import read_held_up
+
+        held_up = read_held_up(self.ledger, self.control(), self.clock, self.workers, name)
+        # The workers answer while the evidence is read.
+        page = self.explanations().why(name)
+        return replace(page, held_up=tuple(held_up()))
 
     def history(self, name: str | None, limit: int, before: Older | None = None) -> History:
         """Changes and decisions; None: the kills of all. Raises as `read_history`."""

@@ -9,6 +9,9 @@ from rollout.desk.plain import Json, plain_json
 from rollout.drills.ports import DrillEvent, Journals
 from rollout.drills.recorded import journal_of, runner_died
 
+_LONG = frozenset({"bands", "drill_id", "jobs", "worker"})
+"""What a line of a journal leaves out: scripts read it."""
+
 
 @dataclass(frozen=True, slots=True)
 class DrillLine:
@@ -83,6 +86,11 @@ class DrillJournal:
         """Both together."""
         return {**self.declared, **(self.ended or {"result": self.result})}
 
+    @property
+    def figures(self) -> list[tuple[str, str]]:
+        """What was declared and what came of it, by name, as it is said."""
+        return [(name, figure(value)) for name, value in self.facts.items() if value != {}]
+
     def summary_json(self) -> Json:
         """What scripts read about the drill without its journal."""
         return {
@@ -97,6 +105,36 @@ class DrillJournal:
             "drill_id": self.events[0].drill_id,
             "events": [plain_json(event) for event in self.events],
         }
+
+
+def is_detail(event: DrillEvent) -> bool:
+    """Whether a line is about one job or one window, of which there may be hundreds."""
+    return event.what == "window" or event.what.startswith("job ")
+
+
+def facts_of(event: DrillEvent) -> str:
+    """What a line of a journal says beside its word."""
+    if event.what in ("declared", "ended"):
+        shown: dict[str, Any] = {
+            key: event.facts.get(key)
+            for key in ("fault", "path", "result", "detection_s", "recovery_s", "jobs_hurt")
+        }
+    else:
+        shown = {key: value for key, value in event.facts.items() if key not in _LONG}
+    return "  ".join(f"{key}={value}" for key, value in shown.items() if value is not None)
+
+
+def figure(value: Any) -> str:
+    """A value as it is said: nothing that is off, no brackets."""
+    if value is None:
+        return "-"
+    if isinstance(value, Mapping):
+        told = [f"{key} = {inner:g}" if isinstance(inner, float) else f"{key} = {inner}"
+                for key, inner in value.items() if inner is not None]  # fmt: skip
+        return ", ".join(told) or "-"
+    if isinstance(value, list | tuple):
+        return ", ".join(str(one) for one in value)
+    return str(value)
 
 
 def _result(ended: Mapping[str, Any] | None, *, died: bool) -> str:

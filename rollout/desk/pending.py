@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from rollout.desk.alarms import Alarm
 from rollout.desk.evidence import notes_of, situation_json, stands, way_back_of, worst_first
 from rollout.desk.history import by_whom, summary
 from rollout.desk.lately import Lately, trouble_sentence
@@ -161,6 +162,7 @@ class Why:
         drill: A drill that runs now.
         releases: The build of each path.
         changed: The last change of the control state; None before the first.
+        held_up: What holds its jobs up at the workers; empty where nobody asked them.
     """
 
     at: datetime
@@ -173,6 +175,7 @@ class Why:
     drill: RunningDrill | None = None
     releases: Releases = UNNAMED
     changed: TransitionRecord | None = None
+    held_up: tuple[Alarm, ...] = ()
 
     @property
     def headline(self) -> tuple[str, str]:
@@ -212,6 +215,7 @@ class Why:
                 )
                 for one in lately.troubles
             ]
+        first += [(alarm.what, alarm.sentence) for alarm in self.held_up]
         if seen is None or pending.outlook is None:
             return [
                 *first,
@@ -295,4 +299,5 @@ class Why:
             "lately": None if self.lately is None else self.lately.to_json(),
             "drill": None if self.drill is None else self.drill.to_json(),
             "releases": self.releases.to_json(),
+            "held_up": [alarm.to_json() for alarm in self.held_up],
         }

@@ -6,7 +6,7 @@ refused before anything was started; once begun it ends by its deadline, whateve
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -123,10 +123,7 @@ class Drills:
             lambda owner: owned_by(self._ledger, owner),
         )
         try:
-            normal = learn(self._ledger, drill, lease.now())
-            for path in drill.paths:
-                if drill.fault is not Exercise.KILL_SWITCH:
-                    must_reach(drill, normal, path)
+            normal = self._normal(drill, lease.now())
             if len(drill.paths) == 1:
                 score = self._leg(drill, drill_id, drill.paths[0], normal, None, actor, lease)
                 return self._keep(drill, (score,), None)
@@ -142,6 +139,24 @@ class Drills:
         """
         for path in drill.paths:
             self._may(drill, path)
+
+    def foresee(self, drill: Drill) -> None:
+        """Check everything that a run checks before it begins, the traffic too; writes nothing.
+
+        Raises:
+            DrillRefused, UnknownSubPipeline: It may not run now.
+            LedgerUnreachable, ControlStoreUnreachable: That cannot be said now.
+        """
+        self.check(drill)
+        self._normal(drill, self._clock.now())
+
+    def _normal(self, drill: Drill, now: datetime) -> Normal:
+        """Learn what is normal; raises DrillRefused where the drill does not fit it."""
+        normal = learn(self._ledger, drill, now)
+        for path in drill.paths:
+            if drill.fault is not Exercise.KILL_SWITCH:
+                must_reach(drill, normal, path)
+        return normal
 
     def stop(self, name: str | None) -> list[str]:
         """Take the planted fault off one sub-pipeline, or all; its drill sees that and ends.

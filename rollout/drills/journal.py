@@ -26,11 +26,11 @@ class Journal:
     waiting: list[DrillEvent] = field(default_factory=list)
 
     def write(self, what: str, at: datetime | None = None, **facts: Any) -> None:
-        """Append a line and try to store all that wait."""
+        """Append a line, try to store all that wait, then tell: who is told may look it up."""
         event = DrillEvent(self.drill_id, self.name, at or self.clock.now(), what, facts)
         self.waiting.append(event)
-        self.say(event)
         self.flush()
+        self.say(event)
 
     def flush(self) -> bool:
         """Store what waits; False while the ledger is away."""

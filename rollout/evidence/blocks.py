@@ -53,9 +53,9 @@ class BlockBuilder:
             BadDuration: `tick_s` cannot be the length of a tick.
         """
         check_tick(tick_s)
-        counts = self.counts + tick
+        counts = tick if self.counts is NO_COUNTS else self.counts + tick
         if counts.both_paths:
-            return BlockBuilder(), counts
+            return EMPTY_BLOCK, counts
         return BlockBuilder(counts), None
 
     def to_json(self) -> Json:

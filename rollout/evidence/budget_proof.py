@@ -126,7 +126,12 @@ def _said(event: Event, stake: Stake, ruled_out: float | None, *, proven: bool) 
         return f"Nothing is shown yet of {event.word} jobs {at}; {budget} a week{whose}."
     if stake.whose:
         budget += f", of {stake.whose}"
-    shown = f"at most {max(0.0, stake.cost(ruled_out)):,.0f} extra {event.word} jobs a week {at}"
+    cost = max(0.0, stake.cost(ruled_out))
+    most = f"{cost:,.0f}"
+    if not proven and most == f"{stake.budget:,.0f}":
+        # "at most 12, the budget is 12" would look proven, and is not.
+        most = f"{ceil(10 * cost) / 10:,.1f}"
+    shown = f"at most {most} extra {event.word} jobs a week {at}"
     return f"Shown: {shown}, {budget}." if proven else f"Shown so far: {shown}, {budget}."
 
 

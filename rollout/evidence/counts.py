@@ -24,9 +24,6 @@ def check_count(name: str, value: object, largest: int = JOBS_MAX) -> int:
     return value
 
 
-_WHOLE = {int}
-
-
 @dataclass(frozen=True, slots=True)
 class Counts(StoredRow):
     """Jobs admitted, and those of them that hit (failed, or were slow), on both paths.
@@ -43,11 +40,11 @@ class Counts(StoredRow):
     k_legacy: Count
 
     def __post_init__(self) -> None:
-        numbers = self.n_concurrent, self.k_concurrent, self.n_legacy, self.k_legacy
+        n, k, m, j = self.n_concurrent, self.k_concurrent, self.n_legacy, self.k_legacy
         if (
-            {*map(type, numbers)} == _WHOLE
-            and 0 <= self.k_concurrent <= self.n_concurrent <= JOBS_MAX
-            and 0 <= self.k_legacy <= self.n_legacy <= JOBS_MAX
+            type(n) is type(k) is type(m) is type(j) is int
+            and 0 <= k <= n <= JOBS_MAX
+            and 0 <= j <= m <= JOBS_MAX
         ):
             return  # nearly always, and a tick makes hundreds of them
         check_count("n_concurrent", self.n_concurrent)

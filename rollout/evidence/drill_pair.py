@@ -21,8 +21,10 @@ class DrillPair:
     cap_s: float
 
     def __post_init__(self) -> None:
-        times = (self.concurrent_s, self.legacy_s)
-        if not isfinite(self.cap_s) or not all(0.0 < time <= self.cap_s for time in times):
+        cap_s = self.cap_s
+        if not (
+            isfinite(cap_s) and 0.0 < self.concurrent_s <= cap_s and 0.0 < self.legacy_s <= cap_s
+        ):
             raise BadDuration(
                 "recovery times must lie in (0, cap_s]",
                 (self.concurrent_s, self.legacy_s, self.cap_s),

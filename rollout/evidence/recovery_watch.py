@@ -69,7 +69,7 @@ class RecoveryWatch:
         """Take in the recoveries of one tick, most often none; raises EvidenceError."""
         after = PROCESS.observe(self.slow, recoveries, slow, tick_s, SLOW_SHARE_MAX, pace)
         reached = PROCESS.statistic(after) >= 1.0 / self.alpha
-        return replace(self, slow=after, latched=self.latched or reached)
+        return RecoveryWatch(after, self.failed, self.latched or reached, self.alpha)
 
     def fail(self) -> RecoveryWatch:
         """Say that a job was lost, or the path had not recovered at the hard cap: revert."""

@@ -109,9 +109,8 @@ class SinglePathProcess:
 
     def statistic(self, state: SinglePathState) -> float:
         """Give the weighted wealth, >= 0."""
-        return sum(
-            weight * held for (_, weight), held in zip(self.rates, state.wealth, strict=True)
-        )
+        pairs = zip(self.rates, state.wealth, strict=True)
+        return sum([weight * held for (_, weight), held in pairs])
 
     def detectable(self, n: int, cap: float, limit: float) -> float | None:
         """Find the smallest rate that n jobs would have shown, on average, to be over the cap.

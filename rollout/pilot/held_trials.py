@@ -132,10 +132,11 @@ class HeldTrials:
             if trial is None:
                 continue
             profile = report.profiles.get(name, LegacyProfile())
+            rate = profile.failure_rate  # asked once: a rehearsal takes in many windows a turn
             pace = 86_400.0 / self._policies.of(name).day_s
             for begin_at, end_at, window in windows_of(mine, trial.thresholds is not None):
                 try:
-                    trial = trial.observe(window, begin_at, end_at, profile.failure_rate, pace)
+                    trial = trial.observe(window, begin_at, end_at, rate, pace)
                 except EvidenceError as error:
                     report.errors.append(f"{name}: {error}")
                     trial = replace(trial, scored_to=max(trial.scored_to, end_at))

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from rollout.evidence.counts import NO_COUNTS, Counts
+from rollout.evidence.counts import Counts
 from rollout.evidence.recovery_watch import is_slow
 from rollout.evidence.revert_test import Window
 from rollout.pilot.ports import Recovery, WindowRow
@@ -47,12 +47,12 @@ def windows_of(
 def _counts(
     new: WindowRow | None, old: WindowRow | None, hits: Callable[[WindowRow], int]
 ) -> Counts:
-    counts = NO_COUNTS
-    if new is not None:
-        counts += Counts(new.jobs + new.both_failed, hits(new) + new.both_failed, 0, 0)
-    if old is not None:
-        counts += Counts(0, 0, old.jobs, hits(old))
-    return counts
+    return Counts(
+        new.jobs + new.both_failed if new else 0,
+        hits(new) + new.both_failed if new else 0,
+        old.jobs if old else 0,
+        hits(old) if old else 0,
+    )
 
 
 def whole_windows(rows: list[WindowRow]) -> list[WindowRow]:

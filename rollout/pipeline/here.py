@@ -13,7 +13,7 @@ from rollout.jobs.claims import JobState, Refusal
 from rollout.jobs.delivery import Delivery, Done, Dropped, Failed, Outcome, Paths, ToLegacy, Wait
 from rollout.jobs.ports import Filing, Job
 from rollout.jobs.submit import UNFILED
-from rollout.routing.decision import JobPath
+from rollout.routing.decision import Decision, JobPath
 
 if TYPE_CHECKING:
     from rollout.pipeline.declared import Declared
@@ -54,28 +54,7 @@ def run_here(
     submit = runtime.submit
     job_id = job_id or str(uuid4())
     key = declared.key_of(job_id, args, kwargs)
-    decision = submit.decide(declared.name, key)
-    filing = Filing(
-        job_id=job_id,
-        name=declared.name,
-        key=key,
-        path=decision.path,
-        reason=decision.reason,
-        revision=decision.revision,
-        envelope="",  # nobody can send again what only this process runs
-        at=runtime.clock.now(),
-    )
-    if declared.app is None:
-        seal(declared.name, {"body": [args, kwargs]}, runtime.settings.payload_bytes_max)
-    if not submit.file(
-        declared.name,
-        declared.effects,
-        declared.holdback_bp,
-        [filing],
-        outcome_will_do=True,
-        on_failure=declared.on_failure,
-    ):
-        decision = UNFILED
+    decision, filing = _filed(declared, runtime, job_id, key, args, kwargs)
     attempts = declared.attempts_of(runtime)
     worker = f"in process {getpid()}"
     job = Job(job_id, declared.name, key, decision.path, 0, args, kwargs)
@@ -113,6 +92,41 @@ def run_here(
         if declared.needs:
             runtime.resource_calls.given_back(declared.needs)
     return _value_of(outcome, job_id)
+
+
+def _filed(
+    declared: "Declared",
+    runtime: "Runtime",
+    job_id: str,
+    key: str,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> tuple[Decision, Filing]:
+    """Route the job and file it; one that the ledger did not take goes to legacy unfiled."""
+    submit = runtime.submit
+    decision = submit.decide(declared.name, key)
+    filing = Filing(
+        job_id=job_id,
+        name=declared.name,
+        key=key,
+        path=decision.path,
+        reason=decision.reason,
+        revision=decision.revision,
+        envelope="",  # nobody can send again what only this process runs
+        at=runtime.clock.now(),
+    )
+    if declared.app is None:
+        seal(declared.name, {"body": [args, kwargs]}, runtime.settings.payload_bytes_max)
+    if not submit.file(
+        declared.name,
+        declared.effects,
+        declared.holdback_bp,
+        [filing],
+        outcome_will_do=True,
+        on_failure=declared.on_failure,
+    ):
+        decision = UNFILED
+    return decision, filing
 
 
 def _copied(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

@@ -23,6 +23,7 @@ from rollout.settings import user_name
 from rollout.web import (
     acts,
     drill_acts,
+    drill_pages,
     forms,
     job_acts,
     kill_pages,
@@ -83,7 +84,8 @@ def create_app(runtime: Runtime, user: str | None = None) -> Any:
         redirect_slashes=False,
     )
     app.state.site, app.state.callers = site, Callers(site)
-    for room in (reads, acts, job_acts, drill_acts, ofrep, live, signing, forms, kill_pages, pages):
+    doors = (reads, acts, job_acts, drill_acts, ofrep, live, signing)
+    for room in (*doors, forms, kill_pages, drill_pages, pages):
         app.include_router(room.router)
     if runtime.settings.web_sign_in == "oidc":
         from rollout.web import oidc

@@ -16,7 +16,11 @@ from rollout.routing.clock import Clock
 
 DRAFTS_MAX = 200
 KEPT_S = 900.0
-_FIELDS = ("reason", "typed", "scope_bp", "limit")
+_FIELDS = (
+    "reason", "typed", "scope_bp", "limit",
+    "fault", "path", "duration_s", "blast_radius_jobs", "deadline_s", "fault_s", "window_s",
+    "windows_with_jobs_min",
+)  # fmt: skip
 """What people type; hidden fields are made anew by the page."""
 
 

@@ -14,7 +14,7 @@ from rollout.errors import RolloutError
 from rollout.jobs.recent import JobKind
 from rollout.routing.stages import Event
 from rollout.web.asking import CallerOf, SiteOf, must_see
-from rollout.web.killing import kill
+from rollout.web.killing import kill, reason_of
 from rollout.web.problems import BadRequest
 from rollout.web.render import draw
 from rollout.web.site import Site
@@ -55,7 +55,7 @@ def kill_one(
     report = kill(site, caller, name, form.get("reason", ""))
     first = form.get("kill", "")  # the reason comes after the kill: what that one met is shown
     kill_id = first if first in site.reports else report.kill.kill_id
-    return _see(site.url("sub-pipelines", name, "killed"), kill=kill_id)
+    return see(site.url("sub-pipelines", name, "killed"), kill=kill_id)
 
 
 @router.post("/kill")
@@ -64,7 +64,7 @@ def kill_all(
 ) -> Response:
     """Kill every sub-pipeline, then show what is true."""
     report = kill(site, caller, None, form.get("reason", ""))
-    return _see(site.url("killed"), kill=report.kill.kill_id)
+    return see(site.url("killed"), kill=report.kill.kill_id)
 
 
 @router.post("/sub-pipelines/{name}/rearm")
@@ -73,7 +73,7 @@ def rearm(
 ) -> Response:
     """Lift a kill; a mistyped name asks again and keeps what was typed."""
     must_see(caller, name)
-    _must_be_permitted(site, caller, "rearm", name)
+    must_be_permitted(site, caller, "rearm", name)
     typed, reason = form.get("typed", "").strip(), form.get("reason", "")
     error: RolloutError | None = None
     if typed != name:
@@ -88,12 +88,13 @@ def rearm(
             error = refused
     site.shared.forget()
     if error is None:
-        return _see(site.url("sub-pipelines", name))
+        return see(site.url("sub-pipelines", name))
     taken = site.board(caller)
     return draw(
         request, "rearm.html", caller, board=taken, about=name, still=True, status=409, name=name,
         one=taken.value.of(name), record=site.door.killed_by(name),
         second=site.door.second_person(name), error=error, typed=typed, reason=reason,
+        why=reason_of(site.door.kills(name)),
     )  # fmt: skip
 
 
@@ -102,14 +103,14 @@ def rearm_all(
     request: Request, site: SiteOf, caller: CallerOf, form: dict[str, str] = Form
 ) -> Response:
     """Lift the kill of all: `all` is typed."""
-    _must_be_permitted(site, caller, "rearm", None)
+    must_be_permitted(site, caller, "rearm", None)
     if form.get("typed", "").strip() != "all":
         error = BadRequest("the word to type is 'all'", "go back and type it")
         site.door.refused(caller, "rearm", None, error)
         raise error
     site.door.rearm(caller, None, form.get("reason", ""))
     site.shared.forget()
-    return _see(site.url())
+    return see(site.url())
 
 
 @router.post("/sub-pipelines/{name}/change/{word}")
@@ -135,7 +136,7 @@ def change(
         seen_revision=_revision(form),
     )
     site.shared.forget()
-    return _see(site.url("sub-pipelines", name))
+    return see(site.url("sub-pipelines", name))
 
 
 @router.post("/jobs/retry")
@@ -177,7 +178,7 @@ def reveal(
     )  # fmt: skip
 
 
-def _must_be_permitted(site: Site, caller: Caller, action: str, name: str | None) -> None:
+def must_be_permitted(site: Site, caller: Caller, action: str, name: str | None) -> None:
     """Ask before the form itself is looked at: who may not is told nothing else.
 
     Raises:
@@ -190,7 +191,8 @@ def _must_be_permitted(site: Site, caller: Caller, action: str, name: str | None
         raise
 
 
-def _see(where: str, **query: Any) -> Response:
+def see(where: str, **query: Any) -> Response:
+    """Lead to the page that shows what is true now."""
     return RedirectResponse(f"{where}?{urlencode(query)}" if query else where, 303)
 
 

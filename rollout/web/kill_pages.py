@@ -17,7 +17,7 @@ from rollout.routing.decision import JobPath
 from rollout.routing.ports import TransitionRecord
 from rollout.routing.stages import Event
 from rollout.web.asking import CallerOf, SiteOf, must_see
-from rollout.web.killing import NO_REASON
+from rollout.web.killing import reason_of
 from rollout.web.render import draw
 from rollout.web.site import GLANCE_S, READ_S
 
@@ -94,7 +94,7 @@ def _killed(
     return draw(
         request, "killed.html", caller, board=board, about=name, name=name, stands=stands,
         record=kills[-1] if kills else None, kill_id=kill_id,
-        reason=next((one.reason for one in kills if one.reason != NO_REASON), None),
+        reason=reason_of(kills),
     )  # fmt: skip
 
 
@@ -107,6 +107,7 @@ def rearm_page(name: str, request: Request, site: SiteOf, caller: CallerOf) -> R
         request, "rearm.html", caller, board=taken, about=name, still=True, name=name,
         one=taken.value.of(name), record=site.door.killed_by(name),
         second=site.door.second_person(name), error=None, typed="", reason="",
+        why=reason_of(site.door.kills(name)),
     )  # fmt: skip
 
 
@@ -126,15 +127,16 @@ def change_page(name: str, request: Request, site: SiteOf, caller: CallerOf) -> 
         if not caller.may(str(event), name):
             continue
         sentence, refused = "", None
-        if event is not Event.SCOPE:
-            try:
-                consequence = site.door.consequence_of_change(caller, name, event)
-            except RolloutError as error:
-                refused = error
-            else:
-                if not consequence.changes:
-                    continue
-                sentence = consequence.sentence
+        scope = event is Event.SCOPE
+        scope_bp = max(1, taken.value.of(name).state.scope_bp) if scope else None
+        try:
+            consequence = site.door.consequence_of_change(caller, name, event, scope_bp=scope_bp)
+        except RolloutError as error:
+            refused = error
+        else:
+            if not scope and not consequence.changes:
+                continue
+            sentence = "" if scope else consequence.sentence  # which one, somebody has to type
         offers.append((event, sentence, refused))
     return draw(
         request, "change.html", caller, board=taken, about=name, still=True, name=name,

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from rollout.control.access import Caller
+from rollout.desk.drills import facts_of, is_detail
 from rollout.desk.text import at_text, percent, plain, span_text
 from rollout.errors import RolloutError
 from rollout.jobs.claims import JobState
@@ -85,7 +86,9 @@ def _environment() -> Environment:
         "moment": moment, "ago": ago, "percent": percent, "counted": counted,
         "span": span_text, "said": said,
     }  # fmt: skip
+    environment.tests["detail"] = is_detail
     environment.globals |= {
+        "facts_of": facts_of,
         "standing": standing, "PATHS": tuple(JobPath), "ACCEPTED": JobState.ACCEPTED,
         "STARTED": JobState.STARTED,
     }  # fmt: skip
@@ -146,6 +149,7 @@ def error_page(request: Request, error: RolloutError) -> Response:
         after = site.drafts.keep(request.url.path, form)
         return draw(request, "sign_in.html", None, status=401, still=True, error=error,
                     next=after or "/", kept=form if after else {})  # fmt: skip
+    typed: dict[str, str] = getattr(request.state, "form", {})
     return draw(
         request,
         "error.html",
@@ -153,4 +157,5 @@ def error_page(request: Request, error: RolloutError) -> Response:
         status=status_of(error),
         still=True,
         error=error,
+        back=site.drafts.keep(request.url.path, typed),
     )

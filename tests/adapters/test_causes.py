@@ -99,6 +99,23 @@ def test_a_fault_of_a_statement_is_no_absence(
     assert "did not answer" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("words", "kind", "told"),
+    [
+        ("server login has been failing, try again later", LedgerUnreachable, "did not answer"),
+        ("query_wait_timeout", LedgerRefuses, "it has no connection left"),
+    ],
+)
+def test_a_pooler_speaks_for_itself(
+    postgresql: Postgresql, ledger_name: str, words: str, kind: type[Exception], told: str
+) -> None:
+    """pgbouncer 1.18 gives its own words this state, which is else a statement's fault."""
+    raised = f"DO $$ BEGIN RAISE EXCEPTION '{words}' USING ERRCODE = '08P01'; END $$"
+    error = said(postgresql.url(ledger_name), raised)
+    assert type(error) is kind
+    assert told in str(error)
+
+
 def test_a_read_only_server(postgresql: Postgresql, ledger_name: str) -> None:
     """A replica after a failover answers, too."""
     error = said(postgresql.url(ledger_name), "SET TRANSACTION READ ONLY", "DELETE FROM tally")

@@ -55,10 +55,16 @@ def finish(world: World) -> None:
     world.ledger.commit(claim, Effects.NONE, lambda connect: "1", START)
 
 
-def test_an_outcome_whose_telling_failed_is_delivered_again(world: World, request_of: Any) -> None:
-    """It is in the ledger; the next delivery tells it."""
+@pytest.mark.parametrize(("internal", "return_ok"), [(True, True), (False, False)])
+def test_an_outcome_whose_telling_failed_is_delivered_again(
+    world: World, request_of: Any, internal: bool, return_ok: bool
+) -> None:
+    """It is in the ledger; the next delivery tells it.
+
+    The second is what a child of Celery 5.7 sends: its error's own telling failed, too.
+    """
     finish(world)
-    request_of.on_failure(after_the_path(internal=True))
+    request_of.on_failure(after_the_path(internal), return_ok=return_ok)
     assert request_of._on_reject.call_args.args[-1] is True  # requeued
     assert not request_of._on_ack.called
 
@@ -70,6 +76,14 @@ def test_an_error_before_the_outcome_is_celerys_to_tell(
     """The path's own error, and an error of Celery's before the job was over, are failures."""
     world.ledger.file([filing(path=JobPath.LEGACY)])
     request_of.on_failure(after_the_path(internal))
+    assert not request_of._on_reject.called
+    assert request_of._on_ack.called
+
+
+def test_a_paths_own_error_is_told_by_its_process(world: World, request_of: Any) -> None:
+    """The ledger has the outcome, and the child has told it: nothing is delivered again."""
+    finish(world)
+    request_of.on_failure(after_the_path(internal=False), return_ok=True)
     assert not request_of._on_reject.called
     assert request_of._on_ack.called
 

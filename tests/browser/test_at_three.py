@@ -6,14 +6,15 @@ Each with scripts and without: streams and swaps are an enhancement only.
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, expect
 
 from rollout.control.access import Role
 from rollout.routing.stages import Event
 from tests.browser.conftest import DESK, PATIENCE_MS, PHONE, OpenPage, OpenStage
-from tests.browser.stage import Stage
+from tests.browser.stage import C, L, Stage
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.browser
@@ -22,12 +23,24 @@ WITH_AND_WITHOUT = pytest.mark.parametrize("scripts", [True, False], ids=["scrip
 expect.set_options(timeout=PATIENCE_MS)
 
 
+def place(target: Locator) -> FloatRect:
+    """Where it lies; a swap of its part of the page takes it away for a moment."""
+    boxes: list[FloatRect] = []
+
+    def there() -> bool:
+        box = target.bounding_box()
+        boxes.extend([box] if box else [])
+        return box is not None
+
+    wait_until(there, f"{target} has a place", PATIENCE_MS / 1000)
+    return boxes[0]
+
+
 def touch(page: Page, name: str, *, of: str = "button") -> None:
     """Touch what has this name; it lies on the screen and is large enough for a thumb."""
     target = page.get_by_role(of, name=name, exact=True)  # type: ignore[arg-type]
     target.scroll_into_view_if_needed()
-    box = target.bounding_box()
-    assert box is not None
+    box = place(target)
     if of == "button":
         assert box["height"] >= 44, f"{name} is {box['height']} pixels high"
     assert box["x"] >= 0
@@ -43,12 +56,11 @@ def test_the_sick_one_is_found_and_killed(opened: OpenStage, look: OpenPage, scr
     row = page.locator(".row").first
     expect(row).to_contain_text("Sick")
     expect(row).to_contain_text("KeyError: 'discount'")
-    assert row.bounding_box()["y"] < PHONE["height"] / 2  # type: ignore[index]
+    assert place(row)["y"] < PHONE["height"] / 2
     row.get_by_role("link", name="invoices", exact=True).click()
 
     kill = page.get_by_role("button", name="Kill invoices…")
-    box = kill.bounding_box()
-    assert box is not None
+    box = place(kill)
     assert PHONE["height"] / 2 < box["y"] < PHONE["height"], "under the thumb, without scrolling"
     touch(page, "Kill invoices…")
     expect(page.locator(".consequence")).to_have_text("34 waiting, 2 running go to legacy.")
@@ -191,6 +203,38 @@ def test_a_decision_is_followed_to_its_evidence(
     expect(page.get_by_role("columnheader", name="would show from")).to_be_visible()
     touch(page, "Replay it", of="link")
     expect(page.get_by_text("The same inputs give the same decision.")).to_be_visible()
+
+
+@WITH_AND_WITHOUT
+def test_a_drill_is_foreseen_begun_and_ended(
+    opened: OpenStage, look: OpenPage, scripts: bool
+) -> None:
+    """A refused one says why and keeps the form; one that fits is begun, watched and ended."""
+    stage = opened()
+    for _ in range(50):
+        stage.job("payments", C, 0.4)
+        stage.job("payments", L, 0.5)
+        stage.clock.at += timedelta(seconds=4)
+    page = look(f"{stage.address}sub-pipelines/payments", scripts=scripts)
+    touch(page, "Drill payments…", of="link")
+    page.get_by_label("Jobs it may hurt").fill("5000")
+    page.locator("#path").select_option("concurrent")
+    touch(page, "Say what it would do…")
+    expect(page.get_by_role("alert")).to_contain_text("larger than the scope")
+    page.get_by_label("Jobs it may hurt").fill("3")
+    page.get_by_label("Seconds that the fault is on").fill("60")
+    touch(page, "Say what it would do…")
+    expect(page.locator(".consequence")).to_contain_text(
+        "raise for 60 s on up to 3 jobs of the concurrent path"
+    )
+    assert stage.ledger.drills("payments", 10) == [], "the first touches change nothing"
+    page.get_by_label("Why, for the log").fill("weekly")
+    touch(page, "Begin the drill on payments")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Drill of payments: runs")
+    wait_until(lambda: stage.runtime.plans.planted("payments") is not None, "it is on", 30)
+    touch(page, "End the drill")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Drills of payments")
+    wait_until(lambda: stage.runtime.plans.planted("payments") is None, "it is off", 30)
 
 
 @WITH_AND_WITHOUT

@@ -20,7 +20,9 @@ PAGES = (
     "sub-pipelines/payments/change", "kill", "killed", "jobs?kind=failed&name=invoices",
     "jobs?kind=waiting", "jobs?q=customer-7&name=invoices", "jobs/inv-0003",
     "jobs/retry?name=invoices", "decisions/1", "decisions/1?again=true", "drills",
-    "drills?name=payments", "policy", "policy?name=invoices", "log", "sign-in",
+    "drills?name=payments", "drills/raise-concurrent", "sub-pipelines/payments/drill",
+    "sub-pipelines/payments/drill?fault=raise&path=both", "policy", "policy?name=invoices", "log",
+    "sign-in",
 )  # fmt: skip
 
 AT_A_DESK = ("", "sub-pipelines/invoices", "jobs?kind=failed&name=invoices")

@@ -51,6 +51,16 @@ def main() -> int:
     return 1 if report["violations"] else 0
 
 
+def _repeats(order: Order) -> str:
+    """Arguments that repeat a run at its plant."""
+    words = [f"--seeds {order.seed} --jobs {order.jobs} --faults {order.faults}"]
+    words += [f"--ledger {order.ledger} --broker {order.broker} --store {order.store}"]
+    words += ["--pooled"] if order.pooled else []
+    words += [f"--without {order.without}"] if order.without else []
+    words += [f'--only "{";".join(sorted(order.only))}"'] if order.only else []
+    return " ".join(words)
+
+
 def _one(order: Order, folder: Path, sums: Sums) -> bool:
     """Run one seed and say what came of it; True when it broke a promise."""
     print(
@@ -67,8 +77,7 @@ def _one(order: Order, folder: Path, sums: Sums) -> bool:
     )
     sums.add(result, found)
     if found:
-        again = f"--seeds {order.seed} --jobs {order.jobs} --faults {order.faults}"
-        print(f"FAILED: python -m tests.crash {again} --ledger {order.ledger}")
+        print(f"FAILED: python -m tests.crash {_repeats(order)}")
         print(f"kept: {folder}")
         (folder / "violations.json").write_text(json.dumps([asdict(v) for v in found], indent=1))
         for one in found[:20]:

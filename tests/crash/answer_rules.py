@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from tests.crash.evidence import Evidence
 from tests.crash.violation import Violation
 
-FORGETS = "broker killed, no file"
-"""The broker holds links on their way and the results; what it forgets, nobody can tell."""
 BROKEN = "broken"
 """In the words of every error that a hook of the crash app raises or swallows."""
 
@@ -41,8 +39,9 @@ def results(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _forgotten(evidence: Evidence, since: int) -> bool:
+    """Whether a server forgot links on their way or results: nobody can tell what it held."""
     return any(
-        event["what"] == "fault begun" and event["kind"] == FORGETS and event["t"] > since
+        event["what"] == "fault begun" and event["kind"] in evidence.forgets and event["t"] > since
         for event in evidence.events
     )
 

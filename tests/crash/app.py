@@ -51,10 +51,15 @@ settings = read_settings()
 runtime = watched_runtime(settings, history, _flags, _role)
 
 
+def answers_in_broker(settings: Settings) -> bool:
+    """Whether results are kept in the broker, which is a Redis; else they are in the store."""
+    return settings.broker().startswith("redis://")
+
+
 def answers_url(settings: Settings) -> str:
-    """Where results are kept: in the Redis that is the broker, or else the control store."""
+    """Where results are kept."""
     broker = settings.broker()
-    url = broker if broker.startswith("redis://") else settings.control(broker)
+    url = broker if answers_in_broker(settings) else settings.control(broker)
     return url.removesuffix("/0") + "/1"
 
 

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, text
 
 from rollout.adapters.celery.message import from_text
 from rollout.jobs.way import read_way
-from tests.crash.app import answers_url
+from rollout.settings import Settings
+from tests.crash.app import answers_in_broker, answers_url
 from tests.crash.gone_rows import COLUMNS
 from tests.crash.history import Event, label, read_all
 
@@ -46,6 +47,10 @@ class Change:
     after: dict[str, Any]
 
 
+BROKER_EMPTIED, STORE_EMPTIED = "broker killed, no file", "store killed, no file"
+"""Faults after which a server has forgotten everything; results are in one of the two."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Everything a run leaves.
@@ -56,7 +61,7 @@ class Evidence:
     one that is there all the same `came_back`. `controls` are the control rows, `latches` what the
     store holds of kills, both by name, `answers` what Celery's result backend says by job, and
     `kept` the jobs of which a message was kept instead of run. `capacities` is how much there is of
-    each resource.
+    each resource. `forgets` are the faults that take a server's memory of what callers wait for.
     """
 
     events: list[Event]
@@ -78,6 +83,7 @@ class Evidence:
     answers: dict[str, str] = field(default_factory=dict)
     kept: frozenset[str] = frozenset()
     capacities: dict[str, int] = field(default_factory=dict)
+    forgets: frozenset[str] = frozenset({BROKER_EMPTIED})
 
 
 def wall_ns(at: str) -> int:
@@ -132,7 +138,13 @@ def collect(plant: "Plant") -> Evidence:
         answers=_answers(plant, events),
         kept=not_run,
         capacities=dict(plant.runtime.capacities),
+        forgets=_forgets(plant.settings),
     )  # fmt: skip
+
+
+def _forgets(settings: Settings) -> frozenset[str]:
+    both = frozenset({BROKER_EMPTIED, STORE_EMPTIED})
+    return both - {STORE_EMPTIED} if answers_in_broker(settings) else both
 
 
 def _rows(connection: Connection, table: str) -> Iterator[Row]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.crash.evidence import Evidence
+from tests.crash.evidence import BROKER_EMPTIED, STORE_EMPTIED, Evidence
 from tests.crash.history import Event
 from tests.crash.planted import S, at, claimed, good, iso, kinds, row, with_events, with_row
 from tests.crash.switch_rules import IN_TURN, LATE_NS_MAX, SAID_NS
@@ -51,6 +51,16 @@ def test_result_that_differs_from_the_ledger() -> None:
     assert kinds(replace(good(), answers={"a": "SUCCESS"})) == []
     for answer in ("PENDING", "FAILURE"):
         assert kinds(replace(good(), answers={"a": answer})) == ["wrong answer"]
+
+
+def test_result_that_the_store_forgot() -> None:
+    """With RabbitMQ results are in the store: emptied, it knows of none."""
+    asked = replace(awaited(), answers={"a": "PENDING"})
+    emptied = replace(awaited(*fault(2, STORE_EMPTIED, "control")), answers={"a": "PENDING"})
+    both = frozenset({BROKER_EMPTIED, STORE_EMPTIED})
+    assert "wrong answer" in kinds(emptied)
+    assert kinds(replace(emptied, forgets=both)) == []
+    assert "wrong answer" in kinds(replace(asked, forgets=both))
 
 
 @pytest.mark.parametrize(

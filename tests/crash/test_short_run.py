@@ -1,4 +1,4 @@
-"""The short run of every test run: fixed seeds, a minute and a half of faults on each ledger.
+"""The short run of every test run: fixed seeds, a minute of faults on each ledger.
 
 Each kind comes at most once, in the order of the seed; `make crash` takes all of them.
 """
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 _SEEDS = {"sqlite": 1, "postgresql": 2}
 _JOBS = 1000
-_FAULTS_S = 90.0
+_FAULTS_S = 60.0
 _KINDS_MIN = 6
 """Kinds that begin within that time even on a slow machine."""
 

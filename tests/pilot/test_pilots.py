@@ -15,7 +15,11 @@ from tests.stream import Stream
 from tests.world import World
 
 QUICK = Policy(drills_min=0, quiet=(), bake_days=7)
-HOUR, HOURS_2 = 3600.0, 7200.0
+TWO_DAYS = QUICK.model_copy(update={"bake_days": 2, "budget_failed": 100.0, "budget_late": 150.0})
+"""Two days a step, and a budget that two days of these jobs are enough to prove."""
+WEEKS = QUICK.model_copy(update={"legacy_success_age_s_max": 86_400.0})
+"""For weeks of few jobs: legacy's last commit may be as old as three turns make it."""
+HOUR, HOURS_2, HOURS_8 = 3600.0, 7200.0, 28_800.0
 """Seconds between two turns where weeks pass: each turn takes in the windows since the last. Where
 it counts that legacy has lately committed a job, no more than that may be between two."""
 
@@ -43,15 +47,14 @@ def decided(world: World, action: str) -> list[DecisionRecord]:
     return [one for one in reversed(world.ledger.decisions(NAME, 100)) if one.action == action]
 
 
-def test_equal_paths_climb_one_step_a_week(world: World) -> None:
-    """No worse: after seven full days, not before, the scope grows, by a recorded look."""
-    stream = begin(world)
+def test_equal_paths_climb_one_step_when_it_is_baked(world: World) -> None:
+    """No worse: after two full days, not before, the scope grows, by a recorded look."""
+    stream = begin(world, TWO_DAYS)
     stream.tick_s = HOUR
-    stream.slow_concurrent = 0.9  # so that a week of these few jobs is enough to show it
-    stream.days(6.5)
+    stream.days(1.9)
     assert world.ledger.control(NAME).scope_bp == 3200
     assert decided(world, "advance") == []
-    stream.days(0.7)
+    stream.days(0.2)
     assert world.ledger.control(NAME).scope_bp == 5000
     (made,) = decided(world, "advance")
     assert made.window.endswith("/look/1")
@@ -95,10 +98,9 @@ def test_a_new_build_begins_the_step_anew(world: World) -> None:
 
 def test_a_late_tick_never_skips_a_step(world: World) -> None:
     """A controller that was away for a month decides once when it is back."""
-    stream = begin(world)
+    stream = begin(world, TWO_DAYS)
     stream.tick_s = HOUR
-    stream.slow_concurrent = 0.9
-    stream.days(7.5)
+    stream.days(2.1)
     assert world.ledger.control(NAME).scope_bp == 5000
     world.clock.advance(30 * 86_400)
     stream.days(0.1)
@@ -132,8 +134,8 @@ def test_a_leader_that_stops_hands_over_at_once(world: World) -> None:
 
 def test_a_hundred_jobs_a_day_climb_as_planned(world: World) -> None:
     """Few jobs can do little harm: the step is proven by the day that the plan gave."""
-    stream = begin(world, scope_bp=2500)
-    stream.jobs_a_day, stream.tick_s = 100, HOURS_2
+    stream = begin(world, WEEKS, scope_bp=2500)
+    stream.jobs_a_day, stream.tick_s = 100, HOURS_8
     (step,) = [one for one in plan_of(700).steps if one.scope_bp == 2500]
     assert step.days_nine is not None
     stream.days(step.days_nine + 1)
@@ -142,10 +144,10 @@ def test_a_hundred_jobs_a_day_climb_as_planned(world: World) -> None:
 
 def test_a_budget_that_cannot_be_proved_holds_as_the_plan_said(world: World) -> None:
     """One failed and one late job a week: the plan sends it to a person, and so it comes."""
-    policy = QUICK.model_copy(update={"budget_failed": 1.0, "budget_late": 1.0})
+    policy = WEEKS.model_copy(update={"budget_failed": 1.0, "budget_late": 1.0})
     assert plan_of(700, policy).hardly
     stream = begin(world, policy, scope_bp=2500)
-    stream.jobs_a_day, stream.tick_s = 100, HOURS_2
+    stream.jobs_a_day, stream.tick_s = 100, HOURS_8
     stream.days(57)
     assert world.ledger.control(NAME).scope_bp == 2500
     assert decided(world, "advance") == []
@@ -158,10 +160,10 @@ def plan_of(jobs_a_week: float, policy: Policy = QUICK) -> Plan:
 
 
 def test_a_path_on_which_everything_fails_on_both_is_not_promoted(world: World) -> None:
-    """The input is to blame: nothing reverts, nothing grows."""
-    stream = begin(world)
+    """The input is to blame: nothing reverts, nothing grows when a good path would have grown."""
+    stream = begin(world, TWO_DAYS)
     stream.fail_concurrent = stream.fail_legacy = 1.0
     stream.both, stream.tick_s = True, HOUR
-    stream.days(8)
+    stream.days(2.3)
     assert world.ledger.control(NAME).scope_bp == 3200
     assert decided(world, "revert") == []

@@ -121,7 +121,7 @@ def test_who_listens_and_what_hangs_after_a_kill(house: House, shop: str) -> Non
         wait_until(lambda: bool(hanging()), "the hanging process is named", 30)
         (one,) = hanging()
         assert (one["job_id"], one["pid"], one["worker"]) == (job_id, child.pid, "w1@here")
-        for command in ("status", "doctor"):
-            said = " ".join(house.run(command).stdout.split())
+        for command in ("status", "doctor", "why invoices"):
+            said = " ".join(house.run(*command.split()).stdout.split())
             assert f"process {child.pid} of worker w1@here still runs job {job_id}" in said, command
             assert f"`kill -9 {child.pid}`" in said, command

@@ -72,13 +72,13 @@ class Office:
         """Jobs that wait on the concurrent path."""
         now = self.world.clock.now()
         self.world.ledger.file(
-            [filing(f"waits-{one}", name=name, at=now, envelope=_sealed()) for one in range(count)]
+            [filing(f"waits-{one}", name=name, at=now, envelope=sealed()) for one in range(count)]
         )
 
     def running(self, job_id: str, name: str = NAME, effects: Effects = Effects.COMMIT) -> Claim:
         """A job that runs on the concurrent path."""
         now = self.world.clock.now()
-        self.world.ledger.file([filing(job_id, name=name, at=now, envelope=_sealed())])
+        self.world.ledger.file([filing(job_id, name=name, at=now, envelope=sealed())])
         claim = self.world.ledger.claim(
             name, job_id, JobPath.CONCURRENT, effects, "w1", now, timedelta(seconds=30)
         )
@@ -88,7 +88,7 @@ class Office:
     def failed(self, job_id: str, error: str = "ValueError: no", name: str = NAME) -> None:
         """A kept failure."""
         now = self.world.clock.now()
-        made = filing(job_id, JobPath.LEGACY, name=name, at=now, envelope=_sealed())
+        made = filing(job_id, JobPath.LEGACY, name=name, at=now, envelope=sealed())
         self.world.ledger.file([made])
         claim = self.world.ledger.claim(
             name, job_id, JobPath.LEGACY, Effects.COMMIT, "w1", now, timedelta(seconds=30)
@@ -97,7 +97,8 @@ class Office:
         self.world.ledger.fail(name, job_id, claim.attempt, None, error, now)
 
 
-def _sealed() -> str:
+def sealed() -> str:
+    """A kept message with arguments that are masked."""
     return seal(NAME, {"headers": {}, "body": [[], {"customer_id": 7, "pin": "hunter2"}]}, 10_000)
 
 

@@ -15,6 +15,7 @@ from rollout.routing.stages import Event
 from rollout.web import (
     acts,
     drill_acts,
+    drill_pages,
     forms,
     job_acts,
     kill_pages,
@@ -30,7 +31,9 @@ from rollout.web.problems import TYPES
 from tests.builders import NAME
 from tests.web.conftest import OURS, Office, OpenOffice
 
-ROOMS = (reads, acts, job_acts, drill_acts, ofrep, live, forms, kill_pages, pages)
+ROOMS = (
+    reads, acts, job_acts, drill_acts, ofrep, live, forms, kill_pages, drill_pages, pages,
+)  # fmt: skip
 OPEN = {"/sign-in", "/sign-out"}
 VALUES = {
     "{name}": NAME, "{job_id}": "f1", "{decision_id}": "1", "{drill_id}": "d1", "{key}": NAME,

@@ -18,6 +18,7 @@ FORMS = [
     (f"/sub-pipelines/{NAME}/change/scope", {"scope_bp": "1234", "reason": "x"}, 'value="1234"'),
     (f"/sub-pipelines/{NAME}/rearm", {"typed": NAME, "reason": "mended it"}, "mended it"),
     (f"/sub-pipelines/{NAME}/kill", {"reason": "wrong totals"}, "wrong totals"),
+    (f"/sub-pipelines/{NAME}/drill", {"fault": "delay", "duration_s": "77"}, 'value="77"'),
     ("/jobs/retry", {"name": NAME, "limit": "7", "reason": "again"}, 'value="7"'),
 ]
 
@@ -44,6 +45,21 @@ def test_the_form_is_there_again(
     assert page.status_code == 200
     assert shown in page.text
     assert office.world.ledger.control(NAME) == before
+
+
+def test_a_refused_form_is_found_again(open_office: OpenOffice) -> None:
+    """A slip of the thumb costs no reason: the error leads back to what was typed."""
+    office = open_office()
+    office.declare()
+    typed = {"scope_bp": "12000", "reason": "half of <them>"}
+    refused = office.client.post(f"/sub-pipelines/{NAME}/change/scope", data=typed)
+    assert refused.status_code == 422
+    assert '<body class=""' in refused.text, "an error is nothing old, and not grey"
+    back = re.search(r'href="([^"]+)">Back to the form', refused.text)
+    assert back is not None
+    page = office.client.get(back[1].replace("&amp;", "&")).text
+    assert 'value="12000"' in page
+    assert 'value="half of &lt;them&gt;"' in page
 
 
 def test_a_draft_is_of_its_form_alone() -> None:

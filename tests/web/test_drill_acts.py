@@ -44,7 +44,7 @@ def test_a_drill_begins_and_is_measured(busy: Office) -> None:
         events = busy.world.ledger.drill_events(drill_id)
         return any(one.what == "ended" for one in events)
 
-    wait_until(ended, "the drill is over")
+    wait_until(ended, "the drill is over", 90)
     assert busy.world.runtime.plans.planted("payments") is None
     (act, *_) = busy.world.ledger.acts("payments", 1)
     assert (act.action, act.came, act.reason) == ("drill", Came.DONE, "weekly")

@@ -19,8 +19,8 @@ from rollout.jobs.ports import Job
 from rollout.log import log
 from rollout.routing.decision import Decision, JobPath, Reason
 
-LEDGER_WAIT_S = 1.0
-"""Pause before a job that needs the ledger goes back to its queue, so that it does not spin."""
+WAIT_S = 1.0
+"""Pause before a job whose server is away goes back to its queue, so that it does not spin."""
 
 
 def carry_out(task: Any, request: Any, outcome: Outcome) -> Any:
@@ -43,7 +43,7 @@ def carry_out(task: Any, request: Any, outcome: Outcome) -> Any:
             raise JobFailed(request.id, repr(error)) if isinstance(error, SystemExit) else error
         case Wait(error):
             log.warning("job waits for the ledger", job=request.id, why=str(error))
-            time.sleep(LEDGER_WAIT_S)
+            time.sleep(WAIT_S)
             raise Reject(str(error), requeue=True)
 
 
@@ -73,6 +73,7 @@ def is_told(task: Any, request: Any, value: Any) -> bool:
         return stored.state in states.READY_STATES and stored.result == value
     except Exception as error:  # a result backend that is away must not lose the outcome
         log.warning("result backend did not answer", why=str(error))
+        time.sleep(WAIT_S)  # what cannot be told is delivered again
         return False
 
 

@@ -44,9 +44,10 @@ class SubPipelineRequest(Theirs):
             reason = Reason.TIME_LIMIT
         elif isinstance(error, (WorkerLostError, SystemExit)):
             reason = Reason.WORKER_LOST
-        elif getattr(exc_info, "internal", False) and self._has_its_outcome():
-            # The path is not to blame: the result backend was away after the commit, say. The next
-            # delivery finds the outcome in the ledger and tells it.
+        elif (exc_info.internal or not return_ok) and self._has_its_outcome():
+            # The path is not to blame: the result backend was away after the commit, say. Celery
+            # calls that internal, or lets it out of the child where it could not store that either.
+            # The next delivery finds the outcome in the ledger and tells it.
             task_ready(self)
             self.reject(requeue=True)
             return None

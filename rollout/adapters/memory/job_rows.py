@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from rollout.adapters.memory.job_values import failed, filed, moved, moved_by, outcome_of, started
 from rollout.adapters.memory.resource_rows import enter, inherits, lacking
-from rollout.adapters.memory.rows import OutcomeKey, Rows
+from rollout.adapters.memory.rows import Rows
 from rollout.adapters.memory.transaction import MemoryTransaction
 from rollout.errors import UnknownJob
 from rollout.jobs.claims import (
@@ -40,7 +41,7 @@ class JobRows:
             for filing in filings:
                 there = rows.jobs.get((filing.name, filing.job_id))
                 if there is None:
-                    rows.put(_filed(filing))
+                    rows.put(filed(filing))
                 elif there.state.finished:
                     finished.add(there.ref)
         return frozenset(finished)
@@ -71,20 +72,20 @@ class JobRows:
             if refusal is not None:
                 return Refused(refusal, record)
             rows.claims += 1
-            started = replace(
-                _started(record, delivered, control, worker, now),
+            running = replace(
+                started(record, delivered, control, worker, now),
                 renewed_at=heard,
                 nonce=nonce,
             )
-            rows.put(started)
+            rows.put(running)
             return Claim(
                 job_id,
                 record.name,
                 delivered,
-                started.attempt,
-                started.fence_revision,
-                fell_back=started.fallback_reason is not None,
-                nonce=started.nonce,
+                running.attempt,
+                running.fence_revision,
+                fell_back=running.fallback_reason is not None,
+                nonce=running.nonce,
             )
 
     def commit(
@@ -279,44 +280,6 @@ class JobRows:
         return kept[:limit]
 
 
-def outcome_of(record: JobRecord) -> OutcomeKey:
-    """The tally that a finished job belongs to."""
-    why = record.fallback_reason or record.moved_reason or record.reason
-    if record.drill and record.fallback_reason and record.state is JobState.COMMITTED:
-        why = Reason.DRILL  # no fallback of the path's own
-    return record.name, record.assigned_path, record.path, record.state, why
-
-
-def moved(record: JobRecord, reason: Reason, error: str | None, now: datetime) -> JobRecord:
-    """A job's row after it was sent to legacy."""
-    fallback = record.fallback_reason
-    if record.path is JobPath.CONCURRENT and reason.means.fallback:
-        fallback = reason
-    return replace(
-        record,
-        state=JobState.ACCEPTED,
-        path=JobPath.LEGACY,
-        sent_at=now,
-        renewed_at=None,
-        fallback_reason=fallback,
-        moved_reason=reason,
-        deaths=record.deaths + (reason is Reason.WORKER_LOST),
-        error=error if record.error is None else record.error,
-        way=record.way + step(now, "handed to legacy", reason=reason, error=error),
-    )
-
-
-def failed(record: JobRecord, reason: Reason | None, error: str, now: datetime) -> JobRecord:
-    """A job's row after it was kept as failed."""
-    return replace(
-        record,
-        state=JobState.FAILED,
-        finished_at=now,
-        error=error if record.error is None else f"{record.error}\n{error}",
-        way=record.way + step(now, "failed", path=None, reason=reason, error=error),
-    )
-
-
 def _is_held(record: JobRecord, attempt: int | None, nonce: str | None) -> bool:
     return attempt in (None, record.attempt) and nonce in (None, record.nonce)
 
@@ -325,29 +288,6 @@ def _judged(rows: Rows, ref: JobRef) -> tuple[JobRecord, ControlState] | None:
     record = rows.jobs.get(ref)
     control = None if record is None else rows.states.get(record.name)
     return None if record is None or control is None else (record, control)
-
-
-def _started(
-    record: JobRecord, delivered: JobPath, control: ControlState, worker: str, now: datetime
-) -> JobRecord:
-    """A job's row after a claim, which may have found an earlier start's worker dead."""
-    silent = record.state is JobState.STARTED
-    lost = silent and record.path is JobPath.CONCURRENT
-    attempt = record.attempt + 1
-    return replace(
-        record,
-        state=JobState.STARTED,
-        path=delivered,
-        attempt=attempt,
-        fence_revision=control.fence_revision,
-        fallback_reason=Reason.WORKER_LOST if lost else record.fallback_reason,
-        moved_reason=record.moved_reason if lost else _moved_by(record, delivered),
-        deaths=record.deaths + silent,
-        started_at=now,
-        renewed_at=now,
-        worker=worker,
-        way=record.way + step(now, "started", path=delivered, attempt=attempt, worker=worker),
-    )
 
 
 def _take(
@@ -369,7 +309,7 @@ def _take(
             replace(
                 record,
                 path=delivered,
-                moved_reason=_moved_by(record, delivered),
+                moved_reason=moved_by(record, delivered),
                 renewed_at=None,
                 not_before=NEVER,
                 way=way,
@@ -378,46 +318,3 @@ def _take(
         return Refusal.TAKEN
     enter(rows, needs, record.ref, nonce, now)
     return None
-
-
-def _moved_by(record: JobRecord, delivered: JobPath) -> Reason | None:
-    """Why a job stands where it is delivered: the ledger refused its claim where it stood."""
-    if record.path is delivered or record.moved_reason is not None:
-        return record.moved_reason
-    return Reason.LEDGER_UNREACHABLE
-
-
-def _filed(filing: Filing) -> JobRecord:
-    return JobRecord(
-        job_id=filing.job_id,
-        name=filing.name,
-        key=filing.key,
-        state=JobState.ACCEPTED,
-        assigned_path=filing.path,
-        path=filing.path,
-        reason=filing.reason,
-        revision=filing.revision,
-        attempt=0,
-        fence_revision=0,
-        deaths=0,
-        accepted_at=filing.at,
-        sent_at=filing.at,
-        started_at=None,
-        renewed_at=None,
-        finished_at=None,
-        not_before=filing.not_before,
-        fallback_reason=None,
-        moved_reason=None,
-        error=None,
-        result=None,
-        worker=None,
-        way=step(
-            filing.at,
-            "accepted",
-            path=filing.path,
-            reason=filing.reason,
-            revision=filing.revision,
-            key=filing.key,
-        ),
-        envelope=filing.envelope,
-    )

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rollout.adapters.memory.evidence_rows import fold_into_trials
-from rollout.adapters.memory.job_rows import failed, moved, outcome_of
+from rollout.adapters.memory.job_values import failed, moved, outcome_of
 from rollout.adapters.memory.rows import Rows
 from rollout.jobs.claims import DEATHS_MAX, JobRecord, JobState
 from rollout.jobs.cycle import bucket_of

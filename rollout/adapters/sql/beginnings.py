@@ -12,7 +12,7 @@ from rollout.adapters.sql.names import OLD_VERSION_TABLE, TABLES, VERSION_TABLE
 from rollout.errors import WrongSettings
 
 _FUNCTION = "transition_is_append_only()"
-_LANE = ("rollout_file", "rollout_claim", "rollout_commit")
+_LANE = ("rollout_file", "rollout_claim", "rollout_commit", "rollout_is_first", "rollout_leave")
 _OURS = {"name", "fence_revision", "lifted_kill_id"}
 """Columns of `sub_pipeline` from the first release on."""
 

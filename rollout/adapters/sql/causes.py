@@ -81,7 +81,10 @@ _REFUSALS = (
         "make room where the database lies",
     ),
 )
-_STATEMENT_STATES = ("42", "26", "0A", "08P01")
+_POOLER_ALONE = re.compile("server login has been failing|cannot connect to server|server conn cra")
+"""Words of pgbouncer's own while the database behind it is away; their SQL state is `_POOLERS`."""
+_POOLERS = "08P01"
+_STATEMENT_STATES = ("42", "26", "0A", _POOLERS)
 """Beginnings of SQL states by which the server has not taken a statement as it was sent."""
 
 
@@ -99,8 +102,11 @@ def ledger_error(url: str, error: DBAPIError) -> LedgerUnreachable:
         return LedgerNotMigrated(url, None, "head")
     if _kept_waiting(error, state):
         return LedgerBusy(url, cause)
+    if _POOLER_ALONE.search(words):
+        return LedgerUnreachable(url, cause)
+    by_words = state in ("", _POOLERS)
     for one in _REFUSALS:
-        if state in one.states or (not state and any(re.search(part, words) for part in one.words)):
+        if state in one.states or (by_words and any(re.search(part, words) for part in one.words)):
             return LedgerRefuses(url, cause, one.why, one.todo)
     if state.startswith(_STATEMENT_STATES) or is_wrong_sql(error):
         return LedgerFault(url, cause)

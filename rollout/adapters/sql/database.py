@@ -220,6 +220,9 @@ class Database:
             engine = create_engine(
                 self._url, connect_args={**own, **_NOTICE_A_CUT}, **{**usual, **options}
             )
+            from rollout.adapters.sql.first_answer import bound_first_answers
+
+            bound_first_answers(engine)
             watch_sessions(engine, keep_threshold=bool(self._threshold))
             event.listen(engine, "handle_error", note_error)
             setattr(engine.dialect, SCHEMA, self.schema)
@@ -270,10 +273,19 @@ class Database:
                 with connection.begin():
                     yield connection
             return
+        from rollout.adapters.sql.first_answer import answered_within
+
         lookout: Lookout | None = None
         try:
-            with self.translated(), self.engine.connect() as connection, connection.begin():
-                lookout = Lookout(self.engine, bound(connection, patience_s), waiting)
+            with (
+                answered_within(patience_s, waiting) as silence,
+                self.translated(),
+                self.engine.connect() as connection,
+                connection.begin(),
+            ):
+                server = bound(connection, patience_s)
+                silence.cancel()
+                lookout = Lookout(self.engine, server, waiting)
                 with lookout:
                     yield connection
         except LedgerBusy as error:

@@ -212,6 +212,12 @@ def send(session: LaneSession, words: str, values: Values) -> Any:
     return cursor
 
 
+def called(session: LaneSession, call: str, values: Values) -> Any:
+    """The one answer of a function of the ledger's."""
+    ((answer,),) = send(session, call, values).fetchall()
+    return answer
+
+
 class PostgresqlStatements:
     """A call of a function each, which takes the fence, asks and changes (migration 0016)."""
 
@@ -224,7 +230,7 @@ class PostgresqlStatements:
 
     def file(self, session: LaneSession, values: Values) -> bool:
         """See `LaneStatements`."""
-        return bool(self._called(session, self._file, values))
+        return bool(called(session, self._file, values))
 
     def claim(self, session: LaneSession, values: Values, *, fenced: bool) -> Granted | None:
         """See `LaneStatements`."""
@@ -233,7 +239,7 @@ class PostgresqlStatements:
             "b_heard": None if self._own_clock else values["b_now"],
             "b_fence_key": fence_key(values["b_name"]) if fenced else None,
         }
-        granted = self._called(session, self._claim, given)
+        granted = called(session, self._claim, given)
         if granted is None:
             return None
         attempt, fence_revision, fell_back = granted
@@ -242,9 +248,4 @@ class PostgresqlStatements:
     def commit(self, session: LaneSession, values: Values, *, fenced: bool) -> bool:
         """See `LaneStatements`."""
         given = {**values, "b_fence_key": fence_key(values["b_name"]) if fenced else None}
-        return bool(self._called(session, self._commit, given))
-
-    @staticmethod
-    def _called(session: LaneSession, call: str, values: Values) -> Any:
-        ((answer,),) = send(session, call, values).fetchall()
-        return answer
+        return bool(called(session, self._commit, given))

@@ -38,7 +38,7 @@ INDEXES = frozenset(
         "decision_window", "drill_event_name_what", "ix_decision_name", "ix_drill_event_drill_id",
         "ix_drill_span_name", "ix_transition_name", "job_admitted", "job_committed", "job_drilled",
         "job_failed", "job_failed_at", "job_fell_back", "job_fell_back_at", "job_open",
-        "job_unfolded", "key_place_job", "key_place_key",
+        "job_unfolded", "key_place_job", "key_place_key", "key_place_waits",
         "notice_open", "recovery_at", "recovery_name_at", "resource_use_job", "resource_use_line",
         "shadow_run_ended", "shadow_run_listed", "shadow_run_running",
     }

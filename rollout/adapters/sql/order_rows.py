@@ -39,8 +39,7 @@ class OrderRows:
         """Take places behind those that are taken, in this order."""
         # The lock makes numbers of one key visible in their order: a sequence does not.
         with self._one_at_a_time({(place.name, place.key) for place in places}) as connection:
-            for place in places:
-                self._enter(connection, place)
+            self._enter(connection, *places)
 
     def stands_behind(self, place: Place, now: datetime) -> str | None:
         """None when the job is the first of its key and may start; else who is in front."""
@@ -174,19 +173,25 @@ class OrderRows:
                     connection.execute(_LOCK, {"key": number})
             yield connection
 
-    def _enter(self, connection: Connection, place: Place) -> None:
+    @cached_property
+    def _entering(self) -> Any:
         insert: Any = self._db.insert
-        connection.execute(
-            insert(key_place)
-            .values(
-                name=place.name,
-                key=place.key,
-                job_id=place.job_id,
-                on_failure=place.on_failure,
-                waits=False,
-            )
-            .on_conflict_do_nothing(index_elements=["name", "job_id"])
-        )
+        return insert(key_place).on_conflict_do_nothing(index_elements=["name", "job_id"])
+
+    def _enter(self, connection: Connection, *places: Place) -> None:
+        """Take places, in this order; one call of the driver for all of them."""
+        rows = [
+            {
+                "name": place.name,
+                "key": place.key,
+                "job_id": place.job_id,
+                "on_failure": place.on_failure,
+                "waits": False,
+            }
+            for place in places
+        ]
+        if rows:
+            connection.execute(self._entering, rows)
 
     def _settled_first(self, connection: Connection, name: str, key: str) -> Any:
         """The first place of a key, once those of jobs that have their outcome are given up."""

@@ -6,6 +6,7 @@ rows imports this module.
 
 from sqlalchemy import Column, Index, TextClause, text
 
+from rollout.adapters.sql.order_tables import key_place
 from rollout.adapters.sql.pilot_tables import notice
 from rollout.adapters.sql.shadow_tables import shadow_run
 from rollout.adapters.sql.tables import FAILED, FELL_BACK, OPEN, UNFOLDED, job
@@ -31,6 +32,14 @@ PARTIAL_INDEXES = (
     _index("notice_open", text("NOT closed"), notice.c.next_at),
     _index(
         "shadow_run_running", text("state = 'running'"), shadow_run.c.name, shadow_run.c.began_at
+    ),
+    # A key's places are as many as its queue is long; those that wait for their turn are few.
+    Index(
+        "key_place_waits",
+        key_place.c.name,
+        key_place.c.key,
+        sqlite_where=text("waits = 1"),
+        postgresql_where=text("waits"),
     ),
 )
 """Each joins its table."""

@@ -8,12 +8,14 @@ from itertools import chain
 from typing import Any
 
 from rollout.audit.job_log import BadAudit, JobLog
+from rollout.audit.reading.across import Across
 from rollout.audit.reading.chrome import read_chrome
 from rollout.audit.reading.documents import read_actions, read_airflow, read_wfformat
 from rollout.audit.reading.events import MARK, EventLog
+from rollout.audit.reading.json_log import as_celery_lines, logged_object
 from rollout.audit.reading.rows import Rows
 from rollout.audit.reading.spans import read_jaeger, read_otlp
-from rollout.audit.reading.worker_log import WORDS, WorkerLog
+from rollout.audit.reading.worker_log import HIDDEN, WORDS, WorkerLog
 
 HEAD_LINES = 400
 """Lines that are looked at to tell what a file is: a worker's banner and tracebacks come first."""
@@ -25,8 +27,14 @@ READABLE = (
 )
 
 
-def read_text(log: JobLog, name: str, lines: Iterable[str]) -> None:
+def read_text(log: JobLog, name: str, lines: Iterable[str], across: Across | None = None) -> None:
     """Read the lines of one file into the log, whatever they are.
+
+    Args:
+        log: Takes the runs.
+        name: The file's, for sentences.
+        lines: Its lines.
+        across: Joins what the log of one worker says in several files; whoever gives it closes it.
 
     Raises:
         BadAudit: It is none of the known kinds, or holds nothing.
@@ -37,13 +45,23 @@ def read_text(log: JobLog, name: str, lines: Iterable[str]) -> None:
     first = next((line.strip() for line in head if line.strip()), "")
     if not first:
         raise BadAudit(f"{name} must hold a job a line, got nothing", f"give {READABLE}")
-    if any(word in line for line in head for word in WORDS) and not first.startswith(("{", "[{")):
-        WorkerLog(log, name).read(everything)
+    of_celery = next((line for line in head if any(word in line for word in WORDS)), None)
+    json_logger = of_celery is not None and logged_object(of_celery) is not None
+    if of_celery is not None and (json_logger or not first.startswith(("{", "[{"))):
+        one = across or Across(log)
+        WorkerLog(log, name, one).read(as_celery_lines(everything) if json_logger else everything)
+        if across is None:
+            one.close()
     elif any(line.startswith(MARK) for line in head):
         EventLog(log, name).read_dump(everything)
     elif first[0] in "{[" and first[:5] != "[2026" and not _is_log(first):
         _json(log, name, first, everything)
-    elif any(one in first for one in (",", ";", "\t")):
+    elif any(HIDDEN in line for line in head):
+        raise BadAudit(
+            f"{name} must be a worker log of level INFO, got failures only",
+            "start the worker with --loglevel INFO: received and succeeded are written at INFO",
+        )
+    elif not _is_log(first) and any(one in first for one in (",", ";", "\t")):
         Rows(log, name).read_csv(chain([first], _after(everything)))
     else:
         raise BadAudit(

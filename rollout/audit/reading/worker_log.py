@@ -21,7 +21,9 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from rollout.audit.job_log import NAN, Capture, JobLog, Status
+from rollout.audit.job_log import CLOCK_BACK, NAN, BadAudit, Capture, JobLog, Status
+from rollout.audit.reading.across import BEGINNINGS_MAX, Across
+from rollout.audit.reading.log_times import iso_line
 
 _LINE = re.compile(
     r"(?P<at>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?:[,.](?P<part>\d{1,6}))?"
@@ -38,16 +40,19 @@ _SLACK_S = 1.0
 """A clock may step back this far (NTP, interleaved processes) without being called a jump."""
 WORDS = ("] received", "] succeeded in ", "Received task: ")
 """What tells a worker log from any other text."""
+HIDDEN = "] raised unexpected: "
+"""What is left of it at level WARNING."""
 
 
 class WorkerLog:
     """Reads the log of one worker, line by line.
 
-    A job is open from `received` to its end; what is open in the end is counted as such.
+    A job is open from `received` to its end; what is open in the end is left to `across`, because
+    its end may stand in another file.
     """
 
-    def __init__(self, log: JobLog, name: str) -> None:
-        self._log, self._name = log, name
+    def __init__(self, log: JobLog, name: str, across: Across) -> None:
+        self._log, self._name, self._across = log, name, across
         self._capture = Capture(name, "worker log")
         log.captures.append(self._capture)
         self._received: dict[str, float] = {}
@@ -55,9 +60,16 @@ class WorkerLog:
         self._over_limit: set[str] = set()
         self._last = NAN
         self._date, self._zone, self._date_s = "", "", 0.0
+        self._beginnings = BEGINNINGS_MAX
+        self._parts = False
+        self._without_time = ""
 
     def read(self, lines: Iterable[str]) -> None:
-        """Take in all lines, then say what stayed open."""
+        """Take in all lines, then say what stayed open.
+
+        Raises:
+            BadAudit: No line has a time that is known.
+        """
         for number, line in enumerate(lines, start=1):
             if line[:1] == "[" and line[24:26] == ": ":
                 # Celery's own format, which nearly every log has, needs no pattern.
@@ -68,24 +80,33 @@ class WorkerLog:
                     self._event(number, at, "Task ", process, line[head + 7 :])
                     continue
             found = _LINE.search(line)
+            if found is None and (WORDS[0] in line or WORDS[1] in line):
+                line = iso_line(line) or line
+                found = _LINE.search(line)
             if found is None:
                 self._other(number, line)
                 continue
             at = self._at(number, found["at"], found["part"] or "", found["zone"] or "")
             self._event(number, at, found["what"], found["process"] or "", line[found.end() :])
+        if self._last != self._last and self._without_time:
+            raise BadAudit(
+                f"{self._name} must have a time before each line, such as 2026-11-26 17:48:41,123; "
+                f"got {self._without_time[:60]!r}",
+                "put %(asctime)s into worker_log_format; of a log that is there, `journalctl -o "
+                "short-iso`, `docker logs --timestamps` and `kubectl logs --timestamps` tell times",
+            )
+        self._capture.whole_seconds = self._last == self._last and not self._parts
         step = self._log.steps.number
-        for key in self._received:
+        for key, received in self._received.items():
             name, _, _ = key.partition("[")
-            self._log.add(
-                self._job(key, Status.OPEN), step(name), received=self._received[key],
-                status=Status.OPEN,
-            )  # fmt: skip
+            self._across.left_open(key, self._job(key, Status.OPEN), step(name), received)
 
     def _other(self, number: int, line: str) -> None:
         if concurrency := _CONCURRENCY.search(line):
             # A worker that restarts in one file says it again.
             self._capture.slots = max(self._capture.slots or 0, int(concurrency[1]))
         elif WORDS[0] in line or WORDS[1] in line:
+            self._without_time = self._without_time or line.strip()
             self._log.wrong("a half line", f"{self._name} line {number}")
 
     def _at(self, number: int, text: str, part: str, zone: str) -> float:
@@ -94,9 +115,12 @@ class WorkerLog:
             at = datetime.fromisoformat(text + zone)
             self._date, self._zone = text, zone
             self._date_s = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-        seconds = self._date_s + (int(part) / 10 ** len(part) if part else 0.0)
+        seconds = self._date_s
+        if part:
+            self._parts = True
+            seconds += int(part) / 10 ** len(part)
         if seconds < self._last - _SLACK_S:
-            self._log.wrong("the clock jumps back", f"{self._name} line {number}")
+            self._log.wrong(CLOCK_BACK, f"{self._name} line {number}")
         self._last = seconds
         return seconds
 
@@ -167,15 +191,19 @@ class WorkerLog:
     ) -> None:
         log = self._log
         received = self._received.pop(key, NAN)
+        cut = received != received and key not in self._retried and status is not Status.RETRIED
         if key in self._retried:
             # A retry is held back on purpose; its wait is no queue.
             log.notes["after a retry"] += 1
             received = NAN
         worker = log.workers.number(f"{self._name}:{process}") if process else -1
-        log.add(
+        row = log.add(
             self._job(key, status), log.steps.number(name), worker,
             received=received, started=started, ended=at, status=status,
         )  # fmt: skip
+        if cut and self._beginnings:
+            self._beginnings -= 1
+            self._across.ended(key, row)
 
     def _job(self, key: str, status: Status) -> int:
         """Number of a job; an id is remembered only while another attempt is to come."""
