@@ -286,7 +286,7 @@ def a_handler_that_changes_the_message(c: Caller) -> Any:
 @case
 def what_signals_are_given(c: Caller) -> Any:
     """Names and kinds of what handlers get."""
-    sent = c.send("hooked", 1, do="retry", headers={"tell": "signals"})
+    sent = c.send("hooked", 1, do="retry with")
     return c.outcome(sent)
 
 

@@ -261,5 +261,30 @@ for _signal, _receiver in (
     (signals.before_task_publish, _publish),
 ):
     _signal.connect(_receiver, weak=False)
+
+
+def _given_to(signal: str) -> Any:
+    """A handler that notes what it is given: names and kinds, of the second run only."""
+
+    def handler(sender: Any = None, **given: Any) -> None:
+        request = given.get("request") or getattr(sender, "request", None)
+        kwargs = given["body"][1] if "body" in given else getattr(request, "kwargs", None) or {}
+        retries = given["headers"]["retries"] if "headers" in given else request.retries
+        if kwargs.get("case") == "what_signals_are_given" and retries == (signal != "retry"):
+            kinds = {name: type(value).__name__ for name, value in given.items()}
+            note(kwargs, f"given to {signal}", str(getattr(sender, "name", sender)), kinds)
+
+    return handler
+
+
+for _signal, _name in (
+    (signals.task_prerun, "prerun"),
+    (signals.task_postrun, "postrun"),
+    (signals.task_success, "success"),
+    (signals.task_retry, "retry"),
+    (signals.before_task_publish, "publish"),
+    (signals.after_task_publish, "published"),
+):
+    _signal.connect(_given_to(_name), weak=False)
 signals.task_success.connect(_success_of_bound, sender=tasks["bound"], weak=False)
 signals.task_failure.connect(_failure_of_bound, sender=tasks["bound"], weak=False)

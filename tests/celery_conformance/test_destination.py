@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from kombu import Exchange, Queue
+from kombu.common import Broadcast
 from kombu.transport.native_delayed_delivery import calculate_routing_key
 
 from rollout.adapters.celery.destination import DELAYS, aimed_at, asked_for
 from rollout.adapters.celery.marks import path_of
+from rollout.errors import DeclarationError
 from rollout.routing.decision import JobPath, Reason
 from tests.celery_conformance.in_memory import app_in_memory, take
 
@@ -59,6 +61,21 @@ def test_a_caller_that_says_where_opts_out(app: Any, options: dict[str, str]) ->
     app.amqp.queues.add(Queue("billing", Exchange("billing"), "billing"))
     sent = app.bills.apply_async((1,), **options)
     assert reason_of(app, sent) is Reason.OPTED_OUT
+
+
+@pytest.mark.parametrize("how", ["by name", "by queue", "by exchange", "by type"])
+def test_a_message_for_every_worker_is_refused(app: Any, how: str) -> None:
+    """A job runs once: all workers but one would drop it, and nobody would know."""
+    everybody = Broadcast("everybody")
+    app.amqp.queues.add(everybody)
+    options: dict[str, Any] = {
+        "by name": {"queue": "everybody"},
+        "by queue": {"queue": everybody},
+        "by exchange": {"exchange": everybody.exchange, "routing_key": "all"},
+        "by type": {"exchange": "everybody", "routing_key": "all", "exchange_type": "fanout"},
+    }
+    with pytest.raises(DeclarationError, match="every worker"):
+        app.bills.apply_async((1,), **options[how])
 
 
 def test_an_exchange_alone_is_no_destination(app: Any) -> None:
