@@ -14,7 +14,6 @@ from rollout.adapters.celery.adopted import make_task
 from rollout.adapters.celery.amqp import PIPELINES, door_into, pipelines_of
 from rollout.adapters.celery.limits import declared_at, warn_unlimited
 from rollout.adapters.celery.options import check_made, check_options
-from rollout.adapters.celery.own_lines import mask_own_lines
 from rollout.adapters.celery.shadow import ShadowTask
 from rollout.adapters.celery.shadow_queue import shadow_task_of
 from rollout.adapters.celery.steps import worker_step
@@ -136,7 +135,6 @@ def _open_door(app: Any) -> None:
     app.amqp_cls = door_into(symbol_by_name(app.amqp_cls))
     app.__dict__.pop("amqp", None)  # one made before the declaration has no door
     app.steps["consumer"].add(worker_step(pipelines_of(app)))
-    mask_own_lines(app)
 
 
 def plain_function(function: Any) -> Callable[..., Any]:
