@@ -261,10 +261,11 @@ def arguments_of_other_kinds(c: Caller) -> Any:
     said = []
     for kind, args in made.items():
         try:
-            said.append([kind, c.outcome(plain.apply_async(args, given))])
+            sent = plain.apply_async(args, given)
+            c.sent()
+            said.append([kind, c.outcome(sent)])
         except Exception as error:
             said.append([kind, type(error).__name__, str(error)[:80]])
-        c.sent()
     return said
 
 

@@ -87,7 +87,7 @@ class Departure:
         self._given = message
         self._options = options
         self.body = body
-        self._id: str = headers["id"]
+        self._id = str(headers["id"])
         self._retries: int = headers["retries"]
         self._before = read_marks(options.get("headers"), self._id)
         self._key = _key(pipeline, self._id, tuple(body[0]), body[1])

@@ -12,6 +12,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from celery.worker.state import task_ready
 
 from rollout.adapters.celery.deliveries import job_of, worker_of
+from rollout.adapters.celery.marks import job_id_of
 from rollout.adapters.celery.outcomes import carry_out
 from rollout.errors import LedgerUnreachable, UnknownJob
 from rollout.jobs.delivery import Done, Failed
@@ -61,7 +62,8 @@ class SubPipelineRequest(Theirs):
         """Whether the ledger says that the job is over; what failed then came after it."""
         pipeline = self.task.rollout
         try:
-            return bool(pipeline.ledger.job(pipeline.name, self.id).state.finished)
+            job_id = job_id_of(self.request_dict, self.id)
+            return bool(pipeline.ledger.job(pipeline.name, job_id).state.finished)
         except (LedgerUnreachable, UnknownJob):
             return False
 
