@@ -267,7 +267,7 @@ def _given_to(signal: str) -> Any:
     """A handler that notes what it is given: names and kinds, of the second run only."""
 
     def handler(sender: Any = None, **given: Any) -> None:
-        request = given.get("request") or getattr(sender, "request", None)
+        request: Any = given.get("request") or getattr(sender, "request", None)
         kwargs = given["body"][1] if "body" in given else getattr(request, "kwargs", None) or {}
         retries = given["headers"]["retries"] if "headers" in given else request.retries
         if kwargs.get("case") == "what_signals_are_given" and retries == (signal != "retry"):

@@ -193,7 +193,9 @@ def _next_up(channel: Any, queue: str) -> NextUp:
 
 def _id_of(message: Any) -> str | None:
     headers = message.get("headers") if isinstance(message, dict) else None
-    task_id = headers.get("id") if isinstance(headers, dict) else None
+    if not isinstance(headers, dict):
+        return None
+    task_id = headers.get("id")
     if isinstance(task_id, dict):
         task_id = object_hook(task_id)  # an id that is no text, as kombu writes a UUID
     return job_id_of(headers, task_id) if isinstance(task_id, str | int | UUID) else None
