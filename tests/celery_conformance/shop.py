@@ -151,7 +151,7 @@ def fails_first(body: Any) -> Any:
         request = current_task.request
         wait_for_mark(request)
         if len(current_task.request_stack) == 1:  # a delivery, and no call inside of one
-            note(case, "fell", current_task.name, request.id.startswith(f"{case}/"))
+            note(case, "fell", current_task.name, str(request.id).startswith(f"{case}/"))
         match kwargs.get("do"):
             case "auto later":
                 raise KeyError("tried again by Celery, until there are no more retries")

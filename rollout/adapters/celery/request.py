@@ -45,7 +45,7 @@ class SubPipelineRequest(Theirs):
             reason = Reason.TIME_LIMIT
         elif isinstance(error, (WorkerLostError, SystemExit)):
             reason = Reason.WORKER_LOST
-        elif (exc_info.internal or not return_ok) and self._has_its_outcome():
+        elif _is_celerys(exc_info, error, return_ok) and self._has_its_outcome():
             # The path is not to blame: the result backend was away after the commit, say. Celery
             # calls that internal, or lets it out of the child where it could not store that either.
             # The next delivery finds the outcome in the ledger and tells it.
@@ -110,3 +110,8 @@ class SubPipelineRequest(Theirs):
         else:
             self.acknowledge()
         return None
+
+
+def _is_celerys(exc_info: Any, error: BaseException, return_ok: bool) -> bool:
+    """Whether Celery itself has failed; what is no `Exception` comes out of a path that way, too."""
+    return bool(exc_info.internal) or (not return_ok and isinstance(error, Exception))
