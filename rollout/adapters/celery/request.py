@@ -113,5 +113,5 @@ class SubPipelineRequest(Theirs):
 
 
 def _is_celerys(exc_info: Any, error: BaseException, return_ok: bool) -> bool:
-    """Whether Celery itself has failed; what is no `Exception` comes out of a path that way, too."""
+    """Whether Celery itself failed; what is no `Exception` comes out of a path that way, too."""
     return bool(exc_info.internal) or (not return_ok and isinstance(error, Exception))
