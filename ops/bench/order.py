@@ -141,8 +141,8 @@ def costs() -> dict[str, Cost]:
                 check=True, stdout=subprocess.PIPE, text=True,
             )  # fmt: skip
             told = json.loads(done.stdout.splitlines()[-1])
-            kinds = {name: Kind(**told.pop(name)) for name in KINDS}
-            costs[ledger] = Cost(**kinds, **told)
+            loose, ordered = (Kind(**told[name]) for name in KINDS)
+            costs[ledger] = Cost(loose, ordered, told["throughput_ratio"], told["cpu_ratio"])
     return costs
 
 

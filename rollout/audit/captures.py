@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from statistics import median
 
 from rollout.audit.job_log import JobLog, Phase
@@ -113,11 +114,16 @@ def point_of(log: JobLog, number: int, runs: Runs) -> Point:
 
 
 def compared(log: JobLog, points: Sequence[Point]) -> Comparison | None:
-    """Compare captures that ran much the same at different concurrency; None when they did not."""
+    """Compare captures that ran much the same at different concurrency; None when they did not.
+
+    Logs of workers that ran beside each other are one system, whatever concurrency each had.
+    """
     ordered = sorted(points, key=lambda one: one.slots)
     if len(ordered) < 2 or ordered[0].slots == ordered[-1].slots:
         return None
     few, many = ordered[0], ordered[-1]
+    if _at_the_same_time(log, few.name, many.name):
+        return None
     one, other = _by_name(log, few.name), _by_name(log, many.name)
     shared = [name for name in one if name in other]
     if len(shared) < SHARED_MIN * max(len(one), len(other)) or few.execution_s <= 0:
@@ -132,6 +138,19 @@ def compared(log: JobLog, points: Sequence[Point]) -> Comparison | None:
         few, many, tuple(ordered), len(shared), 1 - many_s / few_s, longer,
         median(ratios) if ratios else 1.0,
     )  # fmt: skip
+
+
+def _at_the_same_time(log: JobLog, one: str, other: str) -> bool:
+    """Whether two captures whose times are dates overlap."""
+    begins, finishes = {one: inf, other: inf}, {one: -inf, other: -inf}
+    for row in log.rows_with_run():
+        capture = log.captures[log.capture[row]]
+        if not capture.clock:
+            return False
+        if capture.name in begins:
+            begins[capture.name] = min(begins[capture.name], log.started[row])
+            finishes[capture.name] = max(finishes[capture.name], log.ended[row])
+    return max(begins.values()) < min(finishes.values())
 
 
 def _rate(point: Point) -> float:

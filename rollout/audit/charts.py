@@ -48,9 +48,7 @@ def speed_chart(shape: Shape) -> str:
         f'x2="{WIDTH - 8}" y2="{_y(most, most):.1f}"/>',
         f'<polyline class="line-running" points="{path}"/>', *dots,
     ]  # fmt: skip
-    return _svg(
-        "What so many at once get done", body, most, "1 at once", f"{shape.top:.0f} at once"
-    )
+    return _svg("What so many at once get done", body, most, "0 at once", f"{most:.0f} at once")
 
 
 def cycle_chart(measured: Measured) -> str:

@@ -67,9 +67,10 @@ def gain_text(way: Way) -> str:
     """The bound in a cell."""
     if way.high is None:
         return "not in this log"
-    if way.low is not None and abs(way.high - way.low) > 0.05:
-        return f"{way.low:.1f} to {way.high:.1f} x"
-    return f"{way.high:.1f} x" if way.high >= 0.05 else "under 0.1 x"
+    low, high = (f"{one:.1f}" for one in (way.low or way.high, way.high))
+    if low != high:
+        return f"{low} to {high} x"
+    return f"{high} x" if way.high >= 0.05 else "under 0.1 x"
 
 
 def _tolerance(name: str, way: Way, measured: Measured, tolerates_s: float | None) -> str:

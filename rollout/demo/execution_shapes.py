@@ -198,19 +198,21 @@ def measure(
     shapes: Sequence[str] = tuple(SHAPES),
     folder: Path | None = None,
     scale: float = DEMO_SCALE,
+    each: Callable[[str, Outcome], None] = lambda name, outcome: None,
 ) -> dict[str, Outcome]:
     """Load so many flights in each way, into a warehouse each.
 
     Args:
         folder: Gets the warehouses `<shape>.db` and the traces; None is a temporary one.
         scale: Of the article's time.
+        each: Hears of a shape as soon as it is through.
 
     Raises:
         SourceMissing: The data package is not installed.
     """
     if folder is None:
         with TemporaryDirectory(prefix="rollout-execution-") as temporary:
-            return measure(records, shapes, Path(temporary), scale)
+            return measure(records, shapes, Path(temporary), scale, each)
     work.reference()  # read once, before the clock starts
     outcomes = {}
     for name in shapes:
@@ -218,4 +220,5 @@ def measure(
         work.empty_warehouse(file)
         outcome = SHAPES[name](Work(scale), file, records, folder / "traces")
         outcomes[name] = Outcome(**{**vars(outcome), "digest": work.digest(file)})
+        each(name, outcomes[name])
     return outcomes

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any
 
-from rollout.execution.declaration import Barrier, Failure
+from rollout.execution.declaration import Barrier, Failure, shortened
 from rollout.execution.graph import Graph
 from rollout.execution.policies import TRUTH, Fate, StepState
 
@@ -186,7 +186,9 @@ class Board:
         self.states[child] = state
         above: Failure = self.results[parent]
         name = self.graph.nodes[child].name
-        self.results[child] = Failure(name, state.word, above.error, 0, (*above.path, name))
+        self.results[child] = Failure(
+            name, state.word, above.error, 0, shortened((*above.path, name))
+        )
         return True
 
     def way_to(self, place: int) -> tuple[str, ...]:
@@ -194,7 +196,7 @@ class Board:
         way = [place]
         while way[-1] in self.released_by:
             way.append(self.released_by[way[-1]])
-        return tuple(self.graph.nodes[one].name for one in reversed(way))
+        return shortened([self.graph.nodes[one].name for one in reversed(way)])
 
     def again(self, place: int) -> None:
         """Make a step ready for a further attempt."""

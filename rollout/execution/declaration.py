@@ -81,6 +81,17 @@ class Barrier(Limits):
 
 Declared = Step | Mapped | Barrier
 
+_WAY_MAX = 40
+"""Names of a way that are kept; a failed first of 10,000 steps in a row has 10,000 dependents."""
+
+
+def shortened(way: Sequence[str]) -> tuple[str, ...]:
+    """A way as it is, or of a long one the beginning and the end with `...` between."""
+    if len(way) <= _WAY_MAX + 1:
+        return tuple(way)
+    half = _WAY_MAX // 2
+    return (*way[:half], "...", *way[-half:])
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -91,7 +102,8 @@ class Failure:
         state: "failed", "blocked" or "cancelled".
         error: What it raised; for a blocked step what its failed ancestor raised.
         attempts: How often it was started.
-        path: Names from a root of the graph to the step that failed, and on to this one.
+        path: Names from a root of the graph to the step that failed, and on to this one; of a
+            long way its beginning and its end (`shortened`).
     """
 
     step: str

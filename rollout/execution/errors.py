@@ -91,6 +91,16 @@ class WorkerDied(ExecutionError):
         )
 
 
+class CalledOff(ExecutionError):
+    """Somebody cancelled a step in the executor that was to run it."""
+
+    def __init__(self, step: str) -> None:
+        super().__init__(
+            f"{step!r} was called off in its executor before it ran",
+            "find out who cancels there; retries=1 gives the step out again",
+        )
+
+
 class StepsFailed(ExecutionError):
     """Steps of a graph did not succeed; `report` holds every result there is."""
 

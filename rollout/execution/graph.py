@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from rollout.execution.declaration import Barrier, Declared, Mapped, Step
+from rollout.execution.declaration import Barrier, Declared, Mapped, Step, shortened
 from rollout.execution.errors import UnknownStep, WrongDeclaration
 from rollout.execution.policies import FailurePolicy
 
@@ -147,7 +147,7 @@ class Graph:
             return list(sorter.static_order())
         except CycleError as error:
             # graphlib gives the cycle with its first node repeated at the end.
-            circle = " > ".join(self.nodes[place].name for place in error.args[1])
+            circle = " > ".join(shortened([self.nodes[place].name for place in error.args[1]]))
             raise WrongDeclaration(
                 f"steps must not wait for themselves, got the cycle {circle}",
                 "take one of these needs away",

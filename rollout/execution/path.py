@@ -14,6 +14,7 @@ step or batch, and anything but True ends the path with `Stopped`, so that nothi
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from inspect import Parameter, signature
 from typing import Any
 
 from rollout.execution.chain import Chain
@@ -58,12 +59,19 @@ def as_path(
         build: Takes the job's arguments and gives a `Graph` or a `Flow`. It runs on both paths, so
             it must only declare.
         result: Step whose result is the job's; None is the last one declared. For a graph only.
-        options: Of `GraphEngine` or `ChainEngine`, such as `workers=4`.
+        options: Of `GraphEngine`, such as `workers=4`, or for a `Flow` of `ChainEngine`.
 
     Returns:
         Two functions with the name and the arguments of `build`. They raise what the step raised
         that failed first; the concurrent one raises `Stopped` when it was told to stop.
+
+    Raises:
+        WrongDeclaration: No engine has such an option. One that only the other engine has is
+            refused when a job has been built.
     """
+    for name in options:
+        if name not in _options_of(GraphEngine) | _options_of(ChainEngine):
+            _refuse(name, GraphEngine, ChainEngine)
 
     @wraps(build)
     def concurrent(*args: Any, **kwargs: Any) -> Any:
@@ -81,6 +89,19 @@ def as_path(
         return _result(built, run_graph_in_sequence(built), result)
 
     return ExecutionPath(concurrent, legacy)
+
+
+def _options_of(engine: type[GraphEngine | ChainEngine]) -> set[str]:
+    every = signature(engine).parameters.values()
+    return {one.name for one in every if one.kind is Parameter.KEYWORD_ONLY}
+
+
+def _refuse(name: str, *engines: type[GraphEngine | ChainEngine]) -> None:
+    known = {one for engine in engines for one in _options_of(engine)}
+    own = ", which each stage has of its own" if name == "workers" else ""
+    hint = "write Stage(..., workers=4)" if own else f"there are {', '.join(sorted(known))}"
+    said = " or ".join(engine.__name__ for engine in engines)
+    raise WrongDeclaration(f"{said} has no option {name!r}{own}", hint)
 
 
 def _built(built: Any) -> Built:
@@ -102,6 +123,8 @@ def _result(graph: Graph, results: Any, name: str | None) -> Any:
 
 
 def _graph(graph: Graph, options: dict[str, Any]) -> Any:
+    for name in options.keys() - _options_of(GraphEngine):
+        _refuse(name, GraphEngine)
     try:
         return GraphEngine(graph, **options).run().results
     except StepsFailed as failed:
@@ -115,6 +138,8 @@ def _first_error(failed: StepsFailed) -> BaseException:
 
 
 def _flow(flow: Flow, options: dict[str, Any]) -> list[Any]:
+    for name in options.keys() - _options_of(ChainEngine):
+        _refuse(name, ChainEngine)
     try:
         return ChainEngine(flow.chain, flow.source, **options).run().output
     except BatchFailed as failed:

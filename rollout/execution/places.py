@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any
 
 from rollout.execution.errors import (
+    CalledOff,
     NotRemote,
     Stopped,
     WaitsForItself,
@@ -58,6 +59,7 @@ class OnExecutor(Place):
         self.executor = executor
         self.here = here(executor)
         self._futures: dict[str, Future[Any]] = {}
+        self._stopped = False
 
     def accept(self, name: str, work: Callable[..., Any]) -> None:
         """Ask the executor, if it has an opinion."""
@@ -90,7 +92,9 @@ class OnExecutor(Place):
         try:
             return future.result()
         except CancelledError:
-            raise Stopped(f"{running.name} was taken back before it started") from None
+            if self._stopped:
+                raise Stopped(f"{running.name} was taken back before it started") from None
+            raise CalledOff(running.name) from None
         except BrokenProcessPool as error:
             raise WorkerDied(running.name) from error
         finally:
@@ -109,6 +113,7 @@ class OnExecutor(Place):
 
     def take_back(self) -> None:
         """Cancel what waits in the executor."""
+        self._stopped = True
         for future in list(self._futures.values()):
             future.cancel()
 
@@ -120,6 +125,7 @@ class InProcesses(OnExecutor):
         self._workers = workers
         self._lock = Lock()
         self._futures = {}
+        self._stopped = False
 
     def open(self) -> None:
         """Make the pool; its processes start with the first steps."""

@@ -24,7 +24,8 @@ def run_graph_in_sequence(graph: Graph) -> dict[str, Any]:
     Limits in time and resources do not apply: nothing else runs, and the job's own limit holds.
 
     Raises:
-        Exception: What the first failed step raised, after all that may still run has.
+        Exception: What the first failed step raised, after all that may still run has; a soft time
+            limit of the job, at once.
     """
     states: dict[int, StepState] = {}
     results: dict[int, Any] = {}
@@ -40,6 +41,8 @@ def run_graph_in_sequence(graph: Graph) -> dict[str, Any]:
             results[place] = _attempts(node, lambda: _run(graph, place, results))  # noqa: B023
             states[place] = StepState.SUCCEEDED
         except Exception as error:
+            if _means_the_whole(error):
+                raise
             first_error = first_error or error
             states[place] = StepState.FAILED
             attempts = node.retries + 1
@@ -55,9 +58,16 @@ def _attempts(node: Step | Barrier, attempt: Callable[[], Any]) -> Any:
     for _ in range(node.retries):
         try:
             return attempt()
-        except Exception:
+        except Exception as error:
+            if _means_the_whole(error):
+                raise
             time.sleep(node.retry_wait_s)
     return attempt()
+
+
+def _means_the_whole(error: Exception) -> bool:
+    """Whether it was thrown into the step from outside: a job's soft time limit is no step's."""
+    return type(error).__name__ == "SoftTimeLimitExceeded"  # Celery's; this room does not know it
 
 
 def _run(graph: Graph, place: int, results: dict[int, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,7 +55,8 @@ def _json(**names: str) -> Spelling:
         at, process, text = event
         values = {
             "epoch": at.timestamp(), "iso": at.isoformat().replace("+00:00", "Z"),
-            "logging": milliseconds(at), "text": text, "process": process,
+            "logging": milliseconds(at), "seconds": f"{at:%Y-%m-%d %H:%M:%S}",
+            "whole": int(at.timestamp()), "text": text, "process": process,
         }  # fmt: skip
         return json.dumps({"level": "info"} | {mine: values[what] for mine, what in names.items()})
 
@@ -71,6 +73,7 @@ SPELLINGS: dict[str, Spelling] = {
     "kubectl --prefix": lambda e: f"[pod/worker-5d9c/worker] {celery(e)}",
     "kubectl --timestamps": lambda e: f"{e[0]:%Y-%m-%dT%H:%M:%S.%f}789Z {celery(e)}",
     "journald": lambda e: f"{e[0]:%b %d %H:%M:%S} box celery[812]: {celery(e)}",
+    "a zone's name": lambda e: f"[{milliseconds(e[0])} CET: INFO/{e[1]}] {e[2]}",
     "colours": lambda e: f"\x1b[32m{celery(e)}\x1b[0m",
     "python-json-logger": _json(asctime="logging", processName="process", message="text"),
     "message first": _json(message="text", processName="process", created="epoch"),
@@ -153,6 +156,15 @@ def test_whole_seconds_do_not_carry_a_verdict_on_waits(tmp_path: Path) -> None:
     assert text.startswith("Not enough to say who waits")
     assert "its times are whole seconds" in text
 
+    def named(e: Event) -> str:
+        return f"[{e[0]:%Y-%m-%d %H:%M:%S} CET: INFO/{e[1]}] {e[2]}"
+
+    others: list[Spelling] = [
+        _json(message="text", time="seconds"), _json(message="text", ts="whole"), named,
+    ]  # fmt: skip
+    for spelling in others:
+        assert run(written(tmp_path / "worker.log", spelling)).startswith("Not enough to say who")
+
 
 def test_two_time_zones_in_one_file_do_not_carry_one(tmp_path: Path) -> None:
     """Every second line an hour ahead: no queue can be read from that."""
@@ -182,3 +194,32 @@ def test_a_log_without_what_is_needed_says_what_to_do(tmp_path: Path) -> None:
     text = run(str(tmp_path / "missing.log"), code=1)
     assert "missing.log cannot be read: no such file or directory" in text
     assert "hint: name a log that is there, or - for what is piped in" in text
+
+
+def test_workers_side_by_side_are_one_system(
+    expected: tuple[str, int, int], tmp_path: Path
+) -> None:
+    """One with a child, one with two, at the same time: no capture with more workers among them."""
+    third = [one for one in EVENTS if _job(one) % 3 == 0]
+    others = [one for one in EVENTS if _job(one) % 3]
+    paths = [
+        written(tmp_path / "one.log", celery, third),
+        written(tmp_path / "two.log", celery, others),
+    ]
+    for path, children in zip(paths, (1, 2), strict=True):
+        file = Path(path)
+        file.write_text(f"- ** ---------- .> concurrency: {children} (prefork)\n{file.read_text()}")
+    said = answer(*paths)
+    assert said[1:] == expected[1:]
+    assert "times the concurrency" not in said[0], said[0]
+
+
+def _job(event: Event) -> int:
+    return int(event[2].split("[")[1][:4])
+
+
+def test_a_range_of_one_figure_is_one_figure(tmp_path: Path) -> None:
+    """Neither "1.7 to 1.7 times" nor a number of jobs in powers of ten."""
+    text = run(written(tmp_path / "worker.log", celery))
+    assert not [one for one in re.findall(r"([\d.]+) to ([\d.]+)", text) if one[0] == one[1]]
+    assert re.search(r"--jobs-per-day \d+ ", text)

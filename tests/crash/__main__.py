@@ -13,7 +13,7 @@ from types import FrameType
 from tests.crash.checker import check
 from tests.crash.figures import Sums, resumed, save, table
 from tests.crash.previous import last_release
-from tests.crash.run import Order, run
+from tests.crash.run import SHARING, Order, run
 from tests.crash.unguarded import GUARDS
 from tests.crash.wholeness import gaps
 
@@ -37,6 +37,7 @@ def main() -> int:
         order = Order(
             seed, given.jobs, given.faults, ledger, deadline_s, given.without, only, given.long,
             previous, given.seconds, given.broker, given.pooled, given.store,
+            given.sharing,
         )  # fmt: skip
         folder = Path(tempfile.mkdtemp(prefix=f"crash-{seed}-"))
         bad = _one(order, folder, sums)
@@ -107,6 +108,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--without", choices=GUARDS, help="take a guard out; the run has to fail")
     parser.add_argument("--only", help="kinds of fault, as the table names them, with semicolons")
     parser.add_argument("--long", type=float, default=0.1, help="share of jobs of 0.1-0.5 s")
+    parser.add_argument(
+        "--sharing", type=float, default=SHARING, help="share of submissions that take turns"
+    )
     parser.add_argument("--keep", action="store_true", help="keep good runs' folders, too")
     parser.add_argument("--first", action="store_true", help="end after the first failing run")
     parser.add_argument("--resume", action="store_true", help="add the seeds the report lacks")

@@ -20,8 +20,6 @@ _BATCH = (5, 40)
 _WIRES, _TWINS = 0.05, 0.05
 """Shares of submissions; most others are batches, so that of jobs it is a few in a thousand."""
 _ASKS = 0.05
-_SHARED = 0.15
-"""Of jobs that wait for each other: half of them take turns by key."""
 _KEYS = 5
 """Keys of each producer: the order of two producers' jobs is nobody's promise."""
 _WHAT = {
@@ -52,8 +50,8 @@ def draw_job(rng: random.Random, long_share: float) -> dict[str, Any]:
     return {"part": rng.randrange(100_000), "what": what, "seconds": seconds}
 
 
-def main(who: str, seed: int, share: int, per_s: float, long_share: float) -> None:
-    """Submit `share` jobs."""
+def main(who: str, seed: int, share: int, per_s: float, long_share: float, sharing: float) -> None:
+    """Submit `share` jobs; `sharing` is the share of submissions that wait for each other."""
     folder = Path(os.environ["CRASH_HISTORY"])
     flags = Path(os.environ["CRASH_FLAGS"])
     done = 0
@@ -71,7 +69,7 @@ def main(who: str, seed: int, share: int, per_s: float, long_share: float) -> No
             time.sleep(0.1)
             continue
         began = time.monotonic()
-        done += (count := _submit(rng, share - done, long_share))
+        done += (count := _submit(rng, share - done, long_share, sharing))
         time.sleep(max(0.0, max(count, 1) / per_s - (time.monotonic() - began)))
 
 
@@ -113,14 +111,14 @@ def _submit_burst(flag: Path, rng: random.Random) -> None:
     flag.unlink()
 
 
-def _submit(rng: random.Random, left: int, long_share: float) -> int:
+def _submit(rng: random.Random, left: int, long_share: float, sharing: float) -> int:
     if (dice := rng.random()) < _WIRES:
         return _submit_wire(rng)
     if dice < _WIRES + _TWINS:
         return _submit_twins(rng, long_share)
     if dice < _WIRES + _TWINS + _ASKS:
         return _submit_awaited(rng, long_share)
-    if dice < _WIRES + _TWINS + _ASKS + _SHARED:
+    if dice < _WIRES + _TWINS + _ASKS + sharing:
         return _submit_sharing(rng, min(left, rng.randint(1, 8)), long_share)
     pipeline, name = (parts, "parts") if rng.random() < 0.85 else (notes, "notes")
     try:
@@ -199,5 +197,5 @@ def _submit_twins(rng: random.Random, long_share: float) -> int:
 
 
 if __name__ == "__main__":
-    who, seed, share, per_s, long_share = sys.argv[1:]
-    main(who, int(seed), int(share), float(per_s), float(long_share))
+    who, seed, share, *others = sys.argv[1:]
+    main(who, int(seed), int(share), *(float(one) for one in others))

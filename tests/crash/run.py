@@ -28,6 +28,8 @@ _OPEN_MAX = 300
 """Producers pause above this: jobs that queue for long are all recalled by the next kill."""
 _FAULTS_AT_ONCE = 4
 _RATE_PER_S = 200.0
+SHARING = 0.15
+"""Of submissions, of jobs that wait for each other: half of them take turns by key."""
 _BURST, _LONG_RUN_JOBS = 20_000, 5_000
 """Jobs of the long queue that is killed; a tenth of them in a short run."""
 
@@ -53,6 +55,7 @@ class Order:
     broker: str = "valkey"
     pooled: bool = False
     store: str = "valkey"
+    sharing: float = SHARING
 
 
 @dataclass(slots=True)
@@ -212,7 +215,7 @@ class Driver:
 
     def _start_producer(self, name: str) -> None:
         order, share = self.order, self.order.jobs // len(PRODUCERS)
-        figures = (order.seed, share, _RATE_PER_S, order.long_share)
+        figures = (order.seed, share, _RATE_PER_S, order.long_share, order.sharing)
         self.plant.start_role(name, *(str(one) for one in figures))
 
     def _look_after(self) -> None:

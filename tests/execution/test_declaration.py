@@ -126,3 +126,14 @@ def test_a_source_that_is_none() -> None:
     wrong: Any = 3
     with pytest.raises(WrongDeclaration, match="a source must be iterable"):
         ChainEngine(Chain("c", [STAGE]), wrong).run()
+
+
+def test_a_long_cycle_is_named_in_short() -> None:
+    """Its beginning and its end; all names of it would be a page."""
+    count = 10_000
+    with pytest.raises(WrongDeclaration) as caught:
+        Graph("ring", [Step(f"s{i}", print, [f"s{(i - 1) % count}"]) for i in range(count)])
+    said = str(caught.value)
+    assert "got the cycle s" in said
+    assert " > ... > " in said
+    assert len(said) < 600

@@ -28,7 +28,9 @@ def test_four_ways_give_the_same_rows(tmp_path: Path) -> None:
     for name in SHAPES:
         assert name in text
     assert "yes, row for row" in text
-    assert "pick this one" in text
+    assert "pick this one: " in text
+    assert "bound: what no run" in text
+    assert text.index("500 go through three stages") < text.index("which one to pick")
     assert "1 value with deterministic=True" in text
     assert len(list((tmp_path / "demo" / "traces").glob("*.speedscope.json"))) == 3
 
@@ -74,6 +76,11 @@ def test_the_advice_follows_from_the_figures() -> None:
     text = io.StringIO()
     Console(file=text, width=160).print(advice(outcomes))
     assert "takes 4.0 times as long as the fastest" in text.getvalue()
+    assert "pick this one: no other comes within a tenth of it" in text.getvalue()
+    outcomes["graph"] = outcome(2.0, 40_000)
+    Console(file=text, width=160).print(advice(outcomes))
+    assert "pick this one: of the 2 fastest it holds the fewest records" in text.getvalue()
+    assert "as fast (within 10%), and holds more in memory" in text.getvalue()
 
 
 def test_the_sum_needs_the_declared_order() -> None:

@@ -342,3 +342,18 @@ def test_barriers_alone_need_no_slot() -> None:
     report = GraphEngine(Graph("g", barriers)).run()
     assert report.ok
     assert report.slices == ()
+
+
+def test_the_first_of_a_long_line_fails() -> None:
+    """Each of its 2,000 dependents says by way of what, in bounded space."""
+
+    def broken() -> None:
+        raise ValueError("the first is broken")
+
+    line = [Step("s0", broken), *(Step(f"s{i}", print, [f"s{i - 1}"]) for i in range(1, 2_000))]
+    report = GraphEngine(Graph("line", line), workers=2).run(check=False)
+    assert len(report.failures) == 2_000
+    last = report.failures["s1999"]
+    assert last.state == "blocked"
+    assert (last.path[0], last.path[-1], len(last.path)) == ("s0", "s1999", 41)
+    assert "..." in last.path

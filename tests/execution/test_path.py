@@ -5,6 +5,7 @@ import threading
 from typing import Any
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 
 from rollout.execution import Barrier, Chain, Flow, Graph, Mapped, Stage, Step, as_path, asking
 from rollout.execution.errors import (
@@ -135,6 +136,20 @@ def test_in_sequence_a_step_is_tried_again() -> None:
     assert len(attempts) == 3
 
 
+def test_in_sequence_the_soft_limit_of_a_job_ends_all_of_it() -> None:
+    """It is thrown into the step that runs, and must not count as that step's failure."""
+    ran = []
+
+    def slow() -> None:
+        ran.append("slow")
+        raise SoftTimeLimitExceeded
+
+    steps = [Step("slow", slow, retries=2), Step("other", lambda: ran.append("other"))]
+    with pytest.raises(SoftTimeLimitExceeded):
+        as_path(lambda: Graph("g", steps)).legacy()
+    assert ran == ["slow"]
+
+
 def test_what_builds_must_give_an_execution() -> None:
     """A function that did the work itself is told so."""
     with pytest.raises(WrongDeclaration, match="must give a Graph or a Flow, got 3"):
@@ -145,3 +160,18 @@ def test_options_are_those_of_the_engine() -> None:
     """Such as where it runs."""
     with pytest.raises(NotRemote):
         as_path(load, executor="processes").concurrent("d")
+    with pytest.raises(WrongDeclaration, match=r"has no option 'worker'; there are .* workers"):
+        as_path(load, worker=4)
+
+
+def test_an_option_of_the_other_engine_is_named() -> None:
+    """Each stage of a chain has its workers; a run that got `workers=` said nothing of that."""
+
+    def squares(count: int) -> Flow:
+        return Flow(Chain("c", [Stage("same", list)]), range(count))
+
+    path = as_path(squares, workers=4)
+    with pytest.raises(WrongDeclaration, match=r"no option 'workers'.*Stage\(\.\.\., workers=4\)"):
+        path.concurrent(3)
+    with pytest.raises(WrongDeclaration, match="GraphEngine has no option 'dead_letter'"):
+        as_path(load, dead_letter=None).concurrent("d")

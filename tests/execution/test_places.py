@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +172,35 @@ def test_a_stage_may_have_an_executor_of_its_own(worker: Any) -> None:
         size=3,
     )
     assert ChainEngine(chain, ["1", "2", "3", "4"]).run().output == [2, 4, 6, 8]
+
+
+class CallsOff(ThreadPoolExecutor):
+    """Calls off the first call that it is given."""
+
+    called_off = False
+
+    def submit(self, *call: Any, **named: Any) -> Future[Any]:
+        """Give a future that somebody cancelled, once."""
+        if self.called_off:
+            return super().submit(*call, **named)
+        self.called_off = True
+        cancelled: Future[Any] = Future()
+        cancelled.cancel()
+        cancelled.set_running_or_notify_cancel()
+        return cancelled
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_step_that_the_executor_calls_off(retries: int) -> None:
+    """The run has not been stopped and does not say so; a retry gives the step out again."""
+    graph = Graph("one", [Step("add", sum, args=[[1, 2]], retries=retries)])
+    with CallsOff(1) as executor:
+        report = GraphEngine(graph, workers=1, executor=executor).run(check=False)
+    if retries:
+        assert report.results["add"] == 3
+    else:
+        assert "'add' was called off in its executor before it ran" in str(report.failures["add"])
+        assert report.failures["add"].state == "failed"
 
 
 def test_what_is_not_registered_does_not_reach_celery(celery_steps: Executor, worker: Any) -> None:

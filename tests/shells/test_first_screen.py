@@ -163,7 +163,7 @@ def test_what_fails_since_when_and_by_what(house: House) -> None:
     assert listed.splitlines()[0] == "3 of invoices: ValueError: no address #"
     assert f"\n  {first}  " in listed
     assert house.run("jobs", "invoices", "--fallbacks", "--since", "2099-01-01").stdout == (
-        "no job has fallen back to legacy\n"
+        "no job has fallen back to legacy of those that came since then\n"
     )
 
 

@@ -8,19 +8,19 @@ A prefix before the object (docker compose, kubectl) does no harm.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from rollout.audit.job_log import NAN
 from rollout.audit.reading.times import seconds_of
 
 _MESSAGES = ("message", "msg", "event", "log", "text", "MESSAGE", "short_message", "@message",
              "textPayload")  # fmt: skip
 _TIMES = ("timestamp", "@timestamp", "time", "ts", "asctime", "created", "datetime", "date", "t",
           "__REALTIME_TIMESTAMP", "@t")  # fmt: skip
-_LEVELS = ("levelname", "level", "severity", "log.level")
 _PROCESSES = ("processName", "process_name", "process", "process.name")
+_PLAIN = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,3})\d*)?(?:Z|\+00:00)?")
 _INSIDE = ("record", "jsonPayload", "fields", "log")
 """Fields in which some loggers keep the others."""
 
@@ -50,13 +50,10 @@ def _line(values: Mapping[str, Any]) -> str:
     message = _message(values).partition("\n")[0]
     if message.startswith("[") and message[1:5].isdigit():
         return message  # Celery's own line, wrapped by whoever collected it
-    at = _time(values)
-    if at != at:
+    when = _time(values)
+    if when is None:
         return message
-    when = datetime.fromtimestamp(at, UTC)
-    level = next(_texts(values, _LEVELS), "INFO").upper()
-    process = next(_texts(values, _PROCESSES), "")
-    return f"[{when:%Y-%m-%d %H:%M:%S},{when.microsecond // 1000:03d}: {level}/{process}] {message}"
+    return f"[{when}: INFO/{next(_texts(values, _PROCESSES), '')}] {message}"
 
 
 def _fields(values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -69,8 +66,12 @@ def _fields(values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _message(values: Mapping[str, Any]) -> str:
     """What Celery said, else the first text that may be a message; "" for none."""
-    texts = list(_texts(values, _MESSAGES))
-    return next((one for one in texts if "Task " in one), texts[0] if texts else "")
+    first = ""
+    for text in _texts(values, _MESSAGES):
+        if "Task " in text:
+            return text
+        first = first or text
+    return first
 
 
 def _texts(values: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
@@ -83,8 +84,8 @@ def _texts(values: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
                 yield value
 
 
-def _time(values: Mapping[str, Any]) -> float:
-    """The first field that is a time; NaN for none."""
+def _time(values: Mapping[str, Any]) -> str | None:
+    """The first field that is a time, in UTC as Celery writes it; None for none."""
     for fields in _fields(values):
         for name in _TIMES:
             value = fields.get(name)
@@ -92,8 +93,14 @@ def _time(values: Mapping[str, Any]) -> float:
                 value = value.get("timestamp")
             if value is None or isinstance(value, bool):
                 continue
+            if isinstance(value, str):
+                value = value.replace(",", ".")
+                if plain := _PLAIN.fullmatch(value):
+                    return f"{plain[1]} {plain[2]}" + (f",{plain[3]:0<3}" if plain[3] else "")
             try:
-                return seconds_of(value.replace(",", ".") if isinstance(value, str) else value)
+                at = datetime.fromtimestamp(seconds_of(value), UTC).replace(tzinfo=None)
             except (ValueError, TypeError, OverflowError):
                 continue
-    return NAN
+            whole = isinstance(value, int) and not at.microsecond
+            return at.isoformat(" ", "seconds" if whole else "milliseconds").replace(".", ",")
+    return None

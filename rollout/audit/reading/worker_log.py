@@ -71,7 +71,7 @@ class WorkerLog:
             BadAudit: No line has a time that is known.
         """
         for number, line in enumerate(lines, start=1):
-            if line[:1] == "[" and line[24:26] == ": ":
+            if line[:1] == "[" and line[20:21] == "," and line[24:26] == ": ":
                 # Celery's own format, which nearly every log has, needs no pattern.
                 head = line.find("] ", 26)
                 if line.startswith("Task ", head + 2):
