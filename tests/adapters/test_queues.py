@@ -3,7 +3,8 @@
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from kombu import Connection
@@ -42,6 +43,24 @@ def test_a_message_fetched_long_ago_is_in_nobodys_hands(
             assert 60 < HANDS_S < 660
         finally:
             message.ack()
+
+
+@pytest.mark.parametrize("task_id", [UUID(int=5), 5])
+def test_an_id_that_is_no_text_is_read(valkey_url: str, task_id: Any) -> None:
+    """Callers give UUID objects and numbers; a job of which nobody knows the id counts as lost."""
+    name = f"shop-{uuid4().hex}"
+    with Connection(valkey_url) as connection:
+        channel = connection.default_channel
+        connection.Producer(channel).publish(
+            {}, routing_key=f"{name}.legacy", headers={"id": task_id}
+        )
+        waiting = KombuQueues(valkey_url, HandClock()).held(name).next_up
+        assert str(task_id) in str(waiting)
+        message = channel.basic_get(f"{name}.legacy")  # as a worker fetches it
+        held = KombuQueues(valkey_url, HandClock()).held(name).by_workers
+        message.ack()
+    assert held is not None
+    assert str(task_id) in held
 
 
 @pytest.mark.parametrize("of_the_app", [True, False])

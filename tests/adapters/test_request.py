@@ -88,6 +88,17 @@ def test_a_paths_own_error_is_told_by_its_process(world: World, request_of: Any)
     assert request_of._on_ack.called
 
 
+def test_what_is_no_exception_but_raised_is_told_as_it_is(world: World, request_of: Any) -> None:
+    """Celery lets it out of the child, too, and has stored nothing: its main process does."""
+    finish(world)
+    try:
+        raise BaseExceptionGroup("cancelled", [GeneratorExit()])
+    except BaseExceptionGroup:
+        request_of.on_failure(ExceptionInfo(), return_ok=False)
+    assert not request_of._on_reject.called
+    assert request_of._on_ack.called
+
+
 @pytest.mark.parametrize("said", [Ignore(), Reject("no", requeue=False)])
 def test_a_duplicate_of_a_finished_job_is_not_delivered_again(
     world: World, request_of: Any, said: Exception

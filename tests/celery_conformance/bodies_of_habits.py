@@ -130,7 +130,7 @@ def act_by_habit(task: Any, case: str, do: str, args: tuple[Any, ...], more: Any
             return task.count > 0
         case "call itself":
             if not args[0]:
-                return ["bottom", request.called_directly, request.id]
+                return ["bottom", request.id]
             return [request.retries, task(args[0] - 1, case=case, do=do), request.id]
         case "own class":
             return [type(task).__mro__[-2].__name__, task.name, task.request.task, task.ready]

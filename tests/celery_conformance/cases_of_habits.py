@@ -261,10 +261,11 @@ def arguments_of_other_kinds(c: Caller) -> Any:
     said = []
     for kind, args in made.items():
         try:
-            said.append([kind, c.outcome(plain.apply_async(args, given))])
+            sent = plain.apply_async(args, given)
+            c.sent()
+            said.append([kind, c.outcome(sent)])
         except Exception as error:
             said.append([kind, type(error).__name__, str(error)[:80]])
-        c.sent()
     return said
 
 
@@ -286,7 +287,7 @@ def a_handler_that_changes_the_message(c: Caller) -> Any:
 @case
 def what_signals_are_given(c: Caller) -> Any:
     """Names and kinds of what handlers get."""
-    sent = c.send("hooked", 1, do="retry", headers={"tell": "signals"})
+    sent = c.send("hooked", 1, do="retry with")
     return c.outcome(sent)
 
 

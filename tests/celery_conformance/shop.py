@@ -151,7 +151,7 @@ def fails_first(body: Any) -> Any:
         request = current_task.request
         wait_for_mark(request)
         if len(current_task.request_stack) == 1:  # a delivery, and no call inside of one
-            note(case, "fell", current_task.name, request.id.startswith(f"{case}/"))
+            note(case, "fell", current_task.name, str(request.id).startswith(f"{case}/"))
         match kwargs.get("do"):
             case "auto later":
                 raise KeyError("tried again by Celery, until there are no more retries")
@@ -261,5 +261,30 @@ for _signal, _receiver in (
     (signals.before_task_publish, _publish),
 ):
     _signal.connect(_receiver, weak=False)
+
+
+def _given_to(signal: str) -> Any:
+    """A handler that notes what it is given: names and kinds, of the second run only."""
+
+    def handler(sender: Any = None, **given: Any) -> None:
+        request: Any = given.get("request") or getattr(sender, "request", None)
+        kwargs = given["body"][1] if "body" in given else getattr(request, "kwargs", None) or {}
+        retries = given["headers"]["retries"] if "headers" in given else request.retries
+        if kwargs.get("case") == "what_signals_are_given" and retries == (signal != "retry"):
+            kinds = {name: type(value).__name__ for name, value in given.items()}
+            note(kwargs, f"given to {signal}", str(getattr(sender, "name", sender)), kinds)
+
+    return handler
+
+
+for _signal, _name in (
+    (signals.task_prerun, "prerun"),
+    (signals.task_postrun, "postrun"),
+    (signals.task_success, "success"),
+    (signals.task_retry, "retry"),
+    (signals.before_task_publish, "publish"),
+    (signals.after_task_publish, "published"),
+):
+    _signal.connect(_given_to(_name), weak=False)
 signals.task_success.connect(_success_of_bound, sender=tasks["bound"], weak=False)
 signals.task_failure.connect(_failure_of_bound, sender=tasks["bound"], weak=False)

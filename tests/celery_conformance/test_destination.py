@@ -2,13 +2,18 @@
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from kombu import Exchange, Queue
+from kombu.common import Broadcast
 from kombu.transport.native_delayed_delivery import calculate_routing_key
 
 from rollout.adapters.celery.destination import DELAYS, aimed_at, asked_for
 from rollout.adapters.celery.marks import path_of
+from rollout.adapters.celery.message import from_text
+from rollout.errors import DeclarationError
+from rollout.jobs.claims import JobState
 from rollout.routing.decision import JobPath, Reason
 from tests.celery_conformance.in_memory import app_in_memory, take
 
@@ -44,6 +49,16 @@ def test_a_route_says_how_and_rollout_says_where(app: Any, routes: Any) -> None:
     assert reason_of(app, sent) is Reason.UNKNOWN  # nobody has started it: legacy by the rule
 
 
+@pytest.mark.parametrize("task_id", [UUID(int=5), 5])
+def test_an_id_that_is_no_text_is_a_job_as_any(app: Any, task_id: Any) -> None:
+    """The message keeps it as it is; the ledger, which keeps texts, has its text."""
+    sent = app.bills.apply_async((1,), task_id=task_id)
+    assert sent.id == take().headers["id"] == task_id
+    record = app.bills.ledger.job("invoices", str(task_id))
+    assert record.state is JobState.ACCEPTED
+    assert from_text(record.envelope).headers["id"] == task_id
+
+
 def test_a_route_by_name_of_a_queue(app: Any) -> None:
     """The short form has nothing but a queue."""
     app.conf.task_routes = {"shop.bill": "billing"}
@@ -59,6 +74,21 @@ def test_a_caller_that_says_where_opts_out(app: Any, options: dict[str, str]) ->
     app.amqp.queues.add(Queue("billing", Exchange("billing"), "billing"))
     sent = app.bills.apply_async((1,), **options)
     assert reason_of(app, sent) is Reason.OPTED_OUT
+
+
+@pytest.mark.parametrize("how", ["by name", "by queue", "by exchange", "by type"])
+def test_a_message_for_every_worker_is_refused(app: Any, how: str) -> None:
+    """A job runs once: all workers but one would drop it, and nobody would know."""
+    everybody = Broadcast("everybody")
+    app.amqp.queues.add(everybody)
+    options: dict[str, Any] = {
+        "by name": {"queue": "everybody"},
+        "by queue": {"queue": everybody},
+        "by exchange": {"exchange": everybody.exchange, "routing_key": "all"},
+        "by type": {"exchange": "everybody", "routing_key": "all", "exchange_type": "fanout"},
+    }
+    with pytest.raises(DeclarationError, match="every worker"):
+        app.bills.apply_async((1,), **options[how])
 
 
 def test_an_exchange_alone_is_no_destination(app: Any) -> None:

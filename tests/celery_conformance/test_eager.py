@@ -9,6 +9,7 @@ from celery import Celery, chain, chord, current_task, group
 from celery.exceptions import Ignore, Reject
 
 from rollout.pipeline import SubPipeline
+from rollout.wiring import build
 
 SETTINGS = [
     {"task_eager_propagates": propagates, "task_store_eager_result": stores}
@@ -51,7 +52,9 @@ class Shop:
 
     def _body(self, n: Any, do: str) -> Any:
         request = current_task.request
-        self.calls.append((do, request.retries, request.is_eager, request.called_directly))
+        # Only Celery takes a call inside of a job for that job's own.
+        directly = request.called_directly or do == "inside"
+        self.calls.append((do, request.retries, request.is_eager, directly))
         match do:
             case "retry" if request.retries < 2:
                 raise current_task.retry(countdown=0)
@@ -60,7 +63,7 @@ class Shop:
             case "exhaust":
                 raise KeyError("permanent")
             case "call itself":
-                return [n, current_task(n + 1), current_task.request.id is None]
+                return [n, current_task(n + 1, "inside"), current_task.request.id is None]
             case "fail":
                 raise ValueError("no")
             case "ignore":
@@ -115,6 +118,25 @@ def outcome(call: Callable[[Shop], Any], kind: str, settings: dict[str, Any]) ->
     finally:
         shop.app.close()
     return [answer, shop.calls]
+
+
+def test_a_call_inside_of_a_job_sends_no_retry() -> None:
+    """It is a call: its error is its caller's, and no job of it stays open."""
+    app = Celery("shop", broker="memory://", backend="cache+memory://", set_as_current=False)
+    runtime = build(broker_url="memory:", control_url="memory:", ledger_url="memory:")
+    bill = SubPipeline("bills", app=app, effects="none", bind=True, runtime=runtime, time_limit=9)
+
+    @bill.legacy
+    def count(self: Any, n: int) -> Any:
+        if n:
+            return [n, bill(n - 1)]
+        raise self.retry(exc=KeyError("below"))
+
+    bill.concurrent(count)
+    result = bill.apply((1,))
+    assert (result.state, repr(result.result)) == ("FAILURE", "KeyError('below')")
+    assert len(runtime.ledger.failed(None, 9)) == 2
+    app.close()
 
 
 @pytest.mark.parametrize("kind", ["none", "commit"])

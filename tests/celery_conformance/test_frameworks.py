@@ -125,6 +125,31 @@ def test_flask(plant: Start, server: ValkeyServer, tmp_path: Path) -> None:
     """) == [["web", n] for n in range(40)]
 
 
+def test_fastapi(plant: Start, tmp_path: Path) -> None:
+    """Endpoints of both kinds submit, and a client reads the outcome."""
+    write_examples(tmp_path, "api.py")
+    made = plant("api", "invoices")
+    assert made.run("""
+            import json
+            from api import api, bill
+            from fastapi.testclient import TestClient
+            with TestClient(api) as client:
+                sent = [client.post(f"/bills/{n}") for n in range(10)]
+                sent += [client.post(f"/bills/async/{n}") for n in range(10)]
+                jobs = [one.json()["job"] for one in sent]
+                totals = [bill.AsyncResult(job).get(timeout=30) for job in jobs]
+                read = [client.get(f"/bills/{job}").json() for job in jobs]
+                unknown = client.get("/bills/nobody").json()
+            codes = sorted({one.status_code for one in sent})
+            print(json.dumps([codes, totals, read[3], unknown]))
+    """) == [
+        [202],
+        [2 * n for n in range(10)] * 2,
+        {"state": "SUCCESS", "total": 6},
+        {"state": "PENDING", "total": None},
+    ]
+
+
 def test_opentelemetry(plant: Start, tmp_path: Path) -> None:
     """A job that falls back stays in its caller's trace."""
     write_examples(tmp_path, "traced.py")

@@ -30,7 +30,8 @@ def run_body(task: Any, job: Job) -> Any:
 def run_directly(task: Any, path: JobPath, job: Job) -> Any:
     """Run a path outside of any delivery, with a request as a direct call has it."""
     _task_stack.push(task)
-    task.push_request(args=job.args, kwargs=job.kwargs)
+    # Inside of a delivery a request is a copy of the delivery's: a retry would be its job's.
+    task.push_request(args=job.args, kwargs=job.kwargs, called_directly=True)
     try:
         return run_body(task, replace(job, path=path))
     finally:

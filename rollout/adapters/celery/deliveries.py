@@ -111,7 +111,7 @@ def message_for(
         decision.path,
         decision.reason,
         decision.revision,
-        of=request.id,
+        of=str(request.id),
         spent=given.spent if given else request.retries,
         at=milliseconds(submitted_at(given, now)),
         sent=milliseconds(now),

@@ -9,7 +9,7 @@ from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.exceptions import OperationalError
 
 from rollout.adapters.celery.declaration import Routed
-from rollout.adapters.celery.destination import aimed_at, asked_for
+from rollout.adapters.celery.destination import aimed_at, asked_for, is_broadcast
 from rollout.adapters.celery.marks import (
     HEADER,
     Marks,
@@ -63,6 +63,7 @@ class Departure:
     Raises:
         KeyMissing, KeyUnusable: The job cannot be routed.
         ArgumentsUnusable: The caller asked for a serializer that rollout does not carry.
+        DeclarationError: It is a message of protocol 1, or one for every worker.
     """
 
     def __init__(self, pipeline: Any, message: Any, options: dict[str, Any], queues: Any) -> None:
@@ -75,12 +76,18 @@ class Departure:
         if options.get("serializer") in REFUSED_SERIALIZERS:
             refused = ValueError(f"serializer={options['serializer']!r}")
             raise ArgumentsUnusable(pipeline.name, "the arguments", refused)
+        if is_broadcast(options):
+            raise DeclarationError(
+                f"a job of {pipeline.name!r} runs once, and a broadcast queue gives it to every "
+                "worker",
+                "send a task of its own there, which no SubPipeline has adopted",
+            )
         self.pipeline = pipeline
         self.queues = queues
         self._given = message
         self._options = options
         self.body = body
-        self._id: str = headers["id"]
+        self._id = str(headers["id"])
         self._retries: int = headers["retries"]
         self._before = read_marks(options.get("headers"), self._id)
         self._key = _key(pipeline, self._id, tuple(body[0]), body[1])

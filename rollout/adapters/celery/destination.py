@@ -42,6 +42,14 @@ def asked_for(options: Mapping[str, Any]) -> str | None:
     return name
 
 
+def is_broadcast(options: Mapping[str, Any]) -> bool:
+    """Whether every worker would get the message: its queue is a `Broadcast` of kombu's."""
+    kinds = [options.get("exchange_type")]
+    for place in (getattr(options.get("queue"), "exchange", None), options.get("exchange")):
+        kinds.append(getattr(place, "type", None))
+    return "fanout" in kinds
+
+
 def aimed_at(queue: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of `Producer.publish` that differ from the given ones, so that this queue gets it."""
     routing_key = options["routing_key"]

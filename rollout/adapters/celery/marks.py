@@ -80,7 +80,7 @@ def sent_at(headers: Any) -> datetime | None:
     return datetime.fromtimestamp(max(stamps) / 1000, UTC) if stamps else None
 
 
-def read_marks(headers: Any, task_id: str | None) -> Marks | None:
+def read_marks(headers: Any, task_id: Any) -> Marks | None:
     """Read the header of the message with this id.
 
     None for a message from elsewhere, one that somebody mangled, and for marks that were made for
@@ -94,16 +94,16 @@ def read_marks(headers: Any, task_id: str | None) -> Marks | None:
         marks.decision  # noqa: B018  # an unknown path or reason raises
     except (TypeError, ValueError):
         return None
-    return marks if marks.of in ("", task_id) else None
+    return marks if marks.of in ("", str(task_id)) else None
 
 
-def job_id_of(headers: Mapping[str, Any], task_id: str) -> str:
-    """The ledger's id of a message's job.
+def job_id_of(headers: Mapping[str, Any], task_id: Any) -> str:
+    """The ledger's id of a message's job; callers give UUID objects and numbers, too.
 
     `Task.replace` sends another task under the id of the one that it replaces: another job.
     """
     nesting = headers.get("replaced_task_nesting")
-    return f"{task_id}~{nesting}" if nesting else task_id
+    return f"{task_id}~{nesting}" if nesting else str(task_id)
 
 
 def is_drilled(headers: Any) -> bool:

@@ -137,7 +137,7 @@ def send_to_legacy(task: Any, request: Any, reason: Reason, *, recorded: bool) -
     goes back to its queue, because this message is all there is of it.
     """
     marks = read_marks(vars(request), request.id)
-    key = marks.key if marks else request.id
+    key = marks.key if marks else str(request.id)
     decision = Decision(JobPath.LEGACY, reason, marks.revision if marks else -1)
     try:
         _send(task, message_for(task, request, key, decision, kept=recorded), decision.path)

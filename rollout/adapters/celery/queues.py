@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from kombu import Connection, Producer
 from kombu.exceptions import ChannelError, OperationalError
+from kombu.utils.json import object_hook
 
 from rollout.adapters.celery.amqp_heads import AmqpHeads, NextUp
 from rollout.adapters.celery.marks import (
@@ -169,7 +171,7 @@ def _publish(producer: Producer, job: Handed, now: datetime) -> None:
         path=job.path,
         reason=job.reason,
         revision=marks.revision if marks else -1,
-        of=task_id,
+        of=str(task_id),
         spent=marks.spent if marks else message.headers.get("retries", 0),
         at=marks.at if marks else None,
         sent=milliseconds(now),
@@ -200,9 +202,12 @@ def _next_up(channel: Any, queue: str) -> NextUp:
 
 def _id_of(message: Any) -> str | None:
     headers = message.get("headers") if isinstance(message, dict) else None
-    if not isinstance(headers, dict) or not isinstance(headers.get("id"), str):
+    if not isinstance(headers, dict):
         return None
-    return job_id_of(headers, headers["id"])
+    task_id = headers.get("id")
+    if isinstance(task_id, dict):
+        task_id = object_hook(task_id)  # an id that is no text, as kombu writes a UUID
+    return job_id_of(headers, task_id) if isinstance(task_id, str | int | UUID) else None
 
 
 def _id_of_unacked(text: str | bytes) -> str | None:

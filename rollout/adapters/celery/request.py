@@ -12,6 +12,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from celery.worker.state import task_ready
 
 from rollout.adapters.celery.deliveries import job_of, worker_of
+from rollout.adapters.celery.marks import job_id_of
 from rollout.adapters.celery.outcomes import carry_out
 from rollout.errors import LedgerUnreachable, UnknownJob
 from rollout.jobs.delivery import Done, Failed
@@ -44,7 +45,7 @@ class SubPipelineRequest(Theirs):
             reason = Reason.TIME_LIMIT
         elif isinstance(error, (WorkerLostError, SystemExit)):
             reason = Reason.WORKER_LOST
-        elif (exc_info.internal or not return_ok) and self._has_its_outcome():
+        elif _is_celerys(exc_info, error, return_ok) and self._has_its_outcome():
             # The path is not to blame: the result backend was away after the commit, say. Celery
             # calls that internal, or lets it out of the child where it could not store that either.
             # The next delivery finds the outcome in the ledger and tells it.
@@ -61,7 +62,8 @@ class SubPipelineRequest(Theirs):
         """Whether the ledger says that the job is over; what failed then came after it."""
         pipeline = self.task.rollout
         try:
-            return bool(pipeline.ledger.job(pipeline.name, self.id).state.finished)
+            job_id = job_id_of(self.request_dict, self.id)
+            return bool(pipeline.ledger.job(pipeline.name, job_id).state.finished)
         except (LedgerUnreachable, UnknownJob):
             return False
 
@@ -108,3 +110,8 @@ class SubPipelineRequest(Theirs):
         else:
             self.acknowledge()
         return None
+
+
+def _is_celerys(exc_info: Any, error: BaseException, return_ok: bool) -> bool:
+    """Whether Celery itself failed; what is no `Exception` comes out of a path that way, too."""
+    return bool(exc_info.internal) or (not return_ok and isinstance(error, Exception))
