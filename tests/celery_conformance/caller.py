@@ -102,8 +102,11 @@ class Caller:
         """Wait until a worker has said how a job ended."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
-            ends = [line[2] for line in self._notes() if line[0] == "postrun"]
-            if set(ends) - {"IGNORED", "RETRY"}:
+            notes = self._notes()
+            ends = {line[2] for line in notes if line[0] == "postrun"}
+            # Who is killed or revoked says nothing; the worker's main process does.
+            told = any(line[0] in ("failure", "revoked") for line in notes)
+            if told or ends - {"IGNORED", "RETRY"}:
                 return
             time.sleep(0.05)
 
