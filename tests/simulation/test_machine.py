@@ -229,7 +229,7 @@ def test_a_failing_case_shrinks_to_a_readable_script() -> None:
     steps = [line for line in script if "nothing_is_broken" not in line]
     assert steps[-1] == "state.teardown()"
     assert any("submit" in line for line in steps)
-    # Four or five nearly always; ids are drawn anew at each run, and now and then it gives up at 17.
+    # Four or five nearly always; now and then the search gives up at 17.
     assert len(steps) <= 20, steps
 
 
