@@ -73,7 +73,8 @@ class Plant:
                 one.runtime.control.beat("test", timedelta(minutes=10))
                 # The worker has announced it: no job was needed for that.
                 one.runtime.changes.change(one.name, Event.START, "test", "")
-                one.runtime.changes.change(one.name, Event.SCOPE, "test", "", scope_bp=9500)
+                scope_bp = 10_000 - one.holdback_bp
+                one.runtime.changes.change(one.name, Event.SCOPE, "test", "", scope_bp=scope_bp)
             print("null")
         """)
 
