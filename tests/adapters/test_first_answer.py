@@ -58,8 +58,10 @@ def test_a_long_statement_is_none_that_gets_no_answer(
 ) -> None:
     """BEGIN was answered: what comes after it is bounded by the server."""
     monkeypatch.setattr(first_answer, "BEGIN_S", 0.2)
+    began = time.monotonic()
     with database.write() as connection:
         connection.exec_driver_sql("SELECT pg_sleep(0.6)")
+    assert time.monotonic() - began >= 0.6
 
 
 def test_a_lane_statement_is_bounded_too(

@@ -106,7 +106,9 @@ def test_an_end_that_is_not_hidden_is_left_as_it_is(
 
 def test_a_backend_that_is_away_fails_no_retry(task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its message has left already."""
-    monkeypatch.setattr(type(task.backend), "get_task_meta", Mock(side_effect=OSError("away")))
+    asked = Mock(side_effect=OSError("away"))
+    monkeypatch.setattr(type(task.backend), "get_task_meta", asked)
     ledger = Mock(job=Mock(return_value=Mock(state=JobState.COMMITTED, result="2")))
     monkeypatch.setattr(Declared, "ledger", property(lambda declared: ledger))
     tell_again(task, Context(id="away", ignore_result=False, called_directly=False))
+    assert asked.called
