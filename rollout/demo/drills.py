@@ -199,7 +199,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     parser.add_argument("--report", type=Path, default=Path("reports/drills.json"))
     parser.add_argument("--folder", type=Path, default=Path(".rollout/drills"))
     given = parser.parse_args(arguments)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     began = time.monotonic()
     drills = [one for one in the_drills() if not given.fault or one.fault in given.fault]
     try:
@@ -207,7 +207,7 @@ def main(arguments: Sequence[str] = ()) -> int:
             return _play(given.gameday, given.folder.absolute(), given.report, console)
         rows, missing = _run(drills, given.folder.absolute(), console)
     except (RolloutError, RuntimeError) as error:
-        console.print(f"error: {error}", style="bold red")
+        console.print(f"error: {error}", style="bold red", soft_wrap=True)
         return 1
     report = _report(rows, missing, time.monotonic() - began)
     given.report.parent.mkdir(parents=True, exist_ok=True)

@@ -52,7 +52,7 @@ def drive(folder: Path, report_file: Path, *, stay: bool = False) -> int:
         report_file: Where the report goes.
         stay: Show the page meanwhile, and stay after the report until told to stop.
     """
-    console = Console()
+    console = Console(markup=False, emoji=False)
     # Told to stop, it stops as by ctrl-C: with its workers.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # It tells its own story; what controller and workers log is in the folder.
@@ -72,7 +72,7 @@ def drive(folder: Path, report_file: Path, *, stay: bool = False) -> int:
         console.print("stopped; nothing is left running", highlight=False)
         return codes[0] if codes else 130
     except (RolloutError, SourceMissing, RuntimeError) as error:
-        console.print(f"error: {error}", style="bold red", highlight=False)
+        console.print(f"error: {error}", style="bold red", highlight=False, soft_wrap=True)
         return 1
     return codes[0]
 

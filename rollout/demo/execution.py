@@ -38,7 +38,7 @@ def run(folder: Path = FOLDER, records: int = DEMO_RECORDS, console: Console | N
     Returns:
         Exit code: 0 when all four warehouses are equal row for row, and the sums are as promised.
     """
-    console = console or Console()
+    console = console or Console(markup=False, emoji=False)
 
     def each(name: str, outcome: Outcome) -> None:
         console.print(f"{name:<14} {outcome.seconds:.1f} s", highlight=False)
@@ -55,7 +55,7 @@ def run(folder: Path = FOLDER, records: int = DEMO_RECORDS, console: Console | N
     try:
         outcomes = measure(records, folder=folder, each=each)
     except SourceMissing as error:
-        console.print(f"error: {error}", style="bold red", highlight=False)
+        console.print(f"error: {error}", style="bold red", highlight=False, soft_wrap=True)
         return 1
     differ = {
         name: compared

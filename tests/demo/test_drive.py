@@ -1,8 +1,12 @@
 """The demo's frame: a story that fails, with and without somebody who looks on."""
 
+from pathlib import Path
+
 import pytest
 
-from rollout.demo.drive import _tell
+from rollout.demo import drive as driving
+from rollout.demo.drive import _tell, drive
+from rollout.demo.source import SourceMissing
 
 WHY = "the jobs ran out before the revert"
 
@@ -24,3 +28,16 @@ def test_without_a_page_it_ends() -> None:
     """Nobody looks on, so the command ends with its error."""
     with pytest.raises(RuntimeError, match=WHY):
         _tell(fails, print, stay=False)
+
+
+def test_the_missing_package_is_named_to_the_letter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The extra stands in brackets, which a terminal's library takes for its own."""
+
+    def missing(*args: object, **kwargs: object) -> None:
+        raise SourceMissing("no package is installed")
+
+    monkeypatch.setattr(driving, "_run", missing)
+    assert drive(tmp_path / "demo", tmp_path / "demo.json") == 1
+    assert "pip install 'celery-rollout[demo]'" in capsys.readouterr().out

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from rollout.demo import execution, execution_work
+from rollout.demo import execution
 from rollout.demo.execution import advice, pick, run, sums_by_workers
 from rollout.demo.execution_shapes import SHAPES, Outcome, in_micro_batches, measure
 from rollout.demo.execution_work import Work
@@ -90,13 +90,14 @@ def test_the_sum_needs_the_declared_order() -> None:
     assert len(loose) > 1
 
 
-def test_no_data_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the package of flights the demo says what to install."""
+def test_no_data_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the package of flights the demo says what to install, to the letter."""
 
     def missing(*args: object, **kwargs: object) -> None:
         raise SourceMissing("no package is installed")
 
     monkeypatch.setattr(execution, "measure", missing)
-    console = Console(file=io.StringIO(), width=160)
-    assert run(tmp_path / "demo", 600, console) == 1
-    assert execution_work.BATCH == 500
+    assert run(tmp_path / "demo", 600) == 1
+    assert "pip install 'celery-rollout[demo]'" in capsys.readouterr().out
