@@ -15,9 +15,14 @@ from typing import Any
 Event = dict[str, Any]
 
 ENOUGH = "enough"
-"""Flag file on which producers end before they have submitted their share."""
+"""Flag file on which producers submit no more, and end."""
 TWIN = "twin-"
 """How ids begin that are submitted to two sub-pipelines."""
+
+
+def share_done(flags: Path, who: str) -> Path:
+    """Flag file by which a producer says that it has submitted its share."""
+    return flags / f"share-{who}"
 
 
 class History:

@@ -23,6 +23,7 @@ from rollout.settings import Settings, as_variables, read_settings
 from tests.crash.app import EFFECT_TABLE, EFFECTS, HEARD_QUEUE, KEYED_TABLE, NAMES
 from tests.crash.children import Children
 from tests.crash.gone_rows import remember_deleted
+from tests.crash.hearsay import Hearsay
 from tests.crash.history import History
 from tests.crash.jumping_clock import offset_file
 from tests.crash.previous import take_revision
@@ -52,6 +53,8 @@ WORKERS = {
     "forked": Worker(("concurrent",), "prefork", 3),
     "threaded": Worker(("concurrent",), "threads", 8),
 }
+_ERLANG_S = 90.0
+"""RabbitMQ takes its time on a busy machine."""
 PREVIOUS = "previous"
 """The worker that runs the previous release, on both paths."""
 
@@ -122,11 +125,7 @@ class Plant:
         self.releases = {
             name: 1 for name, worker in WORKERS.items() if "concurrent" in worker.paths
         }
-        self._read_until: dict[str, int] = {}
-        self._unfiled: set[str] = set()
-        self._ran: set[str] = set()
-        self._awaited: set[str] = set()
-        self._heard: set[str] = set()
+        self._hearsay = Hearsay(self.histories)
         self.pruned_before = 0
         """Microseconds: jobs submitted before may have had their outcome, and be forgotten."""
         self._proxy: subprocess.Popen[bytes] | None = None
@@ -192,7 +191,8 @@ class Plant:
             one = debian.erlang_mapper(self.folder / "broker", self.ports["broker mapper"])
             self.children.start("mapper", one.words, one.env, user=one.user, cwd=one.folder)
             wait_for_port(self.ports["broker mapper"])
-        self.start_server("broker")
+        # RabbitMQ takes seconds to come up: the others come up meanwhile.
+        self.start_server("broker", waits=False)
         self.start_server("control")
         if self.store == "sentinel":
             self.start_server("replica", follows="control")
@@ -210,6 +210,7 @@ class Plant:
         for name, effects in EFFECTS.items():
             self.runtime.submit.ensure(name, Effects(effects), 500)
         self._start_proxy()
+        wait_for_port(self.ports["broker"], _ERLANG_S)
         for name in (*self.workers, *CONTROLLERS):
             self.start_role(name)
         wait_until(
@@ -218,7 +219,9 @@ class Plant:
             60 if self.broker == "valkey" else 180,  # Erlang takes its time on a busy machine
         )
 
-    def start_server(self, name: str, *, empty: bool = False, follows: str | None = None) -> None:
+    def start_server(
+        self, name: str, *, empty: bool = False, follows: str | None = None, waits: bool = True
+    ) -> None:
         """Start broker, control store, PostgreSQL or what stands beside; `follows` is a primary."""
         env = dict(os.environ)
         if name == "ledger":
@@ -236,11 +239,12 @@ class Plant:
             if empty:
                 debian.forget_messages(data)
             self._start_debian(name, data, follows)
-            return
-        if empty:
-            forget(data)
-        self.children.start(name, valkey_command(self.ports[name], data), env)
-        wait_for_port(self.ports[name])
+        else:
+            if empty:
+                forget(data)
+            self.children.start(name, valkey_command(self.ports[name], data), env)
+        if waits:
+            wait_for_port(self.ports[name], _ERLANG_S)
 
     def _start_debian(self, name: str, folder: Path, follows: str | None) -> None:
         ports = self.ports
@@ -256,7 +260,6 @@ class Plant:
                 folder, ports["broker"], ports["broker inner"], ports["broker mapper"]
             )
         self.children.start(name, one.words, one.env, user=one.user, cwd=one.folder)
-        wait_for_port(ports[name], 90)
 
     def _start_proxy(self) -> None:
         behind = {**self.ports, **({"ledger": self.ports["pool"]} if self.pooled else {})}
@@ -346,36 +349,16 @@ class Plant:
 
     def unfiled(self) -> set[str]:
         """Jobs that were never filed, or whose row was taken away, and have no row or run yet."""
-        self._read_on()
-        self._unfiled = {job_id for job_id in self._unfiled if not self._has_row(job_id)}
-        return self._unfiled
+        return self._hearsay.unfiled(self._has_row, self._lives)
 
     def unheard(self) -> int:
         """How many links, chains and chords have not called their last task yet."""
-        self._read_on()
-        return len(self._awaited)
+        return len(self._hearsay.awaited())
 
-    def _read_on(self) -> None:
-        """Take in what processes have written since the last look."""
-        for path in self.histories.glob("*.jsonl"):
-            with path.open(encoding="utf-8") as lines:
-                lines.seek(self._read_until.get(path.name, 0))
-                self._take_in(lines.readlines())
-                self._read_until[path.name] = lines.tell()
-
-    def _take_in(self, lines: list[str]) -> None:
-        """Remember what no row speaks of; what then ran to its end needs none."""
-        for line in lines:
-            if '"awaited":"' in line:
-                self._awaited.add(json.loads(line)["awaited"])
-            elif '"what":"heard"' in line:
-                self._heard.add(json.loads(line)["tag"])
-            if '"what":"unfiled"' in line or '"what":"rows gone"' in line:
-                self._unfiled.update(json.loads(line)["jobs"])
-            elif '"what":"ran unclaimed"' in line:
-                self._ran.add(json.loads(line)["job"])
-        self._unfiled -= self._ran
-        self._awaited -= self._heard
+    def _lives(self, file: str) -> bool:
+        """Whether the process that writes this history is the one that runs now."""
+        name, _, pid = file.rpartition("-")
+        return int(pid) == self.children.pid(name) and self.children.exit_code(name) is None
 
     def _has_row(self, job_id: str) -> bool:
         try:

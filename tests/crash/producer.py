@@ -1,5 +1,8 @@
 """A producer process: submits jobs at its rate until its share is submitted, whatever happens.
 
+Then it stays for what the driver asks for, poison jobs and long queues, until it is told that it is
+enough: a fault may come late, and it needs somebody who submits.
+
 Started again after a `kill -9` it reads its own history and goes on where it was, as a producer
 does that keeps its place in a table. What it could not submit it was told of, and tries again.
 """
@@ -14,7 +17,7 @@ from uuid import uuid4
 
 from tests.crash.app import history, notes, parts, shares, turns, wires
 from tests.crash.callers import submit_awaited
-from tests.crash.history import ENOUGH, TWIN, label, read_file
+from tests.crash.history import ENOUGH, TWIN, label, read_file, share_done
 
 _BATCH = (5, 40)
 _WIRES, _TWINS = 0.05, 0.05
@@ -62,10 +65,13 @@ def main(who: str, seed: int, share: int, per_s: float, long_share: float, shari
             if one["what"] == "submitted" and "poison" not in one
         )
     rng = random.Random(f"{seed} {who} {done}")
-    while done < share and not (flags / ENOUGH).exists():
+    while not (flags / ENOUGH).exists():
         _submit_poison(flags / f"poison-{who}")
         _submit_burst(flags / f"burst-{who}", rng)
-        if (flags / "pause").exists():  # back-pressure: the driver sees too many open jobs
+        if done >= share:
+            share_done(flags, who).touch()
+        # Back-pressure: the driver sees too many open jobs.
+        if done >= share or (flags / "pause").exists():
             time.sleep(0.1)
             continue
         began = time.monotonic()

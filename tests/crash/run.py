@@ -11,7 +11,7 @@ import structlog
 from rollout.errors import LedgerUnreachable
 from tests.crash.evidence import Evidence, collect
 from tests.crash.faults import Faults, Kind, deck
-from tests.crash.history import ENOUGH
+from tests.crash.history import ENOUGH, share_done
 from tests.crash.plant import OPERATORS, PRODUCERS, WORKERS, Plant
 
 log = structlog.get_logger("crash")
@@ -106,18 +106,24 @@ class Driver:
             plant.start_role(name, str(order.seed), str(order.deadline_s))
         for name in PRODUCERS:
             self._start_producer(name)
-        while len(self._finished_producers) < len(PRODUCERS) or kinds or self._faults.under_way:
+        while not self._shares_done() or kinds or self._faults.under_way:
             if time.monotonic() > min(deadline, self._stalled_at()):
                 break
             self._turn()
             if order.rest_after_s is not None and time.monotonic() - began > order.rest_after_s:
                 (plant.flags / ENOUGH).touch()
                 kinds.clear()
-            idle = len(self._finished_producers) == len(PRODUCERS)
-            ready = kinds and (idle or self.all_jobs >= due[order.faults - len(kinds)])
+            came = self.all_jobs >= due[order.faults - len(kinds)] if kinds else False
+            ready = kinds and (came or self._shares_done())
             if ready and self._faults.under_way < _FAULTS_AT_ONCE:
                 self._begin_one(kinds)
         return self._rest(deadline)
+
+    def _shares_done(self) -> bool:
+        """Whether all that the order asked for is submitted, or nobody submits any more."""
+        flags = self.plant.flags
+        ended = len(self._finished_producers) == len(PRODUCERS)
+        return ended or all(share_done(flags, name).exists() for name in PRODUCERS)
 
     def _stalled_at(self) -> float:
         """When to give up on a run in which nothing has moved although no fault is under way."""
@@ -135,6 +141,7 @@ class Driver:
     def _rest(self, deadline: float) -> bool:
         """End all faults and wait until no job is open, or nothing moves for too long."""
         self._faults.end_due(all_of_them=True)
+        (self.plant.flags / ENOUGH).touch()
         self._resting = True
         for name in OPERATORS:
             if self.plant.children.exit_code(name):
@@ -148,7 +155,8 @@ class Driver:
         before: tuple[int, int, int | None] = (-1, -1, None)
         while time.monotonic() < deadline:
             self._turn()
-            if self.open_jobs == 0 and self._looked_at > moved_at:
+            submitted = len(self._finished_producers) == len(PRODUCERS)
+            if submitted and self.open_jobs == 0 and self._looked_at > moved_at:
                 break
             # Duplicates are worked off, too: what waits behind them is not stuck.
             now = (self.open_jobs, self.all_jobs, self.plant.queued("legacy"))
