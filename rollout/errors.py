@@ -27,8 +27,16 @@ class RolloutError(Exception):
         return f"{self.problem}; {self.hint}"
 
 
+NO_PORT = "its port must be a number; in a password write / as %2F, @ as %40 and : as %3A"
+
+
 def why_of(cause: BaseException) -> str:
-    """What a server or the system said, on one line and without the number of its error."""
+    """What a server or the system said, on one line and without the number of its error.
+
+    Where Python reads a URL and takes a part of the password for the port, it is not repeated.
+    """
+    if isinstance(cause, ValueError) and str(cause).startswith("Port "):
+        return NO_PORT
     text = cause.strerror if isinstance(cause, OSError) and cause.filename else None
     return " ".join((text.lower() if text else str(cause)).split())
 
@@ -196,16 +204,31 @@ class PayloadTooLarge(RolloutError):
 
 
 _REFUSALS = (
+    (("ACCESS_REFUSED - access to", "ACCESS_REFUSED - operation"),
+     "refuses this user a queue or an exchange",
+     "grant what docs/plants.md lists (rabbitmqctl set_permissions)"),
     (("NOAUTH", "WRONGPASS", "invalid username-password", "invalid password", "ACCESS_REFUSED",
-      "Authentication required"),
+      "Authentication required",
+      "AUTH <password> called without"),
      "lets this user not in", "correct user and password in {}"),
     (("NOPERM", "o permissions"), "refuses this user a command or a key",
      "grant what docs/plants.md lists (ACL SETUSER)"),
-    (("MOVED ", "CROSSSLOT", "CLUSTERDOWN"), "is a node of a Redis Cluster, no store",
+    (("unknown command",), "does not have a command that is needed",
+     "take its rename-command away, or name another server in {}"),
+    (("MOVED ", "CROSSSLOT", "CLUSTERDOWN", "hash to the same slot", "hash slot not served"),
+     "is a node of a Redis Cluster, no store",
      "name one Redis or Valkey, or the Sentinels of one, in {}"),
     (("READONLY", "read only replica"), "is a replica",
      "name the primary, or its Sentinels, in {}"),
-    (("OOM ",), "has no memory left to write",
+    (("NOREPLICAS", "good replicas to write"), "has fewer replicas than it wants before it writes",
+     "mend the replicas, or lower min-replicas-to-write"),
+    (("MISCONF",), "cannot write its memory to disk, and so takes no writes",
+     "make room on its disk; its log says more"),
+    (("LOADING ", "loading the dataset"), "still loads what it kept", "wait a moment, then repeat"),
+    (("DB index is out of range",), "has no database of this number", "correct {}"),
+    (("CERTIFICATE_VERIFY_FAILED",), "its certificate is not trusted here",
+     "name the file of its CA in {}: ?ssl_ca_certs=/path/ca.pem"),
+    (("OOM ", "used memory > 'maxmemory'"), "has no memory left to write",
      "raise maxmemory, or let it forget what may be forgotten (maxmemory-policy volatile-*)"),
     (("max number of clients",), "has no connection left", "raise its maxclients, or end clients"),
     (("NOT_ALLOWED", "NOT_FOUND - no access to vhost"), "has no such virtual host for this user",
@@ -318,8 +341,22 @@ class LedgerRefuses(LedgerUnreachable):
     def __init__(self, url: str, cause: Exception, why: str, todo: str) -> None:
         self.url = url
         self.cause = cause
-        words = " ".join(str(cause).split())
+        # Without the statement that PostgreSQL shows below: with it, one cause has many sentences.
+        words = " ".join(str(cause).partition("\nLINE ")[0].split())
         RolloutError.__init__(self, f"the ledger at {url} answers, but {why}: {words}", todo)
+
+
+class LedgerMisaddressed(LedgerUnreachable):
+    """The client library can do nothing with an option of the URL; no server was asked."""
+
+    def __init__(self, url: str, cause: Exception) -> None:
+        self.url = url
+        self.cause = cause
+        RolloutError.__init__(
+            self,
+            f"the ledger's URL {url} cannot be used: {why_of(cause)}",
+            "correct its options in ROLLOUT_LEDGER_URL",
+        )
 
 
 class LedgerFault(LedgerUnreachable):

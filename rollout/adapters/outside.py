@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from rollout.adapters.sql import migrate
 from rollout.adapters.sql.database import Database, is_pooled
-from rollout.desk.outside import Address, Answered, LedgerAnswered, StoreAnswered
+from rollout.adapters.sql.rights import ledgers_elsewhere, refused_to
+from rollout.desk.outside import Address, BrokerAnswered, LedgerAnswered, StoreAnswered
 from rollout.desk.running_drills import RunningDrill, read_running
 from rollout.desk.workers import Asked, Hanging, Workers, read_hanging
 from rollout.errors import BrokerUnreachable, LedgerUnreachable, NotPermitted, WrongSettings
@@ -136,26 +137,31 @@ class ConfiguredOutside:
         current, took_ms = self._timed(lambda: migrate.current(database))
         sessions = "through a pooler" if is_pooled(database) else ""
         return LedgerAnswered(
-            database.url, took_ms, current, migrate.newest(), sessions, database.named_otherwise
-        )
+            database.url, took_ms, current, migrate.newest(), sessions, database.named_otherwise,
+            elsewhere=() if current else ledgers_elsewhere(database),
+            refused=refused_to(database) if current else (),
+        )  # fmt: skip
 
     def store(self) -> StoreAnswered:
         """Ask the control store; one in memory forgets nothing."""
         control: Any = self._services.control
         _, took_ms = self._timed(control.ping)
+        asked = hasattr(control, "may_forget")
         try:
-            asked = hasattr(control, "may_forget")
             forgets = control.may_forget() if asked else None
             cluster = control.is_cluster() if asked else False
         except NotPermitted:
+            control.try_write()
             return StoreAnswered(control.url, took_ms, None, hidden=True)
+        if asked and not cluster:  # a cluster has a sentence of its own
+            control.try_write()
         return StoreAnswered(control.url, took_ms, forgets, cluster=cluster)
 
-    def broker(self) -> Answered:
+    def broker(self) -> BrokerAnswered:
         """Ask the broker."""
         queues = self._services.queues
         _, took_ms = self._timed(queues.ping)
-        return Answered(queues.url, took_ms)
+        return BrokerAnswered(queues.url, took_ms, queues.blocked_by())
 
     def reading(self, name: str) -> Reading:
         """What a start of this sub-pipeline would read."""

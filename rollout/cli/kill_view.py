@@ -66,11 +66,14 @@ def commits(report: KillReport, runtime: Runtime) -> str:
         if report.store_error is None:
             text += f"The controller tries at each tick and fences {soon} of its end. "
         return text.rstrip()
-    text = f"NOT: {report.ledger_error}\nNo commit is possible while the ledger is away. "
+    text = (
+        f"NOT: {report.ledger_error}\nNo commit is possible while the ledger is away from the "
+        "workers, too; where only this command cannot write it, running jobs may still commit. "
+    )
     if report.store_error is None:
         text += (
             f"The controller fences as soon as it answers, {soon}, in which running jobs may "
-            "still commit. If only this machine cannot reach it, kill again from another. "
+            "still commit. If only this machine or user cannot, kill again from another. "
         )
         if report.kill.name is not None:
             text += f"The name {report.kill.name!r} could not be checked."

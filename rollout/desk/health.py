@@ -143,6 +143,22 @@ def _ledger(outside: Outside) -> Finding:
     at = one.migration or "(no tables)"
     between = f", {one.sessions}" if one.sessions else ""
     where = f"{one.url} answers in {one.took_ms:.0f} ms{between}, at migration {at}"
+    if one.refused:
+        return Finding(
+            "ledger",
+            Level.MISSING,
+            f"{where}, but {'; '.join(one.refused)}",
+            "grant what docs/plants.md lists, or name another user or server in ROLLOUT_LEDGER_URL",
+        )
+    if one.elsewhere:
+        return Finding(
+            "ledger",
+            Level.MISSING,
+            f"{where}; this database has a ledger in schema {some(one.elsewhere)}, which this "
+            "user's search_path does not name",
+            "set ROLLOUT_LEDGER_SCHEMA to it; a second ledger would know nothing of the first's "
+            "kills",
+        )
     if one.migration == one.newest:
         named = f", {one.named}" if one.named else ""
         lent = "; nothing is prepared or set beyond a transaction" if one.sessions else ""
@@ -180,7 +196,11 @@ def _store(outside: Outside) -> Finding:
 
 def _broker(outside: Outside) -> Finding:
     one = outside.broker()
-    return Finding("broker", Level.OK, f"{one.url} answers in {one.took_ms:.0f} ms")
+    answers = f"{one.url} answers in {one.took_ms:.0f} ms"
+    if one.blocked is None:
+        return Finding("broker", Level.OK, answers)
+    why, _, todo = one.blocked.partition("; ")
+    return Finding("broker", Level.MISSING, f"{answers}, but {why}", todo)
 
 
 def _supervision(outside: Outside) -> Finding:

@@ -36,13 +36,16 @@ class LedgerAnswered(Answered):
     """A ledger that answered; `migration` None where it has no tables.
 
     `sessions` says what stands between, where anything does, and `named` where its tables are when
-    they are not where and called as usual.
+    they are not where and called as usual. `elsewhere` are schemas of the database that hold a
+    ledger which these settings do not name; `refused` is what this user may not do, a phrase each.
     """
 
     migration: str | None
     newest: str
     sessions: str = ""
     named: str = ""
+    elsewhere: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,13 @@ class StoreAnswered(Answered):
     forgets: str | None
     hidden: bool = False
     cluster: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAnswered(Answered):
+    """A broker that answered; `blocked` says why it takes no messages, and what to do."""
+
+    blocked: str | None = None
 
 
 class Outside(Protocol):
@@ -80,8 +90,8 @@ class Outside(Protocol):
         """Ask the control store."""
         ...
 
-    def broker(self) -> Answered:
-        """Ask the broker."""
+    def broker(self) -> BrokerAnswered:
+        """Ask the broker, and whether it takes messages."""
         ...
 
     def reading(self, name: str) -> Reading:

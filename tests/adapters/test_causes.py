@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import OperationalError as PsycopgError
 from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from rollout.adapters.celery.queues import KombuQueues
 from rollout.adapters.clock import SystemClock
 from rollout.adapters.redis.store import RedisControlStore
+from rollout.adapters.sql.causes import ledger_error
 from rollout.adapters.sql.database import Database, ping
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.migrate import migrate
@@ -17,6 +20,7 @@ from rollout.errors import (
     BrokerUnreachable,
     ControlStoreUnreachable,
     LedgerFault,
+    LedgerMisaddressed,
     LedgerNotMigrated,
     LedgerRefuses,
     LedgerUnreachable,
@@ -194,6 +198,7 @@ def test_a_store_that_refuses(valkey_url: str) -> None:
         ("sentinel://h:26379/0", "add .master_name=NAME"),
         ("redis+cluster://h:7000", "a Redis Cluster is no store"),
         ("redis://h:port/0", "control store must be"),
+        ("redis://h/0?nonsense=1", "an option that is not known, 'nonsense'"),
         ("amqp://h//", "control store must be"),
     ],
 )
@@ -201,6 +206,87 @@ def test_an_address_that_is_no_store(url: str, words: str) -> None:
     """Whatever is wrong in it is a sentence."""
     with pytest.raises(WrongSettings, match=words):
         RedisControlStore(url)
+
+
+@pytest.mark.parametrize("url", ["redis://:Pw1/x@h:1/0", "redis://u:Pw1/x@h/0"])
+def test_a_slash_in_a_password_is_not_repeated(url: str) -> None:
+    """Python reads what stands before it as the port, and would show it."""
+    with pytest.raises(WrongSettings, match="write / as %2F") as caught:
+        RedisControlStore(url)
+    assert "Pw1" not in str(caught.value)
+    with pytest.raises(BrokerUnreachable) as away:
+        KombuQueues(url, SystemClock()).ping()
+    assert "Pw1" not in str(away.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("nonsense=1", 'invalid connection option "nonsense"'),
+        ("sslmode=sometimes", "invalid sslmode value"),
+        ("service=none", 'definition of service "none" not found'),
+    ],
+)
+def test_an_option_of_the_url(postgresql: Postgresql, option: str, words: str) -> None:
+    """None of these is mended by starting the database."""
+    error = said(f"{postgresql.url('postgres')}&{option}")
+    assert type(error) is LedgerMisaddressed
+    assert words in str(error)
+    assert "start the database" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("server does not support SSL, but SSL was required", "it offers no TLS"),
+        ("SSL error: certificate verify failed", "its certificate is not trusted"),
+        ("terminating connection due to idle-in-transaction timeout", "for idle sessions"),
+    ],
+)
+def test_a_session_that_was_refused_or_ended(words: str, told: str) -> None:
+    """The server speaks, in words that have no SQL state."""
+    cause = PsycopgError(words)
+    error = ledger_error("u", DBAPIError(None, None, cause))
+    assert type(error) is LedgerRefuses
+    assert told in str(error)
+
+
+def test_one_cause_is_one_sentence(postgresql: Postgresql, ledger_name: str) -> None:
+    """What PostgreSQL shows of the statement would tell the same cause once for each."""
+    postgresql.execute(f"CREATE ROLE out_{ledger_name} LOGIN")
+    url = as_user(postgresql.url(ledger_name), f"out_{ledger_name}")
+    first, second = (said(url, f"SELECT {what} FROM job") for what in ("1", "job_id"))
+    assert str(first) == str(second)
+    assert "LINE" not in str(first)
+    postgresql.execute(f"DROP ROLE out_{ledger_name}")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("command not allowed when used memory > 'maxmemory'.", "no memory left to write"),
+        ("unknown command 'EVALSHA', with args beginning with:", "command that is needed"),
+        ("NOREPLICAS Not enough good replicas to write.", "fewer replicas than it wants"),
+        ("MISCONF Redis is configured to save RDB snapshots", "cannot write its memory to disk"),
+        ("LOADING Redis is loading the dataset in memory", "still loads what it kept"),
+        ("DB index is out of range", "no database of this number"),
+        ("Keys in request don't hash to the same slot", "a node of a Redis Cluster"),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify", "certificate is not trusted"),
+        (
+            "Basic.publish: (403) ACCESS_REFUSED - access to exchange 'x' in",
+            "a queue or an exchange",
+        ),
+        ("(403) ACCESS_REFUSED - Login was refused using", "lets this user not in"),
+    ],
+)
+def test_what_a_server_refuses(words: str, told: str) -> None:
+    """It answers, so nobody has to start it."""
+    for error in (
+        ControlStoreUnreachable("u", OSError(words)),
+        BrokerUnreachable("u", OSError(words)),
+    ):
+        assert told in str(error)
+        assert "did not answer" not in str(error)
 
 
 @pytest.mark.parametrize(

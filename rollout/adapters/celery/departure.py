@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any, cast
 
 from celery.utils.time import maybe_iso8601, maybe_make_aware
-from kombu.exceptions import OperationalError
 
+from rollout.adapters.celery.broker_errors import is_brokers
 from rollout.adapters.celery.declaration import Routed
 from rollout.adapters.celery.destination import aimed_at, asked_for, is_broadcast
 from rollout.adapters.celery.marks import (
@@ -21,7 +21,7 @@ from rollout.adapters.celery.marks import (
     read_marks,
 )
 from rollout.adapters.celery.message import Message, as_published, to_text
-from rollout.errors import ArgumentsUnusable, DeclarationError
+from rollout.errors import ArgumentsUnusable, DeclarationError, why_of
 from rollout.jobs.ports import Filing
 from rollout.jobs.submit import UNFILED
 from rollout.log import log
@@ -109,10 +109,13 @@ class Departure:
         leaving = _Leaving(producer, self)
         try:
             sent = send(leaving, name, self._given, **self._routed())
-        except OperationalError as error:
-            if not leaving.filed:
+        except Exception as error:
+            # A caller that is told of an error submits again, and the sweeper sends what is filed.
+            if not leaving.filed or not is_brokers(error):
                 raise
-            log.warning("broker away, the sweeper will send it", job=self._id, why=str(error))
+            log.warning(
+                "broker does not take it, the sweeper will send it", job=self._id, why=why_of(error)
+            )
             return None
         if self._unfiled is not None:
             self.pipeline.submit.remember(self.pipeline.effects, [self._unfiled])

@@ -6,12 +6,12 @@ from typing import Any
 from celery import states
 from celery.app.task import Context
 from celery.exceptions import Ignore, Reject
-from kombu.exceptions import OperationalError
 
+from rollout.adapters.celery.broker_errors import is_brokers
 from rollout.adapters.celery.deliveries import filing_of, job_of, key_of, message_for
 from rollout.adapters.celery.marks import job_id_of, queue_of, read_marks
 from rollout.adapters.celery.message import Message
-from rollout.errors import JobFailed, LedgerUnreachable, UnknownJob
+from rollout.errors import JobFailed, LedgerUnreachable, UnknownJob, why_of
 from rollout.jobs.claims import Refusal
 from rollout.jobs.delivery import Done, Dropped, Failed, Outcome, ToLegacy, Wait
 from rollout.jobs.ending import outcome_of
@@ -141,10 +141,14 @@ def send_to_legacy(task: Any, request: Any, reason: Reason, *, recorded: bool) -
     decision = Decision(JobPath.LEGACY, reason, marks.revision if marks else -1)
     try:
         _send(task, message_for(task, request, key, decision, kept=recorded), decision.path)
-    except OperationalError as error:
+    except Exception as error:
+        if not is_brokers(error):
+            raise
         if not recorded:
-            raise Reject(str(error), requeue=True) from error
-        log.warning("broker away, the sweeper will send it", job=request.id, why=str(error))
+            raise Reject(why_of(error), requeue=True) from error
+        log.warning(
+            "broker does not take it, the sweeper will send it", job=request.id, why=why_of(error)
+        )
 
 
 def _send(task: Any, message: Message, path: JobPath) -> None:

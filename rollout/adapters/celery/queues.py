@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+from amqp.exceptions import AccessRefused
 from kombu import Connection, Producer
 from kombu.exceptions import ChannelError, OperationalError
 from kombu.utils.json import object_hook
@@ -21,6 +22,7 @@ from rollout.adapters.celery.marks import (
     sent_at,
 )
 from rollout.adapters.celery.message import from_text
+from rollout.adapters.celery.redis_figures import why_no_writes
 from rollout.errors import BrokerUnreachable
 from rollout.jobs.ports import Handed, Held
 from rollout.log import log
@@ -45,6 +47,8 @@ default, and after another five minutes when kombu's own lock was in a dead proc
 minutes are far beyond an ordinary wait behind the jobs that were fetched before; a worker that
 does wait longer finds its message moved to legacy, which costs a message and no second commit.
 """
+_ALARM_S = 0.5
+"""A RabbitMQ whose memory is short says so in milliseconds."""
 UNACKED_MAX = 20_000
 """Messages in workers' hands that are still looked at one by one; past that they are counted."""
 
@@ -125,6 +129,22 @@ class KombuQueues:
         with self._channel():
             pass
 
+    def blocked_by(self) -> str | None:
+        """Why the broker that answers takes no messages, with what to do; None when it does.
+
+        RabbitMQ says so to whoever publishes while its memory or disk is short: it is asked with a
+        message for a queue that nobody has, which it drops. Of a Redis its own figures tell, where
+        this user may ask for them.
+
+        Raises:
+            BrokerUnreachable: It does not answer, or refuses.
+        """
+        with self._channel() as channel:
+            speaks = channel.connection.client.transport.driver_type
+            if speaks == "amqp":
+                return _alarm(channel)
+            return why_no_writes(channel.client) if speaks == "redis" else None
+
     @contextmanager
     def _channel(self) -> Iterator[Any]:
         connection = self._connected()
@@ -152,6 +172,23 @@ class KombuQueues:
         except Exception as error:
             raise BrokerUnreachable(self.url, error) from error
         return connection
+
+
+def _alarm(channel: Any) -> str | None:
+    """What RabbitMQ says when it has stopped reading from those who publish."""
+    heard: list[str] = []
+    connection = channel.connection
+    connection.on_blocked = heard.append
+    Producer(channel).publish("", routing_key=f"rollout.tried.{uuid4().hex}", exchange="")
+    # The right to write to the default exchange is none that jobs need.
+    with suppress(TimeoutError, AccessRefused):
+        connection.drain_events(timeout=_ALARM_S)
+    if not heard:
+        return None
+    return (
+        f"it takes no messages: {heard[0]}; free memory or disk there: `rabbitmqctl "
+        "list_alarms` names the node"
+    )
 
 
 def _publish(producer: Producer, job: Handed, now: datetime) -> None:

@@ -53,7 +53,14 @@ def open_client(
         raise ValueError("a Redis Cluster is no store for it, name one server or its Sentinels")
     if scheme == "sentinel":
         return _primary(url, given, options or {})
-    return Redis.from_url(_as_redis_py(url), **given)
+    client: Redis = Redis.from_url(_as_redis_py(url), **given)
+    pool = client.connection_pool
+    try:
+        pool.connection_class(**pool.connection_kwargs)  # connects nowhere
+    except TypeError as error:  # else the first command says so, wherever that is
+        unknown = str(error).rpartition(" ")[2]
+        raise ValueError(f"it has an option that is not known, {unknown}") from error
+    return client
 
 
 def _as_redis_py(url: str) -> str:

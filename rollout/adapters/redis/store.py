@@ -6,6 +6,7 @@ Keys, under a prefix (`rollout:` by default):
     kill:<name>      JSON of the latched kill; `kill` alone is `kill --all`
     supervision      owner of the last heartbeat; expires when no controller lives
     drill:<name>     a drill's planted fault; expires by itself (see `redis_drills.py`)
+    tried:<hex>      for a second, while `rollout doctor` tries whether writes are taken
 
 Kill latches have keys of their own, so that a projection that was under way when the kill came
 cannot undo it. The client is opened at first use and redis-py gives each forked process its own
@@ -18,12 +19,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from rollout.adapters.redis.drills import RedisDrillPlans
 from rollout.adapters.redis.mget import PooledMget
 from rollout.adapters.redis.small_client import SmallClient, plain
 from rollout.drills.fault import read_plan
-from rollout.errors import ControlStoreUnreachable, NotPermitted, WrongSettings
+from rollout.errors import ControlStoreUnreachable, NotPermitted, WrongSettings, why_of
 from rollout.routing.decision import Reason
 from rollout.routing.ports import Kill
 from rollout.routing.rule import Reading
@@ -121,7 +123,8 @@ class RedisControlStore(RedisDrillPlans):
         except ValueError as error:
             raise WrongSettings(
                 "the control store must be redis://host:port/db, rediss://, unix:// or "
-                f"sentinel://, got a URL with scheme {self._url.split(':', 1)[0]!r}: {error}",
+                "sentinel://, "
+                f"got a URL with scheme {self._url.split(':', 1)[0]!r}: {why_of(error)}",
                 "correct ROLLOUT_CONTROL_URL, or ROLLOUT_BROKER_URL when that is not set",
             ) from error
 
@@ -226,6 +229,19 @@ class RedisControlStore(RedisDrillPlans):
         """Ask the store for an answer. Raises ControlStoreUnreachable."""
         self._ask(self._redis.ping)
 
+    def try_write(self) -> None:
+        """Do what a kill, its end and a heartbeat do, on a key of nobody's that lasts a second.
+
+        An answer to `ping` says nothing of rights, of memory that is left, or of a replica.
+
+        Raises:
+            ControlStoreUnreachable: It does not take one of them; its own words say why.
+        """
+        key = f"{self._prefix}tried:{uuid4().hex}"  # under no name that anybody reads
+        self._ask(lambda: self._redis.set(key, "", px=timedelta(seconds=1)))
+        self._ask(lambda: self._unlatch(keys=[key], args=[""]))
+        self.latches()
+
     def may_forget(self) -> str | None:
         """Name the eviction policy that may drop a kill latch; None when there is none.
 
@@ -250,7 +266,9 @@ class RedisControlStore(RedisDrillPlans):
             found: dict[str, Any] = self._redis.info(section)
         except self._away as error:
             # Told by the words: two clients speak to the store, and only one loads redis-py.
-            if type(error).__name__ == "NoPermissionError" or str(error).startswith("NOPERM"):
+            if type(error).__name__ == "NoPermissionError" or any(
+                sign in str(error) for sign in ("NOPERM", "unknown command")
+            ):
                 raise NotPermitted(self.url, "INFO") from error
             raise ControlStoreUnreachable(self.url, error) from error
         return found

@@ -14,6 +14,7 @@ from rollout.adapters.sql.waits import TIMED_OUT
 from rollout.errors import (
     LedgerBusy,
     LedgerFault,
+    LedgerMisaddressed,
     LedgerNotMigrated,
     LedgerRefuses,
     LedgerUnreachable,
@@ -53,10 +54,9 @@ _REFUSALS = (
     _Cause(
         ("28P01", "28000"),
         (
-            "password authentication failed",
+            "authentication failed",
             "no pg_hba.conf entry",
             "no password supplied",
-            "SASL authentication failed",
             'role ".*" does not exist',
         ),
         "it lets this user not in",
@@ -75,12 +75,54 @@ _REFUSALS = (
         "name the primary in ROLLOUT_LEDGER_URL; of a file, let this user write it and its folder",
     ),
     _Cause(
+        ("25P03", "57P05"),
+        ("idle-in-transaction timeout", "idle-session timeout"),
+        "its time limit for idle sessions has ended this one",
+        "raise idle_in_transaction_session_timeout of the role or the database: rollout sets 5 s "
+        "with the first statement of each transaction",
+    ),
+    _Cause(
+        (),
+        ("server does not support SSL",),
+        "it offers no TLS",
+        "correct sslmode in ROLLOUT_LEDGER_URL, or turn TLS on at the server",
+    ),
+    _Cause(
+        (),
+        ("certificate verify failed", "does not match host name"),
+        "its certificate is not trusted here",
+        "name the file of its CA in ROLLOUT_LEDGER_URL: ?sslmode=verify-full&sslrootcert=FILE",
+    ),
+    _Cause(
         ("53100",),
         ("disk is full", "No space left on device"),
         "its disk is full",
         "make room where the database lies",
     ),
+    _Cause(
+        (),
+        ("disk I/O error",),
+        "its file cannot be read or written",
+        "make room on its disk (SQLite says this of a full one, too), or look into the disk",
+    ),
+    _Cause(
+        (),
+        ("file is not a database", "database disk image is malformed"),
+        "its file is none of SQLite's, or damaged",
+        "name the right file in ROLLOUT_LEDGER_URL, or put the last good copy there",
+    ),
+    _Cause(
+        (),
+        ("statement pooling mode",),
+        "its pooler lends a session for one statement only",
+        "set pool_mode to transaction (or session) in pgbouncer",
+    ),
 )
+_UNUSABLE = re.compile(
+    "invalid connection option|invalid [a-z_]+ value|invalid integer value|definition of service"
+    "|root certificate file .* does not exist"
+)
+"""Words of libpq's own, before it has asked any server."""
 _POOLER_ALONE = re.compile("server login has been failing|cannot connect to server|server conn cra")
 """Words of pgbouncer's own while the database behind it is away; their SQL state is `_POOLERS`."""
 _POOLERS = "08P01"
@@ -104,6 +146,8 @@ def ledger_error(url: str, error: DBAPIError) -> LedgerUnreachable:
         return LedgerBusy(url, cause)
     if _POOLER_ALONE.search(words):
         return LedgerUnreachable(url, cause)
+    if not state and _UNUSABLE.search(words):
+        return LedgerMisaddressed(url, cause)
     by_words = state in ("", _POOLERS)
     for one in _REFUSALS:
         if state in one.states or (by_words and any(re.search(part, words) for part in one.words)):
