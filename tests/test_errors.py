@@ -144,6 +144,11 @@ TEXTS: list[tuple[RolloutError, str]] = [
         "the ledger at sqlite:///x answers, but its disk is full: refused; make room",
     ),
     (
+        errors.LedgerMisaddressed("postgresql:///x", GONE),
+        "the ledger's URL postgresql:///x cannot be used: refused; correct its options in "
+        "ROLLOUT_LEDGER_URL",
+    ),
+    (
         errors.LedgerFault("sqlite:///x", GONE),
         "the ledger at sqlite:///x answers, but did not take a statement of rollout's: refused; "
         "look whether something between changes statements or sessions (`rollout doctor`), and "

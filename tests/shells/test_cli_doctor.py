@@ -8,6 +8,7 @@ from redis import Redis
 
 from rollout.routing.decision import JobPath
 from rollout.settings import without_password
+from tests.conftest import Postgresql
 from tests.shells.conftest import House
 
 
@@ -108,6 +109,44 @@ def test_evicting_store(house: House, valkey: str) -> None:
         client.config_set("maxmemory", "0")
         client.config_set("maxmemory-policy", "noeviction")
         client.close()
+
+
+def test_a_store_and_a_broker_that_take_no_writes(house: House, valkey: str) -> None:
+    """Both answer every question; a kill, or a job, would find out."""
+    house.tick()
+    client = Redis.from_url(valkey, protocol=2)
+    try:
+        client.config_set("maxmemory", "1")
+        told = findings(house)
+    finally:
+        client.config_set("maxmemory", "0")
+        client.close()
+    for what in ("control store", "broker"):
+        assert told[what]["level"] == "missing"
+        assert "no memory left to write" in told[what]["found"]
+        assert "raise maxmemory" in told[what]["todo"]
+
+
+def test_a_ledger_that_may_not_be_written(
+    house: House, postgresql: Postgresql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers, at the newest migration, and says no to every job."""
+    name = postgresql.create()
+    try:
+        monkeypatch.setenv("ROLLOUT_LEDGER_URL", postgresql.url(name))
+        assert house.run("migrate").exit_code == 0
+        postgresql.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        told = findings(house)["ledger"]
+        assert told["level"] == "missing"
+        assert "it is read-only" in told["found"]
+        assert "docs/plants.md" in told["todo"]
+        postgresql.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        postgresql.execute(f"ALTER DATABASE {name} SET search_path = elsewhere")
+        told = findings(house)["ledger"]
+        assert "has a ledger in schema public" in told["found"]
+        assert "set ROLLOUT_LEDGER_SCHEMA to it" in told["todo"]
+    finally:
+        postgresql.drop(name)
 
 
 def test_passwords_are_hidden(house: House) -> None:
