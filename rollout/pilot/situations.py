@@ -144,6 +144,7 @@ class Situations:
         recoveries = around.healed or self._ledger.recoveries
         healed = recoveries(trial.name, since) if policy.drills_min else []
         drills = [one for one in healed if one.by_drill and _same_build(one, trial)]
+        compared = _compared(drills)
         asked = around.shadowed is None or trial.name in around.shadowed
         own = self._totals(trial, now) if totals else NO_TOTALS
         baseline = baseline_of(trial, around.profile, policy)
@@ -159,8 +160,8 @@ class Situations:
             totals=own,
             thresholds_known=trial.thresholds is not None,
             design_effect=trial.design_effect,
-            pairs=pairs_of(drills),
-            step_pairs=step_pairs(drills, trial.began_at),
+            pairs=tuple(pair for _, pair in compared),
+            step_pairs=_of_step(compared, trial.began_at),
             way_back=way_back(around, now),
             shadowed=self._shadow(trial.name) if asked else Shadowed(),
             held=around.held,
@@ -280,6 +281,20 @@ def _sum(counts: Sequence[Counts]) -> Counts:
 
 def pairs_of(drills: Sequence[Recovery]) -> tuple[DrillPair, ...]:
     """Match the two halves of each drill; a half without the other compares nothing."""
+    return tuple(pair for _, pair in _compared(drills))
+
+
+def step_pairs(drills: Sequence[Recovery], began_at: datetime) -> int:
+    """Count the comparable pairs whose two halves both ended after the step began."""
+    return _of_step(_compared(drills), began_at)
+
+
+def _of_step(compared: Sequence[tuple[datetime, DrillPair]], began_at: datetime) -> int:
+    return sum(since >= began_at and not pair.both_censored for since, pair in compared)
+
+
+def _compared(drills: Sequence[Recovery]) -> list[tuple[datetime, DrillPair]]:
+    """Give each pair, and when the first of its halves ended."""
     halves: dict[str, dict[JobPath, Recovery]] = {}
     for one in drills:
         if one.pair_id is not None:
@@ -290,16 +305,11 @@ def pairs_of(drills: Sequence[Recovery]) -> tuple[DrillPair, ...]:
             new, old = both[JobPath.CONCURRENT], both[JobPath.LEGACY]
             cap_s = max(new.cap_s, old.cap_s)
             try:
-                pairs.append(DrillPair(min(new.seconds, cap_s), min(old.seconds, cap_s), cap_s))
+                pair = DrillPair(min(new.seconds, cap_s), min(old.seconds, cap_s), cap_s)
             except BadDuration:
                 continue  # a time of 0 or under was never measured; the pair compares nothing
-    return tuple(pairs)
-
-
-def step_pairs(drills: Sequence[Recovery], began_at: datetime) -> int:
-    """Count the comparable pairs whose two halves both ended after the step began."""
-    made = pairs_of([one for one in drills if one.at >= began_at])
-    return sum(not pair.both_censored for pair in made)
+            pairs.append((min(new.at, old.at), pair))
+    return pairs
 
 
 def way_back(around: Around, now: datetime) -> WayBack:

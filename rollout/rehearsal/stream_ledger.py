@@ -34,7 +34,7 @@ from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial
 from rollout.rehearsal import stream_fold, stream_windows
 from rollout.rehearsal.exposed import Exposed
-from rollout.rehearsal.job_stream import EPOCH, JobStream, time_of, us_of
+from rollout.rehearsal.job_stream import EPOCH, JobStream, Whole, time_of, us_of
 from rollout.rehearsal.stream_jobs import StreamJobs
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
@@ -74,6 +74,11 @@ class StreamLedger:
         self._decided: set[str] = set()
         self._recoveries: list[Recovery] = []
         self._builds: dict[JobPath, str] = {}
+        # Folded and not yet counted: numpy takes many jobs at the price of a few.
+        self._untimed: list[Whole] = []
+        self._unhoured: list[Whole] = []
+        self._counted: list[OpenCount] = []
+        self._counted_at = (-1, 0, 0)
 
     # What the stream's driver does --------------------------------------------------------
 
@@ -109,8 +114,7 @@ class StreamLedger:
         rows, until_us = self.jobs.columns, us_of(until)
         which = slice(self.jobs.before(us_of(since)), self.jobs.before(until_us))
         mine = rows.concurrent[which]
-        moved = rows.moved_us[which]
-        failed = mine & (moved >= 0) & (moved <= until_us)
+        failed = mine & (rows.moved_us[which] <= until_us)
         seen = failed | (mine & (rows.finish_us[which] <= until_us))
         counted = [int(np.count_nonzero(one)) for one in (seen, failed, mine & ~seen)]
         return Exposed(*counted)
@@ -123,6 +127,12 @@ class StreamLedger:
 
     def open_counts(self) -> list[OpenCount]:
         """Count unfinished jobs; in a stream each of them runs."""
+        asked_at = (self._now_us, self.jobs.admitted, self.jobs.open.size)
+        if asked_at != self._counted_at:  # a tick asks twice
+            self._counted_at, self._counted = asked_at, self._count_open()
+        return self._counted
+
+    def _count_open(self) -> list[OpenCount]:
         waiting = self.jobs.unfinished(self._now_us)
         on_legacy = self.jobs.on_legacy(waiting, self._now_us)
         counts = []
@@ -139,13 +149,30 @@ class StreamLedger:
         if not taken.size:
             return 0
         self._profile = self._profile.add_counted(stream_fold.lately(self.jobs, taken))
-        if self._trial is not None:
-            step = self._trial.step
-            for hour, path, gained in stream_fold.hours_gained(self.jobs, taken, self._trial):
-                total = self._hours.setdefault((step, hour, path), Sum())
-                for field in SUMS:
-                    setattr(total, field, getattr(total, field) + getattr(gained, field))
+        self._untimed.append(taken)
+        if self._profile.thresholds is None:
+            self._count_cycle_times()
+        if self._trial is not None and self._trial.on_trial:
+            self._unhoured.append(taken)
         return int(taken.size)
+
+    def _count_cycle_times(self) -> None:
+        """Put into the profile's histogram what was folded since it was last asked for."""
+        if self._untimed:
+            taken = np.concatenate(self._untimed)
+            self._untimed.clear()
+            self._profile = self._profile.add_counted(stream_fold.cycle_times(self.jobs, taken))
+
+    def _count_hours(self) -> None:
+        """Put into the step's hours what was folded since they were last asked for."""
+        if not self._unhoured or self._trial is None:
+            return
+        taken, step = np.concatenate(self._unhoured), self._trial.step
+        self._unhoured.clear()
+        for hour, path, gained in stream_fold.hours_gained(self.jobs, taken, self._trial):
+            total = self._hours.setdefault((step, hour, path), Sum())
+            for field in SUMS:
+                setattr(total, field, getattr(total, field) + getattr(gained, field))
 
     # Leadership and builds ----------------------------------------------------------------
 
@@ -204,14 +231,23 @@ class StreamLedger:
 
     def profiles(self) -> dict[str, LegacyProfile]:
         """Read what legacy showed."""
+        self._count_cycle_times()
         return {self.state.name: self._profile}
 
     def pass_time(self, now: datetime, days_s: Mapping[str, float]) -> dict[str, LegacyProfile]:
-        """Close days and spans that are over, and note what runs on legacy."""
+        """Close days and spans that are over, and note what runs on legacy.
+
+        The histogram of today is complete when its day ends: nobody asks before.
+        """
         running = sum(one.jobs for one in self.open_counts() if one.path is JobPath.LEGACY)
-        if self.state.name in days_s:
-            self._profile = self._profile.pass_time(now, days_s[self.state.name], running)
-        return self.profiles()
+        day_s = days_s.get(self.state.name)
+        if day_s is not None:
+            after = self._profile.pass_time(now, day_s, running)
+            if after.day != self._profile.day:
+                self._count_cycle_times()
+                after = self._profile.pass_time(now, day_s, running)
+            self._profile = after
+        return {self.state.name: self._profile}
 
     def windows(self, now: datetime, limit: int) -> list[WindowRow]:
         """Read windows of admission that are old enough and not yet in the trial, oldest first."""
@@ -239,11 +275,14 @@ class StreamLedger:
         held = 0 if self._trial is None else self._trial.version
         if trial.version != held:
             raise LeaseLost(token)
+        if self._trial is None or _frame(trial) != _frame(self._trial):
+            self._count_hours()
         self._trial = replace(trial, version=held + 1)
 
     def hours(self, name: str, step: int) -> list[HourRow]:
         """Read the totals of a step."""
         self._must_be(name)
+        self._count_hours()
         return [
             HourRow(hour, path, *(getattr(total, field) for field in SUMS))
             for (of, hour, path), total in sorted(self._hours.items())
@@ -340,3 +379,8 @@ class StreamLedger:
     def _must_be(self, name: str) -> None:
         if name != self.state.name:
             raise UnknownSubPipeline(name, [self.state.name])
+
+
+def _frame(trial: Trial) -> tuple[object, ...]:
+    """What the hours of finished jobs depend on."""
+    return (trial.step, trial.began_at, trial.hour_s, trial.thresholds, trial.on_trial)

@@ -36,6 +36,12 @@ def each_position(salt: str, keys: Iterable[str]) -> Iterator[int]:
     return map(xxh3_64_intdigest, map(prefix.__add__, map(str.encode, keys)))
 
 
+def numbered_positions(salt: str, stem: str, count: int) -> Iterator[int]:
+    """Positions of the keys `stem` + "0", "1", ...: as `position` gives them, in half the time."""
+    prefix = salt.encode() + _SEPARATOR + stem.encode()
+    return map(xxh3_64_intdigest, map((prefix.replace(b"%", b"%%") + b"%d").__mod__, range(count)))
+
+
 class Planted(Protocol):
     """What a drill has planted on a sub-pipeline, as far as routing needs to know it."""
 

@@ -55,10 +55,10 @@ class BothFailed:
         return BothFailed()
 
     def take_in(
-        self, window: Window, span_s: float, rate_legacy: float | None, pace: float
+        self, windows: Sequence[Spanned], rate_legacy: float | None, pace: float
     ) -> BothFailed:
         """Count on."""
-        return BothFailed(self.jobs + window.both_failed)
+        return BothFailed(self.jobs + sum(window.both_failed for window, _ in windows))
 
     def finding(self, rate_legacy: float | None = None) -> Finding:
         """Say how many."""
