@@ -11,7 +11,6 @@ hand, no build changes, and nobody but this one process writes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,7 +18,6 @@ import numpy as np
 
 from rollout.errors import LeaseLost, UnknownDecision, UnknownSubPipeline
 from rollout.jobs.ports import OpenCount
-from rollout.pilot.fold import SUMS, Sum
 from rollout.pilot.ports import (
     DecisionRecord,
     HourRow,
@@ -32,9 +30,10 @@ from rollout.pilot.ports import (
 )
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial
-from rollout.rehearsal import stream_fold, stream_windows
+from rollout.rehearsal import stream_windows
 from rollout.rehearsal.exposed import Exposed
-from rollout.rehearsal.job_stream import EPOCH, JobStream, Whole, time_of, us_of
+from rollout.rehearsal.job_stream import EPOCH, JobStream, time_of, us_of
+from rollout.rehearsal.stream_fold import StreamTotals, frame_of
 from rollout.rehearsal.stream_jobs import StreamJobs
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
@@ -68,15 +67,12 @@ class StreamLedger:
         self._now_us = 0
         self._leader: tuple[str, datetime] | None = None
         self._trial: Trial | None = None
-        self._profile = LegacyProfile()
-        self._hours: dict[tuple[int, int, JobPath], Sum] = {}
+        self._version = 0
+        self._totals = StreamTotals(self.jobs)
         self._decisions: list[DecisionRecord] = []
         self._decided: set[str] = set()
         self._recoveries: list[Recovery] = []
         self._builds: dict[JobPath, str] = {}
-        # Folded and not yet counted: numpy takes many jobs at the price of a few.
-        self._untimed: list[Whole] = []
-        self._unhoured: list[Whole] = []
         self._counted: list[OpenCount] = []
         self._counted_at = (-1, 0, 0)
 
@@ -148,31 +144,8 @@ class StreamLedger:
         taken = self.jobs.take_finished(self._now_us, limit)
         if not taken.size:
             return 0
-        self._profile = self._profile.add_counted(stream_fold.lately(self.jobs, taken))
-        self._untimed.append(taken)
-        if self._profile.thresholds is None:
-            self._count_cycle_times()
-        if self._trial is not None and self._trial.on_trial:
-            self._unhoured.append(taken)
+        self._totals.add(taken, self._trial)
         return int(taken.size)
-
-    def _count_cycle_times(self) -> None:
-        """Put into the profile's histogram what was folded since it was last asked for."""
-        if self._untimed:
-            taken = np.concatenate(self._untimed)
-            self._untimed.clear()
-            self._profile = self._profile.add_counted(stream_fold.cycle_times(self.jobs, taken))
-
-    def _count_hours(self) -> None:
-        """Put into the step's hours what was folded since they were last asked for."""
-        if not self._unhoured or self._trial is None:
-            return
-        taken, step = np.concatenate(self._unhoured), self._trial.step
-        self._unhoured.clear()
-        for hour, path, gained in stream_fold.hours_gained(self.jobs, taken, self._trial):
-            total = self._hours.setdefault((step, hour, path), Sum())
-            for field in SUMS:
-                setattr(total, field, getattr(total, field) + getattr(gained, field))
 
     # Leadership and builds ----------------------------------------------------------------
 
@@ -220,7 +193,7 @@ class StreamLedger:
             return []
         columns: dict[str, Any] = {
             "name": one.name,
-            "version": one.version,
+            "version": self._version,
             "step": one.step,
             "step_revision": one.step_revision,
             "began_at": one.began_at,
@@ -231,8 +204,7 @@ class StreamLedger:
 
     def profiles(self) -> dict[str, LegacyProfile]:
         """Read what legacy showed."""
-        self._count_cycle_times()
-        return {self.state.name: self._profile}
+        return {self.state.name: self._totals.whole_profile()}
 
     def pass_time(self, now: datetime, days_s: Mapping[str, float]) -> dict[str, LegacyProfile]:
         """Close days and spans that are over, and note what runs on legacy.
@@ -242,12 +214,8 @@ class StreamLedger:
         running = sum(one.jobs for one in self.open_counts() if one.path is JobPath.LEGACY)
         day_s = days_s.get(self.state.name)
         if day_s is not None:
-            after = self._profile.pass_time(now, day_s, running)
-            if after.day != self._profile.day:
-                self._count_cycle_times()
-                after = self._profile.pass_time(now, day_s, running)
-            self._profile = after
-        return {self.state.name: self._profile}
+            self._totals.pass_time(now, day_s, running)
+        return {self.state.name: self._totals.profile}
 
     def windows(self, now: datetime, limit: int) -> list[WindowRow]:
         """Read windows of admission that are old enough and not yet in the trial, oldest first."""
@@ -272,22 +240,16 @@ class StreamLedger:
 
     def _save(self, token: int, trial: Trial) -> None:
         self._must_be(trial.name)
-        held = 0 if self._trial is None else self._trial.version
-        if trial.version != held:
+        if trial.version != self._version:
             raise LeaseLost(token)
-        if self._trial is None or _frame(trial) != _frame(self._trial):
-            self._count_hours()
-        self._trial = replace(trial, version=held + 1)
+        if self._trial is not None and frame_of(trial) != frame_of(self._trial):
+            self._totals.close(self._trial)
+        self._trial, self._version = trial, trial.version + 1
 
     def hours(self, name: str, step: int) -> list[HourRow]:
         """Read the totals of a step."""
         self._must_be(name)
-        self._count_hours()
-        return [
-            HourRow(hour, path, *(getattr(total, field) for field in SUMS))
-            for (of, hour, path), total in sorted(self._hours.items())
-            if of == step
-        ]
+        return self._totals.hours(self._trial, step)
 
     def open_slow(self, trial: Trial, now: datetime) -> list[OpenSlow]:
         """Count unfinished jobs of the trial's step that are slow already."""
@@ -379,8 +341,3 @@ class StreamLedger:
     def _must_be(self, name: str) -> None:
         if name != self.state.name:
             raise UnknownSubPipeline(name, [self.state.name])
-
-
-def _frame(trial: Trial) -> tuple[object, ...]:
-    """What the hours of finished jobs depend on."""
-    return (trial.step, trial.began_at, trial.hour_s, trial.thresholds, trial.on_trial)
