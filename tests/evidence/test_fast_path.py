@@ -90,8 +90,7 @@ def test_wealth_does_not_grow_on_average_under_the_cap(
     p = cap * share
     hit, good = odds(rate, cap)
     total = sum(
-        comb(n, k) * p**k * (1 - p) ** (n - k) * exp(k * hit + (n - k) * good)
-        for k in range(n + 1)
+        comb(n, k) * p**k * (1 - p) ** (n - k) * exp(k * hit + (n - k) * good) for k in range(n + 1)
     )
     assert total <= 1 + 1e-9
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ import pytest
 from rollout.evidence.counts import Counts
 from rollout.evidence.errors import BadState
 from rollout.evidence.fast_path import FastPath
-from rollout.evidence.revert_test import Window
+from rollout.evidence.revert_test import Spanned, Window
 from rollout.evidence.stored import Json, read_count, read_object
 from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot import step
