@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 
@@ -46,6 +46,7 @@ def windows(
     starts = np.concatenate([[0], np.flatnonzero(number[1:] != number[:-1]) + 1])
     of_both = np.add.reduceat(flags, starts, axis=1, dtype=np.int64)
     of_concurrent = np.add.reduceat(flags & concurrent, starts, axis=1, dtype=np.int64)
+    wide = timedelta(microseconds=length)
     columns = zip(
         number[starts].tolist(),
         (of_both - of_concurrent).T.tolist(),
@@ -53,7 +54,8 @@ def windows(
         strict=True,
     )
     for place, legacy, new in columns:
-        begin_at, end_at = time_of(place * length), time_of((place + 1) * length)
+        begin_at = time_of(place * length)
+        end_at = begin_at + wide
         for path, counted in ((JobPath.LEGACY, legacy), (JobPath.CONCURRENT, new)):
             admitted, judged, failed, both, median, tail = counted
             if admitted:
