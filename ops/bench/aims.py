@@ -15,8 +15,8 @@ _LIMITS = {
 }
 
 _SUBMIT_MANY = (
-    "each job takes Celery's own apply_async: 53 % of the CPU, beside it the door's 16 %, publishing"
-    " 20 %, the ledger 2 % (a profile of 3,000 jobs on SQLite, 2026-11-27)"
+    "each job takes Celery's own apply_async: 53 % of the CPU, beside it the door's 16 %,"
+    " publishing 20 %, the ledger 2 % (a profile of 3,000 jobs on SQLite, 2026-11-27)"
 )
 REASONS = {
     "submit_many_ratio_sqlite": _SUBMIT_MANY,

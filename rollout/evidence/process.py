@@ -184,7 +184,8 @@ class BettingProcess:
         return self._weighted(state.wealth)
 
     def _weighted(self, wealth: Sequence[float]) -> float:
-        return sum(map(mul, self._weights, wealth))
+        weighted: float = sum(map(mul, self._weights, wealth))
+        return weighted
 
     @property
     def limit(self) -> float:

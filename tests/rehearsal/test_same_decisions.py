@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def decided(
     faster: float = 1.0,
     kept_shape: str = "",
     median_s: float = 2.0,
-    revert_to: str = "legacy",
+    revert_to: Literal["legacy", "previous_step"] = "legacy",
     seed: int = 3,
 ) -> list[list[str]]:
     """Rehearse a pilot, and give what was decided, when and why."""
