@@ -144,12 +144,13 @@ def numbered_positions(salt: str, stem: str, count: int) -> Positions:
     parts, begin, digits = [np.empty(0, np.uint64)], 0, 1
     while begin < count:
         end = min(count, 10**digits)
-        number = np.arange(begin, end)
+        number = np.arange(begin, end, dtype=np.uint32)  # twice as fast to divide
         text = np.empty((number.size, prefix.size + digits), np.uint8)
         text[:, : prefix.size] = prefix
         for place in range(1, digits + 1):
-            number, digit = np.divmod(number, 10)
-            text[:, -place] = digit + ord("0")
+            rest = number // 10
+            text[:, -place] = number - 10 * rest + ord("0")
+            number = rest
         keys = text.view(f"S{text.shape[1]}").ravel().tolist()
         parts.append(np.fromiter(hashed(keys), dtype=np.uint64, count=len(keys)))
         begin, digits = end, digits + 1
