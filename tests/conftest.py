@@ -37,6 +37,21 @@ settings.load_profile("rollout")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep tests that share a module's fixture together, where processes take what comes next.
+
+    One plant is started once, and plants of several kinds run beside each other.
+    """
+    if not isinstance(item, pytest.Function):
+        return
+    given = item.callspec.params if hasattr(item, "callspec") else {}
+    fixtures = item._fixtureinfo.name2fixturedefs
+    shared = [name for name in sorted(fixtures) if fixtures[name][-1].scope == "module"]
+    if shared:
+        kinds = [str(given[name]) for name in shared if name in given]
+        item.add_marker(pytest.mark.xdist_group(" ".join((item.path.stem, *kinds))))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, or at the end one process would be waited for alone."""
