@@ -14,8 +14,10 @@ PROMISES := tests/acceptance/test_real_workers.py tests/acceptance/test_postgres
 # Each process that runs tests collects all it is given: to name folders saves it ten seconds.
 WORKERS := tests/acceptance tests/celery_conformance tests/crash tests/installed tests/scaling
 ALONE := tests/acceptance tests/audit tests/scaling
-# What waits shares the processors well; --dist loadgroup keeps the tests of a plant on one process.
-BESIDE := --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+# One more than two processors: real workers mostly wait, and logic for servers and for timeouts that it tests.
+PROCESSES ?= 3
+# Keeps the tests of one plant on one process.
+BESIDE := --numprocesses $(PROCESSES) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help test test-logic test-promises test-workers test-alone lint demo bench bench-execution evidence crash side-by-side drills simulation plants plants-quick test-browser clean
 help: ## show this list
@@ -35,7 +37,7 @@ $(STAMP): pyproject.toml
 test: lint test-logic test-promises ## proves the README: linters, types, all logic, a shop on real workers (about 11 minutes)
 
 test-logic: $(STAMP) ## what computes: every test without real workers
-	$(BIN)/python -m pytest -m "not acceptance and not plants and not browser" --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest -m "not acceptance and not plants and not browser" --numprocesses $(PROCESSES) --dist worksteal
 
 # A worker that gets no turn looks dead: nothing that computes runs beside these.
 test-promises: $(STAMP) ## a shop on real workers, killed and fallen back, on SQLite and PostgreSQL; the README's commands
