@@ -17,7 +17,7 @@ from rollout.routing.stages import Event
 from tests.acceptance.conftest import Plant
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(240)]
 
 GET_S = 30
 

@@ -11,7 +11,7 @@ import pytest
 from tests.celery_conformance.compare import assert_same, observe_plainly
 from tests.celery_conformance.modes import Observed
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(1200)]
 
 CASES = (
     "plain_returns", "plain_fails", "hooked_returns", "hooked_fails", "ignored_returns",
