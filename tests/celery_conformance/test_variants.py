@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.celery_conformance.compare import assert_same, observe_plainly
+from tests.celery_conformance.compare import assert_same, assert_whole, observe_plainly
 from tests.celery_conformance.modes import Observed
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(1200)]
@@ -117,6 +117,7 @@ def test_it_is_the_same_with(tmp_path: Path, name: str) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         bare, *behind = pool.map(one, ("bare", *variant.modes))
+    assert_whole(bare)
     for mode, observed in zip(variant.modes, behind, strict=True):
         for case in variant.cases:
             assert_same(case, mode, bare[case], observed[case])
