@@ -34,7 +34,7 @@ $(STAMP): pyproject.toml
 	fi
 	@touch $(STAMP)
 
-test: lint test-logic test-promises ## proves the README: linters, types, all logic, a shop on real workers (about 11 minutes)
+test: lint test-logic test-promises ## proves the README: linters, types, all logic, a shop on real workers
 
 test-logic: $(STAMP) ## what computes: every test without real workers
 	$(BIN)/python -m pytest -m "not acceptance and not plants and not browser" --numprocesses $(PROCESSES) --dist worksteal
