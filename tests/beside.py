@@ -28,7 +28,7 @@ def unit_of(test: str) -> str:
     return f"{module} {next((pool for pool in POOLS if f'[{pool}' in name), '')}"
 
 
-class PlantsBeside(LoadScopeScheduling):
+class PlantsBeside(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
     """Gives a process one unit after the other."""
 
     def _split_scope(self, nodeid: str) -> str:
