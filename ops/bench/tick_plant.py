@@ -6,7 +6,7 @@ so that a minute of windows passes at once.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from rollout import Runtime
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.pilot_tables import legacy_profile, path_watch, pilot
 from rollout.adapters.sql.profile_rows import write_profiles
-from rollout.adapters.sql.tables import sub_pipeline, to_microseconds
+from rollout.adapters.sql.tables import job, sub_pipeline, to_microseconds
 from rollout.evidence.buckets import Histogram
 from rollout.pilot.profile import LegacyProfile
 from rollout.routing.effects import Effects
@@ -75,6 +75,7 @@ class Plant:
         names: Sub-pipelines on trial.
         history: Jobs that were folded before.
         began: When its trials begin.
+        paint: Statements that change the history before it is indexed.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Plant:
         names: int,
         history: int,
         began: datetime = BEGAN,
+        paint: Sequence[str] = (),
     ) -> None:
         self.runtime, self.names, self.history = runtime, names, history
         self.ledger = SqlLedger(runtime.database)
@@ -96,7 +98,8 @@ class Plant:
         self.turn()  # the trials begin
         if history:
             before = began - timedelta(seconds=HISTORY_S)
-            self._make(history, before, timedelta(seconds=HISTORY_S - 60), names, folded=True)
+            span = timedelta(seconds=HISTORY_S - 60)
+            self._make(history, before, span, names, folded=True, paint=paint)
             if runtime.database.is_postgresql:
                 with runtime.database.write() as connection:
                     connection.execute(text("ANALYZE job"))  # as autovacuum does after so many rows
@@ -121,7 +124,14 @@ class Plant:
         self.now += span
 
     def _make(
-        self, jobs: int, begin: datetime, span: timedelta, names: int, *, folded: bool
+        self,
+        jobs: int,
+        begin: datetime,
+        span: timedelta,
+        names: int,
+        *,
+        folded: bool,
+        paint: Sequence[str] | None = None,
     ) -> None:
         values = {
             "first": self._made,
@@ -135,7 +145,17 @@ class Plant:
         self._made += jobs
         made = text(_MAKE.format(folded="TRUE" if folded else "FALSE"))
         with self.runtime.database.write() as connection:
+            if paint is None:
+                connection.execute(made, values)
+                return
+            # To keep eight indexes up to date takes longer than to make a history without them.
+            for index in job.indexes:
+                index.drop(connection)
             connection.execute(made, values)
+            for statement in paint:
+                connection.execute(text(statement))
+            for index in job.indexes:
+                index.create(connection)
 
     # What is measured --------------------------------------------------------------------------
 
