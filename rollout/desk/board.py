@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from rollout.control.kill_log import last_changes
 from rollout.desk.alarms import Alarm, Need, alarms_of, held_up, suspicious
 from rollout.desk.conditions import Condition, conditions_of
 from rollout.desk.history import last_change_json
@@ -161,7 +162,7 @@ def read_board(
         return _in_short(statuses, ledger, clock, explanations, asked)
     statuses = tuple(_with_medians(ledger, one) for one in statuses)
     names = {one.state.name for one in statuses}
-    changes = {one: record for one, record in ledger.last_changes().items() if one in names}
+    changes = last_changes(ledger, names)
     try:
         page = explanations().explain(name)
     except WrongSettings as error:
