@@ -93,9 +93,11 @@ def test_why_is_of_the_state_that_the_page_shows(office: Office) -> None:
     assert "revision 2" in office.client.get(HERE).text
     office.world.runtime.changes.change(NAME, Event.FREEZE, "controller", "stocktaking")
     office.world.clock.advance(5)  # the board is old, and so is what was read of why
-    office.app._site.board(ANA)
-    wait_until(lambda: "· revision 3" in office.client.get(HERE).text, "the board is new")
-    assert "revision 2;" not in office.client.get(HERE).text
+    site = office.app._site
+    wait_until(lambda: site.board(ANA).value.of(NAME).state.revision == 3, "the board is new")
+    page = office.client.get(HERE).text
+    assert "· revision 3" in page
+    assert "revision 2;" not in page
 
 
 def test_a_stop_is_a_whole_sentence(office: Office) -> None:
