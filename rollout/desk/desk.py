@@ -200,7 +200,7 @@ class Desk:
 
     def jobs_like(self, text: str, name: str | None, limit: int) -> list[JobRecord]:
         """Jobs by id, beginning of it, or key; raises UnknownSubPipeline, LedgerUnreachable."""
-        from rollout.desk.jobs import read_like
+        from rollout.desk.job_search import read_like
 
         return read_like(self.ledger, text, name, limit)
 
@@ -234,7 +234,7 @@ class Desk:
 
     def whole_id(self, job_id: str) -> str:
         """The id of the one job whose id begins so; raises LedgerUnreachable."""
-        from rollout.desk.jobs import whole_id
+        from rollout.desk.job_search import whole_id
 
         return whole_id(self.ledger, job_id)
 

@@ -27,12 +27,14 @@ class ArrivalRows:
     def arrivals(self, since: datetime) -> list[Arrived]:
         """Count the jobs of each sub-pipeline that have finished since then, by name."""
         arrived: dict[str, Arrived] = {}
+        # Not the name itself: SQLite would read all jobs in the order of theirs.
+        name_of = job.c.name + ""
         with self._db.read() as connection:
             for state, condition in _STATES.items():
                 rows = connection.execute(
-                    select(job.c.name, func.count(), _LEGACY_JOBS, func.min(job.c.finished_at))
+                    select(name_of, func.count(), _LEGACY_JOBS, func.min(job.c.finished_at))
                     .where(condition, job.c.finished_at >= since)
-                    .group_by(job.c.name)
+                    .group_by(name_of)
                 )
                 for name, jobs, legacy_jobs, first_at in rows:
                     failed = legacy_jobs if state is JobState.FAILED else 0
