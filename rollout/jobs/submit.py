@@ -1,6 +1,8 @@
 """Submit: decide the path and put the job into the ledger before its message leaves."""
 
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from rollout.errors import AlreadyFinished, LedgerUnreachable, StaleAttempt
@@ -13,13 +15,17 @@ from rollout.routing.effects import Effects
 from rollout.routing.router import Router
 
 UNFILED = Decision(JobPath.LEGACY, Reason.UNFILED, -1)
+LATER_MAX = 10_000
+"""Unfiled jobs that a process remembers; of more, the oldest are left to their workers."""
+_AT_ONCE = 500
 
 
 class Submit:
     """The way into the system: ledger row first, message second.
 
     If the message is lost after the row, the sweeper sends it again; if the ledger is away, the
-    job goes to legacy unfiled and its worker files it.
+    job goes to legacy unfiled, and whoever reaches the ledger first files it: its worker, or this
+    process with its next submission.
     """
 
     def __init__(self, router: Router, ledger: JobLedger, clock: Clock) -> None:
@@ -27,6 +33,7 @@ class Submit:
         self._ledger = ledger
         self._clock = clock
         self._ensured: set[str] = set()
+        self._unfiled: deque[Filing] = deque(maxlen=LATER_MAX)
 
     def now(self) -> datetime:
         """Aware UTC time of this submission."""
@@ -76,11 +83,39 @@ class Submit:
         except LedgerUnreachable as error:
             log.warning("jobs go to legacy unfiled", name=name, jobs=len(filings), why=str(error))
             return False
+        if self._unfiled:
+            self._file_remembered()
         for _, job_id in sorted(finished):
             if not outcome_will_do:
                 raise AlreadyFinished(name, job_id)
             log.warning("sent again by a task, has its outcome, not run", name=name, job=job_id)
         return True
+
+    def remember(self, effects: Effects, filings: Sequence[Filing]) -> None:
+        """Remember jobs whose messages have left unfiled, for the next submission to file.
+
+        Until then the broker alone knows them, and it forgets: a Redis, as Celery reads it, loses
+        the message that a worker had just taken when it was killed. A job that may run without
+        the ledger is not remembered: it may have its outcome by then, and would run again.
+        """
+        if effects.needs_ledger:
+            self._unfiled += [
+                replace(one, path=UNFILED.path, reason=UNFILED.reason, revision=UNFILED.revision)
+                for one in filings
+            ]
+
+    def _file_remembered(self) -> None:
+        """File what the ledger did not take; a row that a worker has made since stays as it is."""
+        later = [self._unfiled.popleft() for _ in range(min(len(self._unfiled), _AT_ONCE))]
+        try:
+            pruned_before = self._ledger.pruned_before()
+            # An older one may have had its outcome, and been pruned since.
+            young = [one for one in later if pruned_before is None or one.at >= pruned_before]
+            if young:
+                self._ledger.file(young)
+        except LedgerUnreachable as error:
+            self._unfiled.extendleft(reversed(later))
+            log.warning("unfiled jobs are still unfiled", jobs=len(later), why=str(error))
 
     def release(self, filing: Filing, attempt: int) -> bool:
         """Record that a started job will be tried again with a new message.

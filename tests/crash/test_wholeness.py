@@ -26,3 +26,16 @@ def test_run_that_was_not_whole_is_said(
     """Too few jobs, too few faults, no rest: each is a violation of its own."""
     violations = gaps(events, 2, 1, came_to_rest=rest, cut_short=short)
     assert [one.said for one in violations] == problems
+
+
+def test_a_process_whose_claims_nobody_wrote_down_is_named() -> None:
+    """A worker that asks an unwatched ledger would leave most rules blind to what it does."""
+    began = at(3, "threaded", "started", job="a", path="concurrent", attempt=1)
+    claimed = at(2, "threaded", "claimed", job="a", attempt=1)
+    away = at(4, "threaded", "started", job="b", path="legacy", attempt=0)
+    blind = gaps([_SUBMITTED, _FAULT, began, away], 2, 1, came_to_rest=True, cut_short=False)
+    whole = gaps([_SUBMITTED, _FAULT, claimed, began], 2, 1, came_to_rest=True, cut_short=False)
+    assert [one.said for one in blind] == [
+        "1 runs of threaded began without a claim in the history"
+    ]
+    assert not list(whole)

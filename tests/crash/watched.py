@@ -256,6 +256,11 @@ class WatchedRuntime(Runtime):
         ledger.history = self.history
         return ledger
 
+    @property
+    def job_ledger(self) -> SqlLedger:
+        """The same one: what producers and workers ask is what has to be told."""
+        return self.ledger
+
     @cached_property
     def capacities(self) -> Mapping[str, int]:
         """What the app's jobs share; the run has no `rollout.toml`."""

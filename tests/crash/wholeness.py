@@ -1,5 +1,6 @@
 """Whether a run happened at all: what was not tried cannot have held."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from tests.crash.history import Event
@@ -28,3 +29,21 @@ def gaps(
         yield Violation(KIND, "", f"{begun} of {faults} faults began")
     if not came_to_rest:
         yield Violation(KIND, "", "the deadline came before rest")
+    yield from _unwatched(events)
+
+
+def _unwatched(events: list[Event]) -> Iterator[Violation]:
+    """Name the roles whose claims nobody wrote down: most rules are blind to what they did.
+
+    An attempt of 0 ran while the ledger was away, without a claim.
+    """
+    claimed = {(e["job"], e["attempt"]) for e in events if e["what"] == "claimed"}
+    blind = Counter(
+        event["who"]
+        for event in events
+        if event["what"] == "started"
+        and event["attempt"]
+        and (event["job"], event["attempt"]) not in claimed
+    )
+    for who, runs in sorted(blind.items()):
+        yield Violation(KIND, "", f"{runs} runs of {who} began without a claim in the history")

@@ -49,6 +49,9 @@ class Producer:
         except BrokerUnreachable:
             if not filed:
                 return
+        else:
+            if not filed:
+                self.service.remember(kind.effects, [filing])
         self._tell(
             "submitted", name=kind.name, job=label(kind.name, job_id), key=key, path=decision.path,
             reason=decision.reason, revision=decision.revision, filed=filed,

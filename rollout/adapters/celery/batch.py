@@ -44,11 +44,12 @@ class Batch:
         self, producer: Any, taken: Sequence[tuple[Prepared, Sequence[Published]]]
     ) -> None:
         pipeline = self._pipeline
+        filings = [prepared.filing for prepared, _ in taken]
         filed = pipeline.submit.file(
             pipeline.name,
             pipeline.effects,
             pipeline.holdback_bp,
-            [prepared.filing for prepared, _ in taken],
+            filings,
             on_failure=pipeline.on_failure,
         )
         declared = pipeline.task.app.amqp.queues
@@ -67,6 +68,9 @@ class Batch:
             if not filed:
                 raise
             log.warning("broker away, the sweeper will send them", why=str(error))
+        else:
+            if not filed:
+                pipeline.submit.remember(pipeline.effects, filings)
 
 
 current_batch: ContextVar[Batch | None] = ContextVar("rollout_current_batch", default=None)

@@ -92,6 +92,7 @@ class Departure:
         self._before = read_marks(options.get("headers"), self._id)
         self._key = _key(pipeline, self._id, tuple(body[0]), body[1])
         self.decision = self._decide()
+        self._unfiled: Filing | None = None
 
     def _decide(self) -> Decision:
         if path_of(self.pipeline.name, asked_for(self._options)) is None:
@@ -107,12 +108,15 @@ class Departure:
         """Send the message, and file its job when it is complete."""
         leaving = _Leaving(producer, self)
         try:
-            return send(leaving, name, self._given, **self._routed())
+            sent = send(leaving, name, self._given, **self._routed())
         except OperationalError as error:
             if not leaving.filed:
                 raise
             log.warning("broker away, the sweeper will send it", job=self._id, why=str(error))
             return None
+        if self._unfiled is not None:
+            self.pipeline.submit.remember(self.pipeline.effects, [self._unfiled])
+        return sent
 
     def capture(
         self, send: Callable[..., Any], producer: Any, name: str
@@ -193,6 +197,8 @@ class Departure:
                 outcome_will_do=prepared.message.headers.get("parent_id") is not None,
                 on_failure=None if self.decision is OPTED_OUT else pipeline.on_failure,
             )
+            if not filed and self.decision is not OPTED_OUT:
+                self._unfiled = prepared.filing
         message = prepared.marked(filed=filed)
         if prepared.decision is OPTED_OUT:
             return message, None, filed
