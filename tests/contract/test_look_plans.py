@@ -33,7 +33,6 @@ LOOKS: dict[str, Callable[[SqlLedger], Any]] = {
     "kept": lambda one: one.kept_counts(),
     "by the beginning of an id": lambda one: one.ids_like("job-12", 30),
     "by id": lambda one: one.jobs_of("job-1"),
-    "arrivals": lambda one: one.arrivals(NOW - timedelta(days=7)),
     "curves": lambda one: one.paced_jobs(NAME, None, 5000),
 }  # fmt: skip
 

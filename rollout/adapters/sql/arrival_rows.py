@@ -27,14 +27,12 @@ class ArrivalRows:
     def arrivals(self, since: datetime) -> list[Arrived]:
         """Count the jobs of each sub-pipeline that have finished since then, by name."""
         arrived: dict[str, Arrived] = {}
-        # Not the name itself: SQLite would read all jobs in the order of theirs.
-        name_of = job.c.name + ""
         with self._db.read() as connection:
             for state, condition in _STATES.items():
                 rows = connection.execute(
-                    select(name_of, func.count(), _LEGACY_JOBS, func.min(job.c.finished_at))
+                    select(job.c.name, func.count(), _LEGACY_JOBS, func.min(job.c.finished_at))
                     .where(condition, job.c.finished_at >= since)
-                    .group_by(name_of)
+                    .group_by(job.c.name)
                 )
                 for name, jobs, legacy_jobs, first_at in rows:
                     failed = legacy_jobs if state is JobState.FAILED else 0
