@@ -138,8 +138,16 @@ class Desk:
 
         return read_still_running(report, self.workers, self.ledger, self.clock.now())
 
-    def why(self, name: str) -> Why:
-        """What is pending and why; raises UnknownSubPipeline, LedgerUnreachable, WrongPolicy."""
+    def why(self, name: str, *, ask_workers: bool = True) -> Why:
+        """What is pending and why; raises UnknownSubPipeline, LedgerUnreachable, WrongPolicy.
+
+        Args:
+            name: The sub-pipeline.
+            ask_workers: Ask them, half a second and more, where jobs wait for long; not needed
+                beside a board, which has asked them.
+        """
+        if not ask_workers:
+            return self.explanations().why(name)
         from rollout.desk.board import read_held_up
 
         held_up = read_held_up(self.ledger, self.control(), self.clock, self.workers, name)

@@ -92,7 +92,9 @@ def sub_pipeline(
     parts = Parts(site)
     # A reading of the state before this one would contradict the rest of the page.
     state = (name, one.state.revision)
-    why = parts.read("why it stands here", "why", state, lambda: site.desk.why(name))
+    why = parts.read(
+        "why it stands here", "why", state, lambda: site.desk.why(name, ask_workers=False)
+    )
     history = parts.read(
         "changes and decisions", "history", (*state, LINES),
         lambda: site.desk.history(name, LINES),
