@@ -37,7 +37,8 @@ test-acceptance: $(STAMP) ## real workers on real servers, two files at a time
 
 test-browser: $(STAMP) ## the page in a real browser, with scripts and without (about 5 minutes)
 	@command -v chromium >/dev/null 2>&1 || (apt-get update -q && apt-get install -y -q chromium) || \
-	  { echo "error: no chromium, and apt-get could not install it" >&2; exit 1; }
+	  { echo "error: no chromium, and apt-get could not install it" >&2; \
+	    echo "hint: install it as root, or put one called chromium in PATH, and run make test-browser again" >&2; exit 1; }
 	$(BIN)/python -m pytest tests/browser
 
 test-more: $(STAMP) ## the installed wheel, Celery under other settings, planted bottlenecks and limits, the whole demo
