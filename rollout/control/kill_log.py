@@ -19,21 +19,23 @@ BACK = 50
 """Changes that are read for a kill that was repeated."""
 
 
-class ChangeLog(Protocol):
-    """The log of changes. Both raise LedgerUnreachable."""
+class Changes(Protocol):
+    """The log of changes of one sub-pipeline."""
 
-    def transitions(
-        self, name: str, limit: int, before: int | None = None
-    ) -> list[TransitionRecord]:
-        """Read the changes, newest first. Raises UnknownSubPipeline."""
+    def transitions(self, name: str, limit: int) -> list[TransitionRecord]:
+        """Read them, newest first. Raises UnknownSubPipeline, LedgerUnreachable."""
         ...
+
+
+class ChangeLog(Changes, Protocol):
+    """The log of changes of all."""
 
     def last_changes(self) -> dict[str, TransitionRecord]:
-        """Read the last change of each sub-pipeline."""
+        """Read the last change of each sub-pipeline. Raises LedgerUnreachable."""
         ...
 
 
-def kills_that_hold(log: ChangeLog, name: str) -> list[TransitionRecord]:
+def kills_that_hold(log: Changes, name: str) -> list[TransitionRecord]:
     """The kills since the last rearm, newest first; the last of them is what stopped it.
 
     Raises UnknownSubPipeline, LedgerUnreachable.
@@ -52,7 +54,7 @@ def reason_of(kills: Sequence[TransitionRecord]) -> str | None:
     return next((one.reason for one in reversed(kills) if one.reason != NO_REASON), None)
 
 
-def last_change(log: ChangeLog, name: str) -> TransitionRecord | None:
+def last_change(log: Changes, name: str) -> TransitionRecord | None:
     """The last change of a sub-pipeline; raises UnknownSubPipeline, LedgerUnreachable."""
     record = next(iter(log.transitions(name, 1)), None)
     return None if record is None else _told(log, name, record)
@@ -67,9 +69,9 @@ def last_changes(log: ChangeLog, names: Collection[str]) -> dict[str, Transition
     }
 
 
-def _told(log: ChangeLog, name: str, record: TransitionRecord) -> TransitionRecord:
+def _told(log: Changes, name: str, record: TransitionRecord) -> TransitionRecord:
     """The change as it is told: a kill that was repeated is the first one."""
-    if record.event is not Event.KILL or record.before is None or not record.before.killed:
+    if record.event is not Event.KILL or not record.before.killed:
         return record
     kills = kills_that_hold(log, name)
     return replace(kills[-1], reason=reason_of(kills) or NO_REASON)
