@@ -99,24 +99,29 @@ class Plant:
         self.runtime.pilots.lead(self.now)
         self.turn()  # the trials begin
         if history:
-<<<<<<< HEAD
-            before = began - timedelta(seconds=HISTORY_S)
-            span = timedelta(seconds=HISTORY_S - 60)
-            self._make(history, before, span, names, folded=True, paint=paint)
-=======
-            self._fill(history, began - timedelta(seconds=HISTORY_S), HISTORY_S - 60)
->>>>>>> main
+            self._fill(history, began - timedelta(seconds=HISTORY_S), HISTORY_S - 60, paint)
             if runtime.database.is_postgresql:
                 with runtime.database.write() as connection:
                     connection.execute(text("ANALYZE job"))  # as autovacuum does after so many rows
 
-    def _fill(self, history: int, begin: datetime, span_s: float) -> None:
-        """Make the history in slices, so that ten million jobs are no one transaction."""
+    def _fill(self, history: int, begin: datetime, span_s: float, paint: Sequence[str]) -> None:
+        """Make the history in slices, so that ten million jobs are no one transaction.
+
+        To keep eight indexes up to date takes longer than to make the jobs without them.
+        """
         slices = -(-history // SLICE)
         each = timedelta(seconds=span_s / slices)
+        with self.runtime.database.write() as connection:
+            for index in job.indexes:
+                index.drop(connection)
         for number in range(slices):
             jobs = min(SLICE, history - number * SLICE)
             self._make(jobs, begin + number * each, each, self.names, folded=True)
+        with self.runtime.database.write() as connection:
+            for statement in paint:
+                connection.execute(text(statement))
+            for index in job.indexes:
+                index.create(connection)
 
     def _declare(self) -> None:
         """Put the fleet in stage split at 50 %, each with a day of legacy behind it."""
@@ -138,14 +143,7 @@ class Plant:
         self.now += span
 
     def _make(
-        self,
-        jobs: int,
-        begin: datetime,
-        span: timedelta,
-        names: int,
-        *,
-        folded: bool,
-        paint: Sequence[str] | None = None,
+        self, jobs: int, begin: datetime, span: timedelta, names: int, *, folded: bool
     ) -> None:
         values = {
             "first": self._made,
@@ -159,17 +157,7 @@ class Plant:
         self._made += jobs
         made = text(_MAKE.format(folded="TRUE" if folded else "FALSE"))
         with self.runtime.database.write() as connection:
-            if paint is None:
-                connection.execute(made, values)
-                return
-            # To keep eight indexes up to date takes longer than to make a history without them.
-            for index in job.indexes:
-                index.drop(connection)
             connection.execute(made, values)
-            for statement in paint:
-                connection.execute(text(statement))
-            for index in job.indexes:
-                index.create(connection)
 
     # What is measured --------------------------------------------------------------------------
 
