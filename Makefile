@@ -51,7 +51,8 @@ test-alone: $(STAMP) ## what keeps time, on an idle machine only: bottlenecks th
 
 test-browser: $(STAMP) ## the page in a real browser, with scripts and without (about 5 minutes)
 	@command -v chromium >/dev/null 2>&1 || (apt-get update -q && apt-get install -y -q chromium) || \
-	  { echo "error: no chromium, and apt-get could not install it" >&2; exit 1; }
+	  { echo "error: no chromium, and apt-get could not install it" >&2; \
+	    echo "hint: install it as root, or put one called chromium in PATH, and run make test-browser again" >&2; exit 1; }
 	$(BIN)/python -m pytest tests/browser
 
 plants-quick: $(STAMP) ## RabbitMQ, Sentinel, pgbouncer: two plants through twelve acts (about 3 minutes; apt)
