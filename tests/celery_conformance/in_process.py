@@ -76,6 +76,8 @@ class Habit:
         before: Called with the app before anything is declared.
         options: Of the task.
         body: What the task does, on each path.
+        breaks_with: Error of the concurrent path in a fallback.
+        begins: Whether its job runs at all.
         worker: Arguments of the worker.
     """
 
@@ -87,6 +89,8 @@ class Habit:
     before: Callable[[Shop], None] = lambda shop: None
     options: Mapping[str, Any] = field(default_factory=dict)
     body: Callable[..., Any] = gives_back
+    breaks_with: type[Exception] = RuntimeError
+    begins: bool = True
     worker: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -111,7 +115,7 @@ def observe(habit: Habit, mode: str) -> tuple[Any, list[Any]]:
         stopped.set()
         # A job that runs eagerly is over before a kill comes.
         begins = {"concurrent", "fallback", "kill" if shop.app.conf.task_always_eager else ""}
-        assert bool(shop.begun) is (mode in begins), (mode, shop.begun)
+        assert bool(shop.begun) is (habit.begins and mode in begins), (mode, shop.begun)
         return said, sorted(shop.notes, key=repr)
 
 
@@ -146,7 +150,7 @@ def _adopt(shop: Shop, habit: Habit) -> None:
         runtime=shop.runtime, **habit.options,
     )  # fmt: skip
     shop.bill.legacy(habit.body)
-    shop.bill.concurrent(_concurrent(shop, habit.body))
+    shop.bill.concurrent(_concurrent(shop, habit))
     shop.runtime.control.beat("test", timedelta(minutes=10))
     shop.bill.submit.ensure("bill", shop.bill.effects, 0)
     if shop.mode != "legacy":
@@ -154,16 +158,16 @@ def _adopt(shop: Shop, habit: Habit) -> None:
         shop.runtime.changes.change("bill", Event.SCOPE, "test", "", scope_bp=10_000)
 
 
-def _concurrent(shop: Shop, body: Callable[..., Any]) -> Callable[..., Any]:
+def _concurrent(shop: Shop, habit: Habit) -> Callable[..., Any]:
     """The concurrent path: does what legacy does, or is broken."""
 
     def concurrent(*args: Any, **kwargs: Any) -> Any:
         shop.begun += 1
         if shop.mode == "fallback":
-            raise RuntimeError("the new path is broken")
-        return body(*args, **kwargs)
+            raise habit.breaks_with("the new path is broken")
+        return habit.body(*args, **kwargs)
 
-    concurrent.__signature__ = inspect.signature(body)  # type: ignore[attr-defined]
+    concurrent.__signature__ = inspect.signature(habit.body)  # type: ignore[attr-defined]
     return concurrent
 
 

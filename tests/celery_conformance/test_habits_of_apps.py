@@ -2,6 +2,7 @@
 
 import copy
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from celery.app.amqp import AMQP
 from celery.loaders.app import AppLoader
 from kombu import Exchange, Queue
 
-from tests.celery_conformance.in_process import MODES, URL, Habit, Shop, gives_back, observe
+from tests.celery_conformance.in_process import MODES, URL, Habit, Shop, observe
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -25,6 +26,11 @@ def of_request(*args: Any, **kwargs: Any) -> Any:
             request.argsrepr]  # fmt: skip
 
 
+def in_format(shop: Shop, serializer: str) -> Any:
+    """A job in a format that its caller chooses."""
+    return shop.bill.apply_async((1,), serializer=serializer)
+
+
 for _format in ("yaml", "msgpack"):
     HABITS[f"messages and results in {_format}"] = Habit(
         settings={
@@ -35,8 +41,7 @@ for _format in ("yaml", "msgpack"):
     )
     HABITS[f"a caller chooses {_format}"] = Habit(
         settings={"accept_content": ["json", _format]},
-        send=lambda shop, _format=_format: shop.bill.apply_async((1,), serializer=_format),
-        body=gives_back,
+        send=partial(in_format, serializer=_format),
     )
 HABITS["limits and rates of the app"] = Habit(
     settings={
@@ -53,16 +58,16 @@ HABITS["limits and rates of the app"] = Habit(
 def errbacks_of_a_chord(shop: Shop) -> Any:
     """A header with one that fails, and an errback on the body."""
 
-    @shop.app.task(name="shop.told", shared=False)
-    def told(request: Any, exc: Any, traceback: Any) -> None:
+    def note(request: Any, exc: Any, traceback: Any) -> None:
         shop.notes.append(["told", type(exc).__name__])
 
-    @shop.app.task(name="shop.sum", shared=False)
     def total(parts: Any) -> Any:
         return parts
 
+    told = shop.app.task(note, name="shop.told", shared=False)
+    body = shop.app.task(total, name="shop.sum", shared=False)
     header = [shop.bill.si(1), shop.bill.si(fail=True)]
-    return chord(header, total.s().on_error(told.s())).apply_async()
+    return chord(header, body.s().on_error(told.s())).apply_async()
 
 
 HABITS["an errback on each part of a chord"] = Habit(
@@ -268,9 +273,10 @@ def of_no_use(n: int) -> Any:
 def other_task(shop: Shop) -> None:
     """Another task of the app."""
 
-    @shop.app.task(name="shop.other", shared=False)
     def other(n: int) -> Any:
         return ["other", n]
+
+    shop.app.task(other, name="shop.other", shared=False)
 
 
 def told(request: Any, exc: Any, traceback: Any) -> None:
@@ -281,11 +287,11 @@ def told(request: Any, exc: Any, traceback: Any) -> None:
 def fails_and_tells(shop: Shop) -> Any:
     """A job of another task fails, and its errback is the adopted one."""
 
-    @shop.app.task(name="shop.broken", shared=False)
     def broken() -> float:
         return 1 / 0
 
-    return broken.apply_async(link_error=shop.bill.s())
+    made = shop.app.task(broken, name="shop.broken", shared=False)
+    return made.apply_async(link_error=shop.bill.s())
 
 
 def runs_of(shop: Shop, sent: Any) -> Any:
@@ -306,6 +312,43 @@ HABITS["a result that nobody wants"] = Habit(
     options={"ignore_result": True},
 )
 HABITS["an errback that is adopted"] = Habit(send=fails_and_tells, look=runs_of, body=told)
+
+
+def at_its_third(n: int) -> Any:
+    """A body that Celery has to try three times."""
+    retries = current_task.request.retries
+    RAN.append(["ran", retries])
+    if retries < 2:
+        raise KeyError("transient")
+    return [n, retries]
+
+
+HABITS["retries when the other path has used its own"] = Habit(
+    send=lambda shop: shop.bill.delay(1),
+    look=lambda shop, sent: [shop.outcome(sent), RAN],
+    body=at_its_third,
+    breaks_with=KeyError,
+    options={
+        "autoretry_for": (KeyError,), "max_retries": 2, "default_retry_delay": 0,
+        "retry_kwargs": {"countdown": 0},
+    },
+)  # fmt: skip
+
+
+def called_off(shop: Shop, sent: Any) -> Any:
+    """What the caller gets of a job that is revoked before its time, and what the ledger has."""
+    sent.revoke()
+    said = shop.outcome(sent)
+    if shop.runtime is None:
+        return [said, "cancelled"]
+    return [said, str(shop.runtime.ledger.job("bill", sent.id).state)]
+
+
+HABITS["a job that is called off"] = Habit(
+    send=lambda shop: shop.bill.apply_async((1,), countdown=2, task_id="called off"),
+    look=called_off,
+    begins=False,
+)
 HABITS["eager, with what it stores"] = Habit(
     settings={"task_always_eager": True, "task_store_eager_result": True},
     send=lambda shop: [shop.bill.delay(1), shop.bill.delay(fail=True)],
