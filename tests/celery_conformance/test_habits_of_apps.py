@@ -11,7 +11,7 @@ from celery.app.amqp import AMQP
 from celery.loaders.app import AppLoader
 from kombu import Exchange, Queue
 
-from tests.celery_conformance.in_process import MODES, URL, Habit, Shop, observe
+from tests.celery_conformance.in_process import MODES, PATIENCE_S, URL, Habit, Shop, observe
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -284,6 +284,19 @@ def told(request: Any, exc: Any, traceback: Any) -> None:
     RAN.append(["told", type(request).__name__, type(exc).__name__])
 
 
+def told_by_id(task_id: str) -> None:
+    """Another one, of the form that Celery sends as a job."""
+    RAN.append(["told by id", type(task_id).__name__])
+
+
+def once_told(shop: Shop, sent: Any) -> Any:
+    """The outcome, and what the errback was given."""
+    said, deadline = shop.outcome(sent), time.monotonic() + PATIENCE_S
+    while not RAN and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return [said, RAN]
+
+
 def fails_and_tells(shop: Shop) -> Any:
     """A job of another task fails, and its errback is the adopted one."""
 
@@ -311,7 +324,8 @@ HABITS["a result that nobody wants"] = Habit(
     body=of_no_use,
     options={"ignore_result": True},
 )
-HABITS["an errback that is adopted"] = Habit(send=fails_and_tells, look=runs_of, body=told)
+HABITS["an errback of three arguments"] = Habit(send=fails_and_tells, look=once_told, body=told)
+HABITS["an errback of one argument"] = Habit(send=fails_and_tells, look=once_told, body=told_by_id)
 
 
 def at_its_third(n: int) -> Any:
