@@ -31,6 +31,8 @@ SETTLE = timedelta(seconds=3)
 FOLD_BATCH = 2_000
 """As the controller folds."""
 HISTORY_S = 30 * 86_400
+SLICE = 1_000_000
+"""Most jobs of the history that one statement makes."""
 CYCLE_S_MIN, CYCLE_S_SPAN = 0.2, 1.0
 
 _MAKE = """
@@ -95,11 +97,18 @@ class Plant:
         self.runtime.pilots.lead(self.now)
         self.turn()  # the trials begin
         if history:
-            before = began - timedelta(seconds=HISTORY_S)
-            self._make(history, before, timedelta(seconds=HISTORY_S - 60), names, folded=True)
+            self._fill(history, began - timedelta(seconds=HISTORY_S), HISTORY_S - 60)
             if runtime.database.is_postgresql:
                 with runtime.database.write() as connection:
                     connection.execute(text("ANALYZE job"))  # as autovacuum does after so many rows
+
+    def _fill(self, history: int, begin: datetime, span_s: float) -> None:
+        """Make the history in slices, so that ten million jobs are no one transaction."""
+        slices = -(-history // SLICE)
+        each = timedelta(seconds=span_s / slices)
+        for number in range(slices):
+            jobs = min(SLICE, history - number * SLICE)
+            self._make(jobs, begin + number * each, each, self.names, folded=True)
 
     def _declare(self) -> None:
         """Put the fleet in stage split at 50 %, each with a day of legacy behind it."""
