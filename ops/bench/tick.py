@@ -1,6 +1,7 @@
 """What a tick of the controller costs over many new jobs and many trials, and as history grows.
 
     python -m ops.bench.tick --jobs 1000000 --pilots 1000 --history 10000 1000000
+    python -m ops.bench.tick --ledger postgresql --history 10000 10000000 --rounds 4
 
 Two ledgers of each kind, one with a short and one with a long history, take turns. A round lets ten
 seconds pass in which every sub-pipeline admits jobs on both paths, folds them, reads their windows,

@@ -6,7 +6,7 @@ so that a minute of windows passes at once.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from rollout import Runtime
 from rollout.adapters.sql.ledger import SqlLedger
 from rollout.adapters.sql.pilot_tables import legacy_profile, path_watch, pilot
 from rollout.adapters.sql.profile_rows import write_profiles
-from rollout.adapters.sql.tables import sub_pipeline, to_microseconds
+from rollout.adapters.sql.tables import job, sub_pipeline, to_microseconds
 from rollout.evidence.buckets import Histogram
 from rollout.pilot.profile import LegacyProfile
 from rollout.routing.effects import Effects
@@ -31,6 +31,8 @@ SETTLE = timedelta(seconds=3)
 FOLD_BATCH = 2_000
 """As the controller folds."""
 HISTORY_S = 30 * 86_400
+SLICE = 1_000_000
+"""Most jobs of the history that one statement makes."""
 CYCLE_S_MIN, CYCLE_S_SPAN = 0.2, 1.0
 
 _MAKE = """
@@ -75,6 +77,7 @@ class Plant:
         names: Sub-pipelines on trial.
         history: Jobs that were folded before.
         began: When its trials begin.
+        paint: Statements that change the history before it is indexed.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Plant:
         names: int,
         history: int,
         began: datetime = BEGAN,
+        paint: Sequence[str] = (),
     ) -> None:
         self.runtime, self.names, self.history = runtime, names, history
         self.ledger = SqlLedger(runtime.database)
@@ -95,11 +99,29 @@ class Plant:
         self.runtime.pilots.lead(self.now)
         self.turn()  # the trials begin
         if history:
-            before = began - timedelta(seconds=HISTORY_S)
-            self._make(history, before, timedelta(seconds=HISTORY_S - 60), names, folded=True)
+            self._fill(history, began - timedelta(seconds=HISTORY_S), HISTORY_S - 60, paint)
             if runtime.database.is_postgresql:
                 with runtime.database.write() as connection:
                     connection.execute(text("ANALYZE job"))  # as autovacuum does after so many rows
+
+    def _fill(self, history: int, begin: datetime, span_s: float, paint: Sequence[str]) -> None:
+        """Make the history in slices, so that ten million jobs are no one transaction.
+
+        To keep eight indexes up to date takes longer than to make the jobs without them.
+        """
+        slices = -(-history // SLICE)
+        each = timedelta(seconds=span_s / slices)
+        with self.runtime.database.write() as connection:
+            for index in job.indexes:
+                index.drop(connection)
+        for number in range(slices):
+            jobs = min(SLICE, history - number * SLICE)
+            self._make(jobs, begin + number * each, each, self.names, folded=True)
+        with self.runtime.database.write() as connection:
+            for statement in paint:
+                connection.execute(text(statement))
+            for index in job.indexes:
+                index.create(connection)
 
     def _declare(self) -> None:
         """Put the fleet in stage split at 50 %, each with a day of legacy behind it."""

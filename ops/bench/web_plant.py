@@ -30,7 +30,7 @@ from rollout.adapters.sql.tables import to_microseconds
 from rollout.web.app import create_app
 from rollout.web.serve import address_of, listen
 
-JOBS, NAMES = 100_000, 1_000
+JOBS, NAMES = 1_000_000, 200
 LATELY, LATELY_JOBS = timedelta(minutes=10), 12_000
 ACTS, CHANGES = 50_000, 20_000
 ENVELOPE = '{"headers": {}, "body": [[], {}, {}], "properties": {}}'
@@ -41,22 +41,26 @@ _COUNTED = """WITH RECURSIVE counted(i) AS (
     SELECT 1 UNION ALL SELECT i + 1 FROM counted WHERE i < {rows}) """
 
 
-def _colours(names: int) -> tuple[str, ...]:
-    """Every 50th of a sub-pipeline failed, every 25th fell back; the newest are still open."""
+def _ended_badly(names: int, among: str) -> tuple[str, ...]:
+    """Every 50th of a sub-pipeline failed, every 25th fell back."""
     number = f"(CAST(substr(job_id, 5) AS BIGINT) / {names})"
     return (
         f"UPDATE job SET state = 'failed', path = 'legacy', error = 'ValueError: no address of ' "
-        f"|| job_id WHERE {number} % 50 = 7",
+        f"|| job_id WHERE {among} AND {number} % 50 = 7",
         f"UPDATE job SET path = 'legacy', fallback_reason = 'failed', error = 'KeyError: discount' "
-        f"WHERE {number} % 25 = 3",
-        "UPDATE job SET state = 'accepted', envelope = :envelope, "
-        "finished_at = NULL, started_at = NULL, folded = FALSE "
-        "WHERE accepted_at > :open_us AND CAST(substr(job_id, 5) AS BIGINT) % 3 = 0",
-        "UPDATE job SET state = 'started', envelope = :envelope, "
-        "finished_at = NULL, folded = FALSE, "
-        "renewed_at = :now_us "
-        "WHERE accepted_at > :open_us AND CAST(substr(job_id, 5) AS BIGINT) % 3 = 1",
+        f"WHERE {among} AND {number} % 25 = 3",
     )
+
+
+_OPEN = (
+    "UPDATE job SET state = 'accepted', envelope = :envelope, "
+    "finished_at = NULL, started_at = NULL, folded = FALSE "
+    "WHERE accepted_at > :open_us AND CAST(substr(job_id, 5) AS BIGINT) % 3 = 0",
+    "UPDATE job SET state = 'started', envelope = :envelope, finished_at = NULL, folded = FALSE, "
+    "renewed_at = :now_us "
+    "WHERE accepted_at > :open_us AND CAST(substr(job_id, 5) AS BIGINT) % 3 = 1",
+)
+"""What came in the last minute waits, runs or has ended, a third each."""
 
 
 def _logs(names: int) -> tuple[str, ...]:
@@ -81,6 +85,8 @@ class Statements:
 
     count: int = 0
     busy_s: float = 0.0
+    longest: dict[str, tuple[float, Any]] = field(default_factory=dict)
+    """The longest time of each statement that reads, and what it was given then."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def listen(self, runtime: Runtime) -> None:
@@ -97,9 +103,22 @@ class Statements:
     def _after(
         self, conn: Any, cursor: Any, statement: Any, values: Any, ctx: Any, many: Any
     ) -> None:
+        took_s = time.perf_counter() - ctx.rollout_began_s
         with self._lock:
             self.count += 1
-            self.busy_s += time.perf_counter() - ctx.rollout_began_s
+            self.busy_s += took_s
+            if statement.startswith(("SELECT", "WITH")) and not many:
+                before_s, _ = self.longest.get(statement, (0.0, None))
+                if took_s > before_s:
+                    self.longest[statement] = (took_s, values)
+
+    def slowest(self, count: int) -> list[tuple[float, str, Any]]:
+        """The statements that took longest: seconds, text, what it was given."""
+        with self._lock:
+            rows = [
+                (took_s, statement, given) for statement, (took_s, given) in self.longest.items()
+            ]
+        return sorted(rows, key=lambda row: -row[0])[:count]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +152,10 @@ def web_plant(
         runtime = build(ledger_url=url, control_url=redis, broker_url=redis, **settings)
         stack.callback(runtime.close)
         migrate(runtime.database)
-        plant = Plant(runtime, server, names, jobs - LATELY_JOBS, datetime.now(UTC) - LATELY)
+        plant = Plant(
+            runtime, server, names, jobs - LATELY_JOBS, datetime.now(UTC) - LATELY,
+            _ended_badly(names, "folded"),
+        )  # fmt: skip
         _live_on(plant)
         for state in runtime.ledger.controls():
             runtime.control.project(state)
@@ -152,9 +174,11 @@ def _live_on(plant: Plant) -> None:
     plant.turn()
     plant.runtime.changes.change("pilot-0", "freeze", "bench", "the line that is repeated")  # type: ignore[arg-type]
     now_us = to_microseconds(plant.now)  # however long the making of it took
+    lately_us = now_us - LATELY // timedelta(microseconds=1)
     values = {"now_us": now_us, "open_us": now_us - 60_000_000, "envelope": ENVELOPE}
+    ended_badly = _ended_badly(plant.names, f"accepted_at >= {lately_us}")
     with plant.runtime.database.write() as connection:
-        for statement in (*_colours(plant.names), *_logs(plant.names)):
+        for statement in (*ended_badly, *_OPEN, *_logs(plant.names)):
             made = text(statement)
             wanted = {name: value for name, value in values.items() if f":{name}" in statement}
             connection.execute(made, wanted)

@@ -52,6 +52,8 @@ def web(
     runtime = runtime_of(chosen, "store broker")
     try:
         serve(runtime, say)
+    except KeyboardInterrupt:  # uvicorn has stopped in order, and hands the signal on
+        say("stopped")
     finally:
         runtime.close()
 

@@ -16,6 +16,7 @@ from rollout.control.access import Caller, NotPermittedHere, permit
 from rollout.control.acts import Act, ActLog, Came
 from rollout.control.change import Changed, Changes, Retried
 from rollout.control.consequence import Consequence, Looks
+from rollout.control.kill_log import kills_that_hold
 from rollout.control.kill_report import NOBODY, Heard, KillReport
 from rollout.errors import LedgerUnreachable, ReasonMissing, RolloutError
 from rollout.routing.clock import Clock
@@ -25,8 +26,6 @@ from rollout.routing.stages import ALL, ControlState, Event, apply
 REASON_CHARS_MAX = 10_000
 REARM_ALL = "The kill of all is lifted; what was killed by itself stays killed."
 Result = TypeVar("Result")
-_BACK = 50
-"""Changes among which the last kill is looked for."""
 
 
 class DoorLedger(Looks, Protocol):
@@ -177,13 +176,7 @@ class Door:
 
         Raises UnknownSubPipeline, LedgerUnreachable.
         """
-        records = []
-        for record in self._ledger.transitions(name or ALL, _BACK):
-            if record.event is Event.REARM:
-                break
-            if record.event is Event.KILL:
-                records.append(record)
-        return records
+        return kills_that_hold(self._ledger, name or ALL)
 
     def killed_by(self, name: str | None) -> TransitionRecord | None:
         """The first of the kills that hold now; raises UnknownSubPipeline, LedgerUnreachable."""

@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import socket
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,6 +17,7 @@ from pathlib import Path
 import structlog
 from rich.console import Console
 
+from rollout.control.kill_log import last_change
 from rollout.demo.app import NAME, declare
 from rollout.demo.flights import (
     SourceMissing,
@@ -32,9 +32,11 @@ from rollout.demo.policy import TOML
 from rollout.demo.report import Facts, make_report, show, write_report
 from rollout.demo.script import Acts
 from rollout.demo.stream import Stream, parts_of
+from rollout.desk.history import by_whom
 from rollout.errors import RolloutError
 from rollout.pipeline import SubPipeline
 from rollout.settings import CONFIG_FILE, Settings, read_settings
+from rollout.up.free_ports import free_port
 from rollout.up.machine import Machine
 
 RATE_PER_S = 15.0
@@ -86,7 +88,7 @@ def _run(
     reference_url = f"sqlite:///{folder}/reference_load.db"
     settings = _settings(folder)
     if stay:
-        settings = settings.model_copy(update={"web_port": _free_port()})
+        settings = settings.model_copy(update={"web_port": free_port()})
 
     def say(line: str) -> None:
         console.print(line, highlight=False)
@@ -132,7 +134,7 @@ def _run(
         tell(facts)
 
     try:
-        _tell(story, say, stay=stay)
+        _tell(story, say, lambda: _killed(machine), stay=stay)
         if stay:
             _stay(machine, settings, say)
     finally:
@@ -140,7 +142,13 @@ def _run(
         machine.stop()
 
 
-def _tell(story: Callable[[], None], say: Callable[[str], None], *, stay: bool) -> None:
+def _tell(
+    story: Callable[[], None],
+    say: Callable[[str], None],
+    killed: Callable[[], str | None] = lambda: None,
+    *,
+    stay: bool,
+) -> None:
     """Tell the story; one that fails while somebody looks on leaves its page to look at.
 
     Whoever acts on the page meanwhile, as the page invites to, may well make it fail.
@@ -154,7 +162,18 @@ def _tell(story: Callable[[], None], say: Callable[[str], None], *, stay: bool) 
         if not stay:
             raise
         say(f"error: {error}")
+        if (by := killed()) is not None:
+            say(f"killed      {NAME} is killed {by}; until it is rearmed no pilot goes on")
         say("cut short   no report: the story did not end as it is written; the page goes on")
+
+
+def _killed(machine: Machine) -> str | None:
+    """By whom it is killed now, and why; None when it is not."""
+    ledger = machine.runtime.ledger
+    if not ledger.control(NAME).killed:
+        return None
+    change = last_change(ledger, NAME)
+    return "by somebody" if change is None else by_whom(change)
 
 
 def _stay(machine: Machine, settings: Settings, say: Callable[[str], None]) -> None:
@@ -166,15 +185,8 @@ def _stay(machine: Machine, settings: Settings, say: Callable[[str], None]) -> N
         time.sleep(0.2)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 def _settings(folder: Path) -> Settings:
-    url = f"redis://127.0.0.1:{_free_port()}/0"
+    url = f"redis://127.0.0.1:{free_port()}/0"
     return read_settings(
         app="rollout.demo.app",
         broker_url=url,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from rollout.control.kill_log import last_changes
 from rollout.desk.alarms import Alarm, Need, alarms_of, held_up, suspicious
 from rollout.desk.conditions import Condition, conditions_of
 from rollout.desk.history import last_change_json
@@ -57,12 +58,19 @@ class Board:
     hanging: tuple[Hanging, ...] = ()
     in_short: bool = False
     judged_at: datetime | None = None
+    _alarms: dict[str, tuple[Alarm, ...]] = field(default_factory=dict, compare=False, repr=False)
+    _json: dict[str, Json] = field(default_factory=dict, compare=False, repr=False)
+    """What was worked out for one viewer is there for the next: a board is one reading."""
 
     def alarms(self, one: Status) -> tuple[Alarm, ...]:
         """What is wrong with a sub-pipeline, the worst first."""
         name = one.state.name
-        mine = [hanging for hanging in self.hanging if hanging.name == name]
-        return alarms_of(one, self.pending.get(name), self.listeners, mine, self.changes.get(name))
+        if (alarms := self._alarms.get(name)) is None:
+            mine = [hanging for hanging in self.hanging if hanging.name == name]
+            pending, change = self.pending.get(name), self.changes.get(name)
+            alarms = alarms_of(one, pending, self.listeners, mine, change)
+            self._alarms[name] = alarms
+        return alarms
 
     def need(self, one: Status) -> Need:
         """How much somebody is needed there."""
@@ -93,7 +101,7 @@ class Board:
 
     def one_json(self, name: str) -> Json:
         """What scripts read about one sub-pipeline; raises UnknownSubPipeline."""
-        return self._status_json(self.of(name))
+        return self._one_json(self.of(name))
 
     @property
     def by_need(self) -> list[Status]:
@@ -109,11 +117,17 @@ class Board:
     def to_json(self) -> Json:
         """What scripts read."""
         return {
-            "sub_pipelines": [self._status_json(one) for one in self.statuses],
+            "sub_pipelines": [self._one_json(one) for one in self.statuses],
             "leader": None if self.leader is None else self.leader.to_json(),
             "policy_difference": self.policy_difference,
             "hanging": [one.to_json() for one in self.hanging],
         }
+
+    def _one_json(self, one: Status) -> Json:
+        name = one.state.name
+        if name not in self._json:
+            self._json[name] = self._status_json(one)
+        return self._json[name]
 
     def _status_json(self, one: Status) -> Json:
         pending = self.pending.get(one.state.name)
@@ -161,7 +175,7 @@ def read_board(
         return _in_short(statuses, ledger, clock, explanations, asked)
     statuses = tuple(_with_medians(ledger, one) for one in statuses)
     names = {one.state.name for one in statuses}
-    changes = {one: record for one, record in ledger.last_changes().items() if one in names}
+    changes = last_changes(ledger, names)
     try:
         page = explanations().explain(name)
     except WrongSettings as error:

@@ -138,8 +138,16 @@ class Desk:
 
         return read_still_running(report, self.workers, self.ledger, self.clock.now())
 
-    def why(self, name: str) -> Why:
-        """What is pending and why; raises UnknownSubPipeline, LedgerUnreachable, WrongPolicy."""
+    def why(self, name: str, *, ask_workers: bool = True) -> Why:
+        """What is pending and why; raises UnknownSubPipeline, LedgerUnreachable, WrongPolicy.
+
+        Args:
+            name: The sub-pipeline.
+            ask_workers: Ask them, half a second and more, where jobs wait for long; not needed
+                beside a board, which has asked them.
+        """
+        if not ask_workers:
+            return self.explanations().why(name)
         from rollout.desk.board import read_held_up
 
         held_up = read_held_up(self.ledger, self.control(), self.clock, self.workers, name)
@@ -200,7 +208,7 @@ class Desk:
 
     def jobs_like(self, text: str, name: str | None, limit: int) -> list[JobRecord]:
         """Jobs by id, beginning of it, or key; raises UnknownSubPipeline, LedgerUnreachable."""
-        from rollout.desk.jobs import read_like
+        from rollout.desk.job_search import read_like
 
         return read_like(self.ledger, text, name, limit)
 
@@ -234,7 +242,7 @@ class Desk:
 
     def whole_id(self, job_id: str) -> str:
         """The id of the one job whose id begins so; raises LedgerUnreachable."""
-        from rollout.desk.jobs import whole_id
+        from rollout.desk.job_search import whole_id
 
         return whole_id(self.ledger, job_id)
 

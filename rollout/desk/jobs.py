@@ -1,26 +1,23 @@
 """Single jobs: one job's way, lists by where they stand, the messages that were refused."""
 
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from rollout.desk.job_search import whole_id
 from rollout.desk.lately import error_line
 from rollout.desk.mask import MASKED, Mask, result_through
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.resources import Used, waits_for
 from rollout.desk.text import at_text
-from rollout.errors import RolloutError, UnknownJob
+from rollout.errors import RolloutError
 from rollout.jobs.claims import JobRecord, JobState
 from rollout.jobs.order import NEVER, InFront
 from rollout.jobs.recent import JobKind
 from rollout.jobs.way import read_way
 from rollout.routing.stages import ControlState
-
-_BEGINNING_MIN = 4
-"""Characters of an id that are looked for; fewer name too many."""
 
 
 class Jobs(Used, Protocol):
@@ -254,39 +251,6 @@ def read_input(ledger: OneJob, name: str, job_id: str) -> str:
     return envelope
 
 
-class NoWholeId(RolloutError):
-    """The beginning of an id that names no single job."""
-
-    def __init__(self, beginning: str, found: Sequence[str]) -> None:
-        self.beginning = beginning
-        self.found = tuple(found)
-        if found:
-            named = f"{' and '.join(found[:2])} do{', and maybe more' if len(found) > 2 else ''}"
-            problem = f"{beginning!r} has to be the beginning of one job's id, {named}"
-        else:
-            problem = f"{_BEGINNING_MIN} or more characters of an id are needed, got {beginning!r}"
-        super().__init__(problem, "give more of it, or the whole id of the AsyncResult")
-
-
-def whole_id(ledger: Jobs, job_id: str) -> str:
-    """The id that begins so; as it was given where none does.
-
-    Raises:
-        NoWholeId: It is too short a beginning, or that of several.
-        LedgerUnreachable: The ledger does not answer.
-    """
-    try:
-        ledger.jobs_of(job_id)
-    except UnknownJob:
-        if len(job_id) < _BEGINNING_MIN:
-            raise NoWholeId(job_id, ()) from None
-        found = ledger.ids_like(job_id, 3)
-        if len(found) > 1:
-            raise NoWholeId(job_id, found) from None
-        return found[0] if found else job_id
-    return job_id
-
-
 def read_jobs(
     ledger: Jobs,
     name: str | None,
@@ -304,24 +268,6 @@ def read_jobs(
     if name is not None:
         ledger.control(name)
     return JobList(kind, tuple(ledger.recent_jobs(name, kind, since, limit, before)), limit)
-
-
-def read_like(ledger: Jobs, text: str, name: str | None, limit: int) -> list[JobRecord]:
-    """Find jobs by an id, by its beginning, or in one sub-pipeline by the routing key.
-
-    Raises:
-        UnknownSubPipeline, LedgerUnreachable: They cannot be looked for.
-    """
-    found: dict[tuple[str, str], JobRecord] = {}
-    ids = [text, *(ledger.ids_like(text, limit) if len(text) >= _BEGINNING_MIN else ())]
-    for job_id in dict.fromkeys(ids):
-        with suppress(UnknownJob):
-            found |= {(one.name, one.job_id): one for one in ledger.jobs_of(job_id)}
-    if name is not None:
-        ledger.control(name)
-        for one in ledger.jobs_with_key(name, text, limit):
-            found.setdefault((one.name, one.job_id), one)
-    return [one for one in found.values() if name in (None, one.name)][:limit]
 
 
 def job_json(record: JobRecord) -> Json:

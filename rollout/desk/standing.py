@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from rollout.control.kill_log import last_changes
 from rollout.desk.board import Board, BoardLedger, Suspected, with_recent
 from rollout.desk.pending import Pending
 from rollout.desk.status import read_status
@@ -70,7 +71,7 @@ def read_standing(
     """
     statuses = with_recent(ledger, read_status(ledger, control, clock, None), clock)
     known = {one.state.name for one in statuses}
-    changes = {name: one for name, one in ledger.last_changes().items() if name in known}
+    changes = last_changes(ledger, known)
     pending = {name: one for name, one in judged.pending.items() if name in known}
     try:
         page = explanations().led_by()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from rollout.control.kill_log import last_change
 from rollout.desk.in_force import InForce, read_in_force
 from rollout.desk.lately import read_lately
 from rollout.desk.leader import Leader, read_leader
@@ -91,7 +92,7 @@ class Explanations:
         decided = self._ledger.decisions(name, _DECISIONS_BACK)
         last = next((one for one in decided if one.action != CONFIRM), None)
         said = self._confirmation(pending.state, pending.trial, decided)
-        changed = next(iter(self._ledger.transitions(name, 1)), None)
+        changed = last_change(self._ledger, name)
         now, leader = self._clock.now(), page.leader
         lately = read_lately(self._ledger, [name], now)[name]
         drill = read_running(self._ledger, now).get(name)

@@ -9,6 +9,7 @@ Sources: Turner, Ly & Gruenwald, JSPI 2024 (arXiv 2106.02693); Waudby-Smith & Ra
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from math import isfinite, log1p
@@ -115,7 +116,8 @@ def log_likelihood(family: Family, parameter: float, margin: Margin, block: Coun
     """
     if not block.both_paths:
         raise BadCounts("a block needs jobs on both paths", block, "merge ticks until it has them")
-    return settle(odds(family, parameter, margin, block.n_concurrent, block.n_legacy), block)
+    at = odds(family, parameter, margin, block.n_concurrent, block.n_legacy)
+    return settle((at,), block)[0]
 
 
 Odds = tuple[float, float, float, float]
@@ -133,12 +135,11 @@ def odds(
     return log1p(a * (1 - r * c)), log1p(-a * r * c), log1p(-b * (1 - c)), log1p(-b * (d - c))
 
 
-def settle(at: Odds, block: Counts) -> float:
-    """Give ln L of a block of that size."""
-    hit, good, hit_legacy, good_legacy = at
-    return (
-        block.k_concurrent * hit
-        + (block.n_concurrent - block.k_concurrent) * good
-        + block.k_legacy * hit_legacy
-        + (block.n_legacy - block.k_legacy) * good_legacy
-    )
+def settle(at: Iterable[Odds], block: Counts) -> list[float]:
+    """Give ln L of a block of that size under the odds of each bet."""
+    hits, hits_legacy = block.k_concurrent, block.k_legacy
+    goods, goods_legacy = block.n_concurrent - hits, block.n_legacy - hits_legacy
+    return [
+        hits * hit + goods * good + hits_legacy * hit_legacy + goods_legacy * good_legacy
+        for hit, good, hit_legacy, good_legacy in at
+    ]

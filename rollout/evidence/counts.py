@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rollout.evidence.errors import BadCounts
@@ -69,6 +70,16 @@ class Counts(StoredRow):
     def to_json(self) -> Json:
         """Give the four numbers; by hand, for speed: see `stored`."""
         return [self.n_concurrent, self.k_concurrent, self.n_legacy, self.k_legacy]
+
+
+def merged(counts: Sequence[Counts]) -> Counts:
+    """Merge many windows at once."""
+    return Counts(
+        sum([one.n_concurrent for one in counts]),
+        sum([one.k_concurrent for one in counts]),
+        sum([one.n_legacy for one in counts]),
+        sum([one.k_legacy for one in counts]),
+    )
 
 
 NO_COUNTS = Counts(0, 0, 0, 0)

@@ -8,6 +8,7 @@ Source: evidence method, section 4; Shekhar & Ramdas (arXiv 2112.09162).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from rollout.evidence.counts import Counts, check_count
 from rollout.evidence.detectable import detectable_rate
 from rollout.evidence.errors import BadCounts
 from rollout.evidence.process import BettingProcess, BettingState
-from rollout.evidence.revert_test import Window
+from rollout.evidence.revert_test import Spanned
 from rollout.evidence.stored import Json, read_flag, read_object
 from rollout.evidence.thresholds import REVERT_SHIFT, slowdown
 from rollout.evidence.verdict import Finding, Verdict
@@ -81,28 +82,29 @@ class CycleTime:
                 beyond the median.
             EvidenceError: The input cannot be otherwise; the state is unchanged.
         """
-        check_count("k_concurrent of the tail", tail.k_concurrent, median.k_concurrent)
-        check_count("k_legacy of the tail", tail.k_legacy, median.k_legacy)
-        same = (median.n_concurrent, median.n_legacy) == (tail.n_concurrent, tail.n_legacy)
-        if not same:
-            raise BadCounts("median and tail must count the same jobs", tail, "count once for both")
-        after = CycleTime(
-            MEDIAN.observe(self.median, median, tick_s, pace),
-            TAIL.observe(self.tail, tail, tick_s, pace),
-            self.latched,
-            self.alpha,
-        )
-        if after.latched or after.statistic < 1.0 / self.alpha:
-            return after
-        return replace(after, latched=True)
+        return self._after([(median, tail, tick_s)], pace)
 
     def take_in(
-        self, window: Window, span_s: float, rate_legacy: float | None, pace: float
+        self, windows: Sequence[Spanned], rate_legacy: float | None, pace: float
     ) -> CycleTime:
-        """Take in one window, as every revert test does; one without thresholds tells nothing."""
-        if window.median is None or window.tail is None:
-            return self
-        return self.observe(window.median, window.tail, span_s, pace)
+        """Take in windows, as every revert test does; one without thresholds tells nothing."""
+        ticks = [
+            (window.median, window.tail, span_s)
+            for window, span_s in windows
+            if window.median is not None and window.tail is not None
+        ]
+        return self._after(ticks, pace) if ticks else self
+
+    def _after(self, ticks: Sequence[tuple[Counts, Counts, float]], pace: float) -> CycleTime:
+        for median, tail, _ in ticks:
+            _check_same_jobs(median, tail)
+        medians = [(median, tick_s) for median, _, tick_s in ticks]
+        tails = [(tail, tick_s) for _, tail, tick_s in ticks]
+        median_after, of_medians = MEDIAN.observe_all(self.median, medians, pace)
+        tail_after, of_tails = TAIL.observe_all(self.tail, tails, pace)
+        highest = max((one + two) / 2 for one, two in zip(of_medians, of_tails, strict=True))
+        latched = self.latched or highest >= 1.0 / self.alpha
+        return CycleTime(median_after, tail_after, latched, self.alpha)
 
     def finding(self, rate_legacy: float | None = None) -> Finding:
         """Say what the test says now; `detectable` is a share of jobs beyond legacy's median."""
@@ -152,3 +154,10 @@ class CycleTime:
             read_flag(stored["latched"]),
             alpha,
         )
+
+
+def _check_same_jobs(median: Counts, tail: Counts) -> None:
+    check_count("k_concurrent of the tail", tail.k_concurrent, median.k_concurrent)
+    check_count("k_legacy of the tail", tail.k_legacy, median.k_legacy)
+    if (median.n_concurrent, median.n_legacy) != (tail.n_concurrent, tail.n_legacy):
+        raise BadCounts("median and tail must count the same jobs", tail, "count once for both")

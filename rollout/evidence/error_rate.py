@@ -5,6 +5,7 @@ Source: evidence method, section 2.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from rollout.evidence.betting import Bet, Family, Margin
 from rollout.evidence.counts import Counts
 from rollout.evidence.detectable import detectable_rate
 from rollout.evidence.process import BettingProcess, BettingState
-from rollout.evidence.revert_test import Window
+from rollout.evidence.revert_test import Spanned
 from rollout.evidence.stored import Json, read_flag, read_object
 from rollout.evidence.verdict import Finding, Verdict
 
@@ -63,15 +64,18 @@ class ErrorRate:
 
         Once at the limit the answer stays REGRESS: later good jobs do not undo a revert.
         """
-        betting = self.process.observe(self.betting, tick, tick_s, pace)
-        reached = self.process.statistic(betting) >= self.process.limit
-        return ErrorRate(betting, self.latched or reached, self.process)
+        return self._after([(tick, tick_s)], pace)
 
     def take_in(
-        self, window: Window, span_s: float, rate_legacy: float | None, pace: float
+        self, windows: Sequence[Spanned], rate_legacy: float | None, pace: float
     ) -> ErrorRate:
-        """Take in one window, as every revert test does."""
-        return self.observe(window.failures, span_s, pace)
+        """Take in windows, as every revert test does."""
+        return self._after([(window.failures, span_s) for window, span_s in windows], pace)
+
+    def _after(self, ticks: Sequence[tuple[Counts, float]], pace: float) -> ErrorRate:
+        betting, statistics = self.process.observe_all(self.betting, ticks, pace)
+        reached = max(statistics, default=0.0) >= self.process.limit
+        return ErrorRate(betting, self.latched or reached, self.process)
 
     def finding(self, rate_legacy: float | None = None) -> Finding:
         """Say what the test says now: REGRESS, PASS (no harm seen) or INSUFFICIENT."""

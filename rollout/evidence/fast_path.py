@@ -9,6 +9,7 @@ Source: evidence method, section 3.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from rollout.evidence.betting import Bet, Family, Margin
 from rollout.evidence.counts import Counts
 from rollout.evidence.errors import BadRate
 from rollout.evidence.process import BettingProcess, BettingState
-from rollout.evidence.revert_test import Window
+from rollout.evidence.revert_test import Spanned
 from rollout.evidence.single_path import SinglePathProcess, SinglePathState
 from rollout.evidence.stored import Json, read_flag, read_object
 from rollout.evidence.verdict import Finding, Verdict
@@ -129,10 +130,20 @@ class FastPath:
         return replace(after, latched=True) if both else after
 
     def take_in(
-        self, window: Window, span_s: float, rate_legacy: float | None, pace: float
+        self, windows: Sequence[Spanned], rate_legacy: float | None, pace: float
     ) -> FastPath:
-        """Take in one window, as every revert test does."""
-        return self.observe(window.failures, span_s, rate_legacy, pace)
+        """Take in windows, as every revert test does."""
+        ticks = [
+            (window.failures.n_concurrent, window.failures.k_concurrent, span_s)
+            for window, span_s in windows
+        ]
+        alone, statistics = ALONE.observe_all(self.alone, ticks, cap_from(rate_legacy), pace)
+        if max(statistics, default=0.0) < 1.0:  # nearly always: there was nothing to corroborate
+            return FastPath(alone, None, self.latched) if ticks else self
+        after = self
+        for window, span_s in windows:
+            after = after.observe(window.failures, span_s, rate_legacy, pace)
+        return after
 
     def finding(self, rate_legacy: float | None = None) -> Finding:
         """Say what the test says now; the value is the watch over the concurrent path alone.

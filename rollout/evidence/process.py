@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import exp, isclose
+from operator import mul
 from typing import Annotated, Any
 
 from rollout.evidence.betting import Bet, Margin, Odds, odds, settle
 from rollout.evidence.blocks import EMPTY_BLOCK, BlockBuilder
-from rollout.evidence.counts import NO_COUNTS, Counts
+from rollout.evidence.counts import NO_COUNTS, Counts, merged
 from rollout.evidence.errors import BadProcess, BadState
-from rollout.evidence.restarts import NO_STAKE, Restarts
+from rollout.evidence.restarts import NO_STAKE, Restarts, steady_stake
 from rollout.evidence.stored import Json, Number, Stored, StoredAs
 
 WEALTH_MAX = 1e12
@@ -35,7 +36,9 @@ def grow(
     """Place the stake and settle one block: (wealth + pend) * exp(log), cut at `wealth_max`."""
     return tuple(
         [
-            min((held + pend) * exp(log if log < _LOG_MAX else _LOG_MAX), wealth_max)
+            grown
+            if (grown := (held + pend) * exp(log if log < _LOG_MAX else _LOG_MAX)) < wealth_max
+            else wealth_max
             for held, log in zip(wealth, logs, strict=True)
         ]
     )
@@ -97,6 +100,7 @@ class BettingProcess:
     _known: dict[tuple[int, int], tuple[Odds, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _weights: tuple[float, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         total = sum(bet.weight for bet in self.bets)
@@ -106,6 +110,7 @@ class BettingProcess:
                 (total, self.alpha),
                 "with more weight the false-revert limit would not hold",
             )
+        object.__setattr__(self, "_weights", tuple(bet.weight for bet in self.bets))
 
     def fresh(self) -> BettingState:
         """Begin a window. A restarting test owns nothing until `change_scope` or a tick."""
@@ -128,13 +133,38 @@ class BettingProcess:
         Raises:
             EvidenceError: The input cannot be; the state is unchanged.
         """
-        restarts = state.restarts.tick(tick_s * pace) if self.restarting else state.restarts
-        builder, block = state.block.add(tick, tick_s)
-        if block is None:
-            return BettingState(state.wealth, builder, restarts, state.scored)
-        logs = self._logs(block)
-        wealth = grow(state.wealth, restarts.pend, logs, self.wealth_max)
-        return BettingState(wealth, builder, restarts.spent(), state.scored + block)
+        return self.observe_all(state, [(tick, tick_s)], pace)[0]
+
+    def observe_all(
+        self, state: BettingState, ticks: Sequence[tuple[Counts, float]], pace: float
+    ) -> tuple[BettingState, list[float]]:
+        """Take in ticks one after the other: what `observe` says of each, without its objects.
+
+        Returns:
+            The state after the last one, and the statistic after each.
+
+        Raises:
+            EvidenceError: One of them cannot be; none was taken in.
+        """
+        wealth, builder, blocks = state.wealth, state.block, list[Counts]()
+        pend, elapsed_s = state.restarts.pend, state.restarts.elapsed_s
+        statistic, statistics = -1.0, list[float]()
+        for tick, tick_s in ticks:
+            if self.restarting:
+                passed_s = tick_s * pace
+                pend += steady_stake(passed_s)
+                elapsed_s += passed_s
+            builder, block = builder.add(tick, tick_s)
+            if block is not None:
+                wealth = grow(wealth, pend, self._logs(block), self.wealth_max)
+                pend, statistic = 0.0, self._weighted(wealth)
+                blocks.append(block)
+            elif statistic < 0.0:
+                statistic = self._weighted(wealth)
+            statistics.append(statistic)
+        scored = merged([state.scored, *blocks]) if blocks else state.scored
+        restarts = Restarts(pend, elapsed_s, state.restarts.lumps_s)
+        return BettingState(wealth, builder, restarts, scored), statistics
 
     def _logs(self, block: Counts) -> list[float]:
         """ln L of each bet; windows of one pilot are often equally large, and their odds known."""
@@ -147,12 +177,15 @@ class BettingProcess:
                 [odds(bet.family, bet.parameter, self.margin, *size) for bet in self.bets]
             )
             self._known[size] = known
-        return [settle(one, block) for one in known]
+        return settle(known, block)
 
     def statistic(self, state: BettingState) -> float:
         """Give the weighted wealth, >= 0; REGRESS is at `limit`."""
-        pairs = zip(self.bets, state.wealth, strict=True)
-        return sum([bet.weight * held for bet, held in pairs])
+        return self._weighted(state.wealth)
+
+    def _weighted(self, wealth: Sequence[float]) -> float:
+        weighted: float = sum(map(mul, self._weights, wealth))
+        return weighted
 
     @property
     def limit(self) -> float:

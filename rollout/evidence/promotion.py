@@ -17,7 +17,7 @@ from math import sqrt
 from statistics import NormalDist
 
 from rollout.evidence.betting import Margin
-from rollout.evidence.counts import NO_COUNTS, Counts
+from rollout.evidence.counts import Counts, merged
 from rollout.evidence.detectable import smallest
 from rollout.evidence.errors import BadRate
 from rollout.evidence.verdict import Finding, Verdict
@@ -85,7 +85,7 @@ def overdispersion(hours: Sequence[Counts]) -> float:
         phi = max(1, Pearson's chi-square over its degrees of freedom); 1 with fewer than 24
         cells, which say nothing about the spread.
     """
-    total = sum(hours, NO_COUNTS)
+    total = merged(hours)
     if not total.both_paths:
         return 1.0
     p_concurrent = total.k_concurrent / total.n_concurrent
@@ -105,12 +105,14 @@ def _cells(hours: Sequence[Counts], total: Counts) -> list[Counts]:
     """Put neighbouring hours together; the last few may not fill a cell, and are left out."""
     events = total.k_concurrent + total.k_legacy
     rate = events / (total.n_concurrent + total.n_legacy)
-    cells, cell = [], NO_COUNTS
+    cells = []
+    n = k = m = j = 0
     for hour in hours:
-        cell = cell + hour
-        if cell.both_paths and (cell.n_concurrent + cell.n_legacy) * rate >= CELL_EVENTS_MIN:
-            cells.append(cell)
-            cell = NO_COUNTS
+        n, k = n + hour.n_concurrent, k + hour.k_concurrent
+        m, j = m + hour.n_legacy, j + hour.k_legacy
+        if n and m and (n + m) * rate >= CELL_EVENTS_MIN:
+            cells.append(Counts(n, k, m, j))
+            n = k = m = j = 0
     return cells
 
 

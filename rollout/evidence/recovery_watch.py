@@ -5,12 +5,13 @@ Source: Shin, Ramdas & Rinaldo 2024, e-detectors; evidence method, section 6.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import ClassVar
 
 from rollout.evidence.errors import BadDuration
-from rollout.evidence.revert_test import Window
+from rollout.evidence.revert_test import Spanned
 from rollout.evidence.single_path import SinglePathProcess, SinglePathState
 from rollout.evidence.stored import Json, read_flag, read_object
 from rollout.evidence.verdict import Finding, Verdict
@@ -67,8 +68,11 @@ class RecoveryWatch:
         self, recoveries: int, slow: int, tick_s: float, pace: float = 1.0
     ) -> RecoveryWatch:
         """Take in the recoveries of one tick, most often none; raises EvidenceError."""
-        after = PROCESS.observe(self.slow, recoveries, slow, tick_s, SLOW_SHARE_MAX, pace)
-        reached = PROCESS.statistic(after) >= 1.0 / self.alpha
+        return self._after([(recoveries, slow, tick_s)], pace)
+
+    def _after(self, ticks: Sequence[tuple[int, int, float]], pace: float) -> RecoveryWatch:
+        after, statistics = PROCESS.observe_all(self.slow, ticks, SLOW_SHARE_MAX, pace)
+        reached = max(statistics, default=0.0) >= 1.0 / self.alpha
         return RecoveryWatch(after, self.failed, self.latched or reached, self.alpha)
 
     def fail(self) -> RecoveryWatch:
@@ -76,10 +80,10 @@ class RecoveryWatch:
         return replace(self, failed=True, latched=True)
 
     def take_in(
-        self, window: Window, span_s: float, rate_legacy: float | None, pace: float
+        self, windows: Sequence[Spanned], rate_legacy: float | None, pace: float
     ) -> RecoveryWatch:
-        """Take in one window, as every revert test does: time passes, jobs tell nothing."""
-        return self.observe(0, 0, span_s, pace)
+        """Take in windows, as every revert test does: time passes, jobs tell nothing."""
+        return self._after([(0, 0, span_s) for _, span_s in windows], pace)
 
     def finding(self, rate_legacy: float | None = None) -> Finding:
         """Say what the test says now."""

@@ -27,6 +27,11 @@ SCOPE_STAKES_MAX = 4
 """Changes of scope in a period that still get a stake; 0.5 + 4 x 0.125 = 1."""
 
 
+def steady_stake(tick_s: float) -> float:
+    """The stake that arrives in a tick; raises BadDuration."""
+    return STEADY_STAKE * check_tick(tick_s) / PERIOD_S
+
+
 @dataclass(frozen=True, slots=True)
 class Restarts(Stored):
     """Stake waiting for the next closed block, and when the last lumps were given.
@@ -43,8 +48,7 @@ class Restarts(Stored):
 
     def tick(self, tick_s: float) -> Restarts:
         """Let time pass; raises BadDuration."""
-        check_tick(tick_s)
-        pend = self.pend + STEADY_STAKE * tick_s / PERIOD_S
+        pend = self.pend + steady_stake(tick_s)
         return Restarts(pend, self.elapsed_s + tick_s, self.lumps_s)
 
     def change_scope(self, factor: float = 1.0) -> Restarts:

@@ -6,6 +6,7 @@ are (its state, its findings, what leans towards harm, whether it reverts) goes 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
 
@@ -41,6 +42,10 @@ NO_JOBS = Window(NO_COUNTS, None, None, 0, 0)
 """A span in which nothing was admitted: only time passes."""
 
 
+Spanned = tuple[Window, float]
+"""A window, and the seconds since the end of the window before."""
+
+
 class RevertTest(Protocol):
     """One test of one metric; a frozen value, so each method gives the state after it."""
 
@@ -61,19 +66,16 @@ class RevertTest(Protocol):
         """Begin a step; `prior` is what shadow pairs say of the cycle time, see `CycleTime`."""
         ...
 
-    def take_in(
-        self, window: Window, span_s: float, rate_legacy: float | None, pace: float
-    ) -> Self:
-        """Take in one window.
+    def take_in(self, windows: Sequence[Spanned], rate_legacy: float | None, pace: float) -> Self:
+        """Take in windows one after the other; what came of each does not depend on the next.
 
         Args:
-            window: What was admitted.
-            span_s: Seconds since the end of the window before.
+            windows: What was admitted, oldest first.
             rate_legacy: Failure rate of legacy in the last seven days.
             pace: How many seconds of the policy's calendar a second is.
 
         Raises:
-            EvidenceError: The input cannot be; nothing is changed.
+            EvidenceError: One of them cannot be; nothing is changed.
         """
         ...
 

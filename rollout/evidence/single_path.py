@@ -8,6 +8,7 @@ Source: Waudby-Smith & Ramdas, JRSSB 2024; evidence method, sections 3 and 6.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isclose, log
 
@@ -15,21 +16,21 @@ from rollout.evidence.counts import check_count
 from rollout.evidence.detectable import smallest
 from rollout.evidence.errors import BadProcess, BadRate, BadState
 from rollout.evidence.process import WEALTH_MAX, grow
-from rollout.evidence.restarts import NO_STAKE, SCOPE_STAKE, Restarts
+from rollout.evidence.restarts import NO_STAKE, SCOPE_STAKE, Restarts, steady_stake
 from rollout.evidence.stored import Count, Json, Number, Stored
 
 RATES = ((0.3, 0.34), (0.6, 0.33), (0.95, 0.33))
 """Rates bet on, with their weights: some, most and nearly all jobs hit."""
 
 
-def log_likelihood(rate: float, cap: float, n: int, k: int) -> float:
-    """Give ln of how much k hits among n jobs multiply a bet on `rate` against at most `cap`.
+def odds(rate: float, cap: float) -> tuple[float, float]:
+    """Give ln of what a hit, and a good job, multiply a bet on `rate` by against at most `cap`.
 
     A bet on a rate at or under the cap would win from good jobs, so it is not placed: 0.
     """
     if rate <= cap:
-        return 0.0
-    return k * log(rate / cap) + (n - k) * log((1 - rate) / (1 - cap))
+        return 0.0, 0.0
+    return log(rate / cap), log((1 - rate) / (1 - cap))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +98,49 @@ class SinglePathProcess:
         Raises:
             EvidenceError: The input cannot be; the state is unchanged.
         """
-        check_count("k", k, check_count("n", n))
+        return self.observe_all(state, [(n, k, tick_s)], cap, pace)[0]
+
+    def observe_all(
+        self,
+        state: SinglePathState,
+        ticks: Sequence[tuple[int, int, float]],
+        cap: float,
+        pace: float,
+    ) -> tuple[SinglePathState, list[float]]:
+        """Take in ticks (n, k, seconds) one after the other, as `observe` does each of them.
+
+        Returns:
+            The state after the last one, and the statistic after each.
+
+        Raises:
+            EvidenceError: One of them cannot be; none was taken in.
+        """
         if not 0.0 < cap < 1.0:
             raise BadRate("cap must lie in (0, 1)", cap, "use the rate of the last seven days")
-        restarts = state.restarts.tick(tick_s * pace)
-        if n == 0:
-            return SinglePathState(state.wealth, restarts, state.n, state.k)
-        logs = [log_likelihood(rate, cap, n, k) for rate, _ in self.rates]
-        wealth = grow(state.wealth, restarts.pend, logs, self.wealth_max)
-        return SinglePathState(wealth, restarts.spent(), state.n + n, state.k + k)
+        known = [odds(rate, cap) for rate, _ in self.rates]
+        wealth, jobs, hits = state.wealth, state.n, state.k
+        pend, elapsed_s = state.restarts.pend, state.restarts.elapsed_s
+        statistic, statistics = self.statistic(state), list[float]()
+        for n, k, tick_s in ticks:
+            check_count("k", k, check_count("n", n))
+            passed_s = tick_s * pace
+            pend += steady_stake(passed_s)
+            elapsed_s += passed_s
+            if n:
+                logs = [k * hit + (n - k) * good for hit, good in known]
+                wealth = grow(wealth, pend, logs, self.wealth_max)
+                pend, statistic = 0.0, self._weighted(wealth)
+                jobs, hits = jobs + n, hits + k
+            statistics.append(statistic)
+        restarts = Restarts(pend, elapsed_s, state.restarts.lumps_s)
+        return SinglePathState(wealth, restarts, jobs, hits), statistics
 
     def statistic(self, state: SinglePathState) -> float:
         """Give the weighted wealth, >= 0."""
-        pairs = zip(self.rates, state.wealth, strict=True)
-        return sum([weight * held for (_, weight), held in pairs])
+        return self._weighted(state.wealth)
+
+    def _weighted(self, wealth: Sequence[float]) -> float:
+        return sum([weight * held for (_, weight), held in zip(self.rates, wealth, strict=True)])
 
     def detectable(self, n: int, cap: float, limit: float) -> float | None:
         """Find the smallest rate that n jobs would have shown, on average, to be over the cap.

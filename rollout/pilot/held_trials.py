@@ -18,7 +18,7 @@ from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.readings import recovered_to, whole_windows, windows_of, with_recovery
 from rollout.pilot.situation import Shadowed
 from rollout.pilot.situations import Situations
-from rollout.pilot.trial import Trial, trial_from
+from rollout.pilot.trial import Admitted, Trial, trial_from
 from rollout.pilot.trial_steps import begin, follow
 from rollout.policy.policy import Policies
 from rollout.routing.decision import JobPath
@@ -134,13 +134,12 @@ class HeldTrials:
             profile = report.profiles.get(name, LegacyProfile())
             rate = profile.failure_rate  # asked once: a rehearsal takes in many windows a turn
             pace = 86_400.0 / self._policies.of(name).day_s
-            for begin_at, end_at, window in windows_of(mine, trial.thresholds is not None):
-                try:
-                    trial = trial.observe(window, begin_at, end_at, rate, pace)
-                except EvidenceError as error:
-                    report.errors.append(f"{name}: {error}")
-                    trial = replace(trial, scored_to=max(trial.scored_to, end_at))
-                report.windows += 1
+            windows = windows_of(mine, trial.thresholds is not None)
+            try:
+                trial = trial.observe_all(windows, rate, pace)
+            except EvidenceError:  # one of them, so that the others count
+                trial = _each(trial, windows, rate, pace, report)
+            report.windows += len(windows)
             changed.append(trial)
         changed = self._take_in_early(now, report, changed)
         changed += self._take_in_recoveries(now, {one.name: one for one in changed})
@@ -160,10 +159,9 @@ class HeldTrials:
                 rows = whole_windows(rows)
             rate = report.profiles.get(name, LegacyProfile()).failure_rate
             pace = 86_400.0 / self._policies.of(name).day_s
-            for begin_at, end_at, window in windows_of(rows, thresholds=False):
-                trial = trial.observe_early(window, begin_at, end_at, rate, pace)
             if rows:
-                after[name] = trial
+                windows = windows_of(rows, thresholds=False)
+                after[name] = trial.observe_early(windows, rate, pace)
         return list(after.values())
 
     def _take_in_recoveries(self, now: datetime, fresh: Mapping[str, Trial]) -> list[Trial]:
@@ -192,3 +190,16 @@ class HeldTrials:
             self._ledger.save_trials(token, trials)
             for trial in trials:
                 self.written(trial)
+
+
+def _each(
+    trial: Trial, windows: Sequence[Admitted], rate: float | None, pace: float, report: PilotsReport
+) -> Trial:
+    """Take in windows one by one, leaving out and reporting those that cannot be."""
+    for begin_at, end_at, window in windows:
+        try:
+            trial = trial.observe(window, begin_at, end_at, rate, pace)
+        except EvidenceError as error:
+            report.errors.append(f"{trial.name}: {error}")
+            trial = replace(trial, scored_to=max(trial.scored_to, end_at))
+    return trial

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from rollout.evidence.counts import Counts
@@ -31,10 +31,14 @@ def windows_of(
     for begin_at in sorted(by_begin):
         both = by_begin[begin_at]
         new, old = both.get(JobPath.CONCURRENT), both.get(JobPath.LEGACY)
+        n, k, k_median, k_tail = _NOTHING if new is None else _blamed(new)
+        m, j, j_median, j_tail = (
+            _NOTHING if old is None else (old.jobs, old.failed, old.slow_median, old.slow_tail)
+        )
         window = Window(
-            _counts(new, old, lambda row: row.failed),
-            _counts(new, old, lambda row: row.slow_median) if thresholds else None,
-            _counts(new, old, lambda row: row.slow_tail) if thresholds else None,
+            Counts(n, k, m, j),
+            Counts(n, k_median, m, j_median) if thresholds else None,
+            Counts(n, k_tail, m, j_tail) if thresholds else None,
             new.admitted if new else 0,
             old.admitted if old else 0,
             new.both_failed if new else 0,
@@ -44,15 +48,13 @@ def windows_of(
     return windows
 
 
-def _counts(
-    new: WindowRow | None, old: WindowRow | None, hits: Callable[[WindowRow], int]
-) -> Counts:
-    return Counts(
-        new.jobs + new.both_failed if new else 0,
-        hits(new) + new.both_failed if new else 0,
-        old.jobs if old else 0,
-        hits(old) if old else 0,
-    )
+_NOTHING = (0, 0, 0, 0)
+
+
+def _blamed(new: WindowRow) -> tuple[int, int, int, int]:
+    """Jobs, failures and slow ones of the concurrent path, with those that failed on both."""
+    both = new.both_failed
+    return new.jobs + both, new.failed + both, new.slow_median + both, new.slow_tail + both
 
 
 def whole_windows(rows: list[WindowRow]) -> list[WindowRow]:

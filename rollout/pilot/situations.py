@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rollout.evidence.counts import NO_COUNTS, Counts
+from rollout.evidence.counts import Counts, merged
 from rollout.evidence.drill_pair import DrillPair
 from rollout.evidence.errors import BadDuration
 from rollout.evidence.promotion import overdispersion
@@ -119,6 +119,7 @@ class Situations:
         self._ledger = ledger
         self._shadow = shadow
         self.shadowed = shadowed
+        self._known: dict[str, tuple[list[Recovery], list[tuple[datetime, DrillPair]]]] = {}
 
     def gather(
         self,
@@ -144,6 +145,7 @@ class Situations:
         recoveries = around.healed or self._ledger.recoveries
         healed = recoveries(trial.name, since) if policy.drills_min else []
         drills = [one for one in healed if one.by_drill and _same_build(one, trial)]
+        compared = self._compared(trial.name, drills)
         asked = around.shadowed is None or trial.name in around.shadowed
         own = self._totals(trial, now) if totals else NO_TOTALS
         baseline = baseline_of(trial, around.profile, policy)
@@ -159,8 +161,8 @@ class Situations:
             totals=own,
             thresholds_known=trial.thresholds is not None,
             design_effect=trial.design_effect,
-            pairs=pairs_of(drills),
-            step_pairs=step_pairs(drills, trial.began_at),
+            pairs=tuple(pair for _, pair in compared),
+            step_pairs=_of_step(compared, trial.began_at),
             way_back=way_back(around, now),
             shadowed=self._shadow(trial.name) if asked else Shadowed(),
             held=around.held,
@@ -168,6 +170,13 @@ class Situations:
             baseline=baseline,
             together=self._together(trial, own, baseline, around, policy, now) if totals else None,
         )
+
+    def _compared(self, name: str, drills: list[Recovery]) -> list[tuple[datetime, DrillPair]]:
+        """Match drills; those of the turn before are nearly always those of this one."""
+        known = self._known.get(name)
+        if known is None or known[0] != drills:
+            known = self._known[name] = (drills, _compared(drills))
+        return known[1]
 
     def prior(self, trial: Trial, state: ControlState, now: datetime) -> float:
         """What shadow pairs say beforehand of the step that begins with this state."""
@@ -232,12 +241,12 @@ def totals_of(hours: Sequence[HourRow], slow: Sequence[OpenSlow]) -> Totals:
     A job that failed on both paths counts against the concurrent path here (see `Totals`).
     """
     failures, medians, tails = _by_hour(hours)
-    median, tail = _sum(medians), _sum(tails)
+    median, tail = merged(medians), merged(tails)
     for one in slow:
         median = median + _one_sided(one.path, one.slow_median, one.slow_median)
         tail = tail + _one_sided(one.path, one.slow_median, one.slow_tail)
     return Totals(
-        _sum(failures),
+        merged(failures),
         median,
         tail,
         overdispersion(failures),
@@ -253,19 +262,20 @@ def _by_hour(hours: Sequence[HourRow]) -> tuple[list[Counts], list[Counts], list
 
     Jobs that failed on both paths count in all three: legacy's own bad inputs do as well.
     """
-    failures: dict[int, Counts] = {}
-    medians: dict[int, Counts] = {}
-    tails: dict[int, Counts] = {}
+    by_hour: dict[int, list[int]] = {}
     for one in hours:
-        jobs, bad = one.jobs + one.both_failed, one.both_failed
-        for counted, hits in (
-            (failures, one.failed),
-            (medians, one.slow_median),
-            (tails, one.slow_tail),
-        ):
-            held = counted.get(one.hour, NO_COUNTS)
-            counted[one.hour] = held + _one_sided(one.path, jobs, hits + bad)
-    return list(failures.values()), list(medians.values()), list(tails.values())
+        counted = by_hour.setdefault(one.hour, [0] * 8)
+        at, bad = (0 if one.path is JobPath.CONCURRENT else 4), one.both_failed
+        counted[at] += one.jobs + bad
+        counted[at + 1] += one.failed + bad
+        counted[at + 2] += one.slow_median + bad
+        counted[at + 3] += one.slow_tail + bad
+    each = by_hour.values()
+    return (
+        [Counts(n, failed, m, of_legacy) for n, failed, _, _, m, of_legacy, _, _ in each],
+        [Counts(n, slow, m, of_legacy) for n, _, slow, _, m, _, of_legacy, _ in each],
+        [Counts(n, slow, m, of_legacy) for n, _, _, slow, m, _, _, of_legacy in each],
+    )
 
 
 def _one_sided(path: JobPath, jobs: int, hits: int) -> Counts:
@@ -274,12 +284,22 @@ def _one_sided(path: JobPath, jobs: int, hits: int) -> Counts:
     return Counts(0, 0, jobs, hits)
 
 
-def _sum(counts: Sequence[Counts]) -> Counts:
-    return sum(counts, Counts(0, 0, 0, 0))
-
-
 def pairs_of(drills: Sequence[Recovery]) -> tuple[DrillPair, ...]:
     """Match the two halves of each drill; a half without the other compares nothing."""
+    return tuple(pair for _, pair in _compared(drills))
+
+
+def step_pairs(drills: Sequence[Recovery], began_at: datetime) -> int:
+    """Count the comparable pairs whose two halves both ended after the step began."""
+    return _of_step(_compared(drills), began_at)
+
+
+def _of_step(compared: Sequence[tuple[datetime, DrillPair]], began_at: datetime) -> int:
+    return sum(since >= began_at and not pair.both_censored for since, pair in compared)
+
+
+def _compared(drills: Sequence[Recovery]) -> list[tuple[datetime, DrillPair]]:
+    """Give each pair, and when the first of its halves ended."""
     halves: dict[str, dict[JobPath, Recovery]] = {}
     for one in drills:
         if one.pair_id is not None:
@@ -290,16 +310,11 @@ def pairs_of(drills: Sequence[Recovery]) -> tuple[DrillPair, ...]:
             new, old = both[JobPath.CONCURRENT], both[JobPath.LEGACY]
             cap_s = max(new.cap_s, old.cap_s)
             try:
-                pairs.append(DrillPair(min(new.seconds, cap_s), min(old.seconds, cap_s), cap_s))
+                pair = DrillPair(min(new.seconds, cap_s), min(old.seconds, cap_s), cap_s)
             except BadDuration:
                 continue  # a time of 0 or under was never measured; the pair compares nothing
-    return tuple(pairs)
-
-
-def step_pairs(drills: Sequence[Recovery], began_at: datetime) -> int:
-    """Count the comparable pairs whose two halves both ended after the step began."""
-    made = pairs_of([one for one in drills if one.at >= began_at])
-    return sum(not pair.both_censored for pair in made)
+            pairs.append((min(new.at, old.at), pair))
+    return pairs
 
 
 def way_back(around: Around, now: datetime) -> WayBack:

@@ -6,7 +6,7 @@ only jobs that were admitted since. `REVERT_TESTS` is the one list of what may r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
@@ -19,7 +19,7 @@ from rollout.evidence.error_rate import BETS, ErrorRate
 from rollout.evidence.fast_path import FastPath
 from rollout.evidence.process import BettingProcess
 from rollout.evidence.recovery_watch import RecoveryWatch
-from rollout.evidence.revert_test import RevertTest, Window
+from rollout.evidence.revert_test import RevertTest, Spanned, Window
 from rollout.evidence.stored import Json, read_count, read_object
 from rollout.evidence.verdict import Finding
 from rollout.policy.policy import Policy
@@ -145,25 +145,35 @@ class StepEvidence:
         pace: float,
         which: Taken = Taken.ALL,
     ) -> StepEvidence:
-        """Take in one window; the arguments are those of `RevertTest.take_in`.
+        """Take in one window; see `observe_all`."""
+        return self.observe_all([(window, span_s)], rate_legacy, pace, which)
+
+    def observe_all(
+        self,
+        windows: Sequence[Spanned],
+        rate_legacy: float | None,
+        pace: float,
+        which: Taken = Taken.ALL,
+    ) -> StepEvidence:
+        """Take in windows, oldest first; the arguments are those of `RevertTest.take_in`.
 
         Raises:
-            EvidenceError: The input cannot be; nothing is changed.
+            EvidenceError: One of them cannot be; nothing is changed.
         """
         tests = tuple(
             (key, one)
             if which is not Taken.ALL and (key in _EARLY) is not (which is Taken.EARLY)
-            else (key, one.take_in(window, span_s, rate_legacy, pace))
+            else (key, one.take_in(windows, rate_legacy, pace))
             for key, one in self.tests
         )
         if which is Taken.EARLY:  # its jobs are counted when they are old
             return replace(self, tests=tests)
         return StepEvidence(
             tests,
-            self.admitted_concurrent + window.admitted_concurrent,
-            self.admitted_legacy + window.admitted_legacy,
-            self.both_failed + window.both_failed,
-            self.unjudged + window.unjudged,
+            self.admitted_concurrent + sum([one.admitted_concurrent for one, _ in windows]),
+            self.admitted_legacy + sum([one.admitted_legacy for one, _ in windows]),
+            self.both_failed + sum([one.both_failed for one, _ in windows]),
+            self.unjudged + sum([one.unjudged for one, _ in windows]),
         )
 
     def of(self, kind: type[_Test]) -> _Test:

@@ -7,14 +7,14 @@ kill, and when a person starts again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from rollout.evidence.blocks import TICK_S_MAX
 from rollout.evidence.buckets import bucket_edge_s
-from rollout.evidence.revert_test import NO_JOBS, Window
+from rollout.evidence.revert_test import NO_JOBS, Spanned, Window
 from rollout.evidence.stored import Json
 from rollout.evidence.thresholds import REVERT_SHIFT, Thresholds
 from rollout.pilot.step import StepEvidence, Taken, guard_of
@@ -39,6 +39,10 @@ SETTLE_S_MIN = 2.0
 
 ON_TRIAL = frozenset({Stage.SPLIT, Stage.GRADUATED})
 """Stages in which windows compare the paths."""
+
+
+Admitted = tuple[datetime, datetime, Window]
+"""A window of admission: from when, to when, and the jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,53 +158,44 @@ class Trial:
     def observe(
         self, window: Window, begin: datetime, end: datetime, rate_legacy: float | None, pace: float
     ) -> Trial:
-        """Take in the jobs admitted from `begin` to `end`; time between windows passes, too.
+        """Take in the jobs admitted from `begin` to `end`; see `observe_all`."""
+        return self.observe_all([(begin, end, window)], rate_legacy, pace)
+
+    def observe_all(
+        self, windows: Sequence[Admitted], rate_legacy: float | None, pace: float
+    ) -> Trial:
+        """Take in windows, oldest first; time between them passes, too.
 
         Raises:
-            EvidenceError: The input cannot be; nothing is changed.
+            EvidenceError: One of them cannot be; nothing is changed.
         """
-        if end <= self.scored_to:
+        spans, scored_to = _spans(self.scored_to, windows, pace)
+        if not spans:
             return self
         which = Taken.ALL if self.early_from() is None else Taken.LATE
         return replace(
             self,
-            evidence=self._after(which, self.scored_to, window, begin, end, rate_legacy, pace),
-            scored_to=end,
+            evidence=self.evidence.observe_all(spans, rate_legacy, pace, which),
+            scored_to=scored_to,
             early_to=self.early_from(),
         )
 
     def observe_early(
-        self, window: Window, begin: datetime, end: datetime, rate_legacy: float | None, pace: float
+        self, windows: Sequence[Admitted], rate_legacy: float | None, pace: float
     ) -> Trial:
         """Take in young jobs, for the fast path alone; the same but for that.
 
         Raises:
-            EvidenceError: The input cannot be; nothing is changed.
+            EvidenceError: One of them cannot be; nothing is changed.
         """
         since = self.early_from()
-        if since is None or end <= since:
+        if since is None:
             return self
-        evidence = self._after(Taken.EARLY, since, window, begin, end, rate_legacy, pace)
-        return replace(self, evidence=evidence, early_to=end)
-
-    def _after(
-        self,
-        which: Taken,
-        since: datetime,
-        window: Window,
-        begin: datetime,
-        end: datetime,
-        rate_legacy: float | None,
-        pace: float,
-    ) -> StepEvidence:
-        evidence = self.evidence
-        gap_s = max(0.0, (begin - since).total_seconds())
-        if gap_s > 0.0:
-            # A longer one brings no more stake than the tests' period has: away is not watched.
-            gap_s = min(gap_s, TICK_S_MAX / max(pace, 1.0))
-            evidence = evidence.observe(NO_JOBS, gap_s, rate_legacy, pace, which)
-        span_s = (end - max(begin, since)).total_seconds()
-        return evidence.observe(window, span_s, rate_legacy, pace, which)
+        spans, early_to = _spans(since, windows, pace)
+        if not spans:
+            return self
+        evidence = self.evidence.observe_all(spans, rate_legacy, pace, Taken.EARLY)
+        return replace(self, evidence=evidence, early_to=early_to)
 
     def payload(self) -> Json:
         """Give what has no column of its own as a plain object."""
@@ -233,6 +228,23 @@ class Trial:
             "acted_at": _text(self.acted_at),
             "said": self.said,
         }
+
+
+def _spans(
+    since: datetime, windows: Sequence[Admitted], pace: float
+) -> tuple[list[Spanned], datetime]:
+    """Lay windows and the gaps between them end to end, and say where they end."""
+    spans: list[Spanned] = []
+    for begin, end, window in windows:
+        if end <= since:
+            continue
+        gap_s = (begin - since).total_seconds()
+        if gap_s > 0.0:
+            # A longer one brings no more stake than the tests' period has: away is not watched.
+            spans.append((NO_JOBS, min(gap_s, TICK_S_MAX / max(pace, 1.0))))
+        spans.append((window, (end - max(begin, since)).total_seconds()))
+        since = end
+    return spans, since
 
 
 def edge_us(bucket: int) -> int:

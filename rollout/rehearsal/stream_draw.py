@@ -9,7 +9,14 @@ import numpy as np
 
 from rollout.evidence.buckets import DURATION_S_MAX
 from rollout.pilot.ports import Recovery
-from rollout.rehearsal.job_stream import SECOND_US, BadStream, JobStream, Whole, positions_of, us_of
+from rollout.rehearsal.job_stream import (
+    SECOND_US,
+    BadStream,
+    JobStream,
+    Whole,
+    numbered_positions,
+    us_of,
+)
 from rollout.routing.decision import JobPath
 
 JOBS_MAX = 50_000_000
@@ -60,11 +67,10 @@ def draw_stream(name: str, drawing: Drawing, begin: datetime, days: float) -> Jo
     rng = np.random.default_rng(drawing.seed)
     jobs = max(1, int(rng.poisson(expected)))
     offsets = np.sort(rng.integers(0, round(days * DAY_S * SECOND_US), jobs))
-    keys = map(f"{drawing.seed}-%d".__mod__, range(jobs))
     return JobStream(
         name,
         us_of(begin) + offsets,
-        positions_of(name, keys, jobs),
+        numbered_positions(name, f"{drawing.seed}-", jobs),
         None,
         _durations(rng, drawing, jobs),
         _durations(rng, drawing, jobs),

@@ -19,21 +19,30 @@ from rollout.routing.stages import ControlState
 RANGE = 2**64
 
 
+NEVER = 2**62
+"""Microseconds since 1970 that no clock of a rehearsal comes to."""
+
+AHEAD = 50_000
+"""Jobs that are routed at once, before their time: a call for each tick's few costs more."""
+
+
 @dataclass(slots=True)
 class Columns:
-    """What became of the jobs that were admitted; those beyond `admitted` are still to come.
+    """What becomes of the jobs; beyond `admitted` they are still to come and may be routed anew.
 
     Attributes:
         concurrent: Assigned to the concurrent path.
-        moved_us: When the concurrent path failed the job and legacy took over; -1 for never.
+        moved_us: When the concurrent path failed the job and legacy took over, or `NEVER`.
         finish_us: When it had its outcome.
         failed: Whether that outcome is a failure, kept for a person.
+        by_legacy: Whether legacy commits it.
     """
 
     concurrent: Flags
     moved_us: Whole
     finish_us: Whole
     failed: Flags
+    by_legacy: Flags
 
 
 class StreamJobs:
@@ -47,10 +56,13 @@ class StreamJobs:
         size = stream.jobs
         self.columns = Columns(
             np.zeros(size, dtype=np.bool_),
-            np.full(size, -1, dtype=np.int64),
+            np.full(size, NEVER, dtype=np.int64),
             np.zeros(size, dtype=np.int64),
             np.zeros(size, dtype=np.bool_),
+            np.zeros(size, dtype=np.bool_),
         )
+        self._routed = 0
+        self._routed_by: ControlState | None = None
 
     def before(self, at_us: int) -> int:
         """How many jobs come before a time; those at it come after."""
@@ -61,17 +73,28 @@ class StreamJobs:
         begin, end = self.admitted, max(self.admitted, self.before(now_us))
         if begin == end:
             return
-        which, stream, rows = slice(begin, end), self.stream, self.columns
+        if state != self._routed_by:
+            self._routed, self._routed_by = begin, state
+        if self._routed < end:
+            ahead = min(self.stream.jobs, max(end, self._routed + AHEAD))
+            self._route(slice(self._routed, ahead), state)
+            self._routed = ahead
+        self.open = np.concatenate([self.open, np.arange(begin, end, dtype=np.int64)])
+        self.admitted = end
+
+    def _route(self, which: slice, state: ControlState) -> None:
+        """Say what becomes of jobs under a control state."""
+        stream, rows = self.stream, self.columns
         concurrent = self._in_scope(which, state)
         took_over = concurrent & stream.concurrent_failed[which]
         on_path = np.where(concurrent, stream.concurrent_us[which], stream.legacy_us[which])
         seen_us = stream.at_us[which] + on_path
         rows.concurrent[which] = concurrent
-        rows.moved_us[which] = np.where(took_over, seen_us, -1)
+        rows.moved_us[which] = np.where(took_over, seen_us, NEVER)
         rows.finish_us[which] = seen_us + np.where(took_over, stream.legacy_us[which], 0)
-        rows.failed[which] = stream.legacy_failed[which] & (~concurrent | took_over)
-        self.open = np.concatenate([self.open, np.arange(begin, end, dtype=np.int64)])
-        self.admitted = end
+        on_legacy = ~concurrent | took_over
+        rows.failed[which] = stream.legacy_failed[which] & on_legacy
+        rows.by_legacy[which] = on_legacy & ~rows.failed[which]
 
     def _in_scope(self, which: slice, state: ControlState) -> Flags:
         """The routing rule, on a reading that a supervised store would have given."""
@@ -85,12 +108,13 @@ class StreamJobs:
     def take_finished(self, now_us: int, limit: int) -> Whole:
         """Take the jobs off the open ones that have finished, oldest end first."""
         finish = self.columns.finish_us[self.open]
-        ripe = np.flatnonzero(finish <= now_us)
-        if not ripe.size:
-            return ripe
-        ripe = ripe[np.argsort(finish[ripe], kind="stable")][:limit]
-        taken = self.open[ripe]
-        self.open = np.delete(self.open, ripe)
+        ripe = finish <= now_us
+        taken = self.open[ripe][np.argsort(finish[ripe], kind="stable")]
+        if taken.size <= limit:
+            self.open = self.open[~ripe]
+            return taken
+        taken = taken[:limit]
+        self.open = np.setdiff1d(self.open, taken, assume_unique=True)
         return taken
 
     def unfinished(self, now_us: int) -> Whole:
@@ -99,14 +123,19 @@ class StreamJobs:
 
     def on_legacy(self, which: Whole, now_us: int) -> Flags:
         """Which of these unfinished jobs run on legacy now."""
-        moved = self.columns.moved_us[which]
-        return ~self.columns.concurrent[which] | ((moved >= 0) & (moved <= now_us))
+        moved: Flags = self.columns.moved_us[which] <= now_us
+        return ~self.columns.concurrent[which] | moved
 
 
 def buckets_of(durations_us: Whole) -> Whole:
     """The bucket of each duration, exactly as `bucket_index` gives it."""
     found: Whole = np.searchsorted(_edges_us(), durations_us, side="left").astype(np.int64)
     return found
+
+
+def edge_of(bucket: int) -> int:
+    """The longest duration of a bucket in whole microseconds; nothing is beyond the last one."""
+    return int(_edges_us()[bucket]) if bucket < BUCKET_MAX else NEVER
 
 
 @cache

@@ -11,7 +11,6 @@ hand, no build changes, and nobody but this one process writes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,7 +18,6 @@ import numpy as np
 
 from rollout.errors import LeaseLost, UnknownDecision, UnknownSubPipeline
 from rollout.jobs.ports import OpenCount
-from rollout.pilot.fold import SUMS, Sum
 from rollout.pilot.ports import (
     DecisionRecord,
     HourRow,
@@ -32,9 +30,10 @@ from rollout.pilot.ports import (
 )
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial
-from rollout.rehearsal import stream_fold, stream_windows
+from rollout.rehearsal import stream_windows
 from rollout.rehearsal.exposed import Exposed
 from rollout.rehearsal.job_stream import EPOCH, JobStream, time_of, us_of
+from rollout.rehearsal.stream_fold import StreamTotals, frame_of
 from rollout.rehearsal.stream_jobs import StreamJobs
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
@@ -68,12 +67,14 @@ class StreamLedger:
         self._now_us = 0
         self._leader: tuple[str, datetime] | None = None
         self._trial: Trial | None = None
-        self._profile = LegacyProfile()
-        self._hours: dict[tuple[int, int, JobPath], Sum] = {}
+        self._version = 0
+        self._totals = StreamTotals(self.jobs)
         self._decisions: list[DecisionRecord] = []
         self._decided: set[str] = set()
         self._recoveries: list[Recovery] = []
         self._builds: dict[JobPath, str] = {}
+        self._counted: list[OpenCount] = []
+        self._counted_at = (-1, 0, 0)
 
     # What the stream's driver does --------------------------------------------------------
 
@@ -109,8 +110,7 @@ class StreamLedger:
         rows, until_us = self.jobs.columns, us_of(until)
         which = slice(self.jobs.before(us_of(since)), self.jobs.before(until_us))
         mine = rows.concurrent[which]
-        moved = rows.moved_us[which]
-        failed = mine & (moved >= 0) & (moved <= until_us)
+        failed = mine & (rows.moved_us[which] <= until_us)
         seen = failed | (mine & (rows.finish_us[which] <= until_us))
         counted = [int(np.count_nonzero(one)) for one in (seen, failed, mine & ~seen)]
         return Exposed(*counted)
@@ -123,6 +123,12 @@ class StreamLedger:
 
     def open_counts(self) -> list[OpenCount]:
         """Count unfinished jobs; in a stream each of them runs."""
+        asked_at = (self._now_us, self.jobs.admitted, self.jobs.open.size)
+        if asked_at != self._counted_at:  # a tick asks twice
+            self._counted_at, self._counted = asked_at, self._count_open()
+        return self._counted
+
+    def _count_open(self) -> list[OpenCount]:
         waiting = self.jobs.unfinished(self._now_us)
         on_legacy = self.jobs.on_legacy(waiting, self._now_us)
         counts = []
@@ -138,13 +144,7 @@ class StreamLedger:
         taken = self.jobs.take_finished(self._now_us, limit)
         if not taken.size:
             return 0
-        self._profile = self._profile.add_counted(stream_fold.lately(self.jobs, taken))
-        if self._trial is not None:
-            step = self._trial.step
-            for hour, path, gained in stream_fold.hours_gained(self.jobs, taken, self._trial):
-                total = self._hours.setdefault((step, hour, path), Sum())
-                for field in SUMS:
-                    setattr(total, field, getattr(total, field) + getattr(gained, field))
+        self._totals.add(taken, self._trial)
         return int(taken.size)
 
     # Leadership and builds ----------------------------------------------------------------
@@ -193,7 +193,7 @@ class StreamLedger:
             return []
         columns: dict[str, Any] = {
             "name": one.name,
-            "version": one.version,
+            "version": self._version,
             "step": one.step,
             "step_revision": one.step_revision,
             "began_at": one.began_at,
@@ -204,14 +204,18 @@ class StreamLedger:
 
     def profiles(self) -> dict[str, LegacyProfile]:
         """Read what legacy showed."""
-        return {self.state.name: self._profile}
+        return {self.state.name: self._totals.whole_profile()}
 
     def pass_time(self, now: datetime, days_s: Mapping[str, float]) -> dict[str, LegacyProfile]:
-        """Close days and spans that are over, and note what runs on legacy."""
+        """Close days and spans that are over, and note what runs on legacy.
+
+        The histogram of today is complete when its day ends: nobody asks before.
+        """
         running = sum(one.jobs for one in self.open_counts() if one.path is JobPath.LEGACY)
-        if self.state.name in days_s:
-            self._profile = self._profile.pass_time(now, days_s[self.state.name], running)
-        return self.profiles()
+        day_s = days_s.get(self.state.name)
+        if day_s is not None:
+            self._totals.pass_time(now, day_s, running)
+        return {self.state.name: self._totals.profile}
 
     def windows(self, now: datetime, limit: int) -> list[WindowRow]:
         """Read windows of admission that are old enough and not yet in the trial, oldest first."""
@@ -236,19 +240,16 @@ class StreamLedger:
 
     def _save(self, token: int, trial: Trial) -> None:
         self._must_be(trial.name)
-        held = 0 if self._trial is None else self._trial.version
-        if trial.version != held:
+        if trial.version != self._version:
             raise LeaseLost(token)
-        self._trial = replace(trial, version=held + 1)
+        if self._trial is not None and frame_of(trial) != frame_of(self._trial):
+            self._totals.close(self._trial)
+        self._trial, self._version = trial, trial.version + 1
 
     def hours(self, name: str, step: int) -> list[HourRow]:
         """Read the totals of a step."""
         self._must_be(name)
-        return [
-            HourRow(hour, path, *(getattr(total, field) for field in SUMS))
-            for (of, hour, path), total in sorted(self._hours.items())
-            if of == step
-        ]
+        return self._totals.hours(self._trial, step)
 
     def open_slow(self, trial: Trial, now: datetime) -> list[OpenSlow]:
         """Count unfinished jobs of the trial's step that are slow already."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 
 from rollout.pilot.ports import OpenSlow, WindowRow
 from rollout.pilot.trial import Trial, edge_us
-from rollout.rehearsal.job_stream import SECOND_US, time_of, us_of
-from rollout.rehearsal.stream_jobs import StreamJobs
+from rollout.rehearsal.job_stream import SECOND_US, Flags, time_of, us_of
+from rollout.rehearsal.stream_jobs import NEVER, StreamJobs
 from rollout.routing.decision import JobPath
 
 
@@ -39,42 +39,58 @@ def windows(
     begin, end = jobs.before(us_of(since or trial.scored_to)), min(jobs.before(ripe), jobs.admitted)
     if begin >= end:
         return
-    rows, which = jobs.columns, slice(begin, end)
-    at, finish, moved = jobs.stream.at_us[which], rows.finish_us[which], rows.moved_us[which]
-    concurrent, done = rows.concurrent[which], finish <= now_us
+    which = slice(begin, end)
+    at, concurrent = jobs.stream.at_us[which], jobs.columns.concurrent[which]
+    flags = _flags(jobs, which, trial, now_us)
     number = at // length
-    first = int(number[0])
-    place = (number - first) * 2 + concurrent
-    fell_back = (moved >= 0) & (moved <= now_us)
-    both = fell_back & rows.failed[which] & done
-    judged = ~both
-    failed = judged & np.where(concurrent, fell_back, rows.failed[which] & done)
+    starts = np.concatenate([[0], np.flatnonzero(number[1:] != number[:-1]) + 1])
+    of_both = np.add.reduceat(flags, starts, axis=1, dtype=np.int64)
+    of_concurrent = np.add.reduceat(flags & concurrent, starts, axis=1, dtype=np.int64)
+    wide = timedelta(microseconds=length)
+    columns = zip(
+        number[starts].tolist(),
+        (of_both - of_concurrent).T.tolist(),
+        of_concurrent.T.tolist(),
+        strict=True,
+    )
+    for place, legacy, new in columns:
+        begin_at = time_of(place * length)
+        end_at = begin_at + wide
+        for path, counted in ((JobPath.LEGACY, legacy), (JobPath.CONCURRENT, new)):
+            admitted, judged, failed, both, median, tail = counted
+            if admitted:
+                yield WindowRow(
+                    jobs.stream.name,
+                    path,
+                    begin_at,
+                    end_at,
+                    admitted,
+                    judged,
+                    failed,
+                    both,
+                    0,
+                    median,
+                    tail,
+                )
+
+
+def _flags(jobs: StreamJobs, which: slice, trial: Trial, now_us: int) -> Flags:
+    """What is seen of each job by now: admitted, judged, failed, failed on both, slow twice."""
+    rows, at = jobs.columns, jobs.stream.at_us[which]
+    finish, concurrent = rows.finish_us[which], rows.concurrent[which]
+    bad = rows.failed[which] & (finish <= now_us)
+    fell_back = rows.moved_us[which] <= now_us
     taken = np.minimum(finish, now_us) - at
-    old_median, old_tail, new_median, new_tail = trial.edges_us() or (2**62,) * 4
-    slow_median = judged & (failed | (taken > np.where(concurrent, new_median, old_median)))
-    slow_tail = judged & (failed | (taken > np.where(concurrent, new_tail, old_tail)))
-    size = int(place[-1] | 1) + 1
-    admitted = np.bincount(place, minlength=size)
-    counted = [
-        np.bincount(place[one], minlength=size)
-        for one in (judged, failed, both, slow_median, slow_tail)
-    ]
-    for cell in np.flatnonzero(admitted):
-        begin_us = (first + int(cell) // 2) * length
-        good, bad, both_in, median, tail = (int(one[cell]) for one in counted)
-        yield WindowRow(
-            jobs.stream.name,
-            JobPath.CONCURRENT if cell % 2 else JobPath.LEGACY,
-            time_of(begin_us),
-            time_of(begin_us + length),
-            int(admitted[cell]),
-            good,
-            bad,
-            both_in,
-            0,
-            median,
-            tail,
-        )
+    old_median, old_tail, new_median, new_tail = trial.edges_us() or (NEVER,) * 4
+    flags = np.empty((6, at.size), dtype=np.bool_)
+    flags[0] = True
+    both = flags[3] = bad & fell_back
+    judged = flags[1] = ~both
+    # Legacy's own failure, or the concurrent path's that legacy made good: never both of them.
+    failed = flags[2] = bad ^ fell_back
+    flags[4] = failed | (judged & (taken > np.where(concurrent, new_median, old_median)))
+    flags[5] = failed | (judged & (taken > np.where(concurrent, new_tail, old_tail)))
+    return flags
 
 
 def open_slow(jobs: StreamJobs, trial: Trial, now: datetime) -> list[OpenSlow]:

@@ -26,14 +26,23 @@ def threshold(scope_bp: int) -> int:
 
 def position(salt: str, key: str) -> int:
     """Position of a key in the range 0..2**64 - 1."""
-    return xxh3_64_intdigest(salt.encode() + _SEPARATOR + key.encode())
+    return xxh3_64_intdigest(salted(salt) + key.encode())
 
 
 def each_position(salt: str, keys: Iterable[str]) -> Iterator[int]:
     """Positions of many keys: the same as `position` gives, for a rehearsal's millions."""
-    prefix = salt.encode() + _SEPARATOR
     # No line of Python for each of them.
-    return map(xxh3_64_intdigest, map(prefix.__add__, map(str.encode, keys)))
+    return hashed(map(salted(salt).__add__, map(str.encode, keys)))
+
+
+def salted(salt: str) -> bytes:
+    """What stands before a key, to be hashed with it."""
+    return salt.encode() + _SEPARATOR
+
+
+def hashed(keys: Iterable[bytes]) -> Iterator[int]:
+    """Positions of many keys that are salted already."""
+    return map(xxh3_64_intdigest, keys)
 
 
 class Planted(Protocol):
@@ -88,7 +97,7 @@ class RouteTable:
         drilled = plan_on(reading, JobPath.LEGACY) is not None
         self._outside = Decision(JobPath.LEGACY, closed or Reason.OUT_OF_SCOPE, revision, drilled)
         self._inside = Decision(JobPath.CONCURRENT, Reason.IN_SCOPE, revision)
-        self._prefix = (state.salt.encode() if state else b"") + _SEPARATOR
+        self._prefix = salted(state.salt if state else "")
         open_bp = min(state.scope_bp, state.scope_bp_max) if state and not closed else 0
         self._threshold = threshold(open_bp)
 

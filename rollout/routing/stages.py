@@ -225,14 +225,12 @@ def apply(
 def _scope_after(state: ControlState, event: Event, scope_bp: int | None) -> int:
     match event:
         case Event.SCOPE:
-            if type(scope_bp) is not int or not 0 <= scope_bp <= BP_ALL:
-                raise ScopeOutOfRange(scope_bp)
-            if scope_bp > state.scope_bp_max:
+            if type(scope_bp) is not int or not 0 <= scope_bp <= state.scope_bp_max:
                 raise ScopeOutOfRange(scope_bp, state.scope_bp_max)
             return scope_bp
         case Event.START:
             if scope_bp is not None and not 0 < scope_bp <= BP_ALL:
-                raise ScopeOutOfRange(scope_bp)
+                raise ScopeOutOfRange(scope_bp, state.scope_bp_max)
             first = FIRST_STEP_BP if scope_bp is None else scope_bp
             return min(first, state.scope_bp_max)
         case Event.DOUBLE:

@@ -18,6 +18,7 @@ from rollout.errors import DeclarationError, WrongSettings
 from rollout.routing.decision import JobPath
 from rollout.settings import RUN_FILE, Settings, as_variables
 from rollout.up.commands import controller_spec, page_spec, shadow_spec, valkey_spec, worker_spec
+from rollout.up.free_ports import with_ports
 from rollout.up.processes import Processes, Spec
 from rollout.up.readiness import wait_for_workers
 from rollout.wiring import Runtime, load_app
@@ -61,7 +62,7 @@ class Machine:
             self.app.conf.broker_url,
             app_broker_options=self.app.conf.broker_transport_options,
         )
-        self._settings = settings
+        self._settings = with_ports(settings)
         self._folder = folder
         self._say = say
         self._page = page

@@ -10,11 +10,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from rollout.control.access import Caller, NotPermittedHere, permit
+from rollout.control.kill_log import reason_of
 from rollout.errors import RolloutError
 from rollout.jobs.recent import JobKind
 from rollout.routing.stages import Event
 from rollout.web.asking import CallerOf, SiteOf, must_see
-from rollout.web.killing import kill, reason_of
+from rollout.web.killing import kill
 from rollout.web.problems import BadRequest
 from rollout.web.render import draw
 from rollout.web.site import Site

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rollout.control.access import permit
+from rollout.control.kill_log import reason_of
 from rollout.desk.board import Board
 from rollout.desk.kills import read_kill
 from rollout.errors import LedgerUnreachable, RolloutError
@@ -17,7 +18,6 @@ from rollout.routing.decision import JobPath
 from rollout.routing.ports import TransitionRecord
 from rollout.routing.stages import Event
 from rollout.web.asking import CallerOf, SiteOf, must_see
-from rollout.web.killing import reason_of
 from rollout.web.render import draw
 from rollout.web.site import GLANCE_S, READ_S
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rollout.control.access import Caller
+from rollout.control.kill_log import NO_REASON
 from rollout.control.kill_report import Heard, KillReport
-from rollout.routing.ports import TransitionRecord
 from rollout.web.site import Site
 
 MOVES_S = 0.5
 """The answer does not wait longer for jobs to be moved; the controller moves the rest."""
-
-NO_REASON = "(no reason given yet)"
-"""At three in the morning nobody types; the page asks for the reason afterwards."""
 
 
 def kill(site: Site, caller: Caller, name: str | None, reason: str) -> KillReport:
@@ -35,8 +30,3 @@ def kill(site: Site, caller: Caller, name: str | None, reason: str) -> KillRepor
         site.shared.forget()
     site.keep(report)
     return report
-
-
-def reason_of(kills: Sequence[TransitionRecord]) -> str | None:
-    """Why it was killed: what was said first, at the kill or when it was asked for afterwards."""
-    return next((one.reason for one in kills if one.reason != NO_REASON), None)

@@ -90,10 +90,15 @@ def sub_pipeline(
     taken = site.board(caller)
     one = taken.value.of(name)
     parts = Parts(site)
-    why = parts.read("why it stands here", "why", name, lambda: site.desk.why(name))
-    history = parts.read(
-        "changes and decisions", "history", (name, LINES), lambda: site.desk.history(name, LINES)
+    # A reading of the state before this one would contradict the rest of the page.
+    state = (name, one.state.revision)
+    why = parts.read(
+        "why it stands here", "why", state, lambda: site.desk.why(name, ask_workers=False)
     )
+    history = parts.read(
+        "changes and decisions", "history", (*state, LINES),
+        lambda: site.desk.history(name, LINES),
+    )  # fmt: skip
     drills = parts.read("drills", "drills", (name, 10), lambda: site.desk.drills(name, 10))
     trend = parts.read(
         "the curves", "trend", (name, hours), lambda: site.desk.trend(name, hours or None)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from rollout.control.access import NotPermittedHere
 from rollout.control.requests import KeyInUse, KeyReused
 from rollout.control.tokens import UnknownToken, WrongToken
-from rollout.desk.jobs import NoWholeId
+from rollout.desk.job_search import NoWholeId
 from rollout.drills.errors import BadDrill, DrillRefused
 from rollout.errors import (
     BrokerUnreachable,

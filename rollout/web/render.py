@@ -157,5 +157,6 @@ def error_page(request: Request, error: RolloutError) -> Response:
         status=status_of(error),
         still=True,
         error=error,
+        only_looked=request.method == "GET",
         back=site.drafts.keep(request.url.path, typed),
     )

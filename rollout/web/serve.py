@@ -8,12 +8,14 @@ from collections.abc import Callable
 
 import uvicorn
 
-from rollout.errors import WrongSettings
+from rollout.errors import RolloutError, WrongSettings
 from rollout.web.app import create_app
 from rollout.wiring import Runtime
 
 STOP_S = 2
 """Open streams are cut after so long."""
+STARTS_WITHIN_S = 3.0
+"""A ledger that takes longer to answer is told of; the page is served all the same."""
 
 
 def serve(runtime: Runtime, say: Callable[[str], None]) -> None:
@@ -32,6 +34,8 @@ def serve(runtime: Runtime, say: Callable[[str], None]) -> None:
     say(f"page        {address_of(settings.web_host, listener, settings.web_base_path)}")
     if settings.web_read_only:
         say("read-only   page and API change nothing")
+    say(_ledger(runtime))
+    say("ready       ctrl-C stops it")
     config = uvicorn.Config(
         app,
         log_level=logging.WARNING,
@@ -43,6 +47,17 @@ def serve(runtime: Runtime, say: Callable[[str], None]) -> None:
         h11_max_incomplete_event_size=64_000,
     )
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _ledger(runtime: Runtime) -> str:
+    """Where the ledger is, or why the page will have nothing to show."""
+    url = runtime.ledger.url
+    try:
+        with runtime.reads_within(STARTS_WITHIN_S):
+            runtime.ledger.controls()
+    except RolloutError as error:
+        return f"ledger      NOT READ: {error.problem}; {error.hint}"
+    return f"ledger      {url}"
 
 
 def address_of(host: str, listener: socket.socket, base: str) -> str:
@@ -63,6 +78,6 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise WrongSettings(
             f"page and API cannot listen on {host}:{port}: {error.strerror or error}",
-            "stop what listens there, or set ROLLOUT_WEB_PORT (0 takes any free port)",
+            "stop what listens there, or take another: --port or ROLLOUT_WEB_PORT (0 is any free)",
         ) from None
     return listener

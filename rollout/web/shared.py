@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooSlow
 from dataclasses import dataclass
 from datetime import datetime
@@ -123,7 +123,7 @@ class Shared:
     def _wait(self, kept: _Kept, reading: Future[Any], patience_s: float) -> Taken[Any]:
         try:
             value, at = reading.result(patience_s)
-        except TooSlow:
+        except (TooSlow, CancelledError):  # the latter where the process is being stopped
             return self._old(kept, "the newest reading takes too long")
         except RolloutError as error:
             if kept.at is None:

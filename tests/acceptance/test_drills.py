@@ -28,7 +28,7 @@ from tests.acceptance.conftest import Plant, shop_settings
 from tests.conftest import start_valkey
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(300)]
 
 NAME = "invoices"
 PAUSE_S = 0.15

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,12 +15,34 @@ from kombu import Connection, Producer
 from rollout.jobs.claims import JobState
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.stages import Event
-from tests.acceptance.conftest import Plant
+from tests.acceptance.conftest import Plant, shop_settings
+from tests.conftest import start_valkey
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(240)]
 
 GET_S = 30
+
+
+@pytest.fixture(scope="module", params=["prefork", "threads"])
+def plant(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
+    """The machine on SQLite, once with processes and once with threads in the concurrent worker."""
+    folder = tmp_path_factory.mktemp(f"plant-{request.param}")
+    control = start_valkey()
+    settings = shop_settings(
+        f"sqlite:///{folder}/ledger.db",
+        f"redis://127.0.0.1:{control.port}/0",
+        concurrent_pool=request.param,
+        legacy_concurrency=2,
+    )
+    made = Plant(settings, folder / "state", control)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.machine.stop()
+        made.shop.app.close()
+        control.stop()
 
 
 def bill(plant: Plant, what: str = "ok", seconds: float = 0, **options: Any) -> Any:

@@ -200,7 +200,7 @@ def test_locked_file_is_unreachable_after_the_timeout(
     with pytest.raises(LedgerUnreachable):
         sqlite_ledger.claim("invoices", "locked", JobPath.LEGACY, Effects.COMMIT, "w", NOW, SILENT)
     with pytest.raises(LedgerUnreachable):
-        sqlite_ledger.kill(Kill("k1", "invoices", "me", "why", NOW))
+        sqlite_ledger.kill(Kill("k1", "invoices", "me", "why", NOW), patience_s=0.5)
     holder.execute("ROLLBACK")
     holder.close()
     assert isinstance(claimed(sqlite_ledger, "free"), Claim)

@@ -7,8 +7,9 @@ from typing import Any
 
 from celery.exceptions import TimeoutError as NotReady
 
-from tests.celery_conformance.notes import PATIENCE_S, read_notes, wait_for_words
+from tests.celery_conformance.notes import PATIENCE_S, PAUSE_S, read_notes, wait_for_words
 from tests.celery_conformance.waves import Wave
+from tests.waiting import wait_until
 
 NO_BACKEND = "no result backend"
 
@@ -76,13 +77,10 @@ class Caller:
             return ["raised", type(error).__name__, str(error)[:200], result.state]
 
     def state_of(self, result: Any, wanted: str) -> str:
-        """The state, when it is the wanted one or time is over."""
-        deadline = time.monotonic() + PATIENCE_S
-        while (state := _state(result)) != wanted and time.monotonic() < deadline:
-            if state == NO_BACKEND:
-                self.wait_for_outcome()
-                break
-            time.sleep(0.05)
+        """The state, once it was the wanted one; notes have said before that something happened."""
+        if _state(result) != NO_BACKEND:
+            there = f"{self.case} is {wanted}"
+            wait_until(lambda: _state(result) == wanted, there, PATIENCE_S, PAUSE_S)
         time.sleep(0.3)  # what must not happen would happen now
         return _state(result)
 
@@ -100,15 +98,15 @@ class Caller:
 
     def wait_for_outcome(self) -> None:
         """Wait until a worker has said how a job ended."""
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline:
+
+        def told() -> bool:
             notes = self._notes()
             ends = {line[2] for line in notes if line[0] == "postrun"}
             # Who is killed or revoked says nothing; the worker's main process does.
-            told = any(line[0] in ("failure", "revoked") for line in notes)
-            if told or ends - {"IGNORED", "RETRY"}:
-                return
-            time.sleep(0.05)
+            by_worker = any(line[0] in ("failure", "revoked") for line in notes)
+            return by_worker or bool(ends - {"IGNORED", "RETRY"})
+
+        wait_until(told, f"a worker has said how {self.case} ended", PATIENCE_S, PAUSE_S)
 
     def raises(self, call: Callable[[], Any]) -> list[str]:
         """The error of a call."""

@@ -2,12 +2,15 @@
 
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import wait_until
+
 PATIENCE_S = 120
 """Longest wait for what has to happen, on a machine that has other things to do."""
+PAUSE_S = 0.05
+"""Between two looks: a dozen cases look at once."""
 
 
 def note(case: Any, *words: Any) -> None:
@@ -19,12 +22,16 @@ def note(case: Any, *words: Any) -> None:
 
 
 def wait_for_words(folder: Path, case: str, *words: str) -> None:
-    """Wait until somebody has written lines that begin with these words."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        if set(words) <= {line[0] for line in read_notes(folder, case)}:
-            return
-        time.sleep(0.05)
+    """Wait until somebody has written lines that begin with these words.
+
+    Raises:
+        AssertionError: Nobody did. A case that waits in vain shows nothing, and costs two minutes.
+    """
+
+    def written() -> bool:
+        return set(words) <= {line[0] for line in read_notes(folder, case)}
+
+    wait_until(written, f"{words} are in the notes of {case}", PATIENCE_S, PAUSE_S)
 
 
 def read_notes(folder: Path, case: str) -> list[list[Any]]:

@@ -177,6 +177,8 @@ REFUSED: list[tuple[str, Callable[[Any], Any], str]] = [
     ("acks by setting", lambda app: used(app, annotated(acks_late=False)), "acks_late=False"),
     ("pickle by setting", lambda app: used(app, annotated(serializer="pickle")), "as JSON"),
     ("no JSON", lambda app: used(app, {"accept_content": ["pickle"]}), "leaves JSON out"),
+    ("signed", lambda app: used(app, {"task_serializer": "auth", "accept_content": ["auth"]}),
+     "without a signature"),
     ("batches", lambda app: used(app, {}, base=Batches), "one job per message"),
     ("same name later", lambda app: two(app, adopted_first=True), "already has a task named"),
 ]  # fmt: skip

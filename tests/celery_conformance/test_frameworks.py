@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(170)]
 Start = Callable[..., Plant]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server() -> Iterator[ValkeyServer]:
     """One server for all examples; each empties it."""
     server = start_valkey()

@@ -239,3 +239,11 @@ def test_a_soft_limit_that_strikes_in_an_act_of_ours(
         task.pop_request()
     assert struck
     assert ledger.job("invoices", "job-1").state is JobState.FAILED
+
+
+def test_a_link_may_be_the_object(app: Any) -> None:
+    """`link=bill` and `link_error=[bill]`: the message has a signature of the task."""
+    app.bills.apply_async((1,), link=app.bills, link_error=[app.bills])
+    follows = take().payload[2]
+    assert [one["task"] for one in follows["callbacks"]] == ["shop.bill"]
+    assert [one["task"] for one in follows["errbacks"]] == ["shop.bill"]

@@ -24,6 +24,15 @@ def test_a_story_that_fails_leaves_the_page() -> None:
     assert "the page goes on" in told[1]
 
 
+def test_who_killed_it_is_told_why_the_story_ended() -> None:
+    """The page invites to press the switch: what came of it is no riddle."""
+    told: list[str] = []
+    _tell(fails, told.append, lambda: "by ana: to see what it does", stay=True)
+    assert told[1].endswith(
+        "is killed by ana: to see what it does; until it is rearmed no pilot goes on"
+    )
+
+
 def test_without_a_page_it_ends() -> None:
     """Nobody looks on, so the command ends with its error."""
     with pytest.raises(RuntimeError, match=WHY):

@@ -96,6 +96,7 @@ def newcomer(tmp_path: Path) -> Iterator[Newcomer]:
     made.stop()
 
 
+@pytest.mark.long
 def test_every_command_of_the_readme_works(newcomer: Newcomer) -> None:
     """From `rollout up` to the workers of a pilot, in the README's order."""
     assert len(COMMANDS) >= 12

@@ -24,7 +24,7 @@ from rollout.errors import EXTRA_OF
 from tests.ports import free_port
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 EXTRAS = tuple(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ import pytest
 from rollout.evidence.counts import Counts
 from rollout.evidence.errors import BadState
 from rollout.evidence.fast_path import FastPath
-from rollout.evidence.revert_test import Window
+from rollout.evidence.revert_test import Spanned, Window
 from rollout.evidence.stored import Json, read_count, read_object
 from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot import step
@@ -55,10 +55,10 @@ class BothFailed:
         return BothFailed()
 
     def take_in(
-        self, window: Window, span_s: float, rate_legacy: float | None, pace: float
+        self, windows: Sequence[Spanned], rate_legacy: float | None, pace: float
     ) -> BothFailed:
         """Count on."""
-        return BothFailed(self.jobs + window.both_failed)
+        return BothFailed(self.jobs + sum(window.both_failed for window, _ in windows))
 
     def finding(self, rate_legacy: float | None = None) -> Finding:
         """Say how many."""

@@ -36,8 +36,14 @@ def install() -> None:
     try:
         for command in (["update", "-qq"], ["install", "-qq", "--no-install-recommends", *missing]):
             subprocess.run(
-                ["apt-get", "-y", *command], env=env, check=True, capture_output=True, timeout=400
-            )
+                ["apt-get", "-y", *command],
+                env=env, check=True, capture_output=True, text=True, timeout=400,
+            )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
+        told = (getattr(error, "stderr", None) or str(error)).strip()
+        raise RuntimeError(
+            f"could not install {', '.join(missing)}: apt-get said: {told}"
+        ) from error
     finally:
         if made:
             NO_SERVICE.unlink()

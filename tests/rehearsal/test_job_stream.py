@@ -13,6 +13,7 @@ from rollout.rehearsal.counterfactual import NEAR, Recorded, complete, donors
 from rollout.rehearsal.job_stream import (
     BadStream,
     JobStream,
+    numbered_positions,
     numbers_of,
     positions_of,
     time_of,
@@ -142,3 +143,11 @@ def test_drills_come_in_pairs_through_the_whole_trial() -> None:
     assert min(one.at for one in drills) > START
     assert [one.at for one in drills] == sorted(one.at for one in drills)
     assert draw_drills("pilot", 0, 0.8, START, 14, 86_400, 1) == []
+
+
+@pytest.mark.parametrize("salt", ["x", "pilot", "100 %d", "a-name-that-is-longer-than-sixteen"])
+def test_numbered_keys_are_where_routing_puts_them(salt: str) -> None:
+    """However many digits they have."""
+    expected = [position(salt, f"7-{number}") for number in range(1005)]
+    assert numbered_positions(salt, "7-", 1005).tolist() == expected
+    assert numbered_positions(salt, "7-", 0).tolist() == []

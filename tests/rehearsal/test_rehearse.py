@@ -7,13 +7,15 @@ from itertools import pairwise
 
 import pytest
 
-from rollout.pilot.ports import Recovery
+from rollout.pilot.ports import Recovery, WindowRow
 from rollout.policy.policy import Policies
 from rollout.rehearsal.exposed import Exposed
 from rollout.rehearsal.injection import Injection
+from rollout.rehearsal.job_stream import us_of
 from rollout.rehearsal.rehearse import Plan, Rehearsed, rehearse
 from rollout.rehearsal.stream_draw import Drawing, draw_drills, draw_stream
 from rollout.rehearsal.stream_ledger import StreamLedger
+from rollout.routing.decision import JobPath
 from rollout.routing.ports import TransitionRecord
 from rollout.routing.stages import Event, Stage
 
@@ -159,3 +161,33 @@ def test_the_one_judge_leads_until_it_stops() -> None:
     assert ledger.standbys(START) == []
     ledger.drop_lease(1)
     assert ledger.leader() == ("", datetime(1970, 1, 1, tzinfo=UTC))
+
+
+class OneImpossible(StreamLedger):
+    """Says of the first window with concurrent jobs that more of them are slow than there are."""
+
+    spoilt: WindowRow | None = None
+
+    def windows(self, now: datetime, limit: int) -> list[WindowRow]:
+        """Those of the stream, but for that one."""
+        rows = super().windows(now, limit)
+        for at, row in enumerate(rows):
+            if self.spoilt is None and row.path is JobPath.CONCURRENT:
+                self.spoilt = rows[at] = replace(row, slow_median=0, slow_tail=1)
+        return rows
+
+
+def test_a_window_that_cannot_be_is_reported_and_the_others_count() -> None:
+    """Also those that are taken in with it."""
+    drawing = Drawing(20_000, 0.005, 2.0, 0.3, 2)
+    ledger = OneImpossible(draw_stream("pilot", drawing, START - timedelta(days=1), 2))
+    done = rehearse(ledger, replace(calm(1, []), wider_s=60.0))
+    assert ledger.spoilt is not None
+    (said,) = done.errors
+    assert said.startswith("pilot: k_concurrent of the tail")
+    (trial,) = ledger.trial_rows()
+    counted = trial.payload["evidence"]["admitted_concurrent"]
+    routed = ledger.routed_since("pilot", START)[JobPath.CONCURRENT]
+    scored_to = ledger.jobs.before(us_of(trial.columns["scored_to"]))
+    late = int(ledger.jobs.columns.concurrent[scored_to : ledger.jobs.admitted].sum())
+    assert routed - late - counted == ledger.spoilt.admitted

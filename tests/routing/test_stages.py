@@ -127,8 +127,8 @@ def test_a_large_holdback_caps_the_first_step() -> None:
 
 @pytest.mark.parametrize("scope_bp", [-1, 10_001, 12_000, None, 1.5, "100", True])
 def test_a_scope_that_is_no_share_is_refused(scope_bp: int | None) -> None:
-    """Numbers outside 0..10000 and other types change nothing."""
-    with pytest.raises(ScopeOutOfRange, match=r"0\.\.10000"):
+    """Numbers outside of what the holdback leaves, and other types: the largest is told."""
+    with pytest.raises(ScopeOutOfRange, match=r"0\.\.9500.*use 9500"):
         apply(split(), Event.SCOPE, scope_bp=scope_bp)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from rollout.adapters.celery import workers
 from rollout.adapters.envelope import seal
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.migrate import migrate
@@ -159,6 +160,8 @@ def house(tmp_path: Path, migrated: Path, valkey: str, monkeypatch: pytest.Monke
     monkeypatch.setenv("ROLLOUT_CONTROL_URL", valkey)
     monkeypatch.setenv("ROLLOUT_KEY_PREFIX", f"{tmp_path.name}:")
     monkeypatch.setenv("ROLLOUT_ACTOR", "ana")
+    # No worker is there, and to wait 0.7 s for its answer at each command comes to minutes.
+    monkeypatch.setattr(workers, "ANSWER_S", 0.05)
     house = House(tmp_path, monkeypatch.setenv)
     house.declare("invoices")
     return house

@@ -101,7 +101,8 @@ def test_scope_out_of_range(house: House, scope_bp: str) -> None:
     house.run("start", "invoices")
     result = house.run("scope", "invoices", scope_bp)
     assert result.exit_code == 1
-    assert "scope_bp must be 0.." in result.stderr
+    assert "scope_bp must be 0..9500" in result.stderr
+    assert "use 9500" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from rollout.adapters.celery import workers
 from tests.shells.conftest import House
 from tests.waiting import wait_until
 
+AS_A_PERSON_WAITS_S = workers.ANSWER_S
+"""The house does not wait for workers, as it has none."""
 APP = """
 import time
 from celery import Celery
@@ -60,8 +63,9 @@ def worker(house: House, module: str, *queues: str) -> Iterator[psutil.Process]:
 
 
 @pytest.fixture
-def shop(house: House, valkey: str) -> str:
+def shop(house: House, valkey: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """An app in the folder, with a queue prefix of its own by its sub-pipeline's name."""
+    monkeypatch.setattr(workers, "ANSWER_S", AS_A_PERSON_WAITS_S)
     module = f"shop_{abs(hash(house.folder))}"
     Path(f"{module}.py").write_text(APP.format(broker=valkey))
     return module

@@ -6,7 +6,8 @@ from tests.simulation.run import run
 from tests.simulation.test_machine import SCRIPTS
 from tests.simulation.unguarded import GUARDS, without
 
-SEEDS_MAX = 100
+SEEDS_MAX = 60
+"""The latest that one of them has been seen by is 29."""
 WEEKS = 50
 
 SHOWS = {
@@ -25,7 +26,10 @@ SHOWS = {
 }
 """What each guard keeps from happening, where chance finds it; the others have a script."""
 
-TRIED_FIRST = {"attempt": 22, "gate": 4, "proofs": 7, "renewal": 2, "lost answer": 8}
+TRIED_FIRST = {
+    "attempt": 29, "bake time": 7, "call": 4, "fence": 9, "gate": 4, "lost answer": 18, "proofs": 7,
+    "renewal": 7, "room": 4,
+}  # fmt: skip
 """Seeds that have shown it before, to find it soon; any other may as well."""
 
 
@@ -37,7 +41,7 @@ def test_every_guard_is_tried() -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("guard", sorted(SHOWS))
 def test_without_a_guard_a_promise_breaks(guard: str) -> None:
-    """Within a hundred seeds, and it is the promise that the guard keeps."""
+    """Within sixty seeds, and it is the promise that the guard keeps."""
     first = TRIED_FIRST.get(guard, 1)
     with without(guard):
         for seed in (first, *range(1, SEEDS_MAX + 1)):
@@ -50,6 +54,6 @@ def test_without_a_guard_a_promise_breaks(guard: str) -> None:
 
 def test_the_same_seeds_are_good_with_all_guards() -> None:
     """It is the missing guard that breaks the promise, not the seed."""
-    for guard, seed in TRIED_FIRST.items():
+    for seed in set(TRIED_FIRST.values()):
         with without(None):
-            assert run(seed, WEEKS).violations == [], guard
+            assert run(seed, WEEKS).violations == [], seed

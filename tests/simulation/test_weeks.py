@@ -1,4 +1,4 @@
-"""Five thousand weeks, of which every promise survives each one; `make simulation` runs more."""
+"""Three thousand weeks, of which every promise survives each one; `make simulation` runs more."""
 
 import io
 from contextlib import redirect_stdout
@@ -9,9 +9,10 @@ import pytest
 from tests.simulation.__main__ import main
 from tests.simulation.many import run_many, save
 from tests.simulation.run import run
+from tests.simulation.test_guards import SEEDS_MAX
 from tests.simulation.unguarded import without
 
-SEEDS = range(1, 101)
+SEEDS = range(1, SEEDS_MAX + 1)
 """As many as `test_guards` gives a missing guard to show itself."""
 WEEKS = 50
 REPORT = Path(__file__).parents[2] / "reports" / "simulation.json"
@@ -19,13 +20,13 @@ REPORT = Path(__file__).parents[2] / "reports" / "simulation.json"
 
 @pytest.mark.long
 @pytest.mark.timeout(900)  # a quarter of a minute on two free cores
-def test_five_thousand_weeks_break_no_promise() -> None:
-    """100 systems for 50 weeks each; a failing seed is named with the command that replays it."""
+def test_three_thousand_weeks_break_no_promise() -> None:
+    """60 systems for 50 weeks each; a failing seed is named with the command that replays it."""
     summaries, found = run_many(SEEDS, WEEKS)
     save(found, REPORT)
     broken = [one.replay for one in summaries if one.broken]
     assert broken == [], "\n\n".join(broken)
-    assert found["weeks"] == 5_000
+    assert found["weeks"] == 3_000
     # What is never exercised proves nothing.
     counts = found["by_event"]
     assert isinstance(counts, dict)
@@ -34,7 +35,7 @@ def test_five_thousand_weeks_break_no_promise() -> None:
         "message lost", "delayed", "refused", "decided", "effect", "observed",
         "took", "rests",
     ):  # fmt: skip
-        assert counts[what] > 25, f"only {counts[what]} times {what!r}"
+        assert counts[what] > 15, f"only {counts[what]} times {what!r}"
 
 
 def test_a_seed_gives_the_same_run_every_time() -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from rollout.web.killing import NO_REASON
+from dataclasses import replace
+
+from rollout.control.access import Caller, Role
+from rollout.control.kill_log import NO_REASON
+from rollout.desk.text import at_text
+from rollout.routing.stages import Event
 from tests.builders import NAME
+from tests.waiting import wait_until
 from tests.web.conftest import Office
 
+ANA = Caller("ana", Role.ADMIN)
 HERE = f"/sub-pipelines/{NAME}"
 
 
@@ -52,6 +59,45 @@ def test_who_rearms_reads_why_it_was_killed(office: Office) -> None:
     office.world.runtime.tick.turn()
     page = office.client.get(here).text
     assert "<strong>Killed:</strong> nothing runs" in page
+
+
+def test_a_reason_given_afterwards_changes_neither_who_nor_when(office: Office) -> None:
+    """A colleague who keeps the reason half an hour later is not told to have killed it."""
+    office.client.post(f"{HERE}/kill", data={})
+    (first,) = office.world.runtime.door.kills(NAME)
+    office.world.clock.advance(1800)
+    office.world.runtime.changes.kill(NAME, "cara", "totals differ")
+    office.world.runtime.tick.turn()
+    office.app._site.shared.forget()
+    told = f"by {first.actor}, {at_text(first.at)}: totals differ"
+    for path in (HERE, "/"):
+        assert told in office.client.get(path).text
+    assert told in office.world.runtime.desk.why(NAME).headline[1]
+
+
+def test_an_acknowledgement_contradicts_itself_nowhere(office: Office) -> None:
+    """A board of before the kill lends it neither its revision nor its kill bar."""
+    site = office.app._site
+    before = site.board(ANA)
+    office.client.post(f"{HERE}/kill", data={})
+    site.glance = lambda caller: replace(before, age_s=3.0, late="it takes too long")
+    page = office.client.get(f"{HERE}/killed").text
+    assert "Kill again…" in page
+    assert "Something wrong with" not in page
+    assert "it takes too long" not in page
+    assert f"revision {before.value.of(NAME).state.revision}" not in page
+
+
+def test_why_is_of_the_state_that_the_page_shows(office: Office) -> None:
+    """A change that the controller made is not explained by a reading of the state before it."""
+    assert "revision 2" in office.client.get(HERE).text
+    office.world.runtime.changes.change(NAME, Event.FREEZE, "controller", "stocktaking")
+    office.world.clock.advance(5)  # the board is old, and so is what was read of why
+    site = office.app._site
+    wait_until(lambda: site.board(ANA).value.of(NAME).state.revision == 3, "the board is new")
+    page = office.client.get(HERE).text
+    assert "· revision 3" in page
+    assert "revision 2;" not in page
 
 
 def test_a_stop_is_a_whole_sentence(office: Office) -> None:

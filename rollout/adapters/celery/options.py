@@ -105,6 +105,12 @@ def check_made(name: str, task: Any) -> None:
             "celery-batches does, and rollout follows one job per message",
             "leave this task as it is",
         )
+    if task.app.conf.task_serializer == "auth":
+        raise DeclarationError(
+            f"signed messages (task_serializer='auth') are refused for {name!r}: the ledger keeps "
+            "every message as JSON and sends it again without a signature",
+            "leave this task as it is, or declare it on an app that signs nothing",
+        )
     accepted = prepare_accept_content(task.app.conf.accept_content)
     if "application/json" not in accepted:
         raise DeclarationError(

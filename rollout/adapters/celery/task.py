@@ -8,7 +8,8 @@ user's class.
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from billiard import current_process
 from celery import states
@@ -33,6 +34,8 @@ from rollout.jobs.delivery import Delivery, Dropped, Outcome, Wait
 from rollout.jobs.interrupts import ProcessEnds
 from rollout.jobs.ports import Filing, Job
 from rollout.routing.decision import Reason
+
+_Value = TypeVar("_Value")
 
 PASSES: tuple[type[BaseException], ...] = (Ignore, Reject, Retry)
 """By these a path says to Celery what becomes of its job: it is forgotten, but for a retry."""
@@ -111,12 +114,20 @@ class SubPipelineTask(Theirs):
             outcome = _after_its_limit(self.rollout.attempts, run, delivery)
         finally:
             # Also when the path tells Celery to forget its job; who died is swept for.
-            if delivery.on_failure is not None:
-                self.rollout.key_order.send_next(job.name, job.key)
-            if delivery.needs and outcome != Dropped(Refusal.TAKEN):
-                self.rollout.resource_calls.given_back(delivery.needs)
+            _despite_the_limit(partial(self._rollout_call_others, delivery, outcome))
+        return _despite_the_limit(partial(self._rollout_tell, request, outcome, began))
+
+    def _rollout_tell(self, request: Any, outcome: Outcome, began: float) -> Any:
+        """Carry out what became of the delivery."""
         request.rollout_ran = run_to_copy(self, request, outcome), began
         return carry_out(self, request, outcome)
+
+    def _rollout_call_others(self, delivery: Delivery, outcome: Outcome | None) -> None:
+        """Let jobs start that waited for this one's turn, or for what it held."""
+        if delivery.on_failure is not None:
+            self.rollout.key_order.send_next(delivery.job.name, delivery.job.key)
+        if delivery.needs and outcome != Dropped(Refusal.TAKEN):
+            self.rollout.resource_calls.given_back(delivery.needs)
 
     def _rollout_eagerly(
         self, request: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -174,6 +185,18 @@ class SubPipelineTask(Theirs):
     def __hash__(self) -> int:
         """As the sub-pipeline's, which equals its task."""
         return hash(self.rollout)
+
+
+def _despite_the_limit(act: Callable[[], _Value]) -> _Value:
+    """Do an act of ours; the soft limit strikes a job once, and what it cut off is done again.
+
+    The job has its outcome by then: to let the limit out would tell its caller of a failure, and
+    leave its message for legacy to the sweeper.
+    """
+    try:
+        return act()
+    except SoftTimeLimitExceeded:  # the outcome's own comes again
+        return act()
 
 
 def _after_its_limit(attempts: Attempts, run: DeliveredRun, delivery: Delivery) -> Outcome:

@@ -1,0 +1,94 @@
+"""The soft time limit strikes beside the path, in what rollout does when the path is over."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.app.task import Context
+from celery.exceptions import Ignore, SoftTimeLimitExceeded
+
+from rollout.adapters.celery import outcomes
+from rollout.jobs.key_order import KeyOrder
+from rollout.pipeline import SubPipeline
+from rollout.routing.decision import JobPath, Reason
+from tests.builders import NAME
+from tests.world import World
+
+JOB = "job-1"
+
+
+@pytest.fixture
+def app() -> Iterator[Celery]:
+    """An app whose broker is this process."""
+    made = Celery("door", broker="memory://", set_as_current=False)
+    yield made
+    made.close()
+
+
+def declare(world: World, app: Celery, path: JobPath, **options: Any) -> SubPipeline:
+    """A sub-pipeline whose concurrent path fails; all its jobs take one path."""
+    made = SubPipeline(NAME, app=app, effects="none", key="n", runtime=world.runtime, **options)
+
+    @made.legacy
+    def old(n: int) -> int:
+        return n
+
+    @made.concurrent
+    def new(n: int) -> int:
+        raise ValueError("the concurrent path is broken")
+
+    if path is JobPath.CONCURRENT:
+        world.open(made)
+    return made
+
+
+def deliver(pipeline: SubPipeline, path: JobPath) -> Any:
+    """Deliver a submitted job as a worker's child does."""
+    pipeline.apply_async(kwargs={"n": 7}, task_id=JOB)
+    given = {
+        "id": JOB, "task": pipeline.task.name, "args": [], "kwargs": {"n": 7}, "retries": 0,
+        "is_eager": False, "called_directly": False,
+        "delivery_info": {"routing_key": f"{NAME}.{path}"},
+    }  # fmt: skip
+    task = pipeline.app.tasks[pipeline.task.name]
+    task.request_stack.push(Context(given))
+    try:
+        return task(n=7)
+    finally:
+        task.request_stack.pop()
+
+
+def strikes_once(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[str]:
+    """Let the limit strike in the first call; gives the names of the calls."""
+    calls, real = list[str](), getattr(owner, name)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        calls.append(name)
+        if len(calls) == 1:
+            raise SoftTimeLimitExceeded
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, call)
+    return calls
+
+
+def test_a_job_that_falls_back_is_sent_on(
+    world: World, app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row is with legacy already: its caller may not hear of a failure that nobody had."""
+    calls = strikes_once(monkeypatch, outcomes, "_send")
+    with pytest.raises(Ignore):
+        deliver(declare(world, app, JobPath.CONCURRENT), JobPath.CONCURRENT)
+    assert len(calls) == 2
+    job = world.job(JOB)
+    assert (job.path, job.fallback_reason) == (JobPath.LEGACY, Reason.FAILED)
+
+
+def test_a_committed_job_is_told_as_done(
+    world: World, app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next of its key is sent for, and its caller gets its value."""
+    calls = strikes_once(monkeypatch, KeyOrder, "send_next")
+    assert deliver(declare(world, app, JobPath.LEGACY, order="key"), JobPath.LEGACY) == 7
+    assert len(calls) == 2
