@@ -55,7 +55,7 @@ test-browser: $(STAMP) ## the page in a real browser, with scripts and without (
 	    echo "hint: install it as root, or put one called chromium in PATH, and run make test-browser again" >&2; exit 1; }
 	$(BIN)/python -m pytest tests/browser
 
-plants-quick: $(STAMP) ## RabbitMQ, Sentinel, pgbouncer: two plants through twelve acts (about 3 minutes; apt)
+plants-quick: $(STAMP) ## RabbitMQ, Sentinel, pgbouncer: two plants through twelve acts (about 4 minutes on a busy machine; apt)
 	$(BIN)/python -m pytest -m "plants and not whole" tests/plants
 
 plants: $(STAMP) ## every plant: broker x control store x ledger x pool (about 30 minutes; apt)
