@@ -48,7 +48,7 @@ def fails(self, n):
 
 bill.legacy(body)
 bill.concurrent(fails)
-other = app.task(body, name="delays.other", bind=True)
+other = app.task(body, name="delays.other", bind=True, shared=False)
 """
 
 

@@ -26,7 +26,7 @@ payments = SubPipeline("payments", app=app, effects="unsafe")
 served: list[int] = []
 
 
-@app.task(name="shop.other")  # type: ignore[untyped-decorator]  # Celery has no types
+@app.task(name="shop.other", shared=False)  # type: ignore[untyped-decorator]  # Celery has no types
 def other(number: int) -> int:
     """A task that is no sub-pipeline."""
     return number
