@@ -105,7 +105,7 @@ class Experiment:
         if self._process is None or self._folder is None:
             return {}
         if self._process.poll() is None:
-            self._process.terminate()
+            self._process.send_signal(signal.SIGALRM)
             try:
                 self._process.wait(GRACE_S)
             except subprocess.TimeoutExpired:
@@ -137,8 +137,14 @@ def main(file: Path, seconds: float) -> None:
     """Run one experiment in this process and write its journal beside it."""
     from chaoslib.experiment import run_experiment
 
+    ended = False
+
     def on_alarm(number: int, frame: FrameType | None) -> None:
-        signal.raise_signal(signal.SIGTERM)
+        # Its own time and the runner may end it at once; a second SIGTERM would end its rollbacks.
+        nonlocal ended
+        if not ended:
+            ended = True
+            signal.raise_signal(signal.SIGTERM)
 
     signal.signal(signal.SIGALRM, on_alarm)
     signal.setitimer(signal.ITIMER_REAL, seconds)

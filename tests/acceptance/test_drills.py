@@ -257,9 +257,9 @@ EXPERIMENT: dict[str, Any] = {
             "name": "rollout",
             "sub_pipeline": NAME,
             "path": "concurrent",
-            "duration_s": 15,
+            "duration_s": 60,
             "blast_radius_jobs": 8,
-            "deadline_s": 60,
+            "deadline_s": 120,
             "window_s": 1,
             "windows_before": 10,
             "windows_with_jobs_min": 5,
@@ -294,7 +294,7 @@ def test_an_experiment_ends_with_its_duration_and_rolls_back(
     for name, value in as_variables(field.settings).items():
         monkeypatch.setenv(name, value)
     method = [{**EXPERIMENT["method"][0], "pauses": {"after": 300}}]
-    extensions = [{**EXPERIMENT["extensions"][0], "duration_s": 12}]
+    extensions = [{**EXPERIMENT["extensions"][0], "duration_s": 20}]
     drill = read_experiment(
         {**EXPERIMENT, "method": method, "extensions": extensions}, "experiment"
     )

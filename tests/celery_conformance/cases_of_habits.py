@@ -132,6 +132,7 @@ def a_group_that_is_revoked(c: Caller) -> Any:
     c.sent()
     sent.save()
     GroupResult.restore(sent.id, app=c.app).revoke()
+    c.wait_for_notes("revoked", "revoked")  # one for each job
     return [c.revoked(one) for one in sent.children]
 
 

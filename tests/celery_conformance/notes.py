@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,14 @@ def note(case: Any, *words: Any) -> None:
 
 
 def wait_for_words(folder: Path, case: str, *words: str) -> None:
-    """Wait until somebody has written lines that begin with these words.
+    """Wait until somebody has written lines that begin with these words, each as often as given.
 
     Raises:
         AssertionError: Nobody did. A case that waits in vain shows nothing, and costs two minutes.
     """
 
     def written() -> bool:
-        return set(words) <= {line[0] for line in read_notes(folder, case)}
+        return Counter(words) <= Counter(line[0] for line in read_notes(folder, case))
 
     wait_until(written, f"{words} are in the notes of {case}", PATIENCE_S, PAUSE_S)
 
