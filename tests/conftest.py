@@ -57,7 +57,15 @@ def pytest_collection_finish() -> None:
 
 
 def _children() -> set[psutil.Process]:
-    return {child for child in psutil.Process().children(recursive=True) if child.is_running()}
+    return {child for child in psutil.Process().children(recursive=True) if _runs(child)}
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether it does; of one that has ended only its exit code may be left, for who asks."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _told(process: psutil.Process) -> str:
