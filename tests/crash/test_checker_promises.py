@@ -150,6 +150,14 @@ def test_death_that_nobody_caused() -> None:
     assert kinds(replace(cut, linked="forked")) == []
 
 
+def test_death_of_a_worker_that_hung_and_was_noted_late() -> None:
+    """It wrote its last line before the death; one that went on writing did not hang."""
+    noted = at(20, "driver", "consumed nothing", name="forked", waiting=9)
+    assert kinds(died(noted)) == []
+    wrote = at(19, "forked", "renewed", job="c", worker="forked@1")
+    assert kinds(died(noted, wrote)) == ["death without cause"]
+
+
 def test_death_that_a_late_clock_noted() -> None:
     """A worker's clock is behind: its line of the death stands before the claim."""
     ended = at(3, "driver", "process died", name="forked", code=-9)
