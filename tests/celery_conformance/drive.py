@@ -15,6 +15,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import celery.events.dispatcher
+import celery.events.receiver  # noqa: F401  # two threads that import them by chance at once deadlock
+
 from rollout.adapters.celery.install import pipelines_of
 from rollout.errors import UnknownJob
 from rollout.jobs.claims import JobState
