@@ -5,6 +5,7 @@ Which of them there are, what they may hit and for how long is the table in `fau
 
 import random
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -26,6 +27,8 @@ from tests.waiting import wait_until
 
 Recovery = Callable[[], None]
 
+_SENTINELS_DOUBT_NOT_S = 0.1
+"""A Sentinel doubts 1 s after the last answer, which may be as old as that; then it takes steps."""
 _PRUNED_AFTER = timedelta(seconds=6)
 """Longer than an ordinary delivery of the run takes, so that what is pruned can come again."""
 
@@ -96,17 +99,17 @@ def kill_valkey(*, empty: bool) -> Callable[[Plant, str, random.Random], Recover
 
 
 def fail_over(plant: Plant, target: str, rng: random.Random) -> Recovery:
-    """Kill the store's primary; a Sentinel promotes the replica, which may lack the last writes."""
+    """Kill the store's primary; a Sentinel promotes the replica, which may lack the last writes.
+
+    Nobody can be asked until a Sentinel begins to doubt; from then on the replica may answer.
+    """
     gone = plant.primary
     plant.children.kill(gone)
     plant.history.write("store gone", worker=None)
+    time.sleep(_SENTINELS_DOUBT_NOT_S)
+    plant.history.write("store back", worker=None)
     plant.primary = "replica" if gone == "control" else "control"
-
-    def again() -> None:
-        plant.history.write("store back", worker=None)
-        plant.start_server(gone, follows=plant.primary)
-
-    return again
+    return lambda: plant.start_server(gone, follows=plant.primary)
 
 
 def kill_pooler(plant: Plant, target: str, rng: random.Random) -> Recovery:
