@@ -16,6 +16,8 @@ WORKERS := tests/acceptance tests/celery_conformance tests/crash tests/installed
 ALONE := tests/acceptance tests/audit tests/scaling
 # One more than two processors: real workers mostly wait, and logic for servers and for timeouts that it tests.
 PROCESSES ?= 3
+# `AGAIN=--last-failed` runs what failed before, and everything where nothing did.
+AGAIN ?=
 # Keeps the tests of one plant on one process.
 BESIDE := --numprocesses $(PROCESSES) --dist loadgroup --no-loadscope-reorder
 
@@ -37,26 +39,26 @@ $(STAMP): pyproject.toml
 test: lint test-logic test-promises ## proves the README: linters, types, all logic, a shop on real workers
 
 test-logic: $(STAMP) ## what computes: every test without real workers
-	$(BIN)/python -m pytest -m "not acceptance and not plants and not browser" --numprocesses $(PROCESSES) --dist worksteal
+	$(BIN)/python -m pytest $(AGAIN) -m "not acceptance and not plants and not browser" --numprocesses $(PROCESSES) --dist worksteal
 
 # A worker that gets no turn looks dead: nothing that computes runs beside these.
 test-promises: $(STAMP) ## a shop on real workers, killed and fallen back, on SQLite and PostgreSQL; the README's commands
-	$(BIN)/python -m pytest -m "acceptance and not alone" $(BESIDE) $(PROMISES)
+	$(BIN)/python -m pytest $(AGAIN) -m "acceptance and not alone" $(BESIDE) $(PROMISES)
 
 test-workers: $(STAMP) ## the other tests with real workers: Celery's habits, a short crash run, drills, shadows, the wheel
-	$(BIN)/python -m pytest -m "acceptance and not alone" $(BESIDE) $(PROMISES:%=--ignore=%) $(WORKERS)
+	$(BIN)/python -m pytest $(AGAIN) -m "acceptance and not alone" $(BESIDE) $(PROMISES:%=--ignore=%) $(WORKERS)
 
 test-alone: $(STAMP) ## what keeps time, on an idle machine only: bottlenecks that are measured, the whole demo
 	$(BIN)/python -m pytest -m alone $(ALONE)
 
-test-browser: $(STAMP) ## the page in a real browser, with scripts and without (about 5 minutes)
+test-browser: $(STAMP) ## the page in a real browser, with scripts and without (about 3 minutes)
 	@command -v chromium >/dev/null 2>&1 || (apt-get update -q && apt-get install -y -q chromium) || \
 	  { echo "error: no chromium, and apt-get could not install it" >&2; \
 	    echo "hint: install it as root, or put one called chromium in PATH, and run make test-browser again" >&2; exit 1; }
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest $(AGAIN) tests/browser
 
-plants-quick: $(STAMP) ## RabbitMQ, Sentinel, pgbouncer: two plants through twelve acts (about 4 minutes on a busy machine; apt)
-	$(BIN)/python -m pytest -m "plants and not whole" tests/plants
+plants-quick: $(STAMP) ## RabbitMQ, Sentinel, pgbouncer: two plants through twelve acts (about 4 minutes; apt)
+	$(BIN)/python -m pytest $(AGAIN) -m "plants and not whole" tests/plants
 
 plants: $(STAMP) ## every plant: broker x control store x ledger x pool (about 30 minutes; apt)
 	$(BIN)/python -m pytest -m plants tests/plants
