@@ -11,7 +11,6 @@ warehouse has to hold each record once.
 import argparse
 import json
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -41,6 +40,7 @@ from rollout.routing.decision import JobPath
 from rollout.routing.stages import Event as Change
 from rollout.settings import Settings, read_settings
 from rollout.sources import read_drill_file
+from rollout.up.free_ports import free_port
 from rollout.up.machine import Machine
 from rollout.wiring import Runtime
 
@@ -297,9 +297,7 @@ def _one(ground: Ground, drill: Drill, console: Console) -> list[Row]:
 
 def settings_for(folder: Path) -> Settings:
     """A machine of its own, which notices lost workers within seconds."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"redis://127.0.0.1:{probe.getsockname()[1]}/0"
+    url = f"redis://127.0.0.1:{free_port()}/0"
     return read_settings(
         app="rollout.demo.app",
         broker_url=url,
