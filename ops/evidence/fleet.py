@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
@@ -71,13 +71,14 @@ class FleetLedger:
         """Unfinished jobs."""
         return list(chain.from_iterable(one.open_counts() for one in self.members.values()))
 
-    def trial_rows(self) -> list[TrialRow]:
+    def trial_rows(self, names: Collection[str] | None = None) -> list[TrialRow]:
         """Read every trial."""
-        return list(chain.from_iterable(one.trial_rows() for one in self.members.values()))
+        return list(chain.from_iterable(one.trial_rows(names) for one in self.members.values()))
 
-    def profiles(self) -> dict[str, LegacyProfile]:
+    def profiles(self, names: Collection[str] | None = None) -> dict[str, LegacyProfile]:
         """Read what legacy showed."""
-        return {name: one.profiles()[name] for name, one in self.members.items()}
+        known = self.members.items()
+        return {name: one.profiles()[name] for name, one in known if names is None or name in names}
 
     def pass_time(self, now: datetime, days_s: Mapping[str, float]) -> dict[str, LegacyProfile]:
         """Close days and spans that are over."""

@@ -128,7 +128,7 @@ def read_lately(jobs: RecentJobs, names: Sequence[str], now: datetime) -> dict[s
         LedgerUnreachable: The ledger does not answer.
     """
     since = now - LATELY
-    counts = jobs.recent_counts(since)
+    counts = jobs.recent_counts(since, names[0] if len(names) == 1 else None)
     return {name: _of(jobs, name, [c for c in counts if c.name == name], since) for name in names}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,7 +39,7 @@ class TrafficUnknown(RolloutError):
 class PlanLedger(Beginnings, Protocol):
     """What is asked of the ledger, beside how the pilot began."""
 
-    def profiles(self) -> Mapping[str, LegacyProfile]:
+    def profiles(self, names: Collection[str] | None = None) -> Mapping[str, LegacyProfile]:
         """Read what legacy showed, by sub-pipeline."""
         ...
 
@@ -221,7 +221,7 @@ def planned(
         LedgerUnreachable: The ledger does not answer, and no traffic is stated.
     """
     try:
-        profile = None if ledger is None else ledger.profiles().get(name)
+        profile = None if ledger is None else ledger.profiles([name]).get(name)
     except LedgerUnreachable:
         if assumed.jobs_a_day is None:
             raise
@@ -260,7 +260,7 @@ def _shared(
     cohort = policies.cohort_of(name)
     if cohort is None or len(cohort.members) < 2:
         return None
-    profiles = {} if ledger is None else ledger.profiles()
+    profiles = {} if ledger is None else ledger.profiles(cohort.members)
     known = {one: found.baseline for one, found in profiles.items()}
     traffic = [own if one == name else known.get(one) or own for one in cohort.members]
     budget = ladder.budget_of(policies.of(name), all_of(traffic))

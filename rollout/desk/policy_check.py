@@ -138,5 +138,5 @@ def read_policy_check(
     policies, wrong = parsed
     if wrong:
         return PolicyCheck(Checked((), {}, Known()), tuple(wrong))
-    known = Known() if assumed.complete else read_known(ledger, now)
+    known = Known() if assumed.complete else read_known(ledger, now, name)
     return PolicyCheck(check_policies(policies, known, name, assumed, now), name=name)

@@ -174,7 +174,7 @@ def read_report(ledger: ReportLedger, clock: Clock, name: str, since: datetime) 
         UnknownSubPipeline, LedgerUnreachable: It cannot be read.
     """
     state, now = ledger.control(name), clock.now()
-    counts = tuple(one for one in ledger.recent_counts(since) if one.name == name)
+    counts = tuple(ledger.recent_counts(since, name))
     hurt = tuple(ledger.recent_jobs(name, JobKind.HURT, since, _LINES))
     lines = [*_logged(ledger, name), *_drilled(ledger, name, now), *_failures(hurt)]
     lines = sorted((one for one in lines if one.at >= since), key=lambda one: one.at)
@@ -199,7 +199,7 @@ def _by_build(ledger: ReportLedger, name: str, since: datetime) -> Iterator[Buil
 
 def _admitted(ledger: RecentJobs, name: str, path: JobPath, since: datetime) -> tuple[int, int]:
     """Jobs admitted to a path since then, and how many of them committed without trouble."""
-    mine = [one for one in ledger.recent_counts(since) if (one.name, one.path) == (name, path)]
+    mine = [one for one in ledger.recent_counts(since, name) if one.path is path]
     return (
         sum(one.jobs for one in mine),
         sum(one.jobs for one in mine if one.came is Came.COMMITTED),

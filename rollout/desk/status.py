@@ -194,7 +194,7 @@ def read_status(
         if not states:
             raise UnknownSubPipeline(name, known)
     counts, kept = ledger.open_counts(), ledger.kept_counts()
-    tallies: tuple[list[Tally], list[CycleTally]] = ledger.tallies()
+    tallies: tuple[list[Tally], list[CycleTally]] = ledger.tallies(name)
     gates = control.read_all([state.name for state in states])
     counted: defaultdict[str, list[OpenCount]] = defaultdict(list)
     for count in counts:

@@ -7,7 +7,7 @@ jobs finish or people act between. Looking uses up no look.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -30,9 +30,16 @@ from rollout.pilot.confirmation import Confirmation, confirm_from
 from rollout.pilot.fleet import held_by_fleet, member_of
 from rollout.pilot.judge import judge
 from rollout.pilot.outlook import outlook
-from rollout.pilot.ports import SPREAD_JOBS, BuildLog, DecisionRecord, Leadership, Trials
+from rollout.pilot.ports import BuildLog, DecisionRecord, Leadership, Trials
 from rollout.pilot.profile import LegacyProfile
-from rollout.pilot.situations import Around, Situations, backlogs, beside_of
+from rollout.pilot.situations import (
+    Around,
+    Healed,
+    Situations,
+    backlogs,
+    beside_of,
+    oldest_drill,
+)
 from rollout.pilot.trial import Trial, trial_from
 from rollout.pilot.trial_steps import follow
 from rollout.policy.policy import Policies, Policy
@@ -140,12 +147,18 @@ class Explanations:
         leader = read_leader(self._ledger, self._clock, self._ttl)
         in_force = read_in_force(self._ledger, leader, self._policies, states)
         policies = in_force.policies
-        profiles = self._profiles_of(states, policies, now)
-        trials, unread = self._trials_of(states, profiles, policies, now)
+        needed = states if name is None else _with(name, states, policies)
+        read = {one: state for one, state in states.items() if one in needed}
+        profiles = self._profiles_of(read, policies, now)
+        trials, unread = self._trials_of(read, profiles, policies, now)
         members = {one: member_of(state, trials.get(one)) for one, state in states.items()}
         counts = self._ledger.open_counts()
         waiting = backlogs([(one.name, one.path, one.state, one.jobs) for one in counts])
         effects = self._ledger.declared_effects()
+        healed, shadowed = None, None
+        if name is None:  # two queries for all instead of two for each
+            healed = Healed(self._ledger, oldest_drill(policies, states, now)).of
+            shadowed = self._situations.shadowed()
         rows = []
         for one, state in states.items():
             if name not in (None, one):
@@ -157,7 +170,9 @@ class Explanations:
                 continue
             held = held_by_fleet(one, members, policies, now)
             beside = beside_of(one, policies, states.get, trials, profiles)
-            around = Around(profiles[one], waiting.get(one, 0), held, beside=beside)
+            around = Around(
+                profiles[one], waiting.get(one, 0), held, healed, shadowed, beside=beside
+            )
             judged = self._judged(trial, state, policy, around, now)
             if state.stage is Stage.LEGACY and not state.killed:
                 first = may_go_first(self._ledger, one, effects.get(one))
@@ -169,7 +184,7 @@ class Explanations:
         self, states: Mapping[str, ControlState], policies: Policies, now: datetime
     ) -> dict[str, LegacyProfile]:
         """What legacy showed, with the days and spans closed that are over by now."""
-        profiles = self._ledger.profiles()
+        profiles = self._ledger.profiles(states)
         return {
             name: profiles.get(name, LegacyProfile()).pass_time(now, policies.of(name).day_s, 0)
             for name in states
@@ -188,7 +203,7 @@ class Explanations:
             The trials, and why one could not be read.
         """
         trials, unread, builds = {}, {}, self._ledger.builds()
-        for row in self._ledger.trial_rows():
+        for row in self._ledger.trial_rows(states):
             name = row.columns["name"]
             if name not in states:
                 continue
@@ -207,10 +222,7 @@ class Explanations:
     def _judged(
         self, trial: Trial, state: ControlState, policy: Policy, around: Around, now: datetime
     ) -> Pending:
-        """Judge as the next tick will."""
-        if trial.on_trial:
-            spread = self._ledger.key_spread(state.name, SPREAD_JOBS)
-            trial = replace(trial, design_effect=max(1.0, spread.design_effect))
+        """Judge as the next tick will; how jobs share keys it has measured, once in an hour."""
         situation = self._situations.gather(
             trial, state, policy, around, now, totals=trial.on_trial and not state.killed
         )
@@ -231,3 +243,15 @@ class Explanations:
             return Confirmation(trial.step, since, dict(routed)).sentence
         newest = next((one for one in decided if one.action in (CONFIRM, "revert")), None)
         return newest.sentence if newest is not None and newest.action == CONFIRM else None
+
+
+def _with(name: str, states: Collection[str], policies: Policies) -> Collection[str]:
+    """Whose trials a judgement of this sub-pipeline takes: its own, and what it shares with others.
+
+    Of two hundred the trial of one alone is read, unless a limit counts what all of them did.
+    """
+    if policies.fleet.advances_per_day_max is not None or policies.of(name).resource is not None:
+        return states
+    cohort = policies.cohort_of(name)
+    beside = () if cohort is None else cohort.members
+    return {name, *(one for one in beside if one in states)}

@@ -38,7 +38,7 @@ def drills_due(ledger: ScheduleLedger, name: str, policy: Policy, now: datetime)
         for one in ledger.recoveries(name, since)
         if one.by_drill and one.version in (None, build)
     ]
-    row = next((one for one in ledger.trial_rows() if one.columns["name"] == name), None)
+    row = next((one for one in ledger.trial_rows([name]) if one.columns["name"] == name), None)
     began_at = since if row is None else row.columns["began_at"]
     scope_bp = 0 if row is None else int(row.payload["identity"][1])
     overdue = drill_wanted(policy, pairs_of(drills), step_pairs(drills, began_at), scope_bp)

@@ -324,8 +324,8 @@ class Ledger(JobLedger, Protocol):
         """
         ...
 
-    def tallies(self) -> tuple[list[Tally], list[CycleTally]]:
-        """Read the tallies."""
+    def tallies(self, name: str | None = None) -> tuple[list[Tally], list[CycleTally]]:
+        """Read the tallies of all, or of one sub-pipeline."""
         ...
 
     def newest_commit(self) -> datetime | None:

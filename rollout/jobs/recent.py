@@ -76,8 +76,8 @@ class PacedJob:
 class RecentJobs(Protocol):
     """The ledger, as far as it is asked what has happened lately. All raise LedgerUnreachable."""
 
-    def recent_counts(self, since: datetime) -> Sequence[RecentCount]:
-        """Count the jobs of every sub-pipeline that were admitted at `since` or later."""
+    def recent_counts(self, since: datetime, name: str | None = None) -> Sequence[RecentCount]:
+        """Count the jobs of one sub-pipeline, or every one, admitted at `since` or later."""
         ...
 
     def ids_like(self, beginning: str, limit: int) -> list[str]:

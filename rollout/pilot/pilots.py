@@ -36,7 +36,7 @@ from rollout.pilot.situations import (
     Situations,
     backlogs,
     beside_of,
-    drills_age_max,
+    oldest_drill,
 )
 from rollout.pilot.trial import Trial
 from rollout.policy.in_force import text_of
@@ -49,8 +49,6 @@ log = structlog.get_logger("rollout")
 
 _SHADOWED = (Stage.SHADOW, Stage.SPLIT)
 """Stages in which legacy jobs are copied into the shadow."""
-
-_NONE = timedelta(0)
 
 
 class Pilots:
@@ -144,8 +142,7 @@ class Pilots:
         self._held.take_in(token, now, report)
         waiting = backlogs([(one.name, one.path, one.state, one.jobs) for one in open_counts])
         members = self._members(by_name)
-        oldest = max((drills_age_max(self._policies.of(name)) for name in by_name), default=_NONE)
-        healed = Healed(self._ledger, now - oldest).of
+        healed = Healed(self._ledger, oldest_drill(self._policies, by_name, now)).of
         shadowed = self._situations.shadowed()
         for name, state in by_name.items():
             profile = report.profiles.get(name, LegacyProfile())

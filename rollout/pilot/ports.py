@@ -3,7 +3,7 @@
 Beside `jobs/ports.py`, which the way of every job needs. All methods raise LedgerUnreachable.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -209,12 +209,12 @@ class BuildLog(Builds, Protocol):
 class Trials(Protocol):
     """The ledger, as far as it keeps trials, what they count, and what was decided on them."""
 
-    def trial_rows(self) -> list[TrialRow]:
-        """Read every trial."""
+    def trial_rows(self, names: Collection[str] | None = None) -> list[TrialRow]:
+        """Read every trial, or those of these sub-pipelines."""
         ...
 
-    def profiles(self) -> "Mapping[str, LegacyProfile]":
-        """Read what legacy showed, by sub-pipeline."""
+    def profiles(self, names: Collection[str] | None = None) -> "Mapping[str, LegacyProfile]":
+        """Read what legacy showed, by sub-pipeline; of all, or of these."""
         ...
 
     def pass_time(

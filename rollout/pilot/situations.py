@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -229,6 +229,12 @@ MEASURED_DAYS_MIN = 1.0
 def drills_age_max(policy: Policy) -> timedelta:
     """Drills older than this prove nothing any more."""
     return timedelta(seconds=policy.drills_max_age_days * policy.day_s)
+
+
+def oldest_drill(policies: Policies, names: Iterable[str], now: datetime) -> datetime:
+    """When the oldest drill that may prove something to one of these ended."""
+    ages = (drills_age_max(policies.of(name)) for name in names)
+    return now - max(ages, default=timedelta(0))
 
 
 def _same_build(recovery: Recovery, trial: Trial) -> bool:

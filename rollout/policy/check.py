@@ -33,8 +33,8 @@ class Declarations(Protocol):
         """Read all control rows."""
         ...
 
-    def arrivals(self, since: datetime) -> list[Arrived]:
-        """Count the jobs of each sub-pipeline that have finished since then."""
+    def arrivals(self, since: datetime, name: str | None = None) -> list[Arrived]:
+        """Count the jobs of each, or one, that have finished since then."""
         ...
 
     def declared_effects(self) -> Mapping[str, Effects]:
@@ -121,18 +121,21 @@ class Checked:
     early: Mapping[str, timedelta] = field(default_factory=dict)
 
 
-def read_known(ledger: Declarations, now: datetime, *, traffic: bool = True) -> Known:
+def read_known(
+    ledger: Declarations, now: datetime, name: str | None = None, *, traffic: bool = True
+) -> Known:
     """Ask the ledger; one that does not answer is no error here, but is said.
 
     Args:
         ledger: What is asked.
         now: An aware time.
+        name: Whose traffic alone is counted; None counts everybody's.
         traffic: Whether to count a week's jobs, which takes time on a large ledger.
     """
     try:
         states = {state.name: state for state in ledger.controls()}
         since = now - timedelta(days=SEEN_DAYS)
-        arrived = {one.name: one for one in ledger.arrivals(since)} if traffic else {}
+        arrived = {one.name: one for one in ledger.arrivals(since, name)} if traffic else {}
         return Known(states, ledger.declared_effects(), arrived)
     except LedgerUnreachable as error:
         return Known(unanswered=error)

@@ -10,6 +10,7 @@ Source: small-pilots method, section 5.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from math import ceil, inf, isfinite
 
 from rollout.evidence.counts import Counts
@@ -171,6 +172,29 @@ def plan_for(
         shadow,
         steps,
         *lengths,
+    )
+
+
+@lru_cache(maxsize=2048)
+def proofs_of(
+    policy: Policy, baseline: Baseline, way: tuple[int, ...], holdback_bp: int, pilots: int
+) -> tuple[float, ...]:
+    """How likely a healthy path proves each step for the budget in force, 0..1, as a plan says it.
+
+    Drawing pilots takes a quarter of a second, and whoever checks the policies of hundreds asks
+    again each minute: what was found is kept by what it was found from.
+
+    Args:
+        policy: The policy in force.
+        baseline: What the jobs are like.
+        way: Scope of each step, in basis points.
+        holdback_bp: The one declared in code.
+        pilots: How many to draw for each step.
+    """
+    points = _points(baseline, ladder.budget_of(policy, baseline), way, holdback_bp)
+    return tuple(
+        _drawn(policy, baseline, scope_bp, [asked], pilots, last=number == len(way) - 1)[0].proven
+        for number, (scope_bp, asked) in enumerate(zip(way, points, strict=True))
     )
 
 

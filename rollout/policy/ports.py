@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from rollout.routing.effects import Effects
+
+LONGEST = timedelta(days=7)
+"""Of one sub-pipeline alone those are counted that were admitted at most so long before: its jobs
+are found by their admission, and one that takes longer is none of a week's traffic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,8 @@ class Arrived:
 class Arrivals(Protocol):
     """What a person asks the ledger before a trial: how much comes, and what was declared."""
 
-    def arrivals(self, since: datetime) -> list[Arrived]:
-        """Count the jobs of each sub-pipeline that have finished since then, by name."""
+    def arrivals(self, since: datetime, name: str | None = None) -> list[Arrived]:
+        """Count the jobs of each, or one, that have finished since then, by name."""
         ...
 
     def declared_effects(self) -> Mapping[str, Effects]:

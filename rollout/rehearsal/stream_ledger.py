@@ -10,7 +10,7 @@ hand, no build changes, and nobody but this one process writes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -186,10 +186,10 @@ class StreamLedger:
 
     # Evidence -----------------------------------------------------------------------------
 
-    def trial_rows(self) -> list[TrialRow]:
+    def trial_rows(self, names: Collection[str] | None = None) -> list[TrialRow]:
         """Read the trial, if there is one."""
         one = self._trial
-        if one is None:
+        if one is None or (names is not None and one.name not in names):
             return []
         columns: dict[str, Any] = {
             "name": one.name,
@@ -202,8 +202,10 @@ class StreamLedger:
         payload: Any = one.payload()  # an object: JSON's types have no name for that
         return [TrialRow(columns, payload)]
 
-    def profiles(self) -> dict[str, LegacyProfile]:
+    def profiles(self, names: Collection[str] | None = None) -> dict[str, LegacyProfile]:
         """Read what legacy showed."""
+        if names is not None and self.state.name not in names:
+            return {}
         return {self.state.name: self._totals.whole_profile()}
 
     def pass_time(self, now: datetime, days_s: Mapping[str, float]) -> dict[str, LegacyProfile]:

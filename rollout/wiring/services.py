@@ -94,7 +94,7 @@ class Runtime(JobServices):
 
     def _baseline_of(self, name: str) -> Baseline | None:
         """What legacy has shown of a sub-pipeline lately."""
-        profile = self.ledger.profiles().get(name)
+        profile = self.ledger.profiles([name]).get(name)
         return None if profile is None else profile.baseline
 
     def drills(

@@ -128,7 +128,7 @@ class Away:
         """Answer nothing."""
         raise LedgerUnreachable("sqlite:///gone", OSError("gone"))
 
-    def arrivals(self, since: datetime) -> list[Arrived]:
+    def arrivals(self, since: datetime, name: str | None = None) -> list[Arrived]:
         """Answer nothing."""
         raise LedgerUnreachable("sqlite:///gone", OSError("gone"))
 

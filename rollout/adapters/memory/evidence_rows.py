@@ -14,7 +14,7 @@ from rollout.pilot.outcome import Outcome, outcome_of
 from rollout.pilot.ports import HourRow, KeySpread, OpenSlow, WindowRow
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.trial import Trial, edge_us
-from rollout.policy.ports import Arrived
+from rollout.policy.ports import LONGEST, Arrived
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
 
@@ -95,18 +95,20 @@ class EvidenceRows:
             admitted = rows.admitted_from(name, since)
         return dict(Counter(job.assigned_path for job in admitted if job.accepted_at > since))
 
-    def arrivals(self, since: datetime) -> list[Arrived]:
-        """Count the jobs of each sub-pipeline that have finished since then, by name."""
+    def arrivals(self, since: datetime, name: str | None = None) -> list[Arrived]:
+        """Count the jobs of each, or one, that have finished since then, by name."""
         arrived: dict[str, Arrived] = {}
         with self._rows as rows:
             for job in rows.jobs.values():
                 if job.finished_at is None or job.finished_at < since:
                     continue
+                if name is not None and (name != job.name or job.accepted_at < since - LONGEST):
+                    continue
                 legacy = int(job.assigned_path is JobPath.LEGACY)
                 failed = legacy if job.state is JobState.FAILED else 0
                 one = Arrived(job.name, 1, legacy, failed, job.finished_at)
                 arrived[job.name] = arrived[job.name].and_also(one) if job.name in arrived else one
-        return [arrived[name] for name in sorted(arrived)]
+        return [arrived[one] for one in sorted(arrived)]
 
     def declared_effects(self) -> dict[str, Effects]:
         """Effects of every declared sub-pipeline, by name."""

@@ -1,7 +1,7 @@
 """The controller's trials in memory: lease, builds, trials, decisions, recoveries."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -110,10 +110,10 @@ class PilotRows:
 
     # Trials ------------------------------------------------------------------------------
 
-    def trial_rows(self) -> list[TrialRow]:
-        """Read every trial, as a database would give it back."""
+    def trial_rows(self, names: Collection[str] | None = None) -> list[TrialRow]:
+        """Read every trial, or those of these sub-pipelines, as a database would give it back."""
         with self._rows as rows:
-            trials = list(rows.trials.values())
+            trials = [one for one in rows.trials.values() if names is None or one.name in names]
         return [
             TrialRow(
                 {
@@ -129,10 +129,11 @@ class PilotRows:
             for one in trials
         ]
 
-    def profiles(self) -> dict[str, LegacyProfile]:
-        """Read what legacy showed, by sub-pipeline."""
+    def profiles(self, names: Collection[str] | None = None) -> dict[str, LegacyProfile]:
+        """Read what legacy showed, by sub-pipeline; of all, or of these."""
         with self._rows as rows:
-            return dict(rows.profiles)
+            known = rows.profiles.items()
+            return {name: one for name, one in known if names is None or name in names}
 
     def pass_time(self, now: datetime, days_s: Mapping[str, float]) -> dict[str, LegacyProfile]:
         """Close days and spans that are over, and note what runs on legacy."""

@@ -25,12 +25,12 @@ class RecentRows:
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
 
-    def recent_counts(self, since: datetime) -> Sequence[RecentCount]:
+    def recent_counts(self, since: datetime, name: str | None = None) -> Sequence[RecentCount]:
         """Count jobs admitted since then."""
         found: defaultdict[tuple[str, JobPath, Came, bool], list[datetime]] = defaultdict(list)
         with self._rows as rows:
             for one in rows.jobs.values():
-                if one.accepted_at >= since:
+                if one.accepted_at >= since and name in (None, one.name):
                     key = (one.name, one.assigned_path, came_of(one), one.drill is not None)
                     found[key].append(one.accepted_at)
         return [

@@ -162,17 +162,19 @@ class SweepRows:
                 rows.folded(job)
             return len(chosen)
 
-    def tallies(self) -> tuple[list[Tally], list[CycleTally]]:
+    def tallies(self, name: str | None = None) -> tuple[list[Tally], list[CycleTally]]:
         """Read the tallies; outcomes not folded yet are counted in, cycle times are not."""
         with self._rows as rows:
             counted = rows.outcomes + Counter(map(outcome_of, rows.unfolded_jobs()))
             cycles = sorted(rows.cycles.items(), key=lambda cycle: cycle[0][2])
         return [
-            Tally(name, JobPath(assigned), JobPath(path), outcome, Reason(why), jobs)
-            for (name, assigned, path, outcome, why), jobs in counted.items()
+            Tally(whose, JobPath(assigned), JobPath(path), outcome, Reason(why), jobs)
+            for (whose, assigned, path, outcome, why), jobs in counted.items()
+            if name in (None, whose)
         ], [
-            CycleTally(name, JobPath(path), le_s, jobs, sum_s)
-            for (name, path, le_s), (jobs, sum_s) in cycles
+            CycleTally(whose, JobPath(path), le_s, jobs, sum_s)
+            for (whose, path, le_s), (jobs, sum_s) in cycles
+            if name in (None, whose)
         ]
 
     def newest_commit(self) -> datetime | None:

@@ -1,7 +1,7 @@
 """The controller's trials on a database: windows, totals, decisions."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -56,18 +56,21 @@ class PilotRows:
 
     # Evidence ----------------------------------------------------------------------------
 
-    def trial_rows(self) -> list[TrialRow]:
-        """Read every trial."""
+    def trial_rows(self, names: Collection[str] | None = None) -> list[TrialRow]:
+        """Read every trial, or those of these sub-pipelines."""
+        query = select(pilot)
+        if names is not None:
+            query = query.where(pilot.c.name.in_(list(names)))
         with self._db.read() as connection:
             return [
                 TrialRow({key: row[key] for key in _COLUMNS}, json.loads(row["payload"]))
-                for row in connection.execute(select(pilot)).mappings()
+                for row in connection.execute(query).mappings()
             ]
 
-    def profiles(self) -> dict[str, LegacyProfile]:
-        """Read what legacy showed, by sub-pipeline."""
+    def profiles(self, names: Collection[str] | None = None) -> dict[str, LegacyProfile]:
+        """Read what legacy showed, by sub-pipeline; of all, or of these."""
         with self._db.read() as connection:
-            return read_profiles(connection, None, lock=False)
+            return read_profiles(connection, names, lock=False)
 
     def pass_time(self, now: datetime, days_s: Mapping[str, float]) -> dict[str, LegacyProfile]:
         """Close days and spans that are over, and note what runs on legacy."""

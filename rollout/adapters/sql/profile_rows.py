@@ -1,7 +1,7 @@
 """Profiles of legacy on a database."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -12,7 +12,7 @@ from rollout.pilot.profile import LegacyProfile
 
 
 def read_profiles(
-    connection: Connection, names: Sequence[str] | None, *, lock: bool = True
+    connection: Connection, names: Collection[str] | None, *, lock: bool = True
 ) -> dict[str, LegacyProfile]:
     """Read profiles; `names` None is all of them.
 

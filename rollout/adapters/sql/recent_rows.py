@@ -54,7 +54,7 @@ class RecentRows:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def recent_counts(self, since: datetime) -> Sequence[RecentCount]:
+    def recent_counts(self, since: datetime, name: str | None = None) -> Sequence[RecentCount]:
         """Count jobs admitted since then; each sub-pipeline's by the index of its admissions."""
         drilled = job.c.drill.is_not(None)
         # By the name in the other table: SQLite would read all jobs in the order of theirs.
@@ -73,10 +73,12 @@ class RecentRows:
             )
             .group_by(*keys)
         )
+        if name is not None:
+            query = query.where(sub_pipeline.c.name == name)
         with self._db.read() as connection:
             return [
-                RecentCount(name, JobPath(path), Came(came), bool(hurt), jobs, first, last)
-                for name, path, came, hurt, jobs, first, last in connection.execute(query)
+                RecentCount(whose, JobPath(path), Came(came), bool(hurt), jobs, first, last)
+                for whose, path, came, hurt, jobs, first, last in connection.execute(query)
             ]
 
     def ids_like(self, beginning: str, limit: int) -> list[str]:

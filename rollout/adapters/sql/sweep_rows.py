@@ -265,22 +265,27 @@ class SweepRows(OpenRows, KeptRows):
         ]
         add_up(connection, self._insert, cycle_tally, timed)
 
-    def tallies(self) -> tuple[list[Tally], list[CycleTally]]:
+    def tallies(self, name: str | None = None) -> tuple[list[Tally], list[CycleTally]]:
         """Read the tallies; outcomes not folded yet are counted in, cycle times are not."""
         counted: Counter[tuple[str, ...]] = Counter()
+        folded, unfolded, timed = select(tally), _UNFOLDED_COUNT, select(cycle_tally)
+        if name is not None:
+            folded = folded.where(tally.c.name == name)
+            unfolded = unfolded.where(job.c.name == name)
+            timed = timed.where(cycle_tally.c.name == name)
         with self._db.read() as connection:
-            for *key, jobs in connection.execute(select(tally)):
+            for *key, jobs in connection.execute(folded):
                 counted[tuple(key)] += jobs
-            for *key, jobs in connection.execute(_UNFOLDED_COUNT):
+            for *key, jobs in connection.execute(unfolded):
                 counted[tuple(key)] += jobs
             outcomes = [
                 Tally(key[0], JobPath(key[1]), JobPath(key[2]), key[3], Reason(key[4]), jobs)
                 for key, jobs in counted.items()
             ]
             cycles = [
-                CycleTally(name, JobPath(path), le_s, jobs, sum_s)
-                for name, path, le_s, jobs, sum_s in connection.execute(
-                    select(cycle_tally).order_by(cycle_tally.c.le_s)
+                CycleTally(whose, JobPath(path), le_s, jobs, sum_s)
+                for whose, path, le_s, jobs, sum_s in connection.execute(
+                    timed.order_by(cycle_tally.c.le_s)
                 )
             ]
         return outcomes, cycles

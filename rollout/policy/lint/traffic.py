@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from math import exp, log
 
 from rollout.evidence.looks import LOOKS_MAX, look_day
+from rollout.policy import ladder
 from rollout.policy.lint.finding import Level, PolicyFinding, Subject, percent
+from rollout.policy.way import Baseline
+from rollout.routing.stages import BP_ALL
 
 CHANCE_WANTED = 0.8
 """A step that a healthy path passes less often than this is too small for its traffic."""
@@ -20,6 +24,9 @@ CHANCE_HOPELESS = 0.05
 
 PILOTS = 300
 """Drawn for each step: enough to tell one path in five from one in ten."""
+
+NEAR = 0.02
+"""Traffic is sized in steps of this share: half of one moves a chance by less than drawing errs."""
 
 
 def traffic(subject: Subject, now: datetime) -> Iterator[PolicyFinding]:
@@ -38,16 +45,16 @@ def traffic(subject: Subject, now: datetime) -> Iterator[PolicyFinding]:
 
 
 def _sized(subject: Subject) -> Iterator[PolicyFinding]:
-    from rollout.policy.plan import plan_for
+    from rollout.policy.plan import proofs_of
 
-    policy, baseline = subject.policy, subject.baseline
+    policy, baseline, way = subject.policy, subject.baseline, subject.steps_bp
     assert baseline is not None, "asked for with a baseline only"
-    plan = plan_for(policy, baseline, subject.holdback_bp, None, PILOTS)
-    budget = (
-        f"{plan.length.failed:,.0f} extra failed and {plan.length.late:,.0f} extra late jobs a week"
-    )
-    hardly = [one for one in plan.steps if one.proven < CHANCE_WANTED]
-    if hardly and all(one.proven < CHANCE_HOPELESS for one in plan.steps[:-1] or hardly):
+    proven = proofs_of(policy, near(baseline), way, subject.holdback_bp, PILOTS)
+    harm = ladder.budget_of(policy, baseline)
+    budget = f"{harm.failed:,.0f} extra failed and {harm.late:,.0f} extra late jobs a week"
+    jobs_a_week = {step_bp: baseline.jobs_a_week * step_bp / BP_ALL for step_bp in way}
+    hardly = [(step, one) for step, one in zip(way, proven, strict=True) if one < CHANCE_WANTED]
+    if hardly and all(one < CHANCE_HOPELESS for one in proven[:-1] or proven):
         yield PolicyFinding(
             Level.ERROR,
             "nothing_proved",
@@ -57,24 +64,33 @@ def _sized(subject: Subject) -> Iterator[PolicyFinding]:
             " let a person decide: automatic = false",
         )
         hardly = []
-    for step in hardly:
-        hopeless = step.proven < CHANCE_HOPELESS
+    for step_bp, chance in hardly:
+        hopeless = chance < CHANCE_HOPELESS
         yield PolicyFinding(
             Level.ERROR if hopeless else Level.WARNING,
             "never_proved" if hopeless else "hardly_proved",
-            f"Step {percent(step.scope_bp)}: {step.jobs_a_week:,.0f} concurrent jobs a week show in"
-            f" {step.proven:.0%} of healthy pilots that the budget of {budget} is kept; the others"
+            f"Step {percent(step_bp)}: {jobs_a_week[step_bp]:,.0f} concurrent jobs a week show in"
+            f" {chance:.0%} of healthy pilots that the budget of {budget} is kept; the others"
             " need a person.",
             "state a larger budget_failed or budget_late; `rollout plan` shows what it changes",
         )
     days = look_day(LOOKS_MAX, max(policy.bake_days, 1.0))
-    for step in plan.steps:
-        jobs = step.jobs_a_week * days / 7
+    for step_bp in way:
+        jobs = jobs_a_week[step_bp] * days / 7
         if jobs < policy.jobs_min:
             yield PolicyFinding(
                 Level.ERROR,
                 "jobs_min_unreachable",
-                f"Step {percent(step.scope_bp)} sees {jobs:,.0f} concurrent jobs in"
+                f"Step {percent(step_bp)} sees {jobs:,.0f} concurrent jobs in"
                 f" {LOOKS_MAX} looks, jobs_min asks for {policy.jobs_min:,}.",
                 "lower jobs_min, or begin with a larger step",
             )
+
+
+def near(baseline: Baseline) -> Baseline:
+    """The traffic to the nearest step of `NEAR`, so that a week's that is much alike is one."""
+    return Baseline(_near(baseline.jobs_a_week), min(1.0, _near(baseline.rate_failed)))
+
+
+def _near(value: float) -> float:
+    return exp(round(log(value) / NEAR) * NEAR) if value > 0 else 0.0
