@@ -28,7 +28,7 @@ from rollout import Runtime, build
 from rollout.adapters.sql.migrate import migrate
 from rollout.adapters.sql.tables import to_microseconds
 from rollout.web.app import create_app
-from rollout.web.serve import address_of, listen
+from rollout.web.serve import address_of, listen, take_turns
 
 JOBS, NAMES = 1_000_000, 200
 LATELY, LATELY_JOBS = timedelta(minutes=10), 12_000
@@ -191,6 +191,7 @@ def _live_on(plant: Plant) -> None:
 @contextmanager
 def served(runtime: Runtime) -> Iterator[str]:
     """The site in a thread; gives its address."""
+    take_turns()
     listener = listen("127.0.0.1", 0)
     config = uvicorn.Config(
         create_app(runtime, "bench"), log_level=logging.WARNING, access_log=False,

@@ -72,6 +72,11 @@ class Board:
             self._alarms[name] = alarms
         return alarms
 
+    def held_up(self, one: Status) -> tuple[Alarm, ...]:
+        """What the workers said holds its jobs up; nothing where nobody asked them."""
+        mine = [hanging for hanging in self.hanging if hanging.name == one.state.name]
+        return tuple(held_up(one, self.listeners, mine))
+
     def need(self, one: Status) -> Need:
         """How much somebody is needed there."""
         return min((alarm.need for alarm in self.alarms(one)), default=Need.NONE)

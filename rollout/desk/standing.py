@@ -20,6 +20,10 @@ from rollout.errors import WrongSettings
 from rollout.routing.clock import Clock
 from rollout.routing.ports import ControlStore
 
+ANEW_MAX = 5
+"""So many that were changed since they were judged are judged anew; where more were, a kill of all
+for one, they wait for the next judgement of all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -73,8 +77,16 @@ def read_standing(
     known = {one.state.name for one in statuses}
     changes = last_changes(ledger, known)
     pending = {name: one for name, one in judged.pending.items() if name in known}
+    changed = [
+        one.state.name
+        for one in statuses
+        if one.state.name in pending
+        and pending[one.state.name].state.revision != one.state.revision
+    ]
     try:
         page = explanations().led_by()
+        for name in changed[:ANEW_MAX]:
+            pending[name] = explanations().explain(name).pending[0]
     except WrongSettings as error:
         return Board(statuses, changes, unjudged=error.problem)
     return Board(

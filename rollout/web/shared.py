@@ -3,7 +3,8 @@
 A reading is fresh for a short while. After that the first who asks has the next one made, and is
 given the last one at once if it is of seconds only. One that takes too long is not waited for: the
 one before it is given, and says how old it is. An act makes every reading old at once, so that
-whoever acts sees what came of it.
+whoever acts sees what came of it; but for what is known to be of a moment ago, and takes too long to be made
+again at each act. What takes seconds has readers of its own: no page's reading stands behind it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ PATIENCE_S = 3.0
 FIRST_PATIENCE_S = 20.0
 """Where there is no older reading to give: the first one loads what the judgement needs."""
 
+READERS, LONG_READERS = 4, 2
 KEYS_MAX = 256
 """Readings that are kept; the one that nobody asked for the longest goes first."""
 
@@ -78,7 +80,8 @@ class Shared:
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
         self._era = 0
-        self._readers = ThreadPoolExecutor(4, thread_name_prefix="rollout-reads")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="rollout-reads")
+        self._long_readers = ThreadPoolExecutor(LONG_READERS, thread_name_prefix="rollout-judges")
         self.reads = 0
 
     def get(
@@ -87,6 +90,9 @@ class Shared:
         read: Callable[[], Value],
         patience_s: float | None = None,
         lasts_s: float | None = None,
+        *,
+        long: bool = False,
+        outlives_acts: bool = False,
     ) -> Taken[Value]:
         """Give a fresh reading, or the last one where that would take too long.
 
@@ -95,6 +101,8 @@ class Shared:
             read: Reads it; may raise RolloutError.
             patience_s: How long this one is waited for; None for the usual time.
             lasts_s: How long this one is fresh, if longer than others.
+            long: It takes seconds.
+            outlives_acts: An act does not make it old.
 
         Raises:
             RolloutError: It cannot be read, and never was.
@@ -106,12 +114,13 @@ class Shared:
             while len(self._kept) > KEYS_MAX:
                 self._kept.popitem(last=False)
             age_s = self._clock.monotonic() - kept.read_s
-            now = kept.at is not None and kept.era == self._era
+            now = kept.at is not None and (outlives_acts or kept.era == self._era)
             if kept.at is not None and now and age_s < max(self._fresh_s, lasts_s or 0.0):
                 return Taken(kept.value, kept.at, age_s)
-            if kept.reading is None or kept.reading_era != self._era:
+            if kept.reading is None or (kept.reading_era != self._era and not outlives_acts):
+                readers = self._long_readers if long else self._readers
                 kept.reading_era = self._era
-                kept.reading = self._readers.submit(self._read, kept, read, self._era)
+                kept.reading = readers.submit(self._read, kept, read, self._era)
             if kept.at is not None and now and age_s < max(STALE_S, 2 * (lasts_s or 0.0)):
                 return Taken(kept.value, kept.at, age_s)  # the next one gets what is read now
             reading = kept.reading
@@ -158,7 +167,8 @@ class Shared:
 
     def close(self) -> None:
         """Wait for the readings under way."""
-        self._readers.shutdown(wait=True, cancel_futures=True)
+        for readers in (self._readers, self._long_readers):
+            readers.shutdown(wait=True, cancel_futures=True)
 
 
 class TooSlowToRead(RolloutError):

@@ -36,8 +36,8 @@ BOARD_S, JUDGE_S, READ_S = 15.0, 30.0, 4.0
 """Longest time that the ledger works on the board, on judging all, on anything else looked at."""
 JUDGED_S, JUDGED_PATIENCE_S = 10.0, 1.5
 """A judgement lasts as long as a window of evidence; the rest of a page waits little for it."""
-CHECKED_S, CHECK_PATIENCE_S = 60.0, 0.6
-"""Sizing the ladders of 200 sub-pipelines takes seconds; what was found lasts a minute."""
+CHECKED_S, CHECK_PATIENCE_S = 60.0, 0.1
+"""Counting a week's jobs of 200 sub-pipelines takes seconds; what was found lasts a minute."""
 GLANCE_S = 0.5
 """What the way to a kill waits for to be told; the kill itself waits for none of it."""
 LIST_S = (1.5, 1.0, 1.0)
@@ -110,7 +110,9 @@ class Site:
         from rollout.desk.standing import Judged
 
         try:
-            judged = self.shared.get("judged", self._judged, JUDGED_PATIENCE_S, JUDGED_S).value
+            judged = self.shared.get(
+                "judged", self._judged, JUDGED_PATIENCE_S, JUDGED_S, long=True, outlives_acts=True
+            ).value
         except TooSlowToRead:
             judged = Judged(unjudged="it is being judged, which takes a moment")
         except LedgerSlow as error:
@@ -139,7 +141,9 @@ class Site:
                 return self.desk.policy_check(name, Assumed())
 
         try:
-            return self.shared.get(("check", name), check, CHECK_PATIENCE_S, CHECKED_S)
+            return self.shared.get(
+                ("check", name), check, CHECK_PATIENCE_S, CHECKED_S, long=name is None
+            )
         except TooSlowToRead:
             return None
 
