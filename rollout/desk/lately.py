@@ -128,8 +128,10 @@ def read_lately(jobs: RecentJobs, names: Sequence[str], now: datetime) -> dict[s
         LedgerUnreachable: The ledger does not answer.
     """
     since = now - LATELY
-    counts = jobs.recent_counts(since, names[0] if len(names) == 1 else None)
-    return {name: _of(jobs, name, [c for c in counts if c.name == name], since) for name in names}
+    counted: defaultdict[str, list[RecentCount]] = defaultdict(list)
+    for one in jobs.recent_counts(since, names[0] if len(names) == 1 else None):
+        counted[one.name].append(one)
+    return {name: _of(jobs, name, counted[name], since) for name in names}
 
 
 def with_medians(jobs: RecentJobs, name: str, lately: Lately, now: datetime) -> Lately:

@@ -202,6 +202,9 @@ def read_status(
     ended: defaultdict[str, list[Tally]] = defaultdict(list)
     for tally in tallies[0]:
         ended[tally.name].append(tally)
+    timed: defaultdict[str, list[CycleTally]] = defaultdict(list)
+    for cycle in tallies[1]:
+        timed[cycle.name].append(cycle)
     return [
         Status(
             state,
@@ -210,7 +213,7 @@ def read_status(
             counted[state.name],
             ended[state.name],
             kept.get(state.name, 0),
-            cycles=[tally for tally in tallies[1] if tally.name == state.name],
+            cycles=timed[state.name],
         )
         for state in states
     ]

@@ -3,8 +3,8 @@
 A reading is fresh for a short while. After that the first who asks has the next one made, and is
 given the last one at once if it is of seconds only. One that takes too long is not waited for: the
 one before it is given, and says how old it is. An act makes every reading old at once, so that
-whoever acts sees what came of it; but for what is known to be of a moment ago, and takes too long to be made
-again at each act. What takes seconds has readers of its own: no page's reading stands behind it.
+whoever acts sees what came of it; but for what says of itself that it is of a moment ago. What
+takes seconds has readers of its own: no page's reading stands behind it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ FIRST_PATIENCE_S = 20.0
 """Where there is no older reading to give: the first one loads what the judgement needs."""
 
 READERS, LONG_READERS = 4, 2
+REST, REST_S_MAX = 10, 60.0
+"""A reading that takes seconds lasts so many times as long: who looks takes a tenth of them."""
+
 KEYS_MAX = 256
 """Readings that are kept; the one that nobody asked for the longest goes first."""
 
@@ -57,6 +60,7 @@ class _Kept:
     value: Any = None
     at: datetime | None = None
     read_s: float = 0.0
+    took_s: float = 0.0
     era: int = -1
     reading: Future[Any] | None = None
     reading_era: int = -1
@@ -115,13 +119,15 @@ class Shared:
                 self._kept.popitem(last=False)
             age_s = self._clock.monotonic() - kept.read_s
             now = kept.at is not None and (outlives_acts or kept.era == self._era)
-            if kept.at is not None and now and age_s < max(self._fresh_s, lasts_s or 0.0):
+            rest_s = min(REST_S_MAX, kept.took_s * REST) if long else 0.0
+            lasts_s = max(self._fresh_s, lasts_s or 0.0, rest_s)
+            if kept.at is not None and now and age_s < lasts_s:
                 return Taken(kept.value, kept.at, age_s)
             if kept.reading is None or (kept.reading_era != self._era and not outlives_acts):
                 readers = self._long_readers if long else self._readers
                 kept.reading_era = self._era
                 kept.reading = readers.submit(self._read, kept, read, self._era)
-            if kept.at is not None and now and age_s < max(STALE_S, 2 * (lasts_s or 0.0)):
+            if kept.at is not None and now and age_s < max(STALE_S, 2 * lasts_s):
                 return Taken(kept.value, kept.at, age_s)  # the next one gets what is read now
             reading = kept.reading
         if patience_s is None:
@@ -154,6 +160,7 @@ class Shared:
                 self.reads += 1
                 if era >= kept.era:
                     kept.value, kept.at, kept.read_s, kept.era = value, at, began_s, era
+                    kept.took_s = self._clock.monotonic() - began_s
             return value, at
         finally:
             with self._lock:

@@ -61,7 +61,8 @@ def called_off(state: JobState, sentence: str, now: datetime) -> dict[str, Any]:
 
 def record_of(row: RowMapping) -> JobRecord:
     """Build the record from a row that has its columns; heavy ones may be missing."""
-    values = {name: row[name] for name in RECORD_FIELDS if name in row}
+    given = dict(row)
+    values = {name: given[name] for name in RECORD_FIELDS if name in given}
     fallback, move = values["fallback_reason"], values["moved_reason"]
     values |= {
         "state": JobState(values["state"]),

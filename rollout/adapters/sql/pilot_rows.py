@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Connection,
+    bindparam,
     case,
     func,
     literal,
@@ -45,6 +46,32 @@ _COLUMNS = ("name", "version", "step", "step_revision", "began_at", "scored_to")
 # With the condition of its index as a literal: a planner does not see through a parameter that the
 # index holds these rows, and would look through all jobs that ever were.
 _DRAWN = job.c.reason.in_([one for one in Reason if one.means.drawn])
+_AGE_US = bindparam("now_us", type_=BigInteger) - type_coerce(job.c.accepted_at, BigInteger)
+# Put together once: asked for each trial of two hundred, that alone takes most of its time.
+_OPEN_SLOW = (
+    select(
+        job.c.assigned_path,
+        func.sum(case((bindparam("median_us", type_=BigInteger) < _AGE_US, 1), else_=0)),
+        func.sum(case((bindparam("tail_us", type_=BigInteger) < _AGE_US, 1), else_=0)),
+    )
+    .where(
+        job.c.name == bindparam("of"),
+        OPEN,
+        job.c.state.in_([JobState.ACCEPTED, JobState.STARTED]),  # the index's next column
+        # `+ 0` keeps the planner from looking through all jobs that the step ever had.
+        type_coerce(job.c.accepted_at, BigInteger) + 0 >= bindparam("began_us", type_=BigInteger),
+        job.c.revision >= bindparam("step_revision"),
+        _DRAWN,
+        ~IN_DRILL,
+        JUDGED,
+    )
+    .group_by(job.c.assigned_path)
+)
+_HOURS = (
+    select(evidence_hour)
+    .where(evidence_hour.c.name == bindparam("of"), evidence_hour.c.step == bindparam("at_step"))
+    .order_by(evidence_hour.c.hour, evidence_hour.c.path)
+)
 
 
 class PilotRows:
@@ -197,46 +224,28 @@ class PilotRows:
 
     def hours(self, name: str, step: int) -> list[HourRow]:
         """Read the totals of a step."""
-        query = (
-            select(evidence_hour)
-            .where(evidence_hour.c.name == name, evidence_hour.c.step == step)
-            .order_by(evidence_hour.c.hour, evidence_hour.c.path)
-        )
         with self._db.read() as connection:
             return [
                 HourRow(row.hour, JobPath(row.path), *(getattr(row, name) for name in SUMS))
-                for row in connection.execute(query)
+                for row in connection.execute(_HOURS, {"of": name, "at_step": step})
             ]
 
     def open_slow(self, trial: Trial, now: datetime) -> list[OpenSlow]:
         """Count unfinished jobs of the trial's step that are slow already, as its totals do."""
         if trial.thresholds is None:
             return []
-        age = to_microseconds(now) - type_coerce(job.c.accepted_at, BigInteger)
-        median, tail = edge_us(trial.thresholds.median), edge_us(trial.thresholds.tail)
-        query = (
-            select(
-                job.c.assigned_path,
-                func.sum(case((age > median, 1), else_=0)),
-                func.sum(case((age > tail, 1), else_=0)),
-            )
-            .where(
-                job.c.name == trial.name,
-                OPEN,
-                job.c.state.in_([JobState.ACCEPTED, JobState.STARTED]),  # the index's next column
-                # `+ 0` keeps the planner from looking through all jobs that the step ever had.
-                type_coerce(job.c.accepted_at, BigInteger) + 0 >= to_microseconds(trial.began_at),
-                job.c.revision >= trial.step_revision,
-                _DRAWN,
-                ~IN_DRILL,
-                JUDGED,
-            )
-            .group_by(job.c.assigned_path)
-        )
+        values = {
+            "of": trial.name,
+            "now_us": to_microseconds(now),
+            "median_us": edge_us(trial.thresholds.median),
+            "tail_us": edge_us(trial.thresholds.tail),
+            "began_us": to_microseconds(trial.began_at),
+            "step_revision": trial.step_revision,
+        }
         with self._db.read() as connection:
             return [
                 OpenSlow(JobPath(path), int(slow), int(slowest))
-                for path, slow, slowest in connection.execute(query)
+                for path, slow, slowest in connection.execute(_OPEN_SLOW, values)
             ]
 
     def key_spread(self, name: str, limit: int) -> KeySpread:

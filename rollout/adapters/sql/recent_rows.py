@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Select,
     TextClause,
@@ -13,12 +14,20 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    type_coerce,
     union_all,
 )
 
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.job_values import record_of
-from rollout.adapters.sql.tables import FAILED, FELL_BACK, OPEN, job, sub_pipeline
+from rollout.adapters.sql.tables import (
+    FAILED,
+    FELL_BACK,
+    OPEN,
+    from_microseconds,
+    job,
+    sub_pipeline,
+)
 from rollout.jobs.claims import JobRecord, JobState
 from rollout.jobs.recent import KEYS_BACK, Came, JobKind, PacedJob, RecentCount
 from rollout.routing.decision import JobPath
@@ -95,8 +104,10 @@ class RecentRows:
 
     def paced_jobs(self, name: str, since: datetime | None, limit: int) -> list[PacedJob]:
         """Read how long the newest jobs took; by the index of admissions."""
+        at = type_coerce(job.c.accepted_at, BigInteger)
+        took_us = type_coerce(job.c.finished_at, BigInteger) - at
         query = select(
-            job.c.accepted_at, job.c.finished_at, job.c.assigned_path, or_(_FAILED, _FELL_BACK)
+            at, took_us, job.c.assigned_path == str(JobPath.LEGACY), or_(_FAILED, _FELL_BACK)
         ).where(job.c.name == name, job.c.drill.is_(None))
         if since is not None:
             query = query.where(job.c.accepted_at >= since)
@@ -105,12 +116,12 @@ class RecentRows:
             rows = connection.execute(query).all()
         return [
             PacedJob(
-                accepted_at,
-                JobPath(path),
+                from_microseconds(at_us),
+                JobPath.LEGACY if legacy else JobPath.CONCURRENT,
                 bool(hurt),
-                None if finished_at is None else (finished_at - accepted_at).total_seconds(),
+                None if took is None else took / 1e6,
             )
-            for accepted_at, finished_at, path, hurt in rows
+            for at_us, took, legacy, hurt in rows
         ]
 
     def jobs_with_key(self, name: str, key: str, limit: int) -> list[JobRecord]:
