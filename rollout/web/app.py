@@ -32,6 +32,7 @@ from rollout.web import (
     ofrep,
     pages,
     reads,
+    runbooks,
     signing,
 )
 from rollout.web.callers import Callers, is_api
@@ -86,7 +87,7 @@ def create_app(runtime: Runtime, user: str | None = None) -> Any:
     )
     app.state.site, app.state.callers = site, Callers(site)
     doors = (reads, acts, alert_acts, job_acts, drill_acts, ofrep, live, signing)
-    for room in (*doors, forms, kill_pages, drill_pages, pages):
+    for room in (*doors, forms, kill_pages, drill_pages, runbooks, pages):
         app.include_router(room.router)
     if runtime.settings.web_sign_in == "oidc":
         from rollout.web import oidc

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from rollout.control.access import Caller
 from rollout.desk.drills import facts_of, is_detail
+from rollout.desk.measured import measured
 from rollout.desk.text import at_text, percent, plain, span_text
 from rollout.errors import RolloutError
 from rollout.jobs.claims import JobState
@@ -88,7 +89,7 @@ def _environment() -> Environment:
     }  # fmt: skip
     environment.tests["detail"] = is_detail
     environment.globals |= {
-        "facts_of": facts_of,
+        "facts_of": facts_of, "measured": measured,
         "standing": standing, "PATHS": tuple(JobPath), "ACCEPTED": JobState.ACCEPTED,
         "STARTED": JobState.STARTED,
     }  # fmt: skip

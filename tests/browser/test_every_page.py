@@ -22,7 +22,7 @@ PAGES = (
     "jobs/retry?name=invoices", "decisions/1", "decisions/1?again=true", "drills",
     "drills?name=payments", "drills/raise-concurrent", "sub-pipelines/payments/drill",
     "sub-pipelines/payments/drill?fault=raise&path=both", "policy", "policy?name=invoices", "log",
-    "sign-in",
+    "runbooks", "runbooks/reverted.md", "runbooks/restart.md", "sign-in",
 )  # fmt: skip
 
 AT_A_DESK = ("", "sub-pipelines/invoices", "jobs?kind=failed&name=invoices")

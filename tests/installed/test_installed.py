@@ -195,11 +195,12 @@ def test_a_missing_extra_is_named(places: dict[str, Place]) -> None:
     assert "pip install 'celery-rollout[rehearsal]'" in said.stderr
 
 
-def test_the_wheel_says_that_it_is_typed_and_brings_its_migrations(wheel: Path) -> None:
+def test_the_wheel_says_that_it_is_typed_and_brings_migrations_and_runbooks(wheel: Path) -> None:
     """What type checkers and `rollout migrate` look for is in it, and no test is."""
     names = must(sys.executable, "-m", "zipfile", "-l", str(wheel), folder=wheel.parent)
     assert "rollout/py.typed" in names
     assert "rollout/migrations/versions/0001_ledger.py" in names
+    assert "rollout/runbooks/reverted.md" in names
     assert "tests/" not in names
 
 

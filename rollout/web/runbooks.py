@@ -1,0 +1,88 @@
+"""The runbooks as pages: what an alarm names is one touch away, also where there is no checkout.
+
+They are files of this release, and neither ledger nor control store is needed to read one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from fastapi import APIRouter
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
+
+from rollout.web.asking import CallerOf, SiteOf
+from rollout.web.problems import NoSuchPage
+from rollout.web.render import draw
+
+router = APIRouter(include_in_schema=False)
+
+
+def folder() -> Path:
+    """An installed package carries them inside; a checkout has them in its docs."""
+    package = Path(__file__).parents[1]
+    inside = package / "runbooks"
+    return inside if inside.is_dir() else package.parent / "docs" / "runbooks"
+
+
+@router.get("/runbooks")
+def runbooks(request: Request, site: SiteOf, caller: CallerOf) -> Response:
+    """All of them, by what one sees."""
+    titles = [(path.name, title_of(path.read_text())) for path in sorted(folder().glob("*.md"))]
+    titles.sort(key=lambda one: one[1])
+    return draw(request, "runbooks.html", caller, board=site.glance(caller), titles=titles)
+
+
+@router.get("/runbooks/{name}")
+def runbook(name: str, request: Request, site: SiteOf, caller: CallerOf) -> Response:
+    """One of them."""
+    path = next((one for one in folder().glob("*.md") if one.name == name), None)
+    if path is None:
+        raise NoSuchPage(request.url.path)
+    text = path.read_text()
+    return draw(
+        request, "runbook.html", caller, board=site.glance(caller), title=title_of(text),
+        text=drawn(text, lambda other: site.url("runbooks", other)), file=f"docs/runbooks/{name}",
+    )  # fmt: skip
+
+
+def title_of(text: str) -> str:
+    """The first line of a runbook."""
+    return text.partition("\n")[0].lstrip("# ").strip()
+
+
+def drawn(text: str, url: Callable[[str], str]) -> Markup:
+    """A runbook as HTML; tags in it are text.
+
+    Args:
+        text: Markdown of this release.
+        url: Address of another runbook's page.
+    """
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(text)
+    for token in tokens:
+        if token.children:
+            token.children = list(_linked(token.children, url))
+    return Markup(parser.renderer.render(tokens, parser.options, {}))
+
+
+def _linked(tokens: list[Token], url: Callable[[str], str]) -> Iterator[Token]:
+    """Links to other runbooks lead to their pages; of other files the path is told."""
+    file = None
+    for token in tokens:
+        href = str(token.attrs.get("href", ""))
+        if token.type == "link_open" and href.endswith(".md"):
+            if "/" not in href:
+                token.attrs["href"] = url(href)
+            else:
+                file = f" (docs/{href.rpartition('../')[2]})"
+                continue
+        elif token.type == "link_close" and file is not None:
+            yield Token("text", "", 0, content=file)
+            file = None
+            continue
+        yield token

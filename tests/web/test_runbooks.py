@@ -1,0 +1,54 @@
+"""An alarm's runbook is one touch away: a page of the release that needs no ledger."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from rollout.web.runbooks import folder
+from tests.builders import NAME
+from tests.web.conftest import Office
+
+HREF = re.compile(r'href="(/runbooks/[^"]+)"')
+FILES = sorted(path.name for path in folder().glob("*.md"))
+
+
+def test_the_alarm_leads_to_its_runbook(office: Office) -> None:
+    """What the page of a killed one names is there, with its commands."""
+    office.client.post(f"/sub-pipelines/{NAME}/kill", data={})
+    page = office.client.get(f"/sub-pipelines/{NAME}").text
+    assert "/runbooks/concurrent-path-misbehaves.md" in HREF.findall(page)
+    for address in HREF.findall(page):
+        found = office.client.get(address)
+        assert found.status_code == 200
+        assert "What to do</h2>" in found.text
+        assert "<pre><code>rollout " in found.text
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_runbook_is_a_page_whose_links_lead_somewhere(office: Office, name: str) -> None:
+    """Links to other runbooks are pages; nothing points at a file that is not served."""
+    text = office.client.get(f"/runbooks/{name}").text
+    assert f"docs/runbooks/{name}" in text
+    article = text[text.index("<article") : text.index("</article>")]
+    for address in re.findall(r'href="([^"]+)"', article):
+        assert address.startswith(("/runbooks/", "http")), address
+        if address.startswith("/"):
+            assert office.client.get(address).status_code == 200
+
+
+def test_all_are_listed_and_others_are_not_there(office: Office) -> None:
+    """By their titles; a path out of the folder opens nothing."""
+    listed = office.client.get("/runbooks").text
+    assert len(HREF.findall(listed)) == len(FILES)
+    for wrong in ("nothing.md", "..%2F..%2FREADME.md", "%2Fetc%2Fpasswd"):
+        assert office.client.get(f"/runbooks/{wrong}").status_code == 404
+
+
+def test_a_runbook_is_read_without_a_ledger(office: Office) -> None:
+    """The one for a ledger that is down would be of no use otherwise."""
+    office.world.line.cut()
+    page = office.client.get("/runbooks/ledger-down.md")
+    assert page.status_code == 200
+    assert "What to do" in page.text
