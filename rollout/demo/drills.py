@@ -27,6 +27,7 @@ from sqlalchemy import func, select
 
 from rollout.demo.app import NAME, declare
 from rollout.demo.preparation import jobs, prepare
+from rollout.demo.screen import screen
 from rollout.demo.warehouse import create, warehouse_flight
 from rollout.drills.drill import Abort, Drill, Exercise, Target
 from rollout.drills.errors import BadDrill, DrillRefused
@@ -199,7 +200,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     parser.add_argument("--report", type=Path, default=Path("reports/drills.json"))
     parser.add_argument("--folder", type=Path, default=Path(".rollout/drills"))
     given = parser.parse_args(arguments)
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = screen()
     began = time.monotonic()
     drills = [one for one in the_drills() if not given.fault or one.fault in given.fault]
     try:

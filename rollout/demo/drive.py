@@ -30,6 +30,7 @@ from rollout.demo.flights import (
 )
 from rollout.demo.policy import TOML
 from rollout.demo.report import Facts, make_report, show, write_report
+from rollout.demo.screen import screen
 from rollout.demo.script import Acts
 from rollout.demo.stream import Stream, parts_of
 from rollout.desk.history import by_whom
@@ -54,7 +55,7 @@ def drive(folder: Path, report_file: Path, *, stay: bool = False) -> int:
         report_file: Where the report goes.
         stay: Show the page meanwhile, and stay after the report until told to stop.
     """
-    console = Console(markup=False, emoji=False)
+    console = screen()
     # Told to stop, it stops as by ctrl-C: with its workers.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # It tells its own story; what controller and workers log is in the folder.

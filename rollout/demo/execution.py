@@ -14,6 +14,7 @@ from rich.table import Table
 from rollout.demo.comparison import Comparison, compare
 from rollout.demo.execution_shapes import DEMO_RECORDS, SHAPES, Outcome, measure
 from rollout.demo.execution_work import BATCH, INGEST_WORKERS, LOAD_WORKERS, TRANSFORM_WORKERS
+from rollout.demo.screen import screen
 from rollout.demo.source import SourceMissing
 from rollout.execution import Graph, GraphEngine, Mapped
 
@@ -38,7 +39,7 @@ def run(folder: Path = FOLDER, records: int = DEMO_RECORDS, console: Console | N
     Returns:
         Exit code: 0 when all four warehouses are equal row for row, and the sums are as promised.
     """
-    console = console or Console(markup=False, emoji=False)
+    console = console or screen()
 
     def each(name: str, outcome: Outcome) -> None:
         console.print(f"{name:<14} {outcome.seconds:.1f} s", highlight=False)

@@ -167,6 +167,12 @@ class Shared:
                 if kept.reading_era == era:
                     kept.reading = None
 
+    @property
+    def under_way(self) -> int:
+        """Readings that are being made."""
+        with self._lock:
+            return sum(one.reading is not None for one in self._kept.values())
+
     def forget(self) -> None:
         """Make every reading old: something was changed."""
         with self._lock:
