@@ -10,7 +10,8 @@ import pytest
 from rollout.desk.plans import Assumed, TrafficUnknown, planned
 from rollout.errors import WrongSettings
 from rollout.policies import GONE, gone_settings, parse_policies, write_budget
-from rollout.policy.plan import plan_for
+from rollout.policy.lint.traffic import near
+from rollout.policy.plan import plan_for, proofs_of
 from rollout.policy.policy import Cohort, Policies, Policy
 from rollout.policy.way import Baseline
 from rollout.routing.effects import Effects
@@ -114,3 +115,26 @@ def test_a_file_of_the_last_release_is_read_and_its_lines_are_named() -> None:
         ("policy.sub_pipeline.invoices", "margins"),
     ]
     assert all(GONE[one.key] in one.sentence for one in named)
+
+
+def test_a_check_proves_steps_as_the_plan_does() -> None:
+    """The same pilots are drawn, without those of half and twice the budget; once for each."""
+    policy, thin = Policy(), Baseline(700.0, 0.02)
+    for baseline in (THOUSAND, thin):
+        plan = plan_for(policy, baseline, 500, None, 50)
+        way = tuple(one.scope_bp for one in plan.steps)
+        assert proofs_of(policy, baseline, way, 500, 50) == tuple(one.proven for one in plan.steps)
+    before = proofs_of.cache_info().misses
+    assert proofs_of(Policy(), thin, way, 500, 50) == tuple(one.proven for one in plan.steps)
+    assert proofs_of.cache_info().misses == before
+
+
+def test_traffic_that_is_much_alike_is_sized_once() -> None:
+    """To a hundredth; none stays none, and a rate stays one."""
+    assert near(Baseline(1_010.0, 0.0202)) == near(Baseline(1_014.0, 0.0203))
+    assert near(Baseline(1_010.0, 0.0202)) != near(Baseline(1_050.0, 0.0202))
+    for jobs, rate in ((1.0, 0.0), (937.0, 1.0), (5e6, 0.31)):
+        found = near(Baseline(jobs, rate))
+        assert found.jobs_a_week == pytest.approx(jobs, rel=0.011)
+        assert found.rate_failed == pytest.approx(rate, rel=0.011)
+        assert found.rate_failed <= 1.0

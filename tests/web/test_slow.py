@@ -159,6 +159,48 @@ def test_what_was_never_read_is_not_waited_for_longer_than_asked() -> None:
     shared.close()
 
 
+def test_a_long_reading_outlives_acts_and_rests() -> None:
+    """What takes seconds is not made again at each act, nor more than a tenth of the time."""
+    clock, made = HandClock(), [0]
+    shared = Shared(clock)
+
+    def read() -> int:
+        made[0] += 1
+        clock.advance(3)  # it takes three seconds
+        return made[0]
+
+    def get() -> int:
+        return shared.get("x", read, lasts_s=10, long=True, outlives_acts=True).value
+
+    assert get() == 1
+    for _ in range(3):
+        shared.forget()
+        assert get() == 1
+    clock.advance(26)  # 29 s old, by itself fresh for 10
+    assert get() == 1
+    assert made == [1]
+    clock.advance(2)
+    assert get() == 1  # given at once, while the next is made
+    wait_until(lambda: get() == 2, "the next reading is there")
+    shared.close()
+
+
+def test_pages_do_not_stand_behind_long_readings() -> None:
+    """However many of these are under way."""
+    gate, shared = threading.Event(), Shared(HandClock())
+
+    def read() -> str:
+        gate.wait(10)
+        return "long"
+
+    for one in range(8):
+        with pytest.raises(TooSlowToRead):
+            shared.get(("long", one), read, 0.01, long=True)
+    assert shared.get("page", lambda: "there", 5).value == "there"
+    gate.set()
+    shared.close()
+
+
 # Many at once ----------------------------------------------------------------------------
 
 
