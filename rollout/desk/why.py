@@ -30,7 +30,7 @@ from rollout.pilot.confirmation import Confirmation, confirm_from
 from rollout.pilot.fleet import held_by_fleet, member_of
 from rollout.pilot.judge import judge
 from rollout.pilot.outlook import outlook
-from rollout.pilot.ports import BuildLog, DecisionRecord, Leadership, Trials
+from rollout.pilot.ports import BuildLog, DecisionRecord, Leadership, Recoveries, Trials
 from rollout.pilot.profile import LegacyProfile
 from rollout.pilot.situations import (
     Around,
@@ -58,7 +58,9 @@ class Explained:
     policy_difference: str | None = None
 
 
-class WhyLedger(Ledger, Trials, BuildLog, Leadership, RecentJobs, Journals, Beginnings, Protocol):
+class WhyLedger(
+    Ledger, Trials, BuildLog, Leadership, RecentJobs, Journals, Beginnings, Recoveries, Protocol
+):  # fmt: skip
     """The ledger, as far as it is asked why."""
 
 
@@ -155,10 +157,14 @@ class Explanations:
         counts = self._ledger.open_counts()
         waiting = backlogs([(one.name, one.path, one.state, one.jobs) for one in counts])
         effects = self._ledger.declared_effects()
-        healed, shadowed = None, None
-        if name is None:  # two queries for all instead of two for each
-            healed = Healed(self._ledger, oldest_drill(policies, states, now)).of
-            shadowed = self._situations.shadowed()
+        shared = Around(LegacyProfile())
+        if name is None:  # four queries for all instead of four for each
+            shared = Around(
+                LegacyProfile(),
+                healed=Healed(self._ledger, oldest_drill(policies, states, now)).of,
+                shadowed=self._situations.shadowed(),
+                counts=self._ledger.counts_of(list(trials.values()), now),
+            )
         rows = []
         for one, state in states.items():
             if name not in (None, one):
@@ -170,8 +176,8 @@ class Explanations:
                 continue
             held = held_by_fleet(one, members, policies, now)
             beside = beside_of(one, policies, states.get, trials, profiles)
-            around = Around(
-                profiles[one], waiting.get(one, 0), held, healed, shadowed, beside=beside
+            around = replace(
+                shared, profile=profiles[one], backlog=waiting.get(one, 0), held=held, beside=beside
             )
             judged = self._judged(trial, state, policy, around, now)
             if state.stage is Stage.LEGACY and not state.killed:

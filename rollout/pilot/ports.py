@@ -246,6 +246,12 @@ class Trials(Protocol):
         """Count unfinished jobs of the trial's step that are slow already, as its totals do."""
         ...
 
+    def counts_of(
+        self, trials: "Sequence[Trial]", now: datetime
+    ) -> "Mapping[str, tuple[Sequence[HourRow], Sequence[OpenSlow]]]":
+        """Read `hours` and `open_slow` of many trials at once, by name, each in its step."""
+        ...
+
     def key_spread(self, name: str, limit: int) -> KeySpread:
         """Measure how the newest `limit` jobs spread over keys."""
         ...

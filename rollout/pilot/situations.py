@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from rollout.evidence.counts import Counts, merged
@@ -43,6 +43,7 @@ class Around:
 
     `healed` gives a sub-pipeline's recoveries since a time; None asks the ledger for its own.
     `shadowed` names the sub-pipelines that have an account of shadows; None asks for each.
+    `counts` has what was read of many trials at once, by name; whose is not in it is asked for.
     `beside` are the other members of its cohort that are on trial.
     """
 
@@ -52,6 +53,7 @@ class Around:
     healed: Callable[[str, datetime], Sequence[Recovery]] | None = None
     shadowed: Collection[str] | None = None
     beside: Sequence[Beside] = ()
+    counts: Mapping[str, tuple[Sequence[HourRow], Sequence[OpenSlow]]] = field(default_factory=dict)
 
 
 def beside_of(
@@ -147,7 +149,7 @@ class Situations:
         drills = [one for one in healed if one.by_drill and _same_build(one, trial)]
         compared = self._compared(trial.name, drills)
         asked = around.shadowed is None or trial.name in around.shadowed
-        own = self._totals(trial, now) if totals else NO_TOTALS
+        own = self._totals(trial, around, now) if totals else NO_TOTALS
         baseline = baseline_of(trial, around.profile, policy)
         return Situation(
             now=now,
@@ -200,10 +202,12 @@ class Situations:
         beside = [one for one in known if one is not None]
         scope_bp = trial.identity.scope_bp
         level = [one.trial for one in around.beside if one.trial.identity.scope_bp == scope_bp]
-        totals = added([own, *(self._totals(one, now) for one in level)])
+        totals = added([own, *(self._totals(one, around, now) for one in level)])
         return Together(1 + len(beside), all_of([baseline, *beside]), 1 + len(level), totals)
 
-    def _totals(self, trial: Trial, now: datetime) -> Totals:
+    def _totals(self, trial: Trial, around: Around, now: datetime) -> Totals:
+        if (known := around.counts.get(trial.name)) is not None:
+            return totals_of(*known)
         hours = self._ledger.hours(trial.name, trial.step)
         return totals_of(hours, self._ledger.open_slow(trial, now))
 

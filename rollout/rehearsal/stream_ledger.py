@@ -257,6 +257,14 @@ class StreamLedger:
         """Count unfinished jobs of the trial's step that are slow already."""
         return stream_windows.open_slow(self.jobs, trial, now)
 
+    def counts_of(
+        self, trials: Sequence[Trial], now: datetime
+    ) -> dict[str, tuple[list[HourRow], list[OpenSlow]]]:
+        """Read the totals and the slow jobs of the trial."""
+        return {
+            one.name: (self.hours(one.name, one.step), self.open_slow(one, now)) for one in trials
+        }
+
     def key_spread(self, name: str, limit: int) -> KeySpread:
         """Measure how the newest `limit` jobs spread over keys."""
         self._must_be(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -76,6 +77,29 @@ def test_trials_and_profiles_of_some(ledger: ClosingLedger) -> None:
         assert sorted(str(one.columns["name"]) for one in ledger.trial_rows(names)) == known
         assert sorted(ledger.profiles(names)) == known
     assert len(ledger.trial_rows()) == len(ledger.profiles()) == 2
+
+
+def test_counts_of_many_trials_are_those_of_each(ledger: ClosingLedger) -> None:
+    """The hours of its step and what is slow already; one without thresholds has none of these."""
+    two(ledger)
+    token = ledger.take_lease("test", NOW, timedelta(seconds=30))
+    assert token is not None
+    controls, slow = [ledger.control(one) for one in (NAME, OTHER)], Thresholds(350, 365)
+    trials = [begin(one, (None, None), Policy(), slow, NOW) for one in controls]
+    ledger.save_trials(token, trials)
+    ledger.fold(10)
+    now = NOW + timedelta(hours=1)
+    for some in (trials, trials[:1], [replace(trials[0], thresholds=None), trials[1]], []):
+        found = ledger.counts_of(some, now)
+        assert list(found) == [one.name for one in some]
+        for one in some:
+            hours, open_slow = found[one.name]
+            assert hours == ledger.hours(one.name, one.step)
+            assert open_slow == ledger.open_slow(one, now)
+            assert sum(count.slow_tail for count in open_slow) == (one.thresholds is not None)
+    assert found == {}
+    other = ledger.counts_of([replace(trials[1], step=7)], now)[OTHER]
+    assert other[0] == []
 
 
 @pytest.mark.parametrize("ledger_case", ["sqlite"], indirect=True)

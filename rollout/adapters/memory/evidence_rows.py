@@ -81,6 +81,14 @@ class EvidenceRows:
                     slow[1] += age_us > edge_us(thresholds.tail)
         return [OpenSlow(path, *slow) for path, slow in counts.items()]
 
+    def counts_of(
+        self, trials: Sequence[Trial], now: datetime
+    ) -> dict[str, tuple[list[HourRow], list[OpenSlow]]]:
+        """Read the totals and the slow jobs of many trials."""
+        return {
+            one.name: (self.hours(one.name, one.step), self.open_slow(one, now)) for one in trials
+        }
+
     def key_spread(self, name: str, limit: int) -> KeySpread:
         """Measure how the newest `limit` jobs spread over keys."""
         with self._rows as rows:

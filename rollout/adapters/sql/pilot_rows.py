@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Connection,
-    bindparam,
     case,
     func,
     literal,
@@ -20,14 +19,19 @@ from rollout.adapters.sql.control_rows import ControlRows, effects_of, record_ch
 from rollout.adapters.sql.database import Database
 from rollout.adapters.sql.lease_rows import must_lead
 from rollout.adapters.sql.notice_rows import write_notice
-from rollout.adapters.sql.outcomes import IN_DRILL, JUDGED
-from rollout.adapters.sql.pilot_tables import decision, evidence_hour, pilot
+from rollout.adapters.sql.outcomes import IN_DRILL
+from rollout.adapters.sql.pilot_tables import decision, pilot
 from rollout.adapters.sql.pilot_values import decision_of, row_of, sums, window_of
 from rollout.adapters.sql.profile_rows import read_profiles, write_profiles
+from rollout.adapters.sql.step_counts import (
+    DRAWN,
+    read_counts,
+    read_hours,
+    read_open_slow,
+)
 from rollout.adapters.sql.tables import OPEN, job, to_microseconds
 from rollout.errors import LeaseLost, UnknownDecision
 from rollout.jobs.claims import JobState
-from rollout.pilot.fold import SUMS
 from rollout.pilot.ports import (
     DecisionRecord,
     HourRow,
@@ -38,40 +42,11 @@ from rollout.pilot.ports import (
     WindowRow,
 )
 from rollout.pilot.profile import LegacyProfile
-from rollout.pilot.trial import Trial, edge_us
-from rollout.routing.decision import JobPath, Reason
+from rollout.pilot.trial import Trial
+from rollout.routing.decision import JobPath
 from rollout.routing.stages import ControlState, Event, apply
 
 _COLUMNS = ("name", "version", "step", "step_revision", "began_at", "scored_to")
-# With the condition of its index as a literal: a planner does not see through a parameter that the
-# index holds these rows, and would look through all jobs that ever were.
-_DRAWN = job.c.reason.in_([one for one in Reason if one.means.drawn])
-_AGE_US = bindparam("now_us", type_=BigInteger) - type_coerce(job.c.accepted_at, BigInteger)
-# Put together once: asked for each trial of two hundred, that alone takes most of its time.
-_OPEN_SLOW = (
-    select(
-        job.c.assigned_path,
-        func.sum(case((bindparam("median_us", type_=BigInteger) < _AGE_US, 1), else_=0)),
-        func.sum(case((bindparam("tail_us", type_=BigInteger) < _AGE_US, 1), else_=0)),
-    )
-    .where(
-        job.c.name == bindparam("of"),
-        OPEN,
-        job.c.state.in_([JobState.ACCEPTED, JobState.STARTED]),  # the index's next column
-        # `+ 0` keeps the planner from looking through all jobs that the step ever had.
-        type_coerce(job.c.accepted_at, BigInteger) + 0 >= bindparam("began_us", type_=BigInteger),
-        job.c.revision >= bindparam("step_revision"),
-        _DRAWN,
-        ~IN_DRILL,
-        JUDGED,
-    )
-    .group_by(job.c.assigned_path)
-)
-_HOURS = (
-    select(evidence_hour)
-    .where(evidence_hour.c.name == bindparam("of"), evidence_hour.c.step == bindparam("at_step"))
-    .order_by(evidence_hour.c.hour, evidence_hour.c.path)
-)
 
 
 class PilotRows:
@@ -144,7 +119,7 @@ class PilotRows:
                 job.c.accepted_at >= pilot.c.scored_to,
                 at < ripe,
                 job.c.revision >= pilot.c.step_revision,
-                _DRAWN,
+                DRAWN,
                 ~IN_DRILL,
             )
             .group_by(job.c.name, number, length, job.c.assigned_path)
@@ -183,7 +158,7 @@ class PilotRows:
                 job.c.accepted_at >= since,
                 at < ripe,
                 job.c.revision >= trial.step_revision,
-                _DRAWN,
+                DRAWN,
                 ~IN_DRILL,
             )
             .group_by(job.c.name, number, job.c.assigned_path)
@@ -225,28 +200,21 @@ class PilotRows:
     def hours(self, name: str, step: int) -> list[HourRow]:
         """Read the totals of a step."""
         with self._db.read() as connection:
-            return [
-                HourRow(row.hour, JobPath(row.path), *(getattr(row, name) for name in SUMS))
-                for row in connection.execute(_HOURS, {"of": name, "at_step": step})
-            ]
+            return read_hours(connection, name, step)
 
     def open_slow(self, trial: Trial, now: datetime) -> list[OpenSlow]:
         """Count unfinished jobs of the trial's step that are slow already, as its totals do."""
         if trial.thresholds is None:
             return []
-        values = {
-            "of": trial.name,
-            "now_us": to_microseconds(now),
-            "median_us": edge_us(trial.thresholds.median),
-            "tail_us": edge_us(trial.thresholds.tail),
-            "began_us": to_microseconds(trial.began_at),
-            "step_revision": trial.step_revision,
-        }
         with self._db.read() as connection:
-            return [
-                OpenSlow(JobPath(path), int(slow), int(slowest))
-                for path, slow, slowest in connection.execute(_OPEN_SLOW, values)
-            ]
+            return read_open_slow(connection, trial, now)
+
+    def counts_of(
+        self, trials: Sequence[Trial], now: datetime
+    ) -> dict[str, tuple[list[HourRow], list[OpenSlow]]]:
+        """Read the totals and the slow jobs of many trials, in two statements."""
+        with self._db.read() as connection:
+            return read_counts(connection, trials, now)
 
     def key_spread(self, name: str, limit: int) -> KeySpread:
         """Measure how the newest `limit` jobs spread over keys."""
