@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlencode
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from rollout.web.asking import CallerOf, SiteOf
+from rollout.web.asking import CallerOf, SiteOf, must_see
 from rollout.web.problems import NoSuchPage
 from rollout.web.render import draw
 
@@ -37,16 +39,22 @@ def runbooks(request: Request, site: SiteOf, caller: CallerOf) -> Response:
     return draw(request, "runbooks.html", caller, board=site.glance(caller), titles=titles)
 
 
-@router.get("/runbooks/{name}")
-def runbook(name: str, request: Request, site: SiteOf, caller: CallerOf) -> Response:
-    """One of them."""
-    path = next((one for one in folder().glob("*.md") if one.name == name), None)
+@router.get("/runbooks/{file}")
+def runbook(
+    file: str, request: Request, site: SiteOf, caller: CallerOf,
+    name: Annotated[str, Query(max_length=100)] = "",
+) -> Response:  # fmt: skip
+    """One of them; with a sub-pipeline its commands are ready to be copied."""
+    path = next((one for one in folder().glob("*.md") if one.name == file), None)
     if path is None:
         raise NoSuchPage(request.url.path)
-    text = path.read_text()
+    if name:
+        must_see(caller, name)
+    text, query = path.read_text(), f"?{urlencode({'name': name})}" if name else ""
     return draw(
-        request, "runbook.html", caller, board=site.glance(caller), title=title_of(text),
-        text=drawn(text, lambda other: site.url("runbooks", other)), file=f"docs/runbooks/{name}",
+        request, "runbook.html", caller, board=site.glance(caller), about=name or None,
+        text=drawn(text, lambda other: site.url("runbooks", other) + query, name),
+        title=title_of(text), file=f"docs/runbooks/{file}",
     )  # fmt: skip
 
 
@@ -55,12 +63,13 @@ def title_of(text: str) -> str:
     return text.partition("\n")[0].lstrip("# ").strip()
 
 
-def drawn(text: str, url: Callable[[str], str]) -> Markup:
+def drawn(text: str, url: Callable[[str], str], name: str = "") -> Markup:
     """A runbook as HTML; tags in it are text.
 
     Args:
         text: Markdown of this release.
         url: Address of another runbook's page.
+        name: The sub-pipeline that stands for NAME, quoted as a shell takes it.
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(text)

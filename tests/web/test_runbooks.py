@@ -6,9 +6,10 @@ import re
 
 import pytest
 
+from rollout.control.access import Role
 from rollout.web.runbooks import folder
 from tests.builders import NAME
-from tests.web.conftest import Office
+from tests.web.conftest import Office, OpenOffice
 
 HREF = re.compile(r'href="(/runbooks/[^"]+)"')
 FILES = sorted(path.name for path in folder().glob("*.md"))
@@ -18,12 +19,23 @@ def test_the_alarm_leads_to_its_runbook(office: Office) -> None:
     """What the page of a killed one names is there, with its commands."""
     office.client.post(f"/sub-pipelines/{NAME}/kill", data={})
     page = office.client.get(f"/sub-pipelines/{NAME}").text
-    assert "/runbooks/concurrent-path-misbehaves.md" in HREF.findall(page)
+    assert f"/runbooks/concurrent-path-misbehaves.md?name={NAME}" in HREF.findall(page)
     for address in HREF.findall(page):
         found = office.client.get(address)
         assert found.status_code == 200
         assert "What to do</h2>" in found.text
         assert "<pre><code>rollout " in found.text
+        assert "NAME" not in found.text
+        assert f"rollout status {NAME}" in found.text
+
+
+def test_another_s_name_is_not_told_of(open_office: OpenOffice) -> None:
+    """A runbook with somebody else's sub-pipeline in it is not there."""
+    office = open_office(web_sign_in="token")
+    office.declare()
+    client = office.bearer(Role.VIEWER, NAME)
+    assert client.get(f"/runbooks/reverted.md?name={NAME}").status_code == 200
+    assert client.get("/runbooks/reverted.md?name=others").status_code == 404
 
 
 @pytest.mark.parametrize("name", FILES)
