@@ -3,13 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import structlog
-
 from rollout.controller.tick import Tick, TickReport
 from rollout.errors import LedgerUnreachable
 from rollout.jobs.ports import CycleTally, Ledger, Tally
+from rollout.log import Log
 
-log = structlog.get_logger("rollout.controller")
+log = Log("rollout.controller")
 
 
 class Stop(Protocol):

@@ -11,8 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import structlog
-
 from rollout.control.change import Changes
 from rollout.controller.sweep import Sweep
 from rollout.errors import (
@@ -24,13 +22,12 @@ from rollout.errors import (
 from rollout.jobs.key_order import KeyOrder
 from rollout.jobs.ports import Ledger, OpenCount, Queues
 from rollout.jobs.resource_calls import ResourceCalls
+from rollout.log import log
 from rollout.pilot.pilots import Pilots, PilotsReport
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.ports import ControlStore, Kill
 from rollout.routing.stages import ControlState, Event, Stage
-
-log = structlog.get_logger("rollout")
 
 _SENT_BATCH = 500
 _FOLD_BATCH = 2000
