@@ -123,3 +123,22 @@ def test_a_row_that_holds_no_message_keeps_no_other_from_being_sent(
     assert [line["job"] for line in lines if line["log_level"] == "error"] == ["job-1"]
     with Connection(valkey_url) as connection:
         connection.default_channel.queue_purge(f"{name}.{JobPath.LEGACY}")
+
+
+@pytest.mark.parametrize("encoding", [{"serializer": "theirs"}, {"compression": "theirs"}])
+def test_an_encoding_that_is_not_known_here_is_sent_as_json(
+    valkey_url: str, encoding: dict[str, str]
+) -> None:
+    """The user's code registers it, and a kill loads none of that: it sends the job still."""
+    name = f"shop-{uuid4().hex}"
+    parts = {
+        "headers": {"id": "job-1", "task": "make"}, "body": [[7], {}, {}], "properties": {},
+        "encoding": encoding,
+    }  # fmt: skip
+    handed = Handed("job-1", name, seal(name, parts, 10_000), Reason.KILLED)
+    KombuQueues(valkey_url, HandClock()).send_jobs([handed])
+    with Connection(valkey_url) as connection:
+        message = connection.default_channel.basic_get(f"{name}.{JobPath.LEGACY}")
+        message.ack()
+    assert message.content_type == "application/json"
+    assert message.decode()[0] == [7]
