@@ -30,15 +30,24 @@ class RolloutError(Exception):
 NO_PORT = "its port must be a number; in a password write / as %2F, @ as %40 and : as %3A"
 
 
+def words_of(error: BaseException) -> str:
+    """An exception's own words; one of a user's may fail to say them."""
+    try:
+        return str(error)
+    except Exception:
+        return "<its text cannot be made>"
+
+
 def why_of(cause: BaseException) -> str:
     """What a server or the system said, on one line and without the number of its error.
 
     Where Python reads a URL and takes a part of the password for the port, it is not repeated.
     """
-    if isinstance(cause, ValueError) and str(cause).startswith("Port "):
+    words = words_of(cause)
+    if isinstance(cause, ValueError) and words.startswith("Port "):
         return NO_PORT
     text = cause.strerror if isinstance(cause, OSError) and cause.filename else None
-    return " ".join((text.lower() if text else str(cause)).split())
+    return " ".join((text.lower() if text else words).split())
 
 
 class ScopeOutOfRange(RolloutError):

@@ -9,7 +9,7 @@ caller hands in a delivery and carries out the outcome; it decides nothing.
     commit  hook, fence, attempt and row in one transaction
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -87,7 +87,7 @@ class Attempts(Endings):
             reading = self._control.read(job.name)
             reason = _why_not(reading, job.key)
             if reason is not None:
-                return self._turn_away(job, reason)
+                return self._turn_away(paths, job, reason)
         elif delivery.drilled:
             reading = self._control.read(job.name)
         if self._interference is not None and reading is not None and reading.plan is not None:
@@ -102,7 +102,7 @@ class Attempts(Endings):
         assert self._interference is not None, "asked for by the caller"
         met = self._interference.meet(paths, delivery, self._ledger, planted)
         if met.turned_away is not None:
-            return self._turn_away(delivery.job, met.turned_away)
+            return self._turn_away(paths, delivery.job, met.turned_away)
         behind = self if met.ledger is self._ledger else self._with(met.ledger)
         return behind._start(met.paths, delivery)
 
@@ -163,7 +163,7 @@ class Attempts(Endings):
             return ToLegacy(reason)
         if record.state is JobState.ACCEPTED:
             if record.path is JobPath.CONCURRENT:
-                return self._turn_away(job, reason)
+                return self._turn_away(paths, job, reason)
             return ToLegacy(reason)
         if record.state.finished:
             return outcome_of(paths, record)
@@ -180,13 +180,19 @@ class Attempts(Endings):
             return self._keep(job, record, Refusal.POISON)
         return self._hand_over(paths, job, record, reason, None)
 
-    def hand_back(self, paths: Paths, job: Job) -> Outcome | None:
-        """Say what becomes of a running job whose worker has no more time; None lets it run."""
+    def hand_back(self, paths: Paths, job: Job, workers: Collection[str]) -> Outcome | None:
+        """Say what becomes of a running job whose worker has no more time; None lets it run.
+
+        `workers` are the names that its process may have claimed it by: a job that another worker
+        has taken over by now is that one's.
+        """
         try:
             record = self._ledger.job(job.name, job.job_id)
         except (LedgerUnreachable, UnknownJob):
             return None
-        if record.state is not JobState.STARTED or not paths.effects.repeatable:
+        if record.state is not JobState.STARTED or record.worker not in workers:
+            return None
+        if not paths.effects.repeatable:
             return None
         return self._hand_over(paths, job, record, Reason.STOPPED, None)
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -106,7 +107,10 @@ class Submit:
 
     def _file_remembered(self) -> None:
         """File what the ledger did not take; a row that a worker has made since stays as it is."""
-        later = [self._unfiled.popleft() for _ in range(min(len(self._unfiled), _AT_ONCE))]
+        later = list[Filing]()
+        with suppress(IndexError):  # another thread of the producer's takes from it, too
+            while len(later) < _AT_ONCE:
+                later.append(self._unfiled.popleft())
         try:
             pruned_before = self._ledger.pruned_before()
             # An older one may have had its outcome, and been pruned since.

@@ -1,4 +1,4 @@
-"""The soft time limit strikes beside the path, in what rollout does when the path is over."""
+"""What strikes beside the path, in what rollout does when the path is over."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -92,3 +92,16 @@ def test_a_committed_job_is_told_as_done(
     calls = strikes_once(monkeypatch, KeyOrder, "send_next")
     assert deliver(declare(world, app, JobPath.LEGACY, order="key"), JobPath.LEGACY) == 7
     assert len(calls) == 2
+
+
+def test_what_goes_wrong_with_the_next_job_is_not_this_ones_failure(
+    world: World, app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is committed by then: its caller gets its value, and the controller calls the next."""
+
+    def broken(*given: Any) -> Any:
+        raise ValueError("the next job's message")
+
+    pipeline = declare(world, app, JobPath.LEGACY, order="key")
+    monkeypatch.setattr(KeyOrder, "send_next", broken)
+    assert deliver(pipeline, JobPath.LEGACY) == 7
