@@ -57,7 +57,8 @@ def run(
             if not report.errors:
                 log.info("tick complete again")
             logged = report.errors
-        stop.wait(tick_s)
+        after()
+        tick.rest(stop.wait, tick_s)
 
 
 def turn(tick: Tick, ledger: Ledger, figures: Figures) -> TickReport:

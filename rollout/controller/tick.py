@@ -41,6 +41,8 @@ _FENCES_S = 1.0
 _FENCE_PATIENCE_S = 0.5
 _BEATS = 4
 """A long turn beats so many times while one heartbeat lasts."""
+_STOOD_SHARE = 1 / 3
+"""Of `silent_after`: workers renew as often."""
 _STEP_S_MAX = 2.0
 """The wall clock may move this much more or less than the monotonic one between two ticks."""
 
@@ -125,6 +127,19 @@ class Tick:
             report.errors.append(str(error))
             self._here_since = self._clock.monotonic()
         return report
+
+    def rest(self, wait: Callable[[float], object], tick_s: float) -> None:
+        """Wait until the next turn, and notice when this process stood still meanwhile.
+
+        Whoever was paused for long was seldom paused alone: a machine, a pod or a whole plant was.
+        Its workers could not renew either, and their jobs must not be taken for those of the dead.
+        """
+        began = self._clock.monotonic()
+        wait(tick_s)
+        stood_s = self._clock.monotonic() - began - tick_s
+        if stood_s > self._limits.silent_after.total_seconds() * _STOOD_SHARE:
+            log.warning("this controller stood still", seconds=round(stood_s, 1))
+            self._here_since = self._clock.monotonic()
 
     def stop(self) -> None:
         """Stop leading; a standby takes over at its next turn."""

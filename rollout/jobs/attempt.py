@@ -55,6 +55,8 @@ class Attempts(Endings):
             done what it was to do, and there is no result.
         sent_back: Says which of these give the message back to the queue, to be run again.
         sent_again: Says which of these come after another message of the job, which goes on by it.
+        ends_run: Says what ends this process, or its task, from outside: whatever it interrupts,
+            nothing of the job's is to blame for it.
         interference: What breaks jobs on purpose; None leaves every job alone.
     """
 
@@ -69,6 +71,7 @@ class Attempts(Endings):
         interference: Interference | None = None,
         sent_back: Callable[[BaseException], bool] = lambda said: False,
         sent_again: Callable[[BaseException], bool] = lambda said: False,
+        ends_run: Callable[[BaseException], bool] = lambda said: False,
     ) -> None:
         self._control = control
         self._interference = interference
@@ -79,9 +82,13 @@ class Attempts(Endings):
         self._forgets = forgets
         self._sent_back = sent_back
         self._sent_again = sent_again
+        self._ends_run = ends_run
 
     def run(self, paths: Paths, delivery: Delivery) -> Outcome:
-        """Take one delivery as far as it goes. Raises only what `passes` names."""
+        """Take one delivery as far as it goes.
+
+        Raises only what `passes` names, and what ends the run.
+        """
         job, reading = delivery.job, None
         if job.path is JobPath.CONCURRENT:
             reading = self._control.read(job.name)
@@ -117,6 +124,7 @@ class Attempts(Endings):
             self._forgets,
             sent_back=self._sent_back,
             sent_again=self._sent_again,
+            ends_run=self._ends_run,
         )
 
     def _start(self, paths: Paths, delivery: Delivery) -> Outcome:
@@ -256,6 +264,8 @@ class Attempts(Endings):
             stopped = JobFailed(job.job_id, "a kill stopped this unsafe job half-way")
             return self._path_failed(paths, delivery, claim, stopped)
         except BaseException as error:
+            if self._ends_run(error):
+                raise
             return self._path_failed(paths, delivery, claim, error)
         return self._commit(paths, delivery, claim, PathRun(value, self._clock.monotonic() - began))
 
@@ -307,6 +317,8 @@ class Attempts(Endings):
         except (*self._passes, *INTERRUPTS):
             raise
         except BaseException as failure:
+            if self._ends_run(failure):
+                raise
             return Failed(failure)
 
 

@@ -53,6 +53,7 @@ class Endings:
 
     _ledger: JobLedger
     _clock: Clock
+    _ends_run: Callable[[BaseException], bool]
 
     def _claim(
         self, paths: Paths, delivery: Delivery, needs: Sequence[Need] = ()
@@ -133,6 +134,8 @@ class Endings:
             except INTERRUPTS:
                 raise
             except BaseException as error:
+                if self._ends_run(error):
+                    raise
                 return self._path_failed(paths, delivery, claim, error)
             if isinstance(done, Committed):
                 # Without a hook the caller gets the very object that the path returned.

@@ -385,10 +385,11 @@ class Declared:
         """Runs deliveries with the services of this runtime."""
         made = self._attempts.get(id(runtime))
         if made is None:
+            from rollout.adapters.celery.ending import ends_the_run
             from rollout.adapters.celery.task import PASSES, is_sent_again, is_sent_back
 
-            given = (PASSES, PASSES, is_sent_back, is_sent_again) if self.app is not None else ()
-            made = runtime.attempts(*given)
+            given = (PASSES, PASSES, is_sent_back, is_sent_again, ends_the_run)
+            made = runtime.attempts(*(given if self.app is not None else ()))
             self._attempts[id(runtime)] = made
         return made
 
