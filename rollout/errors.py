@@ -187,6 +187,33 @@ class KeyUnusable(RolloutError):
         )
 
 
+class KeyTooLong(KeyUnusable):
+    """A routing key that no index of the ledger holds; the job was not submitted."""
+
+    def __init__(self, name: str, size_bytes: int, size_bytes_max: int) -> None:
+        self.name = name
+        self.value = size_bytes
+        RolloutError.__init__(
+            self,
+            f"a routing key of {name!r}, whose jobs keep the order of their key, must have "
+            f"{size_bytes_max} bytes at most, got {size_bytes}",
+            "use key=function to build a short text, a hash of the long one for instance",
+        )
+
+
+class JobIdUnusable(RolloutError):
+    """A job's id that the ledger cannot hold; the job was not submitted."""
+
+    def __init__(self, name: str, job_id: str, length_max: int) -> None:
+        self.name = name
+        self.job_id = job_id
+        super().__init__(
+            f"the id of a job of {name!r} must be text of 1..{length_max} characters without NUL, "
+            f"got {len(job_id)} characters, {job_id!r:.80}",
+            "give a shorter task_id, or none: Celery draws one",
+        )
+
+
 class ArgumentsUnusable(RolloutError):
     """Arguments or a result that JSON cannot carry; nothing was submitted or committed."""
 

@@ -1,7 +1,7 @@
 """The controller's loop: what it does between two turns, and what a pause of its own means."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -58,7 +58,7 @@ def test_a_plant_that_stood_still_has_no_dead_workers(world: World, effects: str
     )
 
     def passes(seconds: float) -> Callable[[], None]:
-        return lambda: cast(None, world.clock.advance(seconds))
+        return lambda: world.clock.advance(seconds)
 
     def renewed() -> None:
         """The worker goes on, and says so."""

@@ -606,8 +606,8 @@ def test_an_error_that_cannot_say_itself_is_an_error_like_any_other(
     def fail(*given: Any) -> Any:
         raise Wordless
 
-    in_path = {"concurrent": fail} if where == "path" else {"hook": fail}
-    pipeline = world.declare("commit", **in_path)
+    in_path = fail if where == "path" else None
+    pipeline = world.declare("commit", concurrent=in_path, hook=None if in_path else fail)
     assert world.deliver(pipeline) == ToLegacy(Reason.FAILED)
     assert world.job().error == "Wordless: <its text cannot be made>"
     outcome = world.deliver(world_legacy(world, fail), path=L)
@@ -639,8 +639,10 @@ def test_a_log_that_cannot_be_written_harms_no_job(
     assert outcome == ToLegacy(Reason.FAILED)
     assert world.job().path is L
     if stream == "ascii":
-        assert b"the path failed" in made.buffer.getvalue()  # type: ignore[attr-defined]  # BytesIO
-        assert b"\\u20ac" in made.buffer.getvalue()  # type: ignore[attr-defined]  # BytesIO
+        made.seek(0)
+        text = made.read()
+        assert "the path failed" in text
+        assert "\\u20ac" in text
 
 
 class FullDisk(BytesIO):
