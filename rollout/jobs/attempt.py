@@ -313,7 +313,9 @@ class Attempts(Endings):
             return Wait(error)
         log.warning("ran on legacy without a claim", job=job.job_id, why=str(error))
         try:
-            return Done(paths.read(paths.write(paths.call(JobPath.LEGACY, job), job)))
+            value = paths.call(JobPath.LEGACY, job)
+            paths.write(value, job)  # what could not be kept is an error here as well
+            return Done(value)
         except (*self._passes, *INTERRUPTS):
             raise
         except BaseException as failure:

@@ -128,3 +128,15 @@ def test_a_signal_that_ends_the_child_in_its_hook_is_no_failure(
         deliver(made, path)
     job = world.job(JOB)
     assert (job.state, job.path, job.error) == (JobState.STARTED, path, None)
+
+
+def test_a_result_that_is_not_kept_is_given_on_without_a_ledger_too(
+    world: World, app: Celery
+) -> None:
+    """A link gets what the path returned, and not the words that the ledger keeps in its place."""
+    made = SubPipeline(NAME, app=app, effects="none", key="n", runtime=world.runtime)
+    thing = object()
+    made.legacy(lambda n: thing)
+    made.concurrent(lambda n: thing)
+    world.line.cut()
+    assert deliver(made, JobPath.LEGACY) is thing

@@ -162,6 +162,15 @@ def test_a_retry_of_a_run_without_a_claim_is_recorded_when_the_ledger_is_back(
     assert (job.state, job.not_before) == (JobState.ACCEPTED, world.clock.now() + HOUR)
 
 
+def test_a_run_without_a_claim_gives_the_very_object_that_its_path_returned(world: World) -> None:
+    """As a claimed one does without a hook; what JSON makes of it is the ledger's affair."""
+    pipeline = world.declare("none", legacy=lambda n: ("legacy", n))
+    claimed = world.deliver(pipeline, "job-1", L)
+    world.ledger.file([filing("job-2", L, at=world.clock.now())])
+    world.line.cut()
+    assert world.deliver(pipeline, "job-2", L, file=False) == claimed == Done(("legacy", 7))
+
+
 # Rows that have gone ---------------------------------------------------------------------------
 
 
