@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -266,10 +266,18 @@ def _next_up(channel: Any, queue: str) -> NextUp:
         key = f"{channel.global_keyprefix}{channel._q_for_pri(queue, priority)}"
         text = channel.client.lindex(key, -1)
         if text is not None:
-            message = json.loads(text)
+            message = _read(text)
             headers = message.get("headers") if isinstance(message, dict) else None
             return NextUp(_id_of(message) or "", sent_at(headers))
     return NextUp(None)
+
+
+def _read(text: str | bytes) -> Any:
+    """What stands in a queue; None for what no Celery has put there, until a worker takes it."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _id_of(message: Any) -> str | None:
@@ -278,13 +286,14 @@ def _id_of(message: Any) -> str | None:
         return None
     task_id = headers.get("id")
     if isinstance(task_id, dict):
-        task_id = object_hook(task_id)  # an id that is no text, as kombu writes a UUID
+        with suppress(ValueError):  # of a kind that is not known here
+            task_id = object_hook(task_id)  # an id that is no text, as kombu writes a UUID
     return job_id_of(headers, task_id) if isinstance(task_id, str | int | UUID) else None
 
 
 def _id_of_unacked(text: str | bytes) -> str | None:
-    message, _exchange, _routing_key = json.loads(text)
-    return _id_of(message)
+    taken = _read(text)  # message, exchange, routing key
+    return _id_of(taken[0]) if isinstance(taken, list) and taken else None
 
 
 def _size(channel: Any, queue: str) -> int:
