@@ -43,6 +43,8 @@ _BEATS = 4
 """A long turn beats so many times while one heartbeat lasts."""
 _STOOD_SHARE = 1 / 3
 """Of `silent_after`: workers renew as often."""
+_STOOD_S = 5.0
+"""A busy machine holds up a process for a second or two."""
 _STEP_S_MAX = 2.0
 """The wall clock may move this much more or less than the monotonic one between two ticks."""
 
@@ -137,7 +139,7 @@ class Tick:
         began = self._clock.monotonic()
         wait(tick_s)
         stood_s = self._clock.monotonic() - began - tick_s
-        if stood_s > self._limits.silent_after.total_seconds() * _STOOD_SHARE:
+        if stood_s > max(_STOOD_S, self._limits.silent_after.total_seconds() * _STOOD_SHARE):
             log.warning("this controller stood still", seconds=round(stood_s, 1))
             self._here_since = self._clock.monotonic()
 
