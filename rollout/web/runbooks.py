@@ -5,18 +5,21 @@ They are files of this release, and neither ledger nor control store is needed t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import Response
 
+from rollout.desk.text import plain
 from rollout.web.asking import CallerOf, SiteOf, must_see
 from rollout.web.problems import NoSuchPage
 from rollout.web.render import draw
@@ -76,7 +79,11 @@ def drawn(text: str, url: Callable[[str], str], name: str = "") -> Markup:
     for token in tokens:
         if token.children:
             token.children = list(_linked(token.children, url))
-    return Markup(parser.renderer.render(tokens, parser.options, {}))
+    html = parser.renderer.render(tokens, parser.options, {})
+    if name:
+        named = str(escape(plain(quote(name))))
+        html = re.sub(r"\bNAME\b", lambda _: named, html)
+    return Markup(html)
 
 
 def _linked(tokens: list[Token], url: Callable[[str], str]) -> Iterator[Token]:
