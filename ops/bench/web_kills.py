@@ -16,8 +16,8 @@ from rollout.control.access import Caller, Role
 
 KILLS, VIEWERS = 100, 20
 KILL_PAUSE_S = 0.1
-FIRST_READINGS_S, WATCH_S = 2.0, 12.0
-"""Six readings that all share, two of what each credential is looked up for."""
+FIRST_READINGS_S, WATCH_S = 2.0, 20.0
+"""Ten readings that all share, two of what each credential is looked up for."""
 
 
 def viewers_cost(plant: WebPlant) -> dict[str, float]:

@@ -105,6 +105,14 @@ class FleetLedger:
         """Count unfinished jobs that are slow already."""
         return self.members[trial.name].open_slow(trial, now)
 
+    def counts_of(
+        self, trials: Sequence[Trial], now: datetime
+    ) -> dict[str, tuple[list[HourRow], list[OpenSlow]]]:
+        """Read the totals and the slow jobs of many trials."""
+        return {
+            one.name: (self.hours(one.name, one.step), self.open_slow(one, now)) for one in trials
+        }
+
     def key_spread(self, name: str, limit: int) -> KeySpread:
         """Measure how the newest jobs spread over keys."""
         return self.members[name].key_spread(name, limit)

@@ -21,7 +21,7 @@ from rollout.web.site import Site
 COOKIE = "rollout_session"
 _REMEMBERED = 1000
 _REMEMBERED_S = 900.0
-_LOOKS_S = 5.0
+_LOOKS_S = 10.0
 """Who only looks is looked up as often; a token that is revoked looks for so much longer."""
 
 

@@ -108,7 +108,7 @@ def test_a_credential_is_looked_up_once_for_many_looks(open_office: OpenOffice) 
     assert office.world.line.trace.count("token_of") == 1
     client.post(f"/api/v1{HERE}/freeze", json={})
     assert office.world.line.trace.count("token_of") == 2
-    office.world.clock.advance(6)
+    office.world.clock.advance(11)
     client.get("/api/v1/health")
     assert office.world.line.trace.count("token_of") == 3
 
