@@ -1,6 +1,6 @@
 """What page and API take over a long ledger, what viewers cost it, and how soon a kill holds.
 
-    python -m ops.bench.web                        (both ledgers: four minutes at the most)
+    python -m ops.bench.web                        (both ledgers: five minutes at the most)
     python -m ops.bench.web --ledger sqlite --part pages --jobs 100000 --names 1000
 
 Pages are asked one after another, as a person looks around, each time of another sub-pipeline: what

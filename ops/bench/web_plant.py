@@ -195,7 +195,7 @@ def served(runtime: Runtime) -> Iterator[str]:
     listener = listen("127.0.0.1", 0)
     config = uvicorn.Config(
         create_app(runtime, "bench"), log_level=logging.WARNING, access_log=False,
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=2, timeout_keep_alive=30,
     )  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
