@@ -117,7 +117,7 @@ def _killed(plant: WebPlant, until_s: float) -> dict[str, Any]:
     runtime.control.latch = noted  # type: ignore[method-assign]
     try:
         for number in range(KILLS):
-            if number > 1 and time.monotonic() > until_s:
+            if number > 3 and time.monotonic() > until_s:
                 break
             for way, act in ways.items():
                 began = time.perf_counter()
@@ -130,9 +130,10 @@ def _killed(plant: WebPlant, until_s: float) -> dict[str, Any]:
         runtime.control.latch = latch  # type: ignore[method-assign]
         page.close()
         api.close()
-    found: dict[str, Any] = {way: spread(times) for way, times in taken.items()}
+    # The first of each way loads what acting takes, and is not counted.
+    found: dict[str, Any] = {way: spread(times[1:]) for way, times in taken.items()}
     over = found["api"]["p99"] - found["command"]["p99"]
     middle = found["api"]["median"] - found["command"]["median"]
     return found | {
-        "kills": len(taken["page"]), "over_ms": round(over, 1), "over_median_ms": round(middle, 1),
+        "kills": len(taken["page"]) - 1, "over_ms": round(over, 1), "over_median_ms": round(middle, 1),
     }  # fmt: skip
