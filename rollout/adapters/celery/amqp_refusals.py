@@ -44,9 +44,9 @@ def _differs(match: re.Match[str]) -> BrokerRefuses:
         todo = f"give the app's queues the exchange type that it has, or delete exchange {name!r}"
     else:
         todo = (
-            f"name it in the app's task_queues with every argument that it was declared with, "
-            f"Queue({name!r}, Exchange({name!r}), {name!r}, queue_arguments={{...}}), for producers "
-            f"and workers alike; or delete it once it is empty, and set its limits by a policy"
+            "name it in the app's task_queues (producers and workers alike) with every argument "
+            f"that it has: Queue({name!r}, Exchange({name!r}), {name!r}, queue_arguments={{...}}); "
+            "or delete it once it is empty, and set its limits by a policy"
         )
     return BrokerRefuses(
         f"{kind} {name!r} was declared {there}, and this app asks for it {asked}", todo

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,6 +12,7 @@ from kombu.exceptions import ChannelError, OperationalError
 from kombu.utils.json import object_hook
 
 from rollout.adapters.celery.amqp_heads import AmqpHeads, NextUp
+from rollout.adapters.celery.amqp_rights import is_right_missing, rights_missing
 from rollout.adapters.celery.marks import (
     Marks,
     job_id_of,
@@ -88,6 +89,8 @@ class KombuQueues:
             for job in jobs:
                 if job.envelope:
                     _publish(producer, job, self._clock.now())
+            if jobs:
+                _hear_refusal(channel, queue_of(jobs[-1].name, jobs[-1].path))
 
     def held(self, name: str) -> Held:
         """Say what the queues and the workers hold.
@@ -148,6 +151,19 @@ class KombuQueues:
                 return _alarm(channel)
             return why_no_writes(channel.client) if speaks == "redis" else None
 
+    def refused_to(self, names: Sequence[str]) -> Sequence[str]:
+        """The rights that this user lacks for the jobs of these sub-pipelines, on RabbitMQ.
+
+        Raises:
+            BrokerUnreachable: It does not answer.
+        """
+        with self._channel() as channel:
+            connection = channel.connection.client
+            if connection.transport.driver_type != "amqp":
+                return ()
+            queues = [queue_of(name, path) for name in names for path in JobPath]
+            return tuple(rights_missing(connection, queues))
+
     @contextmanager
     def _channel(self) -> Iterator[Any]:
         connection = self._connected()
@@ -183,20 +199,31 @@ def _alarm(channel: Any) -> str | None:
     connection = channel.connection
     connection.on_blocked = heard.append
     Producer(channel).publish("", routing_key=f"rollout.tried.{uuid4().hex}", exchange="")
-    try:
+    with suppress(TimeoutError):  # nothing was said
         connection.drain_events(timeout=_ALARM_S)
-    except TimeoutError:
-        pass  # nothing was said
-    except Exception as error:
-        if type(error).__name__ != "AccessRefused":
-            raise
-        # The right to write to the default exchange is none that jobs need.
     if not heard:
         return None
     return (
         f"it takes no messages: {heard[0]}; free memory or disk there: `rabbitmqctl "
         "list_alarms` names the node"
     )
+
+
+def _hear_refusal(channel: Any, queue: str) -> None:
+    """Let RabbitMQ say that it has taken nothing: it answers no message, it closes the channel.
+
+    Raises:
+        AccessRefused: This user may not write to the default exchange.
+    """
+    if channel.connection.client.transport.driver_type != "amqp":
+        return
+    try:
+        channel.queue_declare(queue, passive=True)
+    except (ChannelError, TimeoutError) as error:
+        if is_right_missing(error):
+            raise
+        # Nobody has declared it, so the messages are gone, or memory is short and they were not
+        # taken: the sweeper looks for both.
 
 
 def _publish(producer: Producer, job: Handed, now: datetime) -> None:
