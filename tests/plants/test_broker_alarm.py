@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from rollout.adapters.celery import message
 from rollout.adapters.celery.queues import KombuQueues
 from rollout.adapters.clock import SystemClock
 from rollout.adapters.envelope import seal
@@ -17,7 +18,7 @@ from tests.plants.rabbit import Rabbit
 from tests.waiting import wait_until
 from tests.world import World
 
-pytestmark = pytest.mark.plants
+pytestmark = [pytest.mark.plants, pytest.mark.timeout(120)]
 
 
 def test_an_alarm_is_said(rabbit: Rabbit) -> None:
@@ -51,3 +52,26 @@ def test_a_refused_message_is_the_sweepers(rabbit: Rabbit, world: World, retry: 
     for result in (alone, *together):
         assert world.ledger.job(NAME, result.id).state is JobState.ACCEPTED
     app.close()
+
+
+def test_a_confirmation_is_not_waited_for_without_end(
+    rabbit: Rabbit, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job is filed; whoever asks for confirmations would wait until somebody frees memory."""
+    monkeypatch.setattr(message, "TAKEN_S", 0.5)
+    app: Any = Celery("confirmed", broker=rabbit.url(), set_as_current=False)
+    app.conf.broker_transport_options = {"confirm_publish": True}
+    app.conf.task_publish_retry_policy = {"max_retries": 1}
+    pipeline = SubPipeline(NAME, app=app, effects="none", runtime=world.runtime)
+    pipeline.legacy(lambda n: n)
+    pipeline.concurrent(lambda n: n)
+    pipeline.delay(n=0)
+    rabbit.control("set_vm_memory_high_watermark", "0.000001")
+    try:
+        queues = KombuQueues(rabbit.url(), SystemClock())
+        wait_until(lambda: queues.blocked_by() is not None, "the alarm is raised", 20)
+        for result in (pipeline.delay(n=1), *pipeline.submit_many([{"n": 2}])):
+            assert world.ledger.job(NAME, result.id).state is JobState.ACCEPTED
+    finally:
+        rabbit.control("set_vm_memory_high_watermark", "absolute", "512MB")
+        app.close()

@@ -96,7 +96,8 @@ _SENTENCES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], BrokerRefuses
 
 def why_not_taken(error: BaseException) -> str:
     """Why a broker took no message, as one line for a log."""
-    return str(explained(error) or why_of(error))
+    said = why_of(error)
+    return str(explained(error) or said or "it has not taken it in time")
 
 
 def told_in(loop: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,7 +21,7 @@ from rollout.adapters.celery.marks import (
     queue_of,
     read_marks,
 )
-from rollout.adapters.celery.message import Message, as_published, to_text
+from rollout.adapters.celery.message import Message, as_published, in_time, to_text
 from rollout.errors import ArgumentsUnusable, DeclarationError
 from rollout.jobs.ports import Filing
 from rollout.jobs.submit import UNFILED
@@ -260,7 +260,7 @@ class _Leaving:
         if path is not None:
             name = queue_of(self._departure.pipeline.name, path)
             options |= aimed_at(self._departure.queues[name], options)
-        return self._producer.publish(body, **options)
+        return self._producer.publish(body, **in_time(options))
 
 
 class _Taking:
