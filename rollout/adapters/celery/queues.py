@@ -167,6 +167,9 @@ class KombuQueues:
     @contextmanager
     def _channel(self) -> Iterator[Any]:
         connection = self._connected()
+        alarms: list[str] = []
+        if connection.transport.driver_type == "amqp":
+            connection.connection.on_blocked = alarms.append
         try:
             yield connection.default_channel
         except (OperationalError, OSError) as error:
@@ -176,6 +179,8 @@ class KombuQueues:
                 raise BrokerUnreachable(self.url, error) from error
             raise
         finally:
+            if alarms:  # no answer to a farewell would come
+                connection.collect()
             connection.release()
 
     def _connected(self) -> Connection:
@@ -197,7 +202,8 @@ def _alarm(channel: Any) -> str | None:
     """What RabbitMQ says when it has stopped reading from those who publish."""
     heard: list[str] = []
     connection = channel.connection
-    connection.on_blocked = heard.append
+    note = connection.on_blocked
+    connection.on_blocked = lambda why: (heard.append(why), note(why))
     Producer(channel).publish("", routing_key=f"rollout.tried.{uuid4().hex}", exchange="")
     with suppress(TimeoutError):  # nothing was said
         connection.drain_events(timeout=_ALARM_S)
@@ -222,8 +228,8 @@ def _hear_refusal(channel: Any, queue: str) -> None:
     except (ChannelError, TimeoutError) as error:
         if is_right_missing(error):
             raise
-        # Nobody has declared it, so the messages are gone, or memory is short and they were not
-        # taken: the sweeper looks for both.
+        # Nobody has declared it, and the messages are gone; or memory is short, and they are not
+        # taken yet. The sweeper looks for both.
 
 
 def _publish(producer: Producer, job: Handed, now: datetime) -> None:
