@@ -203,7 +203,12 @@ def _alarm(channel: Any) -> str | None:
     heard: list[str] = []
     connection = channel.connection
     note = connection.on_blocked
-    connection.on_blocked = lambda why: (heard.append(why), note(why))
+
+    def blocked(why: str) -> None:
+        heard.append(why)
+        note(why)
+
+    connection.on_blocked = blocked
     Producer(channel).publish("", routing_key=f"rollout.tried.{uuid4().hex}", exchange="")
     with suppress(TimeoutError):  # nothing was said
         connection.drain_events(timeout=_ALARM_S)
