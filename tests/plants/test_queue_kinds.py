@@ -1,7 +1,7 @@
 """Queues that an operator declared on RabbitMQ before us, and users that may do little there."""
 
-from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from celery import Celery
@@ -26,13 +26,12 @@ ARGUMENTS = {"x-queue-type": "quorum", "x-max-length": 3, "x-dead-letter-exchang
 
 
 @pytest.fixture
-def declared(rabbit: Rabbit) -> Iterator[str]:
+def declared(rabbit: Rabbit) -> str:
     """The address of a virtual host in which legacy's queue is an operator's."""
-    url = rabbit.vhost("declared")
+    url = rabbit.vhost(f"declared-{uuid4().hex}")
     with Connection(url) as connection:
         Queue(f"{NAME}.legacy", queue_arguments=ARGUMENTS)(connection).declare()
-    yield url
-    rabbit.control("delete_vhost", "declared")
+    return url
 
 
 def app_of(world: World, url: str) -> tuple[Any, SubPipeline]:
@@ -98,4 +97,3 @@ def test_missing_rights_are_named_and_nothing_is_made(rabbit: Rabbit) -> None:
     assert KombuQueues(url, SystemClock()).refused_to([NAME]) == ()
     assert rabbit.control("list_queues", "-p", "rights", "name", "--no-table-headers") == ""
     user.send_jobs(handed)
-    rabbit.control("delete_vhost", "rights")
