@@ -38,7 +38,7 @@ def why_of(cause: BaseException) -> str:
     if isinstance(cause, ValueError) and str(cause).startswith("Port "):
         return NO_PORT
     text = cause.strerror if isinstance(cause, OSError) and cause.filename else None
-    return " ".join((text.lower() if text else str(cause)).split())
+    return " ".join((text.lower() if text else str(cause)).split()).rstrip(".")
 
 
 class ScopeOutOfRange(RolloutError):
