@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from rollout.policy.calendars import Freeze, Quiet
 from rollout.policy.policy import Cohort, Fleet, Policy
-from tests.docs.tables import ROOT, filled, table
+from tests.docs.tables import ROOT, as_toml, filled, table
 
 POLICY = ROOT / "docs" / "policy.md"
 LINT = ROOT / "rollout" / "policy" / "lint"
@@ -19,14 +19,7 @@ def _default(model: type[BaseModel], name: str) -> str:
     field = model.model_fields[name]
     if field.is_required():
         return "needed"
-    value = field.default
-    if value is None or value == () or name == "quiet":
-        return {"quiet": "Friday from 12:00"}.get(name, "")
-    if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
-    if isinstance(value, tuple):
-        return f"`{list(value)}`"
-    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+    return "Friday from 12:00" if name == "quiet" else as_toml(field.default)
 
 
 def keys(model: type[BaseModel], *left_out: str) -> Callable[[], str]:

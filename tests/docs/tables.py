@@ -114,12 +114,23 @@ def settings() -> str:
     rows = [
         (
             f"`{name}`",
-            "" if field.default is None else f"`{field.default}`",
+            as_toml(field.get_default(call_default_factory=True)),
             field.description or "",
         )
         for name, field in Settings.model_fields.items()
     ]
     return table(("setting", "default", "what it does"), *rows)
+
+
+def as_toml(value: object) -> str:
+    """A default as rollout.toml would have it; nothing for what is empty."""
+    if value is None or value in ("", (), {}):
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`{list(value)}`"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
 TABLES: dict[str, Callable[[], str]] = {
