@@ -50,7 +50,7 @@ def why_of(cause: BaseException) -> str:
     if isinstance(cause, ValueError) and words.startswith("Port "):
         return NO_PORT
     text = cause.strerror if isinstance(cause, OSError) and cause.filename else None
-    line = " ".join((text.lower() if text else words).split())
+    line = " ".join((text.lower() if text else words).split()).rstrip(".")
     return line if len(line) <= WHY_MAX else f"{line[: WHY_MAX - 4].rstrip()} ..."
 
 
