@@ -10,6 +10,7 @@ from starlette.requests import Request
 from rollout.control.access import Caller, permit
 from rollout.errors import UnknownSubPipeline
 from rollout.web.callers import Callers, kills, only_looks
+from rollout.web.problems import BadRequest
 from rollout.web.site import Site
 
 
@@ -41,6 +42,19 @@ def must_see(caller: Caller, name: str) -> None:
     """
     if not caller.sees(name):
         raise UnknownSubPipeline(name, caller.names or ())
+
+
+def must_see_all(caller: Caller) -> None:
+    """Refuse all sub-pipelines together to whom only some are shown.
+
+    Raises:
+        BadRequest: Says which are.
+    """
+    if caller.names is not None:
+        raise BadRequest(
+            f"this token sees {', '.join(sorted(caller.names))}, and all were asked for",
+            "name one with ?sub_pipeline=",
+        )
 
 
 def one_of(caller: Caller) -> str | None:

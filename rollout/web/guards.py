@@ -97,7 +97,7 @@ class Guards:
         return {**scope, "path": path, "raw_path": None, "root_path": ""}
 
     def _look(self, scope: Scope, headers: Headers) -> None:
-        if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
+        if "\x00" in scope["path"] or b"%00" in scope.get("query_string", b""):
             raise BadRequest("an address holds no NUL, got one", "correct the address")
         self._look_at_host(headers)
         if scope["method"] in SAFE or headers.get("authorization"):

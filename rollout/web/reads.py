@@ -21,9 +21,8 @@ from rollout.desk.plain import Json
 from rollout.drills.errors import BadDrill
 from rollout.errors import UnknownDecision
 from rollout.jobs.recent import JobKind
-from rollout.web.asking import CallerOf, SiteOf, must_see
+from rollout.web.asking import CallerOf, SiteOf, must_see, must_see_all
 from rollout.web.cursors import ID_MAX, bounded, cursor_of, cursor_parts, job_cursor
-from rollout.web.problems import BadRequest
 from rollout.web.shared import Taken
 from rollout.web.site import Site
 
@@ -99,7 +98,7 @@ def policies(site: SiteOf, caller: CallerOf) -> Json:
 @router.get("/policy/check")
 def policy_check(site: SiteOf, caller: CallerOf) -> Json:
     """What is wrong in the policies of all; `findings` null and `late` while it is being sized."""
-    _sees_all(caller)
+    must_see_all(caller)
     taken = site.checked(None)
     if taken is None:
         return {"as_of": None, "late": "it is being looked at; ask again in some seconds",
@@ -175,7 +174,7 @@ def job(job_id: str, site: SiteOf, caller: CallerOf) -> Json:
 @router.get("/messages")
 def messages(site: SiteOf, caller: CallerOf, limit: Limit = 50) -> Json:
     """Refused messages that are kept; their bodies are masked."""
-    _sees_all(caller)
+    must_see_all(caller)
     return _read(site, "messages", limit, lambda: site.desk.messages(limit))
 
 
@@ -253,14 +252,6 @@ def _read(site: Site, what: str, key: Any, read: Callable[[], Any]) -> Json:
 def _sees(caller: CallerOf, name: str | None) -> None:
     """Refuse another's sub-pipeline, and all of them to whom only some are shown."""
     if name is None:
-        _sees_all(caller)
+        must_see_all(caller)
     else:
         must_see(caller, name)
-
-
-def _sees_all(caller: CallerOf) -> None:
-    if caller.names is not None:
-        raise BadRequest(
-            f"this token sees {', '.join(sorted(caller.names))}, and all were asked for",
-            "name one with ?sub_pipeline=",
-        )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from rollout.control.access import Role
 from rollout.desk.job_search import NoWholeId
+from rollout.desk.standing import Judged
+from rollout.desk.workers import ActiveTask, Hanging
 from rollout.jobs.claims import JobState
 from rollout.routing.effects import Effects
 from tests.builders import NAME
@@ -184,6 +189,22 @@ def test_another_s_decision_and_drill_are_unknown(guarded: Office) -> None:
     assert own.get(f"/api/v1/decisions/{made.decision_id}").status_code == 200
 
 
+def test_nothing_of_others_stands_beside_one_s_own(guarded: Office) -> None:
+    """Neither a process that hangs there, nor which policy differs, nor a kill of all."""
+    world = guarded.world
+    task = ActiveTask("w1@host", 4711, "salary-17", "payments.concurrent", world.clock.now())
+    hanging = tuple(Hanging(name, task, timedelta(minutes=1)) for name in ("payments", NAME))
+    board = replace(
+        world.runtime.desk.standing(Judged()), hanging=hanging, policy_difference="payments differs"
+    )
+    mine, everything = board.only(frozenset({NAME})).to_json(), board.only(None).to_json()
+    assert [one["name"] for one in mine["hanging"]] == [NAME]
+    assert mine["policy_difference"] is None
+    assert len(everything["hanging"]) == 2
+    assert guarded.bearer(Role.ADMIN, NAME).get("/killed").status_code == 400
+    assert guarded.bearer(Role.VIEWER).get("/killed").status_code == 200
+
+
 # Keys, dry runs and the log --------------------------------------------------------------
 
 
@@ -191,6 +212,7 @@ def test_a_key_is_taken_by_nobody_who_may_not(open_office: OpenOffice) -> None:
     """A page that changes nothing writes no answer; a dry run is refused, too."""
     office = open_office(web_read_only=True)
     office.declare()
+    office.failed("f1")
     ledger, taken = office.world.line, []
     ledger.before = lambda name: taken.append(name) if name == "begin_answer" else None
     headers = {"Idempotency-Key": "k-1"}
