@@ -40,6 +40,14 @@ def test_a_young_profile_counts_from_its_first_job() -> None:
     assert lived(3, dict.fromkeys(range(7), 100)).baseline.jobs_a_week == 700  # type: ignore[union-attr]  # it has one
 
 
+def test_a_worker_whose_clock_runs_ahead_keeps_no_dead_legacy_alive() -> None:
+    """A commit of next year was made now, and ages from now on."""
+    ahead = FinishedJob(NOW + timedelta(days=365), True, 1.0, 1.0, False)
+    profile = LegacyProfile().add([ahead]).pass_time(NOW, DAY_S, 1)
+    hour = timedelta(hours=1)
+    assert profile.pass_time(NOW + hour, DAY_S, 0).success_age(NOW + hour) == hour
+
+
 def test_the_failure_rate_is_that_of_seven_days() -> None:
     """An idle day adds nothing, and what is a week old is forgotten."""
     profile = lived(7, {0: 100}, failed=10)
