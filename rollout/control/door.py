@@ -241,6 +241,10 @@ class Door:
             entry.came(Came.DONE, said)  # also of one that is interrupted: it was begun
             return act()
 
+    def token(self, caller: Caller, said: str, act: Callable[[], Result]) -> Result:
+        """Hand a token out, or revoke one, as `act` does; raises as `drill` does."""
+        return self.drill(caller, None, said, act, action="token")
+
     def note(
         self, caller: Caller, action: str, name: str | None, said: str, reason: str = ""
     ) -> None:
