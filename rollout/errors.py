@@ -27,18 +27,22 @@ class RolloutError(Exception):
         return f"{self.problem}; {self.hint}"
 
 
+WHY_MAX = 300
+"""Characters of what a server said; Redis in protected mode says a page."""
+
 NO_PORT = "its port must be a number; in a password write / as %2F, @ as %40 and : as %3A"
 
 
 def why_of(cause: BaseException) -> str:
-    """What a server or the system said, on one line and without the number of its error.
+    """What a server or the system said, on one short line and without the number of its error.
 
     Where Python reads a URL and takes a part of the password for the port, it is not repeated.
     """
     if isinstance(cause, ValueError) and str(cause).startswith("Port "):
         return NO_PORT
     text = cause.strerror if isinstance(cause, OSError) and cause.filename else None
-    return " ".join((text.lower() if text else str(cause)).split())
+    line = " ".join((text.lower() if text else str(cause)).split())
+    return line if len(line) <= WHY_MAX else f"{line[: WHY_MAX - 4].rstrip()} ..."
 
 
 class ScopeOutOfRange(RolloutError):

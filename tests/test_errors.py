@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from rollout import errors
-from rollout.errors import RolloutError
+from rollout.errors import WHY_MAX, RolloutError, why_of
 from rollout.routing.stages import ControlState, Event, apply
 
 GONE = ConnectionError("refused")
@@ -223,3 +223,13 @@ def test_a_refused_event_is_named_by_its_word() -> None:
         apply(killed, Event.START)
     assert str(caught.value) == "cannot 'start' 'invoices' while killed; rearm 'invoices' first"
     assert str(errors.ReasonMissing(Event.KILL)).startswith("'kill' needs a reason")
+
+
+def test_what_a_server_says_is_cut_to_a_few_lines() -> None:
+    """Redis in protected mode answers with a page; its first sentences tell what is wrong."""
+    page = "DENIED Running in protected mode because\nno password is set. " + "In this mode " * 99
+    why = why_of(ConnectionError(page))
+    assert why.startswith("DENIED Running in protected mode because no password is set. In this")
+    assert why.endswith(" ...")
+    assert len(why) <= WHY_MAX
+    assert why_of(ConnectionError("x" * WHY_MAX)) == "x" * WHY_MAX

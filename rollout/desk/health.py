@@ -334,7 +334,7 @@ def _parts(outside: Outside) -> list[Finding]:
                 "use postgresql+psycopg://... when workers run on several machines",
             )
         )
-    if not outside.has_embedded_server():
+    if outside.settings()["broker_url"] is None and not outside.has_embedded_server():
         rows.append(
             Finding(
                 "embedded server",

@@ -23,6 +23,7 @@ from rollout.settings import user_name
 from rollout.web import (
     acts,
     alert_acts,
+    alive,
     drill_acts,
     drill_pages,
     forms,
@@ -85,7 +86,7 @@ def create_app(runtime: Runtime, user: str | None = None) -> Any:
         redirect_slashes=False,
     )
     app.state.site, app.state.callers = site, Callers(site)
-    doors = (reads, acts, alert_acts, job_acts, drill_acts, ofrep, live, signing)
+    doors = (alive, reads, acts, alert_acts, job_acts, drill_acts, ofrep, live, signing)
     for room in (*doors, forms, kill_pages, drill_pages, pages):
         app.include_router(room.router)
     if runtime.settings.web_sign_in == "oidc":

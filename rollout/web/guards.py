@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 
 from rollout.errors import RolloutError
+from rollout.web import alive
 from rollout.web.problems import BadRequest, Foreign, TooLarge, problem
 from rollout.web.site import LOOPBACK, Site
 
@@ -99,7 +100,8 @@ class Guards:
     def _look(self, scope: Scope, headers: Headers) -> None:
         if "\x00" in scope["path"] or b"%00" in scope.get("query_string", b""):
             raise BadRequest("an address holds no NUL, got one", "correct the address")
-        self._look_at_host(headers)
+        if scope["path"] != alive.PATH:  # a probe asks for a container by its address
+            self._look_at_host(headers)
         if scope["method"] in SAFE or headers.get("authorization"):
             return
         self._look_at_origin(headers)
@@ -140,8 +142,8 @@ class Guards:
 
 
 def waits_for_nobody(path: str) -> bool:
-    """Whether a request is answered however many others wait: the way to a kill, and streams."""
-    return path.endswith(("/kill", "/killed", "/events"))
+    """Whether a request is answered however many others wait: kills, streams and probes."""
+    return path.endswith(("/kill", "/killed", "/events", alive.PATH))
 
 
 def _host_of(url: str) -> str:

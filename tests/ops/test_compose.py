@@ -18,11 +18,12 @@ from rollout.adapters.celery.shadow_queue import shadow_queue_of
 from rollout.demo.app import NAME
 from rollout.routing.decision import JobPath
 from rollout.settings import Settings
+from rollout.web import alive
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 DOCKERFILE = ROOT / "ops" / "Dockerfile"
-ROLES = ("migrations", "legacy", "concurrent", "shadow", "controller")
+ROLES = ("migrations", "legacy", "concurrent", "shadow", "controller", "web")
 
 
 def read_yaml(path: Path) -> Any:
@@ -149,6 +150,17 @@ def test_metrics_are_reachable(services: dict[str, Any]) -> None:
     scraped = read_yaml(ROOT / "ops" / "prometheus.yml")["scrape_configs"][0]
     assert scraped["static_configs"][0]["targets"] == [f"controller:{port}"]
     assert f":{port}/metrics" in (ROOT / "ops" / "controller_health.py").read_text()
+
+
+def test_the_page_is_reachable_and_asks_who_it_is(services: dict[str, Any]) -> None:
+    """It listens beyond its container, where the port and the probe look, behind a sign-in."""
+    web = services["web"]
+    assert web["environment"]["ROLLOUT_WEB_HOST"] == "0.0.0.0"
+    assert web["environment"]["ROLLOUT_WEB_SIGN_IN"] == "token"
+    port = Settings.model_fields["web_port"].default
+    assert web["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert f"http://127.0.0.1:{port}{alive.PATH}" in web["healthcheck"]["test"][-1]
+    assert "web" in re.findall(r"^ARG EXTRAS=(.+)$", DOCKERFILE.read_text(), re.MULTILINE)[0]
 
 
 def test_mounted_files_exist(services: dict[str, Any]) -> None:

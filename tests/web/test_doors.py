@@ -314,6 +314,14 @@ def test_every_answer_is_under_the_strict_policy(office: Office) -> None:
         assert headers["referrer-policy"] == "same-origin"
 
 
+def test_a_probe_needs_nothing(open_office: OpenOffice) -> None:
+    """No sign-in, no right name: it asks whether this process answers, and nothing else."""
+    office = open_office(web_sign_in="token", web_hosts=("rollout.example",))
+    answer = office.another().get("/healthz", headers={"host": "10.1.2.3:8464"})
+    assert (answer.status_code, answer.text) == (200, "ok\n")
+    assert office.client.get("/", headers={"host": "10.1.2.3:8464"}).status_code == 403
+
+
 # A proxy before it -----------------------------------------------------------------------
 
 
