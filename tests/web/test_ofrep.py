@@ -181,3 +181,11 @@ def test_asking_for_a_flag_changes_nothing(open_office: OpenOffice) -> None:
     }
     assert codes == {200}
     assert "token_of" not in office.world.line.trace, "one look-up lasts seconds"
+
+
+def test_a_kill_elsewhere_is_told_to_whoever_asks_seldom(half: Office) -> None:
+    """The reading of a moment ago is of a moment ago: after a pause the store is asked."""
+    key = next(key for key in KEYS if ask(half, key)[NAME])
+    half.world.runtime.changes.kill(NAME, "ada", "by command")
+    half.world.clock.advance(8)
+    assert not ask(half, key)[NAME]
