@@ -6,6 +6,7 @@ in force a quarter of an hour ago still opens the safer actions then.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -31,6 +32,7 @@ class Callers:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._lock = threading.Lock()
         self._last: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
 
     def of(self, request: Request) -> Caller:
@@ -136,11 +138,10 @@ class Callers:
             before = known[0]
             role = Role.SAFER_ONLY if before.role.covers(Role.SAFER_ONLY) else Role.VIEWER
             return self._caller(before.actor, role, before.names, origin)
-        if caller is None:
+        with self._lock:
             self._last.pop(digest, None)
-        else:
-            self._last[digest] = (caller, now_s)
-            self._last.move_to_end(digest)
+            if caller is not None:
+                self._last[digest] = (caller, now_s)
             while len(self._last) > _REMEMBERED:
                 self._last.popitem(last=False)
         return caller

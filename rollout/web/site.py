@@ -184,7 +184,7 @@ class Site:
         """Keep what a kill answered, for the page that shows it."""
         self.reports[report.kill.kill_id] = report
         while len(self.reports) > _REPORTS_MAX:
-            self.reports.pop(next(iter(self.reports)))
+            self.reports.pop(next(iter(self.reports), ""), None)  # another kill may be as far
 
     def from_proxy(self, address: str) -> bool:
         """Whether a peer is a proxy whose headers are believed."""
