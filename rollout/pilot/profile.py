@@ -185,10 +185,10 @@ class LegacyProfile:
 
     def _with_idle_days(self, day: int) -> tuple[tuple[int, int, int], ...]:
         """The days before `day`, since the first that had a job; nothing came on the others."""
-        if not self.days:
+        last = self.days[-1][0] if self.days else 0
+        if last < day - WHOLE_DAYS:  # nobody has counted since, or the first jobs came before a day
             return ()
-        since = max(self.days[-1][0] + 1, day - WHOLE_DAYS)
-        return (*self.days, *((idle, 0, 0) for idle in range(since, day)))
+        return (*self.days, *((idle, 0, 0) for idle in range(last + 1, day)))
 
     @property
     def failure_rate(self) -> float | None:

@@ -40,6 +40,17 @@ def test_a_young_profile_counts_from_its_first_job() -> None:
     assert lived(3, dict.fromkeys(range(7), 100)).baseline.jobs_a_week == 700  # type: ignore[union-attr]  # it has one
 
 
+def test_what_nobody_has_counted_is_no_idle_day() -> None:
+    """The first jobs may be counted before the first day is; and a controller may be away."""
+    good = FinishedJob(NOW, True, 1.0, 1.0, False)
+    first = LegacyProfile().add([good] * 50).pass_time(NOW, DAY_S, 1)
+    assert first.baseline is None
+    next_day = first.add([good] * 100).pass_time(NOW + timedelta(days=1), DAY_S, 1)
+    assert next_day.baseline is not None
+    assert next_day.baseline.jobs_a_week == 700
+    assert next_day.pass_time(NOW + timedelta(days=30), DAY_S, 1).baseline is None
+
+
 def test_a_worker_whose_clock_runs_ahead_keeps_no_dead_legacy_alive() -> None:
     """A commit of next year was made now, and ages from now on."""
     ahead = FinishedJob(NOW + timedelta(days=365), True, 1.0, 1.0, False)
