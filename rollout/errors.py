@@ -33,15 +33,24 @@ WHY_MAX = 300
 NO_PORT = "its port must be a number; in a password write / as %2F, @ as %40 and : as %3A"
 
 
+def words_of(error: BaseException) -> str:
+    """An exception's own words; one of a user's may fail to say them."""
+    try:
+        return str(error)
+    except Exception:
+        return "<its text cannot be made>"
+
+
 def why_of(cause: BaseException) -> str:
     """What a server or the system said, on one short line and without the number of its error.
 
     Where Python reads a URL and takes a part of the password for the port, it is not repeated.
     """
-    if isinstance(cause, ValueError) and str(cause).startswith("Port "):
+    words = words_of(cause)
+    if isinstance(cause, ValueError) and words.startswith("Port "):
         return NO_PORT
     text = cause.strerror if isinstance(cause, OSError) and cause.filename else None
-    line = " ".join((text.lower() if text else str(cause)).split())
+    line = " ".join((text.lower() if text else words).split())
     return line if len(line) <= WHY_MAX else f"{line[: WHY_MAX - 4].rstrip()} ..."
 
 
@@ -179,6 +188,33 @@ class KeyUnusable(RolloutError):
             f"the routing key of {name!r} must be a str, int or UUID,"
             f" got {type(value).__name__} {value!r:.80}",
             "use key=function to build one text from the arguments",
+        )
+
+
+class KeyTooLong(KeyUnusable):
+    """A routing key that no index of the ledger holds; the job was not submitted."""
+
+    def __init__(self, name: str, size_bytes: int, size_bytes_max: int) -> None:
+        self.name = name
+        self.value = size_bytes
+        RolloutError.__init__(
+            self,
+            f"a routing key of {name!r}, whose jobs keep the order of their key, must have "
+            f"{size_bytes_max} bytes at most, got {size_bytes}",
+            "use key=function to build a short text, a hash of the long one for instance",
+        )
+
+
+class JobIdUnusable(RolloutError):
+    """A job's id that the ledger cannot hold; the job was not submitted."""
+
+    def __init__(self, name: str, job_id: str, length_max: int) -> None:
+        self.name = name
+        self.job_id = job_id
+        super().__init__(
+            f"the id of a job of {name!r} must be text of 1..{length_max} characters without NUL, "
+            f"got {len(job_id)} characters, {job_id!r:.80}",
+            "give a shorter task_id, or none: Celery draws one",
         )
 
 

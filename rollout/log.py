@@ -1,5 +1,11 @@
-"""The log, opened at its first line: a job rarely writes one, and the library takes 2 MB."""
+"""The log, opened at its first line: a job rarely writes one, and the library takes 2 MB.
 
+A line that cannot be written harms nobody: a full disk, a reader that has gone or a stream without
+the letters of an error would else end a job between its path and its outcome.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 
@@ -13,11 +19,25 @@ class Log:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def __getattr__(self, method: str) -> Any:
+    def __getattr__(self, method: str) -> Callable[..., None]:
         """The logger's own, such as `warning`."""
         import structlog
 
-        return getattr(structlog.get_logger(self._name), method)
+        write = getattr(structlog.get_logger(self._name), method)
+
+        def line(event: str, **values: Any) -> None:
+            with suppress(OSError, ValueError):
+                try:
+                    write(event, **values)
+                except UnicodeError:  # the stream's encoding lacks some of these letters
+                    write(event, **{name: _plain(value) for name, value in values.items()})
+
+        return line
+
+
+def _plain(value: Any) -> Any:
+    """Text in letters that every stream has."""
+    return value.encode("ascii", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 log = Log("rollout")

@@ -191,6 +191,17 @@ TEXTS: list[tuple[RolloutError, str]] = [
         "the job to its end",
     ),
     (errors.WrongSettings("a", "b"), "a; b"),
+    (
+        errors.KeyTooLong("invoices", 2001, 2000),
+        "a routing key of 'invoices', whose jobs keep the order of their key, must "
+        "have 2000 bytes at most, got 2001; use key=function to build a short text, a hash of the "
+        "long one for instance",
+    ),
+    (
+        errors.JobIdUnusable("invoices", "x" * 192, 191),
+        "the id of a job of 'invoices' must be text of 1..191 characters without NUL, got 192 "
+        f"characters, '{'x' * 79}; give a shorter task_id, or none: Celery draws one",
+    ),
 ]
 
 

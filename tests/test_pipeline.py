@@ -9,21 +9,27 @@ from uuid import UUID
 import pytest
 from celery import Celery
 
+from rollout.adapters.sql import tables
 from rollout.errors import (
     ArgumentsUnusable,
     DeclarationError,
     JobFailed,
+    JobIdUnusable,
     KeyMissing,
+    KeyTooLong,
     KeyUnusable,
     LedgerUnreachable,
     NoConnection,
     PayloadTooLarge,
 )
 from rollout.jobs.claims import JobState
+from rollout.jobs.order import KEY_BYTES_MAX
 from rollout.jobs.ports import Job
+from rollout.jobs.submit import JOB_ID_MAX
 from rollout.pipeline import SubPipeline
 from rollout.routing.decision import JobPath, Reason
-from tests.builders import NAME
+from rollout.routing.effects import Effects
+from tests.builders import NAME, filing
 from tests.world import World
 
 C, L = JobPath.CONCURRENT, JobPath.LEGACY
@@ -195,6 +201,29 @@ def test_a_key_without_one_text_form_is_refused(world: World, value: Any) -> Non
     with pytest.raises(KeyUnusable):
         keyed(world, "n").run(n=value)
     assert world.ledger.open_counts() == []
+
+
+def test_a_key_that_no_index_holds_is_refused_where_an_order_is_kept(world: World) -> None:
+    """Its place could not be taken, and its message would come again for ever."""
+    longest, longer = "é" * (KEY_BYTES_MAX // 2), "é" * (KEY_BYTES_MAX // 2) + "x"
+    free = keyed(world, "n")
+    ordered = SubPipeline("ordered", effects="none", key="n", order="key", runtime=world.runtime)
+    ordered.legacy(lambda n: n)
+    ordered.concurrent(lambda n: n)
+    assert ordered.run(n=longest) == longest
+    assert free.key_of("job-1", (), {"n": longer}) == longer
+    with pytest.raises(KeyTooLong, match="2000 bytes at most, got 2001"):
+        ordered.run(n=longer)
+
+
+@pytest.mark.parametrize("job_id", ["", "x" * (JOB_ID_MAX + 1), "nul\x00", "half\ud800"], ids=ascii)
+def test_an_id_that_not_every_ledger_holds_is_refused(world: World, job_id: str) -> None:
+    """Nothing is recorded; the longest that there may be is as long as the column."""
+    with pytest.raises(JobIdUnusable):
+        world.runtime.submit.file(NAME, Effects.NONE, 0, [filing(job_id)])
+    assert world.ledger.open_counts() == []
+    assert tables.job.c.job_id.type.length == JOB_ID_MAX  # type: ignore[attr-defined]  # a String
+    assert world.runtime.submit.file(NAME, Effects.NONE, 0, [filing("x" * JOB_ID_MAX)])
 
 
 def test_a_missing_key_is_refused(world: World) -> None:

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import structlog
-
 from rollout.controller.tick import Tick, TickReport
 from rollout.errors import LedgerUnreachable
 from rollout.jobs.ports import CycleTally, Ledger, Tally
+from rollout.log import Log
 
-log = structlog.get_logger("rollout.controller")
+log = Log("rollout.controller")
 
 
 class Stop(Protocol):
@@ -58,7 +57,8 @@ def run(
             if not report.errors:
                 log.info("tick complete again")
             logged = report.errors
-        stop.wait(tick_s)
+        after()
+        tick.rest(stop.wait, tick_s)
 
 
 def turn(tick: Tick, ledger: Ledger, figures: Figures) -> TickReport:

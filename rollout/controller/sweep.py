@@ -8,16 +8,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import structlog
-
 from rollout.control.recall import Recall
 from rollout.controller.lost import LostMessages
 from rollout.jobs.claims import JobState
 from rollout.jobs.ports import Ledger, OpenCount, Queues
+from rollout.log import log
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
-
-log = structlog.get_logger("rollout")
 
 _BATCH = 500
 

@@ -11,8 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import structlog
-
 from rollout.control.change import Changes
 from rollout.controller.sweep import Sweep
 from rollout.errors import (
@@ -24,13 +22,12 @@ from rollout.errors import (
 from rollout.jobs.key_order import KeyOrder
 from rollout.jobs.ports import Ledger, OpenCount, Queues
 from rollout.jobs.resource_calls import ResourceCalls
+from rollout.log import log
 from rollout.pilot.pilots import Pilots, PilotsReport
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.ports import ControlStore, Kill
 from rollout.routing.stages import ControlState, Event, Stage
-
-log = structlog.get_logger("rollout")
 
 _SENT_BATCH = 500
 _FOLD_BATCH = 2000
@@ -44,6 +41,10 @@ _FENCES_S = 1.0
 _FENCE_PATIENCE_S = 0.5
 _BEATS = 4
 """A long turn beats so many times while one heartbeat lasts."""
+_STOOD_SHARE = 1 / 3
+"""Of `silent_after`: workers renew as often."""
+_STOOD_S = 5.0
+"""A busy machine holds up a process for a second or two."""
 _STEP_S_MAX = 2.0
 """The wall clock may move this much more or less than the monotonic one between two ticks."""
 
@@ -128,6 +129,19 @@ class Tick:
             report.errors.append(str(error))
             self._here_since = self._clock.monotonic()
         return report
+
+    def rest(self, wait: Callable[[float], object], tick_s: float) -> None:
+        """Wait until the next turn, and notice when this process stood still meanwhile.
+
+        Whoever was paused for long was seldom paused alone: a machine, a pod or a whole plant was.
+        Its workers could not renew either, and their jobs must not be taken for those of the dead.
+        """
+        began = self._clock.monotonic()
+        wait(tick_s)
+        stood_s = self._clock.monotonic() - began - tick_s
+        if stood_s > max(_STOOD_S, self._limits.silent_after.total_seconds() * _STOOD_SHARE):
+            log.warning("this controller stood still", seconds=round(stood_s, 1))
+            self._here_since = self._clock.monotonic()
 
     def stop(self) -> None:
         """Stop leading; a standby takes over at its next turn."""

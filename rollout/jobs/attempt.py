@@ -9,7 +9,7 @@ caller hands in a delivery and carries out the outcome; it decides nothing.
     commit  hook, fence, attempt and row in one transaction
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -55,6 +55,8 @@ class Attempts(Endings):
             done what it was to do, and there is no result.
         sent_back: Says which of these give the message back to the queue, to be run again.
         sent_again: Says which of these come after another message of the job, which goes on by it.
+        ends_run: Says what ends this process, or its task, from outside: whatever it interrupts,
+            nothing of the job's is to blame for it.
         interference: What breaks jobs on purpose; None leaves every job alone.
     """
 
@@ -69,6 +71,7 @@ class Attempts(Endings):
         interference: Interference | None = None,
         sent_back: Callable[[BaseException], bool] = lambda said: False,
         sent_again: Callable[[BaseException], bool] = lambda said: False,
+        ends_run: Callable[[BaseException], bool] = lambda said: False,
     ) -> None:
         self._control = control
         self._interference = interference
@@ -79,15 +82,19 @@ class Attempts(Endings):
         self._forgets = forgets
         self._sent_back = sent_back
         self._sent_again = sent_again
+        self._ends_run = ends_run
 
     def run(self, paths: Paths, delivery: Delivery) -> Outcome:
-        """Take one delivery as far as it goes. Raises only what `passes` names."""
+        """Take one delivery as far as it goes.
+
+        Raises only what `passes` names, and what ends the run.
+        """
         job, reading = delivery.job, None
         if job.path is JobPath.CONCURRENT:
             reading = self._control.read(job.name)
             reason = _why_not(reading, job.key)
             if reason is not None:
-                return self._turn_away(job, reason)
+                return self._turn_away(paths, job, reason)
         elif delivery.drilled:
             reading = self._control.read(job.name)
         if self._interference is not None and reading is not None and reading.plan is not None:
@@ -102,7 +109,7 @@ class Attempts(Endings):
         assert self._interference is not None, "asked for by the caller"
         met = self._interference.meet(paths, delivery, self._ledger, planted)
         if met.turned_away is not None:
-            return self._turn_away(delivery.job, met.turned_away)
+            return self._turn_away(paths, delivery.job, met.turned_away)
         behind = self if met.ledger is self._ledger else self._with(met.ledger)
         return behind._start(met.paths, delivery)
 
@@ -117,6 +124,7 @@ class Attempts(Endings):
             self._forgets,
             sent_back=self._sent_back,
             sent_again=self._sent_again,
+            ends_run=self._ends_run,
         )
 
     def _start(self, paths: Paths, delivery: Delivery) -> Outcome:
@@ -163,7 +171,7 @@ class Attempts(Endings):
             return ToLegacy(reason)
         if record.state is JobState.ACCEPTED:
             if record.path is JobPath.CONCURRENT:
-                return self._turn_away(job, reason)
+                return self._turn_away(paths, job, reason)
             return ToLegacy(reason)
         if record.state.finished:
             return outcome_of(paths, record)
@@ -180,13 +188,19 @@ class Attempts(Endings):
             return self._keep(job, record, Refusal.POISON)
         return self._hand_over(paths, job, record, reason, None)
 
-    def hand_back(self, paths: Paths, job: Job) -> Outcome | None:
-        """Say what becomes of a running job whose worker has no more time; None lets it run."""
+    def hand_back(self, paths: Paths, job: Job, workers: Collection[str]) -> Outcome | None:
+        """Say what becomes of a running job whose worker has no more time; None lets it run.
+
+        `workers` are the names that its process may have claimed it by: a job that another worker
+        has taken over by now is that one's.
+        """
         try:
             record = self._ledger.job(job.name, job.job_id)
         except (LedgerUnreachable, UnknownJob):
             return None
-        if record.state is not JobState.STARTED or not paths.effects.repeatable:
+        if record.state is not JobState.STARTED or record.worker not in workers:
+            return None
+        if not paths.effects.repeatable:
             return None
         return self._hand_over(paths, job, record, Reason.STOPPED, None)
 
@@ -250,6 +264,8 @@ class Attempts(Endings):
             stopped = JobFailed(job.job_id, "a kill stopped this unsafe job half-way")
             return self._path_failed(paths, delivery, claim, stopped)
         except BaseException as error:
+            if self._ends_run(error):
+                raise
             return self._path_failed(paths, delivery, claim, error)
         return self._commit(paths, delivery, claim, PathRun(value, self._clock.monotonic() - began))
 
@@ -297,10 +313,14 @@ class Attempts(Endings):
             return Wait(error)
         log.warning("ran on legacy without a claim", job=job.job_id, why=str(error))
         try:
-            return Done(paths.read(paths.write(paths.call(JobPath.LEGACY, job), job)))
+            value = paths.call(JobPath.LEGACY, job)
+            paths.write(value, job)  # what could not be kept is an error here as well
+            return Done(value)
         except (*self._passes, *INTERRUPTS):
             raise
         except BaseException as failure:
+            if self._ends_run(failure):
+                raise
             return Failed(failure)
 
 

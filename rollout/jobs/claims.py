@@ -16,6 +16,9 @@ from rollout.routing.stages import ControlState
 DEATHS_MAX = 2
 """Starts that may end in a dead worker before the job is kept for a person (a poison job)."""
 
+UNCLAIMED = 0
+"""Attempt of a job that legacy runs while the ledger is away: claims are numbered from one."""
+
 
 class JobState(StrEnum):
     """Where a job stands; all but the first two are its one outcome."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from traceback import format_exception
 from typing import Any, TypeVar
 
-from rollout.errors import JobFailed, LedgerUnreachable, UnknownJob
+from rollout.errors import JobFailed, LedgerUnreachable, UnknownJob, words_of
 from rollout.jobs.claims import Claim, JobRecord, JobState, Refusal, is_held_by
 from rollout.jobs.delivery import (
     Delivery,
@@ -53,6 +53,7 @@ class Endings:
 
     _ledger: JobLedger
     _clock: Clock
+    _ends_run: Callable[[BaseException], bool]
 
     def _claim(
         self, paths: Paths, delivery: Delivery, needs: Sequence[Need] = ()
@@ -64,7 +65,7 @@ class Endings:
         record = refused.record
         match refused.refusal:
             case Refusal.KILLED:
-                return self._turn_away(job, Reason.KILLED)
+                return self._turn_away(paths, job, Reason.KILLED)
             case Refusal.WORKER_LOST:
                 assert record is not None, "only an unfiled job has no record"
                 return self._hand_over(paths, job, record, Reason.WORKER_LOST, None)
@@ -133,6 +134,8 @@ class Endings:
             except INTERRUPTS:
                 raise
             except BaseException as error:
+                if self._ends_run(error):
+                    raise
                 return self._path_failed(paths, delivery, claim, error)
             if isinstance(done, Committed):
                 # Without a hook the caller gets the very object that the path returned.
@@ -247,15 +250,30 @@ class Endings:
                 self._clock.sleep(pause)
         return call()
 
-    def _turn_away(self, job: Job, reason: Reason) -> Outcome:
+    def _turn_away(self, paths: Paths, job: Job, reason: Reason) -> Outcome:
         """Send a job that has not started to legacy; whoever moves it sends it, so once."""
         try:
             moved = self._ledger.hand_over(
                 job.name, job.job_id, None, reason, None, self._clock.now()
             )
+            if moved is False:
+                return self._ended_here(paths, job) or Dropped(Refusal.MOVED)
         except LedgerUnreachable:
             return ToLegacy(reason)
-        return Dropped(Refusal.MOVED) if moved is False else ToLegacy(reason, recorded=bool(moved))
+        return ToLegacy(reason, recorded=bool(moved))
+
+    def _ended_here(self, paths: Paths, job: Job) -> Outcome | None:
+        """The outcome that a job had on the path of this message; None for every other job.
+
+        Its worker may have died before it told anybody, and no other message does. A job that
+        ended elsewhere is told by its message there.
+        """
+        try:
+            record = self._ledger.job(job.name, job.job_id)
+        except UnknownJob:
+            return None
+        ended_here = record.state.finished and record.path is job.path
+        return outcome_of(paths, record) if ended_here else None
 
     def _hand_over(
         self, paths: Paths, job: Job, held: Claim | JobRecord, reason: Reason, error: str | None
@@ -297,6 +315,6 @@ def outcome_of(paths: Paths, record: JobRecord, *, duplicate: bool = True) -> Ou
 
 def describe(error: BaseException) -> str:
     """One line on an exception, short enough to keep, in characters every database takes."""
-    sentence = f"{type(error).__name__}: {error}"[:2000]
+    sentence = f"{type(error).__name__}: {words_of(error)}"[:2000]
     plain = sentence.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()
     return plain[:2000]

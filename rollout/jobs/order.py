@@ -18,6 +18,9 @@ from rollout.routing.effects import Effects
 if TYPE_CHECKING:
     from rollout.jobs.ports import Handed
 
+KEY_BYTES_MAX = 2_000
+"""Longest key of which an order is kept: an index of PostgreSQL holds 2704 bytes, the
+sub-pipeline's name among them."""
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """`not_before` of a job that waits for its place: no queue has it, and it is not lost."""
 

@@ -192,7 +192,8 @@ class JobLedger(ControlLedger, JobOrder, Resources, Protocol):
     def release(self, filing: Filing, attempt: int) -> bool | None:
         """Put a started job back to accepted for a retry, on the filing's path.
 
-        False when another attempt holds the job by now; None when it is not filed.
+        False when another attempt holds the job by now; None when it is not filed. An attempt that
+        is UNCLAIMED has left its job accepted: it may be retried while it is.
         """
         ...
 

@@ -2,10 +2,11 @@
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
-from rollout.errors import AlreadyFinished, LedgerUnreachable, StaleAttempt
+from rollout.errors import AlreadyFinished, JobIdUnusable, LedgerUnreachable, StaleAttempt
 from rollout.jobs.order import OnFailure, Place
 from rollout.jobs.ports import Filing, JobLedger
 from rollout.log import log
@@ -14,10 +15,19 @@ from rollout.routing.decision import Decision, JobPath, Reason
 from rollout.routing.effects import Effects
 from rollout.routing.router import Router
 
+JOB_ID_MAX = 191
+"""Characters of a job's id, as the ledger's columns have it."""
 UNFILED = Decision(JobPath.LEGACY, Reason.UNFILED, -1)
 LATER_MAX = 10_000
 """Unfiled jobs that a process remembers; of more, the oldest are left to their workers."""
 _AT_ONCE = 500
+
+
+def check_job_id(name: str, job_id: str) -> None:
+    """Raise JobIdUnusable for an id that not every ledger holds."""
+    whole = "\x00" not in job_id and not any("\ud800" <= one <= "\udfff" for one in job_id)
+    if not whole or not 0 < len(job_id) <= JOB_ID_MAX:
+        raise JobIdUnusable(name, job_id, JOB_ID_MAX)
 
 
 class Submit:
@@ -68,7 +78,10 @@ class Submit:
 
         Raises:
             AlreadyFinished: A job of this id has its outcome, and this call would not run it.
+            JobIdUnusable: The ledger cannot hold an id; nothing was recorded.
         """
+        for one in filings:
+            check_job_id(name, one.job_id)
         try:
             self.ensure(name, effects, holdback_bp)
             finished = self._ledger.file(filings)
@@ -106,7 +119,10 @@ class Submit:
 
     def _file_remembered(self) -> None:
         """File what the ledger did not take; a row that a worker has made since stays as it is."""
-        later = [self._unfiled.popleft() for _ in range(min(len(self._unfiled), _AT_ONCE))]
+        later = list[Filing]()
+        with suppress(IndexError):  # another thread of the producer's takes from it, too
+            while len(later) < _AT_ONCE:
+                later.append(self._unfiled.popleft())
         try:
             pruned_before = self._ledger.pruned_before()
             # An older one may have had its outcome, and been pruned since.

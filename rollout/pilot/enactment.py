@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import structlog
-
 from rollout.errors import IllegalTransition, NotShadowable, StaleRevision
+from rollout.log import log
 from rollout.pilot.held_trials import HeldTrials, PilotsReport
 from rollout.pilot.inputs import Entry, answer_text, inputs_of
 from rollout.pilot.judgement import Action, Judgement
@@ -20,8 +19,6 @@ from rollout.pilot.trial import Trial
 from rollout.pilot.trial_steps import after_look, cool_down, follow
 from rollout.policy.policy import Policy
 from rollout.routing.stages import ControlState, Event, apply
-
-log = structlog.get_logger("rollout")
 
 
 class Enactment:

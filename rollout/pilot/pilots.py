@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-import structlog
-
 from rollout.errors import LeaseLost
 from rollout.jobs.ports import OpenCount
+from rollout.log import log
 from rollout.pilot.confirmation import Confirmation, confirm_from
 from rollout.pilot.enactment import Enactment
 from rollout.pilot.fleet import (
@@ -52,7 +51,6 @@ from rollout.routing.stages import ControlState, Stage
 
 __all__ = ["Pilots", "PilotsReport"]
 
-log = structlog.get_logger("rollout")
 
 _SHADOWED = (Stage.SHADOW, Stage.SPLIT)
 """Stages in which legacy jobs are copied into the shadow."""

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from rollout.adapters.envelope import from_json, to_json, unseal_arguments
-from rollout.errors import DeclarationError, KeyMissing, KeyUnusable
+from rollout.errors import DeclarationError, KeyMissing, KeyTooLong, KeyUnusable
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.delivery import Paths
 from rollout.jobs.key_order import KeyOrder
-from rollout.jobs.order import OnFailure
+from rollout.jobs.order import KEY_BYTES_MAX, OnFailure
 from rollout.jobs.ports import Job, JobLedger
 from rollout.jobs.resource_calls import ResourceCalls
 from rollout.jobs.resources import Need
@@ -229,6 +229,8 @@ class Declared:
         key = str(value)
         if "\x00" in key or any("\ud800" <= character <= "\udfff" for character in key):
             raise KeyUnusable(self.name, value)  # no database stores it, no hash covers it
+        if self.on_failure is not None and (size := len(key.encode())) > KEY_BYTES_MAX:
+            raise KeyTooLong(self.name, size, KEY_BYTES_MAX)
         return key
 
     def by_name(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -385,10 +387,11 @@ class Declared:
         """Runs deliveries with the services of this runtime."""
         made = self._attempts.get(id(runtime))
         if made is None:
+            from rollout.adapters.celery.ending import ends_the_run
             from rollout.adapters.celery.task import PASSES, is_sent_again, is_sent_back
 
-            given = (PASSES, PASSES, is_sent_back, is_sent_again) if self.app is not None else ()
-            made = runtime.attempts(*given)
+            given = (PASSES, PASSES, is_sent_back, is_sent_again, ends_the_run)
+            made = runtime.attempts(*(given if self.app is not None else ()))
             self._attempts[id(runtime)] = made
         return made
 

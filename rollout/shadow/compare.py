@@ -15,7 +15,7 @@ from decimal import Decimal
 from math import isclose, isnan
 from typing import Any
 
-from rollout.errors import DeclarationError
+from rollout.errors import DeclarationError, words_of
 from rollout.shadow.canonical import canonical, is_number
 from rollout.shadow.field_paths import WHOLE, Patterns, at_index, at_key, key_in_field, shortened
 
@@ -224,7 +224,7 @@ def _by_function(
         else:
             names = [str(name) for name in said]  # type: ignore[attr-defined]  # else it raises
     except (Exception, SystemExit) as error:  # the user's code may raise anything
-        return Uncomparable("compare_raised", f"{type(error).__name__}: {error}"[:500])
+        return Uncomparable("compare_raised", f"{type(error).__name__}: {words_of(error)}"[:500])
     walk = Walk(comparison)
     for name in names:
         if name == WHOLE:

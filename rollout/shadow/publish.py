@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from os import getpid
 from typing import Any, Protocol
 
-from rollout.errors import BrokerUnreachable
+from rollout.errors import BrokerUnreachable, words_of
 from rollout.log import log
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
@@ -141,7 +141,9 @@ class ShadowPublisher:
                 return False
             done = self._offer(paths, ran, near_limit)
         except (Exception, SystemExit) as error:  # a time limit's signal may come at any moment
-            log.error("no shadow copy", job=ran.job_id, why=f"{type(error).__name__}: {error}")
+            log.error(
+                "no shadow copy", job=ran.job_id, why=f"{type(error).__name__}: {words_of(error)}"
+            )
             done = Shed.DEFECT
         if isinstance(done, Shed):
             self._shed[done] += 1
@@ -224,7 +226,7 @@ def carry(paths: Copied, ran: Ran) -> Carried:
             digest(value, paths.comparison) if weigh(value, NODES_MAX, CHARS_MAX) else _too_large()
         )
     except (Exception, SystemExit) as error:  # whatever the value's own code raises
-        return Unusable(Trouble.UNSERIALISABLE, f"{type(error).__name__}: {error}"[:300])
+        return Unusable(Trouble.UNSERIALISABLE, f"{type(error).__name__}: {words_of(error)}"[:300])
 
 
 def _too_large() -> Unusable:

@@ -15,9 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-import structlog
-
-from rollout.errors import LedgerUnreachable, MalformedCopy, UnknownJob
+from rollout.errors import LedgerUnreachable, MalformedCopy, UnknownJob, words_of
 from rollout.evidence.counts import Counts
 from rollout.evidence.errors import EvidenceError
 from rollout.evidence.shadow import ShadowEvidence
@@ -26,6 +24,7 @@ from rollout.jobs.delivery import Withdrawn
 from rollout.jobs.interrupts import INTERRUPTS
 from rollout.jobs.kill_watch import KillWatch
 from rollout.jobs.ports import Job, Ledger
+from rollout.log import log
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
 from rollout.routing.ports import ControlStore
@@ -50,8 +49,6 @@ from rollout.shadow.ports import (
     ShadowRun,
     Shadows,
 )
-
-log = structlog.get_logger("rollout")
 
 ENDING_WAITS_S = (0.5, 2.0)
 """Pauses between tries to record an end while the ledger is away; then it counts as lost."""
@@ -168,7 +165,7 @@ class ShadowRuns:
             record = self._jobs.job(paths.name, copy.job_id)
             args, kwargs = paths.input_of(record.envelope)
         except (UnknownJob, ValueError, KeyError, TypeError) as error:
-            return _Stopped(Trouble.NO_INPUT, f"{type(error).__name__}: {error}"[:300])
+            return _Stopped(Trouble.NO_INPUT, f"{type(error).__name__}: {words_of(error)}"[:300])
         return Job(copy.job_id, paths.name, record.key, copy.path, 0, args, kwargs)
 
     def _call(self, paths: ShadowPaths, job: Job) -> tuple[Any, float] | _Stopped:
@@ -180,11 +177,11 @@ class ShadowRuns:
         except Withdrawn:
             return _Stopped(Trouble.KILLED, "a kill came while it ran")
         except MemoryError as error:
-            return _Stopped(Trouble.MEMORY, str(error) or "MemoryError")
+            return _Stopped(Trouble.MEMORY, words_of(error) or "MemoryError")
         except INTERRUPTS:
             raise
         except BaseException as error:
-            return _Stopped(Trouble.RAISED, f"{type(error).__name__}: {error}"[:300])
+            return _Stopped(Trouble.RAISED, f"{type(error).__name__}: {words_of(error)}"[:300])
         return value, self._clock.monotonic() - began
 
     def _end(self, end: ShadowEnd) -> None:
@@ -248,7 +245,7 @@ def judge(
             return compare_digests(paths.comparison, carried, digest(other, paths.comparison))
         return compare(paths.comparison, paths.read(carried), other)
     except (Exception, SystemExit) as error:  # the value's own code may raise anything
-        return _Stopped(Trouble.UNSERIALISABLE, f"{type(error).__name__}: {error}"[:300])
+        return _Stopped(Trouble.UNSERIALISABLE, f"{type(error).__name__}: {words_of(error)}"[:300])
 
 
 def redacted(comparison: Comparison, why: str) -> str:

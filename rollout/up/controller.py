@@ -4,15 +4,14 @@ import signal
 from threading import Event
 from types import FrameType
 
-import structlog
-
 from rollout.adapters.prometheus import Exporter
 from rollout.controller import loop
+from rollout.log import Log
 from rollout.policies import read_policies
 from rollout.up.policy_file import PolicyFile
 from rollout.wiring import Runtime
 
-log = structlog.get_logger("rollout.controller")
+log = Log("rollout.controller")
 
 
 def run(runtime: Runtime) -> None:

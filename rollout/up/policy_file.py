@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
-
 from rollout.errors import WrongSettings
+from rollout.log import Log
 from rollout.policy.in_force import differences
 from rollout.policy.policy import Policies
 from rollout.settings import CONFIG_FILE
 
-log = structlog.get_logger("rollout.controller")
+log = Log("rollout.controller")
 
 
 class PolicyFile:

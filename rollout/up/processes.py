@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-import structlog
-
+from rollout.log import Log
 from rollout.settings import environment
 
-log = structlog.get_logger("rollout.up")
+log = Log("rollout.up")
 
 _PR_SET_PDEATHSIG = 1
 LOG_END_LINES = 15

@@ -59,6 +59,7 @@ class JobServices(Servers):
         forgets: tuple[type[BaseException], ...] = (),
         sent_back: Callable[[BaseException], bool] = lambda said: False,
         sent_again: Callable[[BaseException], bool] = lambda said: False,
+        ends_run: Callable[[BaseException], bool] = lambda said: False,
     ) -> Attempts:
         """Runs deliveries; what is given says what the queue engine's own exceptions mean."""
         from rollout.adapters.process import end_this_process
@@ -76,6 +77,7 @@ class JobServices(Servers):
             DrillInterference(self.control, self.plans, marker, self.clock, end_this_process),
             sent_back,
             sent_again,
+            ends_run,
         )
 
     def shadow_publisher(self, queue: ShadowQueue) -> ShadowPublisher:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import cached_property, partial
 from os import getpid
 from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
 
 from rollout.errors import RolloutError, WrongSettings
 from rollout.wiring.jobs import JobServices
@@ -153,7 +154,12 @@ class Runtime(JobServices):
 
     @cached_property
     def _owner(self) -> str:
-        return f"{socket.gethostname()}:{getpid()}"
+        """This controller, and no other: in containers two may share host name and process id.
+
+        A pod that is put up anew elsewhere has both of the one that was cut off, and must not
+        write by the token of its lease.
+        """
+        return f"{socket.gethostname()}:{getpid()}-{uuid4().hex[:4]}"
 
     @cached_property
     def situations(self) -> Situations:

@@ -1,4 +1,4 @@
-"""The soft time limit strikes beside the path, in what rollout does when the path is over."""
+"""What strikes beside the path, in what rollout does when the path is over."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +9,7 @@ from celery.app.task import Context
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
 
 from rollout.adapters.celery import outcomes
+from rollout.jobs.claims import JobState
 from rollout.jobs.key_order import KeyOrder
 from rollout.pipeline import SubPipeline
 from rollout.routing.decision import JobPath, Reason
@@ -92,3 +93,50 @@ def test_a_committed_job_is_told_as_done(
     calls = strikes_once(monkeypatch, KeyOrder, "send_next")
     assert deliver(declare(world, app, JobPath.LEGACY, order="key"), JobPath.LEGACY) == 7
     assert len(calls) == 2
+
+
+def test_what_goes_wrong_with_the_next_job_is_not_this_ones_failure(
+    world: World, app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is committed by then: its caller gets its value, and the controller calls the next."""
+
+    def broken(*given: Any) -> Any:
+        raise ValueError("the next job's message")
+
+    pipeline = declare(world, app, JobPath.LEGACY, order="key")
+    monkeypatch.setattr(KeyOrder, "send_next", broken)
+    assert deliver(pipeline, JobPath.LEGACY) == 7
+
+
+@pytest.mark.parametrize("path", JobPath)
+def test_a_signal_that_ends_the_child_in_its_hook_is_no_failure(
+    world: World, app: Celery, path: JobPath
+) -> None:
+    """A worker is cut off in the middle: whoever sees it has legacy run the job, which is kept."""
+    made = SubPipeline(NAME, app=app, effects="commit", key="n", runtime=world.runtime)
+    made.legacy(lambda n: n)
+    made.concurrent(lambda n: n)
+    # As billiard's handler raises it: a child is told to end by SIGTERM (15).
+    raised: dict[str, Any] = {"__name__": "billiard.common"}
+    exec("def handler(*given):\n    raise SystemExit(-(256 - 15))", raised)
+    made.commit(raised["handler"])
+    if path is JobPath.CONCURRENT:
+        world.open(made)
+    else:
+        world.ledger.ensure(NAME, made.effects, 0, world.clock.now())
+    with pytest.raises(SystemExit):
+        deliver(made, path)
+    job = world.job(JOB)
+    assert (job.state, job.path, job.error) == (JobState.STARTED, path, None)
+
+
+def test_a_result_that_is_not_kept_is_given_on_without_a_ledger_too(
+    world: World, app: Celery
+) -> None:
+    """A link gets what the path returned, and not the words that the ledger keeps in its place."""
+    made = SubPipeline(NAME, app=app, effects="none", key="n", runtime=world.runtime)
+    thing = object()
+    made.legacy(lambda n: thing)
+    made.concurrent(lambda n: thing)
+    world.line.cut()
+    assert deliver(made, JobPath.LEGACY) is thing

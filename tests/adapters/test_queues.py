@@ -11,7 +11,7 @@ from kombu import Connection
 from redis import Redis
 from structlog.testing import capture_logs
 
-from rollout.adapters.celery.marks import Marks, milliseconds
+from rollout.adapters.celery.marks import Marks, milliseconds, sent_at, submitted_at
 from rollout.adapters.celery.queues import HANDS_S, KombuQueues
 from rollout.adapters.envelope import seal
 from rollout.jobs.ports import Handed
@@ -123,3 +123,55 @@ def test_a_row_that_holds_no_message_keeps_no_other_from_being_sent(
     assert [line["job"] for line in lines if line["log_level"] == "error"] == ["job-1"]
     with Connection(valkey_url) as connection:
         connection.default_channel.queue_purge(f"{name}.{JobPath.LEGACY}")
+
+
+@pytest.mark.parametrize("encoding", [{"serializer": "theirs"}, {"compression": "theirs"}])
+def test_an_encoding_that_is_not_known_here_is_sent_as_json(
+    valkey_url: str, encoding: dict[str, str]
+) -> None:
+    """The user's code registers it, and a kill loads none of that: it sends the job still."""
+    name = f"shop-{uuid4().hex}"
+    parts = {
+        "headers": {"id": "job-1", "task": "make"}, "body": [[7], {}, {}], "properties": {},
+        "encoding": encoding,
+    }  # fmt: skip
+    handed = Handed("job-1", name, seal(name, parts, 10_000), Reason.KILLED)
+    KombuQueues(valkey_url, HandClock()).send_jobs([handed])
+    with Connection(valkey_url) as connection:
+        message = connection.default_channel.basic_get(f"{name}.{JobPath.LEGACY}")
+        message.ack()
+    assert message.content_type == "application/json"
+    assert message.decode()[0] == [7]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"no JSON", b"\xff\xfe", b"[1]", b'{"headers": {"id": {"__type__": "x", "__value__": 1}}}'],
+)
+def test_what_no_celery_has_put_there_keeps_the_controller_from_nothing(
+    valkey_url: str, garbage: bytes
+) -> None:
+    """It says nothing about our jobs; without a worker it stays at the head of its queue."""
+    name, tag = f"shop-{uuid4().hex}", uuid4().hex
+    clock = HandClock()
+    with closing(Redis.from_url(valkey_url)) as store:
+        store.lpush(f"{name}.legacy", garbage)
+        store.hset("unacked", tag, garbage)
+        store.zadd("unacked_index", {tag: clock.now().timestamp()})
+        try:
+            held = KombuQueues(valkey_url, clock).held(name)
+        finally:
+            store.delete(f"{name}.legacy")
+            store.hdel("unacked", tag)
+            store.zrem("unacked_index", tag)
+    assert held.next_up[JobPath.LEGACY] == ""
+    assert held.waiting[JobPath.LEGACY] == 1
+
+
+@pytest.mark.parametrize("at", [10**17, 10**400, -(10**17)], ids=["far", "farther", "before"])
+def test_a_time_beyond_all_calendars_is_none(at: int) -> None:
+    """Whoever mangled a header ends neither a turn of the controller nor a job."""
+    now = HandClock().now()
+    marks = Marks("7", "legacy", "out_of_scope", 3, at=at)
+    assert sent_at({"rollout": marks.header()}) is None
+    assert submitted_at(marks, now) == now

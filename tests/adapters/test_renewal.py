@@ -12,9 +12,10 @@ from celery.worker import state
 from rollout.adapters.celery.renewal import Renewals, starts_of
 from rollout.adapters.celery.steps import finish_or_hand_back
 from rollout.jobs.claims import JobState
-from rollout.jobs.ports import Running
+from rollout.jobs.delivery import ToLegacy
+from rollout.jobs.ports import Job, Running
 from rollout.pipeline import SubPipeline
-from rollout.routing.decision import JobPath
+from rollout.routing.decision import JobPath, Reason
 from tests.builders import NAME, SILENT_AFTER, filing
 from tests.world import World
 
@@ -122,3 +123,18 @@ def test_a_start_is_named_by_its_process_and_its_path() -> None:
         Running(NAME, "job-1", "w:1", JobPath.LEGACY),
         Running(NAME, "job-1", me, JobPath.LEGACY),
     ]
+
+
+def test_a_job_that_another_worker_has_by_now_is_not_handed_back(world: World) -> None:
+    """This one was paused and given up; told to stop, it leaves the other's run alone."""
+    pipeline = world.declare("none")
+    world.ledger.file([filing(path=JobPath.LEGACY, at=world.clock.now())])
+    world.ledger.claim(
+        NAME, "job-1", JobPath.LEGACY, pipeline.effects, "other:7", world.clock.now(), SILENT_AFTER
+    )
+    job = Job("job-1", NAME, "7", JobPath.CONCURRENT, 0)
+    mine = [start.worker for start in starts_of(NAME, Request())]
+    assert world.attempts.hand_back(pipeline.declared, job, mine) is None
+    assert world.ledger.job(NAME, "job-1").state is JobState.STARTED
+    handed = world.attempts.hand_back(pipeline.declared, job, ["other:7"])
+    assert handed == ToLegacy(Reason.STOPPED)

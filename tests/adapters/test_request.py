@@ -1,6 +1,7 @@
 """A failure that Celery meets after the job's commit is not the job's."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import Mock
 
@@ -8,10 +9,11 @@ import pytest
 from billiard.einfo import ExceptionInfo
 from celery import Celery
 from celery.exceptions import Ignore, Reject
+from celery.worker.state import revoked as revoked_tasks
 
 from rollout.jobs.claims import Claim
 from rollout.pipeline import SubPipeline
-from rollout.routing.decision import JobPath
+from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from tests.builders import NAME, SILENT_AFTER, filing
 from tests.hand_clock import START
@@ -112,3 +114,67 @@ def test_a_duplicate_of_a_finished_job_is_not_delivered_again(
     rejected = request_of._on_reject.call_args
     assert rejected is None or rejected.args[-1] is False
     assert request_of._on_ack.called is isinstance(said, Ignore)
+
+
+EXPIRED = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def late(request_of: Any) -> Iterator[Any]:
+    """A delivery on legacy whose time was over long ago."""
+    request_of.expires = EXPIRED
+    yield request_of
+    revoked_tasks.discard("job-1")
+
+
+def begin(world: World) -> None:
+    """Start the job on the concurrent path."""
+    world.ledger.file([filing()])
+    path = JobPath.CONCURRENT
+    world.ledger.claim(NAME, "job-1", path, Effects.NONE, "w:1", START, SILENT_AFTER)
+
+
+@pytest.mark.parametrize("how", ["fell back", "sent again by hand"])
+def test_a_job_that_started_in_time_is_not_discarded_on_legacy(
+    world: World, late: Any, how: str
+) -> None:
+    """`expires` bounds the start: legacy takes over what was begun, and what a person retries."""
+    begin(world)
+    if how == "fell back":
+        world.ledger.hand_over(NAME, "job-1", 1, Reason.FAILED, "boom", START)
+    else:
+        world.ledger.fail(NAME, "job-1", 1, None, "boom", START)
+        world.ledger.reopen(NAME, "job-1", START)
+    assert not late.revoked()
+    assert "job-1" not in revoked_tasks
+    assert not late._on_ack.called
+
+
+def test_a_leftover_of_a_job_that_runs_or_is_over_is_no_revocation(world: World, late: Any) -> None:
+    """Its caller would be told that a job is revoked which has its result."""
+    finish(world)
+    assert not late.revoked()
+
+
+@pytest.mark.parametrize("how", ["not started", "turned away", "retried", "not filed"])
+def test_what_did_not_start_in_time_expires(world: World, late: Any, how: str) -> None:
+    """As it does without rollout, a retry that comes too late included."""
+    match how:
+        case "not started":
+            world.ledger.file([filing()])
+        case "turned away":
+            world.ledger.file([filing()])
+            world.ledger.hand_over(NAME, "job-1", None, Reason.KILLED, None, START)
+        case "retried":
+            begin(world)
+            world.ledger.release(filing(path=JobPath.LEGACY), 1)
+    assert late.revoked()
+    assert late._on_ack.called
+
+
+def test_a_revocation_holds_for_a_job_whose_time_is_over_too(world: World, late: Any) -> None:
+    """A person has revoked it meanwhile."""
+    begin(world)
+    world.ledger.hand_over(NAME, "job-1", 1, Reason.FAILED, "boom", START)
+    revoked_tasks.add("job-1")
+    assert late.revoked()

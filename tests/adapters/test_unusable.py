@@ -8,7 +8,7 @@ from celery import Celery
 from celery.app.task import Context
 from celery.exceptions import Ignore
 
-from rollout.errors import KeyUnusable, PayloadTooLarge
+from rollout.errors import JobIdUnusable, KeyUnusable, PayloadTooLarge
 from rollout.pipeline import SubPipeline
 from rollout.routing.decision import JobPath
 from tests.builders import NAME
@@ -26,11 +26,13 @@ def door(world: World) -> Iterator[SubPipeline]:
     app.close()
 
 
-def deliver(door: SubPipeline, queue: str, kwargs: dict[str, Any]) -> None:
+def deliver(
+    door: SubPipeline, queue: str, kwargs: dict[str, Any], job_id: str = "foreign-1"
+) -> None:
     """Deliver a message without marks, as a worker's child does."""
     task = door.app.tasks[door.task_name] if hasattr(door, "task_name") else door.task
     given = {
-        "id": "foreign-1", "task": task.name, "args": [], "kwargs": kwargs, "retries": 0,
+        "id": job_id, "task": task.name, "args": [], "kwargs": kwargs, "retries": 0,
         "is_eager": False, "called_directly": False, "delivery_info": {"routing_key": queue},
     }  # fmt: skip
     task.request_stack.push(Context(given))
@@ -80,3 +82,15 @@ def test_a_ledger_that_is_away_hides_no_error(world: World, door: SubPipeline) -
     world.line.cut("keep_message")
     with pytest.raises(KeyUnusable):
         deliver(door, f"{NAME}.legacy", {"n": []})
+
+
+@pytest.mark.parametrize("queue", [f"{NAME}.legacy", f"{NAME}.concurrent", "elsewhere"])
+@pytest.mark.parametrize("job_id", ["x" * 192, "nul\x00"], ids=["long", "nul"])
+def test_a_foreign_message_whose_id_no_ledger_holds_is_kept(
+    world: World, door: SubPipeline, queue: str, job_id: str
+) -> None:
+    """It fails, as one without a key does, and nothing of it meets the database."""
+    with pytest.raises(JobIdUnusable):
+        deliver(door, queue, {"n": 7}, job_id)
+    (kept,) = world.ledger.kept_messages(10)
+    assert (kept["queue"], "1..191 characters" in kept["why"]) == (queue, True)

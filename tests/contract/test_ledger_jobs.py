@@ -377,7 +377,7 @@ def test_a_retry_releases_only_a_started_job(ledger: Ledger) -> None:
     due = NOW + timedelta(seconds=5)
     again = filing(path=L, envelope="second", at=LATER, not_before=due)
     ledger.file([filing()])
-    assert not ledger.release(again, 0)
+    assert not ledger.release(again, 1)
     claim(ledger)
     assert not ledger.release(again, 2)
     assert ledger.release(again, 1)

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from rollout.adapters.memory.ledger import MemoryLedger
 from rollout.adapters.sql.ledger import SqlLedger
-from rollout.jobs.claims import Claim, JobState, Refusal
+from rollout.jobs.claims import UNCLAIMED, Claim, JobState, Refusal
 from rollout.jobs.ports import Committed, Ledger
 from rollout.routing.decision import Reason
 from tests.builders import NAME, NOW, filing
@@ -78,3 +78,29 @@ def test_a_row_of_an_older_release_has_no_nonce_and_commits(ledger: Ledger) -> N
     assert commit(ledger, held) == Committed('"done"')
     assert ledger.job(NAME, "job-1").state is JobState.COMMITTED
     assert isinstance(claim(ledger, delivered=L), Claim) is False
+
+
+@pytest.mark.parametrize("state", [JobState.CANCELLED, JobState.EXPIRED])
+def test_a_job_that_was_called_off_leaves_the_mark_too(ledger: Ledger, state: JobState) -> None:
+    """Its message may come after it was pruned: filed anew it would run, though it was revoked."""
+    ledger.file([filing()])
+    ledger.call_off(NAME, "job-1", None, state, "its owner ended it", NOW)
+    later = NOW + timedelta(minutes=1)
+    assert ledger.prune(later, 10) == 1
+    assert ledger.pruned_before() == later
+
+
+def test_a_run_without_a_claim_is_retried_while_its_job_waits(ledger: Ledger) -> None:
+    """It left the row accepted; once somebody has claimed the job there is nothing to retry."""
+    ledger.file([filing(path=L)])
+    again = filing(path=L, at=NOW + timedelta(minutes=1), not_before=NOW + timedelta(minutes=5))
+    assert ledger.release(again, UNCLAIMED)
+    job = ledger.job(NAME, "job-1")
+    assert (job.state, job.sent_at, job.not_before) == (
+        JobState.ACCEPTED,
+        again.at,
+        again.not_before,
+    )
+    assert isinstance(claim(ledger, delivered=L), Claim)
+    assert ledger.release(again, UNCLAIMED) is False
+    assert ledger.job(NAME, "job-1").state is JobState.STARTED

@@ -81,3 +81,14 @@ def test_the_two_databases_tell_the_time(by_its_clock: SqlLedger) -> None:
     assert heard is not None
     slack = timedelta(milliseconds=5)
     assert before - slack <= heard <= datetime.now(UTC) + slack
+
+
+def test_a_worker_renews_all_that_its_thousand_threads_run(ledger: Ledger) -> None:
+    """Two names of each start are told; the last of them is renewed as the first is."""
+    declared(ledger)
+    jobs = [f"job-{number}" for number in range(600)]
+    for job_id in (jobs[0], jobs[-1]):
+        started(ledger, job_id)
+    told = [running(job_id, worker) for job_id in jobs for worker in ("w1", "w2")]
+    ledger.renew(told, LATER)
+    assert [ledger.job(NAME, one).renewed_at for one in (jobs[0], jobs[-1])] == [LATER, LATER]

@@ -113,6 +113,31 @@ def test_one_that_rests_is_not_lost(ledger: Ledger) -> None:
     assert "called" in ledger.job(NAME, "two").way
 
 
+@pytest.mark.parametrize("end", ["silent", "handed over", "recalled", "failed"])
+def test_one_that_rested_is_found_when_its_next_message_is_lost(ledger: Ledger, end: str) -> None:
+    """Another message of it may start it before it is called; from then on it rests no more."""
+    declared(ledger)
+    full = held(ledger, "one", store(2))
+    assert rests(ledger, "two")
+    commit(ledger, full)
+    two = held(ledger, "two")  # by a message that somebody else had sent
+    later = NOW + SILENT_AFTER + timedelta(seconds=1)
+    match end:
+        case "silent":
+            ledger.resend_silent(NAME, SILENT_AFTER, later, 10)
+        case "handed over":
+            ledger.hand_over(NAME, "two", two.attempt, Reason.FAILED, "boom", later)
+        case "recalled":
+            ledger.recall(NAME, running=True, reason=Reason.FENCED, now=later, limit=10)
+        case "failed":
+            ledger.fail(NAME, "two", two.attempt, None, "boom", later)
+            ledger.reopen(NAME, "two", later)
+    record = ledger.job(NAME, "two")
+    assert (record.state, record.path, record.not_before) == (JobState.ACCEPTED, L, None)
+    lost = Lost(NAME, L, later + timedelta(days=1))
+    assert [one.job_id for one in ledger.resend_lost(lost, later, 10)] == ["two"]
+
+
 def test_light_jobs_do_not_starve_a_heavy_one(ledger: Ledger) -> None:
     """First come, first served: what came later waits behind it though there is room for it."""
     declared(ledger)

@@ -1,7 +1,10 @@
 """One delivery, through everything that can go wrong on its way."""
 
+import sys
 from asyncio import CancelledError
 from datetime import timedelta
+from errno import ENOSPC
+from io import BytesIO, TextIOWrapper
 from typing import Any
 
 import pytest
@@ -585,3 +588,65 @@ def test_filing_by_the_worker_without_a_ledger(world: World) -> None:
     world.line.cut("file")
     assert world.deliver(pipeline, file=False) == ToLegacy(Reason.LEDGER_UNREACHABLE)
     assert world.ran == []
+
+
+class Wordless(Exception):
+    """An error whose own text fails, as one that formats an attribute it never got."""
+
+    def __str__(self) -> str:
+        raise AttributeError("response")
+
+
+@pytest.mark.parametrize("where", ["path", "hook"])
+def test_an_error_that_cannot_say_itself_is_an_error_like_any_other(
+    world: World, where: str
+) -> None:
+    """The job falls back at once, and its name is what is kept of the error."""
+
+    def fail(*given: Any) -> Any:
+        raise Wordless
+
+    in_path = fail if where == "path" else None
+    pipeline = world.declare("commit", concurrent=in_path, hook=None if in_path else fail)
+    assert world.deliver(pipeline) == ToLegacy(Reason.FAILED)
+    assert world.job().error == "Wordless: <its text cannot be made>"
+    outcome = world.deliver(world_legacy(world, fail), path=L)
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, Wordless)
+
+
+def world_legacy(world: World, fail: Any) -> Any:
+    """Another sub-pipeline, whose legacy path fails."""
+    return world.declare("none", legacy=fail, name="others")
+
+
+@pytest.mark.parametrize("stream", ["ascii", "closed", "full"])
+def test_a_log_that_cannot_be_written_harms_no_job(
+    world: World, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line between a path's error and its fallback goes to a stream that does not take it."""
+
+    def fail(n: int) -> Any:
+        raise ValueError("Zahlung über 5 € \N{COLLISION SYMBOL}")
+
+    made = TextIOWrapper(FullDisk() if stream == "full" else BytesIO(), encoding="ascii")
+    if stream == "closed":
+        made.close()
+    pipeline = world.declare("none", concurrent=fail)
+    monkeypatch.setattr(sys, "stdout", made)
+    outcome = world.deliver(pipeline)
+    monkeypatch.undo()
+    assert outcome == ToLegacy(Reason.FAILED)
+    assert world.job().path is L
+    if stream == "ascii":
+        made.seek(0)
+        text = made.read()
+        assert "the path failed" in text
+        assert "\\u20ac" in text
+
+
+class FullDisk(BytesIO):
+    """A file on a disk that has no room left."""
+
+    def write(self, data: Any) -> int:
+        raise OSError(ENOSPC, "No space left on device")

@@ -6,16 +6,17 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from rollout.jobs.claims import JobState, Refusal
+from rollout.jobs.claims import UNCLAIMED, JobState, Refusal
 from rollout.jobs.delivery import Delivery, Done, Dropped, Failed, Outcome, ToLegacy, Wait
 from rollout.jobs.ports import Job
 from rollout.pipeline import SubPipeline
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.effects import Effects
 from tests.builders import NAME, filing
-from tests.world import World
+from tests.world import Retry, World
 
 L, C = JobPath.LEGACY, JobPath.CONCURRENT
+HOUR = timedelta(hours=1)
 WORDS = [str(effects) for effects in Effects]
 
 
@@ -114,6 +115,60 @@ def test_an_attempt_that_lost_its_job_hears_nothing_of_the_others_outcome(world:
     pipeline = world.declare("commit", concurrent=slow)
     assert world.deliver(pipeline) == Dropped(Refusal.STALE)
     assert world.job().state is JobState.COMMITTED
+
+
+@pytest.mark.parametrize("how", ["killed", "unreachable"])
+def test_an_outcome_that_nobody_told_is_told_though_the_gate_has_closed(
+    world: World, how: str
+) -> None:
+    """Its worker died between commit and result: this message is the only one that tells it."""
+    pipeline = world.declare("commit")
+    world.deliver(pipeline)
+    if how == "killed":
+        world.runtime.changes.kill(NAME, "ada", "why")
+    else:
+        world.control.reachable = False
+    assert world.deliver(pipeline) == Done(["concurrent", 7], duplicate=True)
+    assert world.ran == ["concurrent", "hook"]
+
+
+def test_a_leftover_of_a_job_that_ended_on_legacy_tells_nothing(world: World) -> None:
+    """Its message there tells it; an errback would be called twice."""
+    pipeline = world.declare("none", legacy=boom)
+    world.ledger.file([filing(at=world.clock.now())])
+    world.runtime.changes.kill(NAME, "ada", "why")
+    assert isinstance(world.deliver(pipeline, path=L), Failed)
+    assert world.deliver(pipeline) == Dropped(Refusal.MOVED)
+
+
+@pytest.mark.parametrize("effects", ["none", "idempotent"])
+def test_a_retry_of_a_run_without_a_claim_is_recorded_when_the_ledger_is_back(
+    world: World, effects: str
+) -> None:
+    """The ledger was away at its start only; the retry is one, and no attempt that lost its job."""
+
+    def tries_again(n: int) -> Any:
+        world.line.mend()
+        again = filing(path=L, at=world.clock.now(), not_before=world.clock.now() + HOUR)
+        assert world.runtime.submit.release(again, UNCLAIMED)
+        raise Retry
+
+    pipeline = world.declare(effects, legacy=tries_again)
+    world.ledger.file([filing(path=L, at=world.clock.now())])
+    world.line.cut()
+    with pytest.raises(Retry):
+        world.deliver(pipeline, path=L, file=False)
+    job = world.job()
+    assert (job.state, job.not_before) == (JobState.ACCEPTED, world.clock.now() + HOUR)
+
+
+def test_a_run_without_a_claim_gives_the_very_object_that_its_path_returned(world: World) -> None:
+    """As a claimed one does without a hook; what JSON makes of it is the ledger's affair."""
+    pipeline = world.declare("none", legacy=lambda n: ("legacy", n))
+    claimed = world.deliver(pipeline, "job-1", L)
+    world.ledger.file([filing("job-2", L, at=world.clock.now())])
+    world.line.cut()
+    assert world.deliver(pipeline, "job-2", L, file=False) == claimed == Done(("legacy", 7))
 
 
 # Rows that have gone ---------------------------------------------------------------------------

@@ -1,11 +1,13 @@
 """Jobs that left while the ledger was away are filed by their producer's next submission."""
 
+from collections import deque
 from collections.abc import Iterator
 
 import pytest
 from celery import Celery
 
 from rollout.errors import UnknownJob
+from rollout.jobs.ports import Filing
 from rollout.jobs.submit import LATER_MAX
 from rollout.pipeline import SubPipeline
 from rollout.routing.decision import JobPath, Reason
@@ -110,3 +112,24 @@ def test_a_long_absence_takes_no_more_memory_than_agreed(world: World) -> None:
     with pytest.raises(UnknownJob):
         world.ledger.job(NAME, "job-0")
     assert world.ledger.job(NAME, "job-1").reason is Reason.UNFILED
+
+
+def test_two_threads_that_submit_at_once_share_what_is_remembered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each files what the other has not taken; neither submission fails."""
+    submit = world.runtime.submit
+    submit.remember(Effects.COMMIT, [filing(f"job-{n}") for n in range(3)])
+    mine = submit._unfiled
+
+    class Shared(deque[Filing]):
+        """What is remembered, with another thread that takes the rest once one is taken."""
+
+        def popleft(self) -> Filing:
+            one = super().popleft()
+            self.clear()
+            return one
+
+    monkeypatch.setattr(submit, "_unfiled", Shared(mine))
+    assert submit.file(NAME, Effects.COMMIT, 0, [filing("new")])
+    assert world.ledger.job(NAME, "job-0").reason is Reason.UNFILED

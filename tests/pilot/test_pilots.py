@@ -142,6 +142,17 @@ def test_one_controller_leads_and_a_standby_takes_over(world: World) -> None:
     other.close()
 
 
+def test_a_controller_of_the_same_host_and_process_id_is_another_one(world: World) -> None:
+    """In containers both are process 1, and a pod that is put up anew has the old one's name."""
+    first = world.runtime.tick.turn()
+    other = Runtime(world.runtime.settings, clock=world.clock)
+    other.queues, other.control = world.runtime.queues, world.control
+    other.policies = world.runtime.policies
+    assert first.leads
+    assert not other.tick.turn().leads
+    other.close()
+
+
 def test_a_leader_that_stops_hands_over_at_once(world: World) -> None:
     """A restart costs no supervision."""
     world.runtime.tick.turn()

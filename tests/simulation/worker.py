@@ -296,7 +296,7 @@ class Worker:
         if message is not None:
             kind = self._kinds[message.name]
             job = Job(message.job_id, kind.name, message.envelope, message.path, 0)
-            outcome = self._attempts.hand_back(_Paths(self, kind), job)
+            outcome = self._attempts.hand_back(_Paths(self, kind), job, [self._name])
             if isinstance(outcome, ToLegacy):
                 self._tell(
                     "handed",

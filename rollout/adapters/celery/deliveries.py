@@ -23,11 +23,14 @@ from rollout.adapters.celery.marks import (
 from rollout.adapters.celery.message import Message, as_delivered, from_text, to_text
 from rollout.errors import LedgerUnreachable, UnknownJob
 from rollout.jobs.ports import Filing, Job
+from rollout.jobs.submit import check_job_id
 from rollout.routing.decision import Decision, JobPath, Reason
 
 
 def job_of(pipeline: Declared, request: Any) -> Job | None:
     """Read the job of a delivery; None for one that no decision was made on.
+
+    Raises KeyMissing, KeyUnusable, JobIdUnusable for one of which no job can be made.
 
     The marks are hidden from the body: a caller who forwards `request.headers` sends another
     job. A retry gets them back in the task's `signature_from_request`.
@@ -43,6 +46,7 @@ def job_of(pipeline: Declared, request: Any) -> Job | None:
         path = JobPath.LEGACY  # the caller chose this queue: opted out, legacy runs in place
     args, kwargs = tuple(request.args or ()), dict(request.kwargs or {})
     job_id = job_id_of(vars(request), request.id)
+    check_job_id(pipeline.name, job_id)
     key = marks.key if marks else key_of(pipeline, job_id, args, kwargs)
     return Job(job_id, pipeline.name, key, path, 0, args, kwargs)
 

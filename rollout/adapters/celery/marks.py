@@ -68,7 +68,7 @@ def submitted_at(marks: Marks | None, now: datetime) -> datetime:
     """When a message's job was submitted; now for one that does not tell."""
     if marks is None or not isinstance(marks.at, int):
         return now
-    return datetime.fromtimestamp(marks.at / 1000, UTC)
+    return _time(marks.at) or now
 
 
 def sent_at(headers: Any) -> datetime | None:
@@ -77,7 +77,15 @@ def sent_at(headers: Any) -> datetime | None:
     if not isinstance(found, Mapping):
         return None
     stamps = [one for name in ("at", "sent") if isinstance(one := found.get(name), int)]
-    return datetime.fromtimestamp(max(stamps) / 1000, UTC) if stamps else None
+    return _time(max(stamps)) if stamps else None
+
+
+def _time(at: int) -> datetime | None:
+    """The time of a mark; None for one that somebody mangled beyond all calendars."""
+    try:
+        return datetime.fromtimestamp(at / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def read_marks(headers: Any, task_id: Any) -> Marks | None:

@@ -16,6 +16,7 @@ from rollout.jobs.claims import Refusal
 from rollout.jobs.delivery import Done, Dropped, Failed, Outcome, ToLegacy, Wait
 from rollout.jobs.ending import outcome_of
 from rollout.jobs.ports import Job
+from rollout.jobs.submit import UNFILED
 from rollout.log import log
 from rollout.routing.decision import Decision, JobPath, Reason
 
@@ -34,7 +35,10 @@ def carry_out(task: Any, request: Any, outcome: Outcome) -> Any:
             send_to_legacy(task, request, reason, recorded=recorded)
             raise Ignore
         case Dropped(Refusal.FORGOTTEN):
-            _keep(task, request, "older than what is pruned, and its job is not there: not run")
+            try:
+                _keep(task, request, "older than what is pruned, and its job is not there: not run")
+            except LedgerUnreachable as error:
+                raise _later(request, error) from error
             raise Ignore
         case Dropped():
             raise Ignore
@@ -42,9 +46,14 @@ def carry_out(task: Any, request: Any, outcome: Outcome) -> Any:
             # SystemExit out of a path would take the worker's process along.
             raise JobFailed(request.id, repr(error)) if isinstance(error, SystemExit) else error
         case Wait(error):
-            log.warning("job waits for the ledger", job=request.id, why=str(error))
-            time.sleep(WAIT_S)
-            raise Reject(str(error), requeue=True)
+            raise _later(request, error)
+
+
+def _later(request: Any, error: LedgerUnreachable) -> Reject:
+    """Pause; what gives the message back to its queue then."""
+    log.warning("job waits for the ledger", job=request.id, why=str(error))
+    time.sleep(WAIT_S)
+    return Reject(str(error), requeue=True)
 
 
 def _keep(task: Any, request: Any, why: str) -> None:
@@ -118,7 +127,7 @@ def route_late(task: Any, request: Any) -> Any:
     key = key_of(pipeline, job_id, args, kwargs)
     decision = pipeline.submit.decide(pipeline.name, key)
     job = Job(job_id, pipeline.name, key, decision.path, 0, args, kwargs)
-    pipeline.submit.file(
+    filed = pipeline.submit.file(
         pipeline.name,
         pipeline.effects,
         pipeline.holdback_bp,
@@ -126,7 +135,8 @@ def route_late(task: Any, request: Any) -> Any:
         outcome_will_do=True,  # nobody waits here for an error
         on_failure=pipeline.on_failure,
     )
-    _send(task, message_for(task, request, key, decision), decision.path)
+    decision = decision if filed else UNFILED
+    _send_or_leave(task, request, message_for(task, request, key, decision), decision, filed)
     raise Ignore
 
 
@@ -139,8 +149,16 @@ def send_to_legacy(task: Any, request: Any, reason: Reason, *, recorded: bool) -
     marks = read_marks(vars(request), request.id)
     key = marks.key if marks else str(request.id)
     decision = Decision(JobPath.LEGACY, reason, marks.revision if marks else -1)
+    message = message_for(task, request, key, decision, kept=recorded)
+    _send_or_leave(task, request, message, decision, recorded)
+
+
+def _send_or_leave(
+    task: Any, request: Any, message: Message, decision: Decision, recorded: bool
+) -> None:
+    """Send it; with the broker away, leave it to the sweeper or to its queue."""
     try:
-        _send(task, message_for(task, request, key, decision, kept=recorded), decision.path)
+        _send(task, message, decision.path)
     except Exception as error:
         if not is_brokers(error):
             raise

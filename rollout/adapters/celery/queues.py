@@ -1,14 +1,17 @@
 """The controller's side of the broker: stored envelopes are published as they are."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from kombu import Connection, Producer
+from kombu.compression import get_encoder
 from kombu.exceptions import ChannelError, OperationalError
+from kombu.serialization import registry
 from kombu.utils.json import object_hook
 
 from rollout.adapters.celery.amqp_heads import AmqpHeads, NextUp
@@ -223,9 +226,33 @@ def _publish(producer: Producer, job: Handed, now: datetime) -> None:
     )
     # Of an older release's envelope it is not known how the broker was to keep it.
     how = {} if "delivery_mode" in message.properties else {"delivery_mode": 2}
+    message = replace(message, encoding=_known_here(message.encoding))
     is_legacy = job.path is JobPath.LEGACY
     message = message.for_legacy(again) if is_legacy else message.marked(again)
     message.publish(producer, queue_of(job.name, job.path), **how)
+
+
+def _known_here(encoding: Mapping[str, str]) -> Mapping[str, str]:
+    """The encoding, but for what this process does not know.
+
+    A serializer that the user's code registers, or a compression whose library is missing here: the
+    job is sent as plain JSON then, which each of its workers reads (`options.check_made`).
+    """
+    return {part: name for part, name in encoding.items() if _KNOWS[part](name)}
+
+
+def _compresses(name: str) -> bool:
+    try:
+        get_encoder(name)
+    except KeyError:
+        return False
+    return True
+
+
+_KNOWS: Mapping[str, Callable[[str], bool]] = {
+    "serializer": lambda name: name in registry.name_to_type,
+    "compression": _compresses,
+}
 
 
 def _sent(heads: Mapping[JobPath, NextUp]) -> dict[JobPath, datetime]:
@@ -239,10 +266,18 @@ def _next_up(channel: Any, queue: str) -> NextUp:
         key = f"{channel.global_keyprefix}{channel._q_for_pri(queue, priority)}"
         text = channel.client.lindex(key, -1)
         if text is not None:
-            message = json.loads(text)
+            message = _read(text)
             headers = message.get("headers") if isinstance(message, dict) else None
             return NextUp(_id_of(message) or "", sent_at(headers))
     return NextUp(None)
+
+
+def _read(text: str | bytes) -> Any:
+    """What stands in a queue; None for what no Celery has put there, until a worker takes it."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _id_of(message: Any) -> str | None:
@@ -251,13 +286,14 @@ def _id_of(message: Any) -> str | None:
         return None
     task_id = headers.get("id")
     if isinstance(task_id, dict):
-        task_id = object_hook(task_id)  # an id that is no text, as kombu writes a UUID
+        with suppress(ValueError):  # of a kind that is not known here
+            task_id = object_hook(task_id)  # an id that is no text, as kombu writes a UUID
     return job_id_of(headers, task_id) if isinstance(task_id, str | int | UUID) else None
 
 
 def _id_of_unacked(text: str | bytes) -> str | None:
-    message, _exchange, _routing_key = json.loads(text)
-    return _id_of(message)
+    taken = _read(text)  # message, exchange, routing key
+    return _id_of(taken[0]) if isinstance(taken, list) and taken else None
 
 
 def _size(channel: Any, queue: str) -> int:

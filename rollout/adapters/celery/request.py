@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.exceptions import Ignore, Reject, Retry
+from celery.worker.state import revoked as revoked_tasks
 from celery.worker.state import task_ready
 
 from rollout.adapters.celery.deliveries import job_of, worker_of
 from rollout.adapters.celery.marks import job_id_of
 from rollout.adapters.celery.outcomes import carry_out
 from rollout.errors import LedgerUnreachable, UnknownJob
+from rollout.jobs.claims import UNCLAIMED, JobState
 from rollout.jobs.delivery import Done, Failed
 from rollout.log import log
 from rollout.routing.decision import Reason
@@ -66,6 +68,33 @@ class SubPipelineRequest(Theirs):
             return bool(pipeline.ledger.job(pipeline.name, job_id).state.finished)
         except (LedgerUnreachable, UnknownJob):
             return False
+
+    def maybe_expire(self) -> Any:
+        """Expire a message whose time is over, unless its job has started within that time.
+
+        What `expires` bounds is the start. Legacy runs a job that the concurrent path has begun,
+        and one that a person sends again, as it would have run it without rollout.
+        """
+        revoked = self.id in revoked_tasks
+        if not super().maybe_expire():
+            return None
+        if not self._has_started_in_time():
+            return True
+        if not revoked:
+            revoked_tasks.discard(self.id)  # Celery has just noted it there
+        return None
+
+    def _has_started_in_time(self) -> bool:
+        pipeline = self.task.rollout
+        try:
+            record = pipeline.ledger.job(pipeline.name, job_id_of(self.request_dict, self.id))
+        except (LedgerUnreachable, UnknownJob):
+            return False
+        if record.attempt == UNCLAIMED:
+            return False
+        # A retry is a start of its own, to Celery: it may come too late.
+        waits_for_retry = self.request_dict.get("retries") or record.moved_reason is None
+        return record.state is not JobState.ACCEPTED or not waits_for_retry
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Skip Celery's own failure for a hard limit that `on_failure` has dealt with."""

@@ -13,7 +13,7 @@ from rollout.adapters.celery.guard import guard_restarts
 from rollout.adapters.celery.marks import job_id_of, path_of
 from rollout.adapters.celery.outcomes import send_to_legacy
 from rollout.adapters.celery.receipts import Receipts
-from rollout.adapters.celery.renewal import Renewals, lives
+from rollout.adapters.celery.renewal import Renewals, lives, starts_of
 from rollout.errors import LedgerUnreachable, UnknownJob
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.claims import JobState
@@ -206,7 +206,8 @@ def _is_started(pipeline: Worked, job_id: str) -> bool | None:
 def _hand_back(pipeline: Worked, request: Any) -> None:
     context = request._context
     job = job_of(request.task.rollout, context)
-    outcome = None if job is None else pipeline.attempts.hand_back(pipeline, job)
+    workers = [start.worker for start in starts_of(pipeline.name, request)]
+    outcome = None if job is None else pipeline.attempts.hand_back(pipeline, job, workers)
     if isinstance(outcome, ToLegacy):
         if pipeline.needs:
             pipeline.resource_calls.given_back(pipeline.needs)

@@ -27,12 +27,13 @@ from rollout.adapters.celery.marks import (
 from rollout.adapters.celery.outcomes import carry_out, route_late, tell_again
 from rollout.adapters.celery.path_runs import DeliveredRun, DirectRun
 from rollout.adapters.celery.unusable import kept_if_unusable
-from rollout.errors import LedgerUnreachable
+from rollout.errors import LedgerUnreachable, words_of
 from rollout.jobs.attempt import Attempts
 from rollout.jobs.claims import Refusal
 from rollout.jobs.delivery import Delivery, Dropped, Outcome, Wait
 from rollout.jobs.interrupts import ProcessEnds
 from rollout.jobs.ports import Filing, Job
+from rollout.log import log
 from rollout.routing.decision import Reason
 
 _Value = TypeVar("_Value")
@@ -123,11 +124,19 @@ class SubPipelineTask(Theirs):
         return carry_out(self, request, outcome)
 
     def _rollout_call_others(self, delivery: Delivery, outcome: Outcome | None) -> None:
-        """Let jobs start that waited for this one's turn, or for what it held."""
-        if delivery.on_failure is not None:
-            self.rollout.key_order.send_next(delivery.job.name, delivery.job.key)
-        if delivery.needs and outcome != Dropped(Refusal.TAKEN):
-            self.rollout.resource_calls.given_back(delivery.needs)
+        """Let jobs start that waited for this one's turn, or for what it held.
+
+        What goes wrong with another job is not this one's failure; the controller calls it then.
+        """
+        try:
+            if delivery.on_failure is not None:
+                self.rollout.key_order.send_next(delivery.job.name, delivery.job.key)
+            if delivery.needs and outcome != Dropped(Refusal.TAKEN):
+                self.rollout.resource_calls.given_back(delivery.needs)
+        except SoftTimeLimitExceeded:
+            raise
+        except Exception as error:
+            log.error("others were not called", job=delivery.job.job_id, why=words_of(error))
 
     def _rollout_eagerly(
         self, request: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]

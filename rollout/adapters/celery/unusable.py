@@ -14,6 +14,7 @@ from kombu.utils.encoding import safe_repr
 
 from rollout.errors import (
     ArgumentsUnusable,
+    JobIdUnusable,
     KeyMissing,
     KeyUnusable,
     LedgerUnreachable,
@@ -42,7 +43,7 @@ def kept_if_unusable(
     """Keep the message when no job can be made of it, and let the error out."""
     try:
         yield
-    except (KeyMissing, KeyUnusable, ArgumentsUnusable, PayloadTooLarge) as error:
+    except (KeyMissing, KeyUnusable, JobIdUnusable, ArgumentsUnusable, PayloadTooLarge) as error:
         queue = str((request.delivery_info or {}).get("routing_key") or "")
         headers = safe_repr({"id": request.id, "task": request.task, "origin": request.origin})
         body = safe_repr((request.args, request.kwargs))[:KEPT_MAX]

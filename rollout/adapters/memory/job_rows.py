@@ -10,6 +10,7 @@ from rollout.adapters.memory.rows import Rows
 from rollout.adapters.memory.transaction import MemoryTransaction
 from rollout.errors import UnknownJob
 from rollout.jobs.claims import (
+    UNCLAIMED,
     Claim,
     JobRecord,
     JobRef,
@@ -152,7 +153,10 @@ class JobRows:
             record = rows.jobs.get((filing.name, filing.job_id))
             if record is None:
                 return None
-            if record.state is not JobState.STARTED or record.attempt != attempt:
+            held = record.state is JobState.STARTED and record.attempt == attempt
+            if attempt == UNCLAIMED:
+                held = record.state is JobState.ACCEPTED
+            if not held:
                 return False
             rows.put(
                 replace(

@@ -30,6 +30,8 @@ def moved(record: JobRecord, reason: Reason, error: str | None, now: datetime) -
         path=JobPath.LEGACY,
         sent_at=now,
         renewed_at=None,
+        # One that has started waits for nothing more: neither for its time nor to be called.
+        not_before=record.not_before if record.state is JobState.ACCEPTED else None,
         fallback_reason=fallback,
         moved_reason=reason,
         deaths=record.deaths + (reason is Reason.WORKER_LOST),

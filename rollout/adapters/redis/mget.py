@@ -1,4 +1,4 @@
-"""MGET on a connection of redis-py's pool: with its care for forks and broken lines alone."""
+"""MGET on a connection of redis-py's pool: with its care for forks alone."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,12 +15,19 @@ class PooledMget:
         self._pool = pool
 
     def __call__(self, keys: Sequence[str]) -> list[str | None]:
-        """Read; raises what redis-py raises. A line that broke is closed by its connection."""
+        """Read; raises what redis-py raises.
+
+        Whatever interrupts it, a time limit's signal say, closes the line: an answer that is left
+        on it would be taken for that to the next question, which may be another job's.
+        """
         connection = self._pool.get_connection()
         try:
             connection.send_packed_command([_packed(keys)])
             values: list[str | None] = connection.read_response()
             return values
+        except BaseException:
+            connection.disconnect()
+            raise
         finally:
             self._pool.release(connection)
 

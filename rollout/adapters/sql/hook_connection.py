@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, event
 
 from rollout.adapters.sql.sessions import POOLED
 from rollout.adapters.sql.waits import bounds, unbound
-from rollout.errors import CommitHookError
+from rollout.errors import CommitHookError, words_of
 
 SAVEPOINT = "rollout_hook"
 _AFTER = {
@@ -147,8 +147,9 @@ def is_cut_off(error: BaseException | None) -> bool:
     """Whether an administrator's timeout ended a statement or session of the hook's making."""
     driver: Any = getattr(error, "orig", None) or error
     # A server that ends a session says why, and the driver may have only the words of it.
+    said = words_of(driver)
     return getattr(driver, "sqlstate", None) in _CUT_OFF or any(
-        words in str(driver) for words in ("idle-in-transaction timeout", "transaction timeout")
+        words in said for words in ("idle-in-transaction timeout", "transaction timeout")
     )
 
 

@@ -11,13 +11,16 @@ from rollout.adapters.sql.ledger_clock import LedgerClock
 from rollout.adapters.sql.tables import job, tally
 from rollout.adapters.sql.upserts import add_up
 from rollout.errors import UnknownJob
-from rollout.jobs.claims import JobRecord, JobState, check_reopen
+from rollout.jobs.claims import UNCLAIMED, JobRecord, JobState, check_reopen
 from rollout.jobs.ports import Filing, Handed, Running
 from rollout.jobs.way import step
 from rollout.routing.decision import JobPath, Reason
 
 RECEIPTS_MAX = 500
 """Jobs in one transaction of a worker's receipt."""
+RENEWED_MAX = 200
+"""Starts in one statement: SQLite refuses a condition of a thousand parts, and two are told of each
+job of a pool of threads or greenlets, which may have a thousand."""
 
 
 class JobMoves:
@@ -62,14 +65,13 @@ class JobMoves:
 
     def release(self, filing: Filing, attempt: int) -> bool | None:
         """Put a started job back to accepted for a retry, while this attempt holds it."""
+        held: ColumnElement[bool] = and_(job.c.state == JobState.STARTED, job.c.attempt == attempt)
+        if attempt == UNCLAIMED:
+            held = job.c.state == JobState.ACCEPTED
         with self._db.write() as connection:
             done = connection.execute(
                 update(job)
-                .where(
-                    _is(filing.name, filing.job_id),
-                    job.c.state == JobState.STARTED,
-                    job.c.attempt == attempt,
-                )
+                .where(_is(filing.name, filing.job_id), held)
                 .values(
                     state=JobState.ACCEPTED,
                     path=filing.path,
@@ -162,8 +164,10 @@ class JobMoves:
 
     def renew(self, running: Sequence[Running], now: datetime) -> None:
         """Say that the workers of these started jobs live, for those that still have their job."""
-        if not running:
-            return
+        for begin in range(0, len(running), RENEWED_MAX):
+            self._renew(running[begin : begin + RENEWED_MAX], now)
+
+    def _renew(self, running: Sequence[Running], now: datetime) -> None:
         heard = self._clock.at(now)
         mine = or_(
             *(

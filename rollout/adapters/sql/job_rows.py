@@ -39,7 +39,7 @@ class HookFailed(Exception):
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
-        super().__init__(str(error))
+        super().__init__(type(error).__name__)
 
 
 class JobRows(JobMoves):

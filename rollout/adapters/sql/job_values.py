@@ -26,6 +26,8 @@ def moved(reason: Reason, error: str | None, now: datetime) -> dict[str, Any]:
         "path": JobPath.LEGACY,
         "sent_at": now,
         "renewed_at": None,
+        # One that has started waits for nothing more: neither for its time nor to be called.
+        "not_before": case((job.c.state == JobState.ACCEPTED, job.c.not_before), else_=null()),
         "fallback_reason": case(
             (job.c.path == JobPath.CONCURRENT, func.coalesce(fallback, job.c.fallback_reason)),
             else_=job.c.fallback_reason,

@@ -301,16 +301,6 @@ class SweepRows(OpenRows, KeptRows):
         )
         with self._db.write() as connection:
             gone = connection.execute(delete(job).where(_REF.in_(old))).rowcount
-            if gone:
-                row = {"what": "job", "before": finished_before}
-                latest = self._insert(pruned).values(row)
-                connection.execute(
-                    latest.on_conflict_do_update(
-                        index_elements=["what"],
-                        set_={"before": finished_before},
-                        where=pruned.c.before < finished_before,
-                    )
-                )
             # Few: they are looked for by their admission, of which there is an index.
             called_off = (
                 select(job.c.job_id, job.c.name)
@@ -322,7 +312,18 @@ class SweepRows(OpenRows, KeptRows):
                 )
                 .limit(max(0, limit - gone))
             )
-            return gone + connection.execute(delete(job).where(_REF.in_(called_off))).rowcount
+            gone += connection.execute(delete(job).where(_REF.in_(called_off))).rowcount
+            if gone:
+                row = {"what": "job", "before": finished_before}
+                latest = self._insert(pruned).values(row)
+                connection.execute(
+                    latest.on_conflict_do_update(
+                        index_elements=["what"],
+                        set_={"before": finished_before},
+                        where=pruned.c.before < finished_before,
+                    )
+                )
+            return gone
 
 
 def _among(keys: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:
