@@ -486,6 +486,10 @@ class BrokerUnreachable(RolloutError):
         super().__init__(problem, f"{todo}; the controller sends the jobs again")
 
 
+class BrokerRefuses(RolloutError):
+    """The broker answers, and will not do what was asked: text of its own for each refusal."""
+
+
 class NoConnection(RolloutError):
     """`job.connection` was used where no ledger transaction is open."""
 
