@@ -106,15 +106,21 @@ def is_killed(name: str) -> bool:
 def plant_fault(
     name: str, path: str, fault: str, duration_s: float, jobs_max: int, **more: Any
 ) -> str:
-    """Plant a fault that expires by itself after `duration_s`; gives its drill id.
+    """Plant a fault that expires by itself after `duration_s`, at most a day; gives its drill id.
 
     Args:
         more: `share_bp`, `worker`, `fault_s`, `memory_mb` as in a drill.
 
     Raises:
+        BadDrill: No drill could be declared so.
         RolloutError: It cannot be planted; nothing was changed.
     """
+    from rollout.drills.drill import SECONDS_MAX, Drill
     from rollout.drills.drills import may_plant
+
+    amounts = {one: more[one] for one in ("fault_s", "memory_mb") if one in more}
+    paths = (JobPath(path),)
+    Drill(fault, name, paths, Fault(fault), duration_s, jobs_max, SECONDS_MAX, **amounts)
 
     with _opened() as runtime:
 

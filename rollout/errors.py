@@ -50,7 +50,7 @@ def why_of(cause: BaseException) -> str:
     if isinstance(cause, ValueError) and words.startswith("Port "):
         return NO_PORT
     text = cause.strerror if isinstance(cause, OSError) and cause.filename else None
-    line = " ".join((text.lower() if text else words).split())
+    line = " ".join((text.lower() if text else words).split()).rstrip(".")
     return line if len(line) <= WHY_MAX else f"{line[: WHY_MAX - 4].rstrip()} ..."
 
 
@@ -484,6 +484,10 @@ class BrokerUnreachable(RolloutError):
             problem = f"the broker at {url} answers, but {refused[0]}: {why_of(cause)}"
             todo = refused[1]
         super().__init__(problem, f"{todo}; the controller sends the jobs again")
+
+
+class BrokerRefuses(RolloutError):
+    """The broker answers, and will not do what was asked: text of its own for each refusal."""
 
 
 class NoConnection(RolloutError):

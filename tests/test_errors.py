@@ -11,6 +11,10 @@ from rollout.routing.stages import ControlState, Event, apply
 GONE = ConnectionError("refused")
 TEXTS: list[tuple[RolloutError, str]] = [
     (
+        errors.BrokerRefuses("queue 'bills.legacy' was declared otherwise", "name it as it is"),
+        "queue 'bills.legacy' was declared otherwise; name it as it is",
+    ),
+    (
         errors.LedgerSlow("sqlite:///ledger.db"),
         "the ledger at sqlite:///ledger.db takes longer for this than somebody who looks would "
         "wait; ask for less (one sub-pipeline, a shorter time); `rollout doctor` says what is slow",

@@ -135,5 +135,6 @@ def _killed(plant: WebPlant, until_s: float) -> dict[str, Any]:
     over = found["api"]["p99"] - found["command"]["p99"]
     middle = found["api"]["median"] - found["command"]["median"]
     return found | {
-        "kills": len(taken["page"]) - 1, "over_ms": round(over, 1), "over_median_ms": round(middle, 1),
+        "kills": len(taken["page"]) - 1, "over_ms": round(over, 1),
+        "over_median_ms": round(middle, 1),
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Any, Protocol
@@ -12,7 +13,13 @@ from rollout.adapters.sql.rights import ledgers_elsewhere, refused_to
 from rollout.desk.outside import Address, BrokerAnswered, LedgerAnswered, StoreAnswered
 from rollout.desk.running_drills import RunningDrill, read_running
 from rollout.desk.workers import Asked, Hanging, Workers, read_hanging
-from rollout.errors import BrokerUnreachable, LedgerUnreachable, NotPermitted, WrongSettings
+from rollout.errors import (
+    BrokerUnreachable,
+    LedgerUnreachable,
+    NotPermitted,
+    RolloutError,
+    WrongSettings,
+)
 from rollout.jobs.ports import OpenCount
 from rollout.policy.policy import Policies
 from rollout.routing.clock import Clock
@@ -158,9 +165,14 @@ class ConfiguredOutside:
         return StoreAnswered(control.url, took_ms, forgets, cluster=cluster)
 
     def broker(self) -> BrokerAnswered:
-        """Ask the broker."""
-        queues = self._services.queues
+        """Ask the broker, and try this user's rights to the queues that the ledger knows of."""
+        queues: Any = self._services.queues
         _, took_ms = self._timed(queues.ping)
+        names: list[str] = []
+        with suppress(RolloutError):  # a ledger that is away is a finding of its own
+            names = [state.name for state in self.controls()]
+        if refused := queues.refused_to(names):
+            return BrokerAnswered(queues.url, took_ms, refused=refused)
         return BrokerAnswered(queues.url, took_ms, queues.blocked_by())
 
     def reading(self, name: str) -> Reading:

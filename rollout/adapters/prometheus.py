@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from rollout.adapters.prometheus_pilots import TrialsExport
 from rollout.controller.tick import TickReport
+from rollout.errors import WrongSettings
 from rollout.jobs.cycle import BUCKETS_S
 from rollout.jobs.ports import CycleTally, Tally
 from rollout.routing.decision import JobPath
@@ -43,8 +44,19 @@ class Exporter(Collector):
         self.registry.register(self)
 
     def serve(self, host: str, port: int) -> int:
-        """Answer on this address; the port that was taken (0 asks for any free one)."""
-        self._server, _ = start_http_server(port, addr=host, registry=self.registry)
+        """Answer on this address; the port that was taken (0 asks for any free one).
+
+        Raises:
+            WrongSettings: Somebody else listens there, or the address is not of this machine.
+        """
+        try:
+            self._server, _ = start_http_server(port, addr=host, registry=self.registry)
+        except OSError as error:
+            raise WrongSettings(
+                f"the controller's /metrics cannot listen on {host}:{port}: "
+                f"{error.strerror or error}",
+                "stop what listens there, or take another: ROLLOUT_METRICS_PORT (0 is any free)",
+            ) from None
         return int(self._server.server_port)
 
     def close(self) -> None:

@@ -58,7 +58,10 @@ def since_of(text: str, now: datetime) -> datetime | None:
         return None
     if match := re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h|d)", text):
         seconds = {"s": 1, "min": 60, "h": 3600, "d": 86_400}[match[2]]
-        return now - timedelta(seconds=float(match[1]) * seconds)
+        try:
+            return now - timedelta(seconds=float(match[1]) * seconds)
+        except OverflowError:
+            raise typer.BadParameter(f"--since must lie after the year 0, got {text!r}") from None
     try:
         if len(text) <= len("03:00:00"):
             at = datetime.combine(now.date(), time.fromisoformat(text), now.tzinfo)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
+from rollout.cli.output import warn
 from rollout.errors import BrokerUnreachable, ControlStoreUnreachable, RolloutError, WrongSettings
 
 if TYPE_CHECKING:
@@ -147,9 +148,21 @@ def runtime_of(settings: "Settings", servers: str, *, brief: bool = False) -> "R
 
     url = broker_of_app(settings, servers)
     if url is None or settings.app is None:
+        _warn_of_the_default(settings, servers)
         return Runtime(settings, brief=brief)
     options = load_app(settings.app).conf.broker_transport_options
     return Runtime(settings, url, app_broker_options=options, brief=brief)
+
+
+def _warn_of_the_default(settings: "Settings", servers: str) -> None:
+    """Say which server is asked where nobody has named one: it may be another application's."""
+    if settings.broker_url or settings.app:
+        return
+    if "broker" in servers or ("store" in servers and settings.control_url is None):
+        warn(
+            f"no setting and no app names the broker, so {settings.broker()} is asked; "
+            "give -A MODULE, or app or broker_url in rollout.toml"
+        )
 
 
 def broker_of_app(settings: "Settings", servers: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rollout.cli.options import AsJson, who
+from rollout.cli.options import AsJson, caller_of
 from rollout.cli.output import at_text, listing, say, show, show_json
 from rollout.cli.session import opened, runtime_of, settings_of
 
@@ -79,10 +79,21 @@ def create(
     except ValueError:
         known = ", ".join(Role)
         raise typer.BadParameter(f"--role must be one of {known}, got {role!r}") from None
-    lasts = timedelta(days=days) if days else None
-    maker = who("")
+    try:
+        lasts = timedelta(days=days) if days else None
+    except (OverflowError, ValueError):
+        raise typer.BadParameter(f"--days must be a number of days, got {days}") from None
+    maker = caller_of("")
+    names = "every sub-pipeline" if sub_pipeline is None else ", ".join(sub_pipeline)
+    said = f"a token for {holder or maker.actor}: {chosen}, {names}"
     with opened(ctx, servers="") as runtime:
-        made = runtime.tokens.create(holder or maker, chosen, sub_pipeline, lasts, maker)
+        made = runtime.door.token(
+            maker,
+            said,
+            lambda: runtime.tokens.create(
+                holder or maker.actor, chosen, sub_pipeline, lasts, maker.actor
+            ),
+        )
     if as_json:
         show_json(made.to_json())
         return
@@ -126,5 +137,7 @@ def revoke(
 ) -> None:
     """Revoke a token, and end the sessions that began with it."""
     with opened(ctx, servers="") as runtime:
-        runtime.tokens.revoke(token_id)
+        runtime.door.token(
+            caller_of(""), f"token {token_id} is revoked", lambda: runtime.tokens.revoke(token_id)
+        )
     say(f"token {token_id} is revoked; nobody comes in with it any more")

@@ -184,15 +184,27 @@ class Door:
         return records[-1] if records else None
 
     def retry(
-        self, caller: Caller, jobs: Sequence[tuple[str, str | None]], reason: str
+        self,
+        caller: Caller,
+        jobs: Sequence[tuple[str, str | None]],
+        reason: str,
+        *,
+        name: str | None = None,
     ) -> list[Retried]:
         """Send kept failures again; raises LedgerUnreachable.
+
+        Args:
+            caller: Who asks.
+            jobs: Ids, each with its sub-pipeline where that is known.
+            reason: Why.
+            name: The sub-pipeline where there may be no job; else that of the jobs, if it is one.
 
         Raises:
             NotPermittedHere: The caller may not; nothing was sent.
         """
-        names = {name for _, name in jobs}
-        name = names.pop() if len(names) == 1 else None
+        names = {one for _, one in jobs}
+        if name is None or names - {name}:
+            name = names.pop() if len(names) == 1 else None
         with self._noting(caller, "retry", name, reason) as entry:
             permit(caller, "retry", name)
             done = self._changes.retry_all(jobs)
@@ -228,6 +240,10 @@ class Door:
             permit(caller, action, name)
             entry.came(Came.DONE, said)  # also of one that is interrupted: it was begun
             return act()
+
+    def token(self, caller: Caller, said: str, act: Callable[[], Result]) -> Result:
+        """Hand a token out, or revoke one, as `act` does; raises as `drill` does."""
+        return self.drill(caller, None, said, act, action="token")
 
     def note(
         self, caller: Caller, action: str, name: str | None, said: str, reason: str = ""
@@ -307,6 +323,9 @@ class Door:
             if entry.noted.said:
                 said = f"{entry.noted.said}; interrupted"
                 self._note(replace(act, came=entry.noted.came, said=said))
+            raise
+        except Exception as error:  # a defect: it may be in force, or half of it
+            self._note(replace(act, came=Came.UNANSWERED, said=type(error).__name__))
             raise
         if entry.noted.said:
             self._note(replace(act, came=entry.noted.came, said=entry.noted.said))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import Protocol
 
 from rollout.routing.ports import TransitionRecord
@@ -16,7 +17,7 @@ from rollout.routing.stages import Event
 NO_REASON = "(no reason given yet)"
 """At three in the morning nobody types; the page asks for the reason afterwards."""
 BACK = 50
-"""Changes that are read for a kill that was repeated."""
+"""Changes that are read at first; more where a kill was repeated as often, as an alert does."""
 
 
 class Changes(Protocol):
@@ -40,13 +41,13 @@ def kills_that_hold(log: Changes, name: str) -> list[TransitionRecord]:
 
     Raises UnknownSubPipeline, LedgerUnreachable.
     """
-    records = []
-    for record in log.transitions(name, BACK):
-        if record.event is Event.REARM:
-            break
-        if record.event is Event.KILL:
-            records.append(record)
-    return records
+    limit, since_rearm = BACK, list[TransitionRecord]()
+    while True:
+        changes = log.transitions(name, limit)
+        since_rearm = list(takewhile(lambda one: one.event is not Event.REARM, changes))
+        if len(since_rearm) < limit or not since_rearm[-1].before.killed:
+            return [one for one in since_rearm if one.event is Event.KILL]
+        limit *= 4
 
 
 def reason_of(kills: Sequence[TransitionRecord]) -> str | None:

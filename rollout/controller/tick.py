@@ -284,7 +284,7 @@ class Tick:
 
     def _fence(self, kill: Kill, report: TickReport) -> None:
         """Give a kill that reached the store only its other half."""
-        log.warning("a kill reached the store only; fencing now", name=kill.name)
+        log.warning("a kill is in the store and not in the ledger yet; fencing now", name=kill.name)
         try:
             self._ledger.kill(kill, patience_s=_FENCE_PATIENCE_S)
         except LedgerBusy as error:

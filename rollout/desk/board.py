@@ -102,7 +102,9 @@ class Board:
         if names is None:
             return self
         mine = tuple(one for one in self.statuses if one.state.name in names)
-        return replace(self, statuses=mine)
+        hanging = tuple(one for one in self.hanging if one.name in names)
+        # The sentence on the leader's policies names whatever differs.
+        return replace(self, statuses=mine, hanging=hanging, policy_difference=None)
 
     def one_json(self, name: str) -> Json:
         """What scripts read about one sub-pipeline; raises UnknownSubPipeline."""

@@ -187,11 +187,11 @@ class Desk:
 
         return replay_decision(self.ledger, decision_id)
 
-    def job(self, job_id: str) -> JobPages:
-        """The way of each job of an id; raises UnknownJob, LedgerUnreachable."""
+    def job(self, job_id: str, only: frozenset[str] | None = None) -> JobPages:
+        """The way of each job of an id, `only` of these; raises UnknownJob, LedgerUnreachable."""
         from rollout.desk.jobs import read_job
 
-        return read_job(self.ledger, job_id, self.mask)
+        return read_job(self.ledger, job_id, self.mask, only)
 
     def jobs(
         self,

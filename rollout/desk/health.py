@@ -197,6 +197,13 @@ def _store(outside: Outside) -> Finding:
 def _broker(outside: Outside) -> Finding:
     one = outside.broker()
     answers = f"{one.url} answers in {one.took_ms:.0f} ms"
+    if one.refused:
+        return Finding(
+            "broker",
+            Level.MISSING,
+            f"{answers}, but this user has not {'; '.join(one.refused)}",
+            "grant what docs/plants.md lists (rabbitmqctl set_permissions)",
+        )
     if one.blocked is None:
         return Finding("broker", Level.OK, answers)
     why, _, todo = one.blocked.partition("; ")

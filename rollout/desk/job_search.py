@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _BEGINNING_MIN = 4
 """Characters of an id that are looked for; fewer name too many."""
+
+_BEGINNINGS_MAX = 50
+"""Ids that begin so among which one's own is looked for."""
 
 
 class NoWholeId(RolloutError):
@@ -30,23 +33,44 @@ class NoWholeId(RolloutError):
         super().__init__(problem, "give more of it, or the whole id of the AsyncResult")
 
 
-def whole_id(ledger: Jobs, job_id: str) -> str:
-    """The id that begins so; as it was given where none does.
+def jobs_of(ledger: Jobs, job_id: str, only: Collection[str] | None = None) -> list[JobRecord]:
+    """The jobs of one id, or of the beginning of an id where only one begins so.
+
+    Args:
+        ledger: Of jobs.
+        job_id: An id, or its beginning.
+        only: Sub-pipelines that may be seen: another's job is told by nothing. None for all.
 
     Raises:
         NoWholeId: It is too short a beginning, or that of several.
+        UnknownJob: There is none.
         LedgerUnreachable: The ledger does not answer.
     """
+    found = _seen(ledger, job_id, only)
+    if found:
+        return found
+    if len(job_id) < _BEGINNING_MIN:
+        raise NoWholeId(job_id, ())
+    beginning = ledger.ids_like(job_id, 3 if only is None else _BEGINNINGS_MAX)
+    mine = {one: records for one in beginning if (records := _seen(ledger, one, only))}
+    if len(mine) > 1:
+        raise NoWholeId(job_id, list(mine)[:3])
+    if not mine:
+        raise UnknownJob(job_id)
+    return next(iter(mine.values()))
+
+
+def whole_id(ledger: Jobs, job_id: str) -> str:
+    """The id that begins so; as it was given where none does. Raises NoWholeId."""
     try:
-        ledger.jobs_of(job_id)
+        return jobs_of(ledger, job_id)[0].job_id
     except UnknownJob:
-        if len(job_id) < _BEGINNING_MIN:
-            raise NoWholeId(job_id, ()) from None
-        found = ledger.ids_like(job_id, 3)
-        if len(found) > 1:
-            raise NoWholeId(job_id, found) from None
-        return found[0] if found else job_id
-    return job_id
+        return job_id
+
+
+def _seen(ledger: Jobs, job_id: str, only: Collection[str] | None) -> list[JobRecord]:
+    records = _jobs_of(ledger, job_id).values()
+    return [one for one in records if only is None or one.name in only]
 
 
 def read_like(ledger: Jobs, text: str, name: str | None, limit: int) -> list[JobRecord]:

@@ -1,12 +1,12 @@
 """Single jobs: one job's way, lists by where they stand, the messages that were refused."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from rollout.desk.job_search import whole_id
+from rollout.desk.job_search import jobs_of
 from rollout.desk.lately import error_line
 from rollout.desk.mask import MASKED, Mask, result_through
 from rollout.desk.plain import Json, plain_json
@@ -195,11 +195,13 @@ class JobList:
         return {"jobs": len(self.jobs), "groups": groups}
 
 
-def read_job(ledger: Jobs, job_id: str, mask: Mask) -> JobPages:
-    """Read the jobs of one id, or of the beginning of an id where only one begins so.
+def read_job(
+    ledger: Jobs, job_id: str, mask: Mask, only: Collection[str] | None = None
+) -> JobPages:
+    """Read the jobs of one id; see `job_search.jobs_of`.
 
     Raises:
-        UnknownJob, LedgerUnreachable: None can be read.
+        UnknownJob, NoWholeId, LedgerUnreachable: None can be read.
     """
     return JobPages(
         tuple(
@@ -210,7 +212,7 @@ def read_job(ledger: Jobs, job_id: str, mask: Mask) -> JobPages:
                 mask.given(record),
                 mask.gave(record),
             )
-            for record in ledger.jobs_of(whole_id(ledger, job_id))
+            for record in jobs_of(ledger, job_id, only)
         )
     )
 

@@ -10,7 +10,7 @@ from rollout.desk.plain import Json, plain_json
 from rollout.desk.text import at_text, span_text
 from rollout.jobs.claims import JobRecord
 from rollout.jobs.recent import Came, JobKind, RecentCount, RecentJobs
-from rollout.routing.decision import JobPath
+from rollout.routing.decision import JobPath, Reason
 
 LATELY = timedelta(minutes=5)
 """Short enough that what was mended shows, long enough for a path with few jobs."""
@@ -208,6 +208,20 @@ def trouble_sentence(one: Trouble, lately: Lately, now: datetime) -> str:
 
 
 def error_line(record: JobRecord) -> str:
-    """The error of a job in one line."""
-    lines = (record.error or "no error was recorded").strip().splitlines()
-    return lines[-1] if lines else "no error was recorded"
+    """The error of a job in one line: its class and the first line of what it says.
+
+    Of pydantic and SQLAlchemy the last line is a link to a page, the same for all errors; only of a
+    traceback it is what was raised.
+    """
+    lines = [line.strip() for line in (record.error or "").splitlines() if line.strip()]
+    if not lines:
+        return _WITHOUT_AN_ERROR.get(record.fallback_reason, "no error was recorded")
+    if lines[0].startswith("Traceback"):
+        return lines[-1]
+    return f"{lines[0]} {lines[1]}" if lines[0].endswith(":") and len(lines) > 1 else lines[0]
+
+
+_WITHOUT_AN_ERROR: Mapping[Reason | None, str] = {
+    Reason.WORKER_LOST: "no error was recorded: its worker died",
+    Reason.TIME_LIMIT: "no error was recorded: it ran past its time limit",
+}

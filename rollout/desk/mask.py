@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from rollout.desk.plain import Json
 from rollout.jobs.claims import JobRecord
+from rollout.shadow.compare import FIELDS_MAX
 
 MASKED = "(masked)"
 
@@ -84,6 +85,10 @@ def result_through(text: str | None, shown: frozenset[str]) -> str | Json | None
 
 
 def example_through(signature: str, example: str, shown: frozenset[str]) -> str:
-    """An example of results that differ, where all the fields that it shows may be seen."""
-    roots = {re.split(r"[.\[ ]", one, maxsplit=1)[0] for one in signature.split(", ")}
-    return example if roots <= shown else MASKED
+    """An example of results that differ, where all the fields that it shows may be seen.
+
+    A signature that is full may leave out a field of the example.
+    """
+    names = signature.split(", ")
+    roots = {re.split(r"[.\[ ]", one, maxsplit=1)[0] for one in names}
+    return example if roots <= shown and len(names) < FIELDS_MAX else MASKED

@@ -62,9 +62,15 @@ class StoreAnswered(Answered):
 
 @dataclass(frozen=True, slots=True)
 class BrokerAnswered(Answered):
-    """A broker that answered; `blocked` says why it takes no messages, and what to do."""
+    """A broker that answered.
+
+    Attributes:
+        blocked: Why it takes no messages, and what to do; None when it does.
+        refused: The rights that this user lacks there.
+    """
 
     blocked: str | None = None
+    refused: Sequence[str] = ()
 
 
 class Outside(Protocol):

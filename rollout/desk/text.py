@@ -15,14 +15,16 @@ def percent(scope_bp: int) -> str:
 
 
 def span_text(span: timedelta) -> str:
-    """A span as people say it: its two largest units."""
-    seconds = max(0, round(span.total_seconds()))
-    parts: list[str] = []
+    """A span as people say it: its largest unit and the one below."""
+    rest = max(0, round(span.total_seconds()))
+    counts: list[tuple[int, str]] = []
     for name, length in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
-        count, seconds = divmod(seconds, length)
-        if count or (name == "s" and not parts):
-            parts.append(f"{count} {name}")
-    return " ".join(parts[:2])
+        count, rest = divmod(rest, length)
+        if count or counts or name == "s":
+            counts.append((count, name))
+    (first, name), *below = counts
+    parts = [f"{first} {name}", *(f"{count} {name}" for count, name in below[:1] if count)]
+    return " ".join(parts)
 
 
 def some(words: Sequence[str], most: int = 10, between: str = ", ") -> str:

@@ -124,10 +124,12 @@ class Drills:
         )
         try:
             normal = self._normal(drill, lease.now())
+            # A build that comes under the drill has proved nothing by it.
+            _, build = self._ledger.builds().get(drill.sub_pipeline, (None, None))
             if len(drill.paths) == 1:
                 score = self._leg(drill, drill_id, drill.paths[0], normal, None, actor, lease)
-                return self._keep(drill, (score,), None)
-            return self._pair(drill, drill_id, first, normal, actor, lease)
+                return self._keep(drill, build, (score,), None)
+            return self._pair(drill, drill_id, first, normal, build, actor, lease)
         finally:
             lease.release()
 
@@ -218,14 +220,7 @@ class Drills:
     ) -> DrillRun | KillDrill:
         if drill.fault is Exercise.KILL_SWITCH:
             return KillDrill(
-                drill,
-                drill_id,
-                self._changes,
-                self._ledger,
-                self._ledger,
-                clock,
-                journal,
-                actor,
+                drill, drill_id, self._changes, self._ledger, self._ledger, clock, journal, actor
             )
         return DrillRun(
             drill,
@@ -249,6 +244,7 @@ class Drills:
         drill_id: str,
         first: JobPath,
         normal: Normal,
+        build: str | None,
         actor: str,
         clock: Clock,
     ) -> DrillReport:
@@ -258,10 +254,9 @@ class Drills:
         scores = [self._leg(drill, drill_id, order[0], normal, pair_id, actor, clock)]
         self._come_to_rest(drill, normal, clock)
         self._may(drill, order[1])
-        second_id = uuid4().hex
-        scores.append(self._leg(drill, second_id, order[1], normal, pair_id, actor, clock))
-        comparable = all(score.measured for score in scores)
-        return self._keep(drill, tuple(scores), pair_id if comparable else None)
+        scores.append(self._leg(drill, uuid4().hex, order[1], normal, pair_id, actor, clock))
+        kept = pair_id if all(score.measured for score in scores) else None
+        return self._keep(drill, build, tuple(scores), kept)
 
     def _come_to_rest(self, drill: Drill, normal: Normal, clock: Clock) -> None:
         """Wait for the steady state between two halves, at most as long as a drill may take.
@@ -282,20 +277,24 @@ class Drills:
             else:
                 return
 
-    def _keep(self, drill: Drill, scores: tuple[Score, ...], pair_id: str | None) -> DrillReport:
+    def _keep(
+        self, drill: Drill, build: str | None, scores: tuple[Score, ...], pair_id: str | None
+    ) -> DrillReport:
         for score in scores:
             if score.measured:
-                self._ledger.add_recovery(self._recovery(drill, score, pair_id))
+                self._ledger.add_recovery(self._recovery(drill, build, score, pair_id))
         return DrillReport(drill, scores, pair_id)
 
-    def _recovery(self, drill: Drill, score: Score, pair_id: str | None) -> Recovery:
+    def _recovery(
+        self, drill: Drill, build: str | None, score: Score, pair: str | None
+    ) -> Recovery:
         assert score.onset_at is not None, "a measured drill has hurt a job"
         assert score.recovery_s is not None, "and has a time, if only the cap"
         return Recovery(
             name=drill.sub_pipeline,
             at=self._clock.now(),
             kind="drill",
-            pair_id=pair_id,
+            pair_id=pair,
             path=score.path,
             fault=str(drill.fault),
             onset_at=score.onset_at,
@@ -303,7 +302,7 @@ class Drills:
             recovered_at=score.recovered_at,
             seconds=score.recovery_s,
             cap_s=drill.deadline_s,
-            version=self._ledger.builds().get(drill.sub_pipeline, (None, None))[1],
+            version=build,
             jobs_hurt=score.jobs_hurt,
             jobs_lost=score.jobs_lost,
         )

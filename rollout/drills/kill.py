@@ -5,6 +5,7 @@ a person rearms it. A kill that somebody else makes meanwhile is left alone.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from rollout.drills.errors import DrillRefused
 from rollout.drills.journal import Journal
 from rollout.drills.ports import DrillLedger
 from rollout.drills.score import Result, Score, committed_twice
-from rollout.errors import LedgerUnreachable, RolloutError
+from rollout.errors import LedgerUnreachable, RolloutError, StaleRevision
 from rollout.jobs.claims import JobRecord
 from rollout.jobs.ports import Ledger
 from rollout.jobs.way import read_way
@@ -116,12 +117,19 @@ class KillDrill:
             self._clock.sleep(pause_s)
 
     def _rearm(self, report: KillReport) -> datetime | None:
-        """Lift this drill's own kill; another's stays."""
+        """Lift this drill's own kill; another's stays, also one that comes in this moment."""
+        reason, lifted = f"drill {self._drill.name!r} is over", False
         try:
-            if self._ledger.control(self._name).kill_id != report.kill.kill_id:
-                self._journal.write("not rearmed", why="somebody else has killed it meanwhile")
-                return None
-            self._changes.rearm(self._name, self._actor, f"drill {self._drill.name!r} is over")
+            while not lifted:
+                state = self._ledger.control(self._name)
+                if state.kill_id != report.kill.kill_id:
+                    self._journal.write("not rearmed", why="somebody else has killed it meanwhile")
+                    return None
+                with suppress(StaleRevision):
+                    self._changes.rearm(
+                        self._name, self._actor, reason, seen_revision=state.revision
+                    )
+                    lifted = True
         except RolloutError as error:
             self._journal.write("not rearmed", why=str(error))
             return None

@@ -21,6 +21,8 @@ UNFILED = Decision(JobPath.LEGACY, Reason.UNFILED, -1)
 LATER_MAX = 10_000
 """Unfiled jobs that a process remembers; of more, the oldest are left to their workers."""
 _AT_ONCE = 500
+_TOLD_EACH_S = 10.0
+"""A ledger that is away is told of this often: with a line for each job it would fill the log."""
 
 
 def check_job_id(name: str, job_id: str) -> None:
@@ -44,6 +46,8 @@ class Submit:
         self._clock = clock
         self._ensured: set[str] = set()
         self._unfiled: deque[Filing] = deque(maxlen=LATER_MAX)
+        self._untold: dict[str, int] = {}
+        self._told_at: dict[str, float] = {}
 
     def now(self) -> datetime:
         """Aware UTC time of this submission."""
@@ -69,7 +73,7 @@ class Submit:
         outcome_will_do: bool = False,
         on_failure: OnFailure | None = None,
     ) -> bool:
-        """Record jobs of one sub-pipeline; False when the ledger is away (counted in the log).
+        """Record jobs of one sub-pipeline; False when the ledger is away (told in the log).
 
         Args:
             outcome_will_do: An outcome that is there is the answer: the caller gets it, or Celery
@@ -94,8 +98,10 @@ class Submit:
                     ]
                 )
         except LedgerUnreachable as error:
-            log.warning("jobs go to legacy unfiled", name=name, jobs=len(filings), why=str(error))
+            self._tell_unfiled(name, len(filings), error)
             return False
+        if self._told_at:
+            self._tell_filed(name)
         if self._unfiled:
             self._file_remembered()
         for _, job_id in sorted(finished):
@@ -103,6 +109,20 @@ class Submit:
                 raise AlreadyFinished(name, job_id)
             log.warning("sent again by a task, has its outcome, not run", name=name, job=job_id)
         return True
+
+    def _tell_unfiled(self, name: str, jobs: int, error: LedgerUnreachable) -> None:
+        """Log the first job of an outage at once, and then the number of the others."""
+        now, jobs = self._clock.monotonic(), self._untold.get(name, 0) + jobs
+        if now - self._told_at.get(name, -_TOLD_EACH_S) < _TOLD_EACH_S:
+            self._untold[name] = jobs
+            return
+        log.warning("jobs go to legacy unfiled", name=name, jobs=jobs, why=str(error))
+        self._untold[name], self._told_at[name] = 0, now
+
+    def _tell_filed(self, name: str) -> None:
+        """Log that an outage of the ledger is over, with the jobs that no line has counted yet."""
+        if self._told_at.pop(name, None) is not None:
+            log.warning("jobs are filed again", name=name, unfiled=self._untold.pop(name, 0))
 
     def remember(self, effects: Effects, filings: Sequence[Filing]) -> None:
         """Remember jobs whose messages have left unfiled, for the next submission to file.

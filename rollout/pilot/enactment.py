@@ -83,6 +83,8 @@ class Enactment:
                 situation.baseline,
             )
             after = replace(after, acted=str(judgement.action), acted_at=situation.now)
+            if judgement.action is Action.ADVANCE:
+                after = replace(after, advanced_at=situation.now)
             if judgement.action is Action.REVERT:
                 after = cool_down(after, policy, situation.now)
         elif judgement.look:

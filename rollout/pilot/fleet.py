@@ -14,7 +14,7 @@ from rollout.pilot.judgement import Action, Judgement
 from rollout.pilot.situation import Situation
 from rollout.pilot.trial import Trial
 from rollout.policy import ladder
-from rollout.policy.policy import Cohort, Policies, Policy
+from rollout.policy.policy import Cohort, Policies, Policy, blocked_by
 from rollout.routing.stages import ControlState, Event, Stage
 
 SETTLE_DAYS = 1.0
@@ -29,7 +29,7 @@ class Member:
         state: Its control state.
         changed_at: When its step began; None when it was never watched.
         advanced_at: Its last advance by the controller.
-        reverted: It was reverted and nobody has started it again.
+        reverted: It was reverted, by whomever, and nobody has started it again.
         graduated_at: When it graduated; None when it has not.
     """
 
@@ -53,8 +53,8 @@ def member_of(state: ControlState, trial: Trial | None) -> Member:
     return Member(
         state,
         trial.began_at,
-        trial.acted_at if trial.acted == Action.ADVANCE else None,
-        trial.acted == Action.REVERT and state.stage is Stage.LEGACY,
+        trial.advanced_at,
+        trial.taken_back and state.stage is Stage.LEGACY,
         trial.began_at if graduated else None,
     )
 
@@ -130,6 +130,27 @@ def entries(
     free = [name for name in waiting if not _closed(members[name])]
     sentence = f"{len(entered)} of {size} members of cohort {cohort.name!r} have entered."
     return free[: max(0, room)], sentence
+
+
+def held_at_the_door(
+    name: str, members: Mapping[str, Member], policies: Policies, trial: Trial, now: datetime
+) -> str | None:
+    """Say why a member that `entries` lets in waits all the same; None when nothing holds it.
+
+    To enter is to advance: what holds the advances of a trial in a split holds it, too.
+
+    Args:
+        name: Who wants to enter.
+        members: All sub-pipelines, with those that have entered just now.
+        policies: Calendars and limits.
+        trial: Its own.
+        now: Aware time.
+    """
+    if (held := blocked_by(policies.of(name), now)) is not None:
+        return held
+    if trial.cooldown_until is not None and now < trial.cooldown_until:
+        return "cooling down after a revert"
+    return held_by_fleet(name, members, policies, now)
 
 
 def enter(policy: Policy, situation: Situation, cohort: Cohort, sentence: str) -> Judgement | None:

@@ -16,7 +16,14 @@ from rollout.jobs.ports import OpenCount
 from rollout.log import log
 from rollout.pilot.confirmation import Confirmation, confirm_from
 from rollout.pilot.enactment import Enactment
-from rollout.pilot.fleet import Member, enter, entries, held_by_fleet, member_of
+from rollout.pilot.fleet import (
+    Member,
+    enter,
+    entries,
+    held_at_the_door,
+    held_by_fleet,
+    member_of,
+)
 from rollout.pilot.held_trials import HeldTrials, PilotsReport
 from rollout.pilot.holds import hold_window
 from rollout.pilot.inputs import Entry, answer_text
@@ -148,7 +155,7 @@ class Pilots:
             decided = len(report.decisions)
             self._consider(token, state, around, members, now, report)
             if len(report.decisions) > decided:  # two never advance on the same reading
-                members[name] = member_of(state, self._held.by_name.get(name))
+                members[name] = self._decided(state)
         self._grow_cohorts(token, by_name, members, now, report)
 
     def _forget(self) -> None:
@@ -258,15 +265,23 @@ class Pilots:
             name: member_of(state, self._held.by_name.get(name)) for name, state in states.items()
         }
 
+    def _decided(self, state: ControlState) -> Member:
+        """The same of one for which something was just decided: `state` was read before that."""
+        trial = self._held.by_name[state.name]
+        return member_of(replace(state, stage=trial.identity.stage), trial)
+
     def _grow_cohorts(
         self,
         token: int,
         states: Mapping[str, ControlState],
-        members: Mapping[str, Member],
+        members: dict[str, Member],
         now: datetime,
         report: PilotsReport,
     ) -> None:
-        """Let the next members of a cohort enter, when its first has proved itself."""
+        """Let the next members of a cohort enter, when its first has proved itself.
+
+        `members` learns of each, so that two never enter on the same reading.
+        """
         for cohort in self._policies.cohorts:
             names, said = entries(cohort, members, self._policies, now)
             for name in names:
@@ -277,6 +292,8 @@ class Pilots:
                 )
                 if trial is None or not policy.automatic:
                     continue
+                if held_at_the_door(name, members, self._policies, trial, now) is not None:
+                    continue
                 profile = report.profiles.get(name, LegacyProfile())
                 situation = self._situations.gather(
                     trial, state, policy, Around(profile), now, totals=False
@@ -286,3 +303,4 @@ class Pilots:
                     continue
                 entry = Entry.of(cohort, members, self._policies)
                 self._enactment.act(token, policy, trial, situation, judgement, report, entry)
+                members[name] = self._decided(state)

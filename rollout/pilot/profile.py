@@ -17,7 +17,10 @@ from rollout.evidence.thresholds import THRESHOLD_JOBS_MIN, Thresholds
 from rollout.policy.way import Baseline
 
 DAYS_KEPT = 7
-"""Days of legacy failures behind the cap of the fast path."""
+"""Days of legacy failures behind the cap of the fast path, the one that runs among them."""
+
+WHOLE_DAYS = 7
+"""Days that say how much comes in a week: each weekday once, also those on which nothing comes."""
 
 SPAN_S_MIN = 10.0
 """A rate over less than this is a moment, not a capacity."""
@@ -71,7 +74,7 @@ class LegacyProfile:
         day: Number of the policy's day that `today` belongs to.
         today: Cycle times of jobs assigned to legacy.
         thresholds: Those of the day before; the first hundred jobs give the first ones.
-        days: (day, jobs, failures) of jobs assigned to legacy.
+        days: (day, jobs, failures) of jobs assigned to legacy, idle days since the first as well.
         span_at: When the present span of counting began.
         span_legacy: Jobs that legacy has committed in it.
         span_all: Jobs that either path has finished in it.
@@ -148,6 +151,9 @@ class LegacyProfile:
         if running > self.running_max:
             after = replace(self, running_max=running)
         at, day = now.timestamp(), int(now.timestamp() // day_s)
+        if after.success_at is not None and after.success_at > at:
+            # By the clock of a worker that runs ahead: until then nobody would see legacy die.
+            after = replace(after, success_at=at)
         span_s = max(day_s / 24, SPAN_S_MIN)
         if at - after.span_at >= span_s or at < after.span_at:
             after = after._close_span(at)
@@ -172,16 +178,24 @@ class LegacyProfile:
     def _close_day(self, day: int) -> LegacyProfile:
         """Take the thresholds from the day that ended; one with too few jobs goes on."""
         thresholds = Thresholds.from_legacy(self.today)
-        kept = tuple(one for one in self.days if one[0] > day - DAYS_KEPT)
+        kept = tuple(one for one in self._with_idle_days(day) if one[0] >= day - WHOLE_DAYS)
         if thresholds is None:
             return replace(self, day=day, days=kept)
         return replace(self, day=day, days=kept, today=Histogram(), thresholds=thresholds)
 
+    def _with_idle_days(self, day: int) -> tuple[tuple[int, int, int], ...]:
+        """The days before `day`, since the first that had a job; nothing came on the others."""
+        last = self.days[-1][0] if self.days else 0
+        if last < day - WHOLE_DAYS:  # nobody has counted since, or the first jobs came before a day
+            return ()
+        return (*self.days, *((idle, 0, 0) for idle in range(last + 1, day)))
+
     @property
     def failure_rate(self) -> float | None:
         """Share of jobs assigned to legacy that failed in the last days; None without jobs."""
-        jobs = sum(one[1] for one in self.days)
-        return sum(one[2] for one in self.days) / jobs if jobs else None
+        lately = [one for one in self.days if one[0] > self.day - DAYS_KEPT]
+        jobs = sum(one[1] for one in lately)
+        return sum(one[2] for one in lately) / jobs if jobs else None
 
     @property
     def first_day(self) -> bool:
@@ -265,7 +279,7 @@ def _count_day(
     if days and days[-1][0] == day:
         last = days[-1]
         return (*days[:-1], (day, last[1] + jobs, last[2] + failed))
-    return (*days[-(DAYS_KEPT - 1) :], (day, jobs, failed))
+    return (*days[-WHOLE_DAYS:], (day, jobs, failed))
 
 
 def _day(payload: Json) -> tuple[int, int, int]:

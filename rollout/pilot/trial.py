@@ -86,6 +86,9 @@ class Trial:
         recovered_to: Recoveries up to here are in the evidence.
         acted: What the controller last did: advance, graduate or revert; empty for nothing yet.
         acted_at: When.
+        advanced_at: When the controller last advanced it, whatever it did since.
+        taken_back: It was on trial, is on legacy again, and nobody has started it since: whoever
+            took it back, the controller or a person.
         said: Window of the last hold that was recorded, so that one is not recorded each tick.
         baseline: What legacy was like before the trial; None while nobody knows.
         early_to: Windows up to here are in the fast path, which does not wait for slow jobs; None
@@ -112,6 +115,8 @@ class Trial:
     recovered_to: datetime | None = None
     acted: str = ""
     acted_at: datetime | None = None
+    advanced_at: datetime | None = None
+    taken_back: bool = False
     said: str = ""
     baseline: Baseline | None = None
     early_to: datetime | None = None
@@ -226,6 +231,8 @@ class Trial:
             "recovered_to": _text(self.recovered_to),
             "acted": self.acted,
             "acted_at": _text(self.acted_at),
+            "advanced_at": _text(self.advanced_at),
+            "taken_back": self.taken_back,
             "said": self.said,
         }
 
@@ -263,7 +270,9 @@ def trial_from(columns: Mapping[str, Any], payload: Mapping[str, Any], policy: P
     if "shifts" in payload:
         # The last release counted slow jobs by another margin: this step's totals begin anew.
         fence = _ANOTHER_STEP
-    known = payload.get("baseline")
+    known, acted_at = payload.get("baseline"), _time(payload["acted_at"])
+    # The last release kept one time for whatever it did last.
+    advanced_at = acted_at if payload["acted"] == "advance" else None
     return Trial(
         name=columns["name"],
         version=columns["version"],
@@ -284,7 +293,9 @@ def trial_from(columns: Mapping[str, Any], payload: Mapping[str, Any], policy: P
         reverted_at=_time(payload["reverted_at"]),
         recovered_to=_time(payload["recovered_to"]),
         acted=payload["acted"],
-        acted_at=_time(payload["acted_at"]),
+        acted_at=acted_at,
+        advanced_at=_time(payload.get("advanced_at")) or advanced_at,
+        taken_back=payload.get("taken_back", payload["acted"] == "revert"),
         said=payload["said"],
         baseline=None if known is None else Baseline(*known),
         early_to=_time(payload.get("early_to")),

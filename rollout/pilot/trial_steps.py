@@ -65,9 +65,10 @@ def follow(
     """Begin a new step if anything changed that makes one, whoever changed it.
 
     A new build of either path, a kill, and a start after a time on legacy alone, forget what was
-    learnt: it was learnt about something else, or a person has judged it and lifted the kill. What
-    shadow pairs of the same builds showed is the prior of the first step
-    (`paired_time.prior_factor`).
+    learnt: it was learnt about something else, or a person has judged it and lifted the kill. So
+    does a smaller scope after a test has reached its limit: it is the answer to that harm, which
+    would else be held against each step below until legacy. What shadow pairs of the same builds
+    showed is the prior of the first step (`paired_time.prior_factor`).
     """
     identity = identity_of(state, builds)
     if identity == trial.identity:
@@ -77,7 +78,9 @@ def follow(
         identity.builds != before.builds
         or identity.fence_revision != before.fence_revision
         or before.stage not in ON_TRIAL
+        or (trial.evidence.latched and 0 < identity.scope_bp < before.scope_bp)
     )
+    on_legacy = identity.stage is Stage.LEGACY
     if before.stage is not Stage.SHADOW or identity.builds != before.builds:
         prior = 1.0
     # What legacy was like is known best before any job has left it.
@@ -99,6 +102,7 @@ def follow(
         else trial.evidence.begin_step(),
         thresholds=thresholds or trial.thresholds,
         said="",
+        taken_back=on_legacy and (trial.taken_back or before.stage is not Stage.LEGACY),
         baseline=known or baseline,
         early_to=None,
     )

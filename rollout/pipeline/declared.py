@@ -24,12 +24,13 @@ from rollout.jobs.submit import Submit
 from rollout.pilot.ports import Builds
 from rollout.pipeline.here import run_here
 from rollout.pipeline.needs import needs_of
+from rollout.pipeline.runtimes import Runtimes
 from rollout.pipeline.signatures import JOB, PathSignature
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
 from rollout.routing.effects import Effects
 from rollout.shadow.compare import Comparison
-from rollout.wiring import Runtime, build, build_for_app, build_in_memory
+from rollout.wiring import Runtime
 
 if TYPE_CHECKING:
     from rollout.shadow.publish import ShadowPublisher
@@ -93,7 +94,7 @@ class Declared:
         self.hook: Function | None = None
         self.replaced: dict[str, Any] = {}
         self._key = key
-        self._given_runtime = runtime
+        self._runtimes = Runtimes(app, runtime)
         self._attempts: dict[int, Attempts] = {}
 
     # Declaring -------------------------------------------------------------------------------
@@ -297,31 +298,13 @@ class Declared:
 
     @property
     def runtime(self) -> Runtime:
-        """The services, built from the settings when they are first needed.
-
-        In Celery's eager mode they live and end with this process, without a server or a file.
-        """
-        if self._given_runtime is not None:
-            return self._given_runtime
-        if self.app is not None and self.app.conf.task_always_eager:
-            return self._in_memory
-        return self._built
+        """The services, built from the settings when they are first needed."""
+        return self._runtimes.now
 
     @property
     def runtime_here(self) -> Runtime:
-        """The services of jobs that run in this process: in memory while an app set no ledger."""
-        runtime = self.runtime
-        if self.app is None or runtime is self._given_runtime:
-            return runtime
-        return runtime if runtime.settings.ledger_is_set else self._in_memory
-
-    @cached_property
-    def _built(self) -> Runtime:
-        return build() if self.app is None else build_for_app(self.app)
-
-    @cached_property
-    def _in_memory(self) -> Runtime:
-        return build_in_memory()
+        """The services of jobs that run in this process."""
+        return self._runtimes.here
 
     @property
     def submit(self) -> Submit:

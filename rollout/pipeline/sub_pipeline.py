@@ -97,12 +97,13 @@ class SubPipeline:
         """What was declared, as rollout's services see it."""
         self.declared.shown = _read_shown(name, shown)
         if app is not None:
-            from rollout.adapters.celery.install import install
+            from rollout.adapters.celery.shared import install
 
             install(app, self.declared, task_options)
         elif task_name or task_options:
             raise DeclarationError(
-                f"{name!r} has Celery options but no app", "pass app=, or leave the options out"
+                f"{name!r} has Celery options but no app",
+                "pass app=; where a factory makes it later, app=celery.current_app",
             )
 
     @property

@@ -36,6 +36,14 @@ Count = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[int, Field(strict=True, ge=1)]
 Number = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Time = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+
+DAYS_MAX = 36_500
+"""A hundred years: "never" is said by `automatic`, and a calendar ends in the year 9999."""
+
+DAY_S_MAX = 7 * 86_400.0
+
+Days = Annotated[float, Field(strict=True, ge=0, le=DAYS_MAX, allow_inf_nan=False)]
+SomeDays = Annotated[float, Field(strict=True, gt=0, le=DAYS_MAX, allow_inf_nan=False)]
 Chance = Annotated[float, Field(strict=True, gt=0, lt=1, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(strict=True, ge=1, allow_inf_nan=False)]
 Absolute = Annotated[float, Field(strict=True, ge=0, lt=1, allow_inf_nan=False)]
@@ -66,7 +74,7 @@ class Policy(BaseModel):
         default=None,
         description="The same for jobs beyond legacy's 95th percentile.",
     )
-    bake_days: Number = Field(
+    bake_days: Days = Field(
         default=7.0, description="Least days at a step; it is looked at then and each half later."
     )
     ladder_bp: tuple[Share, ...] | None = Field(
@@ -75,6 +83,7 @@ class Policy(BaseModel):
     )
     day_s: Time = Field(
         default=86_400.0,
+        le=DAY_S_MAX,
         description="Seconds a policy day lasts; a smaller one compresses a rehearsal.",
     )
     jobs_min: Count = Field(default=0, description="Concurrent jobs a step must have seen.")
@@ -86,7 +95,9 @@ class Policy(BaseModel):
     drills_step_min: Count = Field(
         default=1, description="Drill pairs that each step over 25 % needs of its own."
     )
-    drills_max_age_days: Time = Field(default=180.0, description="Older drill pairs do not count.")
+    drills_max_age_days: SomeDays = Field(
+        default=180.0, description="Older drill pairs do not count."
+    )
     alpha_error: Chance = Field(
         default=0.003,
         description="Chance of a false revert on the error rate, in 28 days.",
@@ -105,7 +116,7 @@ class Policy(BaseModel):
         default="legacy",
         description="Where a revert goes; `legacy` stays until a person starts again.",
     )
-    cooldown_days: Number = Field(
+    cooldown_days: Days = Field(
         default=1.0,
         description="Days after a revert in which nothing advances.",
     )
@@ -201,7 +212,9 @@ class Cohort(BaseModel):
     members: tuple[Name, ...] = Field(
         min_length=1, description="Sub-pipelines in the order in which they enter."
     )
-    period_days: Time = Field(default=7.0, description="Days between two doublings of the cohort.")
+    period_days: SomeDays = Field(
+        default=7.0, description="Days between two doublings of the cohort."
+    )
 
     @field_validator("members")
     @classmethod

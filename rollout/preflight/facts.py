@@ -102,6 +102,7 @@ class TaskFacts:
         time_limit_s: When Celery ends a run; None for never.
         soft_limit_s: When Celery asks a run to end; None for never.
         redelivered_after_s: When the broker sends an unacknowledged job again; None for never.
+        ends_worker: Whether it closes the worker's channel for that, as RabbitMQ does.
         payload_bytes_max: Largest message that rollout takes.
         serializer: How Celery writes the task's messages today.
         processes: Processes of the concurrent path that are planned.
@@ -119,6 +120,7 @@ class TaskFacts:
     time_limit_s: float | None
     soft_limit_s: float | None
     redelivered_after_s: float | None
+    ends_worker: bool
     payload_bytes_max: int
     serializer: str
     processes: int

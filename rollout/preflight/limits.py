@@ -19,6 +19,11 @@ from rollout.preflight.findings import (
 NEAR = 0.8
 """A longest run beyond this share of a limit is told, though it passes."""
 
+_RAISE = (
+    "raise it in rabbitmq.conf: else RabbitMQ closes the channel of the worker that runs these, "
+    "and Celery's worker ends (broker_channel_error_retry = True lets it go on)"
+)
+
 
 def check_limits(task: TaskFacts, jobs: Sequence[JobFact], trial: Trial) -> Iterator[Result]:
     """Look for runs over each limit, of recorded jobs and of those that were tried here."""
@@ -30,6 +35,8 @@ def check_limits(task: TaskFacts, jobs: Sequence[JobFact], trial: Trial) -> Iter
             f"{task.name!r} has no time limit: a job that hangs keeps its process",
             "declare SubPipeline(..., time_limit=SECONDS)",
         )
+    if task.ends_worker:
+        yield from _let_past(task)
     if not times:
         yield NotChecked(
             Check.LIMITS, "no source tells how long runs take", "give a worker log: it tells"
@@ -39,6 +46,8 @@ def check_limits(task: TaskFacts, jobs: Sequence[JobFact], trial: Trial) -> Iter
         ("soft_time_limit", task.soft_limit_s, "raise it, or split the job"),
         ("time_limit", task.time_limit_s, "raise it, or split the job"),
         (
+            "RabbitMQ's consumer_timeout", task.redelivered_after_s, _RAISE,
+        ) if task.ends_worker else (
             "the broker's visibility_timeout", task.redelivered_after_s,
             "raise it in broker_transport_options: else these jobs are delivered while they run",
         ),
@@ -46,6 +55,19 @@ def check_limits(task: TaskFacts, jobs: Sequence[JobFact], trial: Trial) -> Iter
     for limit_name, limit_s, todo in limits:
         if limit_s is not None:
             yield _against(limit_name, limit_s, todo, times)
+
+
+def _let_past(task: TaskFacts) -> Iterator[Result]:
+    """Tell a limit that lets a run go on when RabbitMQ has taken its message back."""
+    after_s = task.redelivered_after_s
+    limits_s = [one for one in (task.soft_limit_s, task.time_limit_s) if one is not None]
+    if after_s is not None and limits_s and min(limits_s) > after_s:
+        yield Finding(
+            Check.LIMITS,
+            f"a run may take {seconds_text(min(limits_s))} by its limit, and RabbitMQ's "
+            f"consumer_timeout is {seconds_text(after_s)} unless rabbitmq.conf says otherwise",
+            f"lower the limit, or {_RAISE}",
+        )
 
 
 def _against(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from posixpath import normpath
 from typing import Any
 
 from rollout.preflight.facts import Touch, Touched
@@ -28,6 +29,11 @@ _WITH_WRITES = re.compile(
 )
 READ_ONLY = re.compile(r"read-only transaction|readonly database|not authorized", re.IGNORECASE)
 """What PostgreSQL and SQLite say to a write that they were told to refuse."""
+
+
+_CHANGED = {"os.rename": slice(2), "os.link": slice(1, 2), "os.symlink": slice(1, 2)}
+"""Which of its paths an event changes, where it is not the first alone: a file that is written as
+scratch and moved to its place is written there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,9 @@ class Watch:
 
     def is_own(self, path: str) -> bool:
         """Whether a path is no part of the world: scratch, a terminal, a compiled module."""
-        return path.startswith((self.folder, *_HARMLESS)) or "/__pycache__/" in path
+        text = normpath(path)  # the way up from one's own folder leads out of it
+        own = text == self.folder or text.startswith((f"{self.folder}/", *_HARMLESS))
+        return own or "/__pycache__/" in text
 
 
 def statement_touch(text: str) -> Touch | None:
@@ -83,8 +91,11 @@ def _file(watch: Watch, event: str, args: Sequence[Any]) -> Touch | None:
 
 
 def _change(watch: Watch, event: str, args: Sequence[Any]) -> Touch | None:
-    path = args[0]
-    return None if isinstance(path, int) else _path(watch, event.removeprefix("os."), path)
+    paths = args[_CHANGED.get(event, slice(1))]
+    touches = [
+        _path(watch, event.removeprefix("os."), one) for one in paths if not isinstance(one, int)
+    ]
+    return next((one for one in touches if one is not None), None)
 
 
 def _path(watch: Watch, verb: str, path: Any) -> Touch | None:

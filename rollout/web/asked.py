@@ -59,7 +59,7 @@ class Asked:
             self.site.door.refused(self.caller, action, name, error)
             raise
 
-    def permit(self, action: str, name: str) -> None:
+    def permit(self, action: str, name: str | None) -> None:
         """Ask before the body is looked at: who may not is told nothing else.
 
         Raises:
@@ -79,6 +79,7 @@ class Asked:
     def once(self, body: Body, act: Callable[[], Json], *, kill: bool = False) -> Response:
         """Act, or give again what was answered under the same Idempotency-Key.
 
+        Whoever calls has asked `permit`: a key is written, and an answer is for who may have it.
         A kill whose key cannot be looked up acts: doing it twice is harmless, not doing it is not.
         """
         if self.key is None:

@@ -9,7 +9,8 @@ from starlette.requests import Request
 
 from rollout.control.access import Caller, permit
 from rollout.errors import UnknownSubPipeline
-from rollout.web.callers import Callers
+from rollout.web.callers import Callers, kills, only_looks
+from rollout.web.problems import BadRequest
 from rollout.web.site import Site
 
 
@@ -24,11 +25,10 @@ def caller_of(request: Request) -> Caller:
     callers: Callers = request.app.state.callers
     caller = callers.of(request)
     rates = site_of(request).rates
-    if request.method in ("GET", "HEAD"):
+    if only_looks(request):
         rates.take("read", caller.actor)
     else:
-        kill = request.url.path.endswith("/kill")
-        rates.take("kill" if kill else "write", caller.actor)
+        rates.take("kill" if kills(request) else "write", caller.actor)
     permit(caller, "look")
     request.state.caller = caller
     return caller
@@ -42,6 +42,24 @@ def must_see(caller: Caller, name: str) -> None:
     """
     if not caller.sees(name):
         raise UnknownSubPipeline(name, caller.names or ())
+
+
+def must_see_all(caller: Caller) -> None:
+    """Refuse all sub-pipelines together to whom only some are shown.
+
+    Raises:
+        BadRequest: Says which are.
+    """
+    if caller.names is not None:
+        raise BadRequest(
+            f"this token sees {', '.join(sorted(caller.names))}, and all were asked for",
+            "name one with ?sub_pipeline=",
+        )
+
+
+def one_of(caller: Caller) -> str | None:
+    """A sub-pipeline of the caller's, to ask for its role before it is known whose a job is."""
+    return None if caller.names is None else min(caller.names, default=None)
 
 
 SiteOf = Annotated[Site, Depends(site_of)]

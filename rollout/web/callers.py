@@ -6,9 +6,11 @@ in force a quarter of an hour ago still opens the safer actions then.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 
 from starlette.requests import Request
 
@@ -30,6 +32,7 @@ class Callers:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._lock = threading.Lock()
         self._last: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
 
     def of(self, request: Request) -> Caller:
@@ -47,9 +50,9 @@ class Callers:
             address_of(request),
         )
         given = request.headers.get("authorization")
-        looks = request.method in ("GET", "HEAD")
+        looks = only_looks(request)
         if given is not None:
-            return self._by_token(given, origin, looks=looks)
+            return self._by_token(given, origin, looks=looks, kills=kills(request))
         cookie = request.cookies.get(COOKIE)
         if cookie is not None:
             caller = self._remembered(
@@ -70,12 +73,14 @@ class Callers:
         """Look this credential up at its next request: it was ended."""
         self._last.pop(digest_of(secret), None)
 
-    def _by_token(self, given: str, origin: Origin, *, looks: bool) -> Caller:
+    def _by_token(self, given: str, origin: Origin, *, looks: bool, kills: bool) -> Caller:
         scheme, _, secret = given.partition(" ")
         if scheme.lower() != "bearer" or not secret.strip():
             raise NotSignedIn("the Authorization header must be `Bearer TOKEN`, got another")
-        self._site.rates.check("credential", origin.address)
         secret = secret.strip()
+        # Many may share an address: whoever guesses there must keep nobody else out, nor a kill.
+        if not kills and digest_of(secret) not in self._last:
+            self._site.rates.check("credential", origin.address)
 
         def look_up() -> Caller | None:
             token = self._site.runtime.tokens.of(secret)
@@ -97,14 +102,13 @@ class Callers:
 
     def _by_header(self, request: Request, origin: Origin) -> Caller:
         settings = self._site.settings
-        if not self._site.from_proxy(origin.address):
-            raise NotSignedIn(
-                f"people come through the proxy, and {origin.address} is none of web_proxies"
-            )
-        person = request.headers.get(settings.web_user_header, "").strip()
+        peer = peer_of(request)
+        if not self._site.from_proxy(peer):
+            raise NotSignedIn(f"people come through the proxy, and {peer} is none of web_proxies")
+        person = _only(request, settings.web_user_header)
         if not person:
             raise NotSignedIn(f"the proxy sent no {settings.web_user_header}")
-        groups = request.headers.get(settings.web_groups_header, "").split(",")
+        groups = _only(request, settings.web_groups_header).split(",")
         role = role_of(settings.web_roles, person, [one.strip() for one in groups])
         if role is None:
             raise Foreign(
@@ -134,11 +138,10 @@ class Callers:
             before = known[0]
             role = Role.SAFER_ONLY if before.role.covers(Role.SAFER_ONLY) else Role.VIEWER
             return self._caller(before.actor, role, before.names, origin)
-        if caller is None:
+        with self._lock:
             self._last.pop(digest, None)
-        else:
-            self._last[digest] = (caller, now_s)
-            self._last.move_to_end(digest)
+            if caller is not None:
+                self._last[digest] = (caller, now_s)
             while len(self._last) > _REMEMBERED:
                 self._last.popitem(last=False)
         return caller
@@ -160,6 +163,42 @@ def is_api(request: Request) -> bool:
     return request.url.path.startswith(("/api/", "/ofrep/"))
 
 
-def address_of(request: Request) -> str:
-    """The client's address."""
+def only_looks(request: Request) -> bool:
+    """Whether it changes nothing: OFREP asks by POST."""
+    return request.method in ("GET", "HEAD") or request.url.path.startswith("/ofrep/")
+
+
+def kills(request: Request) -> bool:
+    """Whether it pulls the switch."""
+    return request.method == "POST" and request.url.path.endswith("/kill")
+
+
+def peer_of(request: Request) -> str:
+    """The address at the other end of the connection: a proxy's, where one stands before us."""
     return "" if request.client is None else request.client.host
+
+
+def address_of(request: Request) -> str:
+    """The client's address: the peer's, or what a trusted proxy says who asked it.
+
+    Each proxy adds whom it saw to the end of X-Forwarded-For; what stands before the first one that
+    is not trusted, anybody may have written.
+    """
+    site: Site = request.app.state.site
+    address = peer_of(request)
+    said = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+    while said and site.from_proxy(address):
+        before = said.pop().strip()
+        try:
+            address = str(ip_address(before))
+        except ValueError:
+            break
+    return address
+
+
+def _only(request: Request, header: str) -> str:
+    """A proxy's header. One that comes twice was sent by the client, too, and names nobody."""
+    given = request.headers.getlist(header)
+    if len(given) > 1:
+        raise NotSignedIn(f"{header} came {len(given)} times: the proxy must replace the client's")
+    return given[0].strip() if given else ""

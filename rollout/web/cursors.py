@@ -43,6 +43,7 @@ def cursor_parts(cursor: str, *kinds: type) -> tuple[Any, ...]:
         or len(parts) != len(kinds)
         or not all(type(part) is kind for part, kind in zip(parts, kinds, strict=True))
         or any(type(part) is int and not 0 <= part <= ID_MAX for part in parts)
+        or any("\x00" in part for part in parts if type(part) is str)
     ):
         raise BadRequest(
             f"cursor must be the `next` of the page before, got {cursor[:100]!r}", "begin again"

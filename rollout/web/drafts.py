@@ -16,6 +16,8 @@ from rollout.routing.clock import Clock
 
 DRAFTS_MAX = 200
 KEPT_S = 900.0
+_CHARS_MAX = 10_000
+"""Whoever has not signed in may post as well."""
 _FIELDS = (
     "reason", "typed", "scope_bp", "limit",
     "fault", "path", "duration_s", "blast_radius_jobs", "deadline_s", "fault_s", "window_s",
@@ -52,7 +54,7 @@ class Drafts:
 
     def keep(self, path: str, form: Mapping[str, str]) -> str | None:
         """Keep a form that was posted to `path`; where it is found again, None for an empty one."""
-        typed = {name: form[name] for name in _FIELDS if form.get(name, "").strip()}
+        typed = {name: form[name][:_CHARS_MAX] for name in _FIELDS if form.get(name, "").strip()}
         if not typed:
             return None
         page, word = _page_of(path)

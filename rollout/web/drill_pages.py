@@ -15,7 +15,7 @@ from rollout.drills.fault import Fault
 from rollout.errors import RolloutError
 from rollout.web.asking import CallerOf, SiteOf, must_see
 from rollout.web.drill_doors import begin, declared_drill, end, foresee
-from rollout.web.forms import Form, must_be_permitted, see
+from rollout.web.forms import Form, must_be_own, must_be_permitted, see
 from rollout.web.problems import status_of
 from rollout.web.render import draw
 from rollout.web.site import Site
@@ -56,7 +56,7 @@ def begin_drill(
     name: str, request: Request, site: SiteOf, caller: CallerOf, form: dict[str, str] = Form
 ) -> Response:
     """Begin the drill, then show its journal; a refusal keeps what was typed."""
-    must_see(caller, name)
+    must_be_own(site, caller, "drill", name)
     must_be_permitted(site, caller, "drill", name)
     given = _given(form)
     try:
@@ -71,7 +71,7 @@ def end_drill(
     name: str, request: Request, site: SiteOf, caller: CallerOf, form: dict[str, str] = Form
 ) -> Response:
     """Take a planted fault away, then show the drills of the sub-pipeline."""
-    must_see(caller, name)
+    must_be_own(site, caller, "end-drill", name)
     end(site, caller, name, form.get("reason", ""))
     return see(site.url("drills"), name=name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -11,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from rollout.control.access import Caller, NotPermittedHere, permit
 from rollout.control.kill_log import reason_of
-from rollout.errors import RolloutError
+from rollout.errors import RolloutError, UnknownSubPipeline
 from rollout.jobs.recent import JobKind
 from rollout.routing.stages import Event
 from rollout.web.asking import CallerOf, SiteOf, must_see
@@ -32,6 +33,8 @@ async def read_form(request: Request) -> dict[str, str]:
     except ValueError:
         raise BadRequest("the form cannot be read", "load the page again and send it") from None
     form = dict(pairs)
+    if any("\x00" in form.get(one, "") for one in ("name", "job_id")):
+        raise BadRequest("a name holds no NUL, got one", "load the page again and send it")
     if len(form.get("reason", "")) > REASON_MAX:
         raise BadRequest(
             f"a reason has up to {REASON_MAX:,} characters, got {len(form['reason']):,}",
@@ -52,7 +55,7 @@ def kill_one(
     name: str, request: Request, site: SiteOf, caller: CallerOf, form: dict[str, str] = Form
 ) -> Response:
     """Kill, then show what is true."""
-    must_see(caller, name)
+    must_be_own(site, caller, "kill", name)
     report = kill(site, caller, name, form.get("reason", ""))
     first = form.get("kill", "")  # the reason comes after the kill: what that one met is shown
     kill_id = first if first in site.reports else report.kill.kill_id
@@ -73,7 +76,7 @@ def rearm(
     name: str, request: Request, site: SiteOf, caller: CallerOf, form: dict[str, str] = Form
 ) -> Response:
     """Lift a kill; a mistyped name asks again and keeps what was typed."""
-    must_see(caller, name)
+    must_be_own(site, caller, "rearm", name)
     must_be_permitted(site, caller, "rearm", name)
     typed, reason = form.get("typed", "").strip(), form.get("reason", "")
     error: RolloutError | None = None
@@ -124,9 +127,9 @@ def change(
     form: dict[str, str] = Form,
 ) -> Response:
     """Apply an event of the stage table."""
-    must_see(caller, name)
     if word not in {str(event) for event in Event} - {"kill", "rearm"}:
         raise BadRequest(f"there is no change {word[:60]!r}", "the page of changes has them all")
+    must_be_own(site, caller, word, name)
     event = Event(word)
     site.door.change(
         caller,
@@ -146,7 +149,7 @@ def retry(
 ) -> Response:
     """Send kept failures of a sub-pipeline again, or one of them."""
     name = form.get("name", "")
-    must_see(caller, name)
+    must_be_own(site, caller, "retry", name)
     wanted: list[tuple[str, str | None]]
     if job_id := form.get("job_id"):
         wanted, left = [(job_id, name)], False
@@ -154,7 +157,7 @@ def retry(
         limit = min(1000, max(1, _number(form.get("limit", "1000"), "how many")))
         page = site.desk.jobs(name, JobKind.FAILED, None, limit)
         wanted, left = [(one.job_id, one.name) for one in page.jobs], page.more
-    done = site.door.retry(caller, wanted, form.get("reason", ""))
+    done = site.door.retry(caller, wanted, form.get("reason", ""), name=name)
     site.shared.forget()
     return draw(
         request, "retried.html", caller, board=site.board(caller), about=name, still=True,
@@ -167,9 +170,8 @@ def reveal(
     job_id: str, request: Request, site: SiteOf, caller: CallerOf, form: dict[str, str] = Form
 ) -> Response:
     """Show what a job was given and what it gave; the log says who looked."""
-    pages = site.desk.job(job_id).pages
+    pages = site.desk.job(job_id, caller.names).pages
     for page in pages:
-        must_see(caller, page.record.name)
         site.door.note(caller, "reveal", page.record.name, f"job {page.record.job_id}")
     about = pages[0].record.name
     return draw(
@@ -177,6 +179,19 @@ def reveal(
         pages=pages, job_id=job_id,
         revealed=[site.desk.revealed(page.record) for page in pages],
     )  # fmt: skip
+
+
+def must_be_own(site: Site, caller: Caller, action: str, name: str) -> None:
+    """Refuse a name that is not the caller's as unknown; it is noted, as at the API's door.
+
+    Raises:
+        UnknownSubPipeline: It says nothing of what there is beside the caller's own.
+    """
+    try:
+        must_see(caller, name)
+    except UnknownSubPipeline as error:
+        site.door.refused(caller, action, name, error)
+        raise
 
 
 def must_be_permitted(site: Site, caller: Caller, action: str, name: str | None) -> None:
@@ -208,6 +223,6 @@ def _scope(form: dict[str, str]) -> int:
 
 def _number(given: str, what: str) -> int:
     text = given.strip()
-    if not text.isascii() or not text.lstrip("-").isdigit() or len(text) > 18:
+    if not re.fullmatch(r"-?\d{1,17}", text, re.ASCII):
         raise BadRequest(f"{what} must be a whole number, got {given[:60]!r}", "such as 2500")
     return int(text)

@@ -67,7 +67,7 @@ class Guards:
                 for name, value in HEADERS.items():
                     out.setdefault(name, value)
                 out["x-request-id"] = request_id
-                if "/static/" not in scope["path"]:
+                if not scope["path"].startswith("/static/"):
                     out.setdefault("cache-control", "no-store")
             await send(message)
 
@@ -98,6 +98,8 @@ class Guards:
         return {**scope, "path": path, "raw_path": None, "root_path": ""}
 
     def _look(self, scope: Scope, headers: Headers) -> None:
+        if "\x00" in scope["path"] or b"%00" in scope.get("query_string", b""):
+            raise BadRequest("an address holds no NUL, got one", "correct the address")
         if scope["path"] != alive.PATH:  # a probe asks for a container by its address
             self._look_at_host(headers)
         if scope["method"] in SAFE or headers.get("authorization"):
@@ -129,11 +131,14 @@ class Guards:
         if fetch is not None and fetch not in ("same-origin", "none"):
             raise Foreign(where, what)
         origin = headers.get("origin")
-        if origin is None:
+        if origin is None or fetch == "same-origin":
             return
-        ours = {headers.get("host", ""), *self._site.settings.web_hosts}
-        if origin == "null" or not {urlsplit(origin).netloc, _host_of(origin)} & ours:
-            raise Foreign(where, what)
+        host, known = headers.get("host", ""), self._site.settings.web_hosts
+        # Where the proxy hands our own name on, another port of it is another site.
+        named = _host_of(origin) in known and _host_of("//" + host) not in known
+        if origin == "null" or not (named or _netloc_of(origin) in (host, *known)):
+            raise Foreign(where, f"{what}; if this was the page, put the name and port that "
+                          "browsers ask for into ROLLOUT_WEB_HOSTS")  # fmt: skip
 
 
 def waits_for_nobody(path: str) -> bool:
@@ -144,6 +149,13 @@ def waits_for_nobody(path: str) -> bool:
 def _host_of(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _netloc_of(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
     except ValueError:
         return ""
 

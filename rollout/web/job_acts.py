@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import Field
@@ -13,7 +14,7 @@ from rollout.control.change import retried_json
 from rollout.desk.plain import Json
 from rollout.jobs.recent import JobKind
 from rollout.web.asked import AskedOf, Body
-from rollout.web.asking import must_see
+from rollout.web.asking import one_of
 from rollout.web.cursors import bounded
 from rollout.web.problems import BadRequest
 from rollout.web.site import Site
@@ -22,12 +23,15 @@ router = APIRouter(prefix="/api/v1", tags=["act"])
 
 RETRIES_MAX = 1000
 
+Word = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+"""What a database is asked for: none holds a NUL."""
+
 
 class RetryBody(Body):
     """Which kept failures are sent again: ids, or all of a sub-pipeline since a time."""
 
-    ids: list[str] = Field(default_factory=list, max_length=RETRIES_MAX)
-    sub_pipeline: str | None = Field(None, max_length=100)
+    ids: list[Word] = Field(default_factory=list, max_length=RETRIES_MAX)
+    sub_pipeline: Word | None = Field(None, max_length=100)
     since: datetime | None = Field(None, strict=False)
     limit: int = Field(
         RETRIES_MAX, ge=1, le=RETRIES_MAX, description="At most so many now: the pace is yours."
@@ -40,13 +44,15 @@ def retry(body: RetryBody, asked: AskedOf) -> Response:
     if bool(body.ids) is (body.sub_pipeline is not None):
         raise BadRequest("give either ids or sub_pipeline, got both or neither", "choose one")
     site, caller = asked.site, asked.caller
+    if body.sub_pipeline is not None:
+        asked.must_see("retry", body.sub_pipeline)
+    asked.permit("retry", body.sub_pipeline or one_of(caller))
 
     def act() -> Json:
         if body.sub_pipeline is None:
             wanted = [_job_of(site, caller, one) for one in body.ids]
             left = False
         else:
-            asked.must_see("retry", body.sub_pipeline)
             at = bounded(body.since, site.runtime.clock.now())
             page = site.desk.jobs(body.sub_pipeline, JobKind.FAILED, at, body.limit)
             wanted = [(one.job_id, one.name) for one in page.jobs]
@@ -55,7 +61,7 @@ def retry(body: RetryBody, asked: AskedOf) -> Response:
                 return {"dry_run": True, **page.preview_json(), "left": left}
         if asked.dry_run:
             return {"dry_run": True, "jobs": len(wanted), "left": left}
-        done = site.door.retry(caller, wanted, body.reason)
+        done = site.door.retry(caller, wanted, body.reason, name=body.sub_pipeline)
         site.shared.forget()
         skipped = sum(one.refused is not None for one in done)
         return {**retried_json(done), "skipped": skipped, "left": left}
@@ -69,9 +75,9 @@ def reveal(job_id: str, body: Body, asked: AskedOf) -> Response:
     site, caller = asked.site, asked.caller
 
     def act() -> Json:
-        records = [page.record for page in site.desk.job(job_id).pages]
+        records = [page.record for page in site.desk.job(job_id, caller.names).pages]
         for record in records:
-            must_see(caller, record.name)
+            asked.permit("reveal", record.name)
         if asked.dry_run:
             return {"dry_run": True, "sentence": f"The log keeps that you saw job {job_id}."}
         for record in records:
@@ -85,6 +91,7 @@ def reveal(job_id: str, body: Body, asked: AskedOf) -> Response:
 def reveal_mismatches(name: str, body: Body, asked: AskedOf) -> Response:
     """Show examples of what shadows compared; the log keeps who looked."""
     asked.must_see("reveal", name)
+    asked.permit("reveal", name)
 
     def act() -> Json:
         if asked.dry_run:
@@ -99,6 +106,7 @@ def reveal_mismatches(name: str, body: Body, asked: AskedOf) -> Response:
 @router.post("/messages/reveal")
 def reveal_messages(body: Body, asked: AskedOf) -> Response:
     """Show headers and bodies of the newest refused messages; the log keeps who looked."""
+    asked.permit("reveal", None)
 
     def act() -> Json:
         if asked.dry_run:
@@ -110,10 +118,8 @@ def reveal_messages(body: Body, asked: AskedOf) -> Response:
 
 
 def _job_of(site: Site, caller: Caller, job_id: str) -> tuple[str, str]:
-    """Id and sub-pipeline of one job; raises UnknownJob, and UnknownSubPipeline for another's."""
-    pages = site.desk.job(job_id).pages
-    for page in pages:
-        must_see(caller, page.record.name)
+    """Id and sub-pipeline of one job; raises UnknownJob, for another's as well."""
+    pages = site.desk.job(job_id, caller.names).pages
     if len(pages) > 1:
         names = ", ".join(page.record.name for page in pages)
         raise BadRequest(f"{job_id!r} is one id of several: {names}", "retry by sub_pipeline")

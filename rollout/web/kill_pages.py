@@ -17,7 +17,7 @@ from rollout.errors import LedgerUnreachable, RolloutError
 from rollout.routing.decision import JobPath
 from rollout.routing.ports import TransitionRecord
 from rollout.routing.stages import Event
-from rollout.web.asking import CallerOf, SiteOf, must_see
+from rollout.web.asking import CallerOf, SiteOf, must_see, must_see_all
 from rollout.web.render import draw
 from rollout.web.site import GLANCE_S, READ_S
 
@@ -69,6 +69,7 @@ def _legacy_fails(board: Board, name: str) -> str | None:
 @router.get("/killed")
 def killed_all(request: Request, site: SiteOf, caller: CallerOf, kill: Text = "") -> Response:
     """What is true after a kill of all."""
+    must_see_all(caller)
     return _killed(request, site, caller, None, kill)
 
 

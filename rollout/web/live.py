@@ -19,8 +19,9 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from rollout.control.access import Caller
-from rollout.errors import RolloutError
+from rollout.errors import LedgerUnreachable, RolloutError
 from rollout.web.asking import CallerOf, SiteOf
+from rollout.web.callers import Callers
 from rollout.web.problems import TooMany
 from rollout.web.site import Site
 
@@ -30,6 +31,8 @@ LOOK_S = 1.0
 HEARTBEAT_S = 5.0
 READS_MAX = 5
 """Streams that look at once: a slow ledger takes no more threads from who acts."""
+ASKS_AGAIN_S = 30.0
+"""Who listens is looked up as often: a session that was ended hears for so much longer."""
 STREAMS_MAX = 12
 """Streams of one person: some tabs, and a phone."""
 
@@ -87,9 +90,13 @@ async def _changes(
 ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
     """A digest and a summary at each change; heartbeats keep proxies from cutting the line."""
     last = request.headers.get("last-event-id", "")
-    silent_s = 0.0
+    silent_s = heard_s = 0.0
     stopping: asyncio.Event = request.app.state.stopping
     while not stopping.is_set() and not await request.is_disconnected():
+        if heard_s >= ASKS_AGAIN_S:
+            heard_s = 0.0
+            if not await run_in_threadpool(_still_in, request):
+                return
         async with request.app.state.stream_reads:
             values = await run_in_threadpool(summary, site, caller)
         digest = hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
@@ -99,6 +106,19 @@ async def _changes(
             yield digest, {"digest": digest, "now": now, **values}
         await asyncio.sleep(LOOK_S)
         silent_s += LOOK_S
+        heard_s += LOOK_S
+
+
+def _still_in(request: Request) -> bool:
+    """Whether the credential that the stream began with opens anything yet."""
+    callers: Callers = request.app.state.callers
+    try:
+        callers.of(request)
+    except LedgerUnreachable:  # nobody was put out
+        return True
+    except RolloutError:
+        return False
+    return True
 
 
 def summary(site: Site, caller: Caller) -> dict[str, Any]:

@@ -25,7 +25,9 @@ from rollout.web.site import Site
 router = APIRouter(prefix="/ofrep/v1", tags=["OFREP"])
 
 PATH = ".path"
-FRESH_S = 1.0
+FRESH_S = 2.0
+"""An older reading is good enough for a page, and not for a producer after a kill elsewhere."""
+PATIENCE_S = 1.0
 KEY_MAX = 1000
 
 
@@ -121,10 +123,12 @@ def _targeting(body: Evaluation) -> str | Response:
 
 
 def _flag(site: Site, name: str, targeting: str, key: str) -> dict[str, Any]:
-    taken = site.shared.get(
-        ("route", name), lambda: RouteTable(site.runtime.control.read(name)), FRESH_S
-    )
-    decision = taken.value.decide(targeting)
+    def read() -> RouteTable:
+        return RouteTable(site.runtime.control.read(name))
+
+    taken = site.shared.get(("route", name), read, PATIENCE_S)
+    table = taken.value if taken.age_s <= FRESH_S else read()
+    decision = table.decide(targeting)
     return {
         "key": key,
         "value": str(decision.path) if key.endswith(PATH) else decision.path is JobPath.CONCURRENT,

@@ -25,7 +25,7 @@ from starlette.responses import RedirectResponse, Response
 from rollout.control.access import Role
 from rollout.errors import RolloutError
 from rollout.web.asking import SiteOf
-from rollout.web.callers import address_of, role_of
+from rollout.web.callers import address_of, peer_of, role_of
 from rollout.web.problems import BadRequest, Foreign
 from rollout.web.signing import local, with_session
 from rollout.web.site import Site
@@ -162,7 +162,8 @@ def _claims(site: Site, request: Request, code: str, waiting: _Waiting) -> dict[
 
 def _person(site: Site, claims: dict[str, Any]) -> tuple[str, Role]:
     """Name and role; raises Foreign for somebody who has none here."""
-    verified = claims.get("email_verified", True) is not False
+    # Some issuers write it as text. One that says nothing has mail addresses of its own.
+    verified = str(claims.get("email_verified", True)).lower() == "true"
     email = claims.get("email") if verified else None
     person = str(email or claims["sub"])[:200]
     groups = claims.get("groups") or []
@@ -194,7 +195,7 @@ def _get(url: str) -> dict[str, Any]:
 def _client(site: Site, request: Request) -> Any:
     settings = site.settings
     forwarded = request.headers.get("x-forwarded-proto")
-    trusted = forwarded if site.from_proxy(address_of(request)) else None
+    trusted = forwarded if site.from_proxy(peer_of(request)) else None
     scheme = trusted or request.url.scheme
     here = f"{scheme}://{request.headers.get('host', '')}{site.base}/sign-in/oidc/back"
     return OAuth2Client(

@@ -20,7 +20,7 @@ from rollout.jobs.recent import JobKind
 from rollout.web import charts, standing
 from rollout.web.asking import CallerOf, SiteOf, must_see
 from rollout.web.cursors import ID_MAX, cursor_of, job_cursor
-from rollout.web.reads import DecisionId
+from rollout.web.reads import DecisionId, decision_of, journal_of
 from rollout.web.render import draw
 from rollout.web.shared import TooSlowToRead
 from rollout.web.site import Site
@@ -179,9 +179,7 @@ def retry_page(request: Request, site: SiteOf, caller: CallerOf, name: Name) -> 
 @router.get("/jobs/{job_id}")
 def job(job_id: str, request: Request, site: SiteOf, caller: CallerOf) -> Response:
     """One job's way, step by step."""
-    pages = site.read("job", job_id, lambda: site.desk.job(job_id)).value.pages
-    for page in pages:
-        must_see(caller, page.record.name)
+    pages = site.job(caller, job_id).pages
     about = pages[0].record.name
     return draw(
         request, "job.html", caller, board=site.board(caller), about=about, pages=pages,
@@ -194,9 +192,8 @@ def decision(
     decision_id: DecisionId, request: Request, site: SiteOf, caller: CallerOf, again: bool = False
 ) -> Response:
     """A decision with its evidence; `again` makes it once more."""
-    page = site.desk.decision(decision_id)
+    page = decision_of(site, caller, decision_id)
     name = page.record.name
-    must_see(caller, name)
     made, refused = None, None
     if again:
         try:
@@ -225,9 +222,8 @@ def drills(request: Request, site: SiteOf, caller: CallerOf, name: Name = "") ->
 @router.get("/drills/{drill_id}")
 def drill(drill_id: str, request: Request, site: SiteOf, caller: CallerOf) -> Response:
     """One drill's journal."""
-    journal = site.desk.drill(drill_id)
+    journal = journal_of(site, caller, drill_id)
     name = journal.events[0].name
-    must_see(caller, name)
     return draw(
         request, "drill.html", caller, board=site.board(caller), about=name, journal=journal
     )

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,12 +14,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from starlette.responses import JSONResponse
 
+from rollout.control.access import Caller
+from rollout.desk.decisions import DecisionPage
+from rollout.desk.drills import DrillJournal
 from rollout.desk.history import Older
 from rollout.desk.plain import Json
+from rollout.drills.errors import BadDrill
+from rollout.errors import UnknownDecision
 from rollout.jobs.recent import JobKind
-from rollout.web.asking import CallerOf, SiteOf, must_see
+from rollout.web.asking import CallerOf, SiteOf, must_see, must_see_all
 from rollout.web.cursors import ID_MAX, bounded, cursor_of, cursor_parts, job_cursor
-from rollout.web.problems import BadRequest
 from rollout.web.shared import Taken
 from rollout.web.site import Site
 
@@ -101,7 +106,7 @@ def policies(site: SiteOf, caller: CallerOf) -> Json:
 @router.get("/policy/check")
 def policy_check(site: SiteOf, caller: CallerOf) -> Json:
     """What is wrong in the policies of all; `findings` null and `late` while it is being sized."""
-    _sees_all(caller)
+    must_see_all(caller)
     taken = site.checked(None)
     if taken is None:
         return {"as_of": None, "late": "it is being looked at; ask again in some seconds",
@@ -132,15 +137,13 @@ def decisions(
 @router.get("/decisions/{decision_id}")
 def decision(decision_id: DecisionId, site: SiteOf, caller: CallerOf) -> Json:
     """A past decision with its evidence."""
-    page = site.desk.decision(decision_id)
-    must_see(caller, page.record.name)
-    return page.to_json()
+    return decision_of(site, caller, decision_id).to_json()
 
 
 @router.get("/decisions/{decision_id}/replay")
 def replay(decision_id: DecisionId, site: SiteOf, caller: CallerOf) -> Json:
     """A past decision, made again from what it was made on."""
-    must_see(caller, site.desk.decision(decision_id).record.name)
+    decision_of(site, caller, decision_id)
     return site.desk.replay(decision_id).to_json()
 
 
@@ -173,16 +176,13 @@ def jobs(
 @router.get("/jobs/{job_id}")
 def job(job_id: str, site: SiteOf, caller: CallerOf) -> Json:
     """One job's way, by its id or its beginning; shown is what the declaration allows."""
-    pages = site.read("job", job_id, lambda: site.desk.job(job_id)).value
-    for page in pages.pages:
-        must_see(caller, page.record.name)
-    return pages.to_json()
+    return site.job(caller, job_id).to_json()
 
 
 @router.get("/messages")
 def messages(site: SiteOf, caller: CallerOf, limit: Limit = 50) -> Json:
     """Refused messages that are kept; their bodies are masked."""
-    _sees_all(caller)
+    must_see_all(caller)
     return _read(site, "messages", limit, lambda: site.desk.messages(limit))
 
 
@@ -197,9 +197,7 @@ def drills(site: SiteOf, caller: CallerOf, sub_pipeline: Only = None, limit: Lim
 @router.get("/drills/{drill_id}")
 def drill(drill_id: str, site: SiteOf, caller: CallerOf) -> Json:
     """The whole journal of a drill."""
-    journal = site.desk.drill(drill_id)
-    must_see(caller, journal.events[0].name)
-    return journal.to_json()
+    return journal_of(site, caller, drill_id).to_json()
 
 
 @router.get("/acts")
@@ -229,6 +227,25 @@ def health(site: SiteOf, caller: CallerOf) -> Json:
     return {**as_of(taken), "leader": None if leader is None else leader.to_json()}
 
 
+def decision_of(site: Site, caller: Caller, decision_id: int) -> DecisionPage:
+    """A decision; raises UnknownDecision for another's as well: its name is no answer."""
+    page = site.desk.decision(decision_id)
+    if not caller.sees(page.record.name):
+        raise UnknownDecision(decision_id)
+    return page
+
+
+def journal_of(site: Site, caller: Caller, drill_id: str) -> DrillJournal:
+    """A drill; raises BadDrill, which tells whoever sees only some nothing of the others."""
+    if caller.names is None:
+        return site.desk.drill(drill_id)
+    with suppress(BadDrill):
+        journal = site.desk.drill(drill_id)
+        if caller.sees(journal.events[0].name):
+            return journal
+    raise BadDrill(f"no drill with id {drill_id[:100]!r}", "its sub-pipeline's page lists them")
+
+
 def as_of(taken: Taken[Any]) -> Json:
     """When a reading was taken, and why it is an old one."""
     return {"as_of": taken.at.isoformat(), "late": taken.late}
@@ -243,14 +260,6 @@ def _read(site: Site, what: str, key: Any, read: Callable[[], Any]) -> Json:
 def _sees(caller: CallerOf, name: str | None) -> None:
     """Refuse another's sub-pipeline, and all of them to whom only some are shown."""
     if name is None:
-        _sees_all(caller)
+        must_see_all(caller)
     else:
         must_see(caller, name)
-
-
-def _sees_all(caller: CallerOf) -> None:
-    if caller.names is not None:
-        raise BadRequest(
-            f"this token sees {', '.join(sorted(caller.names))}, and all were asked for",
-            "name one with ?sub_pipeline=",
-        )

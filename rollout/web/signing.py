@@ -72,7 +72,10 @@ def with_session(site: Site, request: Request, secret: str, after: str) -> Respo
 
 def local(given: str) -> str:
     """A path of ours; whatever else was given is the overview."""
-    parts = urlsplit(given)
+    try:
+        parts = urlsplit(given)
+    except ValueError:  # a bracket that closes nothing
+        return "/"
     outside = parts.scheme or parts.netloc or not given.startswith("/")
     if outside or given.startswith(("//", "/\\")) or any(ord(char) < 32 for char in given):
         return "/"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rollout.control.kill_report import KillReport
     from rollout.desk.board import Board
     from rollout.desk.desk import Desk
+    from rollout.desk.jobs import JobPages
     from rollout.desk.policy_check import PolicyCheck
     from rollout.desk.standing import Judged
     from rollout.wiring import Runtime
@@ -133,6 +134,11 @@ class Site:
 
         return self.shared.get((what, key), within)
 
+    def job(self, caller: Caller, job_id: str) -> JobPages:
+        """One job's way, as a shared reading; another's job is as unknown as one that is not."""
+        names = caller.names
+        return self.read("job", (job_id, names), lambda: self.desk.job(job_id, names)).value
+
     def checked(self, name: str | None) -> Taken[PolicyCheck] | None:
         """What is wrong in the policies; None while it is being sized, which takes its time."""
 
@@ -182,7 +188,7 @@ class Site:
         """Keep what a kill answered, for the page that shows it."""
         self.reports[report.kill.kill_id] = report
         while len(self.reports) > _REPORTS_MAX:
-            self.reports.pop(next(iter(self.reports)))
+            self.reports.pop(next(iter(self.reports), ""), None)  # another kill may be as far
 
     def from_proxy(self, address: str) -> bool:
         """Whether a peer is a proxy whose headers are believed."""

@@ -1,6 +1,7 @@
 """A failure that Celery meets after the job's commit is not the job's."""
 
 from collections.abc import Iterator
+from copy import copy
 from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import Mock
@@ -9,6 +10,7 @@ import pytest
 from billiard.einfo import ExceptionInfo
 from celery import Celery
 from celery.exceptions import Ignore, Reject
+from celery.worker import state
 from celery.worker.state import revoked as revoked_tasks
 
 from rollout.jobs.claims import Claim
@@ -114,6 +116,24 @@ def test_a_duplicate_of_a_finished_job_is_not_delivered_again(
     rejected = request_of._on_reject.call_args
     assert rejected is None or rejected.args[-1] is False
     assert request_of._on_ack.called is isinstance(said, Ignore)
+
+
+def test_a_job_that_runs_on_legacy_by_now_can_be_revoked(request_of: Any) -> None:
+    """Celery knows requests by their job's id, and forgets the one that ended by it."""
+    handed_over, on_legacy = request_of, copy(request_of)
+    for one in (handed_over, on_legacy):
+        state.task_reserved(one)
+        state.task_accepted(one)
+    try:
+        raise Ignore
+    except Ignore:
+        handed_over.on_failure(ExceptionInfo(), return_ok=True)
+    assert state.requests["job-1"] is on_legacy
+    try:
+        raise Ignore
+    except Ignore:
+        on_legacy.on_failure(ExceptionInfo(), return_ok=True)
+    assert "job-1" not in state.requests
 
 
 EXPIRED = datetime(2020, 1, 1, tzinfo=UTC)

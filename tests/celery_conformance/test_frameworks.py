@@ -125,6 +125,29 @@ def test_flask(plant: Start, server: ValkeyServer, tmp_path: Path) -> None:
     """) == [["web", n] for n in range(40)]
 
 
+def test_flask_with_an_application_factory(
+    plant: Start, server: ValkeyServer, tmp_path: Path
+) -> None:
+    """Tasks are imported before the app is made, by producer and worker; all jobs are rollout's."""
+    write_examples(tmp_path, "factory/__init__.py", "factory/tasks.py", "make_celery.py")
+    url = f"redis://127.0.0.1:{server.port}"
+    settings = json.dumps({"broker_url": f"{url}/2", "result_backend": f"{url}/3"})
+    made = plant("make_celery", "invoices", FLASK_CELERY=settings)
+    assert made.run("""
+            import json
+            from factory import create_app
+            from celery.result import AsyncResult
+            with create_app().test_client() as client:
+                sent = [client.post(f"/bills/{n}").json["job"] for n in range(20)]
+                got = [AsyncResult(one).get(timeout=30) for one in sent]
+            print(json.dumps(got))
+    """) == [["factory", n] for n in range(20)]
+    status = json.loads(made.call("-m", "rollout", "status", "invoices", "--json"))
+    committed = status["sub_pipelines"][0]["committed"]
+    assert committed["concurrent"] > 0
+    assert committed["legacy"] + committed["concurrent"] == 20
+
+
 def test_fastapi(plant: Start, tmp_path: Path) -> None:
     """Endpoints of both kinds submit, and a client reads the outcome."""
     write_examples(tmp_path, "api.py")

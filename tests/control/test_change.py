@@ -2,6 +2,7 @@
 
 import pytest
 
+from rollout.control.kill_log import BACK, kills_that_hold, reason_of
 from rollout.errors import (
     IllegalTransition,
     LedgerUnreachable,
@@ -286,3 +287,18 @@ def test_a_kept_failure_is_sent_again_by_hand(world: World) -> None:
     with pytest.raises(IllegalTransition):
         world.runtime.changes.retry("job-1")
     assert Reason.RETRIED_BY_HAND in world.job().way
+
+
+def test_a_kill_that_an_alert_repeats_is_still_the_first_one_s(world: World) -> None:
+    """Who killed, and why, are told of the first, however often it came again since."""
+    world.declare()
+    kill = world.runtime.changes.kill
+    kill(NAME, "ada", "an older kill")
+    world.runtime.changes.rearm(NAME, "ada", "mended")
+    world.runtime.changes.change(NAME, Event.FREEZE, "ada", "wait")
+    kill(NAME, "ben", "wrong totals")
+    for _ in range(3 * BACK):
+        kill(NAME, "alertmanager", "alert InvoicesWrong")
+    kills = kills_that_hold(world.ledger, NAME)
+    assert (kills[-1].actor, reason_of(kills)) == ("ben", "wrong totals")
+    assert len(kills) == 1 + 3 * BACK

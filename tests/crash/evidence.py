@@ -2,13 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from rollout.adapters.celery.message import from_text
 from rollout.jobs.way import read_way
@@ -96,22 +96,25 @@ def collect(plant: "Plant") -> Evidence:
     from tests.crash.run import REST_S
 
     events = read_all(plant.histories)
+    # Read whole, worked on afterwards: the ledger ends a transaction that idles for five seconds.
     with plant.runtime.database.read() as connection:
-        there = {one.job_id: one for one in _rows(connection, "job")}
-        gone = tuple(_rows(connection, "gone"))
-        counted = connection.execute(text("SELECT job_id, count(*) FROM effect GROUP BY job_id"))
-        effects = {job_id: count for job_id, count in counted}
-        logged = connection.execute(
-            text("SELECT name, event, before, after FROM transition ORDER BY id")
-        )
-        changes = [
-            Change(row.name, row.event, json.loads(row.before), json.loads(row.after))
-            for row in logged
-        ]
-        found = connection.execute(text("SELECT job_id, attempt FROM effect"))
-        attempts = {str(job_id): int(attempt) for job_id, attempt in found}
-        kept = connection.execute(text("SELECT queue, body FROM kept_message"))
-        not_run = frozenset(_kept_job(queue, body) for queue, body in kept)
+
+        def read(statement: str) -> Sequence[Any]:
+            return connection.execute(text(statement)).all()
+
+        columns = ", ".join(COLUMNS)
+        filed, deleted = (read(f"SELECT {columns} FROM {table}") for table in ("job", "gone"))
+        written = read("SELECT job_id, attempt FROM effect")
+        logged = read("SELECT name, event, before, after FROM transition ORDER BY id")
+        messages = read("SELECT queue, body FROM kept_message")
+    there = {one.job_id: one for one in _rows(filed)}
+    gone = tuple(_rows(deleted))
+    effects = dict(Counter(one.job_id for one in written))
+    attempts = {str(one.job_id): int(one.attempt) for one in written}
+    changes = [
+        Change(one.name, one.event, json.loads(one.before), json.loads(one.after)) for one in logged
+    ]
+    not_run = frozenset(_kept_job(one.queue, one.body) for one in messages)
     tallies: Counter[tuple[str, str]] = Counter()
     for tally in plant.runtime.ledger.tallies()[0]:
         tallies[tally.name, tally.outcome] += tally.jobs
@@ -147,8 +150,7 @@ def _forgets(settings: Settings) -> frozenset[str]:
     return both - {STORE_EMPTIED} if answers_in_broker(settings) else both
 
 
-def _rows(connection: Connection, table: str) -> Iterator[Row]:
-    found = connection.execute(text(f"SELECT {', '.join(COLUMNS)} FROM {table}"))
+def _rows(found: Sequence[Any]) -> Iterator[Row]:
     for row in found:
         yield Row(
             label(row.name, row.job_id), row.name, row.state, row.path, row.attempt,

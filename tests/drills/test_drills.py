@@ -483,6 +483,47 @@ def test_a_kill_of_somebody_else_is_not_lifted(world: World, traffic: Traffic) -
     assert "not rearmed" in whats(world)
 
 
+def test_a_kill_in_the_last_moment_is_not_lifted(world: World, traffic: Traffic) -> None:
+    """A person's kill that comes between the drill's look at its own and the rearm stays."""
+    late: list[str] = []
+
+    def kill(call: str) -> None:
+        if call == "rearm" and not late:
+            late.append(call)
+            world.runtime.changes.kill(NAME, "ada", "fire")
+
+    world.line.before = kill
+    score = score_of(world, a_kill_drill(deadline_s=20))
+    assert late
+    assert score.result is Result.ABORTED
+    assert world.ledger.control(NAME).killed
+    assert world.control.read(NAME).killed
+
+
+def test_a_change_in_the_last_moment_keeps_nothing_killed(world: World, traffic: Traffic) -> None:
+    """Another change than a kill there: the drill looks again, and lifts its own."""
+    late: list[str] = []
+
+    def freeze(call: str) -> None:
+        if call == "rearm" and not late:
+            late.append(call)
+            world.runtime.changes.change(NAME, Event.FREEZE, "ada", "wait")
+
+    world.line.before = freeze
+    assert score_of(world, a_kill_drill()).result is Result.DONE
+    assert not world.ledger.control(NAME).killed
+
+
+def test_a_build_that_comes_under_a_drill_has_proved_nothing(
+    world: World, traffic: Traffic
+) -> None:
+    """What was measured is the old build's, and compares nothing for the new one."""
+    world.ledger.announce(NAME, C, "1")
+    at(world, 3, lambda: world.ledger.announce(NAME, C, "2"), traffic)
+    run(world, a_drill(paths=BOTH))
+    assert {one.version for one in world.ledger.recoveries(NAME, NOW)} == {"1"}
+
+
 def test_the_switch_is_not_thrown_at_a_large_scope(world: World, traffic: Traffic) -> None:
     """With more jobs on the path than the blast radius allows, nothing happens."""
     traffic.stalled.add(C)

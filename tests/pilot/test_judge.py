@@ -10,15 +10,18 @@ import pytest
 
 from rollout.evidence.counts import Counts
 from rollout.evidence.drill_pair import DrillPair
+from rollout.evidence.looks import LOOKS_MAX, look_day
 from rollout.evidence.revert_test import Window
 from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot.holds import HoldKind, holds_of
 from rollout.pilot.judge import judge
 from rollout.pilot.judgement import Action, Judgement
 from rollout.pilot.situation import Shadowed, Situation, WayBack, situation_from_json
+from rollout.pilot.situations import drills_age_max
 from rollout.pilot.step import StepEvidence, guard_of
 from rollout.pilot.totals import Totals
-from rollout.policy.policy import Freeze, Policy
+from rollout.pilot.trial_steps import begin, cool_down
+from rollout.policy.policy import DAY_S_MAX, DAYS_MAX, Freeze, Policy
 from rollout.policy.way import Baseline
 from rollout.routing.stages import Event, Stage
 from tests.builders import split
@@ -260,6 +263,18 @@ def test_a_kill_comes_before_a_revert() -> None:
     made = decided(ready(evidence=evidence(failed=40), state=split(3200, killed=True)))
     assert made.action is Action.HOLD
     assert "killed" in made.sentence
+
+
+def test_the_longest_times_of_a_policy_fit_into_a_calendar() -> None:
+    """A time that no calendar holds would end the turn that judges all the others."""
+    longest = {name: DAYS_MAX for name in ("bake_days", "cooldown_days", "drills_max_age_days")}
+    policy = Policy.model_validate({**longest, "day_s": DAY_S_MAX})
+    seen = ready(look_at_day=look_day(LOOKS_MAX, policy.bake_days))
+    assert decided(seen, policy).action is Action.HOLD
+    assert seen.now - drills_age_max(policy) < seen.now
+    state = split(310)
+    begun = begin(state, (None, None), policy, None, seen.now)
+    assert cool_down(begun, policy, seen.now).cooldown_until is not None
 
 
 def test_a_policy_that_is_not_automatic_asks_a_person() -> None:

@@ -74,6 +74,23 @@ def test_failures_of_the_concurrent_path_revert(world: World) -> None:
     assert decided(world, "confirm")
 
 
+def test_a_revert_to_the_step_below_stays_there(world: World) -> None:
+    """The harm that was answered is not held against the step below, which is judged anew."""
+    back = {"revert_to": "previous_step", "ladder_bp": (1000, 2000, 3200)}
+    stream = begin(world, QUICK.model_copy(update=back))
+    stream.days(1)
+    stream.fail_concurrent = 1.0
+    stream.until(lambda: bool(decided(world, "revert")), hours=1)
+    stream.fail_concurrent = 0.0
+    stream.days(1)
+    (made,) = decided(world, "revert")
+    assert made.sentence.startswith("back to 2000 bp: ")
+    assert world.ledger.control(NAME).scope_bp == 2000
+    stream.fail_concurrent = 1.0
+    stream.until(lambda: len(decided(world, "revert")) == 2, hours=1)
+    assert decided(world, "revert")[1].sentence.startswith("back to 1000 bp: ")
+
+
 def test_a_slow_concurrent_path_reverts(world: World) -> None:
     """Twice the cycle time, no failure: reverted by the cycle time."""
     stream = begin(world)

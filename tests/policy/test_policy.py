@@ -63,7 +63,8 @@ def test_every_field_says_what_it_is(model: type[BaseModel]) -> None:
         {"revert_margin_ratio": 0.9}, {"revert_margin_absolute": 1},
         {"revert_to": "rollback"}, {"holdback_bp": 10_001}, {"scope_bp_max": -1},
         {"resource": ""}, {"zone": "Europe/Berln"}, {"zone": ""}, {"legacy_headroom_min": -0.5},
-        {"quiet": "fri"}, {"bake_day": 7},
+        {"quiet": "fri"}, {"bake_day": 7}, {"bake_days": 1e6}, {"cooldown_days": 1e6},
+        {"drills_max_age_days": 1e6}, {"day_s": 1e6},
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused(values: dict[str, Any]) -> None:

@@ -24,8 +24,9 @@ from rollout.shadow.compare import Comparison
 
 TASK = TaskFacts(
     name="invoices", declared=True, effects="none", key="customer", time_limit_s=60.0,
-    soft_limit_s=None, redelivered_after_s=3600.0, payload_bytes_max=2_000, serializer="json",
-    processes=4, first_step_bp=300, source=ScannedSource([], 2),
+    soft_limit_s=None, redelivered_after_s=3600.0, ends_worker=False,
+    payload_bytes_max=2_000, serializer="json", processes=4, first_step_bp=300,
+    source=ScannedSource([], 2),
 )  # fmt: skip
 NO_TRIAL = Trial((), "no job was run", "--run 5")
 
@@ -137,6 +138,18 @@ def test_runs_are_held_against_each_limit() -> None:
     assert soft.sentence == "2 runs of 3 took longer than soft_time_limit (10.0 s)"
     assert hard.examples == ["job 9 (under load): 61.0 s"]
     assert "visibility_timeout" in only(page, Check.LIMITS, Passed).sentence
+
+
+def test_a_limit_beyond_rabbitmqs_own_is_told() -> None:
+    """RabbitMQ closes the channel of a worker that is silent for so long, and Celery's ends."""
+    slow = replace(TASK, time_limit_s=7_200.0, redelivered_after_s=1_800.0, ends_worker=True)
+    page = looked([job(1, seconds=1_900.0)], task=slow)
+    limit, run = [one for one in page.findings if one.check is Check.LIMITS]
+    assert limit.sentence.startswith("a run may take 2.0 h by its limit, and RabbitMQ's")
+    assert "took longer than RabbitMQ's consumer_timeout" in run.sentence
+    assert "rabbitmq.conf" in limit.todo
+    quick = replace(slow, soft_limit_s=60.0)
+    assert [one for one in looked([job(1)], task=quick).findings if one.check is Check.LIMITS] == []
 
 
 def test_a_task_without_a_limit_is_told() -> None:

@@ -17,7 +17,8 @@ from rollout.rehearsal.stream_draw import Drawing, draw_drills, draw_stream
 
 RECORDED = Path(__file__).with_name("decisions.json")
 """Made on 2026-11-26 by the code before windows were taken in together. Then both were compared
-over more seeds, shapes and policies, with the inputs of every decision, the trial and its hours."""
+over more seeds, shapes and policies, with the inputs of every decision, the trial and its hours.
+"back a step" was made anew when a revert to the step below had learnt to stay there."""
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 WARMUP_DAYS = 3.0

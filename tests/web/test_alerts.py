@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,16 @@ def test_the_documented_receiver_kills(guarded: Office) -> None:
     over = client.post(path, json=alert("resolved"))
     assert (over.status_code, over.json()["did"]) == (200, "nothing")
     assert not guarded.world.ledger.control(NAME).killed
+
+
+def test_an_alert_of_broken_text_kills(guarded: Office) -> None:
+    """A lone surrogate in its name is no reason to run on."""
+    client, broken = guarded.bearer(Role.SAFER_ONLY, NAME), alert("firing")
+    broken["commonLabels"] = {"alertname": "Wrong\ud800"}
+    path = f"/api/v1/sub-pipelines/{NAME}/on-alert/kill"
+    headers = {"content-type": "application/json"}
+    assert client.post(path, content=json.dumps(broken), headers=headers).status_code == 200
+    assert guarded.world.ledger.control(NAME).killed
 
 
 @pytest.mark.parametrize(

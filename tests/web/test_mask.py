@@ -11,6 +11,7 @@ from rollout.control.acts import Came
 from rollout.desk.mask import MASKED, Mask, example_through, result_through, through
 from rollout.errors import DeclarationError
 from rollout.pipeline import SubPipeline
+from rollout.shadow.compare import Compared, Comparison, compare
 from rollout.wiring import arguments_in
 from tests.builders import NAME
 from tests.web.conftest import Office
@@ -72,6 +73,18 @@ def test_an_example_is_seen_where_all_its_fields_are(signature: str, seen: bool)
     """One field beside the allowed ones hides all of it."""
     example = example_through(signature, "3 against 4", frozenset({"total"}))
     assert example == ("3 against 4" if seen else MASKED)
+
+
+def test_an_example_of_many_fields_shows_none_that_its_signature_leaves_out() -> None:
+    """A result with one field that is masked before dozens in one that may be seen."""
+    parts = [f"part_{number:02}" for number in range(40)]
+    old = {"sum": {"pin": "10115"}, "sum-net": dict.fromkeys(parts, 0)}
+    new = {"sum": {"pin": "80331"}, "sum-net": dict.fromkeys(parts, 1)}
+    found = compare(Comparison(), old, new)
+    assert isinstance(found, Compared)
+    assert "80331" in found.diff()
+    assert "pin" not in found.signature
+    assert example_through(found.signature, found.diff(), frozenset({"sum-net"})) == MASKED
 
 
 @pytest.mark.parametrize("shown", ["customer_id", [""], [1]])

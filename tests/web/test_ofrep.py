@@ -21,6 +21,7 @@ from rollout.openfeature import RolloutProvider
 from rollout.routing.decision import JobPath
 from rollout.routing.rule import RouteTable
 from rollout.routing.stages import Event
+from rollout.web.rates import LIMITS
 from rollout.web.serve import address_of, listen
 from tests.builders import NAME
 from tests.waiting import wait_until
@@ -164,3 +165,27 @@ def test_the_provider_in_process_says_what_is_wrong(half: Office) -> None:
         provider.resolve_integer_details(NAME, 1, context)
     with pytest.raises(TypeMismatchError):
         provider.resolve_boolean_details(f"{NAME}.path", False, context)
+
+
+def test_asking_for_a_flag_changes_nothing(open_office: OpenOffice) -> None:
+    """It is asked by POST, and counted and signed in as a look: a producer asks all the time."""
+    office = open_office(web_sign_in="token")
+    office.declare()
+    client = office.bearer(Role.VIEWER)
+    body = {"context": {"targetingKey": "customer-7"}}
+    assert client.post(f"{ALL}/{NAME}", json=body).status_code == 200
+    office.world.line.trace.clear()
+    codes = {
+        client.post(f"{ALL}/{NAME}", json=body).status_code
+        for _ in range(LIMITS["write"].amount + 5)
+    }
+    assert codes == {200}
+    assert "token_of" not in office.world.line.trace, "one look-up lasts seconds"
+
+
+def test_a_kill_elsewhere_is_told_to_whoever_asks_seldom(half: Office) -> None:
+    """The reading of a moment ago is of a moment ago: after a pause the store is asked."""
+    key = next(key for key in KEYS if ask(half, key)[NAME])
+    half.world.runtime.changes.kill(NAME, "ada", "by command")
+    half.world.clock.advance(8)
+    assert not ask(half, key)[NAME]

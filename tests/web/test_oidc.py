@@ -24,7 +24,13 @@ with warnings.catch_warnings():
 # The provider's own code uses a module that its library has deprecated; that is the peer, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-PEOPLE = {"ana": {"email": "ana@shop.example", "groups": ["sre"]}, "eve": {"groups": ["guests"]}}
+PEOPLE: dict[str, dict[str, Any]] = {
+    "ana": {"email": "ana@shop.example", "groups": ["sre"]},
+    "eve": {"groups": ["guests"]},
+    "mal": {"email": "boss@shop.example", "email_verified": False},
+    "max": {"email": "boss@shop.example", "email_verified": "false"},
+    "boss": {"email": "boss@shop.example", "email_verified": "true"},
+}
 
 
 @pytest.fixture
@@ -40,7 +46,8 @@ def house(open_office: OpenOffice, issuer: str) -> Office:
     """A site whose people come from there; the group `sre` may operate."""
     office = open_office(
         web_sign_in="oidc", web_oidc_issuer=issuer, web_oidc_client_id="rollout",
-        web_oidc_client_secret="s3cret", web_roles={"sre": "operator"},
+        web_oidc_client_secret="s3cret",
+        web_roles={"sre": "operator", "boss@shop.example": "admin"},
     )  # fmt: skip
     office.declare()
     return office
@@ -87,6 +94,16 @@ def test_who_has_no_role_stays_outside(house: Office) -> None:
     back = house.client.get(path_of(at_the_issuer(there.headers["location"], "eve")))
     assert back.status_code == 403
     assert COOKIE not in back.cookies
+
+
+@pytest.mark.parametrize(("person", "status"), [("mal", 403), ("max", 403), ("boss", 303)])
+def test_a_mail_address_that_nobody_verified_is_nobody_s(
+    house: Office, person: str, status: int
+) -> None:
+    """Anybody may claim the boss's; some issuers write the word as text."""
+    there = house.client.get("/sign-in/oidc")
+    back = house.client.get(path_of(at_the_issuer(there.headers["location"], person)))
+    assert back.status_code == status
 
 
 @pytest.mark.parametrize("change", ["other browser", "twice", "state", "code", "refused"])

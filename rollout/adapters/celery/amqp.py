@@ -14,6 +14,7 @@ from typing import Any
 
 from celery.app.amqp import AMQP
 
+from rollout.adapters.celery.amqp_refusals import explained
 from rollout.adapters.celery.batch import current_batch
 from rollout.adapters.celery.departure import Departure
 from rollout.adapters.celery.marks import queue_of
@@ -46,6 +47,15 @@ class RoutedAMQP(AMQP):
         router, theirs = (super(RoutedAMQP, self).Router(queues, create_missing) for _ in range(2))
         router.routes = [_LegacyByDefault(self.app, theirs), *router.routes]
         return router
+
+    def TaskConsumer(self, *args: Any, **kwargs: Any) -> Any:
+        """Declare the worker's queues; raises BrokerRefuses where RabbitMQ has them otherwise."""
+        try:
+            return super().TaskConsumer(*args, **kwargs)
+        except Exception as error:
+            if (told := explained(error)) is not None:
+                raise told from error
+            raise
 
     def _create_task_sender(self) -> Callable[..., Any]:
         send = self.send_plainly

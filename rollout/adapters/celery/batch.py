@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
+from rollout.adapters.celery.amqp_refusals import why_not_taken
 from rollout.adapters.celery.broker_errors import is_brokers
 from rollout.adapters.celery.departure import OPTED_OUT, Departure, Prepared, Published
 from rollout.adapters.celery.marks import HEADER, queue_of
-from rollout.errors import why_of
 from rollout.log import log
 from rollout.routing.decision import JobPath
 
@@ -67,7 +67,9 @@ class Batch:
         except Exception as error:
             if not filed or not is_brokers(error):
                 raise
-            log.warning("broker does not take them, the sweeper will send them", why=why_of(error))
+            log.warning(
+                "broker does not take them, the sweeper will send them", why=why_not_taken(error)
+            )
         else:
             if not filed:
                 pipeline.submit.remember(pipeline.effects, filings)

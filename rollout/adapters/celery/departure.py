@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from celery.utils.time import maybe_iso8601, maybe_make_aware
 
+from rollout.adapters.celery.amqp_refusals import why_not_taken
 from rollout.adapters.celery.broker_errors import is_brokers
 from rollout.adapters.celery.declaration import Routed
 from rollout.adapters.celery.destination import aimed_at, asked_for, is_broadcast
@@ -20,8 +21,8 @@ from rollout.adapters.celery.marks import (
     queue_of,
     read_marks,
 )
-from rollout.adapters.celery.message import Message, as_published, to_text
-from rollout.errors import ArgumentsUnusable, DeclarationError, why_of
+from rollout.adapters.celery.message import Message, as_published, in_time, to_text
+from rollout.errors import ArgumentsUnusable, DeclarationError
 from rollout.jobs.ports import Filing
 from rollout.jobs.submit import UNFILED
 from rollout.log import log
@@ -113,9 +114,8 @@ class Departure:
             # A caller that is told of an error submits again, and the sweeper sends what is filed.
             if not leaving.filed or not is_brokers(error):
                 raise
-            log.warning(
-                "broker does not take it, the sweeper will send it", job=self._id, why=why_of(error)
-            )
+            why = why_not_taken(error)
+            log.warning("broker does not take it, the sweeper will send it", job=self._id, why=why)
             return None
         if self._unfiled is not None:
             self.pipeline.submit.remember(self.pipeline.effects, [self._unfiled])
@@ -260,7 +260,7 @@ class _Leaving:
         if path is not None:
             name = queue_of(self._departure.pipeline.name, path)
             options |= aimed_at(self._departure.queues[name], options)
-        return self._producer.publish(body, **options)
+        return self._producer.publish(body, **in_time(options))
 
 
 class _Taking:

@@ -12,7 +12,7 @@ from celery.utils.imports import symbol_by_name
 
 from rollout.adapters.celery.adopted import make_task
 from rollout.adapters.celery.amqp import PIPELINES, door_into, pipelines_of
-from rollout.adapters.celery.limits import declared_at, warn_unlimited
+from rollout.adapters.celery.limits import Place, warn_unlimited
 from rollout.adapters.celery.options import check_made, check_options
 from rollout.adapters.celery.shadow import ShadowTask
 from rollout.adapters.celery.shadow_queue import shadow_task_of
@@ -20,16 +20,17 @@ from rollout.adapters.celery.steps import worker_step
 from rollout.errors import DeclarationError
 from rollout.routing.decision import JobPath
 
-__all__ = ["install", "pipelines_of", "plain_function"]
+__all__ = ["Pending", "check_options", "install_in", "pipelines_of", "plain_function"]
 
 
-def install(app: Any, declared: Any, options: dict[str, Any]) -> None:
+def install_in(app: Any, declared: Any, options: dict[str, Any], place: Place) -> "Pending":
     """Open the door for a sub-pipeline's messages, and have its task made when the app is.
 
     Args:
         app: Celery app; its configuration is not read here.
         declared: The declared sub-pipeline; its `task_name` is the name of the task.
         options: Celery task options, such as `autoretry_for` or `soft_time_limit`.
+        place: The line of the declaration.
 
     Raises:
         DeclarationError: Another task of this app has the name, or an option is refused.
@@ -45,19 +46,19 @@ def install(app: Any, declared: Any, options: dict[str, Any]) -> None:
     if PIPELINES not in app.__dict__:
         _open_door(app)
     pipelines_of(app)[declared.task_name] = declared
-    pending = Pending(app, declared, options)
-    declared.on_path, declared.made_task = pending.when_finalized, pending.task
+    pending = Pending(app, declared, options, place)
     app._pending.append(pending)
+    return pending
 
 
 class Pending:
     """A task that is made when its app is finalized, or when it is first used."""
 
-    def __init__(self, app: Any, declared: Any, options: dict[str, Any]) -> None:
+    def __init__(self, app: Any, declared: Any, options: dict[str, Any], place: Place) -> None:
         self._app = app
         self._declared = declared
         self._options = options
-        self._place = declared_at()
+        self._place = place
         self._made = False
 
     def __maybe_evaluate__(self) -> None:

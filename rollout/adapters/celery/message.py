@@ -27,6 +27,13 @@ HOW = frozenset(
     }
 )
 """Arguments of `Producer.publish` that say how and where to send, and are no part of a message."""
+TAKEN_S = 5.0
+"""A broker has so long to take a message, at each of the app's tries.
+
+RabbitMQ with an alarm reads nothing of who publishes, and a publisher that asks for confirmations
+(`confirm_publish`) would wait for as long as that lasts, though the ledger has its job. Taken means
+seconds for a large message on a slow link; an alarm lasts until somebody comes.
+"""
 OF_THE_TRANSPORT = frozenset(
     {
         "delivery_info",
@@ -72,10 +79,16 @@ class Message:
             exchange="",
             routing_key=queue,
             headers=dict(self.headers),
-            **how,
+            **in_time(how),
             **{"serializer": "json", **self.encoding},
             **self.properties,
         )
+
+
+def in_time(how: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `Producer.publish` that bound its wait, where the caller has not."""
+    bounds = {name: TAKEN_S for name in ("timeout", "confirm_timeout") if how.get(name) is None}
+    return {**how, **bounds}
 
 
 def to_text(name: str, message: Message, size_bytes_max: int) -> str:

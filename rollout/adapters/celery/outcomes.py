@@ -7,11 +7,12 @@ from celery import states
 from celery.app.task import Context
 from celery.exceptions import Ignore, Reject
 
+from rollout.adapters.celery.amqp_refusals import why_not_taken
 from rollout.adapters.celery.broker_errors import is_brokers
 from rollout.adapters.celery.deliveries import filing_of, job_of, key_of, message_for
 from rollout.adapters.celery.marks import job_id_of, queue_of, read_marks
 from rollout.adapters.celery.message import Message
-from rollout.errors import JobFailed, LedgerUnreachable, UnknownJob, why_of
+from rollout.errors import JobFailed, LedgerUnreachable, UnknownJob
 from rollout.jobs.claims import Refusal
 from rollout.jobs.delivery import Done, Dropped, Failed, Outcome, ToLegacy, Wait
 from rollout.jobs.ending import outcome_of
@@ -163,9 +164,11 @@ def _send_or_leave(
         if not is_brokers(error):
             raise
         if not recorded:
-            raise Reject(why_of(error), requeue=True) from error
+            raise Reject(why_not_taken(error), requeue=True) from error
         log.warning(
-            "broker does not take it, the sweeper will send it", job=request.id, why=why_of(error)
+            "broker does not take it, the sweeper will send it",
+            job=request.id,
+            why=why_not_taken(error),
         )
 
 

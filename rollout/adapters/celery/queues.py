@@ -15,6 +15,7 @@ from kombu.serialization import registry
 from kombu.utils.json import object_hook
 
 from rollout.adapters.celery.amqp_heads import AmqpHeads, NextUp
+from rollout.adapters.celery.amqp_rights import is_right_missing, rights_missing
 from rollout.adapters.celery.marks import (
     Marks,
     job_id_of,
@@ -91,6 +92,8 @@ class KombuQueues:
             for job in jobs:
                 if job.envelope:
                     _publish(producer, job, self._clock.now())
+            if jobs:
+                _hear_refusal(channel, queue_of(jobs[-1].name, jobs[-1].path))
 
     def held(self, name: str) -> Held:
         """Say what the queues and the workers hold.
@@ -151,9 +154,25 @@ class KombuQueues:
                 return _alarm(channel)
             return why_no_writes(channel.client) if speaks == "redis" else None
 
+    def refused_to(self, names: Sequence[str]) -> Sequence[str]:
+        """The rights that this user lacks for the jobs of these sub-pipelines, on RabbitMQ.
+
+        Raises:
+            BrokerUnreachable: It does not answer.
+        """
+        with self._channel() as channel:
+            connection = channel.connection.client
+            if connection.transport.driver_type != "amqp":
+                return ()
+            queues = [queue_of(name, path) for name in names for path in JobPath]
+            return tuple(rights_missing(connection, queues))
+
     @contextmanager
     def _channel(self) -> Iterator[Any]:
         connection = self._connected()
+        alarms: list[str] = []
+        if connection.transport.driver_type == "amqp":
+            connection.connection.on_blocked = alarms.append
         try:
             yield connection.default_channel
         except (OperationalError, OSError) as error:
@@ -163,6 +182,8 @@ class KombuQueues:
                 raise BrokerUnreachable(self.url, error) from error
             raise
         finally:
+            if alarms:  # no answer to a farewell would come
+                connection.collect()
             connection.release()
 
     def _connected(self) -> Connection:
@@ -184,22 +205,39 @@ def _alarm(channel: Any) -> str | None:
     """What RabbitMQ says when it has stopped reading from those who publish."""
     heard: list[str] = []
     connection = channel.connection
-    connection.on_blocked = heard.append
+    note = connection.on_blocked
+
+    def blocked(why: str) -> None:
+        heard.append(why)
+        note(why)
+
+    connection.on_blocked = blocked
     Producer(channel).publish("", routing_key=f"rollout.tried.{uuid4().hex}", exchange="")
-    try:
+    with suppress(TimeoutError):  # nothing was said
         connection.drain_events(timeout=_ALARM_S)
-    except TimeoutError:
-        pass  # nothing was said
-    except Exception as error:
-        if type(error).__name__ != "AccessRefused":
-            raise
-        # The right to write to the default exchange is none that jobs need.
     if not heard:
         return None
     return (
         f"it takes no messages: {heard[0]}; free memory or disk there: `rabbitmqctl "
         "list_alarms` names the node"
     )
+
+
+def _hear_refusal(channel: Any, queue: str) -> None:
+    """Let RabbitMQ say that it has taken nothing: it answers no message, it closes the channel.
+
+    Raises:
+        AccessRefused: This user may not write to the default exchange.
+    """
+    if channel.connection.client.transport.driver_type != "amqp":
+        return
+    try:
+        channel.queue_declare(queue, passive=True)
+    except (ChannelError, TimeoutError) as error:
+        if is_right_missing(error):
+            raise
+        # Nobody has declared it, and the messages are gone; or memory is short, and they are not
+        # taken yet. The sweeper looks for both.
 
 
 def _publish(producer: Producer, job: Handed, now: datetime) -> None:

@@ -4,11 +4,14 @@ Without this the job would wait for the broker to deliver it again; with it lega
 soon as the death is noticed.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.exceptions import Ignore, Reject, Retry
+from celery.worker import state
 from celery.worker.state import revoked as revoked_tasks
 from celery.worker.state import task_ready
 
@@ -36,6 +39,10 @@ class SubPipelineRequest(Theirs):
         self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
     ) -> Any:
         """Handle the end of a job whose path raised, or whose process is gone."""
+        with _next_stays_known(self):
+            return self._ended(exc_info, send_failed_event, return_ok)
+
+    def _ended(self, exc_info: Any, send_failed_event: bool, return_ok: bool) -> Any:
         error = exc_info.exception
         if isinstance(error, ExceptionWithTraceback):
             error = error.exc
@@ -139,6 +146,21 @@ class SubPipelineRequest(Theirs):
         else:
             self.acknowledge()
         return None
+
+
+@contextmanager
+def _next_stays_known(ended: Any) -> Iterator[None]:
+    """Keep the job's next message among those that a revoke finds.
+
+    Celery forgets a request by its job's id. Where one worker serves both queues, what was handed
+    to legacy may have begun there before the delivery that handed it over has ended here.
+    """
+    known = state.requests.get(ended.id)
+    try:
+        yield
+    finally:
+        if known is not None and known is not ended and known in state.reserved_requests:
+            state.requests[ended.id] = known
 
 
 def _is_celerys(exc_info: Any, error: BaseException, return_ok: bool) -> bool:

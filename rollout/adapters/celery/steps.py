@@ -7,6 +7,7 @@ from celery import bootsteps, signals
 from celery.worker import state
 from kombu.utils.encoding import safe_repr
 
+from rollout.adapters.celery.amqp_refusals import told_in
 from rollout.adapters.celery.builds import Announcer
 from rollout.adapters.celery.deliveries import job_of
 from rollout.adapters.celery.guard import guard_restarts
@@ -96,6 +97,7 @@ def worker_step(pipelines: Mapping[str, Worked]) -> type:
             self._receipts: Receipts | None = None
             self._renewals = Renewals(pipelines)
             self._renewals.while_reconnecting(consumer)
+            consumer.loop = told_in(consumer.loop)
             self._receivers: list[tuple[Any, Callable[..., None]]] = []
 
         def start(self, consumer: Any) -> None:
