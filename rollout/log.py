@@ -40,5 +40,20 @@ def _plain(value: Any) -> Any:
     return value.encode("ascii", "backslashreplace").decode() if isinstance(value, str) else value
 
 
+def tell_utc() -> None:
+    """Let this process tell its times in UTC, as all else that rollout prints does.
+
+    Only in a process of rollout's own, and where the application has not set up structlog.
+    """
+    import structlog
+    from structlog.processors import TimeStamper
+
+    if structlog.is_configured():
+        return
+    utc = TimeStamper(fmt="%Y-%m-%d %H:%M:%SZ", utc=True)
+    given = structlog.get_config()["processors"]
+    structlog.configure(processors=[utc if isinstance(one, TimeStamper) else one for one in given])
+
+
 log = Log("rollout")
 """What workers, producers and services say."""

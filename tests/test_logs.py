@@ -1,7 +1,10 @@
 """A job's arguments are its customers': no line of our log has them, however it is rendered."""
 
 import ast
+import io
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -13,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 import rollout
 from rollout.adapters.celery.steps import keep
 from rollout.errors import LedgerUnreachable
+from rollout.log import Log, tell_utc
 from rollout.pipeline import SubPipeline
 from tests.builders import NAME
 from tests.world import GONE, World
@@ -123,3 +127,25 @@ def test_an_error_of_a_hooks_statement_names_no_value(world: World) -> None:
             connection.execute(insert, {"iban": SECRET})
     assert "account" in str(met.value)
     assert SECRET not in str(met.value)
+
+
+def test_a_process_of_ours_tells_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its log stands beside pages and commands that do; what the application set up stays."""
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    time.tzset()
+    before = structlog.get_config()
+    structlog.reset_defaults()
+    try:
+        tell_utc()
+        out = io.StringIO()
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(out))
+        Log("rollout.test").info("hello")
+        told = datetime.strptime(out.getvalue()[:20], "%Y-%m-%d %H:%M:%SZ").replace(tzinfo=UTC)
+        assert abs(datetime.now(UTC) - told) < timedelta(minutes=1)
+        theirs = structlog.get_config()["processors"]
+        tell_utc()
+        assert structlog.get_config()["processors"] is theirs
+    finally:
+        structlog.configure(**before)
+        monkeypatch.undo()
+        time.tzset()

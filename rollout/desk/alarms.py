@@ -156,9 +156,10 @@ def _unheard(status: Status, listeners: Mapping[str, Sequence[str]] | None) -> I
         oldest = status.oldest(path, JobState.ACCEPTED)
         if oldest is None or not _waits_long(status, path):
             continue
-        waiting = status.waiting(path, JobState.ACCEPTED)
+        count = status.waiting(path, JobState.ACCEPTED)
+        waiting = "1 job waits" if count == 1 else f"{count} jobs wait"
         sentence = (
-            f"{waiting} jobs wait on {path}, the oldest for {span_text(status.at - oldest)} "
+            f"{waiting} on {path}, the oldest for {span_text(status.at - oldest)} "
             f"(since {at_text(oldest)})"
         )
         queue = f"{status.state.name}.{path}"

@@ -6,7 +6,7 @@ from types import FrameType
 
 from rollout.adapters.prometheus import Exporter
 from rollout.controller import loop
-from rollout.log import Log
+from rollout.log import Log, tell_utc
 from rollout.policies import read_policies
 from rollout.up.policy_file import PolicyFile
 from rollout.wiring import Runtime
@@ -16,6 +16,7 @@ log = Log("rollout.controller")
 
 def run(runtime: Runtime) -> None:
     """Run the controller until SIGTERM or ctrl-C, then close the runtime."""
+    tell_utc()
     stop = Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import uvicorn
 
 from rollout.errors import RolloutError, WrongSettings
+from rollout.log import tell_utc
 from rollout.web.app import create_app
 from rollout.wiring import Runtime
 
@@ -30,6 +31,7 @@ def serve(runtime: Runtime, say: Callable[[str], None]) -> None:
     Raises:
         WrongSettings: It would listen beyond this machine without a sign-in, or the port is taken.
     """
+    tell_utc()
     take_turns()
     app = create_app(runtime)
     settings = runtime.settings

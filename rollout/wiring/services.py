@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -307,20 +306,13 @@ def arguments_in(envelope: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def _say_lost(act: Act, error: RolloutError) -> None:
-    """Log an act that the ledger could not take."""
-    import structlog
-
-    # stdout is the answer of a command, which scripts read. Whatever level a command has set for
-    # its log, this is to be read.
-    told = structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
-        processors=[structlog.processors.KeyValueRenderer(key_order=["event"])],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    """Say an act that the ledger could not take, where whoever acted, or the journal, keeps it."""
+    what = act.action if act.name is None else f"{act.action} of {act.name}"
+    # stdout is the answer of a command, which scripts read.
+    sys.stderr.write(
+        f"warning: not in the log of acts: {act.at:%Y-%m-%d %H:%M:%S} UTC {what} by {act.actor}, "
+        f"{act.came}: {error.problem}\n"
     )
-    told.warning(
-        "act not noted", actor=act.actor, action=act.action, name=act.name, came=str(act.came),
-        error=error.problem,
-    )  # fmt: skip
 
 
 def _say_nothing(event: DrillEvent) -> None:

@@ -152,6 +152,8 @@ def house(tmp_path: Path, migrated: Path, valkey: str, monkeypatch: pytest.Monke
     for name in os.environ:
         if name.startswith("ROLLOUT_"):
             monkeypatch.delenv(name)
+    # Each turn of the house is one of the same controller, whatever services it is built of.
+    monkeypatch.setattr(Runtime, "_owner", "house:1-0000")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     shutil.copy(migrated, tmp_path / "ledger.db")
