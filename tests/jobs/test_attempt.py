@@ -8,6 +8,7 @@ from io import BytesIO, TextIOWrapper
 from typing import Any
 
 import pytest
+import structlog
 
 from rollout.errors import JobFailed
 from rollout.jobs.claims import JobState, Refusal
@@ -633,6 +634,7 @@ def test_a_log_that_cannot_be_written_harms_no_job(
     if stream == "closed":
         made.close()
     pipeline = world.declare("none", concurrent=fail)
+    structlog.reset_defaults()  # a command that another test ran may have asked for less
     monkeypatch.setattr(sys, "stdout", made)
     outcome = world.deliver(pipeline)
     monkeypatch.undo()
