@@ -104,12 +104,14 @@ def test_a_ledger_outside_the_search_path(postgresql: Postgresql, ledger_name: s
 def test_a_store_that_takes_all_keeps_nothing_of_it(valkey_url: str) -> None:
     """What is tried is under no name that anybody reads, least of all a kill's."""
     store = RedisControlStore(valkey_url)
+    client: Any = Redis.from_url(valkey_url, protocol=2)
+    # A store that refuses DEL, of another test, keeps one for a second.
+    others = set(client.keys("rollout:tried:*"))
     before = store.latches()
     store.try_write()
     assert store.latches() == before
     store.close()
-    client: Any = Redis.from_url(valkey_url, protocol=2)
-    assert client.keys("rollout:tried:*") == []
+    assert set(client.keys("rollout:tried:*")) <= others
     client.close()
 
 
