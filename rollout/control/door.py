@@ -236,14 +236,29 @@ class Door:
         Raises:
             NotPermittedHere: The caller may not; nothing was begun.
         """
+        return self._begin(caller, action, name, said, act, reason)
+
+    def token(self, caller: Caller, said: str, act: Callable[[], Result]) -> Result:
+        """Hand a token out, or revoke one, as `act` does.
+
+        Raises:
+            NotPermittedHere: The caller may not; nothing was begun.
+        """
+        return self._begin(caller, "token", None, said, act, "")
+
+    def _begin(
+        self,
+        caller: Caller,
+        action: str,
+        name: str | None,
+        said: str,
+        act: Callable[[], Result],
+        reason: str,
+    ) -> Result:
         with self._noting(caller, action, name, reason) as entry:
             permit(caller, action, name)
             entry.came(Came.DONE, said)  # also of one that is interrupted: it was begun
             return act()
-
-    def token(self, caller: Caller, said: str, act: Callable[[], Result]) -> Result:
-        """Hand a token out, or revoke one, as `act` does; raises as `drill` does."""
-        return self.drill(caller, None, said, act, action="token")
 
     def note(
         self, caller: Caller, action: str, name: str | None, said: str, reason: str = ""

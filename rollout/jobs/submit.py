@@ -27,8 +27,8 @@ _TOLD_EACH_S = 10.0
 
 def check_job_id(name: str, job_id: str) -> None:
     """Raise JobIdUnusable for an id that not every ledger holds."""
-    whole = "\x00" not in job_id and not any("\ud800" <= one <= "\udfff" for one in job_id)
-    if not whole or not 0 < len(job_id) <= JOB_ID_MAX:
+    halves = not job_id.isascii() and any("\ud800" <= one <= "\udfff" for one in job_id)
+    if halves or "\x00" in job_id or not 0 < len(job_id) <= JOB_ID_MAX:
         raise JobIdUnusable(name, job_id, JOB_ID_MAX)
 
 

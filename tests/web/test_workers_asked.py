@@ -9,14 +9,20 @@ from tests.desk.test_board_asks import HeardWorkers
 from tests.web.conftest import Office
 
 
-def test_a_page_says_once_what_holds_jobs_up(office: Office) -> None:
-    """The alarm above says that nobody listens; the explanation neither repeats nor asks it."""
+def a_job_waits(office: Office) -> list[str]:
+    """One waits for two minutes and no worker listens; gives what the workers are asked."""
     world, order = office.world, list[str]()
     world.runtime.__dict__["workers"] = HeardWorkers(order, deaf=True)
     world.runtime.tick.turn()
     world.ledger.file([filing("job-1", JobPath.LEGACY, name=NAME, at=world.clock.now())])
     world.clock.advance(120)
     office.app._site.shared.forget()
+    return order
+
+
+def test_a_page_says_once_what_holds_jobs_up(office: Office) -> None:
+    """The alarm above says that nobody listens; the explanation neither repeats nor asks it."""
+    order = a_job_waits(office)
     page = office.client.get(f"/sub-pipelines/{NAME}").text
     assert page.count(f"worker listens on queue {NAME}.legacy") == 1
     assert order.count("asked") == 1
@@ -24,12 +30,7 @@ def test_a_page_says_once_what_holds_jobs_up(office: Office) -> None:
 
 def test_the_api_s_why_asks_nobody_again(office: Office) -> None:
     """It says what the workers said to the board that all share."""
-    world, order = office.world, list[str]()
-    world.runtime.__dict__["workers"] = HeardWorkers(order, deaf=True)
-    world.runtime.tick.turn()
-    world.ledger.file([filing("job-1", JobPath.LEGACY, name=NAME, at=world.clock.now())])
-    world.clock.advance(120)
-    office.app._site.shared.forget()
+    order = a_job_waits(office)
     office.client.get("/api/v1/sub-pipelines")
     asked = order.count("asked")
     values = office.client.get(f"/api/v1/sub-pipelines/{NAME}/why").json()
