@@ -70,7 +70,7 @@ def read_health(outside: Outside) -> Health:
     found = [_address(outside)]
     checked = [_guarded(what, check, outside) for what, check in _CHECKS]
     found += _said_once([one for one in checked if one is not None])
-    return Health(settings, (*found, *_parts(outside, settings)))
+    return Health(settings, (*found, *_parts(outside)))
 
 
 def _said_once(findings: Sequence[Finding]) -> list[Finding]:
@@ -329,7 +329,7 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
 )
 
 
-def _parts(outside: Outside, settings: Mapping[str, Any]) -> list[Finding]:
+def _parts(outside: Outside) -> list[Finding]:
     """Recommended things that are not there."""
     rows = []
     if outside.one_machine:
@@ -341,7 +341,7 @@ def _parts(outside: Outside, settings: Mapping[str, Any]) -> list[Finding]:
                 "use postgresql+psycopg://... when workers run on several machines",
             )
         )
-    if settings["broker_url"] is None and not outside.has_embedded_server():
+    if not outside.has_embedded_server():
         rows.append(
             Finding(
                 "embedded server",
