@@ -166,7 +166,10 @@ def _reached(replayed: Replayed, exposed: Exposed) -> str:
     )
     if replayed.detected_after is None:
         return f"the regression was not reverted: {jobs} at the end"
-    return f"reverted {span_text(replayed.detected_after)} after the regression began: {jobs}"
+    after = f"{span_text(replayed.detected_after)} after the regression began"
+    if replayed.left_bp:
+        return f"first reverted {after}, to {percent(replayed.left_bp)}; until then {jobs}"
+    return f"reverted {after}: {jobs}"
 
 
 def _exposed_json(exposed: Exposed | None) -> Json | None:

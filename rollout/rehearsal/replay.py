@@ -52,7 +52,8 @@ class Replayed:
         worse_at: When the regression began; None without one.
         exposed: Jobs it reached until the revert, or until the end without one; None without a
             regression, or when the trial was over before it began.
-        detected_after: From the regression to the revert; None when it was not reverted.
+        detected_after: From the regression to the first revert; None when it was not reverted.
+        left_bp: Scope that this revert left; 0 on legacy.
         standing: Name of the hold that stood at the end; holds are recorded once, so it may be an
             earlier decision than the last.
     """
@@ -62,6 +63,7 @@ class Replayed:
     exposed: Exposed | None = None
     detected_after: timedelta | None = None
     standing: str = ""
+    left_bp: int = 0
 
     @property
     def false_revert(self) -> bool:
@@ -129,11 +131,13 @@ def replay(
     standing = str(ledger.trial_rows()[0].payload["said"])
     if worse_at is None or worse_at >= done.until:
         return Replayed(done, worse_at, standing=standing)
-    lower = [one.at for one in done.changes if one.after.scope_bp < one.before.scope_bp]
-    reverted = next((at for at in lower if at >= worse_at), None)
-    exposed = ledger.exposed(worse_at, reverted or done.until)
-    detected_after = None if reverted is None else reverted - worse_at
-    return Replayed(done, worse_at, exposed, detected_after, standing)
+    lower = (one for one in done.changes if one.after.scope_bp < one.before.scope_bp)
+    revert = next((one for one in lower if one.at >= worse_at), None)
+    if revert is None:
+        return Replayed(done, worse_at, ledger.exposed(worse_at, done.until), standing=standing)
+    exposed = ledger.exposed(worse_at, revert.at)
+    after, left_bp = revert.at - worse_at, revert.after.scope_bp
+    return Replayed(done, worse_at, exposed, after, standing, left_bp)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,16 @@ def test_a_timeline_with_an_injected_failure() -> None:
     assert "[info" not in done.stdout + done.stderr
 
 
+def test_a_revert_to_the_step_below_is_only_the_first(tmp_path: Path) -> None:
+    """Jobs go on being exposed there: what is counted is said to be until then."""
+    file = tmp_path / "steps.toml"
+    file.write_text('[policy]\nrevert_to = "previous_step"\nladder_bp = [1000, 3000]\n')
+    worse = "at=day 9 errors=0.2"
+    done = run("--policy", str(file), "--days", "12", "--jobs-per-day", "2000", "--inject", worse)
+    assert done.exit_code == 0, done.stderr
+    assert "after the regression began, to 10 %; until then " in done.stdout.splitlines()[-1]
+
+
 def test_json_says_the_same_and_nothing_else() -> None:
     """Numbers with units in their names."""
     done = run(*QUICK, "--inject", "at=day 1.5 all-fail", "--json")
