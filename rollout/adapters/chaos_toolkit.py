@@ -26,6 +26,8 @@ from rollout.routing.decision import JobPath
 EXTENSION = "rollout"
 GRACE_S = 10.0
 """Time for rollbacks after the end, before the process is killed."""
+AGAIN_S = 1.0
+"""Until an experiment whose rollbacks have not begun is told again to end."""
 
 
 class ChaosToolkitMissing(RolloutError):
@@ -136,14 +138,23 @@ class Experiment:
 def main(file: Path, seconds: float) -> None:
     """Run one experiment in this process and write its journal beside it."""
     from chaoslib.experiment import run_experiment
+    from chaoslib.run import RunEventHandler
 
-    ended = False
+    class Rollbacks(RunEventHandler):  # type: ignore[misc]  # the library has no types
+        """Whether they have begun: from then on nothing may interrupt."""
+
+        begun = False
+
+        def start_rollbacks(self, experiment: object) -> None:
+            self.begun = True
+
+    rollbacks = Rollbacks()
 
     def on_alarm(number: int, frame: FrameType | None) -> None:
         # Its own time and the runner may end it at once; a second SIGTERM would end its rollbacks.
-        nonlocal ended
-        if not ended:
-            ended = True
+        # The first may be lost: the library's own code swallows an exception at some places.
+        if not rollbacks.begun:
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
             signal.raise_signal(signal.SIGTERM)
 
     signal.signal(signal.SIGALRM, on_alarm)
@@ -151,7 +162,7 @@ def main(file: Path, seconds: float) -> None:
     _end_with_parent()
     experiment = json.loads(file.read_text(encoding="utf-8"))
     settings = {"runtime": {"rollbacks": {"strategy": "always"}}}
-    journal = run_experiment(experiment, settings=settings)
+    journal = run_experiment(experiment, settings=settings, event_handlers=[rollbacks])
     unfinished = file.with_name("journal.json.unfinished")
     unfinished.write_text(json.dumps(journal, default=str), encoding="utf-8")
     unfinished.replace(file.with_name("journal.json"))
