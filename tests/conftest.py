@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import psutil
 import pytest
+import structlog
 from hypothesis import settings
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool, StaticPool
@@ -74,6 +75,13 @@ def _told(process: psutil.Process) -> str:
         return f"{process.pid} {process.status()} {' '.join(process.cmdline())}"
     except psutil.NoSuchProcess:
         return f"{process.pid} (gone)"
+
+
+@pytest.fixture(autouse=True)
+def _a_log_of_its_own() -> Iterator[None]:
+    """What a command under test makes of the log (its level, its times) ends with the test."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session", autouse=True)

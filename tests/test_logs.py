@@ -133,19 +133,14 @@ def test_a_process_of_ours_tells_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its log stands beside pages and commands that do; what the application set up stays."""
     monkeypatch.setenv("TZ", "Asia/Kathmandu")
     time.tzset()
-    before = structlog.get_config()
-    structlog.reset_defaults()
-    try:
-        tell_utc()
-        out = io.StringIO()
-        structlog.configure(logger_factory=structlog.PrintLoggerFactory(out))
-        Log("rollout.test").info("hello")
-        told = datetime.strptime(out.getvalue()[:20], "%Y-%m-%d %H:%M:%SZ").replace(tzinfo=UTC)
-        assert abs(datetime.now(UTC) - told) < timedelta(minutes=1)
-        theirs = structlog.get_config()["processors"]
-        tell_utc()
-        assert structlog.get_config()["processors"] is theirs
-    finally:
-        structlog.configure(**before)
-        monkeypatch.undo()
-        time.tzset()
+    tell_utc()
+    out = io.StringIO()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(out))
+    Log("rollout.test").info("hello")
+    monkeypatch.undo()
+    time.tzset()
+    told = datetime.strptime(out.getvalue()[:20], "%Y-%m-%d %H:%M:%SZ").replace(tzinfo=UTC)
+    assert abs(datetime.now(UTC) - told) < timedelta(minutes=1)
+    theirs = structlog.get_config()["processors"]
+    tell_utc()
+    assert structlog.get_config()["processors"] is theirs

@@ -77,7 +77,7 @@ def dask_steps() -> Iterator[Executor]:
         LocalCluster(
             n_workers=2,
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address=":0",  # without one it takes port 8787, which another run may have
             silence_logs=50,
         ) as cluster,
         Client(cluster) as client,

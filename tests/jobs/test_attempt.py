@@ -8,7 +8,6 @@ from io import BytesIO, TextIOWrapper
 from typing import Any
 
 import pytest
-import structlog
 
 from rollout.errors import JobFailed
 from rollout.jobs.claims import JobState, Refusal
@@ -634,7 +633,6 @@ def test_a_log_that_cannot_be_written_harms_no_job(
     if stream == "closed":
         made.close()
     pipeline = world.declare("none", concurrent=fail)
-    structlog.reset_defaults()  # a command that another test ran may have asked for less
     monkeypatch.setattr(sys, "stdout", made)
     outcome = world.deliver(pipeline)
     monkeypatch.undo()
