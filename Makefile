@@ -73,7 +73,7 @@ lint: $(STAMP) ## ruff, mypy, import-linter, deptry
 demo: $(STAMP) ## a whole pilot in five minutes: 336,776 flights, weeks of twenty seconds, real failures
 	$(BIN)/rollout demo
 
-bench: $(STAMP) ## costs on the job's way, beside their peers (8 minutes; ONLY="steps tick" a part); writes reports/bench.json
+bench: $(STAMP) ## costs on the job's way, beside their peers (12 minutes, 8 without `web`; ONLY="steps tick" a part); writes reports/bench.json
 	$(BIN)/python -m ops.bench $(ONLY)
 
 bench-execution: $(STAMP) ## graphs and micro-batches beside their peers (about 4 minutes); writes reports/execution.json
