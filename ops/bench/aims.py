@@ -19,8 +19,8 @@ _SUBMIT_MANY = (
     " publishing 20 %, the ledger 2 % (a profile of 3,000 jobs on SQLite, 2026-11-27)"
 )
 _PYTHON = (
-    "Python around three statements: of the 0.78 ms the caller's own CPU is 0.74, and the same steps"
-    " took 0.52 to 0.66 ms within ten minutes on these cores (2026-11-27)"
+    "Python around three statements: of the 0.78 ms the caller's own CPU is 0.74, and the same"
+    " steps took 0.52 to 0.66 ms within ten minutes on these cores (2026-11-27)"
 )
 _FLUSHES = (
     "four round trips, two of which wait for the disk: of the 2.13 ms the caller's own CPU is 0.97,"
