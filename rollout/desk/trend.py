@@ -16,8 +16,8 @@ from rollout.routing.decision import JobPath
 from rollout.routing.ports import TransitionRecord
 from rollout.routing.stages import Event
 
-JOBS_MAX = 5_000
-"""Newest jobs that are drawn: enough for a curve, and read within some 50 ms."""
+JOBS_MAX = 3_000
+"""Newest jobs that are drawn: sixty to a point, and read within some 25 ms."""
 
 BINS = 48
 SPAN_MIN = timedelta(minutes=1)

@@ -34,16 +34,16 @@ def smallest(
 
 
 def expected_log(
-    process: BettingProcess, bet: int, counts: Counts, p_concurrent: float, p_legacy: float
-) -> float:
-    """Give the mean of ln L for one bet when `counts` are one block and the rates are these."""
+    process: BettingProcess, bet: int, counts: Counts, p_legacy: float
+) -> Callable[[float], float]:
+    """Give the mean of ln L for one bet by the concurrent rate, with `counts` as one block."""
     chosen, r, d = process.bets[bet], process.margin.ratio, process.margin.floor
     n, m = counts.n_concurrent, counts.n_legacy
     c, a = stake(chosen.family, chosen.parameter, r, n, m)
     b = a * r * n / m
-    return n * (
-        p_concurrent * log1p(a * (1 - r * c)) + (1 - p_concurrent) * log1p(-a * r * c)
-    ) + m * (p_legacy * log1p(-b * (1 - c)) + (1 - p_legacy) * log1p(-b * (d - c)))
+    hit, missed = log1p(a * (1 - r * c)), log1p(-a * r * c)
+    legacy = m * (p_legacy * log1p(-b * (1 - c)) + (1 - p_legacy) * log1p(-b * (d - c)))
+    return lambda rate: n * (rate * hit + (1 - rate) * missed) + legacy
 
 
 def detectable_rate(process: BettingProcess, scored: Counts) -> float | None:
@@ -65,11 +65,12 @@ def detectable_rate(process: BettingProcess, scored: Counts) -> float | None:
     p_legacy = scored.k_legacy / scored.n_legacy
     pend = SCOPE_STAKE if process.restarting else 1.0
     needed = log(process.limit / pend)
+    bets = [
+        (log(bet.weight), expected_log(process, index, scored, p_legacy))
+        for index, bet in enumerate(process.bets)
+    ]
 
     def seen(rate: float) -> bool:
-        return any(
-            log(bet.weight) + expected_log(process, index, scored, rate, p_legacy) >= needed
-            for index, bet in enumerate(process.bets)
-        )
+        return any(weight + expected(rate) >= needed for weight, expected in bets)
 
     return smallest(seen, process.margin.harmless(p_legacy), 1.0)

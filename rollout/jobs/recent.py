@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from rollout.jobs.claims import JobRecord, JobState
 from rollout.routing.decision import JobPath
@@ -59,9 +59,8 @@ class RecentCount:
     last_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class PacedJob:
-    """How long a job took on the path that it was assigned to.
+class PacedJob(NamedTuple):
+    """How long a job took on the path that it was assigned to; a tuple, as thousands are drawn.
 
     `cycle_s` is None until it is finished; `hurt` says that the path failed it. Jobs that a drill
     hurt are none of these.

@@ -2,20 +2,22 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     ColumnElement,
     Select,
     TextClause,
     and_,
+    bindparam,
     case,
     func,
     or_,
     select,
     type_coerce,
-    union_all,
 )
 
 from rollout.adapters.sql.database import Database
@@ -112,12 +114,13 @@ class RecentRows:
         if since is not None:
             query = query.where(job.c.accepted_at >= since)
         query = query.order_by(job.c.accepted_at.desc()).limit(limit)
+        paths = (JobPath.CONCURRENT, JobPath.LEGACY)
         with self._db.read() as connection:
             rows = connection.execute(query).all()
         return [
             PacedJob(
                 from_microseconds(at_us),
-                JobPath.LEGACY if legacy else JobPath.CONCURRENT,
+                paths[legacy],
                 bool(hurt),
                 None if took is None else took / 1e6,
             )
@@ -151,35 +154,38 @@ class RecentRows:
         before: tuple[datetime, str] | None = None,
     ) -> list[JobRecord]:
         """Read jobs of one kind, newest admission first, without their messages."""
-        kinds = _HURT if kind is JobKind.HURT else (kind,)
-        lists = [_newest(name, _KINDS[one], since, limit, before) for one in kinds]
-        query: Any = lists[0]
-        if len(lists) > 1:  # each by its own index, in one round trip
-            query = union_all(*(select(one.subquery()) for one in lists))
+        values: dict[str, Any] = {"b_limit": limit}
+        if name is not None:
+            values["b_name"] = name
+        if since is not None:
+            values["b_since"] = since
+        if before is not None:
+            values["b_at"], values["b_id"] = before
+        kinds = _HURT if kind is JobKind.HURT else (kind,)  # each by its own index
         with self._db.read() as connection:
-            records = [record_of(row) for row in connection.execute(query).mappings()]
-        if len(lists) == 1:
+            records = [
+                record_of(row)
+                for one in kinds
+                for row in connection.execute(_newest(one, *values), values).mappings()
+            ]
+        if len(kinds) == 1:
             return records
         newest = sorted({one.ref: one for one in records}.values(), key=lambda one: one.job_id)
         newest.sort(key=lambda one: one.accepted_at, reverse=True)
         return newest[:limit]
 
 
-def _newest(
-    name: str | None,
-    condition: ColumnElement[bool] | TextClause,
-    since: datetime | None,
-    limit: int,
-    before: tuple[datetime, str] | None,
-) -> Select[Any]:
-    """The newest jobs of a condition, in order."""
-    query = select(*_SHOWN).where(condition)
-    if name is not None:
-        query = query.where(job.c.name == name)
-    if since is not None:
-        query = query.where(job.c.accepted_at >= since)
-    if before is not None:
-        at, job_id = before
+@cache
+def _newest(kind: JobKind, *given: str) -> Select[Any]:
+    """The newest jobs of a kind, in order; made once, which takes longer than its execution."""
+    query = select(*_SHOWN).where(_KINDS[kind])
+    if "b_name" in given:
+        query = query.where(job.c.name == bindparam("b_name"))
+    if "b_since" in given:
+        query = query.where(job.c.accepted_at >= bindparam("b_since"))
+    if "b_at" in given:
+        at: BindParameter[datetime] = bindparam("b_at")
+        job_id: BindParameter[str] = bindparam("b_id")
         tied = and_(job.c.accepted_at == at, job.c.job_id > job_id)
         query = query.where(job.c.accepted_at <= at, or_(job.c.accepted_at < at, tied))
-    return query.order_by(job.c.accepted_at.desc(), job.c.job_id).limit(limit)
+    return query.order_by(job.c.accepted_at.desc(), job.c.job_id).limit(bindparam("b_limit"))
