@@ -4,7 +4,7 @@ The class says how to react, the attributes carry the values, and the text is bu
 `problem` is the `error:` line of the CLI and `hint` its `hint:` line.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -91,6 +91,16 @@ class UnknownDecision(RolloutError):
         self.decision_id = decision_id
         super().__init__(
             f"no decision {decision_id} in this ledger", "`rollout history NAME` lists decisions"
+        )
+
+
+class UnknownRunbook(RolloutError):
+    """A name that no runbook has, or a part that several have."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"expected the name of one runbook, or a part that no other has; got {name!r}",
+            f"one of {', '.join(known)}",
         )
 
 

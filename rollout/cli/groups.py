@@ -8,7 +8,7 @@ GROUPS = {
     "Asking first": ("audit", "preflight", "scale-test"),
     "Seeing": (
         "status", "why", "report", "jobs", "job", "resources", "history", "decision", "replay",
-        "messages", "shadow-report", "doctor",
+        "messages", "shadow-report", "doctor", "runbook",
     ),
     "Stopping": ("kill", "rearm", "revert", "freeze", "unfreeze"),
     "Moving": ("shadow", "start", "scope", "double", "graduate", "policy"),

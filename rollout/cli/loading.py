@@ -17,6 +17,7 @@ HOMES = {
     "shadow_commands": ("shadow", "shadow-report", "determinism"),
     "history_view": ("history",),
     "report_command": ("report",),
+    "runbook_command": ("runbook",),
     "job_commands": ("job", "jobs", "retry", "messages", "prune"),
     "skip_command": ("skip",),
     "resources_command": ("resources",),

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from rollout.cli.output import at_text, facts, percent, plain
+from rollout.desk.runbooks import command_of
 from rollout.jobs.claims import JobState
 from rollout.routing.decision import JobPath, Reason
 from rollout.routing.stages import ControlState
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from rollout.desk.board import Board
     from rollout.desk.status import Status
 
-RUNBOOKS = "docs/runbooks/"
 PAGES_MAX = 20
 """Of more sub-pipelines each has a line, not a page."""
 
@@ -44,7 +44,7 @@ def render(board: "Board") -> RenderableType:
     parts: list[RenderableType] = []
     leads = board.leader is None or board.leader.alive
     if board.leader is not None and not leads:
-        sentence = f"{board.leader.sentence} (runbook: {RUNBOOKS}nobody-judges.md)"
+        sentence = f"{board.leader.sentence} (what to do: {command_of('nobody-judges.md')})"
         parts += [Text(plain(sentence), "bold red"), Text("")]
     if board.in_short:
         parts += [_in_short(board), Text("")]
@@ -92,7 +92,7 @@ def _alarms(one: "Status", board: "Board") -> list[tuple[str, RenderableType]]:
             continue
         text = Text(plain(alarm.sentence), _STYLES.get(alarm.need.name, ""))
         if alarm.runbook:
-            text.append(f" (runbook: {RUNBOOKS}{alarm.runbook})", "not bold default")
+            text.append(f" (what to do: {command_of(alarm.runbook)})", "not bold default")
         rows.append((alarm.what, text))
     if one.drill is not None:
         rows.append(("drill", Text(plain(one.drill.sentence), "yellow")))

@@ -1,13 +1,8 @@
-"""The runbooks as pages: what an alarm names is one touch away, also where there is no checkout.
-
-They are files of this release, and neither ledger nor control store is needed to read one.
-"""
+"""The runbooks as pages: what an alarm names is one touch away, also where there is no checkout."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from shlex import quote
 from typing import Annotated
 from urllib.parse import urlencode
@@ -19,6 +14,7 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import Response
 
+from rollout.desk.runbooks import command_of, filled, read_runbooks
 from rollout.desk.text import plain
 from rollout.web.asking import CallerOf, SiteOf, must_see
 from rollout.web.problems import NoSuchPage
@@ -27,19 +23,11 @@ from rollout.web.render import draw
 router = APIRouter(include_in_schema=False)
 
 
-def folder() -> Path:
-    """An installed package carries them inside; a checkout has them in its docs."""
-    package = Path(__file__).parents[1]
-    inside = package / "runbooks"
-    return inside if inside.is_dir() else package.parent / "docs" / "runbooks"
-
-
 @router.get("/runbooks")
 def runbooks(request: Request, site: SiteOf, caller: CallerOf) -> Response:
     """All of them, by what one sees."""
-    titles = [(path.name, title_of(path.read_text())) for path in sorted(folder().glob("*.md"))]
-    titles.sort(key=lambda one: one[1])
-    return draw(request, "runbooks.html", caller, board=site.glance(caller), titles=titles)
+    every = read_runbooks().runbooks
+    return draw(request, "runbooks.html", caller, board=site.glance(caller), every=every)
 
 
 @router.get("/runbooks/{file}")
@@ -48,22 +36,17 @@ def runbook(
     name: Annotated[str, Query(max_length=100)] = "",
 ) -> Response:  # fmt: skip
     """One of them; with a sub-pipeline its commands are ready to be copied."""
-    path = next((one for one in folder().glob("*.md") if one.name == file), None)
-    if path is None:
+    found = next((one for one in read_runbooks().runbooks if one.file == file), None)
+    if found is None:
         raise NoSuchPage(request.url.path)
     if name:
         must_see(caller, name)
-    text, query = path.read_text(), f"?{urlencode({'name': name})}" if name else ""
+    query = f"?{urlencode({'name': name})}" if name else ""
     return draw(
         request, "runbook.html", caller, board=site.glance(caller), about=name or None,
-        text=drawn(text, lambda other: site.url("runbooks", other) + query, name),
-        title=title_of(text), file=f"docs/runbooks/{file}",
+        text=drawn(found.text, lambda other: site.url("runbooks", other) + query, name),
+        title=found.title, command=command_of(file),
     )  # fmt: skip
-
-
-def title_of(text: str) -> str:
-    """The first line of a runbook."""
-    return text.partition("\n")[0].lstrip("# ").strip()
 
 
 def drawn(text: str, url: Callable[[str], str], name: str = "") -> Markup:
@@ -81,8 +64,7 @@ def drawn(text: str, url: Callable[[str], str], name: str = "") -> Markup:
             token.children = list(_linked(token.children, url))
     html = parser.renderer.render(tokens, parser.options, {})
     if name:
-        named = str(escape(plain(quote(name))))
-        html = re.sub(r"\bNAME\b", lambda _: named, html)
+        html = filled(html, str(escape(plain(quote(name)))))
     return Markup(html)
 
 

@@ -153,7 +153,7 @@ def test_what_fails_since_when_and_by_what(house: House) -> None:
         assert "it fails since " in said, command
         assert f"newest error of job {last}: ValueError: no address 2" in said, command
     said = flat(house.run("status").stdout)
-    assert "runbook: docs/runbooks/concurrent-path-misbehaves.md" in said
+    assert "what to do: rollout runbook concurrent-path-misbehaves" in said
     assert said.index("fails") < said.index("scope")
     (values,) = house.json("status")["sub_pipelines"]
     assert values["need"] == "now"

@@ -80,7 +80,7 @@ def test_a_kill_and_a_revert_say_who_when_and_why(house: House) -> None:
     said = flat(house.run("status").stdout)
     assert "reverted by controller, 20" in said
     assert "every job runs on legacy; `rollout start invoices` begins again" in said
-    assert "(runbook: docs/runbooks/reverted.md)" in said
+    assert "(what to do: rollout runbook reverted)" in said
     house.run("kill", "invoices", "--reason", "totals are wrong")
     said = flat(house.run("status").stdout)
     assert "killed by ana, 20" in said
@@ -96,7 +96,7 @@ def test_copies_that_differ_are_a_persons(house: House) -> None:
     house.tick()
     said = flat(house.run("status").stdout)
     assert "person Outputs differ beyond legacy's own noise: total" in said
-    assert "(runbook: docs/runbooks/outputs-differ.md)" in said
+    assert "(what to do: rollout runbook outputs-differ)" in said
     said = flat(house.run("why", "invoices").stdout)
     assert said.startswith("invoices: A PERSON DECIDES: Outputs differ")
 
