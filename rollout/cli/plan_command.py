@@ -12,6 +12,7 @@ from rollout.routing.effects import Effects
 
 if TYPE_CHECKING:
     from rollout.desk.plans import Planned
+    from rollout.policy.plan import StepPlan
 
 JobsPerDay = Annotated[
     float | None,
@@ -74,16 +75,10 @@ def draw(page: "Planned") -> None:
     """Print a plan."""
     for sentence in page.sentences:
         say(sentence)
+    steps = page.plan.steps
     show(
         listing(
-            (
-                "step",
-                "new/week",
-                "to show: failures / late",
-                "after first look",
-                "9 of 10",
-                "worst extra failures",
-            ),
+            ("step", "new/week", "to show: failures / late", "after first look", "9 of 10"),
             (
                 (
                     percent(one.scope_bp),
@@ -91,16 +86,30 @@ def draw(page: "Planned") -> None:
                     f"+{100 * one.points_failed:.2g} points / +{100 * one.points_late:.2g} points",
                     f"{one.first_look:.0%}",
                     "-" if one.days_nine is None else f"{one.days_nine:g} d",
-                    f"{one.failed_worst:,}",
                 )
-                for one in page.plan.steps
+                for one in steps
             ),
             2,
         )
     )
     for sentence in page.variants:
         say(sentence)
-    say("A loss inside the budget is promoted; calendars, drills and fleet limits add weeks.")
+    if steps:
+        say(page.reverted)
+        show(listing(_revert_columns(page), (_revert_row(one) for one in steps), 3))
+    for sentence in page.held:
+        say(sentence)
+
+
+def _revert_columns(page: "Planned") -> tuple[str, ...]:
+    first, last = page.plan.first_day, page.plan.last_day
+    return ("step", f"by day {first:g}", f"by day {last:g}", "worst extra failures")
+
+
+def _revert_row(step: "StepPlan") -> tuple[str, ...]:
+    rates = (step.reverted_first, step.reverted_last)
+    shown = ("none" if one is None else f"{100 * one:.2g} %" for one in rates)
+    return (percent(step.scope_bp), *shown, f"{step.failed_worst:,}")
 
 
 def say_plan(ctx: typer.Context, name: str) -> None:

@@ -17,9 +17,8 @@ def show_check(page: "PolicyCheck") -> None:
         say(line)
     for note in page.notes:
         _show_note(note)
-    unanswered = page.checked.known.unanswered
-    if unanswered is not None:
-        warn(f"traffic and declarations are not known: {unanswered}")
+    if page.unasked is not None:
+        warn(page.unasked)
     say(page.sum)
 
 

@@ -14,6 +14,7 @@ from rollout.evidence.stored import Json
 from rollout.pilot.together import all_of
 from rollout.policy import ladder
 from rollout.policy.plan import Length, Plan, plan_for
+from rollout.policy.tables import mistaken_for
 from rollout.policy.way import Baseline
 from rollout.routing.effects import Effects
 from rollout.routing.stages import HOLDBACK_BP, ControlState, Stage
@@ -99,6 +100,8 @@ class Planned:
         effects: What its paths do to the world; None while nobody knows.
         shared: What it shares with the other members of its cohort; None without any.
         early: Whether its traffic is that of a day which has not ended: too little to size.
+        failing_known: Whether somebody knows how often legacy fails; else it is sized as never.
+        mistaken: The name in `rollout.toml` that seems to be meant for this one; None for none.
     """
 
     name: str
@@ -108,6 +111,8 @@ class Planned:
     effects: Effects | None = None
     shared: Shared | None = None
     early: bool = False
+    failing_known: bool = True
+    mistaken: str | None = None
 
     @property
     def too_early(self) -> str:
@@ -135,10 +140,15 @@ class Planned:
             if stated
             else "by its traffic: budget_failed, budget_late"
         )
+        fails = (
+            f"legacy fails {plan.failed_a_week:,.0f} a week"
+            if self.failing_known
+            else "how many legacy fails is not known, sized as if none (--failing SHARE says it)"
+        )
         late = "" if self.cycle_p95_s is None else f" (over {self.cycle_p95_s:.3g} s)"
         sentences = [
-            f"{self.name}: {plan.baseline.jobs_a_week / WEEK:,.0f} jobs a day, legacy fails"
-            f" {plan.failed_a_week:,.0f} a week; {plan.late_a_week:,.0f} a week are late by"
+            f"{self.name}: {plan.baseline.jobs_a_week / WEEK:,.0f} jobs a day, {fails};"
+            f" {plan.late_a_week:,.0f} a week are late by"
             f" definition{late}.",
             f"Budget: this pilot may add {length.failed:,.0f} failed and {length.late:,.0f} late"
             f" jobs a week at the most ({by}).",
@@ -154,6 +164,11 @@ class Planned:
             )
         if self.shared is not None:
             sentences.append(self.shared.sentence)
+        if self.mistaken is not None:
+            sentences.append(
+                f"Note:   no table of rollout.toml is for {self.name!r}, and one is for"
+                f" {self.mistaken!r}: nothing it says holds here."
+            )
         if self.early:
             sentences.insert(0, self.too_early)
         return tuple(sentences)
@@ -174,6 +189,24 @@ class Planned:
         )
 
     @property
+    def reverted(self) -> str:
+        """What the rates of its steps mean from which on a pilot is reverted."""
+        rate = f"{100 * self.plan.baseline.rate_failed:.2g} %" if self.failing_known else "none"
+        return (
+            f"Legacy fails {rate}. Of pilots that fail as often as this, about half are reverted by"
+            " themselves by that day of the step:"
+        )
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """What becomes of a harm that is not reverted."""
+        return (
+            "A smaller harm beyond the budget reverts nothing: the scope holds, the harm goes on,"
+            f" and after day {self.plan.last_day:g} of a step a person decides.",
+            "A loss inside the budget is promoted; calendars, drills and fleet limits add weeks.",
+        )
+
+    @property
     def table(self) -> dict[str, float]:
         """The values of the budget in force, as `rollout.toml` takes them."""
         length = self.plan.length
@@ -190,6 +223,7 @@ class Planned:
             "plan": self.plan.to_json(),
             "sentences": list(self.sentences),
             "variants": list(self.variants),
+            "held": list(self.held),
             "cohort": None
             if self.shared is None
             else {"name": self.shared.cohort, **asdict(self.shared.budget)},
@@ -228,9 +262,10 @@ def planned(
         profile, ledger = None, None  # what is stated is enough to go on
     seen = None if profile is None else profile.baseline
     policy, holdback_bp, effects = policies.of(name), HOLDBACK_BP, assumed.effects
-    begun = False
+    begun, declared = False, frozenset[str]()
     if ledger is not None:
         states = {one.name: one for one in ledger.controls()}
+        declared = frozenset(states)
         holdback_bp = states[name].holdback_bp if name in states else HOLDBACK_BP
         effects = effects or ledger.declared_effects().get(name)
         begun = name in states and states[name].stage is not Stage.LEGACY
@@ -250,7 +285,9 @@ def planned(
     plan = plan_for(policy, Baseline(WEEK * jobs, rate), holdback_bp, effects)
     shared = _shared(name, policies, plan.baseline, ledger)
     early = assumed.jobs_a_day is None and profile is not None and profile.first_day
-    return Planned(name, plan, p95_s, begun, effects, shared, early)
+    known = assumed.failing is not None or seen is not None
+    mistaken = mistaken_for(policies, name, declared)
+    return Planned(name, plan, p95_s, begun, effects, shared, early, known, mistaken)
 
 
 def _shared(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rollout.desk.plain import Json, plain_json
-from rollout.desk.text import span_text
+from rollout.desk.text import some, span_text
 from rollout.errors import RolloutError
 from rollout.policy.check import (
     EARLY,
@@ -19,6 +19,7 @@ from rollout.policy.check import (
     read_known,
 )
 from rollout.policy.policy import Policies
+from rollout.policy.tables import named_in
 
 LEVELS = ("error", "warning", "advice")
 """How much a finding matters, the worst first."""
@@ -39,11 +40,21 @@ class PolicyNote:
 
 @dataclass(frozen=True, slots=True)
 class PolicyCheck:
-    """What a check found; with wrong lines nothing else was looked at."""
+    """What a check found; with wrong lines nothing else was looked at.
+
+    Attributes:
+        checked: What the rules found.
+        wrong: Lines that cannot be read.
+        name: The one that was asked about; None for all.
+        stated: Whether a person said all about the traffic.
+        names: Those that the file names, or the one that was asked about.
+    """
 
     checked: Checked
     wrong: tuple[RolloutError, ...] = ()
     name: str | None = None
+    stated: bool = False
+    names: tuple[str, ...] = ()
 
     @property
     def notes(self) -> list[PolicyNote]:
@@ -66,7 +77,7 @@ class PolicyCheck:
         """What it was sized with, in sentences."""
         checked = self.checked
         sized = [
-            f"{name}: {one.jobs_per_week:,.0f} jobs a week, {one.error_rate:.2%} of legacy's fail"
+            f"{name}: {one.jobs_per_week:,.0f} jobs a week, {_failing(one.error_rate)}"
             for name, one in checked.traffic.items()
         ]
         early = [
@@ -80,6 +91,21 @@ class PolicyCheck:
             for name in self._unknown
         ]
         return [*sized, *early, *unknown]
+
+    @property
+    def unasked(self) -> str | None:
+        """What the ledger was to tell and did not; None when it did, or nothing hung on it."""
+        unanswered = self.checked.known.unanswered
+        if unanswered is None:
+            return None
+        if not self.stated:
+            return f"traffic and declarations are not known: {unanswered}"
+        if not self.names:
+            return None
+        return (
+            f"whether there are sub-pipelines named {some(self.names)}, and their holdbacks, is"
+            f" not known: {unanswered}"
+        )
 
     @property
     def _unknown(self) -> list[str]:
@@ -124,10 +150,11 @@ def read_policy_check(
     """Look for contradictions and for steps that can never be proved.
 
     A person who has said all about the traffic may have no ledger: a policy is checked in CI, too.
+    Where there is one it is asked all the same, for names, holdbacks and effects.
 
     Args:
         parsed: The policies, and every line that is wrong.
-        ledger: Asked unless all is assumed or a line is wrong.
+        ledger: Asked unless a line is wrong; for traffic unless all of it is assumed.
         name: One sub-pipeline; None for all.
         assumed: Traffic that a person states.
         now: Aware time.
@@ -138,5 +165,13 @@ def read_policy_check(
     policies, wrong = parsed
     if wrong:
         return PolicyCheck(Checked((), {}, Known()), tuple(wrong))
-    known = Known() if assumed.complete else read_known(ledger, now, name)
-    return PolicyCheck(check_policies(policies, known, name, assumed, now), name=name)
+    known = read_known(ledger, now, name, traffic=not assumed.complete)
+    names = tuple(named_in(policies)) if name is None else (name,)
+    checked = check_policies(policies, known, name, assumed, now)
+    return PolicyCheck(checked, name=name, stated=assumed.complete, names=names)
+
+
+def _failing(rate: float | None) -> str:
+    if rate is None:
+        return "how many of legacy's fail is not known, sized as if none did; say --error-rate"
+    return f"{rate:.2%} of legacy's fail"

@@ -46,23 +46,27 @@ def expected_log(
     return lambda rate: n * (rate * hit + (1 - rate) * missed) + legacy
 
 
-def detectable_rate(process: BettingProcess, scored: Counts) -> float | None:
+def detectable_rate(
+    process: BettingProcess, scored: Counts, p_legacy: float | None = None
+) -> float | None:
     """Find the concurrent rate that would have reached the limit with these jobs.
 
-    Every job is taken to be hit at that rate from the start of the step on, the legacy rate is
-    the one observed, and the stake is the lump of the step's beginning. The real test sees many
-    blocks and not one, which costs little while the split is steady.
+    Every job is taken to be hit at that rate from the start of the step on, and the stake is the
+    lump of the step's beginning. The real test sees many blocks and not one, which costs little
+    while the split is steady.
 
     Args:
         process: The test.
         scored: Jobs of all closed blocks of the step.
+        p_legacy: How often legacy fails, 0..1, where a plan supposes it; else as observed.
 
     Returns:
         A rate in 0..1, or None when even a rate of 1 would not have shown.
     """
     if not scored.both_paths:
         return None
-    p_legacy = scored.k_legacy / scored.n_legacy
+    if p_legacy is None:
+        p_legacy = scored.k_legacy / scored.n_legacy
     pend = SCOPE_STAKE if process.restarting else 1.0
     needed = log(process.limit / pend)
     bets = [

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 from rollout.evidence.betting import Bet, Family, Margin
@@ -33,6 +34,12 @@ BETS = (
     Bet(Family.SUCCESS, 0.1, 0.10),
 )
 PROCESS = BettingProcess(BETS, REVERT_MARGIN, REVERT_ALPHA)
+
+
+@lru_cache(maxsize=64)
+def process_of(margin: Margin, alpha: float) -> BettingProcess:
+    """Give the test of a policy: what is no regression yet, and the chance of a false revert."""
+    return BettingProcess(BETS, margin, alpha)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import lru_cache
 from typing import TypeVar
 
 from rollout.evidence.betting import Margin
 from rollout.evidence.counts import check_count
 from rollout.evidence.cycle_time import CycleTime
-from rollout.evidence.error_rate import BETS, ErrorRate
+from rollout.evidence.error_rate import ErrorRate, process_of
 from rollout.evidence.fast_path import FastPath
 from rollout.evidence.process import BettingProcess
 from rollout.evidence.recovery_watch import RecoveryWatch
@@ -39,18 +38,14 @@ class Guard:
     @property
     def error_process(self) -> BettingProcess:
         """The error test of this guard."""
-        return _error_process(self.margin, self.alpha_error)
+        return process_of(self.margin, self.alpha_error)
 
 
 def guard_of(policy: Policy) -> Guard:
     """The strictness that a policy asks of the revert tests."""
-    margin = Margin(policy.revert_margin_ratio, policy.revert_margin_absolute)
-    return Guard(margin, policy.alpha_error, policy.alpha_cycle, policy.alpha_recovery)
-
-
-@lru_cache(maxsize=64)
-def _error_process(margin: Margin, alpha: float) -> BettingProcess:
-    return BettingProcess(BETS, margin, alpha)
+    return Guard(
+        policy.revert_margin, policy.alpha_error, policy.alpha_cycle, policy.alpha_recovery
+    )
 
 
 @dataclass(frozen=True, slots=True)

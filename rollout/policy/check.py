@@ -9,10 +9,11 @@ from typing import Protocol
 
 from rollout.errors import LedgerUnreachable, UnknownSubPipeline
 from rollout.policy.lint.finding import PolicyFinding, Subject, Traffic
-from rollout.policy.lint.fleet import lint_fleet
+from rollout.policy.lint.fleet import lint_fleet, lint_name
 from rollout.policy.lint.rules import lint, worst_first
 from rollout.policy.policy import Policies
 from rollout.policy.ports import Arrived
+from rollout.policy.tables import named_in
 from rollout.routing.effects import Effects
 from rollout.routing.stages import HOLDBACK_BP, ControlState
 
@@ -63,7 +64,7 @@ class Assumed:
         if rate is None and traffic is not None:
             rate = traffic.error_rate
         # Nobody knows how often it fails: its late and slow jobs can be sized all the same.
-        return None if jobs is None else Traffic(jobs, rate or 0.0)
+        return None if jobs is None else Traffic(jobs, rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +144,7 @@ def read_known(
 
 def names_of(policies: Policies, known: Known) -> list[str]:
     """Every sub-pipeline that a policy names or the ledger holds, each once."""
-    members = [name for cohort in policies.cohorts for name in cohort.members]
-    return list(dict.fromkeys([*policies.sub_pipelines, *members, *(known.states or ())]))
+    return list(dict.fromkeys([*named_in(policies), *(known.states or ())]))
 
 
 def require_name(policies: Policies, known: Known, name: str | None) -> None:
@@ -173,9 +173,10 @@ def check_policies(
         now: An aware time.
 
     Raises:
-        UnknownSubPipeline: There is no such name.
+        UnknownSubPipeline: There is no such name, and nobody has stated its traffic.
     """
-    require_name(policies, known, name)
+    if not assumed.complete:  # what is stated may be of one that is planned
+        require_name(policies, known, name)
     names = names_of(policies, known) if name is None else [name]
     traffic = {one: assumed.over(known.traffic(one, now)) for one in names}
     default = Subject(policies.default, traffic=assumed.over(None))
@@ -192,6 +193,8 @@ def check_policies(
         ]
     between = lint_fleet(policies, None if known.states is None else list(known.states))
     found += [finding for finding in between if name in (None, finding.subject)]
+    if name is not None:
+        found += lint_name(policies, name, known.states)
     sized = {one: taken for one, taken in traffic.items() if taken is not None}
     spans = {one: known.early(one, now) for one in names if one not in sized}
     early = {one: span for one, span in spans.items() if span is not None}

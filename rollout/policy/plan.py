@@ -15,9 +15,10 @@ from math import ceil, inf, isfinite
 
 from rollout.evidence.counts import Counts
 from rollout.evidence.detectable import detectable_rate
-from rollout.evidence.error_rate import PROCESS
+from rollout.evidence.error_rate import process_of
 from rollout.evidence.harm_budget import LATE_RATE, HarmBudget, margin
 from rollout.evidence.looks import LOOKS_MAX, look_day
+from rollout.evidence.process import BettingProcess
 from rollout.evidence.step_odds import Margins, Odds, odds
 from rollout.evidence.stored import Json
 from rollout.policy import ladder
@@ -44,7 +45,11 @@ class StepPlan:
         first_look: Share of equal paths that is proven at the first look.
         proven: Share that is proven at any of the looks; the others need a person.
         days_nine: Days by which nine of ten are proven; None when that never comes.
-        failed_worst: Extra failed jobs at the worst before a revert or the end of the step.
+        failed_worst: Extra failed jobs at the worst before a revert or, on a path that is proven,
+            the end of the step. A harm that is held goes on beyond it.
+        reverted_first: Failure rate of the concurrent path, 0..1, from which on about half of
+            pilots are reverted by the first look; None when not even a rate of 1 shows by then.
+        reverted_last: The same by the last look, after which a person decides.
     """
 
     scope_bp: int
@@ -55,6 +60,8 @@ class StepPlan:
     proven: float
     days_nine: float | None
     failed_worst: int
+    reverted_first: float | None
+    reverted_last: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,7 @@ class Plan:
         steps: The way.
         length: With the budget in force.
         half, double: With half and with twice of it.
+        first_day, last_day: Days of a step's first and last look.
     """
 
     baseline: Baseline
@@ -101,6 +109,8 @@ class Plan:
     length: Length
     half: Length
     double: Length
+    first_day: float
+    last_day: float
 
     @property
     def failed_a_week(self) -> float:
@@ -125,6 +135,8 @@ class Plan:
             "length": asdict(self.length),
             "half": asdict(self.half),
             "double": asdict(self.double),
+            "first_day": self.first_day,
+            "last_day": self.last_day,
         }
 
 
@@ -149,6 +161,7 @@ def plan_for(
     """
     shadow = effects is not None and effects.shadowable
     budget = ladder.budget_of(policy, baseline)
+    bake_days = max(policy.bake_days, 1.0)
     way = ladder.steps_bp(policy, holdback_bp, baseline, shadowed=shadow)
     budgets = [budget.times(factor) for factor in FACTORS]
     points = [_points(baseline, one, way, holdback_bp) for one in budgets]
@@ -172,6 +185,8 @@ def plan_for(
         shadow,
         steps,
         *lengths,
+        look_day(1, bake_days),
+        look_day(LOOKS_MAX, bake_days),
     )
 
 
@@ -246,6 +261,7 @@ def _step(
     policy: Policy, baseline: Baseline, scope_bp: int, points: Margins, found: Odds
 ) -> StepPlan:
     share, bake_days = scope_bp / BP_ALL, max(policy.bake_days, 1.0)
+    process = process_of(policy.revert_margin, policy.alpha_error)
     nine = found.day(0.9)
     lasts = nine if isfinite(nine) else look_day(LOOKS_MAX, bake_days)
     return StepPlan(
@@ -256,11 +272,32 @@ def _step(
         found.by(bake_days),
         found.proven,
         nine if isfinite(nine) else None,
-        failed_worst(baseline, share, lasts),
+        failed_worst(process, baseline, share, lasts),
+        reverted_from(process, baseline, share, bake_days),
+        reverted_from(process, baseline, share, look_day(LOOKS_MAX, bake_days)),
     )
 
 
-def failed_worst(baseline: Baseline, share: float, days: float) -> int:
+def reverted_from(
+    process: BettingProcess, baseline: Baseline, share: float, days: float
+) -> float | None:
+    """Give the failure rate from which on the revert test has seen enough after so many days.
+
+    Args:
+        process: The revert test on failures, as strict as the policy has it.
+        baseline: What the jobs are like.
+        share: Share of jobs on the concurrent path, in (0, 1].
+        days: Since the step began.
+
+    Returns:
+        A rate in 0..1, seen in about half of pilots by then; None when not even 1 shows.
+    """
+    jobs = baseline.jobs_a_week * days / WEEK_DAYS
+    counts = Counts(int(jobs * share), 0, int(jobs * (1 - share)), 0)
+    return detectable_rate(process, counts, baseline.rate_failed)
+
+
+def failed_worst(process: BettingProcess, baseline: Baseline, share: float, days: float) -> int:
     """Give the extra failed jobs of a step at the worst.
 
     The worst fault is the one that the revert test sees only when the step ends: a larger one is
@@ -273,7 +310,7 @@ def failed_worst(baseline: Baseline, share: float, days: float) -> int:
         n, m = int(jobs * share * part), int(jobs * (1 - share) * part)
         if n == 0 or m == 0:
             continue
-        seen = detectable_rate(PROCESS, Counts(n, 0, m, min(m, round(rate * m))))
+        seen = detectable_rate(process, Counts(n, 0, m, 0), rate)
         worst = max(worst, n * ((1.0 if seen is None else seen) - rate))
     return ceil(max(0.0, worst))
 

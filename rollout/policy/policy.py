@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from rollout.evidence.betting import Margin
 from rollout.evidence.recovery import PAIRS_EXACT_MAX
 from rollout.policy.calendars import FRIDAY_AFTERNOON, Freeze, Quiet, blocked, free_from, zone_named
 from rollout.routing.stages import BP_ALL
@@ -173,6 +174,11 @@ class Policy(BaseModel):
     def _exists(cls, zone: str) -> str:
         zone_named(zone)
         return zone
+
+    @property
+    def revert_margin(self) -> Margin:
+        """How much more often than legacy the concurrent path may fail without a regression."""
+        return Margin(self.revert_margin_ratio, self.revert_margin_absolute)
 
     @property
     def ladder(self) -> tuple[int, ...]:

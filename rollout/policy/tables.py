@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from difflib import get_close_matches
+
 from rollout.policy.policy import Policies
 
 SUB_PIPELINE = "sub_pipeline"
@@ -13,6 +16,31 @@ def tables_of(policies: Policies, name: str) -> list[str]:
     own = policies.sub_pipelines.get(name)
     tables = ["[policy]"] if policies.default.model_fields_set else []
     return [*tables, *([f"[policy.{SUB_PIPELINE}.{name}]"] if own is not None else [])]
+
+
+def named_in(policies: Policies) -> list[str]:
+    """Every sub-pipeline that a table or a cohort names, each once, in their order."""
+    members = (name for cohort in policies.cohorts for name in cohort.members)
+    return list(dict.fromkeys([*policies.sub_pipelines, *members]))
+
+
+def mistaken_for(policies: Policies, name: str, known: Collection[str] = ()) -> str | None:
+    """The name in the file that was meant for this one, as it seems; None when nothing is like it.
+
+    Args:
+        policies: What the file says.
+        name: A sub-pipeline that somebody asks about.
+        known: Names that exist, whose tables are their own.
+    """
+    named = named_in(policies)
+    if name in named:
+        return None
+    close = get_close_matches(name, [one for one in named if one not in known], 1, _CLOSE)
+    return close[0] if close else None
+
+
+_CLOSE = 0.8
+"""How like two names are that one slip of a finger tells apart, 0..1: a guess of less is noise."""
 
 
 def source_of(policies: Policies, name: str | None, field: str) -> str:

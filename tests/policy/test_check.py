@@ -98,6 +98,8 @@ def test_stated_traffic_goes_first() -> None:
     assert check(Policies(), told, assumed=Assumed(error_rate=0.0)).traffic == {
         "invoices": Traffic(1000, 0.0)
     }
+    jobs_alone = check(Policies(), known("invoices"), "invoices", Assumed(jobs_per_week=7e3))
+    assert jobs_alone.traffic == {"invoices": Traffic(7e3, None)}, "nobody said how many fail"
     stated = Assumed(jobs_per_week=0.0, error_rate=0.0)
     assert stated.complete
     assert rules(check(Policies(), Known(), assumed=stated))[0] == (None, "nothing_proved")
@@ -111,6 +113,31 @@ def test_an_unknown_name_is_refused_when_the_ledger_could_tell() -> None:
     with pytest.raises(UnknownSubPipeline, match="did you mean 'invoices'"):
         check(Policies(), known("invoices"), "invoice")
     assert check(Policies(), Known(), "anything").findings == ()
+
+
+def test_a_misspelt_table_is_found_from_the_name_it_was_meant_for() -> None:
+    """Asked for one sub-pipeline, with its traffic stated or not, with a ledger or without."""
+    policies = Policies(sub_pipelines={"invocies": Policy(bake_days=14.0)})
+    stated = Assumed(jobs_per_week=7e3, error_rate=0.01)
+    for told in (Known(), known("invoices")):
+        for assumed in (Assumed(), Assumed(jobs_per_week=7e3), stated):
+            checked = check(policies, told, "invoices", assumed)
+            assert [one.sentence for one in checked.findings] == [
+                "No table of rollout.toml is for 'invoices', and one is for 'invocies': nothing it"
+                " says holds for 'invoices'."
+            ]
+    both = known("invoices", "invocies")
+    assert check(policies, both, "invoices").findings == (), "each name is somebody's own"
+    far = Policies(sub_pipelines={"orders": Policy(bake_days=14.0)})
+    assert check(far, Known(), "invoices").findings == ()
+
+
+def test_a_name_that_is_only_planned_is_sized_and_told_apart() -> None:
+    """Its traffic is stated, so it is no mistake to ask; that nothing is declared is said."""
+    stated = Assumed(jobs_per_week=7e3, error_rate=0.01)
+    checked = check(Policies(), known("orders"), "invoices", stated)
+    assert rules(checked) == [("invoices", "unknown_name")]
+    assert checked.traffic == {"invoices": Traffic(7e3, 0.01)}
 
 
 def test_names_come_from_tables_cohorts_and_the_ledger() -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from rollout.desk.plans import Assumed, TrafficUnknown, planned
 from rollout.errors import WrongSettings
+from rollout.evidence.counts import Counts
+from rollout.evidence.error_rate import PROCESS, ErrorRate
+from rollout.evidence.step_odds import poisson, uniform
 from rollout.policies import GONE, gone_settings, parse_policies, write_budget
 from rollout.policy.lint.traffic import near
-from rollout.policy.plan import plan_for, proofs_of
+from rollout.policy.plan import plan_for, proofs_of, reverted_from
 from rollout.policy.policy import Cohort, Policies, Policy
 from rollout.policy.way import Baseline
 from rollout.routing.effects import Effects
@@ -34,6 +38,70 @@ def test_the_plan_of_the_method() -> None:
     assert plan.length.days_half == pytest.approx(6.5 * 7, abs=3.5)
     assert plan.length.days_nine == pytest.approx(7.5 * 7, abs=3.5)
     assert not plan.hardly
+
+
+def test_what_is_reverted_and_what_is_only_held() -> None:
+    """At 100 jobs a day and 90 %, .5 -> 3 % lies between the budget and what 56 days revert."""
+    plan = plan_for(Policy(), Baseline(700.0, 0.005), 500, Effects.NONE)
+    last = plan.steps[-1]
+    assert last.scope_bp == 9000
+    assert (plan.first_day, plan.last_day) == (7.0, 56.0)
+    assert last.reverted_first is not None
+    assert last.reverted_last is not None
+    assert 0.005 + last.points_failed < 0.03 < last.reverted_last < last.reverted_first
+    page = planned("invoices", Policies(), Assumed(100.0, 0.005))
+    assert "after day 56 of a step a person decides" in page.held[0]
+
+
+@pytest.mark.parametrize(("share", "days"), [(0.9, 7.0), (0.5, 28.0), (0.125, 56.0)])
+def test_about_half_of_pilots_are_reverted_at_the_rate_that_is_said(
+    share: float, days: float
+) -> None:
+    """The judgement's own test on drawn pilots of 100 jobs a day, an hour at a time."""
+    rate = reverted_from(PROCESS, Baseline(700.0, 0.005), share, days)
+    assert rate is not None
+    pilots = 60
+    found = sum(_reverted(uniform(seed), share, days, rate) for seed in range(pilots))
+    assert 0.25 < found / pilots < 0.85
+    few = sum(_reverted(uniform(seed), share, days, 0.3 * rate) for seed in range(20))
+    assert few <= 4
+
+
+def _reverted(draw: Callable[[], float], share: float, days: float, rate: float) -> bool:
+    """One pilot whose concurrent path fails at a rate, against legacy's .5 %."""
+    test = ErrorRate.fresh().change_scope()
+    for _ in range(round(24 * days)):
+        new, old = poisson(draw, 100 * share / 24), poisson(draw, 100 * (1 - share) / 24)
+        failed = [
+            sum(draw() < one for _ in range(jobs)) for jobs, one in ((new, rate), (old, 0.005))
+        ]
+        test = test.observe(Counts(new, failed[0], old, failed[1]), 3600.0)
+    return test.latched
+
+
+def test_the_plan_reverts_as_strictly_as_the_policy() -> None:
+    """A wider margin, or a smaller chance of error, lets more through; the plan says so."""
+    usual = plan_for(Policy(), THOUSAND, 500).steps[-1]
+    for policy in (Policy(revert_margin_ratio=3.0), Policy(alpha_error=1e-6)):
+        milder = plan_for(policy, THOUSAND, 500).steps[-1]
+        assert milder.failed_worst > usual.failed_worst
+        for one, other in (
+            (milder.reverted_first, usual.reverted_first),
+            (milder.reverted_last, usual.reverted_last),
+        ):
+            assert one is not None
+            assert other is not None
+            assert one > other
+
+
+def test_a_failure_rate_that_nobody_knows_is_not_told_as_none() -> None:
+    """It is sized as none and said so; nor does a misspelt table pass in silence."""
+    policies = Policies(sub_pipelines={"invocies": Policy(budget_failed=30.0)})
+    page = planned("invoices", policies, Assumed(1000.0))
+    assert "how many legacy fails is not known" in page.sentences[0]
+    assert any("and one is for 'invocies'" in one for one in page.sentences)
+    told = planned("invoices", Policies(), Assumed(1000.0, 0.0))
+    assert "legacy fails 0 a week" in told.sentences[0]
 
 
 def test_half_and_double_of_the_budget() -> None:

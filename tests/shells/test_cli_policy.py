@@ -119,7 +119,7 @@ def test_stated_traffic_that_cannot_be(house: House, options: tuple[str, str]) -
 
 
 def test_a_check_needs_no_ledger(house: House) -> None:
-    """Away, it is said; with the whole traffic stated it is not even asked."""
+    """Away, it is said; with the whole traffic stated only where a name hangs on it."""
     house.lose_ledger()
     result = house.run("policy", "check")
     assert result.exit_code == 0
@@ -128,6 +128,22 @@ def test_a_check_needs_no_ledger(house: House) -> None:
     stated = house.run("policy", "check", *options)
     assert (stated.exit_code, stated.stderr) == (0, "")
     assert house.json("policy", "check")["ledger"].startswith("the ledger at")
+    write("[policy.sub_pipeline.invocies]\nbake_days = 14\n")
+    named = house.run("policy", "check", *options)
+    assert named.exit_code == 0
+    assert "warning: whether there are sub-pipelines named invocies, and their" in named.stderr
+
+
+def test_stated_traffic_hides_no_misspelt_name(house: House) -> None:
+    """The ledger is asked for names though nobody needs it for traffic; a rate is not made up."""
+    write("[policy.sub_pipeline.invocies]\nbake_days = 14\n")
+    options = ("--jobs-per-week", "7000", "--error-rate", "0.005")
+    whole = flat(house.run("policy", "check", *options).stdout)
+    assert "no sub-pipeline named 'invocies', did you mean 'invoices'?" in whole
+    for stated in (options, options[:2]):
+        one = flat(house.run("policy", "check", "invoices", *stated).stdout)
+        assert "No table of rollout.toml is for 'invoices', and one is for 'invocies'" in one
+    assert "how many of legacy's fail is not known, sized as if none did" in one
 
 
 def test_an_unknown_name(house: House) -> None:

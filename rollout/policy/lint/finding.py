@@ -48,11 +48,11 @@ class Traffic:
 
     Attributes:
         jobs_per_week: Jobs of both paths, >= 0.
-        error_rate: Share of legacy's jobs that fail, 0..1.
+        error_rate: Share of legacy's jobs that fail, 0..1; None when nobody could tell.
     """
 
     jobs_per_week: float
-    error_rate: float
+    error_rate: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Subject:
         seen = self.traffic
         if seen is None or not seen.jobs_per_week:
             return None
-        return Baseline(seen.jobs_per_week, seen.error_rate)
+        return Baseline(seen.jobs_per_week, seen.error_rate or 0.0)
 
     @property
     def graduates(self) -> bool:

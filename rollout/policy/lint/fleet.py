@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from rollout.policy.lint.finding import Level, PolicyFinding
 from rollout.policy.policy import Policies
+from rollout.policy.tables import mistaken_for, named_in
 
 
 def lint_fleet(
@@ -22,7 +23,7 @@ def lint_fleet(
         Findings by level; empty when there is nothing to say.
     """
     found = [
-        *_unknown(policies, known),
+        *_unknown(named_in(policies), known),
         *_twice(policies),
         *_shared(policies, known or ()),
         *_limits(policies),
@@ -31,10 +32,28 @@ def lint_fleet(
     return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
 
 
-def _named(policies: Policies) -> list[str]:
-    """Every name in the policies, each once, in their order."""
-    members = (name for cohort in policies.cohorts for name in cohort.members)
-    return list(dict.fromkeys([*policies.sub_pipelines, *members]))
+def lint_name(
+    policies: Policies, name: str, known: Collection[str] | None = None
+) -> Iterator[PolicyFinding]:
+    """Say what is odd about a name that is asked about and that the file does not have.
+
+    Args:
+        policies: All of them.
+        name: Who is asked about.
+        known: Names that the ledger holds; None when nobody could tell.
+    """
+    if name not in named_in(policies):
+        yield from _unknown([name], known)
+    meant = mistaken_for(policies, name, known or ())
+    if meant is not None:
+        yield PolicyFinding(
+            Level.WARNING,
+            "unknown_name",
+            f"No table of rollout.toml is for {name!r}, and one is for {meant!r}: nothing it says"
+            f" holds for {name!r}.",
+            "correct the name in the table, if it was meant",
+            name,
+        )
 
 
 def _guess(name: str, known: Iterable[str]) -> str:
@@ -42,9 +61,9 @@ def _guess(name: str, known: Iterable[str]) -> str:
     return f", did you mean {close[0]!r}?" if close else ""
 
 
-def _unknown(policies: Policies, known: Collection[str] | None) -> Iterator[PolicyFinding]:
+def _unknown(names: Iterable[str], known: Collection[str] | None) -> Iterator[PolicyFinding]:
     """A name that nothing is declared under."""
-    for name in _named(policies):
+    for name in names:
         if known is not None and name not in known:
             yield PolicyFinding(
                 Level.WARNING,
@@ -57,7 +76,7 @@ def _unknown(policies: Policies, known: Collection[str] | None) -> Iterator[Poli
 
 def _twice(policies: Policies) -> Iterator[PolicyFinding]:
     """A sub-pipeline enters with one cohort."""
-    for name in _named(policies):
+    for name in named_in(policies):
         cohorts = [cohort.name for cohort in policies.cohorts if name in cohort.members]
         if len(cohorts) > 1:
             yield PolicyFinding(
@@ -72,7 +91,7 @@ def _twice(policies: Policies) -> Iterator[PolicyFinding]:
 
 def _shared(policies: Policies, known: Collection[str]) -> Iterator[PolicyFinding]:
     """A resource is shared by several, and lets one of them change at a time."""
-    names = list(dict.fromkeys([*_named(policies), *known]))
+    names = list(dict.fromkeys([*named_in(policies), *known]))
     users: dict[str, list[str]] = {}
     for name in names:
         resource = policies.of(name).resource
