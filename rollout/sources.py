@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # heavy: numpy comes with them
     from collections.abc import Sequence
 
-    from rollout.audit.job_log import JobLog
+    from rollout.audit.job_log import BadAudit, JobLog
     from rollout.audit.reading.stacks import Stacks
     from rollout.drills.drill import Drill
     from rollout.drills.gameday import GameDay
@@ -79,19 +79,26 @@ def read_logged_jobs(
     """Read what logs tell of one task: how long its runs took, and arguments where they are told.
 
     Raises:
-        BadAudit: A file cannot be read or is of no known kind.
+        BadAudit: A file cannot be read or is of no known kind, or none has a run of the task.
     """
     from rollout.adapters.audit_files import read_files
     from rollout.adapters.input_files import read_input_files
+    from rollout.desk.text import some
     from rollout.preflight.facts import Source
     from rollout.preflight.logged import logged_runs
 
     sources, jobs = [], []
+    steps: set[str] = set()
     for file in files:
-        runs = list(logged_runs(read_files([file]), name, task_name))
+        log = read_files([file])
+        steps.update(log.steps.texts)
+        runs = list(logged_runs(log, name, task_name))
         sources.append(Source(f"run times in {file.name}", len(runs)))
         jobs += runs
     told, arguments = read_input_files(files, name, task_name)
+    if files and not jobs and not arguments:
+        there = f"; its tasks are {some(sorted(steps), 5)}" if steps else ""
+        raise no_job_in(files, name, task_name, "hold a finished run", there)
     return [*sources, *(one for one in told if one.jobs)], [*jobs, *arguments]
 
 
@@ -101,8 +108,33 @@ def read_recorded_inputs(
     """Read what jobs of one task were given; see `rollout.preflight.inputs` for the lines.
 
     Raises:
-        BadAudit: A file cannot be read.
+        BadAudit: A file cannot be read, or none has a job of the task.
     """
     from rollout.adapters.input_files import read_input_files
 
-    return read_input_files(files, name, task_name)
+    sources, jobs = read_input_files(files, name, task_name)
+    if files and not jobs:
+        raise no_job_in(files, name, task_name, "tell what a job was given")
+    return sources, jobs
+
+
+def no_job_in(
+    files: Sequence[Path], name: str, task_name: str, wanted: str, there: str = ""
+) -> BadAudit:
+    """The error for files that were named for a task and have nothing of it.
+
+    Args:
+        files: Which.
+        name: The sub-pipeline.
+        task_name: The task.
+        wanted: What at least one line had to do.
+        there: What the files have instead; "" when nobody knows.
+    """
+    from rollout.audit.job_log import BadAudit
+
+    whose = name if name == task_name else f"{name} (task {task_name})"
+    return BadAudit(
+        f"{', '.join(one.name for one in files[:3])} must {wanted} of {whose}, got none{there}",
+        'give JSON lines such as {"args": [1], "kwargs": {}}, events of Celery, or a log of the '
+        "workers that run it",
+    )

@@ -16,7 +16,7 @@ INPUTS_MAX = 100_000
 def read_input_files(
     files: Sequence[Path], name: str, task_name: str
 ) -> tuple[list[Source], list[JobFact]]:
-    """Read the jobs of one task out of each file.
+    """Read the jobs of one task out of each file; none of them may have one.
 
     Raises:
         BadAudit: A file cannot be read.

@@ -198,12 +198,14 @@ def said_of(injection: "Injection | None", pairs_per_week: float) -> list[str]:
 
 
 def _policy_said(policies: "Policies", name: str, file: Path | None) -> str:
-    from rollout.policy.tables import tables_of
+    from rollout.policy.tables import mistaken_for, tables_of
     from rollout.settings import CONFIG_FILE
 
     tables = tables_of(policies, name)
     where = f"{' and '.join(tables)} of {file or CONFIG_FILE}" if tables else "the defaults"
-    return f"policy of {name!r}: {where}"
+    meant = mistaken_for(policies, name)
+    note = "" if meant is None else f"; a table for {meant!r} is there, and holds nothing here"
+    return f"policy of {name!r}: {where}{note}"
 
 
 def _drawing_said(drawing: Any, days: float, day_s: float) -> str:
@@ -288,6 +290,7 @@ def _compare_pilots(
         f"{traffic.days} days of {traffic.jobs_per_day:,.0f} jobs, "
         f"{100 * traffic.error_rate:g} % of them fail",
         f"exposed: {100 * fault:g} % of concurrent jobs fail from the start of the pilot",
+        "fixed scopes, failures alone: policies, cycle times and drills play no part in this table",
     ]
     page = PilotsPage(tuple(compare_pilots(traffic, pilots)), tuple(heading))
     if as_json:

@@ -126,6 +126,13 @@ def _said(event: Event, stake: Stake, ruled_out: float | None, *, proven: bool) 
         return f"Nothing is shown yet of {event.word} jobs {at}; {budget} a week{whose}."
     if stake.whose:
         budget += f", of {stake.whose}"
+    if not proven and stake.cost(stake.margin.absolute) < 0.999 * stake.budget:
+        # So few jobs that their budget is more than any step may leave open.
+        return (
+            f"Shown so far: at most {100 * ruled_out:,.3g} points more {event.word} jobs {at}, and"
+            f" at most {100 * stake.margin.absolute:.3g} points have to be shown: too few jobs yet"
+            f" ({budget} a week)."
+        )
     cost = max(0.0, stake.cost(ruled_out))
     most = f"{cost:,.0f}"
     if not proven and most == f"{stake.budget:,.0f}":

@@ -16,15 +16,12 @@ import ast
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from rollout.preflight.arguments import HEADERS_BYTES
 from rollout.preflight.facts import JobFact
 
-_DUMPED = re.compile(r"task (?:sent|received): (?P<name>\S+?)\([0-9a-fA-F-]{8,}\) (?P<rest>.*)")
-_LOGGED = re.compile(
-    r"(?:Task |Received task: )(?P<name>[^\s\[\]]+)\[[^\]\s]+\](?: received)?(?P<rest>.*)"
-)
 _ARGS = re.compile(
     r"\bargs[:=] ?(?P<quote>['\"]?)(?P<args>[(\[].*?[)\]])(?P=quote),? ?kwargs[:=] ?"
 )
@@ -45,16 +42,24 @@ class Cut(Exception):
 def read_inputs(name: str, task_name: str, lines: Iterable[str], file: str) -> Iterator[JobFact]:
     """Read the jobs of one task; lines of other tasks, and lines that tell nothing, are left out.
 
+    Among recorded inputs, which are nothing but JSON objects, another line tells nothing of a job
+    that was meant: it is given as one that cannot be read.
+
     Args:
         name: The sub-pipeline; JSON lines may name it in place of the task.
         task_name: The task.
         lines: Of one file.
         file: Its name, for places.
     """
+    recorded = False
     for number, line in enumerate(lines, start=1):
         where = f"{file} line {number}"
         if line.lstrip()[:1] == "{":
             fact = _of_json(line, {name, task_name}, where)
+            told = fact is not None and fact.arguments is not None
+            recorded = recorded or (told and '"type"' not in line)  # events stand among other lines
+        elif recorded and line.strip():
+            fact = JobFact(where, unreadable="the line is no JSON object")
         elif "args" in line and task_name in line:
             fact = _of_text(line, task_name, where)
         else:
@@ -82,14 +87,24 @@ def _of_json(line: str, names: set[str], where: str) -> JobFact | None:
 
 
 def _of_text(line: str, task_name: str, where: str) -> JobFact | None:
-    named = _DUMPED.search(line) or _LOGGED.search(line)
-    if named is None or named["name"] != task_name:
+    named = _of_task(task_name).search(line)
+    if named is None:
         return None
     args = _ARGS.search(named["rest"])
     if args is None:
         return None
     kwargs = _KWARGS.match(named["rest"], args.end())
     return _fact(args["args"], kwargs["kwargs"] if kwargs else "{}", where, None)
+
+
+@lru_cache(maxsize=16)
+def _of_task(task_name: str) -> re.Pattern[str]:
+    """Lines of a dump and of a worker log about one task; its name may have spaces and brackets."""
+    name = re.escape(task_name)
+    return re.compile(
+        rf"(?:task (?:sent|received): {name}\([0-9a-fA-F-]{{8,}}\) "
+        rf"|(?:Task |Received task: ){name}\[[^\]\s]+\](?: received)?)(?P<rest>.*)"
+    )
 
 
 def _fact(args: Any, kwargs: Any, where: str, seconds: float | None) -> JobFact | None:

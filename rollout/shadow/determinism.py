@@ -76,11 +76,30 @@ class Determinism:
         return all(one.steady for one in self.paths) and not self.between
 
     @property
+    def _failing(self) -> set[JobPath]:
+        """Paths whose every run raised one and the same error: they do not vary, they fail."""
+        by_path: dict[JobPath, list[PathDeterminism]] = {}
+        for one in self.paths:
+            by_path.setdefault(one.path, []).append(one)
+        return {
+            path
+            for path, told in by_path.items()
+            if len({error for one in told for error in one.errors}) == 1
+            and all(sum(one.errors.values()) == one.runs for one in told)
+        }
+
+    @property
     def verdict(self) -> str:
         """It in a few words."""
         if self.steady:
             return "both paths give the same result each time, and agree"
-        if any(not one.steady for one in self.paths):
+        failing = self._failing
+        if self.paths and failing == {one.path for one in self.paths}:
+            return "every run raised an error, so nothing was compared; is the input right?"
+        others = [one for one in self.paths if one.path not in failing]
+        if failing and all(one.steady for one in others):
+            return f"every run of the {failing.pop()} path raised the same error"
+        if any(not one.steady for one in others):
             return "results vary on one and the same input"
         return "each path is steady, and they differ from each other"
 

@@ -61,6 +61,17 @@ def test_each_line_of_celery_is_understood() -> None:
     assert not log.problems
 
 
+@pytest.mark.parametrize("name", ["send mail", "shop.pay[eu]", 'tâche "é" [x]/..<b>&', "a [b] c"])
+def test_a_name_may_have_spaces_and_brackets(name: str) -> None:
+    """Celery takes any text for a task's name; what stands behind the id tells where it ends."""
+    log = read(LOG.replace("shop.pay[a", f"{name}[a"))
+    assert [Status(one).name for one in log.status] == [
+        "DONE", "RETRIED", "DONE", "FAILED", "FAILED", "REVOKED", "OPEN", "OPEN",
+    ]  # fmt: skip
+    assert log.steps.texts == [name]
+    assert not log.problems
+
+
 def test_celery_4_and_another_format_are_understood() -> None:
     """The old wording, and a format without process."""
     log = read(

@@ -22,3 +22,19 @@ def test_what_is_not_shown_never_reads_like_its_budget() -> None:
         else:
             assert float(shown[1]) <= 12, finding.sentence
     assert unproven > 10
+
+
+def test_at_a_few_jobs_a_day_the_sentence_is_in_points() -> None:
+    """A budget of 12 a week is more than all of 5 jobs: what is missing is told in points."""
+    stake = Stake(12, 21, 0.25, -2.35)
+    unproven = 0
+    for days in range(1, 60):
+        counts = Counts(round(2.6 / 7 * days), 0, round(18.4 / 7 * days), 0)
+        finding = step_finding(Event.FAILED, counts, stake)
+        if finding.verdict is Verdict.PASS or finding.detectable is None:
+            continue
+        unproven += 1
+        shown = re.search(r"at most ([\d.,]+) points more failed jobs at 25 %", finding.sentence)
+        assert shown is not None, finding.sentence
+        assert float(shown[1]) >= 25, finding.sentence
+    assert unproven > 10

@@ -68,6 +68,22 @@ def test_errors_are_counted_by_what_they_say() -> None:
     assert hopeless.between == []
 
 
+def test_a_path_that_always_fails_does_not_vary() -> None:
+    """The same error each time is a wrong input or a broken path, and no noise."""
+    boom = [InputRun(error="TypeError: missing argument")] * 3
+    both = runs(legacy_alone=boom, legacy_load=boom, concurrent_alone=boom, concurrent_load=boom)
+    assert (
+        "every run raised an error, so nothing was compared"
+        in judge_runs("invoices", Comparison(), both).verdict
+    )
+    one = judge_runs("invoices", Comparison(), runs(concurrent_alone=boom, concurrent_load=boom))
+    assert one.verdict == "every run of the concurrent path raised the same error"
+    load = judge_runs("invoices", Comparison(), runs(concurrent_load=boom))
+    assert load.verdict == "results vary on one and the same input"
+    mixed = runs(concurrent_alone=boom, concurrent_load=boom, legacy_load=[1, 2, 3])
+    assert judge_runs("invoices", Comparison(), mixed).verdict.startswith("results vary")
+
+
 def test_the_declared_leniency_holds() -> None:
     """Ignored fields may vary; a compare function names no fields and is left out."""
     varying = [{"total": 1, "at": number} for number in range(3)]

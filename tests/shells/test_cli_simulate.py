@@ -77,6 +77,15 @@ def test_a_policy_file_is_followed(tmp_path: Path) -> None:
     assert "stage split, scope 20 %" in done.stdout
 
 
+def test_a_table_that_seems_meant_for_the_name_is_said(no_settings: Path) -> None:
+    """A rehearsal on the defaults does not pass for one of what is written."""
+    (no_settings / "rollout.toml").write_text(
+        "[policy.sub_pipeline.invocies]\nladder_bp = [5000]\n"
+    )
+    done = run("invoices", "--days", "1", "--jobs-per-day", "100")
+    assert "the defaults; a table for 'invocies' is there, and holds nothing here" in done.stdout
+
+
 def test_recorded_jobs_and_peers_beside(tmp_path: Path) -> None:
     """A CSV file, a regression, and one table with policy and peers."""
     file = tmp_path / "jobs.csv"

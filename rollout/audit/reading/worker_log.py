@@ -32,8 +32,15 @@ _LINE = re.compile(
     r".*?(?P<what>Task |Received task: |Soft time limit |Hard time limit "
     r"|Discarding revoked task: )"
 )
+_ODD = re.compile(
+    r"(?P<name>\S.*?)\[(?P<id>[^\[\] ]+)\]"
+    r"(?=\s*$|\s+(?:received|succeeded in |retry: |raised |ignored|rejected|INTERNAL ERROR"
+    r"|ETA:|eta:|expires:))"
+)
+"""A name with spaces or brackets, as `@app.task(name="send mail [eu]")` gives: what comes behind
+the id tells where it ends."""
 _RUNTIME = re.compile(r"succeeded in (\d+(?:\.\d+)?(?:e-?\d+)?)s")
-_LIMIT = re.compile(r"\([\d.]+s\) exceeded for (?P<name>[^\s\[\]]+)\[(?P<id>[^\]\s]+)\]")
+_LIMIT = re.compile(r"\([\d.]+s\) exceeded for (?P<name>\S.*?)\[(?P<id>[^\[\]\s]+)\]\s*$")
 _CONCURRENCY = re.compile(r"\.> concurrency: +(\d+)")
 _FAILED = ("raised unexpected", "raised expected", "INTERNAL ERROR", "rejected")
 _SLACK_S = 1.0
@@ -98,7 +105,7 @@ class WorkerLog:
         self._capture.whole_seconds = self._last == self._last and not self._parts
         step = self._log.steps.number
         for key, received in self._received.items():
-            name, _, _ = key.partition("[")
+            name, _, _ = key.rpartition("[")
             self._across.left_open(key, self._job(key, Status.OPEN), step(name), received)
 
     def _other(self, number: int, line: str) -> None:
@@ -131,10 +138,13 @@ class WorkerLog:
             return
         opens = rest.find("[")
         closes = rest.find("]", opens)
-        if opens < 1 or closes < 0 or " " in rest[:opens]:
-            if opens >= 0:
-                self._log.wrong("a half line", f"{self._name} line {number}")
-            return
+        if opens < 1 or closes < 0 or " " in rest[:opens] or rest[closes + 1 : closes + 2] > " ":
+            odd = _ODD.match(rest)
+            if odd is None:
+                if opens >= 0:
+                    self._log.wrong("a half line", f"{self._name} line {number}")
+                return
+            opens, closes = odd.end("name"), odd.end("id")
         name, key, event = rest[:opens], rest[: closes + 1], rest[closes + 2 :]
         if what.startswith("Discarding"):
             self._end(key, name, at, Status.REVOKED, "")
