@@ -92,10 +92,10 @@ _SHARED_WORDS = {
 
 
 def _most_at_once(measured: Measured) -> int | None:
-    """The highest level at which runs began."""
+    """The highest level that was really held: one millisecond of rounding is none."""
     if measured.curve is None or not measured.clock:
         return None
-    return max((level for level, count in enumerate(measured.curve.starts) if count), default=None)
+    return measured.curve.top or None
 
 
 def lost_on_the_way_back(way: str, measured: Measured) -> str:

@@ -22,6 +22,7 @@ RUNS_MAX = 1_000_000
 EXAMPLES_MAX = 5
 """Line numbers kept for each kind of problem."""
 CLOCK_BACK = "the clock jumps back"
+TWICE = "a run in a span that the clock shows twice"
 DAY_S = 86_400.0
 _TIMES = ("queued", "received", "started", "ended")
 _SECONDS = ("cpu", "waited", "size")
@@ -193,7 +194,7 @@ class JobLog:
         """Count something that cannot be right."""
         problem = self.problems.setdefault(kind, Problem())
         problem.count += 1
-        if len(problem.where) < EXAMPLES_MAX:
+        if len(problem.where) < EXAMPLES_MAX and where not in problem.where:
             problem.where.append(where)
 
     def rows_with_run(self) -> Iterator[int]:

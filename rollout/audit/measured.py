@@ -235,6 +235,7 @@ def jobs_a_day(measured: Measured) -> float:
     span = max(measured.runs.span_s, 1.0)
     arrived = sum(log.arrivals_by_day.values()) or len(measured.rows)
     jobs = measured.jobs / max(1, len(measured.rows)) * arrived
-    first, last = min(log.arrivals_by_day, default=0), max(log.arrivals_by_day, default=0)
-    days = max(span / DAY_S, float(last - first)) if log.arrivals_by_day else span / DAY_S
+    days = span / DAY_S
+    if log.dropped and log.arrivals_by_day:  # of a long log the newest runs are kept, all arrivals
+        days = max(days, float(max(log.arrivals_by_day) - min(log.arrivals_by_day)))
     return jobs / days

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from rollout.audit.contention import Answer
 from rollout.audit.diagnose import FINISHED_MIN
 from rollout.audit.findings import SHARED, Finding, Kind
 from rollout.audit.growth import Growth
+from rollout.audit.job_log import DAY_S
 from rollout.audit.lacks import OVERLAP
-from rollout.audit.measured import Measured, jobs_a_day
-from rollout.audit.segments import Part
+from rollout.audit.measured import Measured
+from rollout.audit.next_command import audit_again, look_inside, plan_command, record_command
 from rollout.audit.shared import lost_share
 from rollout.audit.ways import NOTHING, Way
 from rollout.audit.words import seconds_text, share_text, times_text
@@ -85,6 +85,8 @@ _ADVICE = {
 }
 """What each kind asks for."""
 _STALLED = 0.5
+SHORT_S = 20 * 3600.0
+"""A log of less says what comes in an hour of it, and not in a day with its night."""
 
 
 def verdict_of(
@@ -92,6 +94,18 @@ def verdict_of(
     tolerates_s: float | None,
 ) -> Verdict:  # fmt: skip
     """Weigh findings and ways."""
+    verdict = _weighed(measured, findings, ways, growth, tolerates_s)
+    span_s = measured.runs.span_s if len(measured.runs) else DAY_S
+    if span_s < SHORT_S and " --jobs-per-day " in verdict.next_command:
+        short = f" The jobs a day below take these {seconds_text(span_s)} for the whole day."
+        verdict = replace(verdict, sentence=verdict.sentence + short)
+    return verdict
+
+
+def _weighed(
+    measured: Measured, findings: Sequence[Finding], ways: Sequence[Way], growth: Growth | None,
+    tolerates_s: float | None,
+) -> Verdict:  # fmt: skip
     first = first_step(measured)
     source = " ".join(one.given or one.name for one in measured.log.captures[:4]) or "FILE"
     if findings:
@@ -99,7 +113,7 @@ def verdict_of(
     if measured.doubt is not None and measured.finished >= FINISHED_MIN:
         return Verdict(
             Advice.MEASURE, False,
-            f"Not enough to say {OVERLAP}: {measured.doubt.because}.", _record(source), first,
+            f"Not enough to say {OVERLAP}: {measured.doubt.because}.", record_command(source), first,
         )  # fmt: skip
     if measured.comparison is not None:
         both = measured.comparison
@@ -109,20 +123,20 @@ def verdict_of(
             "same "
             f"runs took {times_text(both.longer)} as long: measure at more numbers of workers "
             "before "
-            "you buy.", _again(source), first,
+            "you buy.", audit_again(source), first,
         )  # fmt: skip
     if measured.finished < FINISHED_MIN:
         return Verdict(
             Advice.MEASURE, False,
             f"Not enough to say: {measured.finished} finished runs, {FINISHED_MIN} are needed.",
-            _record(source), first,
+            record_command(source), first,
         )  # fmt: skip
     if not len(measured.runs):
         return Verdict(
             Advice.MEASURE, False,
             "Not enough to say: no run has both a start and an end, so waiting and service "
             "cannot be told "
-            "apart.", _record(source), first,
+            "apart.", record_command(source), first,
         )  # fmt: skip
     best = _best_of_graph(ways)
     if best is not None:
@@ -131,7 +145,7 @@ def verdict_of(
             advice, False,
             f"Steps wait for each other and not for workers: {best.name} would be "
             f"{times_text(best.high or 1)} "
-            f"as fast ({best.sentence}).", _plan(measured, first), first,
+            f"as fast ({best.sentence}).", plan_command(measured, first), first,
         )  # fmt: skip
     if not measured.clock:
         return _one_trace(measured, source, first)
@@ -155,7 +169,7 @@ def _jammed(
             Advice.STAY, True,
             f"Jobs wait up to {seconds_text(waiting.p95_s)} (p95), and "
             f"{seconds_text(tolerates_s)} is "
-            "tolerated: nothing has to change.", _again(source), first,
+            "tolerated: nothing has to change.", audit_again(source), first,
         )  # fmt: skip
     gain = _gain(main, ways)
     # "buy hardware" is one way out and "run more at once" another: the second stays a scale test
@@ -177,13 +191,13 @@ def _jammed(
             " Also found: " + ", ".join(dict.fromkeys(one.kind.value for one in others)) + "."
         )
     command = {
-        Advice.PARALLEL: _plan(measured, first),
-        Advice.UNLOCK: _inside(source, main)
+        Advice.PARALLEL: plan_command(measured, first),
+        Advice.UNLOCK: look_inside(source, main)
         if measured.clock
         else f"rollout audit {source} MORE-CAPTURES",
-        Advice.HARDWARE: _plan(measured, first),
-        Advice.BATCH: _plan(measured, first),
-    }.get(advice, _again(source))
+        Advice.HARDWARE: plan_command(measured, first),
+        Advice.BATCH: plan_command(measured, first),
+    }.get(advice, audit_again(source))
     return Verdict(advice, False, sentence, command, first)
 
 
@@ -282,11 +296,15 @@ def _healthy(measured: Measured, growth: Growth | None, source: str, first: str)
         return Verdict(
             Advice.PARALLEL, False,
             f"Nothing is jammed today, but arrivals pass what {measured.slots} workers can do on "
-            f"{growth.on:%Y-%m-%d}.", _plan(measured, first), first,
+            f"{growth.on:%Y-%m-%d}.", plan_command(measured, first), first,
         )  # fmt: skip
     because = "; ".join(reasons) or "no bottleneck was found"
     return Verdict(
-        Advice.STAY, True, f"Nothing is jammed, stay as it is: {because}.", _again(source), first
+        Advice.STAY,
+        True,
+        f"Nothing is jammed, stay as it is: {because}.",
+        audit_again(source),
+        first,
     )
 
 
@@ -300,53 +318,3 @@ def first_step(measured: Measured) -> str:
         )
 
     return max((one.step for one in measured.steps), key=weight, default="")
-
-
-def pipeline_name(step: str) -> str:
-    """A step's name as a sub-pipeline may be called."""
-    last = re.sub(r"[^a-z0-9]+", "-", step.rsplit(".", 1)[-1].rsplit(": ", 1)[-1].lower()).strip(
-        "-"
-    )
-    return last or "jobs"
-
-
-def _plan(measured: Measured, first: str) -> str:
-    step = measured.step(first)
-    a_day = jobs_a_day(measured)
-    if step is None or a_day != a_day:
-        return "rollout plan NAME --jobs-per-day N --failing 0.005"
-    run_s = step.total_s(Part.RUN) + step.total_s(Part.RETRY)
-    cycle = step.p95_run_s
-    if measured.waiting is not None and run_s:
-        cycle += measured.waiting.p95_s
-    share = (
-        step.runs / max(1, len(measured.rows)) * max(1, len(measured.rows)) / max(1, measured.jobs)
-    )
-    p95 = f" --cycle-p95 {max(cycle, 0.001):.3g}" if cycle == cycle else ""
-    return (
-        f"rollout plan {pipeline_name(first)} --jobs-per-day "
-        f"{_rounded(max(a_day * min(share, 1.0), 0.1))} "
-        f"--failing {step.failed:.3g}{p95}"
-    )
-
-
-def _rounded(value: float) -> str:
-    """Three figures that matter, never in powers of ten."""
-    return f"{float(f'{value:.3g}'):.{1 if value < 100 else 0}f}".removesuffix(".0")
-
-
-def _record(source: str) -> str:
-    return "add rollout.audit.record(app) to the Celery app, then: rollout audit audit.jsonl"
-
-
-def _again(source: str) -> str:
-    return f"rollout audit {source} --html audit.html"
-
-
-def _inside(source: str, main: Finding) -> str:
-    if main.values.get("resource"):
-        return _again(source)
-    return (
-        "py-spy record --format raw --output stacks.txt --pid WORKER && rollout audit "
-        f"{source} --stacks stacks.txt"
-    )

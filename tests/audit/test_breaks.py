@@ -42,6 +42,39 @@ def test_one_worker_breaks_by_its_load_or_its_longest_run() -> None:
     assert line(answer, "sequential").breaks == "the longest run: all others wait 60.0 s behind it"
 
 
+def test_a_millisecond_of_rounding_is_no_load_that_was_held() -> None:
+    """Two workers whose runs seem to overlap by their last digit have not held three at once."""
+    log = JobLog()
+    log.captures.append(Capture("w.log", "worker log"))
+    for number in range(200):
+        begins = MONDAY + number * 0.5
+        ends = begins + 1.0005
+        log.add(log.jobs.nameless(), log.steps.number("a.b"), started=begins, ended=ends)
+    cell = line(audit(log), "parallel").breaks
+    assert cell.startswith("nothing up to 2 at once")
+
+
+def test_the_jobs_a_day_of_a_short_log_are_its_rate_and_said_to_be() -> None:
+    """Twenty minutes on both sides of midnight are no day, and no two."""
+    answers = []
+    for begin in (MONDAY + 43_200, MONDAY + 86_400 - 600):
+        log = JobLog()
+        log.captures.append(Capture("w.log", "worker log"))
+        free_at = begin
+        for number in range(1200):
+            came = begin + number
+            free_at = max(came, free_at) + 1.2
+            log.add(
+                log.jobs.nameless(), log.steps.number("a.b"), queued=came, received=came,
+                started=free_at - 1.2, ended=free_at,
+            )  # fmt: skip
+        verdict = audit(log).verdict
+        assert "--jobs-per-day" in verdict.next_command
+        assert "The jobs a day below take these 24 min for the whole day." in verdict.sentence
+        answers.append(verdict.next_command)
+    assert answers[0] == answers[1]
+
+
 def test_what_is_lost_is_what_is_in_flight() -> None:
     """Two jobs a second of half a second each: one in flight, half of it done."""
     random = Random(3)

@@ -1,11 +1,14 @@
 """Celery's worker log: each line that Celery writes, and what cannot be right in it."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from rollout.adapters.audit_files import read_files
-from rollout.audit.job_log import BadAudit, JobLog, Status
+from rollout.audit.job_log import TWICE, BadAudit, JobLog, Status
+from rollout.audit.measured import measure
 from rollout.audit.reading.detect import read_text
 
 LOG = """
@@ -97,6 +100,29 @@ def test_what_cannot_be_right_is_counted_with_its_line() -> None:
         "a half line": (1, ["w.log line 5"]),
     }
     assert not list(log.rows_with_run())
+
+
+def test_the_hour_that_comes_twice_shows_no_workers_that_are_not_there() -> None:
+    """Local times at the end of summer time: two hours of one run after the other lie in one."""
+    lines, zone = [], ZoneInfo("Europe/Berlin")
+    begin = datetime(2026, 10, 24, 22, tzinfo=UTC)  # three hours before, and four after
+    for number in range(7 * 60):
+        end = begin + timedelta(minutes=number + 1)
+        for at, what in ((end - timedelta(seconds=50), "received"), (end, "succeeded in 50.0s: 1")):
+            local = at.astimezone(zone).replace(tzinfo=None)
+            lines.append(
+                f"[{local:%Y-%m-%d %H:%M:%S},000: INFO/MainProcess] Task a.b[{number}] {what}"
+            )
+    log = read("\n".join(lines))
+    measured = measure(log)
+    assert measured.slots == 1
+    assert measured.curve is not None
+    assert measured.curve.top == 1
+    assert 300 <= len(list(log.rows_with_run())) < 420
+    left_out = log.problems[TWICE]
+    assert 116 <= left_out.count <= 122
+    assert len(left_out.where) == 1, "one place, not one for each run"
+    assert measured.finished >= 419, "they are finished runs all the same"
 
 
 def test_several_files_and_gzip_are_one_log(tmp_path: Path) -> None:

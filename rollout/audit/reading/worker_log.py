@@ -21,7 +21,8 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from rollout.audit.job_log import CLOCK_BACK, NAN, BadAudit, Capture, JobLog, Status
+from rollout.audit.doubts import JUMPS_MIN
+from rollout.audit.job_log import CLOCK_BACK, NAN, TWICE, BadAudit, Capture, JobLog, Status
 from rollout.audit.reading.across import BEGINNINGS_MAX, Across
 from rollout.audit.reading.log_times import iso_line
 
@@ -69,6 +70,8 @@ class WorkerLog:
         self._date, self._zone, self._date_s = "", "", 0.0
         self._beginnings = BEGINNINGS_MAX
         self._parts = False
+        self._twice: list[tuple[float, float, int]] = []
+        self._first_row = len(log) + log.dropped
         self._without_time = ""
 
     def read(self, lines: Iterable[str]) -> None:
@@ -103,10 +106,24 @@ class WorkerLog:
                 "short-iso`, `docker logs --timestamps` and `kubectl logs --timestamps` tell times",
             )
         self._capture.whole_seconds = self._last == self._last and not self._parts
+        self._leave_out_twice()
         step = self._log.steps.number
         for key, received in self._received.items():
             name, _, _ = key.rpartition("[")
             self._across.left_open(key, self._job(key, Status.OPEN), step(name), received)
+
+    def _leave_out_twice(self) -> None:
+        """Take the start from runs in a span that the clock shows twice.
+
+        When summer time ends, runs of two hours lie on each other in one: they would look like
+        twice the workers, and like runs beside others that they never met.
+        """
+        log = self._log
+        for begins, ends, number in self._twice:
+            for row in range(max(0, self._first_row - log.dropped), len(log)):
+                if log.started[row] < ends and log.ended[row] > begins:
+                    log.started[row] = log.received[row] = NAN
+                    log.wrong(TWICE, f"{self._name} line {number}")
 
     def _other(self, number: int, line: str) -> None:
         if concurrency := _CONCURRENCY.search(line):
@@ -128,6 +145,8 @@ class WorkerLog:
             seconds += int(part) / 10 ** len(part)
         if seconds < self._last - _SLACK_S:
             self._log.wrong(CLOCK_BACK, f"{self._name} line {number}")
+            if len(self._twice) < JUMPS_MIN:  # with more the times carry nothing at all
+                self._twice.append((seconds, self._last, number))
         self._last = seconds
         return seconds
 
