@@ -113,7 +113,8 @@ def _weighed(
     if measured.doubt is not None and measured.finished >= FINISHED_MIN:
         return Verdict(
             Advice.MEASURE, False,
-            f"Not enough to say {OVERLAP}: {measured.doubt.because}.", record_command(source), first,
+            f"Not enough to say {OVERLAP}: {measured.doubt.because}.",
+            record_command(source), first,
         )  # fmt: skip
     if measured.comparison is not None:
         both = measured.comparison
