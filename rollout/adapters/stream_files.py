@@ -73,7 +73,7 @@ def read_stream(file: Path, name: str) -> JobStream:
     """
     read = _Read()
     try:
-        with file.open(encoding="utf-8", newline="") as opened:
+        with file.open(encoding="utf-8-sig", newline="") as opened:  # spreadsheets mark it
             json_lines = file.suffix.lower() in (".jsonl", ".ndjson")
             lines = _json_lines(file, opened) if json_lines else _csv_lines(file, opened)
             for number, values in lines:

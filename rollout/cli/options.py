@@ -71,7 +71,13 @@ def since_of(text: str, now: datetime) -> datetime | None:
         raise typer.BadParameter(
             f"--since must be a time such as 03:00, '2026-11-26 03:00' or 90min, got {text!r}"
         ) from None
-    return at if at.tzinfo else at.replace(tzinfo=now.tzinfo)
+    at = at if at.tzinfo else at.replace(tzinfo=now.tzinfo)
+    if at > now:
+        raise typer.BadParameter(
+            f"--since must lie before now, {now:%Y-%m-%d %H:%M} UTC, got {text!r}; "
+            "times without a zone are UTC"
+        )
+    return at
 
 
 def who(actor: str) -> str:

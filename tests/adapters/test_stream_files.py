@@ -32,6 +32,12 @@ def test_both_paths_of_each_job(tmp_path: Path) -> None:
     assert stream.at_us[1] == 1_767_603_600_000_000
 
 
+def test_a_spreadsheets_mark_is_no_part_of_the_first_column(tmp_path: Path) -> None:
+    """Excel saves UTF-8 with a mark in front."""
+    file = write(tmp_path, "\ufeff" + HEADER + "0,1,0\n")
+    assert read_stream(file, "pilot").legacy_us.tolist() == [1_000_000]
+
+
 def test_one_path_of_each_job_and_the_other_is_drawn(tmp_path: Path) -> None:
     """The path that a job took is as recorded; blank lines are passed over."""
     lines = "".join(

@@ -38,6 +38,14 @@ def test_a_time_that_is_none_is_refused(house: House, days: str) -> None:
     assert json.loads(house.run("token", "list", "--json").stdout) == {"tokens": []}
 
 
+def test_a_bound_after_now_is_refused(house: House) -> None:
+    """A local time that was meant as such is often one: nothing came since is no answer to it."""
+    for command in (("jobs", "--failed"), ("report", "invoices")):
+        result = house.run(*command, "--since", "2199-01-01 00:00")
+        assert result.exit_code == 2
+        assert "--since must lie before now" in " ".join((result.output + result.stderr).split())
+
+
 @pytest.mark.parametrize("since", ["99999999d", "1e9d", "9" * 400 + "s"])
 def test_a_bound_before_all_calendars_is_refused(house: House, since: str) -> None:
     """In a sentence."""
