@@ -84,6 +84,14 @@ class UnknownSubPipeline(RolloutError):
         super().__init__(f"no sub-pipeline named {name!r}{guess}", hint)
 
 
+class UnknownTask(UnknownSubPipeline):
+    """A name that the app neither declares nor has as a task; the ledger was not asked."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(name, known)
+        self.hint = f"the app has {', '.join(self.known[:10]) or 'no task of its own'}"
+
+
 class UnknownDecision(RolloutError):
     """A decision id that the ledger does not hold."""
 

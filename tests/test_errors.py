@@ -11,6 +11,20 @@ from rollout.routing.stages import ControlState, Event, apply
 GONE = ConnectionError("refused")
 TEXTS: list[tuple[RolloutError, str]] = [
     (
+        errors.UnknownRunbook("worker", ["a-worker-hangs", "worker-lost"]),
+        "expected the name of one runbook, or a part that no other has; got 'worker'; "
+        "one of a-worker-hangs, worker-lost",
+    ),
+    (
+        errors.UnknownTask("invoice", ["shop.mail", "invoices"]),
+        "no sub-pipeline named 'invoice', did you mean 'invoices'?; "
+        "the app has invoices, shop.mail",
+    ),
+    (
+        errors.UnknownTask("invoices", []),
+        "no sub-pipeline named 'invoices'; the app has no task of its own",
+    ),
+    (
         errors.BrokerRefuses("queue 'bills.legacy' was declared otherwise", "name it as it is"),
         "queue 'bills.legacy' was declared otherwise; name it as it is",
     ),

@@ -7,6 +7,7 @@ import re
 from rollout.audit.findings import Finding
 from rollout.audit.measured import Measured, jobs_a_day
 from rollout.audit.segments import Part
+from rollout.audit.words import figures_text
 
 
 def pipeline_name(step: str) -> str:
@@ -30,7 +31,7 @@ def plan_command(measured: Measured, first: str) -> str:
     share = (
         step.runs / max(1, len(measured.rows)) * max(1, len(measured.rows)) / max(1, measured.jobs)
     )
-    p95 = f" --cycle-p95 {max(cycle, 0.001):.3g}" if cycle == cycle else ""
+    p95 = f" --cycle-p95 {_rounded(max(cycle, 0.001))}" if cycle == cycle else ""
     return (
         f"rollout plan {pipeline_name(first)} --jobs-per-day "
         f"{_rounded(max(a_day * min(share, 1.0), 0.1))} "
@@ -40,7 +41,7 @@ def plan_command(measured: Measured, first: str) -> str:
 
 def _rounded(value: float) -> str:
     """Three figures that matter, never in powers of ten."""
-    return f"{float(f'{value:.3g}'):.{1 if value < 100 else 0}f}".removesuffix(".0")
+    return figures_text(value).replace(",", "")
 
 
 def record_command(source: str) -> str:

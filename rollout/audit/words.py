@@ -20,6 +20,14 @@ def seconds_text(seconds: float) -> str:
     return f"{seconds:.{1 if seconds >= 10 else 2}f} s"
 
 
+def figures_text(value: float, figures: int = 3) -> str:
+    """A number in so many figures that matter: "7,220" and "0.52", and no power of ten.
+
+    Numbers under 0.0001 keep one: their zeros would be counted wrong.
+    """
+    return f"{float(f'{value:.{figures}g}'):,.15g}"
+
+
 def share_text(share: float) -> str:
     """A share in percent, with a figure behind the point only when it is small."""
     percent = 100 * share

@@ -83,7 +83,7 @@ def draw(page: "Planned") -> None:
                 (
                     percent(one.scope_bp),
                     f"{one.jobs_a_week:,.0f}",
-                    f"+{100 * one.points_failed:.2g} points / +{100 * one.points_late:.2g} points",
+                    f"+{_points(one.points_failed)} points / +{_points(one.points_late)} points",
                     f"{one.first_look:.0%}",
                     "-" if one.days_nine is None else f"{one.days_nine:g} d",
                 )
@@ -101,6 +101,12 @@ def draw(page: "Planned") -> None:
         say(sentence)
 
 
+def _points(share: float) -> str:
+    from rollout.audit.words import figures_text
+
+    return figures_text(100 * share, 2)
+
+
 def _revert_columns(page: "Planned") -> tuple[str, ...]:
     first, last = page.plan.first_day, page.plan.last_day
     return ("step", f"by day {first:g}", f"by day {last:g}", "worst extra failures")
@@ -108,7 +114,7 @@ def _revert_columns(page: "Planned") -> tuple[str, ...]:
 
 def _revert_row(step: "StepPlan") -> tuple[str, ...]:
     rates = (step.reverted_first, step.reverted_last)
-    shown = ("none" if one is None else f"{100 * one:.2g} %" for one in rates)
+    shown = ("none" if one is None else f"{_points(one)} %" for one in rates)
     return (percent(step.scope_bp), *shown, f"{step.failed_worst:,}")
 
 

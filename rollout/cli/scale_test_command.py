@@ -80,6 +80,7 @@ def _recorded(
 
 def draw(page: "ScaleTest") -> None:
     """Print the verdict, the doublings, and what it cost."""
+    from rollout.audit.words import figures_text
     from rollout.scaling.scale import rate_at
 
     measured = page.measured
@@ -92,7 +93,7 @@ def draw(page: "ScaleTest") -> None:
             spread = "" if one is None or one.low is None else f"{one.low:.2f} to {one.high:.2f}"
             rows.append(
                 (
-                    level, f"{rate_at(measured, level):.3g}/s",
+                    level, f"{figures_text(rate_at(measured, level))}/s",
                     "" if one is None else f"{one.ratio:.2f}", spread,
                 )
             )  # fmt: skip

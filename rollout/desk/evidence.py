@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from rollout.audit.words import figures_text
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.text import at_text, percent
 from rollout.evidence.verdict import Finding, Verdict
@@ -84,7 +85,7 @@ def way_back_of(
 
 
 def _rate(per_s: float | None) -> str:
-    return "unknown" if per_s is None else f"{per_s:.3g} jobs/s"
+    return "unknown" if per_s is None else f"{figures_text(per_s)} jobs/s"
 
 
 def situation_json(situation: Situation) -> Json:

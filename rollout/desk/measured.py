@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from math import log
 
+from rollout.audit.words import figures_text
 from rollout.evidence.verdict import Finding, Verdict
 from rollout.pilot.proofs import RECOVERY
 from rollout.pilot.shown import WORDS, shown, word_of
@@ -28,7 +29,7 @@ def measured(finding: Finding) -> str:
     if (far := _far(finding)) is not None:
         parts.append(far)
     if finding.metric in WORDS and finding.metric != RECOVERY and finding.detectable is not None:
-        points = f"{finding.detectable * 100:.2g} points"
+        points = f"{figures_text(finding.detectable * 100, 2)} points"
         parts.append(f"a rate that is {points} higher is ruled out")
     word = word_of(finding.metric)
     return f"{word[0].upper()}{word[1:]}: {finding.sentence.rstrip('.')} ({'; '.join(parts)})."

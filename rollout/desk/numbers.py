@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
+from rollout.audit.words import figures_text
 from rollout.desk.plain import Json
 from rollout.jobs.ports import CycleTally
 from rollout.routing.decision import JobPath
@@ -139,7 +140,7 @@ def _seconds(value: float | None) -> str:
         return "-"
     if value < 1:
         return f"{value * 1000:.3g} ms"
-    return f"{value:.3g} s" if value < 120 else f"{value / 60:.3g} min"
+    return f"{value:.3g} s" if value < 120 else f"{figures_text(value / 60)} min"
 
 
 def _rate(failed: int, jobs: int) -> str:

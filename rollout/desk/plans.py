@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from rollout.audit.words import figures_text
 from rollout.desk.shadow_first import Beginnings, began_unshadowed, suggested
 from rollout.errors import LedgerUnreachable, RolloutError
 from rollout.evidence.buckets import bucket_edge_s
@@ -145,7 +146,7 @@ class Planned:
             if self.failing_known
             else "how many legacy fails is not known, sized as if none (--failing SHARE says it)"
         )
-        late = "" if self.cycle_p95_s is None else f" (over {self.cycle_p95_s:.3g} s)"
+        late = "" if self.cycle_p95_s is None else f" (over {figures_text(self.cycle_p95_s)} s)"
         sentences = [
             f"{self.name}: {plan.baseline.jobs_a_week / WEEK:,.0f} jobs a day, {fails};"
             f" {plan.late_a_week:,.0f} a week are late by"
@@ -191,7 +192,8 @@ class Planned:
     @property
     def reverted(self) -> str:
         """What the rates of its steps mean from which on a pilot is reverted."""
-        rate = f"{100 * self.plan.baseline.rate_failed:.2g} %" if self.failing_known else "none"
+        share = figures_text(100 * self.plan.baseline.rate_failed, 2)
+        rate = f"{share} %" if self.failing_known else "none"
         return (
             f"Legacy fails {rate}. Of pilots that fail as often as this, about half are reverted by"
             " themselves by that day of the step:"

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from math import exp, log, sqrt
 from statistics import median
 
+from rollout.audit.words import figures_text
 from rollout.evidence.sample import PathSample
 from rollout.evidence.stored import Number, StoredRow
 
@@ -146,4 +147,4 @@ def _error_rate_max(samples: Sequence[PathSample]) -> float:
 
 
 def _s(seconds: float) -> str:
-    return f"{seconds:.3g} s"
+    return f"{figures_text(seconds)} s"

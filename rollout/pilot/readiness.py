@@ -6,6 +6,7 @@ revert.
 
 from __future__ import annotations
 
+from rollout.audit.words import figures_text
 from rollout.pilot.situation import WayBack
 from rollout.policy.policy import Policy
 from rollout.policy.way import Baseline
@@ -53,9 +54,9 @@ def not_ready(
         reasons.append("How many jobs arrive is not known yet.")
     elif way_back.capacity_per_s < policy.legacy_headroom_min * way_back.arrival_per_s:
         reasons.append(
-            f"Legacy has shown {way_back.capacity_per_s:.3g} jobs/s, {way_back.arrival_per_s:.3g} "
-            f"arrive: after a revert its backlog would grow by {way_back.growth_per_s or 0:.3g} "
-            "jobs/s."
+            f"Legacy has shown {figures_text(way_back.capacity_per_s)} jobs/s, "
+            f"{figures_text(way_back.arrival_per_s)} arrive: after a revert its backlog would grow "
+            f"by {figures_text(way_back.growth_per_s or 0)} jobs/s."
         )
     return tuple(reasons)
 
@@ -66,10 +67,10 @@ def describe(way_back: WayBack) -> str:
     if growth is None:
         return "unknown: legacy has not shown yet how much it can carry"
     if growth > 0:
-        return f"legacy's backlog would grow by {growth:.3g} jobs/s after a revert"
+        return f"legacy's backlog would grow by {figures_text(growth)} jobs/s after a revert"
     if way_back.backlog and growth < 0:
         return (
-            f"legacy would drain {-growth:.3g} jobs/s after a revert, its backlog of "
+            f"legacy would drain {figures_text(-growth)} jobs/s after a revert, its backlog of "
             f"{way_back.backlog} in {way_back.backlog / -growth:.0f} s"
         )
-    return f"legacy could carry everything, with {abs(growth):.3g} jobs/s to spare"
+    return f"legacy could carry everything, with {figures_text(abs(growth))} jobs/s to spare"

@@ -15,7 +15,7 @@ from typing import Any
 
 from rollout.adapters.celery.install import pipelines_of
 from rollout.adapters.envelope import from_json, to_json
-from rollout.errors import NotShadowable, UnknownSubPipeline
+from rollout.errors import NotShadowable, UnknownTask
 from rollout.jobs.interrupts import INTERRUPTS
 from rollout.jobs.ports import Job
 from rollout.pipeline.declared import Declared
@@ -49,13 +49,13 @@ def declared(module: str, name: str) -> Declared:
 
     Raises:
         WrongSettings: The module cannot be imported.
-        UnknownSubPipeline: It declares none of this name.
+        UnknownTask: It declares none of this name.
         NotShadowable: Its paths touch the world.
         DeclarationError: It is not complete.
     """
     found = {one.name: one for one in pipelines_of(load_app(module)).values()}
     if name not in found:
-        raise UnknownSubPipeline(name, found)
+        raise UnknownTask(name, found)
     pipeline: Declared = found[name]
     pipeline.check()
     if not pipeline.effects.shadowable:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rollout.adapters.celery.install import pipelines_of
 from rollout.adapters.envelope import from_json, to_json
-from rollout.errors import KeyMissing, KeyUnusable, UnknownSubPipeline
+from rollout.errors import KeyMissing, KeyUnusable, UnknownTask
 from rollout.jobs.ports import Job
 from rollout.pipeline.declared import Declared
 from rollout.pipeline.signatures import PathSignature
@@ -106,7 +106,7 @@ def subject_of(module: str, name: str) -> Subject:
 
     Raises:
         WrongSettings: The module cannot be imported.
-        UnknownSubPipeline: The app has neither.
+        UnknownTask: The app has neither.
         DeclarationError: It is declared and not complete.
     """
     app = load_app(module)
@@ -119,5 +119,5 @@ def subject_of(module: str, name: str) -> Subject:
     app.finalize()
     if name not in app.tasks:
         own = [one for one in app.tasks if not one.startswith("celery.")]
-        raise UnknownSubPipeline(name, {*by_name, *own})
+        raise UnknownTask(name, {*by_name, *own})
     return Subject(app, name, app.tasks[name], None)
