@@ -19,6 +19,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from rollout.capacities import read_capacities
 from rollout.errors import WrongSettings, why_of
 from rollout.policy.policy import Cohort, Fleet, Policies, Policy
 from rollout.policy.tables import SUB_PIPELINE
@@ -116,6 +117,20 @@ def read_policies() -> Policies:
     if wrong:
         raise wrong[0].beside(len(wrong) - 1)
     return policies
+
+
+def read_every_line() -> tuple[Policies, list[WrongSettings]]:
+    """Read the policies of `rollout.toml`, with each line that is wrong, resources' included.
+
+    Raises:
+        WrongSettings: The file is not TOML.
+    """
+    policies, wrong = parse_policies(read_policy_tables())
+    try:
+        read_capacities()
+    except WrongSettings as error:
+        return policies, [*wrong, error]
+    return policies, list(wrong)
 
 
 def read_policies_of(file: Path) -> Policies:

@@ -408,6 +408,13 @@ def _refuse_unknown_variables() -> None:
 
 
 def _unknown(name: str, source: str) -> WrongSettings:
+    from rollout.policy.policy import Policy
+
+    if name in Policy.model_fields:
+        return WrongSettings(
+            f"no setting named {name!r} (in {source}): it is a key of policies",
+            "write it into rollout.toml below [policy], or below [policy.sub_pipeline.NAME]",
+        )
     close = get_close_matches(name, [*Settings.model_fields, *_NO_SETTINGS], n=1)
     guess = f", did you mean {close[0]!r}?" if close else ""
     return WrongSettings(

@@ -28,6 +28,11 @@ def figures_text(value: float, figures: int = 3) -> str:
     return f"{float(f'{value:.{figures}g}'):,.15g}"
 
 
+def count_text(value: float) -> str:
+    """A mean count: whole, but for few, where a half is a large share: "4", "0.2", "1,000"."""
+    return f"{value:,.0f}" if value >= 10 else figures_text(value, 2)
+
+
 def share_text(share: float) -> str:
     """A share in percent, with a figure behind the point only when it is small."""
     percent = 100 * share

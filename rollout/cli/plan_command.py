@@ -75,6 +75,8 @@ def draw(page: "Planned") -> None:
     """Print a plan."""
     for sentence in page.sentences:
         say(sentence)
+    from rollout.audit.words import count_text
+
     steps = page.plan.steps
     show(
         listing(
@@ -82,7 +84,7 @@ def draw(page: "Planned") -> None:
             (
                 (
                     percent(one.scope_bp),
-                    f"{one.jobs_a_week:,.0f}",
+                    count_text(one.jobs_a_week),
                     f"+{_points(one.points_failed)} points / +{_points(one.points_late)} points",
                     f"{one.first_look:.0%}",
                     "-" if one.days_nine is None else f"{one.days_nine:g} d",

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from rollout.audit.words import figures_text
+from rollout.audit.words import count_text, figures_text
 from rollout.desk.shadow_first import Beginnings, began_unshadowed, suggested
 from rollout.errors import LedgerUnreachable, RolloutError
 from rollout.evidence.buckets import bucket_edge_s
@@ -142,14 +142,14 @@ class Planned:
             else "by its traffic: budget_failed, budget_late"
         )
         fails = (
-            f"legacy fails {plan.failed_a_week:,.0f} a week"
+            f"legacy fails {count_text(plan.failed_a_week)} a week"
             if self.failing_known
             else "how many legacy fails is not known, sized as if none (--failing SHARE says it)"
         )
         late = "" if self.cycle_p95_s is None else f" (over {figures_text(self.cycle_p95_s)} s)"
         sentences = [
-            f"{self.name}: {plan.baseline.jobs_a_week / WEEK:,.0f} jobs a day, {fails};"
-            f" {plan.late_a_week:,.0f} a week are late by"
+            f"{self.name}: {count_text(plan.baseline.jobs_a_week / WEEK)} jobs a day, {fails};"
+            f" {count_text(plan.late_a_week)} a week are late by"
             f" definition{late}.",
             f"Budget: this pilot may add {length.failed:,.0f} failed and {length.late:,.0f} late"
             f" jobs a week at the most ({by}).",

@@ -230,8 +230,7 @@ class Runtime(JobServices):
         """What a person wants to know; statistics are loaded by the questions that need them."""
         from rollout.desk.desk import Desk
         from rollout.desk.mask import Mask
-        from rollout.policies import parse_policies
-        from rollout.settings import read_policy_tables
+        from rollout.policies import read_every_line
 
         return Desk(
             ledger=self.ledger,
@@ -243,7 +242,7 @@ class Runtime(JobServices):
             shadow_limit=timedelta(seconds=self.settings.shadow_limit_s),
             workers=lambda: self.workers,
             policies=lambda: self.policies,
-            parsed_policies=lambda: parse_policies(read_policy_tables()),
+            parsed_policies=read_every_line,
             capacities=lambda: self.capacities,
             mask=Mask(lambda name: self._declared.get(name), arguments_in),
         )

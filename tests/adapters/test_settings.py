@@ -86,6 +86,13 @@ def test_an_unknown_name_in_the_file_is_refused_with_a_guess(folder: Path) -> No
         read_settings()
 
 
+def test_a_key_of_policies_is_sent_to_its_table(folder: Path) -> None:
+    """`bake_days` is no misspelt `keep_days`."""
+    write(folder / "rollout.toml", "bake_days = 14\n")
+    with pytest.raises(WrongSettings, match=r"it is a key of policies; write it .* below \[policy"):
+        read_settings()
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [

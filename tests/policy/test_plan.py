@@ -104,6 +104,12 @@ def test_a_failure_rate_that_nobody_knows_is_not_told_as_none() -> None:
     assert "legacy fails 0 a week" in told.sentences[0]
 
 
+def test_few_jobs_are_not_told_as_none() -> None:
+    """A job in five days is no "0 jobs a day"."""
+    page = planned("invoices", Policies(), Assumed(0.2, 0.0))
+    assert "invoices: 0.2 jobs a day" in " ".join(page.sentences)
+
+
 def test_half_and_double_of_the_budget() -> None:
     """Half takes longer and more often a person; double is shorter."""
     plan = plan_for(Policy(), THOUSAND, 500)

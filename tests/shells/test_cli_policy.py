@@ -134,6 +134,14 @@ def test_a_check_needs_no_ledger(house: House) -> None:
     assert "warning: whether there are sub-pipelines named invocies, and their" in named.stderr
 
 
+def test_a_wrong_line_of_a_resource_is_a_wrong_line(house: House) -> None:
+    """Workers would not start with it; who checks the file hears of it."""
+    write("[resource.db]\ncapcity = 4\n")
+    result = house.run("policy", "check")
+    assert result.exit_code == 5
+    assert "[resource.db] has no key 'capcity', did you mean 'capacity'?" in flat(result.stdout)
+
+
 def test_stated_traffic_hides_no_misspelt_name(house: House) -> None:
     """The ledger is asked for names though nobody needs it for traffic; a rate is not made up."""
     write("[policy.sub_pipeline.invocies]\nbake_days = 14\n")
