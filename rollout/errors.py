@@ -92,6 +92,15 @@ class UnknownTask(UnknownSubPipeline):
         self.hint = f"the app has {', '.join(self.known[:10]) or 'no task of its own'}"
 
 
+class CannotWrite(RolloutError):
+    """A file that a command was asked to write and that the machine refuses."""
+
+    def __init__(self, file: object, cause: Exception) -> None:
+        super().__init__(
+            f"{file} cannot be written: {why_of(cause)}", "name a file that may be written"
+        )
+
+
 class UnknownDecision(RolloutError):
     """A decision id that the ledger does not hold."""
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from rollout.capacities import read_capacities
-from rollout.errors import WrongSettings, why_of
+from rollout.errors import CannotWrite, WrongSettings, why_of
 from rollout.policy.policy import Cohort, Fleet, Policies, Policy
 from rollout.policy.tables import SUB_PIPELINE
 from rollout.settings import CONFIG_FILE, read_policy_tables
@@ -87,13 +87,14 @@ def write_budget(name: str, values: Mapping[str, float], folder: Path) -> Path:
 
     Raises:
         WrongSettings: The file cannot be read, or has a table of that name already.
+        CannotWrite: The machine refuses.
     """
     file = folder / CONFIG_FILE
-    before = file.read_text() if file.exists() else ""
     try:
+        before = file.read_text() if file.exists() else ""
         tables = tomllib.loads(before)
-    except ValueError as error:
-        raise WrongSettings(f"{file} cannot be read: {error}", "correct it first") from None
+    except (OSError, ValueError) as error:
+        raise WrongSettings(f"{file} cannot be read: {why_of(error)}", "correct it first") from None
     lines = [f"{key} = {value}" for key, value in values.items()]
     if name in tables.get("policy", {}).get(SUB_PIPELINE, {}):
         raise WrongSettings(
@@ -102,7 +103,11 @@ def write_budget(name: str, values: Mapping[str, float], folder: Path) -> Path:
         )
     quoted = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
     table = [f"[policy.{SUB_PIPELINE}.{quoted}]", *lines]
-    file.write_text(before.rstrip() + ("\n\n" if before.strip() else "") + "\n".join(table) + "\n")
+    text = before.rstrip() + ("\n\n" if before.strip() else "") + "\n".join(table) + "\n"
+    try:
+        file.write_text(text)
+    except OSError as error:
+        raise CannotWrite(file, error) from None
     return file
 
 

@@ -11,6 +11,10 @@ from rollout.routing.stages import ControlState, Event, apply
 GONE = ConnectionError("refused")
 TEXTS: list[tuple[RolloutError, str]] = [
     (
+        errors.CannotWrite("out/audit.html", PermissionError(13, "Permission denied", "out")),
+        "out/audit.html cannot be written: permission denied; name a file that may be written",
+    ),
+    (
         errors.UnknownRunbook("worker", ["a-worker-hangs", "worker-lost"]),
         "expected the name of one runbook, or a part that no other has; got 'worker'; "
         "one of a-worker-hangs, worker-lost",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollout.cli.options import AsJson
-from rollout.cli.output import say, show_json
+from rollout.cli.output import say, show_json, write_file
 from rollout.errors import RolloutError
 
 if TYPE_CHECKING:
@@ -95,20 +95,20 @@ def audit(
         answer = audited(log, tolerates_s, read_stack_file(stacks) if stacks else None)
     finally:
         gc.enable()
-    written = _write(answer, html, speedscope, trace)
     if as_json:
         from rollout.audit import as_json as shape
 
         show_json(shape.as_json(answer))
-        return
-    if markdown:
+    elif markdown:
         from rollout.audit.markdown import markdown_of
 
         typer.echo(markdown_of(answer), nl=False)
-        return
-    draw(answer, brief)
-    for file in written:
-        say(f"written to {file}")
+    else:
+        draw(answer, brief)
+    # Last, so that a file that cannot be written costs nobody the answer.
+    for file in _write(answer, html, speedscope, trace):
+        if not (as_json or markdown):
+            say(f"written to {file}")
 
 
 def seconds_of(text: str) -> float | None:
@@ -149,7 +149,7 @@ def _write(
     written = []
     for file, text in texts:
         if file is not None:
-            file.write_text(text, encoding="utf-8")
+            write_file(file, text)
             written.append(file)
     return written
 

@@ -17,7 +17,7 @@ from rollout.cli.drill_view import (
 )
 from rollout.cli.exit_codes import ExitCode
 from rollout.cli.options import Actor, AnyName, AsJson, Limit, Name, OneOrAll, caller_of, who
-from rollout.cli.output import say, show, show_json
+from rollout.cli.output import make_folder, say, show, show_json, write_file
 from rollout.cli.session import opened
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _play(
 ) -> None:
     from rollout.drills.gamedays import play
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     try:
         report = play(
             day,
@@ -135,7 +135,7 @@ def _play(
     except KeyboardInterrupt:
         _interrupted()
     for name, content in report.files.items():
-        (folder / name).write_text(content, encoding="utf-8")
+        write_file(folder / name, content)
     show(played_table(report.played))
     say(f"report      {folder / 'gameday.md'} and {folder / 'gameday.html'}")
     if not report.clean:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from rollout.desk.text import at_text, percent, plain
-from rollout.errors import RolloutError
+from rollout.errors import CannotWrite, RolloutError
 
 __all__ = [
-    "at_text", "complain", "entries", "facts", "listing", "percent", "plain", "say", "show",
-    "show_error", "show_json", "stdout", "warn",
+    "at_text", "complain", "entries", "facts", "listing", "make_folder", "percent", "plain", "say",
+    "show", "show_error", "show_json", "stdout", "warn", "write_file",
 ]  # fmt: skip
 
 if TYPE_CHECKING:  # rich takes longer to load than a kill switch may
@@ -65,6 +66,27 @@ def show(what: RenderableType) -> None:
 def show_json(values: Any, *, indent: int | None = 2) -> None:
     """Print JSON and nothing else."""
     stdout().out(json.dumps(values, indent=indent, default=_to_json), highlight=False)
+
+
+def write_file(file: Path, text: str) -> None:
+    """Write a file that was asked for, and the folders above it.
+
+    Raises:
+        CannotWrite: The machine refuses.
+    """
+    make_folder(file.parent)
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CannotWrite(file, error) from None
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that was asked for; raises CannotWrite."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(folder, error) from None
 
 
 def _to_json(value: object) -> Any:

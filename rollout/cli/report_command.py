@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rollout.cli.options import AsJson, Name, Since, since_of
-from rollout.cli.output import say, show_json
+from rollout.cli.output import say, show_json, write_file
 from rollout.cli.session import opened
 
 
@@ -37,6 +37,5 @@ def report(
     if out is None:
         say(text.rstrip())
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding="utf-8")
+    write_file(out, text)
     say(f"report      {out}")

@@ -173,10 +173,10 @@ def plan_for(
         _step(policy, baseline, scope_bp, asked, found[0])
         for scope_bp, asked, found in zip(way, points[0], drawn, strict=True)
     )
-    lengths = [
+    length, half, double = (
         _length(policy, factor, one, [found[place] for found in drawn], shadow=shadow)
         for place, (factor, one) in enumerate(zip(FACTORS, budgets, strict=True))
-    ]
+    )
     return Plan(
         baseline,
         LATE_RATE * baseline.jobs_a_week,
@@ -184,7 +184,9 @@ def plan_for(
         policy.budget_late is not None,
         shadow,
         steps,
-        *lengths,
+        length,
+        half,
+        double,
         look_day(1, bake_days),
         look_day(LOOKS_MAX, bake_days),
     )

@@ -122,3 +122,21 @@ def test_without_a_file_it_says_what_to_give() -> None:
     text = run(code=1)
     assert "error: audit needs a log, got none" in text
     assert "hint: give one: `rollout audit worker.log`" in text
+
+
+@pytest.mark.parametrize("option", ["--html", "--speedscope", "--trace"])
+def test_a_file_that_cannot_be_written_costs_nobody_the_answer(
+    queueing: Path, tmp_path: Path, option: str
+) -> None:
+    """The audit of a large log takes a minute: what it says comes first, then what is wrong."""
+    taken = tmp_path / "taken"
+    taken.write_text("a file, no folder")
+    result = CliRunner().invoke(
+        app, ["audit", str(queueing), "--brief", option, str(taken / "out.html")]
+    )
+    assert result.exit_code == 1
+    assert result.stdout.count("next: ") == 1
+    assert f"error: {taken} cannot be written" in result.stderr
+    made = tmp_path / "new" / "out.html"
+    assert CliRunner().invoke(app, ["audit", str(queueing), option, str(made)]).exit_code == 0
+    assert made.exists()
