@@ -177,7 +177,9 @@ def check_policies(
     """
     if not assumed.complete:  # what is stated may be of one that is planned
         require_name(policies, known, name)
-    names = names_of(policies, known) if name is None else [name]
+    # What is stated is of the one that is asked about, or of what the file is written for.
+    all_names = named_in(policies) if assumed.complete else names_of(policies, known)
+    names = all_names if name is None else [name]
     traffic = {one: assumed.over(known.traffic(one, now)) for one in names}
     default = Subject(policies.default, traffic=assumed.over(None))
     found = list(lint(default, now)) if name is None else []
