@@ -25,6 +25,7 @@ from rollout.jobs.ports import Ledger
 from rollout.jobs.way import read_way
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
+from rollout.routing.stages import Event
 
 log = structlog.get_logger("rollout.drill")
 
@@ -32,6 +33,8 @@ POLL_S = 0.1
 """Pause between two looks at what is still on the concurrent path."""
 SETTLE_S = 0.5
 """Pause between two looks at the ways of all jobs, which cost more."""
+CHANGES_MAX = 200
+"""Changes among which the drill's own kill is looked for."""
 
 
 class KillDrill:
@@ -122,8 +125,9 @@ class KillDrill:
         try:
             while not lifted:
                 state = self._ledger.control(self._name)
-                if state.kill_id != report.kill.kill_id:
-                    self._journal.write("not rearmed", why="somebody else has killed it meanwhile")
+                others = self._kill_of_others(state.kill_id, report.kill.kill_id)
+                if others is not None:
+                    self._journal.write("not rearmed", why=others)
                     return None
                 with suppress(StaleRevision):
                     self._changes.rearm(
@@ -135,6 +139,19 @@ class KillDrill:
             return None
         self._journal.write("rearmed")
         return self._clock.now()
+
+    def _kill_of_others(self, kill_id: str | None, own_id: str) -> str | None:
+        """Say that a kill holds that is not this drill's; None where nothing else does.
+
+        A second kill takes the place of the first, so one that came between this drill's checks and
+        its own kill can be seen in the log only; where that does not say so, it is left as it is.
+        """
+        if kill_id != own_id:
+            return "somebody else has killed it meanwhile"
+        for record in self._ledger.transitions(self._name, CHANGES_MAX):
+            if record.event is Event.KILL and record.after.kill_id == own_id:
+                return "somebody else had killed it just before" if record.before.killed else None
+        return f"the drill's kill is not among the newest {CHANGES_MAX} changes"
 
     def _settled(self, times: "Seen") -> bool:
         """Whether every job that was handed back is done, and a concurrent start came again."""

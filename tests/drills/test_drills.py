@@ -500,6 +500,23 @@ def test_a_kill_in_the_last_moment_is_not_lifted(world: World, traffic: Traffic)
     assert world.control.read(NAME).killed
 
 
+def test_a_kill_just_before_the_drills_own_is_not_lifted(world: World, traffic: Traffic) -> None:
+    """A person's kill between the drill's checks and its own kill stays, though that is newer."""
+    first: list[str] = []
+
+    def kill(call: str) -> None:
+        if call == "kill" and not first:
+            first.append(call)
+            world.runtime.changes.kill(NAME, "ada", "fire")
+
+    world.line.before = kill
+    score = score_of(world, a_kill_drill(deadline_s=20))
+    assert first
+    assert score.result is Result.ABORTED
+    assert world.ledger.control(NAME).killed
+    assert world.control.read(NAME).killed
+
+
 def test_a_change_in_the_last_moment_keeps_nothing_killed(world: World, traffic: Traffic) -> None:
     """Another change than a kill there: the drill looks again, and lifts its own."""
     late: list[str] = []
