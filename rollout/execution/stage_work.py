@@ -55,7 +55,7 @@ def _one_by_one(
 
 
 def means_the_whole(error: Exception) -> bool:
-    """Whether it was thrown in from outside: a job's soft time limit is no step's, nor a record's."""
+    """Whether it was thrown in from outside: a job's soft time limit is no step's or record's."""
     return type(error).__name__ == "SoftTimeLimitExceeded"  # Celery's; this room does not know it
 
 
