@@ -1,6 +1,7 @@
 """One shadow's way: what it runs, what it never does, and what is counted."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -415,3 +416,20 @@ def test_a_step_without_shadows_shows_none(world: World) -> None:
     assert world.runtime.tick.turn().pilots.shadowed == {}
     assert asked.count("shadow_names") == 1
     assert "shadow_account" not in asked
+
+
+@pytest.mark.parametrize("odd", ["half a pair \ud800", "a NUL \x00"])
+def test_text_that_no_database_takes_is_no_lost_shadow(world: World, odd: str) -> None:
+    """In a value, in a field's name, or in an error: the run is counted with it written out."""
+
+    def raises(n: int) -> None:
+        raise ValueError(odd)
+
+    differing = shadowed(world, legacy=lambda n: {"n": n}, concurrent=lambda n: {"n": odd})
+    run(world, differing)
+    named = replace(differing.declared.comparison, function=lambda one, other: odd)
+    differing.declared.comparison = named
+    run(world, differing, run_id="run-2")
+    differing.declared.paths[C] = raises
+    run(world, differing, run_id="run-3")
+    assert account(world).counts == {"different:concurrent": 2, "trouble:concurrent:raised": 1}
