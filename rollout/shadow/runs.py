@@ -249,9 +249,12 @@ def judge(
 
 
 def redacted(comparison: Comparison, why: str) -> str:
-    """An error's text may quote a value, so that it is shown as a field's value is."""
-    hides = callable(comparison.redact) or bool(comparison.redact)
-    return comparison.shown(RAISED, why) if hides else why
+    """Show an error as far as it may be stored: its text may quote a value, of whatever field."""
+    if callable(comparison.redact):
+        return comparison.shown(RAISED, why)
+    kind, colon, _ = why.partition(": ")
+    hides = bool(comparison.redact) and bool(colon) and kind.isidentifier()
+    return f"{kind}: (redacted)" if hides else why
 
 
 def fold(evidence: Any, run: ShadowRun) -> Any:

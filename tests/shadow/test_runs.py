@@ -319,6 +319,18 @@ def only_time(world: World) -> float | None:
     return world.ledger.shadow_runs(NAME, 1)[0].shadow_s
 
 
+def test_an_errors_words_are_hidden_where_fields_are(world: World) -> None:
+    """Nobody knows which field an error quotes; its type is no value."""
+
+    def raises(n: int) -> None:
+        raise ValueError("card 4111 is refused")
+
+    pipeline = shadowed(world, legacy=lambda n: n, concurrent=raises)
+    pipeline.declared.comparison = Comparison(redact=("card",))
+    run(world, pipeline)
+    assert only_run(world).why == "ValueError: (redacted)"
+
+
 def test_an_errors_text_is_redacted(world: World) -> None:
     """It may quote what must not be stored."""
     pipeline = shadowed(world, concurrent=fails(ValueError("card 4111")), legacy=EQUAL["legacy"])
