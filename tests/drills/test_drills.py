@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from rollout.adapters.stub import failing_stub
 from rollout.drills.drill import Abort, Drill, Exercise, Target, read_drill
-from rollout.drills.drills import LEDGER, DrillReport
+from rollout.drills.drills import LEDGER, DrillReport, Drills
 from rollout.drills.errors import DrillRefused
 from rollout.drills.fault import Fault, FaultPlan
 from rollout.drills.ports import DrillEvent
@@ -194,6 +195,67 @@ def test_a_fault_that_meets_nobody_measures_nothing(world: World, traffic: Traff
     score = score_of(world, a_drill(fault=Fault.KILL_CHILD))
     assert score.result is Result.NOBODY_HURT
     assert world.ledger.recoveries(NAME, NOW) == []
+
+
+class Outside:
+    """A fault from outside, such as an experiment that died at its start: no worker marks a job."""
+
+    external = True
+
+    def on(self, drill_id: str, path: JobPath, until: datetime) -> None:
+        """Nothing is to be started."""
+
+    def off(self) -> dict[str, Any]:
+        """Nothing is to be ended."""
+        return {}
+
+    def finished(self) -> bool:
+        """It lasts as long as the drill says."""
+        return False
+
+    def gone(self) -> bool:
+        """Nobody ends it."""
+        return False
+
+
+def outside_score(world: World, **values: Any) -> Score:
+    """Run a drill whose fault comes from outside."""
+    runtime = world.runtime
+    drills = Drills(
+        runtime.database_ledger,
+        runtime.control,
+        runtime.plans,
+        runtime.changes,
+        runtime.clock,
+        failing_stub,
+        injectors=lambda drill: Outside(),
+    )
+    drill = a_drill(fault=Exercise.CHAOS, experiment={}, **values)
+    (score,) = drills.run(drill, C, "ada").scores
+    return score
+
+
+def test_an_outside_fault_that_hurts_nobody_measures_nothing(
+    world: World, traffic: Traffic
+) -> None:
+    """An experiment that did nothing is no recovery within a millisecond."""
+    score = outside_score(world)
+    assert (score.result, score.recovery_s) == (Result.NOBODY_HURT, None)
+    assert world.ledger.recoveries(NAME, NOW) == []
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_an_outside_fault_may_hurt_a_path_without_failing_a_job(
+    world: World, traffic: Traffic, ends: bool
+) -> None:
+    """Jobs that only wait take a window out of the band; a path that stays there is not healed."""
+    at(world, 2, lambda: traffic.stalled.add(C), traffic)
+    at(world, 8, lambda: traffic.stalled.discard(C) if ends else None, traffic)
+    score = outside_score(world)
+    assert score.jobs_hurt == 0
+    assert score.result is (Result.HEALED if ends else Result.NOT_HEALED)
+    (kept,) = world.ledger.recoveries(NAME, NOW)
+    assert (6 <= kept.seconds <= 16) if ends else (kept.seconds == 60)
 
 
 def test_drill_jobs_are_marked_and_still_counted(world: World, traffic: Traffic) -> None:
