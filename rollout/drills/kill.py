@@ -64,6 +64,7 @@ class KillDrill:
         self._clock = clock
         self._journal = journal
         self._actor = actor or "drill"
+        self._aborted: str | None = None
 
     def run(self) -> Score:
         """Do it.
@@ -91,14 +92,20 @@ class KillDrill:
             starts_blocked_ms=report.starts_blocked_ms,
             commits_fenced_ms=report.commits_fenced_ms,
         )
+        times = Seen(began, killed_at, None)
         try:
-            self._until(lambda: self._on_concurrent() == 0, deadline)
-            self._until(lambda: (self._clock.now() - began).total_seconds() >= rest_s, deadline)
-        finally:
-            rearmed_at = self._rearm(report)
-        times = Seen(began, killed_at, rearmed_at)
-        self._until(lambda: self._settled(times), deadline, SETTLE_S)
-        return self._close(times, self._clock.now() >= deadline)
+            try:
+                self._until(lambda: self._on_concurrent() == 0, deadline)
+                self._until(lambda: (self._clock.now() - began).total_seconds() >= rest_s, deadline)
+            finally:
+                times = Seen(began, killed_at, self._rearm(report))
+            self._until(lambda: self._settled(times), deadline, SETTLE_S)
+        except KeyboardInterrupt:
+            self._aborted = "a person interrupted it"
+            with suppress(LedgerUnreachable):
+                self._close(times, late=False)
+            raise
+        return self._close(times, late=self._clock.now() >= deadline)
 
     def _on_concurrent(self) -> int:
         return sum(
@@ -127,7 +134,7 @@ class KillDrill:
                 state = self._ledger.control(self._name)
                 others = self._kill_of_others(state.kill_id, report.kill.kill_id)
                 if others is not None:
-                    self._journal.write("not rearmed", why=others)
+                    self._stays_killed(others)
                     return None
                 with suppress(StaleRevision):
                     self._changes.rearm(
@@ -135,10 +142,14 @@ class KillDrill:
                     )
                     lifted = True
         except RolloutError as error:
-            self._journal.write("not rearmed", why=str(error))
+            self._stays_killed(str(error))
             return None
         self._journal.write("rearmed")
         return self._clock.now()
+
+    def _stays_killed(self, why: str) -> None:
+        self._journal.write("not rearmed", why=why)
+        self._aborted = f"it was not rearmed, {why}"
 
     def _kill_of_others(self, kill_id: str | None, own_id: str) -> str | None:
         """Say that a kill holds that is not this drill's; None where nothing else does.
@@ -163,7 +174,7 @@ class KillDrill:
         records = self._jobs.jobs_since(self._name, times.began)
         return [(record, line) for record in records for line in read_way(record.way)]
 
-    def _close(self, times: "Seen", late: bool) -> Score:
+    def _close(self, times: "Seen", *, late: bool) -> Score:
         ways = self._lines(times)
         moved = handed_back(ways, times)
         now = self._clock.now()
@@ -171,12 +182,13 @@ class KillDrill:
             self._jobs.mark_drilled(record.name, record.job_id, self._id, self._drill.fault, now)
         more = figures(ways, times)
         lost = sum(not record.state.finished for record in moved)
-        done = times.rearmed_at is not None and not late
+        if late and self._aborted is None:
+            self._aborted = "it was not all over by the deadline, look at the status"
         score = Score(
             drill_id=self._id,
             path=JobPath.CONCURRENT,
-            result=Result.DONE if done else Result.ABORTED,
-            sentence=_sentence(more, done),
+            result=Result.DONE if self._aborted is None else Result.ABORTED,
+            sentence=_sentence(more, self._aborted),
             onset_at=times.began,
             detection_s=more["first_start_refused_s"],
             recovery_s=more["resumed_s"],
@@ -262,9 +274,9 @@ def _s(times: Seen, at: datetime | None) -> float | None:
     return None if at is None else round(max(0.0, (at - times.began).total_seconds()), 3)
 
 
-def _sentence(more: dict[str, Any], done: bool) -> str:
-    if not done:
-        return "The switch was thrown; it was not all over by the deadline, look at the status."
+def _sentence(more: dict[str, Any], aborted: str | None) -> str:
+    if aborted is not None:
+        return f"The switch was thrown; {aborted.rstrip('.')}."
     return (
         f"Acknowledged after {more['acknowledged_s']} s,"
         f" {more['starts_after_the_kill']} starts after it, resumed after {more['resumed_s']} s."

@@ -14,6 +14,7 @@ from rollout.drills.drill import Abort, Drill, Exercise, Target, read_drill
 from rollout.drills.drills import LEDGER, DrillReport, Drills
 from rollout.drills.errors import DrillRefused
 from rollout.drills.fault import Fault, FaultPlan
+from rollout.drills.injector import FaultInjector
 from rollout.drills.ports import DrillEvent
 from rollout.drills.score import Result, Score
 from rollout.errors import ControlStoreUnreachable, UnknownSubPipeline
@@ -357,6 +358,22 @@ def test_an_unsafe_sub_pipeline_is_refused(world: World) -> None:
     assert "its effects are 'unsafe'" in refused(world, a_drill())
 
 
+def test_a_store_that_goes_away_leaves_no_stub(world: World, traffic: Traffic) -> None:
+    """The server that answers errors ends when the fault cannot be planted."""
+    runtime = world.runtime
+    stopped: list[bool] = []
+
+    def stub() -> tuple[str, Callable[[], None]]:
+        world.control.reachable = False
+        return "http://stub", lambda: stopped.append(True)
+
+    drill = a_drill(fault=Fault.DOWNSTREAM)
+    injector = FaultInjector(drill, runtime.plans, runtime.clock, stub)
+    with pytest.raises(ControlStoreUnreachable):
+        injector.on("d1", C, runtime.clock.now() + timedelta(seconds=10))
+    assert stopped == [True]
+
+
 def test_an_absent_store_starts_nothing(world: World, traffic: Traffic) -> None:
     """Without the store no fault can be planted, and none was noted as begun."""
     world.control.reachable = False
@@ -575,6 +592,7 @@ def test_a_kill_just_before_the_drills_own_is_not_lifted(world: World, traffic: 
     score = score_of(world, a_kill_drill(deadline_s=20))
     assert first
     assert score.result is Result.ABORTED
+    assert "not rearmed, somebody else had killed it just before" in score.sentence
     assert world.ledger.control(NAME).killed
     assert world.control.read(NAME).killed
 
@@ -623,6 +641,11 @@ def test_ctrl_c_lifts_the_drills_own_kill(world: World, traffic: Traffic) -> Non
     with pytest.raises(KeyboardInterrupt):
         run(world, a_kill_drill())
     assert not world.ledger.control(NAME).killed
+    ended = journal(world)[-1]
+    assert (ended.what, ended.facts["result"]) == ("ended", "aborted")
+    assert ended.facts["sentence"] == "The switch was thrown; a person interrupted it."
+    ((_, span_ended_at),) = spans(world)
+    assert span_ended_at == world.clock.now(), "jobs from now on are evidence again"
 
 
 class SmallTraffic(Traffic):
