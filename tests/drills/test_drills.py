@@ -340,6 +340,24 @@ def test_two_drills_on_one_resource_are_refused(
     assert run(world, a_drill(blast_radius_jobs=1)).scores
 
 
+def test_a_runner_that_was_paused_for_too_long_ends(world: World, traffic: Traffic) -> None:
+    """Another drill has its place; what is measured from then on would be of both."""
+    plans = world.runtime.plans
+
+    def taken_over() -> None:
+        held = plans.reserve(NAME, "asks", timedelta(seconds=1))
+        assert held is not None
+        plans.release(NAME, held.owner)
+        assert plans.reserve(NAME, "f" * 32, timedelta(seconds=60)) is None
+
+    at(world, 12, taken_over, traffic)
+    with pytest.raises(DrillRefused, match="its runner was silent for over 30 s, and a drill that"):
+        run(world, a_drill())
+    assert journal(world)[-1].facts["result"] == "refused"
+    assert world.ledger.recoveries(NAME, NOW) == []
+    assert plans.reserve(NAME, "asks", timedelta(seconds=1)) is not None, "the other one keeps it"
+
+
 def test_a_planted_fault_is_not_replaced(world: World, traffic: Traffic) -> None:
     """A second plan on the same sub-pipeline is refused by the store itself."""
     until = world.clock.now() + timedelta(hours=1)
