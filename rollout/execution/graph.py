@@ -4,8 +4,10 @@ A graph that could never run is refused here: a cycle, a name nobody has, a reso
 small or not declared. So a run never waits for something that cannot come.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from hashlib import blake2b
 from typing import Any
 
 from rollout.execution.declaration import Barrier, Declared, Mapped, Step, shortened
@@ -69,9 +71,13 @@ class Graph:
         return [node.name for node in self.nodes]
 
     def fingerprint(self) -> list[Any]:
-        """What makes receipts of this graph its own: names and edges, as JSON."""
+        """What makes receipts of this graph its own: names, edges, fixed arguments, as JSON.
+
+        Without the arguments a run over the same items in another order would take `load[1]` for
+        done, whichever item that was.
+        """
         return [
-            [node.name, sorted(self.nodes[parent].name for parent in parents)]
+            [node.name, sorted(self.nodes[parent].name for parent in parents), _given(node)]
             for node, parents in zip(self.nodes, self.parents, strict=True)
         ]
 
@@ -171,6 +177,17 @@ class Graph:
 
 def _needed(node: Step | Barrier) -> Sequence[str]:
     return node.needs if isinstance(node, Step) else ()
+
+
+def _given(node: Step | Barrier) -> str | None:
+    """A digest of a step's fixed arguments; None of those that are no JSON."""
+    if not isinstance(node, Step):
+        return None
+    try:
+        text = json.dumps([list(node.args), dict(node.kwargs)], sort_keys=True)
+    except (TypeError, ValueError):
+        return None
+    return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _policy(node: Step | Barrier) -> FailurePolicy:
