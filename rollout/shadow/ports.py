@@ -21,6 +21,7 @@ class ShadowPaths(Protocol):
     name: str
     effects: Effects
     comparison: Comparison
+    builds: Mapping[JobPath, str]
 
     def call(self, path: JobPath, job: Job) -> Any:
         """Run the path's function with the job's arguments."""

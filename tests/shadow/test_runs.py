@@ -95,6 +95,19 @@ def test_stage_shadow_is_refused_for_paths_that_touch_the_world(world: World, ef
     assert world.ledger.control(NAME) == before
 
 
+@pytest.mark.parametrize("path", [L, C])
+def test_a_result_of_another_build_of_legacy_is_not_compared(world: World, path: JobPath) -> None:
+    """A copy that waited over a release: the account began anew, and this one is of before."""
+    pipeline = shadowed(world)
+    pipeline.declared.builds[L] = "2"
+    run(world, pipeline, copy(path, build="1"))
+    assert world.ran == []
+    assert account(world).counts == {"shed:closed": 1}
+    run(world, pipeline, copy(path, build="2"), "run-2")
+    run(world, pipeline, copy(path), "run-3")
+    assert account(world).counts == {"shed:closed": 1, f"equal:{path}": 2}
+
+
 @pytest.mark.parametrize("how", ["kill", "revert", "store away"])
 def test_a_copy_that_is_no_longer_wanted_is_not_run(world: World, how: str) -> None:
     """After a kill no job starts on the concurrent path, not even for a look."""
