@@ -20,6 +20,7 @@ from rollout.drills.errors import DrillRefused
 from rollout.drills.fault import Fault, FaultPlan
 from rollout.evidence.sample import PathSample
 from rollout.routing.decision import JobPath
+from rollout.routing.stages import Event
 from rollout.wiring import Runtime, build
 
 __all__ = [
@@ -152,9 +153,26 @@ def kill(name: str, reason: str) -> bool:
 
 
 def rearm(name: str, reason: str) -> bool:
-    """Lift a kill; true when the store says so, too."""
+    """Lift the experiment's own kill; true when the store says so, too.
+
+    Raises:
+        DrillRefused: A person's kill holds, as a rollback that always runs may find it.
+        RolloutError: It is not killed, or cannot be rearmed; nothing was changed.
+    """
+    from rollout.drills.kill import CHANGES_MAX, kill_of_others
+
     with _opened() as runtime:
-        changed = runtime.door.rearm(_CALLER, name, reason)
+        ledger = runtime.database_ledger
+        state = ledger.control(name)
+        own = (
+            record.after.kill_id
+            for record in ledger.transitions(name, CHANGES_MAX)
+            if record.event is Event.KILL and record.actor == _CALLER.actor
+        )
+        others = kill_of_others(ledger, state, next(own, None)) if state.killed else None
+        if others is not None:
+            raise DrillRefused(name, others, f"`rollout rearm {name}` is for a person to say")
+        changed = runtime.door.rearm(_CALLER, name, reason, seen_revision=state.revision)
         return all(one.not_projected is None for one in changed)
 
 

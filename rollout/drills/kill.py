@@ -25,7 +25,8 @@ from rollout.jobs.ports import Ledger
 from rollout.jobs.way import read_way
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
-from rollout.routing.stages import Event
+from rollout.routing.ports import ControlLedger
+from rollout.routing.stages import ControlState, Event
 
 log = structlog.get_logger("rollout.drill")
 
@@ -132,7 +133,7 @@ class KillDrill:
         try:
             while not lifted:
                 state = self._ledger.control(self._name)
-                others = self._kill_of_others(state.kill_id, report.kill.kill_id)
+                others = kill_of_others(self._ledger, state, report.kill.kill_id)
                 if others is not None:
                     self._stays_killed(others)
                     return None
@@ -150,19 +151,6 @@ class KillDrill:
     def _stays_killed(self, why: str) -> None:
         self._journal.write("not rearmed", why=why)
         self._aborted = f"it was not rearmed, {why}"
-
-    def _kill_of_others(self, kill_id: str | None, own_id: str) -> str | None:
-        """Say that a kill holds that is not this drill's; None where nothing else does.
-
-        A second kill takes the place of the first, so one that came between this drill's checks and
-        its own kill can be seen in the log only; where that does not say so, it is left as it is.
-        """
-        if kill_id != own_id:
-            return "somebody else has killed it meanwhile"
-        for record in self._ledger.transitions(self._name, CHANGES_MAX):
-            if record.event is Event.KILL and record.after.kill_id == own_id:
-                return "somebody else had killed it just before" if record.before.killed else None
-        return f"the drill's kill is not among the newest {CHANGES_MAX} changes"
 
     def _settled(self, times: "Seen") -> bool:
         """Whether every job that was handed back is done, and a concurrent start came again."""
@@ -200,6 +188,25 @@ class KillDrill:
         self._journal.write("ended", **score.facts())
         self._jobs.end_span(self._id, now)
         return score
+
+
+def kill_of_others(ledger: ControlLedger, state: ControlState, own_id: str | None) -> str | None:
+    """Say that a kill holds that is not this drill's; None where nothing else does.
+
+    A second kill takes the place of the first, so one that came just before the drill's own can be
+    seen in the log only; where that does not say so, the kill is left as it is.
+
+    Args:
+        ledger: Has the log.
+        state: As it is now, killed.
+        own_id: The drill's own kill; None for none.
+    """
+    if state.kill_id != own_id:
+        return "somebody else has killed it meanwhile"
+    for record in ledger.transitions(state.name, CHANGES_MAX):
+        if record.event is Event.KILL and record.after.kill_id == own_id:
+            return "somebody else had killed it just before" if record.before.killed else None
+    return f"the drill's kill is not among the newest {CHANGES_MAX} changes"
 
 
 @dataclass(frozen=True, slots=True)
