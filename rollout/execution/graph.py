@@ -48,6 +48,8 @@ class Graph:
         self.nodes: list[Step | Barrier] = []
         self.index: dict[str, int] = {}
         self.groups: dict[str, list[int]] = {}
+        self._before_empty: dict[str, tuple[str, ...]] = {}
+        self._unnamed: dict[int, set[int]] = {}
         self.last = ""
         for declared in steps:
             self._add(declared)
@@ -56,6 +58,9 @@ class Graph:
         self.needs = [
             [self._places(name, node.name) for name in _needed(node)] for node in self.nodes
         ]
+        for empty, names in self._before_empty.items():
+            for name in names:
+                self._places(name, empty)
         self.parents = [self._parents(place) for place in range(len(self.nodes))]
         self.children: list[list[int]] = [[] for _ in self.nodes]
         for place, parents in enumerate(self.parents):
@@ -93,6 +98,8 @@ class Graph:
             resources[f"limit of {declared.name}"] = 1
         self._new(declared.name)
         self.groups[declared.name] = []
+        if not len(declared.over):
+            self._before_empty[declared.name] = (*declared.needs, *declared.after)
         for number, item in enumerate(declared.over):
             self.groups[declared.name].append(len(self.nodes))
             self._place(
@@ -141,11 +148,33 @@ class Graph:
 
     def _parents(self, place: int) -> list[int]:
         node = self.nodes[place]
+        named = [*_needed(node), *node.after]
         found: dict[int, None] = {}
-        for name in [*_needed(node), *node.after]:
+        for name in self._through_empty(named):
             places = self._places(name, node.name)
-            found |= dict.fromkeys(places if isinstance(places, list) else [places])
+            new = places if isinstance(places, list) else [places]
+            if name not in named:
+                self._unnamed.setdefault(place, set()).update(set(new) - found.keys())
+            found |= dict.fromkeys(new)
         return list(found)
+
+    def named_parents(self, place: int) -> list[int]:
+        """Its parents without those that stand behind a mapped step without items."""
+        unnamed = self._unnamed.get(place, ())
+        return [parent for parent in self.parents[place] if parent not in unnamed]
+
+    def _through_empty(self, names: Sequence[str]) -> list[str]:
+        """These names, and what a mapped step among them waits for that has no items.
+
+        Who waits for it would else wait for nothing, and run before or without what it needs.
+        """
+        through = dict.fromkeys(names)
+        ahead = list(names)
+        while ahead:
+            more = [name for name in self._before_empty.get(ahead.pop(), ()) if name not in through]
+            through |= dict.fromkeys(more)
+            ahead += more
+        return list(through)
 
     def _sorted(self) -> list[int]:
         sorter = TopologicalSorter(dict(enumerate(self.parents)))

@@ -83,7 +83,8 @@ def _attempts(declared: Step | Barrier | Stage, attempt: Callable[[int], Any]) -
 def _run(graph: Graph, place: int, results: dict[int, Any]) -> Any:
     node = graph.nodes[place]
     if isinstance(node, Barrier):
-        before = {graph.nodes[parent].name: results[parent] for parent in graph.parents[place]}
+        parents = graph.named_parents(place)
+        before = {graph.nodes[parent].name: results[parent] for parent in parents}
         came = True if node.check is None else node.check(before)
         if came is not True:
             raise BarrierClosed(node.name, came)

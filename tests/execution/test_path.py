@@ -132,6 +132,45 @@ def test_a_kill_ends_the_concurrent_path(kind: str) -> None:
     assert path.legacy() == list(range(20)), "legacy is asked nothing"
 
 
+@pytest.mark.parametrize("way", ["concurrent", "legacy"])
+def test_behind_a_mapped_step_without_items_waits_who_waited_for_it(way: str) -> None:
+    """For what that one needs: else a step ran before, or in spite of, what it stands behind."""
+    ran: list[str] = []
+
+    def build(fails: bool) -> Graph:
+        def fetch() -> list[str]:
+            if fails:
+                raise OSError("nobody there")
+            ran.append("fetch")
+            return []
+
+        return Graph(
+            "g",
+            [
+                Step("fetch", fetch),
+                Mapped("load", missing, [], ["fetch"]),
+                Mapped("check", missing, [], ["load"]),
+                Barrier("complete", lambda before: before == {}, after=["check"]),
+                Step(
+                    "publish", lambda checked: ran.append("publish"), ["check"], after=["complete"]
+                ),
+            ],
+        )
+
+    path = as_path(build)
+    with pytest.raises(OSError, match="nobody there"):
+        getattr(path, way)(True)
+    assert ran == []
+    getattr(path, way)(False)
+    assert ran == ["fetch", "publish"]
+
+
+def test_a_mapped_step_without_items_needs_steps_that_exist() -> None:
+    """A misspelt name is refused whatever there is to do today."""
+    with pytest.raises(UnknownStep):
+        Graph("g", [Step("fetch", list), Mapped("load", missing, [], ["fetsh"])])
+
+
 def test_in_sequence_a_step_is_tried_again() -> None:
     """As often as by the engine."""
     attempts: list[int] = []
