@@ -203,10 +203,12 @@ class Drills:
             jobs_per_s=round(normal.rates[path], 4),
         )
         try:
-            return self._runner(drill, drill_id, path, normal, journal, actor, clock).run()
+            score = self._runner(drill, drill_id, path, normal, journal, actor, clock).run()
         except RolloutError as error:
             journal.write("ended", result="refused", sentence=str(error))
             raise
+        journal.wait_for_ledger()
+        return score
 
     def _runner(
         self,

@@ -543,6 +543,15 @@ def test_an_absent_ledger_does_not_stop_the_watch(world: World, traffic: Traffic
     assert whats(world)[-1] == "ended"
 
 
+def test_a_ledger_that_is_away_at_the_end_is_waited_for(world: World, traffic: Traffic) -> None:
+    """The last lines of the journal are not lost, nor is the result."""
+    at(world, 12, lambda: world.line.cut("append_drill", times=40), traffic)
+    score = score_of(world, a_drill())
+    assert score.result is Result.HEALED
+    assert whats(world)[-1] == "ended"
+    assert len(world.ledger.recoveries(NAME, NOW)) == 1
+
+
 # The kill switch ---------------------------------------------------------------------------
 
 
