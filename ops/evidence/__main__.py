@@ -40,6 +40,7 @@ def full() -> dict[str, Callable[[], list[Row]]]:
         "F7": lambda: [small.false_row(400)],
         "D8": lambda: [small.partial_row(400)],
         "D9": lambda: [small.long_row(10)],
+        "D10": lambda: [small.found_row(400)],
         "C1": lambda: [censoring.row(1000)],
         "K1": lambda: [cost.row(1_000_000)],
         "S1 S2 S3": shadows.rows,

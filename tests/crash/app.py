@@ -217,12 +217,18 @@ def _make(path: JobPath, what: str, seconds: float, job: Job) -> str:
             history.write("hangs", job=name, path=path)
             time.sleep(_HANGS_S if concurrent else _HANGS_LEGACY_S)
         case "poison":
-            os.kill(os.getpid(), signal.SIGKILL)
+            _end_this_process(name)
         case "dies" if concurrent:
-            os.kill(os.getpid(), signal.SIGKILL)
+            _end_this_process(name)
     if job.attempt == 0:  # the ledger is away and cannot say that it ran
         history.write("ran unclaimed", job=name, path=path)
     return str(path)
+
+
+def _end_this_process(name: str) -> None:
+    """As the kernel would; told first, since its producer may have died before it could tell."""
+    history.write("ends itself", job=name)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _ready(**kwargs: Any) -> None:

@@ -82,17 +82,11 @@ def causes(evidence: Evidence, times: Times) -> Iterator[Violation]:
 
 
 def _ends_of_processes(evidence: Evidence) -> list[tuple[str, int]]:
-    """What the driver saw die or hang, and who began a job that kills its process, however late.
+    """What the driver saw die or hang, and who ran a job that kills its process, however late.
 
     One that hangs (Celery's threads do, when two of them acknowledge to RabbitMQ at once) is noted
     long after: it hung when it wrote its last line, if that is all that there was until the note.
     """
-    poison = {
-        job
-        for event in evidence.events
-        if event["what"] == "submitted" and event.get("poison") in ("poison", "dies")
-        for job in event["jobs"]
-    }
     ends, last = [], dict[str, int]()
     for event in evidence.events:
         last[str(event["who"])] = int(event["t"])
@@ -101,7 +95,7 @@ def _ends_of_processes(evidence: Evidence) -> list[tuple[str, int]]:
         elif event["what"] == "consumed nothing":
             name = str(event["name"])
             ends.append((name, last.get(name, int(event["t"]))))
-        elif event["what"] == "started" and event["job"] in poison:
+        elif event["what"] == "ends itself":
             ends.append((str(event["who"]), int(event["t"])))
     return ends
 
