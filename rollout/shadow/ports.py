@@ -21,7 +21,11 @@ class ShadowPaths(Protocol):
     name: str
     effects: Effects
     comparison: Comparison
-    builds: Mapping[JobPath, str]
+
+    @property
+    def builds(self) -> Mapping[JobPath, str]:
+        """Names of the paths' builds; a path without one is not in it."""
+        ...
 
     def call(self, path: JobPath, job: Job) -> Any:
         """Run the path's function with the job's arguments."""

@@ -80,7 +80,11 @@ class Copied(Protocol):
     name: str
     effects: Effects
     comparison: Comparison
-    builds: Mapping[JobPath, str]
+
+    @property
+    def builds(self) -> Mapping[JobPath, str]:
+        """Names of the paths' builds; a path without one is not in it."""
+        ...
 
     def to_text(self, value: Any) -> str:
         """Write a path's value as JSON text. Raises ArgumentsUnusable, or what the value raises."""
