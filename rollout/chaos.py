@@ -117,7 +117,7 @@ def plant_fault(
         RolloutError: It cannot be planted; nothing was changed.
     """
     from rollout.drills.drill import SECONDS_MAX, Drill
-    from rollout.drills.drills import may_plant
+    from rollout.drills.planting import may_plant
 
     amounts = {one: more[one] for one in ("fault_s", "memory_mb") if one in more}
     paths = (JobPath(path),)

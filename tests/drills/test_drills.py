@@ -198,6 +198,17 @@ def test_a_fault_that_meets_nobody_measures_nothing(world: World, traffic: Traff
     assert world.ledger.recoveries(NAME, NOW) == []
 
 
+def test_the_first_half_of_a_pair_is_kept_when_there_is_no_second(
+    world: World, traffic: Traffic
+) -> None:
+    """It was measured, whatever forbids the other one."""
+    freeze = (NAME, Event.FREEZE, "ada", "wait")
+    at(world, 3, lambda: world.runtime.changes.change(*freeze), traffic)
+    with pytest.raises(DrillRefused, match="it is frozen"):
+        run(world, a_drill(paths=BOTH))
+    assert [(one.path, one.pair_id) for one in world.ledger.recoveries(NAME, NOW)] == [(C, None)]
+
+
 class Outside:
     """A fault from outside, such as an experiment that died at its start: no worker marks a job."""
 
