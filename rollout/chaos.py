@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 from rollout.control.access import Caller, Role
 from rollout.drills.band import Band
@@ -117,6 +116,7 @@ def plant_fault(
         RolloutError: It cannot be planted; nothing was changed.
     """
     from rollout.drills.drill import SECONDS_MAX, Drill
+    from rollout.drills.experiments import id_of_plan
     from rollout.drills.planting import may_plant
 
     amounts = {one: more[one] for one in ("fault_s", "memory_mb") if one in more}
@@ -129,7 +129,7 @@ def plant_fault(
             may_plant(runtime.database_ledger, runtime.control, name, JobPath(path), Fault(fault))
             until = runtime.clock.now() + timedelta(seconds=duration_s)
             plan = FaultPlan(
-                uuid4().hex, name, (JobPath(path),), Fault(fault), until, jobs_max, **more
+                id_of_plan(), name, (JobPath(path),), Fault(fault), until, jobs_max, **more
             )
             if not runtime.plans.plant(plan, timedelta(seconds=duration_s)):
                 raise DrillRefused(name, "a fault is planted here", "`rollout drill stop` ends it")
