@@ -34,7 +34,14 @@ REASONS = {
     "submit_many_ratio_postgresql": _SUBMIT_MANY,
     "status_s": (
         "imports, in CPU seconds of 1.09: SQLAlchemy 0.23, pydantic 0.12, asyncio 0.09,"
-        " pydantic-settings 0.09, typer 0.08, rollout itself about 0.45 (2026-11-27)"
+        " pydantic-settings 0.09, typer 0.08, rollout itself about 0.45, of which 227 classes that"
+        " are dataclasses 0.15; imports for types alone taken out of 280 files won 1 %"
+        " (2026-11-27)"
+    ),
+    "status_more_s": (
+        "0.7 s wait for the workers' answers, 0.18 CPU seconds are the broker's client; of these"
+        " 0.15 are OpenTelemetry's SDK, which only this project's tests install and redis-py loads"
+        " where it is (2026-11-27)"
     ),
 }
 """Why an aim is missed where it is, as measured; it stands beside the figure then."""
