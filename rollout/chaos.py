@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 from rollout.control.access import Caller, Role
 from rollout.drills.band import Band
@@ -20,6 +19,7 @@ from rollout.drills.errors import DrillRefused
 from rollout.drills.fault import Fault, FaultPlan
 from rollout.evidence.sample import PathSample
 from rollout.routing.decision import JobPath
+from rollout.routing.stages import Event
 from rollout.wiring import Runtime, build
 
 __all__ = [
@@ -116,7 +116,8 @@ def plant_fault(
         RolloutError: It cannot be planted; nothing was changed.
     """
     from rollout.drills.drill import SECONDS_MAX, Drill
-    from rollout.drills.drills import may_plant
+    from rollout.drills.experiments import id_of_plan
+    from rollout.drills.planting import may_plant
 
     amounts = {one: more[one] for one in ("fault_s", "memory_mb") if one in more}
     paths = (JobPath(path),)
@@ -128,7 +129,7 @@ def plant_fault(
             may_plant(runtime.database_ledger, runtime.control, name, JobPath(path), Fault(fault))
             until = runtime.clock.now() + timedelta(seconds=duration_s)
             plan = FaultPlan(
-                uuid4().hex, name, (JobPath(path),), Fault(fault), until, jobs_max, **more
+                id_of_plan(), name, (JobPath(path),), Fault(fault), until, jobs_max, **more
             )
             if not runtime.plans.plant(plan, timedelta(seconds=duration_s)):
                 raise DrillRefused(name, "a fault is planted here", "`rollout drill stop` ends it")
@@ -152,9 +153,26 @@ def kill(name: str, reason: str) -> bool:
 
 
 def rearm(name: str, reason: str) -> bool:
-    """Lift a kill; true when the store says so, too."""
+    """Lift the experiment's own kill; true when the store says so, too.
+
+    Raises:
+        DrillRefused: A person's kill holds, as a rollback that always runs may find it.
+        RolloutError: It is not killed, or cannot be rearmed; nothing was changed.
+    """
+    from rollout.drills.kill import CHANGES_MAX, kill_of_others
+
     with _opened() as runtime:
-        changed = runtime.door.rearm(_CALLER, name, reason)
+        ledger = runtime.database_ledger
+        state = ledger.control(name)
+        own = (
+            record.after.kill_id
+            for record in ledger.transitions(name, CHANGES_MAX)
+            if record.event is Event.KILL and record.actor == _CALLER.actor
+        )
+        others = kill_of_others(ledger, state, next(own, None)) if state.killed else None
+        if others is not None:
+            raise DrillRefused(name, others, f"`rollout rearm {name}` is for a person to say")
+        changed = runtime.door.rearm(_CALLER, name, reason, seen_revision=state.revision)
         return all(one.not_projected is None for one in changed)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from rollout.drills.drill import Drill, Exercise, read_drill
 from rollout.drills.errors import BadDrill
+from rollout.drills.experiments import runs_for
 from rollout.errors import RolloutError
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
@@ -96,7 +97,7 @@ class Experiment:
         file = Path(self._folder.name) / "experiment.json"
         file.write_text(json.dumps(self._experiment), encoding="utf-8")
         seconds = max(0.1, (until - self._clock.now()).total_seconds())
-        command = [sys.executable, "-m", __name__, str(file), f"{seconds:.3f}"]
+        command = [sys.executable, "-m", __name__, str(file), f"{seconds:.3f}", drill_id]
         with (Path(self._folder.name) / "output.log").open("wb") as output:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
@@ -135,8 +136,8 @@ class Experiment:
         return self._process is not None and self._process.poll() is not None
 
 
-def main(file: Path, seconds: float) -> None:
-    """Run one experiment in this process and write its journal beside it."""
+def main(file: Path, seconds: float, drill_id: str | None = None) -> None:
+    """Run one experiment in this process, for a drill, and write its journal beside it."""
     from chaoslib.experiment import run_experiment
     from chaoslib.run import RunEventHandler
 
@@ -160,6 +161,8 @@ def main(file: Path, seconds: float) -> None:
     signal.signal(signal.SIGALRM, on_alarm)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     _end_with_parent()
+    if drill_id is not None:
+        runs_for(drill_id)
     experiment = json.loads(file.read_text(encoding="utf-8"))
     settings = {"runtime": {"rollbacks": {"strategy": "always"}}}
     journal = run_experiment(experiment, settings=settings, event_handlers=[rollbacks])
@@ -177,4 +180,4 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]))
+    main(Path(sys.argv[1]), float(sys.argv[2]), *sys.argv[3:4])

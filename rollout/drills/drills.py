@@ -19,6 +19,7 @@ from rollout.drills.journal import Journal
 from rollout.drills.kill import KillDrill
 from rollout.drills.lease import Lease
 from rollout.drills.plans import DrillPlans
+from rollout.drills.planting import may_plant
 from rollout.drills.ports import DrillEvent, DrillLedger
 from rollout.drills.recorded import owned_by
 from rollout.drills.run import DrillRun, Injector
@@ -30,8 +31,6 @@ from rollout.pilot.ports import Recovery
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath
 from rollout.routing.ports import ControlStore
-from rollout.routing.rule import why_closed
-from rollout.routing.stages import BP_ALL
 
 LEDGER = "*ledger"
 """The resource that a lock takes from everybody; no sub-pipeline may be called so."""
@@ -203,10 +202,12 @@ class Drills:
             jobs_per_s=round(normal.rates[path], 4),
         )
         try:
-            return self._runner(drill, drill_id, path, normal, journal, actor, clock).run()
+            score = self._runner(drill, drill_id, path, normal, journal, actor, clock).run()
         except RolloutError as error:
             journal.write("ended", result="refused", sentence=str(error))
             raise
+        journal.wait_for_ledger()
+        return score
 
     def _runner(
         self,
@@ -251,18 +252,24 @@ class Drills:
         """The same fault on both paths, one after the other, each from the same steady state."""
         pair_id = uuid4().hex
         order = sorted(drill.paths, key=lambda path: path is not first)
-        scores = [self._leg(drill, drill_id, order[0], normal, pair_id, actor, clock)]
-        self._come_to_rest(drill, normal, clock)
-        self._may(drill, order[1])
-        scores.append(self._leg(drill, uuid4().hex, order[1], normal, pair_id, actor, clock))
-        kept = pair_id if all(score.measured for score in scores) else None
-        return self._keep(drill, build, tuple(scores), kept)
+        one = self._leg(drill, drill_id, order[0], normal, pair_id, actor, clock)
+        try:
+            self._come_to_rest(drill, normal, clock)
+            self._may(drill, order[1])
+            two = self._leg(drill, uuid4().hex, order[1], normal, pair_id, actor, clock)
+        except RolloutError:
+            self._keep(
+                drill, build, (one,), None
+            )  # the worst half is the one that comes to no rest
+            raise
+        kept = pair_id if one.measured and two.measured else None
+        return self._keep(drill, build, (one, two), kept)
 
     def _come_to_rest(self, drill: Drill, normal: Normal, clock: Clock) -> None:
         """Wait for the steady state between two halves, at most as long as a drill may take.
 
         Raises:
-            DrillRefused: It did not come; the first half is in the journal, no pair is kept.
+            DrillRefused: It did not come; the first half is kept, and no pair.
         """
         deadline = clock.now() + timedelta(seconds=drill.deadline_s)
         while True:
@@ -305,41 +312,6 @@ class Drills:
             version=build,
             jobs_hurt=score.jobs_hurt,
             jobs_lost=score.jobs_lost,
-        )
-
-
-def may_plant(
-    ledger: DrillingLedger, control: ControlStore, name: str, path: JobPath, fault: Fault | None
-) -> None:
-    """Check everything that does not need the traffic.
-
-    Raises:
-        DrillRefused, UnknownSubPipeline: It may not be drilled now.
-    """
-    state = ledger.control(name)
-    reading = control.read(name)
-    if state.killed or reading.killed or reading.killed_all:
-        raise DrillRefused(name, "it is killed", f"rearm {name!r} first")
-    if state.frozen:
-        raise DrillRefused(name, "it is frozen", f"unfreeze {name!r} first")
-    repeats = fault is not None and not fault.repeats_no_effect
-    if repeats and not ledger.effects(name).repeatable:
-        raise DrillRefused(
-            name,
-            f"its effects are 'unsafe' and {str(fault)!r} would repeat them",
-            "only 'delay', 'store_cut' and 'way_back' leave an unsafe job's effects alone",
-        )
-    if path is JobPath.CONCURRENT:
-        closed = why_closed(reading)
-        if closed is not None or state.scope_bp == 0:
-            raise DrillRefused(
-                name,
-                f"no job runs on the concurrent path ({closed or 'its scope is 0'})",
-                f"`rollout status {name}` shows its stage; drill the legacy path, or start it",
-            )
-    elif state.scope_bp == BP_ALL:
-        raise DrillRefused(
-            name, "no job is routed to legacy", "keep a holdback, or drill the other path"
         )
 
 

@@ -59,7 +59,12 @@ class FaultInjector:
             stub_url=url,
         )
         ttl = max(until - self._clock.now(), timedelta(milliseconds=1))
-        if not self._plans.plant(plan, ttl):
+        try:
+            planted = self._plans.plant(plan, ttl)
+        except BaseException:
+            self.off()  # the stub would else answer errors for as long as this process lives
+            raise
+        if not planted:
             self.off()
             raise DrillRefused(
                 drill.sub_pipeline, "a fault is planted here", "`rollout drill stop` takes it away"

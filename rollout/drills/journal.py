@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -12,6 +12,9 @@ from rollout.errors import LedgerUnreachable
 from rollout.routing.clock import Clock
 
 log = structlog.get_logger("rollout.drill")
+
+LEDGER_WAIT_S = 60.0
+"""Longest wait at the end of a drill for a ledger that is away."""
 
 
 @dataclass(slots=True)
@@ -41,3 +44,12 @@ class Journal:
             return False
         self.waiting.clear()
         return True
+
+    def wait_for_ledger(self) -> None:
+        """Wait for a ledger that is away just now: nobody writes these lines later.
+
+        What is stored behind the journal, the result of maybe an hour, would be lost with it.
+        """
+        until = self.clock.now() + timedelta(seconds=LEDGER_WAIT_S)
+        while not self.flush() and self.clock.now() < until:
+            self.clock.sleep(1)

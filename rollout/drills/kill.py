@@ -25,6 +25,8 @@ from rollout.jobs.ports import Ledger
 from rollout.jobs.way import read_way
 from rollout.routing.clock import Clock
 from rollout.routing.decision import JobPath, Reason
+from rollout.routing.ports import ControlLedger
+from rollout.routing.stages import ControlState, Event
 
 log = structlog.get_logger("rollout.drill")
 
@@ -32,6 +34,8 @@ POLL_S = 0.1
 """Pause between two looks at what is still on the concurrent path."""
 SETTLE_S = 0.5
 """Pause between two looks at the ways of all jobs, which cost more."""
+CHANGES_MAX = 200
+"""Changes among which the drill's own kill is looked for."""
 
 
 class KillDrill:
@@ -61,6 +65,7 @@ class KillDrill:
         self._clock = clock
         self._journal = journal
         self._actor = actor or "drill"
+        self._aborted: str | None = None
 
     def run(self) -> Score:
         """Do it.
@@ -88,14 +93,20 @@ class KillDrill:
             starts_blocked_ms=report.starts_blocked_ms,
             commits_fenced_ms=report.commits_fenced_ms,
         )
+        times = Seen(began, killed_at, None)
         try:
-            self._until(lambda: self._on_concurrent() == 0, deadline)
-            self._until(lambda: (self._clock.now() - began).total_seconds() >= rest_s, deadline)
-        finally:
-            rearmed_at = self._rearm(report)
-        times = Seen(began, killed_at, rearmed_at)
-        self._until(lambda: self._settled(times), deadline, SETTLE_S)
-        return self._close(times, self._clock.now() >= deadline)
+            try:
+                self._until(lambda: self._on_concurrent() == 0, deadline)
+                self._until(lambda: (self._clock.now() - began).total_seconds() >= rest_s, deadline)
+            finally:
+                times = Seen(began, killed_at, self._rearm(report))
+            self._until(lambda: self._settled(times), deadline, SETTLE_S)
+        except KeyboardInterrupt:
+            self._aborted = "a person interrupted it"
+            with suppress(LedgerUnreachable):
+                self._close(times, late=False)
+            raise
+        return self._close(times, late=self._clock.now() >= deadline)
 
     def _on_concurrent(self) -> int:
         return sum(
@@ -122,8 +133,9 @@ class KillDrill:
         try:
             while not lifted:
                 state = self._ledger.control(self._name)
-                if state.kill_id != report.kill.kill_id:
-                    self._journal.write("not rearmed", why="somebody else has killed it meanwhile")
+                others = kill_of_others(self._ledger, state, report.kill.kill_id)
+                if others is not None:
+                    self._stays_killed(others)
                     return None
                 with suppress(StaleRevision):
                     self._changes.rearm(
@@ -131,10 +143,14 @@ class KillDrill:
                     )
                     lifted = True
         except RolloutError as error:
-            self._journal.write("not rearmed", why=str(error))
+            self._stays_killed(str(error))
             return None
         self._journal.write("rearmed")
         return self._clock.now()
+
+    def _stays_killed(self, why: str) -> None:
+        self._journal.write("not rearmed", why=why)
+        self._aborted = f"it was not rearmed, {why}"
 
     def _settled(self, times: "Seen") -> bool:
         """Whether every job that was handed back is done, and a concurrent start came again."""
@@ -146,7 +162,7 @@ class KillDrill:
         records = self._jobs.jobs_since(self._name, times.began)
         return [(record, line) for record in records for line in read_way(record.way)]
 
-    def _close(self, times: "Seen", late: bool) -> Score:
+    def _close(self, times: "Seen", *, late: bool) -> Score:
         ways = self._lines(times)
         moved = handed_back(ways, times)
         now = self._clock.now()
@@ -154,12 +170,13 @@ class KillDrill:
             self._jobs.mark_drilled(record.name, record.job_id, self._id, self._drill.fault, now)
         more = figures(ways, times)
         lost = sum(not record.state.finished for record in moved)
-        done = times.rearmed_at is not None and not late
+        if late and self._aborted is None:
+            self._aborted = "it was not all over by the deadline, look at the status"
         score = Score(
             drill_id=self._id,
             path=JobPath.CONCURRENT,
-            result=Result.DONE if done else Result.ABORTED,
-            sentence=_sentence(more, done),
+            result=Result.DONE if self._aborted is None else Result.ABORTED,
+            sentence=_sentence(more, self._aborted),
             onset_at=times.began,
             detection_s=more["first_start_refused_s"],
             recovery_s=more["resumed_s"],
@@ -171,6 +188,25 @@ class KillDrill:
         self._journal.write("ended", **score.facts())
         self._jobs.end_span(self._id, now)
         return score
+
+
+def kill_of_others(ledger: ControlLedger, state: ControlState, own_id: str | None) -> str | None:
+    """Say that a kill holds that is not this drill's; None where nothing else does.
+
+    A second kill takes the place of the first, so one that came just before the drill's own can be
+    seen in the log only; where that does not say so, the kill is left as it is.
+
+    Args:
+        ledger: Has the log.
+        state: As it is now, killed.
+        own_id: The drill's own kill; None for none.
+    """
+    if state.kill_id != own_id:
+        return "somebody else has killed it meanwhile"
+    for record in ledger.transitions(state.name, CHANGES_MAX):
+        if record.event is Event.KILL and record.after.kill_id == own_id:
+            return "somebody else had killed it just before" if record.before.killed else None
+    return f"the drill's kill is not among the newest {CHANGES_MAX} changes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,9 +281,9 @@ def _s(times: Seen, at: datetime | None) -> float | None:
     return None if at is None else round(max(0.0, (at - times.began).total_seconds()), 3)
 
 
-def _sentence(more: dict[str, Any], done: bool) -> str:
-    if not done:
-        return "The switch was thrown; it was not all over by the deadline, look at the status."
+def _sentence(more: dict[str, Any], aborted: str | None) -> str:
+    if aborted is not None:
+        return f"The switch was thrown; {aborted.rstrip('.')}."
     return (
         f"Acknowledged after {more['acknowledged_s']} s,"
         f" {more['starts_after_the_kill']} starts after it, resumed after {more['resumed_s']} s."

@@ -1,7 +1,8 @@
 """Who drills what: a lease on a sub-pipeline (and on the ledger), renewed as long as one waits.
 
 A drill spends its time waiting, so waiting is what renews: a runner that died lets go within
-`LEASE_S`.
+`LEASE_S`. One that was only paused ends when it finds another drill in its place: each would take
+the other's damage for its own.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,8 @@ class Lease:
     """Resources of one drill; as a clock it renews them while it sleeps.
 
     Raises:
-        DrillRefused: Another drill has one of them, as `describe` names it; none is held.
+        DrillRefused: Another drill has one of them, as `describe` names it; none is held. So does
+            `sleep` when a runner was paused for so long that another drill has taken one.
         ControlStoreUnreachable: None is held.
     """
 
@@ -37,6 +39,8 @@ class Lease:
         describe: Callable[[str], str] = lambda owner: f"drill {owner[:12]}",
     ) -> None:
         self._plans = plans
+        self._name = name
+        self._describe = describe
         self._clock = clock
         self._owner = owner
         self._held: list[str] = []
@@ -69,7 +73,14 @@ class Lease:
         self._renewed = self._clock.monotonic()
         try:
             for resource in self._held:
-                self._plans.reserve(resource, self._owner, timedelta(seconds=LEASE_S))
+                holder = self._plans.reserve(resource, self._owner, timedelta(seconds=LEASE_S))
+                if holder is not None:
+                    raise DrillRefused(
+                        self._name,
+                        f"its runner was silent for over {LEASE_S:g} s, and"
+                        f" {self._describe(holder.owner)} has {resource.strip('*')!r} now",
+                        "run it again when that one has ended",
+                    )
         except ControlStoreUnreachable as error:
             log.warning("lease not renewed", why=str(error))
 

@@ -294,8 +294,8 @@ class DrillRun:
         last = last_finished(self._jobs)
         if last is not None:
             self._journal.write("last hurt job finished", last)
-        if recovered_at is not None:
-            self._journal.write("back in the band", recovered_at)
+        if score.recovered_at is not None:
+            self._journal.write("back in the band", score.recovered_at)
         self._journal.write("ended", **score.facts())
         if score.result is not Result.NOT_HEALED:
             try:

@@ -96,12 +96,15 @@ def score_of(
         aborted: Why it was broken off.
         late: Whether the deadline is over: a hurt job without an outcome then counts as lost.
     """
-    onset = None if healing is None else healing.onset_at
+    outside = None if healing is None else healing.outside_at
+    # An outside fault hurts a path, too, when no job fails under it: then a window shows it.
+    hurt = bool(jobs) or outside is not None
+    onset = healing.onset_at if hurt and healing is not None else None
+    recovered_at = recovered_at if hurt else None
     failures = [at for at in map(failed_at, jobs) if at is not None]
     first = min(failures, default=None)
-    outside = None if healing is None else healing.outside_at
     detected = min((at for at in (first, outside) if at is not None), default=None)
-    result, sentence = _result(jobs, recovered_at, cap_s, aborted)
+    result, sentence = _result(len(jobs), hurt, recovered_at, cap_s, aborted)
     recovery_s = None
     if onset is not None and result in (Result.HEALED, Result.NOT_HEALED):
         took = cap_s if recovered_at is None else (recovered_at - onset).total_seconds()
@@ -123,14 +126,14 @@ def score_of(
 
 
 def _result(
-    jobs: Sequence[JobRecord], recovered_at: datetime | None, cap_s: float, aborted: str | None
+    jobs: int, hurt: bool, recovered_at: datetime | None, cap_s: float, aborted: str | None
 ) -> tuple[Result, str]:
     if aborted is not None:
         return Result.ABORTED, f"Broken off: {aborted}."
-    if not jobs and recovered_at is None:
+    if not hurt:
         return Result.NOBODY_HURT, "The fault met no job that it could hurt."
     if recovered_at is not None:
-        return Result.HEALED, f"Jobs hurt: {len(jobs)}; all have an outcome, the path is healed."
+        return Result.HEALED, f"Jobs hurt: {jobs}; all have an outcome, the path is healed."
     return Result.NOT_HEALED, f"Not healed within {cap_s:g} s."
 
 

@@ -241,4 +241,5 @@ class Board:
     def before(self, place: int) -> dict[str, Any]:
         """Results of a barrier's parents by name."""
         names = self.graph.nodes
-        return {names[parent].name: self.results[parent] for parent in self.graph.parents[place]}
+        parents = self.graph.named_parents(place)
+        return {names[parent].name: self.results[parent] for parent in parents}

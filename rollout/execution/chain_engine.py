@@ -243,6 +243,8 @@ class ChainEngine:
         if running is not None:
             running.expired_s = stage.timeout_s
         self.places[place - 1].abandon(self.name(task))
+        if number in self.failures:
+            return  # that has been taken in, and a batch ends once
         if times > 1 or self.batches[number].attempts > stage.retries:
             self._fail(place, number, StepTimedOut(self.name(task), stage.timeout_s), True)
 

@@ -4,8 +4,10 @@ A graph that could never run is refused here: a cycle, a name nobody has, a reso
 small or not declared. So a run never waits for something that cannot come.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from hashlib import blake2b
 from typing import Any
 
 from rollout.execution.declaration import Barrier, Declared, Mapped, Step, shortened
@@ -46,6 +48,8 @@ class Graph:
         self.nodes: list[Step | Barrier] = []
         self.index: dict[str, int] = {}
         self.groups: dict[str, list[int]] = {}
+        self._before_empty: dict[str, tuple[str, ...]] = {}
+        self._unnamed: dict[int, set[int]] = {}
         self.last = ""
         for declared in steps:
             self._add(declared)
@@ -54,6 +58,9 @@ class Graph:
         self.needs = [
             [self._places(name, node.name) for name in _needed(node)] for node in self.nodes
         ]
+        for empty, names in self._before_empty.items():
+            for name in names:
+                self._places(name, empty)
         self.parents = [self._parents(place) for place in range(len(self.nodes))]
         self.children: list[list[int]] = [[] for _ in self.nodes]
         for place, parents in enumerate(self.parents):
@@ -69,9 +76,13 @@ class Graph:
         return [node.name for node in self.nodes]
 
     def fingerprint(self) -> list[Any]:
-        """What makes receipts of this graph its own: names and edges, as JSON."""
+        """What makes receipts of this graph its own: names, edges, fixed arguments, as JSON.
+
+        Without the arguments a run over the same items in another order would take `load[1]` for
+        done, whichever item that was.
+        """
         return [
-            [node.name, sorted(self.nodes[parent].name for parent in parents)]
+            [node.name, sorted(self.nodes[parent].name for parent in parents), _given(node)]
             for node, parents in zip(self.nodes, self.parents, strict=True)
         ]
 
@@ -87,6 +98,8 @@ class Graph:
             resources[f"limit of {declared.name}"] = 1
         self._new(declared.name)
         self.groups[declared.name] = []
+        if not len(declared.over):
+            self._before_empty[declared.name] = (*declared.needs, *declared.after)
         for number, item in enumerate(declared.over):
             self.groups[declared.name].append(len(self.nodes))
             self._place(
@@ -135,11 +148,33 @@ class Graph:
 
     def _parents(self, place: int) -> list[int]:
         node = self.nodes[place]
+        named = [*_needed(node), *node.after]
         found: dict[int, None] = {}
-        for name in [*_needed(node), *node.after]:
+        for name in self._through_empty(named):
             places = self._places(name, node.name)
-            found |= dict.fromkeys(places if isinstance(places, list) else [places])
+            new = places if isinstance(places, list) else [places]
+            if name not in named:
+                self._unnamed.setdefault(place, set()).update(set(new) - found.keys())
+            found |= dict.fromkeys(new)
         return list(found)
+
+    def named_parents(self, place: int) -> list[int]:
+        """Its parents without those that stand behind a mapped step without items."""
+        unnamed = self._unnamed.get(place, ())
+        return [parent for parent in self.parents[place] if parent not in unnamed]
+
+    def _through_empty(self, names: Sequence[str]) -> list[str]:
+        """These names, and what a mapped step among them waits for that has no items.
+
+        Who waits for it would else wait for nothing, and run before or without what it needs.
+        """
+        through = dict.fromkeys(names)
+        ahead = list(names)
+        while ahead:
+            more = [name for name in self._before_empty.get(ahead.pop(), ()) if name not in through]
+            through |= dict.fromkeys(more)
+            ahead += more
+        return list(through)
 
     def _sorted(self) -> list[int]:
         sorter = TopologicalSorter(dict(enumerate(self.parents)))
@@ -171,6 +206,17 @@ class Graph:
 
 def _needed(node: Step | Barrier) -> Sequence[str]:
     return node.needs if isinstance(node, Step) else ()
+
+
+def _given(node: Step | Barrier) -> str | None:
+    """A digest of a step's fixed arguments; None of those that are no JSON."""
+    if not isinstance(node, Step):
+        return None
+    try:
+        text = json.dumps([list(node.args), dict(node.kwargs)], sort_keys=True)
+    except (TypeError, ValueError):
+        return None
+    return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _policy(node: Step | Barrier) -> FailurePolicy:

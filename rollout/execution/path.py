@@ -36,6 +36,15 @@ class Flow:
 
 Built = Graph | Flow
 
+OF_ONE_RUN = {
+    "receipts": "the second job would find the first one's and do nothing; run the engine yourself",
+    "dead_letter": "each job would drop the letters of the one before, and legacy has none; "
+    "fail the job, or give the corrupt records back in its result",
+    "sink": "a job's records land in its commit hook; what the last stage gives is its result",
+    "may_go_on": "a job asks for its own kill; elsewhere write asking(...) around the call",
+}
+"""Options of an engine that belong to one run, while the paths serve every job; and what to do."""
+
 
 @dataclass(frozen=True)
 class ExecutionPath:
@@ -59,19 +68,27 @@ def as_path(
         build: Takes the job's arguments and gives a `Graph` or a `Flow`. It runs on both paths, so
             it must only declare.
         result: Step whose result is the job's; None is the last one declared. For a graph only.
-        options: Of `GraphEngine`, such as `workers=4`, or for a `Flow` of `ChainEngine`.
+        options: Of `GraphEngine`, such as `workers=4`, or for a `Flow` of `ChainEngine`; none of
+            `OF_ONE_RUN`.
 
     Returns:
         Two functions with the name and the arguments of `build`. They raise what the step raised
         that failed first; the concurrent one raises `Stopped` when it was told to stop.
 
     Raises:
-        WrongDeclaration: No engine has such an option. One that only the other engine has is
-            refused when a job has been built.
+        WrongDeclaration: No engine has such an option, or it belongs to one run. One that only the
+            other engine has is refused when a job has been built.
     """
     for name in options:
+        if name in OF_ONE_RUN:
+            raise WrongDeclaration(
+                f"{name!r} cannot be an option of a path, which serves many jobs", OF_ONE_RUN[name]
+            )
         if name not in _options_of(GraphEngine) | _options_of(ChainEngine):
             _refuse(name, GraphEngine, ChainEngine)
+
+    # Without it a step that takes its seed would give other results on each path.
+    deterministic = bool(options.get("deterministic", False))
 
     @wraps(build)
     def concurrent(*args: Any, **kwargs: Any) -> Any:
@@ -85,15 +102,15 @@ def as_path(
     def legacy(*args: Any, **kwargs: Any) -> Any:
         built = _built(build(*args, **kwargs))
         if isinstance(built, Flow):
-            return run_chain_in_sequence(built.chain, built.source)
-        return _result(built, run_graph_in_sequence(built), result)
+            return run_chain_in_sequence(built.chain, built.source, deterministic=deterministic)
+        return _result(built, run_graph_in_sequence(built, deterministic=deterministic), result)
 
     return ExecutionPath(concurrent, legacy)
 
 
 def _options_of(engine: type[GraphEngine | ChainEngine]) -> set[str]:
     every = signature(engine).parameters.values()
-    return {one.name for one in every if one.kind is Parameter.KEYWORD_ONLY}
+    return {one.name for one in every if one.kind is Parameter.KEYWORD_ONLY} - OF_ONE_RUN.keys()
 
 
 def _refuse(name: str, *engines: type[GraphEngine | ChainEngine]) -> None:

@@ -30,7 +30,7 @@ class StepReceipts:
 
         Raises:
             ReceiptsInUse: Another run holds the file.
-            ReceiptsUnusable: It is of another graph, or of other edges.
+            ReceiptsUnusable: It is of another graph, of other edges, or of other fixed arguments.
         """
         self._journal = Journal(self.path, {"graph": graph.name, "steps": graph.fingerprint()})
         self._results = {line["step"]: line["result"] for line in self._journal.lines()}

@@ -48,8 +48,15 @@ def _one_by_one(
         try:
             given.append(work(record))
         except corrupt as error:
+            if means_the_whole(error):
+                raise
             rejected.append((index, None, f"{type(error).__name__}: {error}"))
     return given, rejected
+
+
+def means_the_whole(error: Exception) -> bool:
+    """Whether it was thrown in from outside: a job's soft time limit is no step's or record's."""
+    return type(error).__name__ == "SoftTimeLimitExceeded"  # Celery's; this room does not know it
 
 
 def _at_once(

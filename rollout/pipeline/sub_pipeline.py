@@ -159,7 +159,11 @@ class SubPipeline:
         return self._declared_as(JobPath.CONCURRENT, function, version, execution)
 
     def commit(self, function: Function) -> Function:
-        """Declare the commit hook `(value, job)`: the only place that touches the world."""
+        """Declare the commit hook `(value, job)`: the only place that touches the world.
+
+        It is called again with the same value where the commit's answer was lost, so it leaves the
+        value as it is.
+        """
         self.declared.declare_hook(function)
         return function
 

@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
 from heapq import nsmallest
+from math import isfinite
 from typing import Any, Protocol
 
 from xxhash import xxh3_64_intdigest
@@ -14,6 +16,8 @@ from rollout.shadow.field_paths import WHOLE, Patterns, at_index, at_key, key_in
 PARTS_MAX = 100
 """Values of a large result that are carried beside its digest."""
 PART_CHARS_MAX = 200
+_EXPONENT_MAX = 400
+"""No float is as large as ten to this power; a decimal of more zeros is not written out."""
 
 
 class Leniency(Protocol):
@@ -40,45 +44,72 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
-def canonical(value: Any, at: str, how: Leniency, *, blank: bool = False) -> str:
+def canonical(value: Any, at: str, how: Leniency, place: str = "", *, blank: bool = False) -> str:
     """One text for all values that are exactly equal but for what is ignored or unordered.
 
     Args:
         value: A value that has been through JSON.
         at: The field it is in.
         how: What is left out, and what may come in any order.
+        place: Where it is, with its keys as they are; without it `at` says so.
         blank: Leave out what numbers there are, too.
     """
-    return json.dumps(_plain(value, at, how, blank), sort_keys=True, default=str)
+    return _text(_plain(value, at, place or at, how, blank))
 
 
-def _plain(value: Any, at: str, how: Leniency, blank: bool) -> Any:
+def _text(plain: Any) -> str:
+    return json.dumps(plain, sort_keys=True, default=lambda number: f"decimal {number}")
+
+
+def _plain(value: Any, at: str, place: str, how: Leniency, blank: bool) -> Any:
     if isinstance(value, dict):
         width = len(value)
         kept = {}
         for key, below in value.items():
             field = at_key(at, key_in_field(str(key), width))
-            if not how.ignored.match(field):
-                kept[str(key)] = _plain(below, field, how, blank)
+            there = at_key(place, str(key))
+            if not how.ignored.match(field, there):
+                kept[str(key)] = _plain(below, field, there, how, blank)
         return kept
     if isinstance(value, list):
-        below_field = at_index(at, None)
-        items = [_plain(item, below_field, how, blank) for item in value]
-        if how.loose.match(at):
-            items.sort(key=lambda item: json.dumps(item, sort_keys=True, default=str))
+        below_field, there = at_index(at, None), at_index(place, None)
+        items = [_plain(item, below_field, there, how, blank) for item in value]
+        if how.loose.match(at, place):
+            items.sort(key=_text)
         return items
     if is_number(value):
         return "#" if blank else _number(value)
-    return value if isinstance(value, str | bool) or value is None else str(value)
+    if isinstance(value, str | bool) or value is None:
+        return value
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        value = value.astimezone(UTC)  # one moment in two zones is equal
+    return f"{type(value).__name__} {value}"
 
 
 def _number(value: Any) -> Any:
-    """One form for equal numbers: 1, 1.0 and Decimal("1.00") are the same."""
+    """One form for equal numbers: 1, 1.0 and Decimal("1.00") are the same, and no others are."""
     if isinstance(value, int):
         return value
-    if value == value and abs(value) < 2**53 and value == int(value):
+    if isinstance(value, Decimal):
+        return _decimal(value)
+    return int(value) if isfinite(value) and value == int(value) else value
+
+
+def _decimal(value: Decimal) -> Any:
+    """A decimal as the int or float that equals it, else without its last zeros."""
+    if not value.is_finite():
+        return float("nan") if value.is_nan() else float(value)
+    sign, digits, exponent = value.as_tuple()
+    assert isinstance(exponent, int), "it is finite"
+    while len(digits) > 1 and digits[-1] == 0:
+        digits, exponent = digits[:-1], exponent + 1
+    if digits == (0,):
+        return 0
+    if 0 <= exponent < _EXPONENT_MAX:
         return int(value)
-    return float(value) if isinstance(value, Decimal) else value
+    short = Decimal((sign, digits, exponent))
+    nearest = float(short)
+    return nearest if isfinite(nearest) and Decimal(nearest) == short else short
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +137,8 @@ class Digest:
 
 def digest(value: Any, how: Leniency) -> Digest:
     """Digest a value that has been through JSON; about 3 us for each part of it."""
-    kept = _plain(value, WHOLE, how, False)
-    hashed = _plain(value, WHOLE, how, True) if how.tolerant else kept
-    text = json.dumps(hashed, sort_keys=True, default=str)
+    kept = _plain(value, WHOLE, WHOLE, how, False)
+    text = _text(_plain(value, WHOLE, WHOLE, how, True) if how.tolerant else kept)
     leaves: list[tuple[str, str, Any]] = []
     _collect(kept, WHOLE, WHOLE, leaves)
     chosen = nsmallest(PARTS_MAX, leaves, key=lambda leaf: rank(leaf[0]))

@@ -17,7 +17,15 @@ from typing import Any
 
 from rollout.errors import DeclarationError, words_of
 from rollout.shadow.canonical import canonical, is_number
-from rollout.shadow.field_paths import WHOLE, Patterns, at_index, at_key, key_in_field, shortened
+from rollout.shadow.field_paths import (
+    WHOLE,
+    Patterns,
+    at_index,
+    at_key,
+    key_in_field,
+    shortened,
+    spelled,
+)
 
 DIFFERENCES_MAX = 20
 """Differences that are kept of one pair; the rest is counted."""
@@ -91,13 +99,13 @@ class Comparison:
             return False
         return isclose(one, other, rel_tol=self.rel_tolerance, abs_tol=self.abs_tolerance)
 
-    def shown(self, at_field: str, value: Any) -> str:
+    def shown(self, at_field: str, value: Any, place: str = "") -> str:
         """A value as it may be stored; of a container only its size, for what lies in it."""
-        if self.hidden.cover(at_field):
+        if self.hidden.cover(at_field, place or at_field):
             return "(redacted)"
         if callable(self.redact):
             try:
-                value = self.redact(at_field, value)
+                value = _redacted(self.redact, at_field, spelled(place or at_field), value)
             except (Exception, SystemExit) as error:  # the user's code; rather too little is shown
                 return f"(redaction failed: {type(error).__name__})"
         match value:
@@ -258,8 +266,8 @@ class Walk:
             self._more += 1
             self._remember(shortened(at), what)
             return
-        shown_legacy = "" if what == "added" else self._how.shown(at, legacy)
-        shown_other = "" if what == "missing" else self._how.shown(at, other)
+        shown_legacy = "" if what == "added" else self._how.shown(at, legacy, place)
+        shown_other = "" if what == "missing" else self._how.shown(at, other, place)
         self._note(Difference(shortened(place), shortened(at), what, shown_legacy, shown_other))
 
     def _note(self, difference: Difference) -> None:
@@ -273,7 +281,7 @@ class Walk:
 
     def visit(self, place: str, at: str, legacy: Any, other: Any) -> None:
         """Compare one place; `at` is its field."""
-        if self._how.ignored.match(at):
+        if self._how.ignored.match(at, place):
             return
         if is_number(legacy) and is_number(other):
             if not self._how.same_number(legacy, other):
@@ -281,7 +289,7 @@ class Walk:
         elif isinstance(legacy, dict) and isinstance(other, dict):
             self._maps(place, at, legacy, other)
         elif isinstance(legacy, list) and isinstance(other, list):
-            if self._how.loose.match(at):
+            if self._how.loose.match(at, place):
                 self._bags(place, at, legacy, other)
             else:
                 self._lists(place, at, enumerate(legacy), legacy, other)
@@ -296,10 +304,10 @@ class Walk:
             below = at_key(place, str(key))
             field_below = at_key(at, key_in_field(str(key), width))
             if key not in other:
-                if not self._how.ignored.match(field_below):
+                if not self._how.ignored.match(field_below, below):
                     self.add(below, field_below, "missing", legacy=legacy[key])
             elif key not in legacy:
-                if not self._how.ignored.match(field_below):
+                if not self._how.ignored.match(field_below, below):
                     self.add(below, field_below, "added", other=other[key])
             else:
                 self.visit(below, field_below, legacy[key], other[key])
@@ -323,9 +331,13 @@ class Walk:
         Greedy: with tolerances, items whose only difference is several numbers may be paired
         badly and be reported though a better pairing exists.
         """
-        below = at_index(at, None)
-        texts = [canonical(item, below, self._how) for item in legacy]
-        spare = Counter(canonical(item, below, self._how) for item in other)
+        below, there = at_index(at, None), at_index(place, None)
+
+        def text_of(item: Any, *, blank: bool = False) -> str:
+            return canonical(item, below, self._how, there, blank=blank)
+
+        texts = [text_of(item) for item in legacy]
+        spare = Counter(map(text_of, other))
         left: list[tuple[int, Any]] = []
         for index, text in enumerate(texts):
             if spare[text]:
@@ -334,7 +346,7 @@ class Walk:
                 left.append((index, legacy[index]))
         right = []
         for item in other:
-            text = canonical(item, below, self._how)
+            text = text_of(item)
             if spare[text]:
                 spare[text] -= 1
                 right.append(item)
@@ -342,7 +354,7 @@ class Walk:
             return
 
         def order(item: Any) -> tuple[str, str]:
-            return canonical(item, below, self._how, blank=True), canonical(item, below, self._how)
+            return text_of(item, blank=True), text_of(item)
 
         left.sort(key=lambda numbered: order(numbered[1]))
         right.sort(key=order)
@@ -350,6 +362,12 @@ class Walk:
             self.add(place, at, "length", legacy, other)
         for (index, one), two in zip(left, right, strict=False):
             self.visit(at_index(place, index), below, one, two)
+
+
+def _redacted(redact: Redact, field: str, spelled_out: str, value: Any) -> Any:
+    """What may be stored; of a key that is data it is asked by both of the field's names."""
+    left = redact(field, value)
+    return redact(spelled_out, value) if left is value and spelled_out != field else left
 
 
 def _is_nan(value: Any) -> bool:

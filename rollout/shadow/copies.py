@@ -31,7 +31,8 @@ class Shed(StrEnum):
     NEAR_LIMIT = "near_limit"
     """The job's own time limit was near, and publishing counts against it."""
     CLOSED = "closed"
-    """The shadow was no longer wanted when its copy was delivered: killed, reverted, in doubt."""
+    """The shadow was no longer wanted when its copy was delivered: killed, reverted, in doubt, or
+    another build of legacy is there than gave the result."""
     EFFECTS = "effects"
     """The effects declared now do not allow shadows."""
     DEFECT = "defect"
@@ -129,6 +130,7 @@ class ShadowCopy:
         legacy_s: Seconds that legacy's path took.
         result: What legacy's path returned.
         shed: Copies this worker did not send since its last one, by reason.
+        build: Legacy's build that gave the result; None where it is not named.
     """
 
     job_id: str
@@ -136,6 +138,7 @@ class ShadowCopy:
     legacy_s: float
     result: Carried
     shed: Mapping[str, int] = field(default_factory=dict)
+    build: str | None = None
 
     def to_values(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -147,6 +150,7 @@ class ShadowCopy:
             "legacy_s": self.legacy_s,
             kind: result,
             "shed": dict(self.shed),
+            "build": self.build,
         }
 
 
@@ -161,9 +165,10 @@ def read_copy(values: Any) -> ShadowCopy:
         if not isfinite(legacy_s) or legacy_s < 0 or not isinstance(values["job_id"], str):
             raise ValueError("a job id and seconds are needed")
         shed = {str(Shed(word)): int(count) for word, count in values["shed"].items()}
-        return ShadowCopy(
-            values["job_id"], JobPath(values["path"]), legacy_s, _carried(values), shed
-        )
+        path, build = JobPath(values["path"]), values.get("build")
+        if not (build is None or isinstance(build, str)):
+            raise ValueError("a build is text")
+        return ShadowCopy(values["job_id"], path, legacy_s, _carried(values), shed, build)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise MalformedCopy(error) from error
 

@@ -45,6 +45,14 @@ def key_in_field(key: str, keys_in_map: int) -> str:
     return "{*}" if keys_in_map > WIDE_KEYS or _DATA.fullmatch(key) else key
 
 
+_INDEX = re.compile(r'("(?:[^"\\]|\\.)*")|\[\d+\]')
+
+
+def spelled(place: str) -> str:
+    """The field of a place with its keys as they are, also those that are data."""
+    return _INDEX.sub(lambda found: found[1] or "[*]", place)
+
+
 def shortened(field: str) -> str:
     """A field's name as it can be stored."""
     return field if len(field) <= _FIELD_CHARS_MAX else field[: _FIELD_CHARS_MAX - 3] + "..."
@@ -54,19 +62,25 @@ class Patterns:
     """Names of fields with wildcards: `*` is any one key, `**.` any way down to it.
 
     `updated_at`, `lines[*].price`, `**.updated_at`, `totals.*`; what lies below a matching field
-    belongs to it.
+    belongs to it. A key is named as it is, or by the `{*}` that a field's name has for it: the
+    password in a row of sixty columns is `password`, though its field reads `{*}`.
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        self._patterns = tuple(re.compile(_as_regex(pattern)) for pattern in patterns)
+        self._patterns = tuple(re.compile(_as_regex(_quoted(pattern))) for pattern in patterns)
         self._known: dict[str, bool] = {}
 
     def __bool__(self) -> bool:
         """Whether there are any."""
         return bool(self._patterns)
 
-    def match(self, field: str) -> bool:
-        """Whether this very field is named."""
+    def match(self, field: str, place: str) -> bool:
+        """Whether this very field is named; `place` is it with its keys as they are."""
+        if not self._patterns:
+            return False
+        return self._match(field) or ("{*}" in field and self._match(spelled(place)))
+
+    def _match(self, field: str) -> bool:
         found = self._known.get(field)
         if found is None:
             found = any(pattern.fullmatch(field) for pattern in self._patterns)
@@ -74,9 +88,24 @@ class Patterns:
                 self._known[field] = found
         return found
 
-    def cover(self, field: str) -> bool:
+    def cover(self, field: str, place: str) -> bool:
         """Whether this field or one that it lies in is named."""
-        return any(self.match(above) for above in _with_above(field))
+        names = (field, spelled(place)) if "{*}" in field else (field,)
+        return any(self._match(above) for name in names for above in _with_above(name))
+
+
+def _quoted(pattern: str) -> str:
+    """A pattern in which keys such as `first name` are written as a field's name writes them."""
+    if '"' in pattern or pattern in (WHOLE, RAISED):
+        return pattern
+    return ".".join(map(_quoted_key, pattern.split(".")))
+
+
+def _quoted_key(part: str) -> str:
+    key = part.partition("[")[0]
+    if not key or "*" in key or _PLAIN.fullmatch(key):
+        return part
+    return json.dumps(key) + part[len(key) :]
 
 
 def _as_regex(pattern: str) -> str:

@@ -22,6 +22,11 @@ class ShadowPaths(Protocol):
     effects: Effects
     comparison: Comparison
 
+    @property
+    def builds(self) -> Mapping[JobPath, str]:
+        """Names of the paths' builds; a path without one is not in it."""
+        ...
+
     def call(self, path: JobPath, job: Job) -> Any:
         """Run the path's function with the job's arguments."""
         ...

@@ -11,7 +11,7 @@ of what was shed travel in the next copy, so that counting costs no round trip.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import getpid
 from typing import Any, Protocol
@@ -80,6 +80,11 @@ class Copied(Protocol):
     name: str
     effects: Effects
     comparison: Comparison
+
+    @property
+    def builds(self) -> Mapping[JobPath, str]:
+        """Names of the paths' builds; a path without one is not in it."""
+        ...
 
     def to_text(self, value: Any) -> str:
         """Write a path's value as JSON text. Raises ArgumentsUnusable, or what the value raises."""
@@ -173,7 +178,8 @@ class ShadowPublisher:
     def _send(self, paths: Copied, ran: Ran, snapshot: _Snapshot) -> bool | Shed:
         again = in_sample(f"again {paths.name}", ran.job_id, self._limits.again_bp)
         path = JobPath.LEGACY if again else JobPath.CONCURRENT
-        copy = ShadowCopy(ran.job_id, path, ran.seconds, carry(paths, ran), self.shed)
+        build = paths.builds.get(JobPath.LEGACY)
+        copy = ShadowCopy(ran.job_id, path, ran.seconds, carry(paths, ran), self.shed, build)
         try:
             limit_s = limit_of(ran.seconds, self._limits.limit_s)
             self._queue.publish(paths.name, copy.to_values(), limit_s)

@@ -114,7 +114,7 @@ class ShadowRuns:
             log.warning("shadow copy refused", run=run_id, why=str(error))
             self._count(paths.name, {f"trouble:{Trouble.MALFORMED}": 1})
             return
-        refused = self._refused(paths)
+        refused = self._refused(paths, copy)
         if refused is not None:
             shed = {**copy.shed, refused: copy.shed.get(refused, 0) + 1}
             self._count(paths.name, {f"shed:{word}": count for word, count in shed.items()})
@@ -125,9 +125,11 @@ class ShadowRuns:
         if self._shadows.begin_shadow(begun, copy.shed):
             self._end(self._outcome(paths, copy, ShadowEnd(run_id, paths.name, begun.at)))
 
-    def _refused(self, paths: ShadowPaths) -> Shed | None:
+    def _refused(self, paths: ShadowPaths, copy: ShadowCopy) -> Shed | None:
         if not paths.effects.shadowable:
             return Shed.EFFECTS
+        if copy.build is not None and copy.build != paths.builds.get(JobPath.LEGACY):
+            return Shed.CLOSED  # what a release changed would read as legacy's noise
         return None if share_bp(self._control.read(paths.name), 1, 1) else Shed.CLOSED
 
     def _outcome(self, paths: ShadowPaths, copy: ShadowCopy, end: ShadowEnd) -> ShadowEnd:
@@ -249,9 +251,12 @@ def judge(
 
 
 def redacted(comparison: Comparison, why: str) -> str:
-    """An error's text may quote a value, so that it is shown as a field's value is."""
-    hides = callable(comparison.redact) or bool(comparison.redact)
-    return comparison.shown(RAISED, why) if hides else why
+    """Show an error as far as it may be stored: its text may quote a value, of whatever field."""
+    if callable(comparison.redact):
+        return comparison.shown(RAISED, why)
+    kind, colon, _ = why.partition(": ")
+    hides = bool(comparison.redact) and bool(colon) and kind.isidentifier()
+    return f"{kind}: (redacted)" if hides else why
 
 
 def fold(evidence: Any, run: ShadowRun) -> Any:

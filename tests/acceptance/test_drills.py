@@ -284,6 +284,7 @@ def test_an_experiment_is_the_fault_of_a_drill(
     assert off.facts["deviated"] is False
     assert off.facts["why"] == "it is over by itself"
     assert score.result is Result.HEALED
+    assert 1 <= score.jobs_hurt <= 3, "what the experiment planted is marked as the drill's"
     assert field.runtime.plans.planted(NAME) is None
 
 

@@ -1,12 +1,14 @@
 """Places of jobs among those of their key: the same on every ledger."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from rollout.adapters.memory.ledger import MemoryLedger
 from rollout.errors import IllegalTransition, UnknownJob
@@ -15,7 +17,10 @@ from rollout.jobs.order import NEVER, InFront, OnFailure, Place, gives_up
 from rollout.jobs.ports import Ledger, Lost
 from rollout.routing.decision import Reason
 from tests.builders import NAME, NOW, filing
+from tests.contract.conftest import LedgerCase
 from tests.contract.ledger_acts import C, L, claim, commit, declared, started
+from tests.contract.test_ledger_held_up import on_postgresql, session, waiting_sessions
+from tests.waiting import wait_until
 
 HOLD, SKIP = OnFailure.HOLD, OnFailure.SKIP
 KEY = "customer 17"
@@ -124,6 +129,24 @@ def test_letting_go_of_a_failed_job(ledger: Ledger) -> None:
         ledger.let_go(NAME, "one", "ada", "again", NOW)
     ledger.reopen(NAME, "one", NOW)
     assert behind(ledger, "one") == "two", "retried all the same, it stands behind the others"
+
+
+@on_postgresql
+def test_a_skip_beside_a_retry_leaves_the_job_its_place(ledger_case: LedgerCase) -> None:
+    """The retry was first and is not committed yet: the skip waits for it, and is refused then."""
+    ledger = ledger_case.ledger
+    declared(ledger)
+    submit(ledger, "one", "two")
+    granted = claim(ledger, "one")
+    ledger.fail(NAME, "one", granted.attempt, Reason.FAILED, "broke", NOW)  # type: ignore[union-attr]
+    with ThreadPoolExecutor(1) as pool, session(ledger_case) as retry:
+        retry.execute(text("UPDATE job SET state = 'accepted' WHERE job_id = 'one'"))
+        skip = pool.submit(ledger.let_go, NAME, "one", "ada", "cannot be mended", NOW)
+        wait_until(lambda: waiting_sessions(ledger_case) == 1, "the skip waits for the retry")
+        retry.commit()
+        with pytest.raises(IllegalTransition, match="only a failed job holds its key"):
+            skip.result(20)
+    assert behind(ledger, "two") == "one"
 
 
 def test_whatever_ends_or_moves_the_first(ledger: Ledger) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from rollout.adapters.stub import failing_stub
 from rollout.drills.drill import Abort, Drill, Exercise, Target, read_drill
-from rollout.drills.drills import LEDGER, DrillReport
+from rollout.drills.drills import LEDGER, DrillReport, Drills
 from rollout.drills.errors import DrillRefused
 from rollout.drills.fault import Fault, FaultPlan
+from rollout.drills.injector import FaultInjector
 from rollout.drills.ports import DrillEvent
 from rollout.drills.score import Result, Score
 from rollout.errors import ControlStoreUnreachable, UnknownSubPipeline
@@ -196,6 +198,78 @@ def test_a_fault_that_meets_nobody_measures_nothing(world: World, traffic: Traff
     assert world.ledger.recoveries(NAME, NOW) == []
 
 
+def test_the_first_half_of_a_pair_is_kept_when_there_is_no_second(
+    world: World, traffic: Traffic
+) -> None:
+    """It was measured, whatever forbids the other one."""
+    freeze = (NAME, Event.FREEZE, "ada", "wait")
+    at(world, 3, lambda: world.runtime.changes.change(*freeze), traffic)
+    with pytest.raises(DrillRefused, match="it is frozen"):
+        run(world, a_drill(paths=BOTH))
+    assert [(one.path, one.pair_id) for one in world.ledger.recoveries(NAME, NOW)] == [(C, None)]
+
+
+class Outside:
+    """A fault from outside, such as an experiment that died at its start: no worker marks a job."""
+
+    external = True
+
+    def on(self, drill_id: str, path: JobPath, until: datetime) -> None:
+        """Nothing is to be started."""
+
+    def off(self) -> dict[str, Any]:
+        """Nothing is to be ended."""
+        return {}
+
+    def finished(self) -> bool:
+        """It lasts as long as the drill says."""
+        return False
+
+    def gone(self) -> bool:
+        """Nobody ends it."""
+        return False
+
+
+def outside_score(world: World, **values: Any) -> Score:
+    """Run a drill whose fault comes from outside."""
+    runtime = world.runtime
+    drills = Drills(
+        runtime.database_ledger,
+        runtime.control,
+        runtime.plans,
+        runtime.changes,
+        runtime.clock,
+        failing_stub,
+        injectors=lambda drill: Outside(),
+    )
+    drill = a_drill(fault=Exercise.CHAOS, experiment={}, **values)
+    (score,) = drills.run(drill, C, "ada").scores
+    return score
+
+
+def test_an_outside_fault_that_hurts_nobody_measures_nothing(
+    world: World, traffic: Traffic
+) -> None:
+    """An experiment that did nothing is no recovery within a millisecond."""
+    score = outside_score(world)
+    assert (score.result, score.recovery_s) == (Result.NOBODY_HURT, None)
+    assert world.ledger.recoveries(NAME, NOW) == []
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_an_outside_fault_may_hurt_a_path_without_failing_a_job(
+    world: World, traffic: Traffic, ends: bool
+) -> None:
+    """Jobs that only wait take a window out of the band; a path that stays there is not healed."""
+    at(world, 2, lambda: traffic.stalled.add(C), traffic)
+    at(world, 8, lambda: traffic.stalled.discard(C) if ends else None, traffic)
+    score = outside_score(world)
+    assert score.jobs_hurt == 0
+    assert score.result is (Result.HEALED if ends else Result.NOT_HEALED)
+    (kept,) = world.ledger.recoveries(NAME, NOW)
+    assert (6 <= kept.seconds <= 16) if ends else (kept.seconds == 60)
+
+
 def test_drill_jobs_are_marked_and_still_counted(world: World, traffic: Traffic) -> None:
     """Each hurt job has its one outcome in the tallies, as any other."""
     score = score_of(world, a_drill())
@@ -277,6 +351,24 @@ def test_two_drills_on_one_resource_are_refused(
     assert run(world, a_drill(blast_radius_jobs=1)).scores
 
 
+def test_a_runner_that_was_paused_for_too_long_ends(world: World, traffic: Traffic) -> None:
+    """Another drill has its place; what is measured from then on would be of both."""
+    plans = world.runtime.plans
+
+    def taken_over() -> None:
+        held = plans.reserve(NAME, "asks", timedelta(seconds=1))
+        assert held is not None
+        plans.release(NAME, held.owner)
+        assert plans.reserve(NAME, "f" * 32, timedelta(seconds=60)) is None
+
+    at(world, 12, taken_over, traffic)
+    with pytest.raises(DrillRefused, match="its runner was silent for over 30 s, and a drill that"):
+        run(world, a_drill())
+    assert journal(world)[-1].facts["result"] == "refused"
+    assert world.ledger.recoveries(NAME, NOW) == []
+    assert plans.reserve(NAME, "asks", timedelta(seconds=1)) is not None, "the other one keeps it"
+
+
 def test_a_planted_fault_is_not_replaced(world: World, traffic: Traffic) -> None:
     """A second plan on the same sub-pipeline is refused by the store itself."""
     until = world.clock.now() + timedelta(hours=1)
@@ -293,6 +385,22 @@ def test_an_unsafe_sub_pipeline_is_refused(world: World) -> None:
     """A fault that repeats a job must not meet one that may not be repeated."""
     world.declare("unsafe")
     assert "its effects are 'unsafe'" in refused(world, a_drill())
+
+
+def test_a_store_that_goes_away_leaves_no_stub(world: World, traffic: Traffic) -> None:
+    """The server that answers errors ends when the fault cannot be planted."""
+    runtime = world.runtime
+    stopped: list[bool] = []
+
+    def stub() -> tuple[str, Callable[[], None]]:
+        world.control.reachable = False
+        return "http://stub", lambda: stopped.append(True)
+
+    drill = a_drill(fault=Fault.DOWNSTREAM)
+    injector = FaultInjector(drill, runtime.plans, runtime.clock, stub)
+    with pytest.raises(ControlStoreUnreachable):
+        injector.on("d1", C, runtime.clock.now() + timedelta(seconds=10))
+    assert stopped == [True]
 
 
 def test_an_absent_store_starts_nothing(world: World, traffic: Traffic) -> None:
@@ -446,6 +554,15 @@ def test_an_absent_ledger_does_not_stop_the_watch(world: World, traffic: Traffic
     assert whats(world)[-1] == "ended"
 
 
+def test_a_ledger_that_is_away_at_the_end_is_waited_for(world: World, traffic: Traffic) -> None:
+    """The last lines of the journal are not lost, nor is the result."""
+    at(world, 12, lambda: world.line.cut("append_drill", times=40), traffic)
+    score = score_of(world, a_drill())
+    assert score.result is Result.HEALED
+    assert whats(world)[-1] == "ended"
+    assert len(world.ledger.recoveries(NAME, NOW)) == 1
+
+
 # The kill switch ---------------------------------------------------------------------------
 
 
@@ -500,6 +617,24 @@ def test_a_kill_in_the_last_moment_is_not_lifted(world: World, traffic: Traffic)
     assert world.control.read(NAME).killed
 
 
+def test_a_kill_just_before_the_drills_own_is_not_lifted(world: World, traffic: Traffic) -> None:
+    """A person's kill between the drill's checks and its own kill stays, though that is newer."""
+    first: list[str] = []
+
+    def kill(call: str) -> None:
+        if call == "kill" and not first:
+            first.append(call)
+            world.runtime.changes.kill(NAME, "ada", "fire")
+
+    world.line.before = kill
+    score = score_of(world, a_kill_drill(deadline_s=20))
+    assert first
+    assert score.result is Result.ABORTED
+    assert "not rearmed, somebody else had killed it just before" in score.sentence
+    assert world.ledger.control(NAME).killed
+    assert world.control.read(NAME).killed
+
+
 def test_a_change_in_the_last_moment_keeps_nothing_killed(world: World, traffic: Traffic) -> None:
     """Another change than a kill there: the drill looks again, and lifts its own."""
     late: list[str] = []
@@ -544,6 +679,11 @@ def test_ctrl_c_lifts_the_drills_own_kill(world: World, traffic: Traffic) -> Non
     with pytest.raises(KeyboardInterrupt):
         run(world, a_kill_drill())
     assert not world.ledger.control(NAME).killed
+    ended = journal(world)[-1]
+    assert (ended.what, ended.facts["result"]) == ("ended", "aborted")
+    assert ended.facts["sentence"] == "The switch was thrown; a person interrupted it."
+    ((_, span_ended_at),) = spans(world)
+    assert span_ended_at == world.clock.now(), "jobs from now on are evidence again"
 
 
 class SmallTraffic(Traffic):

@@ -161,6 +161,35 @@ def test_a_batch_over_its_limit_fails() -> None:
     assert landed == list(range(6))
 
 
+def test_work_far_over_its_limit_keeps_no_earlier_batch_from_landing() -> None:
+    """Its limit passes a second time; the batch counts as ended once, and who waits is awaited."""
+    tried: list[int] = []
+
+    def late(batch: list[int]) -> list[int]:
+        time.sleep(0.4 if batch == [1] else 0)
+        return batch
+
+    def flaky(batch: list[int]) -> list[int]:
+        tried.extend(batch)
+        if len(tried) == 1:
+            raise OSError("not yet")
+        return batch
+
+    stages = [
+        Stage("late", late, 2, timeout_s=0.1),
+        Stage("flaky", flaky, retries=1, retry_wait_s=1.0),
+    ]
+    landed: list[int] = []
+    engine = ChainEngine(
+        Chain("c", stages, size=1), range(2), sink=lambda rows, landing: landed.extend(rows)
+    )
+    with pytest.raises(BatchFailed) as caught:
+        engine.run()
+    assert caught.value.batch == 1
+    assert landed == [0]
+    assert engine.board.active == 0
+
+
 @pytest.mark.parametrize("came", [None, 3, "text", {"a": 1}])
 def test_a_stage_that_gives_no_list(came: Any) -> None:
     """A forgotten return is told, and loses nothing silently."""

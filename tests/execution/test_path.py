@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
-from rollout.execution import Barrier, Chain, Flow, Graph, Mapped, Stage, Step, as_path, asking
+from rollout.execution import (
+    Barrier,
+    Chain,
+    Flow,
+    Graph,
+    Mapped,
+    Stage,
+    Step,
+    as_path,
+    asking,
+    current,
+)
 from rollout.execution.errors import (
     CorruptRecord,
     NotRemote,
@@ -84,7 +95,7 @@ def test_both_paths_raise_what_the_step_raised() -> None:
 
 
 def test_corrupt_records_fail_both_paths() -> None:
-    """A job has no dead letter unless it declares one."""
+    """A job has no dead letter."""
 
     def corrupt() -> Flow:
         return Flow(Chain("c", [Stage("s", int, each=True, corrupt=ValueError)]), ["x"])
@@ -121,6 +132,45 @@ def test_a_kill_ends_the_concurrent_path(kind: str) -> None:
     assert path.legacy() == list(range(20)), "legacy is asked nothing"
 
 
+@pytest.mark.parametrize("way", ["concurrent", "legacy"])
+def test_behind_a_mapped_step_without_items_waits_who_waited_for_it(way: str) -> None:
+    """For what that one needs: else a step ran before, or in spite of, what it stands behind."""
+    ran: list[str] = []
+
+    def build(fails: bool) -> Graph:
+        def fetch() -> list[str]:
+            if fails:
+                raise OSError("nobody there")
+            ran.append("fetch")
+            return []
+
+        return Graph(
+            "g",
+            [
+                Step("fetch", fetch),
+                Mapped("load", missing, [], ["fetch"]),
+                Mapped("check", missing, [], ["load"]),
+                Barrier("complete", lambda before: before == {}, after=["check"]),
+                Step(
+                    "publish", lambda checked: ran.append("publish"), ["check"], after=["complete"]
+                ),
+            ],
+        )
+
+    path = as_path(build)
+    with pytest.raises(OSError, match="nobody there"):
+        getattr(path, way)(True)
+    assert ran == []
+    getattr(path, way)(False)
+    assert ran == ["fetch", "publish"]
+
+
+def test_a_mapped_step_without_items_needs_steps_that_exist() -> None:
+    """A misspelt name is refused whatever there is to do today."""
+    with pytest.raises(UnknownStep):
+        Graph("g", [Step("fetch", list), Mapped("load", missing, [], ["fetsh"])])
+
+
 def test_in_sequence_a_step_is_tried_again() -> None:
     """As often as by the engine."""
     attempts: list[int] = []
@@ -136,6 +186,43 @@ def test_in_sequence_a_step_is_tried_again() -> None:
     assert len(attempts) == 3
 
 
+def test_in_sequence_a_stage_is_tried_again() -> None:
+    """With the same batch, as often as by the engine, which would else succeed alone."""
+    attempts: list[int] = []
+
+    def flaky(batch: list[int]) -> list[int]:
+        running = current()
+        assert running is not None
+        attempts.append(running.attempt)
+        if len(attempts) < 3:
+            raise OSError("not yet")
+        return batch
+
+    stages = [Stage("flaky", flaky, retries=2)]
+    assert as_path(lambda: Flow(Chain("c", stages), [1, 2])).legacy() == [1, 2]
+    assert attempts == [1, 2, 3]
+    assert current() is None
+
+
+def test_in_sequence_the_seeds_are_those_of_the_engine() -> None:
+    """Of a deterministic execution; else each copy of a job would differ from its legacy run."""
+
+    def seed(given: Any = None) -> Any:
+        running = current()
+        assert running is not None
+        return [running.seed] if isinstance(given, list) else running.seed
+
+    def build(kind: str) -> Any:
+        if kind == "graph":
+            return Graph("g", [Step("a", seed)])
+        return Flow(Chain("c", [Stage("s", seed)], size=1), [1, 2])
+
+    path, plain = as_path(build, deterministic=True), as_path(build)
+    for kind in ("graph", "chain"):
+        assert path.legacy(kind) == path.concurrent(kind)
+        assert path.legacy(kind) != plain.legacy(kind) == plain.concurrent(kind)
+
+
 def test_in_sequence_the_soft_limit_of_a_job_ends_all_of_it() -> None:
     """It is thrown into the step that runs, and must not count as that step's failure."""
     ran = []
@@ -148,6 +235,17 @@ def test_in_sequence_the_soft_limit_of_a_job_ends_all_of_it() -> None:
     with pytest.raises(SoftTimeLimitExceeded):
         as_path(lambda: Graph("g", steps)).legacy()
     assert ran == ["slow"]
+
+
+def test_in_sequence_the_soft_limit_of_a_job_is_no_corrupt_record() -> None:
+    """Whatever a stage calls corrupt."""
+
+    def slow(record: int) -> int:
+        raise SoftTimeLimitExceeded
+
+    chain = Chain("c", [Stage("slow", slow, each=True, corrupt=Exception, retries=1)])
+    with pytest.raises(SoftTimeLimitExceeded):
+        as_path(lambda: Flow(chain, [1])).legacy()
 
 
 def test_what_builds_must_give_an_execution() -> None:
@@ -173,5 +271,13 @@ def test_an_option_of_the_other_engine_is_named() -> None:
     path = as_path(squares, workers=4)
     with pytest.raises(WrongDeclaration, match=r"no option 'workers'.*Stage\(\.\.\., workers=4\)"):
         path.concurrent(3)
-    with pytest.raises(WrongDeclaration, match="GraphEngine has no option 'dead_letter'"):
-        as_path(load, dead_letter=None).concurrent("d")
+    chained = as_path(squares, run_times={})
+    with pytest.raises(WrongDeclaration, match="ChainEngine has no option 'run_times'"):
+        chained.concurrent(3)
+
+
+@pytest.mark.parametrize("name", ["receipts", "dead_letter", "sink", "may_go_on"])
+def test_an_option_of_one_run_is_refused(name: str) -> None:
+    """With receipts a second job would give the first one's result; with a sink none at all."""
+    with pytest.raises(WrongDeclaration, match=f"{name!r} cannot be an option of a path"):
+        as_path(load, **{name: None})

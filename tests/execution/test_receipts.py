@@ -318,3 +318,24 @@ def test_a_failed_sink_leaves_no_half_receipt(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "rows.db")) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'half'").fetchall()
     assert tables == []
+
+
+def test_receipts_are_of_the_same_items(tmp_path: Path) -> None:
+    """In another order one item would be loaded twice, and another one never."""
+    loaded: list[str] = []
+
+    def load(item: str) -> str:
+        if item == "c":
+            raise OSError("not yet")
+        loaded.append(item)
+        return item
+
+    def nightly(items: list[str]) -> GraphEngine:
+        graph = Graph("nightly", [Mapped("load", load, items)])
+        return GraphEngine(graph, receipts=StepReceipts(tmp_path / "receipts"))
+
+    nightly(["a", "b", "c"]).run(check=False)
+    with pytest.raises(ReceiptsUnusable, match="use another file, or delete it"):
+        nightly(["c", "a", "b"])
+    assert nightly(["a", "b", "c"]).run(check=False).kept == {"load[0]", "load[1]"}
+    assert sorted(loaded) == ["a", "b"]

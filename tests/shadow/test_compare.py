@@ -1,5 +1,7 @@
 """What counts as equal, what differs, how a difference is named, shown, hidden and bounded."""
 
+import json
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -350,8 +352,88 @@ def test_weighing_stops_at_the_limit(value: Any, fits: bool) -> None:
         ("lines[*].at", "lines[*].at", True),
         ("lines[*].at", "linesx.at", False),
         ("totals.{*}", "totals.{*}", True),
+        ("first name", '"first name"', True),
+        ("lines[*].first name", 'lines[*]."first name"', True),
+        ("**.Ägypten", 'a."\\u00c4gypten"', True),
+        ('"a.b".c', '"a.b".c', True),
     ],
 )
 def test_patterns_name_fields(pattern: str, field: str, matches: bool) -> None:
     """`*` is one key, `**.` any way down; brackets stand for themselves."""
-    assert Patterns([pattern]).match(field) is matches
+    assert Patterns([pattern]).match(field, field) is matches
+
+
+WIDE = {f"column_{number}": number for number in range(60)}
+"""A row of more columns than a map may have to count as one of names."""
+
+
+@pytest.mark.parametrize("how_large", ["as it is", "digest"])
+@pytest.mark.parametrize(
+    ("row", "pattern"),
+    [
+        ({**WIDE, "updated_at": 1}, "updated_at"),
+        ({"rows": [{**WIDE, "updated_at": 1}]}, "rows[*].updated_at"),
+        ({"2026-11": {"updated_at": 1}}, "2026-11.updated_at"),
+        ({"2026-11": {"updated_at": 1}}, "{*}.updated_at"),
+    ],
+)
+def test_a_field_is_ignored_by_its_own_name(row: Any, pattern: str, how_large: str) -> None:
+    """Also where its key is among so many that they count as data."""
+    other = json.loads(json.dumps(row).replace('"updated_at": 1', '"updated_at": 2'))
+    how = Comparison(ignore=(pattern,))
+    if how_large == "digest":
+        found = compare_digests(how, digest(row, how), digest(other, how))
+        assert isinstance(found, Compared)
+        assert found.equal
+    else:
+        assert compared(row, other, how).equal
+        assert not compared(row, other).equal
+
+
+@pytest.mark.parametrize(
+    "redact", [("password",), lambda field, value: "***" if field == "password" else value]
+)
+def test_a_secret_in_a_wide_row_is_not_stored(redact: Any) -> None:
+    """Its field reads `{*}`; it is hidden by its name, by list and by function, in digests too."""
+    how = Comparison(redact=redact)
+    legacy, other = {**WIDE, "password": "hunter2"}, {**WIDE, "password": "swordfish"}
+    found = compared(legacy, other, how)
+    assert found.names == {"{*}"}
+    by_digest = compare_digests(how, digest(legacy, how), digest(other, how))
+    assert isinstance(by_digest, Compared)
+    for one in (found, by_digest):
+        assert "hunter2" not in one.diff()
+        assert "swordfish" not in one.diff()
+
+
+NOON_HERE = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=1)))
+
+
+@pytest.mark.parametrize(
+    ("legacy", "concurrent"),
+    [
+        (Decimal("1234567890123456.78"), Decimal("1234567890123456.79")),
+        (Decimal("0.1"), 0.1),
+        (Decimal("0.5"), 0.5),
+        (Decimal("1E+3"), 1000),
+        (Decimal("9007199254740993"), 9007199254740993),
+        (2**53, float(2**53)),
+        (Decimal("1E+1000000"), Decimal("1E+1000001")),
+        (Decimal("1E-1000000"), 0),
+        (Decimal("NaN"), float("nan")),
+        (Decimal("-0.0"), 0),
+        (Decimal("0.10000000000000000000000000000000001"), "0.1"),
+        (NOON_HERE, datetime(2026, 1, 1, 11, tzinfo=UTC)),
+        (NOON_HERE, str(NOON_HERE)),
+        (NOON_HERE.replace(tzinfo=None), NOON_HERE),
+    ],
+)
+def test_one_text_for_what_is_equal_and_for_nothing_else(legacy: Any, concurrent: Any) -> None:
+    """Unordered items and digests go by the text, all else by the values: they have to agree."""
+    equal = compared(legacy, concurrent).equal
+    assert (canonical(legacy, WHOLE, EXACT) == canonical(concurrent, WHOLE, EXACT)) is equal
+    loose = Comparison(unordered=(WHOLE,))
+    assert compared([legacy, 1], [1, concurrent], loose).equal is equal
+    by_digest = compare_digests(EXACT, digest([legacy], EXACT), digest([concurrent], EXACT))
+    assert isinstance(by_digest, Compared)
+    assert by_digest.equal is equal

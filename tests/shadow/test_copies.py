@@ -42,12 +42,18 @@ RESULTS = (
     st.floats(0, 1e6),
     RESULTS,
     st.dictionaries(st.sampled_from(list(Shed)).map(str), st.integers(1, 9), max_size=3),
+    st.none() | st.text(max_size=5),
 )
 def test_a_copy_reads_back(
-    job_id: str, path: JobPath, legacy_s: float, result: Any, shed: dict[str, int]
+    job_id: str,
+    path: JobPath,
+    legacy_s: float,
+    result: Any,
+    shed: dict[str, int],
+    build: str | None,
 ) -> None:
     """As it was written."""
-    copy = ShadowCopy(job_id, path, legacy_s, result, shed)
+    copy = ShadowCopy(job_id, path, legacy_s, result, shed, build)
     assert read_copy(copy.to_values()) == copy
 
 
@@ -67,6 +73,7 @@ GOOD = ShadowCopy("job-1", JobPath.CONCURRENT, 0.5, "1").to_values()
         {**GOOD, "job_id": None},
         {**GOOD, "shed": {"boredom": 1}},
         {**GOOD, "shed": None},
+        {**GOOD, "build": 7},
         {**GOOD, "text": 17},
         {key: value for key, value in GOOD.items() if key != "text"},
     ],

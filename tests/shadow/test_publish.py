@@ -107,6 +107,16 @@ def test_a_copy_carries_job_time_and_result() -> None:
     assert copy.result == '{"total": 3}'
 
 
+def test_a_copy_names_the_build_that_gave_the_result() -> None:
+    """It may wait over a release; without a name nobody can tell."""
+    bench = Bench()
+    bench.paths.declared.builds[JobPath.LEGACY] = "7"
+    assert bench.offer("job-1")
+    del bench.paths.declared.builds[JobPath.LEGACY]
+    assert bench.offer("job-2")
+    assert [read_copy(copy).build for copy in bench.queue.sent] == ["7", None]
+
+
 @pytest.mark.parametrize("stage", Stage)
 def test_only_shadow_and_split_have_copies(stage: Stage) -> None:
     """In stage legacy there is nothing to learn, and a graduated path has learnt it."""

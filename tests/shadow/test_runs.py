@@ -1,6 +1,7 @@
 """One shadow's way: what it runs, what it never does, and what is counted."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -92,6 +93,19 @@ def test_stage_shadow_is_refused_for_paths_that_touch_the_world(world: World, ef
     with pytest.raises(NotShadowable, match="may not run beside the real job"):
         world.runtime.changes.change(NAME, Event.SHADOW, "ada", "look first")
     assert world.ledger.control(NAME) == before
+
+
+@pytest.mark.parametrize("path", [L, C])
+def test_a_result_of_another_build_of_legacy_is_not_compared(world: World, path: JobPath) -> None:
+    """A copy that waited over a release: the account began anew, and this one is of before."""
+    pipeline = shadowed(world)
+    pipeline.declared.builds[L] = "2"
+    run(world, pipeline, copy(path, build="1"))
+    assert world.ran == []
+    assert account(world).counts == {"shed:closed": 1}
+    run(world, pipeline, copy(path, build="2"), "run-2")
+    run(world, pipeline, copy(path), "run-3")
+    assert account(world).counts == {"shed:closed": 1, f"equal:{path}": 2}
 
 
 @pytest.mark.parametrize("how", ["kill", "revert", "store away"])
@@ -318,6 +332,18 @@ def only_time(world: World) -> float | None:
     return world.ledger.shadow_runs(NAME, 1)[0].shadow_s
 
 
+def test_an_errors_words_are_hidden_where_fields_are(world: World) -> None:
+    """Nobody knows which field an error quotes; its type is no value."""
+
+    def raises(n: int) -> None:
+        raise ValueError("card 4111 is refused")
+
+    pipeline = shadowed(world, legacy=lambda n: n, concurrent=raises)
+    pipeline.declared.comparison = Comparison(redact=("card",))
+    run(world, pipeline)
+    assert only_run(world).why == "ValueError: (redacted)"
+
+
 def test_an_errors_text_is_redacted(world: World) -> None:
     """It may quote what must not be stored."""
     pipeline = shadowed(world, concurrent=fails(ValueError("card 4111")), legacy=EQUAL["legacy"])
@@ -415,3 +441,20 @@ def test_a_step_without_shadows_shows_none(world: World) -> None:
     assert world.runtime.tick.turn().pilots.shadowed == {}
     assert asked.count("shadow_names") == 1
     assert "shadow_account" not in asked
+
+
+@pytest.mark.parametrize("odd", ["half a pair \ud800", "a NUL \x00"])
+def test_text_that_no_database_takes_is_no_lost_shadow(world: World, odd: str) -> None:
+    """In a value, in a field's name, or in an error: the run is counted with it written out."""
+
+    def raises(n: int) -> None:
+        raise ValueError(odd)
+
+    differing = shadowed(world, legacy=lambda n: {"n": n}, concurrent=lambda n: {"n": odd})
+    run(world, differing)
+    named = replace(differing.declared.comparison, function=lambda one, other: odd)
+    differing.declared.comparison = named
+    run(world, differing, run_id="run-2")
+    differing.declared.paths[C] = raises
+    run(world, differing, run_id="run-3")
+    assert account(world).counts == {"different:concurrent": 2, "trouble:concurrent:raised": 1}

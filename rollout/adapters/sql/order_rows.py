@@ -145,7 +145,9 @@ class OrderRows:
         """Take its place from a failed job that holds its key; gives the key."""
         mine = and_(job.c.name == name, job.c.job_id == job_id)
         with self._db.write() as connection:
-            row = connection.execute(select(job.c.state, job.c.key).where(mine)).first()
+            # Beside a retry: it would take the place from a job that has just been reopened.
+            locked = select(job.c.state, job.c.key).where(mine).with_for_update()
+            row = connection.execute(locked).first()
             if row is None:
                 raise UnknownJob(job_id)
             if row.state != JobState.FAILED:

@@ -3,6 +3,7 @@
 from sqlalchemy import BigInteger, Column, Float, Index, String, Table, Text
 
 from rollout.adapters.sql.tables import UtcTime, metadata
+from rollout.adapters.sql.words import Words
 
 shadow_account = Table(
     "shadow_account",
@@ -28,12 +29,12 @@ shadow_group = Table(
     Column("name", String(100), primary_key=True),
     Column("path", String(12), primary_key=True),
     Column("digest", String(16), primary_key=True),
-    Column("signature", Text, nullable=False),
+    Column("signature", Words, nullable=False),
     Column("runs", BigInteger, nullable=False),
     Column("first_at", UtcTime, nullable=False),
     Column("last_at", UtcTime, nullable=False),
     Column("example_job_id", String(191), nullable=False),
-    Column("example", Text, nullable=False),
+    Column("example", Words, nullable=False),
 )
 """Mismatches of one cause; `digest` is the hash of the signature."""
 
@@ -50,8 +51,8 @@ shadow_run = Table(
     Column("ended_at", UtcTime),
     Column("shadow_s", Float),
     Column("trouble", String(24)),
-    Column("why", Text),
-    Column("signature", Text),
+    Column("why", Words),
+    Column("signature", Words),
     Index("shadow_run_listed", "name", "began_at"),
     Index("shadow_run_ended", "name", "ended_at"),
 )
