@@ -193,7 +193,9 @@ def _seconds(value: float) -> str:
         return "0"
     if value < 1:
         return f"{value * 1000:.3g} ms"
-    return f"{value:.3g} s" if value < 600 else f"{value / 60:.3g} min"
+    if value < 600:
+        return f"{value:.3g} s"
+    return f"{value / 60:.3g} min" if value < 36_000 else f"{value / 3600:.3g} h"
 
 
 def _share(value: float) -> str:
