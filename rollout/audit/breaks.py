@@ -9,7 +9,7 @@ from rollout.audit.findings import Finding, Kind
 from rollout.audit.measured import Measured
 from rollout.audit.ranks import quantile
 from rollout.audit.segments import Part
-from rollout.audit.words import seconds_text, share_text
+from rollout.figures import seconds_text, share_text
 
 CANNOT_SAY = "this log cannot say"
 SLOW_MIN = 1.5

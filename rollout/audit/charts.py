@@ -10,7 +10,7 @@ from rollout.audit.audit import Series
 from rollout.audit.contention import Shape
 from rollout.audit.flame import cycle_rows, spans_of
 from rollout.audit.measured import Measured
-from rollout.audit.words import date_text, seconds_text
+from rollout.figures import date_text, seconds_text
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 226, 56, 30
 BARS_MAX = 600

@@ -14,7 +14,7 @@ from rollout.audit.shared import (
     slowed_runs,
     stated_waits,
 )
-from rollout.audit.words import clock_text, seconds_text, share_text
+from rollout.figures import clock_text, seconds_text, share_text
 
 FINISHED_MIN = 30
 """Finished runs below which no bottleneck is named."""

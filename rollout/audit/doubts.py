@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from rollout.audit.job_log import CLOCK_BACK, JobLog
-from rollout.audit.words import seconds_text
+from rollout.figures import seconds_text
 
 WHOLE_RUN_S_MIN = 10.0
 """With whole seconds a run seems to overlap its neighbour by up to one second: half of the runs

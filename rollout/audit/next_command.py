@@ -7,7 +7,7 @@ import re
 from rollout.audit.findings import Finding
 from rollout.audit.measured import Measured, jobs_a_day
 from rollout.audit.segments import Part
-from rollout.audit.words import figures_text
+from rollout.figures import figures_text
 
 
 def pipeline_name(step: str) -> str:

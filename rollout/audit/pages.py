@@ -10,7 +10,7 @@ from rollout.audit.contention import Answer
 from rollout.audit.gaps import Gap
 from rollout.audit.segments import Part
 from rollout.audit.table import gain_text
-from rollout.audit.words import date_text, seconds_text, share_text, times_text
+from rollout.figures import date_text, seconds_text, share_text, times_text
 
 STEPS_MAX = 12
 """Steps that are listed; the rest is counted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rollout.audit.audit import Audit
 from rollout.audit.table import gain_text
-from rollout.audit.words import seconds_text, times_text
+from rollout.figures import seconds_text, times_text
 
 
 def paragraphs_of(answer: Audit) -> list[tuple[str, str]]:

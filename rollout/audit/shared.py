@@ -8,7 +8,7 @@ from typing import Any
 from rollout.audit.contention import ONE_MAX, Answer
 from rollout.audit.findings import Finding, Kind
 from rollout.audit.measured import Measured
-from rollout.audit.words import seconds_text, share_text, times_text
+from rollout.figures import seconds_text, share_text, times_text
 
 RESOURCE_SHARE = 0.1
 SLOWED_SHARE = 0.1

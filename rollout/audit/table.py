@@ -11,7 +11,7 @@ from rollout.audit.contention import Answer
 from rollout.audit.findings import SHARED, Finding, Kind
 from rollout.audit.measured import Measured
 from rollout.audit.ways import Way
-from rollout.audit.words import seconds_text
+from rollout.figures import seconds_text
 
 
 @dataclass(frozen=True, slots=True)

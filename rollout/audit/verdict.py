@@ -16,7 +16,7 @@ from rollout.audit.measured import Measured
 from rollout.audit.next_command import audit_again, look_inside, plan_command, record_command
 from rollout.audit.shared import lost_share
 from rollout.audit.ways import NOTHING, Way
-from rollout.audit.words import seconds_text, share_text, times_text
+from rollout.figures import seconds_text, share_text, times_text
 
 
 class Advice(StrEnum):

@@ -14,7 +14,7 @@ from rollout.audit.schedules import (
     micro_batches,
     waits_s,
 )
-from rollout.audit.words import seconds_text, times_text
+from rollout.figures import seconds_text, times_text
 
 REPLAYED_MAX = 100_000
 NOTHING = 1.05

@@ -75,7 +75,7 @@ def draw(page: "Planned") -> None:
     """Print a plan."""
     for sentence in page.sentences:
         say(sentence)
-    from rollout.audit.words import count_text
+    from rollout.figures import count_text
 
     steps = page.plan.steps
     show(
@@ -104,7 +104,7 @@ def draw(page: "Planned") -> None:
 
 
 def _points(share: float) -> str:
-    from rollout.audit.words import figures_text
+    from rollout.figures import figures_text
 
     return figures_text(100 * share, 2)
 

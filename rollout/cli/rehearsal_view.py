@@ -68,6 +68,6 @@ def _heading(lines: "Sequence[str]") -> None:
 
 def _number(value: float) -> str:
     """Infinity is a median of pilots of which most were never reverted."""
-    from rollout.audit.words import figures_text
+    from rollout.figures import figures_text
 
     return "never" if isinf(value) else figures_text(value, 4)

@@ -80,7 +80,7 @@ def _recorded(
 
 def draw(page: "ScaleTest") -> None:
     """Print the verdict, the doublings, and what it cost."""
-    from rollout.audit.words import figures_text
+    from rollout.figures import figures_text
     from rollout.scaling.scale import rate_at
 
     measured = page.measured

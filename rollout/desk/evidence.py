@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rollout.audit.words import figures_text
 from rollout.desk.plain import Json, plain_json
 from rollout.desk.text import at_text, percent
 from rollout.evidence.verdict import Finding, Verdict
+from rollout.figures import figures_text
 from rollout.pilot.situation import Situation
 
 _SPREAD_TOLD = 1.5

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from math import log
 
-from rollout.audit.words import figures_text
 from rollout.evidence.verdict import Finding, Verdict
+from rollout.figures import figures_text
 from rollout.pilot.proofs import RECOVERY
 from rollout.pilot.shown import WORDS, shown, word_of
 

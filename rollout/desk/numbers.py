@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from rollout.audit.words import figures_text
 from rollout.desk.plain import Json
+from rollout.figures import figures_text
 from rollout.jobs.ports import CycleTally
 from rollout.routing.decision import JobPath
 

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from rollout.audit.words import count_text, figures_text
 from rollout.desk.shadow_first import Beginnings, began_unshadowed, suggested
 from rollout.errors import LedgerUnreachable, RolloutError
 from rollout.evidence.buckets import bucket_edge_s
 from rollout.evidence.harm_budget import HarmBudget
 from rollout.evidence.stored import Json
+from rollout.figures import count_text, figures_text
 from rollout.pilot.together import all_of
 from rollout.policy import ladder
 from rollout.policy.plan import Length, Plan, plan_for

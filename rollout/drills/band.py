@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from math import exp, log, sqrt
 from statistics import median
 
-from rollout.audit.words import figures_text
 from rollout.evidence.sample import PathSample
 from rollout.evidence.stored import Number, StoredRow
+from rollout.figures import figures_text
 
 WINDOWS_MIN = 20
 """With fewer windows a MAD is off by half and more, so there is no band."""

@@ -6,7 +6,7 @@ revert.
 
 from __future__ import annotations
 
-from rollout.audit.words import figures_text
+from rollout.figures import figures_text
 from rollout.pilot.situation import WayBack
 from rollout.policy.policy import Policy
 from rollout.policy.way import Baseline

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from rollout.audit.words import share_text
 from rollout.errors import KeyMissing, KeyUnusable
+from rollout.figures import share_text
 from rollout.preflight.arguments import TELLS_ARGUMENTS, KeyOf
 from rollout.preflight.facts import JobFact, TaskFacts
 from rollout.preflight.findings import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rollout.audit.words import seconds_text
+from rollout.figures import seconds_text
 from rollout.preflight.facts import JobFact, TaskFacts, Trial
 from rollout.preflight.findings import (
     EXAMPLES_MAX,

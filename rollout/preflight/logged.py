@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rollout.audit.job_log import JobLog
-from rollout.audit.words import date_text
+from rollout.figures import date_text
 from rollout.preflight.facts import JobFact
 
 RUNS_MAX = 100_000

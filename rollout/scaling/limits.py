@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rollout.audit.words import seconds_text
+from rollout.figures import seconds_text
 from rollout.scaling.slices import Measured, Slice
 
 GROWN_MIN = 1.2

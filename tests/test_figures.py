@@ -2,7 +2,7 @@
 
 import pytest
 
-from rollout.audit.words import figures_text
+from rollout.figures import figures_text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How the audit writes seconds, shares and counts in its sentences."""
+"""How seconds, shares and counts are written in sentences."""
 
 from __future__ import annotations
 
