@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,13 +22,16 @@ from tests.contract.conftest import LedgerCase
 from tests.contract.ledger_acts import declared
 
 
-def _listed(name: str | None, kind: JobKind) -> Callable[[SqlLedger], Any]:
-    return lambda ledger: ledger.recent_jobs(name, kind, None, 100)
+def _listed(
+    name: str | None, kind: JobKind, since: datetime | None = None
+) -> Callable[[SqlLedger], Any]:
+    return lambda ledger: ledger.recent_jobs(name, kind, since, 100)
 
 
 LOOKS: dict[str, Callable[[SqlLedger], Any]] = {
     **{f"{kind} of all": _listed(None, kind) for kind in JobKind},
     **{f"{kind} of one": _listed(NAME, kind) for kind in JobKind},
+    **{f"{kind} of one since": _listed(NAME, kind, NOW) for kind in JobKind},
     "lately": lambda one: one.recent_counts(NOW - timedelta(minutes=5)),
     "kept": lambda one: one.kept_counts(),
     "by the beginning of an id": lambda one: one.ids_like("job-12", 30),
@@ -74,3 +77,5 @@ def test_no_look_reads_all_jobs(
             for line in (str(row[-1]) for row in plan):
                 whole = re.search(r"SCAN job\b(?!.*\b(job_(open|failed|fell_back)\w*))", line)
                 assert not whole, f"{look}: {line}\n{statement}"
+                admitted = " of one" in look and "job_admitted" in line
+                assert not admitted, f"{look} reads all that it ever admitted: {line}"
