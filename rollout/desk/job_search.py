@@ -81,12 +81,13 @@ def read_like(ledger: Jobs, text: str, name: str | None, limit: int) -> list[Job
     Raises:
         UnknownSubPipeline, LedgerUnreachable: They cannot be looked for.
     """
-    found = _jobs_of(ledger, text)
-    if not found and len(text) >= _BEGINNING_MIN:
-        for job_id in ledger.ids_like(text, limit):
-            found |= _jobs_of(ledger, job_id)
     if name is not None:
         ledger.control(name)
+    found = _jobs_of(ledger, text)
+    if not found and len(text) >= _BEGINNING_MIN:
+        for job_id in ledger.ids_like(text, limit, name):
+            found |= _jobs_of(ledger, job_id)
+    if name is not None:
         for one in ledger.jobs_with_key(name, text, limit):
             found.setdefault((one.name, one.job_id), one)
     return [one for one in found.values() if name in (None, one.name)][:limit]

@@ -35,8 +35,8 @@ class Jobs(Used, Protocol):
         """Who is the first of a waiting job's key; None for one that stands behind nobody."""
         ...
 
-    def ids_like(self, beginning: str, limit: int) -> list[str]:
-        """Ids of jobs that begin so, in order."""
+    def ids_like(self, beginning: str, limit: int, name: str | None = None) -> list[str]:
+        """Ids of jobs that begin so, of one sub-pipeline or all, in order."""
         ...
 
     def jobs_with_key(self, name: str, key: str, limit: int) -> list[JobRecord]:

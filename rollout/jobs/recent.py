@@ -79,8 +79,11 @@ class RecentJobs(Protocol):
         """Count the jobs of one sub-pipeline, or every one, admitted at `since` or later."""
         ...
 
-    def ids_like(self, beginning: str, limit: int) -> list[str]:
-        """Ids of jobs that begin so, in order; reads every id where the database has no better."""
+    def ids_like(self, beginning: str, limit: int, name: str | None = None) -> list[str]:
+        """Ids of jobs that begin so, of one sub-pipeline or all, in order.
+
+        It reads every id of these where the database has no better.
+        """
         ...
 
     def paced_jobs(self, name: str, since: datetime | None, limit: int) -> list[PacedJob]:

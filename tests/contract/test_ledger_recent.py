@@ -49,6 +49,8 @@ def test_jobs_are_counted_by_path_and_fate_and_listed_by_kind(ledger: _Asked) ->
     assert (fallback.error, fallback.envelope) == ("ValueError: no address", "")
     assert fallback.path is JobPath.LEGACY
     assert ledger.ids_like("o", 5) == ["old"]
+    assert ledger.ids_like("o", 5, NAME) == ["old"]
+    assert ledger.ids_like("o", 5, "nobody") == []
     assert ledger.ids_like("%", 5) == []
 
 

@@ -37,10 +37,10 @@ class RecentRows:
             RecentCount(*key, len(times), min(times), max(times)) for key, times in found.items()
         ]
 
-    def ids_like(self, beginning: str, limit: int) -> list[str]:
+    def ids_like(self, beginning: str, limit: int, name: str | None = None) -> list[str]:
         """Ids of jobs that begin so, in order."""
         with self._rows as rows:
-            ids = {job.job_id for job in rows.jobs.values()}
+            ids = {job.job_id for job in rows.jobs.values() if name in (None, job.name)}
         return sorted(job_id for job_id in ids if job_id.startswith(beginning))[:limit]
 
     def paced_jobs(self, name: str, since: datetime | None, limit: int) -> list[PacedJob]:

@@ -99,9 +99,11 @@ class RecentRows:
                 for whose, path, came, hurt, jobs, first, last in connection.execute(query)
             ]
 
-    def ids_like(self, beginning: str, limit: int) -> list[str]:
+    def ids_like(self, beginning: str, limit: int, name: str | None = None) -> list[str]:
         """Ids of jobs that begin so, in order."""
         query = select(job.c.job_id).where(job.c.job_id.startswith(beginning, autoescape=True))
+        if name is not None:
+            query = query.where(job.c.name == name)
         if not self._db.is_postgresql:
             # LIKE folds cases there and uses no index. PostgreSQL orders texts by its locale, in
             # which there is no such range; it reads the ids alone, from the index.
