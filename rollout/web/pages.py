@@ -89,30 +89,28 @@ def sub_pipeline(
     must_see(caller, name)
     taken = site.board(caller)
     one = taken.value.of(name)
+    parts = Parts(site)
     # A reading of the state before this one would contradict the rest of the page.
     state = (name, one.state.revision)
-    readings: dict[str, tuple[str, Any, Callable[[], Any]]] = {
-        "why": ("why it stands here", state, lambda: site.desk.why(name, ask_workers=False)),
-        "history": (
-            "changes and decisions", (*state, LINES), lambda: site.desk.history(name, LINES),
-        ),
-        "drills": ("drills", (name, 10), lambda: site.desk.drills(name, 10)),
-        "trend": ("the curves", (name, hours), lambda: site.desk.trend(name, hours or None)),
-    }  # fmt: skip
-    for what, (_, key, read) in readings.items():
-        site.begin(what, key, read)  # side by side
-    parts = Parts(site)
-    found = {
-        what: parts.read(words, what, key, read) for what, (words, key, read) in readings.items()
-    }
+    why = parts.read(
+        "why it stands here", "why", state, lambda: site.desk.why(name, ask_workers=False)
+    )
+    history = parts.read(
+        "changes and decisions", "history", (*state, LINES),
+        lambda: site.desk.history(name, LINES),
+    )  # fmt: skip
+    drills = parts.read("drills", "drills", (name, 10), lambda: site.desk.drills(name, 10))
+    trend = parts.read(
+        "the curves", "trend", (name, hours), lambda: site.desk.trend(name, hours or None)
+    )
     shadows = None
     if one.state.stage in ("shadow", "split"):
         shadows = _shadows(site, name)
-    trend = found["trend"]
     return draw(
-        request, "sub_pipeline.html", caller, board=taken, about=name, one=one, shadows=shadows,
-        left_out=parts.left_out, chart_time=trend and charts.cycle_times(trend),
-        chart_errors=trend and charts.error_rates(trend), hours=hours, **found,
+        request, "sub_pipeline.html", caller, board=taken, about=name, one=one, why=why,
+        history=history, drills=drills, trend=trend, shadows=shadows, left_out=parts.left_out,
+        chart_time=trend and charts.cycle_times(trend),
+        chart_errors=trend and charts.error_rates(trend), hours=hours,
     )  # fmt: skip
 
 

@@ -113,49 +113,27 @@ class Shared:
             TooSlowToRead: It takes longer, and never was read.
         """
         with self._lock:
-            kept = self._kept_of(key)
+            kept = self._kept.setdefault(key, _Kept())
+            self._kept.move_to_end(key)
+            while len(self._kept) > KEYS_MAX:
+                self._kept.popitem(last=False)
             age_s = self._clock.monotonic() - kept.read_s
             now = kept.at is not None and (outlives_acts or kept.era == self._era)
             rest_s = min(REST_S_MAX, kept.took_s * REST) if long else 0.0
             lasts_s = max(self._fresh_s, lasts_s or 0.0, rest_s)
             if kept.at is not None and now and age_s < lasts_s:
                 return Taken(kept.value, kept.at, age_s)
-            reading = kept.reading
-            if reading is None or (kept.reading_era != self._era and not outlives_acts):
-                reading = self._submit(kept, read, long=long)
+            if kept.reading is None or (kept.reading_era != self._era and not outlives_acts):
+                readers = self._long_readers if long else self._readers
+                kept.reading_era = self._era
+                kept.reading = readers.submit(self._read, kept, read, self._era)
             if kept.at is not None and now and age_s < max(STALE_S, 2 * lasts_s):
                 return Taken(kept.value, kept.at, age_s)  # the next one gets what is read now
+            reading = kept.reading
         if patience_s is None:
             first = kept.at is None
             patience_s = max(self._patience_s, FIRST_PATIENCE_S) if first else self._patience_s
         return self._wait(kept, reading, patience_s)
-
-    def begin(self, key: Hashable, read: Callable[[], object]) -> None:
-        """Begin a reading that `get` is soon asked for, where none of this moment is there.
-
-        A page begins all its readings and then waits for each, so that they are made side by side.
-        """
-        with self._lock:
-            kept = self._kept_of(key)
-            fresh = self._clock.monotonic() - kept.read_s < self._fresh_s
-            there = kept.at is not None and kept.era == self._era and fresh
-            if not there and (kept.reading is None or kept.reading_era != self._era):
-                self._submit(kept, read)
-
-    def _kept_of(self, key: Hashable) -> _Kept:
-        kept = self._kept.setdefault(key, _Kept())
-        self._kept.move_to_end(key)
-        while len(self._kept) > KEYS_MAX:
-            self._kept.popitem(last=False)
-        return kept
-
-    def _submit(
-        self, kept: _Kept, read: Callable[[], Any], *, long: bool = False
-    ) -> Future[tuple[Any, datetime]]:
-        readers = self._long_readers if long else self._readers
-        kept.reading_era = self._era
-        kept.reading = readers.submit(self._read, kept, read, self._era)
-        return kept.reading
 
     def _wait(self, kept: _Kept, reading: Future[Any], patience_s: float) -> Taken[Any]:
         try:

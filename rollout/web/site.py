@@ -128,18 +128,11 @@ class Site:
     def read(self, what: str, key: Any, read: Callable[[], Value]) -> Taken[Value]:
         """Another reading that all viewers share; LedgerSlow where it takes too long."""
 
-        return self.shared.get((what, key), self._within(read))
-
-    def begin(self, what: str, key: Any, read: Callable[[], object]) -> None:
-        """Begin a reading that `read` is asked for in a moment."""
-        self.shared.begin((what, key), self._within(read))
-
-    def _within(self, read: Callable[[], Value]) -> Callable[[], Value]:
         def within() -> Value:
             with self.runtime.reads_within(READ_S):
                 return read()
 
-        return within
+        return self.shared.get((what, key), within)
 
     def job(self, caller: Caller, job_id: str) -> JobPages:
         """One job's way, as a shared reading; another's job is as unknown as one that is not."""

@@ -185,24 +185,6 @@ def test_a_long_reading_outlives_acts_and_rests() -> None:
     shared.close()
 
 
-def test_readings_of_a_page_are_made_side_by_side() -> None:
-    """Each waits for the other; what was begun is not read again by who asks for it."""
-    meeting, shared = threading.Barrier(2, timeout=10), Shared(HandClock())
-
-    def read() -> str:
-        meeting.wait()
-        return "met"
-
-    for key in ("why", "curves"):
-        shared.begin(key, read)
-        shared.begin(key, read)  # another viewer of the same page
-    assert [shared.get(key, read).value for key in ("why", "curves")] == ["met", "met"]
-    shared.begin("why", read)
-    assert shared.reads == 2
-    assert not shared.under_way
-    shared.close()
-
-
 def test_pages_do_not_stand_behind_long_readings() -> None:
     """However many of these are under way."""
     gate, shared = threading.Event(), Shared(HandClock())
