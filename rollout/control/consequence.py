@@ -113,7 +113,7 @@ def _kill_sentence(waiting: int, running: int, finishing: int, *, killed: bool) 
     if killed:
         return "It is killed already; another kill changes nothing and is safe."
     if not waiting and not running:
-        sentence = "No job is on the concurrent path now; every new job goes to legacy."
+        sentence = "No job is on the concurrent path now; every new job would go to legacy."
     else:
         goes = "goes" if waiting + running - finishing == 1 else "go"
         sentence = f"{waiting} waiting, {running - finishing} running {goes} to legacy."

@@ -132,7 +132,8 @@ def _failing(status: Status) -> Iterator[Alarm]:
 def _stopped(status: Status, changed: TransitionRecord | None) -> Iterator[Alarm]:
     name = status.state.name
     if status.state.killed:
-        lift = f"`rollout rearm {name} --reason '…'` lifts it when the cause is mended"
+        what = "--all" if status.gate.killed_all else name
+        lift = f"`rollout rearm {what} --reason '…'` lifts it when the cause is mended"
         told = changed is not None and changed.event is Event.KILL
         sentence = f"{by_whom(changed)}; {lift}" if told and changed is not None else lift
         yield Alarm(Need.SOON, "killed", sentence, "concurrent-path-misbehaves.md")
@@ -192,7 +193,8 @@ def _judged(pending: Pending | None) -> Iterator[Alarm]:
 def _kept(status: Status) -> Iterator[Alarm]:
     if status.kept:
         name = status.state.name
-        sentence = f"{status.kept} failed jobs are kept: `rollout jobs {name} --failed` lists them"
+        jobs = "1 failed job is" if status.kept == 1 else f"{status.kept} failed jobs are"
+        sentence = f"{jobs} kept: `rollout jobs {name} --failed` says why"
         yield Alarm(Need.LATER, "kept", sentence, "failed-and-kept-jobs.md")
 
 

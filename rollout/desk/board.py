@@ -106,6 +106,11 @@ class Board:
         # The sentence on the leader's policies names whatever differs.
         return replace(self, statuses=mine, hanging=hanging, policy_difference=None)
 
+    @property
+    def killed_all(self) -> bool:
+        """Whether a kill of all holds, as the control store says it."""
+        return any(one.gate.killed_all for one in self.statuses)
+
     def one_json(self, name: str) -> Json:
         """What scripts read about one sub-pipeline; raises UnknownSubPipeline."""
         return self._one_json(self.of(name))

@@ -7,18 +7,22 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rollout.control.kill_report import KillReport
+from rollout.desk.history import by_whom
 from rollout.desk.plain import Json
 from rollout.errors import RolloutError, UnknownSubPipeline
 from rollout.jobs.claims import JobState
 from rollout.jobs.ports import OpenCount
 from rollout.routing.decision import JobPath, Reason
-from rollout.routing.ports import ControlStore
+from rollout.routing.ports import ControlStore, TransitionRecord
 from rollout.routing.rule import Reading
-from rollout.routing.stages import ControlState
+from rollout.routing.stages import ALL, ControlState, Event
+
+_CHANGES_BACK = 50
+"""Changes among which the newest kill or rearm is looked for."""
 
 
 class KillLedger(Protocol):
-    """The ledger, as far as a kill is read back. Both raise LedgerUnreachable."""
+    """The ledger, as far as a kill is read back. All raise LedgerUnreachable."""
 
     def controls(self) -> list[ControlState]:
         """Read all control rows, by name."""
@@ -26,6 +30,10 @@ class KillLedger(Protocol):
 
     def open_counts(self) -> Sequence[OpenCount]:
         """Unfinished jobs by sub-pipeline, path and state."""
+        ...
+
+    def transitions(self, name: str, limit: int) -> list[TransitionRecord]:
+        """Read the log of changes, newest first."""
         ...
 
 
@@ -40,6 +48,7 @@ class KillStands:
         waiting: Jobs that still wait on the concurrent path, each of which starts on legacy.
         running: Jobs that still run there, none of which can commit.
         report: What the kill itself answered, with its milliseconds; None for an old one.
+        lifted: The rearm that came after it; None while it is meant to hold.
         store_error: Why the store could not be read.
         ledger_error: Why the ledger could not be read.
     """
@@ -52,6 +61,7 @@ class KillStands:
     report: KillReport | None
     store_error: str | None = None
     ledger_error: str | None = None
+    lifted: TransitionRecord | None = None
 
     @property
     def holds(self) -> bool:
@@ -72,6 +82,9 @@ class KillStands:
             )
         if self.blocked is None and self.fenced is None:
             return f"Nobody can tell whether {what} is killed: neither server answers."
+        if self.lifted is not None:
+            rearmed = f"{by_whom(self.lifted)}.".replace("..", ".")
+            return f"{self.name or 'The kill of all'} is rearmed, {rearmed}"
         return f"{self.name} is not killed." if self.name else "Not everything is killed."
 
     @property
@@ -132,7 +145,7 @@ def read_kill(
     """
     names: list[str] = [] if name is None else [name]
     fenced: bool | None = None
-    ledger_error, waiting, running = None, 0, 0
+    ledger_error, waiting, running, lifted = None, 0, 0, None
     try:
         states = [one for one in ledger.controls() if name in (None, one.name)]
         if name is not None and not states:
@@ -146,12 +159,23 @@ def read_kill(
         ]
         waiting = sum(one.jobs for one in counts if one.state == JobState.ACCEPTED)
         running = sum(one.jobs for one in counts if one.state == JobState.STARTED)
+        if not fenced:
+            lifted = _lifted(ledger, name or ALL)
     except UnknownSubPipeline:
         raise
     except RolloutError as error:
         ledger_error = error.problem
     blocked, store_error = _blocked(control, names)
-    return KillStands(name, blocked, fenced, waiting, running, report, store_error, ledger_error)
+    return KillStands(
+        name, blocked, fenced, waiting, running, report, store_error, ledger_error, lifted
+    )
+
+
+def _lifted(ledger: KillLedger, name: str) -> TransitionRecord | None:
+    """The newest rearm, where no kill came after it."""
+    changes = ledger.transitions(name, _CHANGES_BACK)
+    newest = next((one for one in changes if one.event in (Event.KILL, Event.REARM)), None)
+    return newest if newest is not None and newest.event is Event.REARM else None
 
 
 def _ms_text(ms: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -52,16 +53,20 @@ def kill_page(name: str, request: Request, site: SiteOf, caller: CallerOf) -> Re
     except LedgerUnreachable as error:  # a kill waits for no ledger, so neither does its button
         away = error
     board = site.glance(caller)
+    legacy_fails = None if board is None else _legacy_fails(board.value, name, board.at)
     return draw(
         request, "kill.html", caller, board=board, about=name, still=True, name=name,
-        sentence=sentence, away=away, legacy_fails=board and _legacy_fails(board.value, name),
+        sentence=sentence, away=away, legacy_fails=legacy_fails,
     )  # fmt: skip
 
 
-def _legacy_fails(board: Board, name: str) -> str | None:
-    """What legacy fails by now: then a kill is no way out by itself, and whoever kills knows."""
+def _legacy_fails(board: Board, name: str, board_at: datetime) -> str | None:
+    """What legacy fails now: then a kill is no way out by itself, and whoever kills knows."""
     lately = next((one.lately for one in board.statuses if one.state.name == name), None)
-    if lately is None or all(one.path is not JobPath.LEGACY for one in lately.troubles):
+    if lately is None:
+        return None
+    failing = (one for one in lately.troubles if one.path is JobPath.LEGACY)
+    if not any(one.lasts(board_at) and not one.fine_since for one in failing):
         return None
     return lately.of(JobPath.LEGACY).sentence
 

@@ -120,3 +120,46 @@ def test_a_stop_is_a_whole_sentence(office: Office) -> None:
     """On the overview no word stands before it."""
     office.client.post(f"/sub-pipelines/{NAME}/kill", data={"reason": "totals differ"})
     assert "Killed by ana, " in office.client.get("/").text
+
+
+def test_what_legacy_failed_before_is_no_reason_to_hesitate(office: Office) -> None:
+    """A single failure of minutes ago is not called one of now."""
+    office.failed("f1", "KeyError: 'discount'")
+    office.world.clock.advance(120)
+    office.app._site.shared.forget()
+    assert "Legacy itself fails" not in office.client.get(f"{HERE}/kill").text
+
+
+def test_from_every_page_a_way_leads_out_of_a_kill_of_all(office: Office) -> None:
+    """Whoever left the page of the kill finds it again, and is told no command that is refused."""
+    assert "Everything is killed" not in office.client.get("/").text
+    office.client.post("/kill", data={})
+    for page in ("/", "/jobs", "/log", HERE, f"{HERE}/rearm"):
+        text = office.client.get(page).text
+        assert 'href="/killed"' in text, page
+    here = office.client.get(HERE).text
+    assert "Rearm all…" in here
+    assert f'href="{HERE}/rearm"' not in here
+    assert "rollout rearm --all" in here
+    assert f"rollout rearm {NAME}" not in here
+    assert "lifted for all together" in office.client.get(f"{HERE}/rearm").text
+    office.client.post("/rearm", data={"typed": "all", "reason": "mended"})
+    assert "Everything is killed" not in office.client.get("/").text
+
+
+@pytest.mark.parametrize("what", [HERE, ""])
+def test_who_still_looks_at_a_kill_that_was_lifted_is_told_by_whom(
+    office: Office, what: str
+) -> None:
+    """It is no alarm, and nobody is to stop workers by hand."""
+    name = NAME if what else "all"
+    office.client.post(f"{what}/kill", data={"reason": "totals differ"})
+    office.client.post(f"{what}/rearm", data={"typed": name, "reason": "mended in 1.4"})
+    page = office.client.get(f"{what}/killed").text
+    assert "is rearmed, by ana" in page
+    assert "mended in 1.4" in page
+    assert "▲" not in page
+    assert "By hand now" not in page
+    assert "Killing again is harmless" not in page
+    office.client.post(f"{what}/kill", data={})
+    assert "is rearmed" not in office.client.get(f"{what}/killed").text
