@@ -258,6 +258,7 @@ def _fill_the_disk(connection: Any, record: Any, proxy: object) -> None:
         return
     full = (_flags / "ledger_full").exists()
     if full or record.info.get("crash_full"):
+        record.info["crash_full"] = True  # a time limit's signal may come before the next line
         pages = 1 if full else _PAGES_MAX  # SQLite takes 1 as: no more than there are
         connection.execute(f"PRAGMA max_page_count={pages}").close()
         record.info["crash_full"] = full

@@ -120,7 +120,7 @@ def test_what_cannot_be_run_is_refused(folder: Path) -> None:
     words = ["scale-test", "-A", PLANT, "--inputs"]
     nothing = runner.invoke(app, [*words, file_of(folder), "work"])
     assert nothing.exit_code == ExitCode.REFUSED
-    assert "needs recorded inputs" in nothing.stderr
+    assert "must tell what a job was given of work" in nothing.stderr
     unsafe = runner.invoke(app, [*words, file_of(folder, "sleep"), "unsafe"])
     assert unsafe.exit_code == ExitCode.REFUSED
 
