@@ -83,8 +83,7 @@ class KillStands:
         if self.blocked is None and self.fenced is None:
             return f"Nobody can tell whether {what} is killed: neither server answers."
         if self.lifted is not None:
-            rearmed = f"{by_whom(self.lifted)}.".replace("..", ".")
-            return f"{self.name or 'The kill of all'} is rearmed, {rearmed}"
+            return f"{self.name or 'The kill of all'} is rearmed, {by_whom(self.lifted)}."
         return f"{self.name} is not killed." if self.name else "Not everything is killed."
 
     @property

@@ -258,9 +258,8 @@ class Drills:
             self._may(drill, order[1])
             two = self._leg(drill, uuid4().hex, order[1], normal, pair_id, actor, clock)
         except RolloutError:
-            self._keep(
-                drill, build, (one,), None
-            )  # the worst half is the one that comes to no rest
+            # A half that comes to no rest is the worst one: it is not left out of the figures.
+            self._keep(drill, build, (one,), None)
             raise
         kept = pair_id if one.measured and two.measured else None
         return self._keep(drill, build, (one, two), kept)
