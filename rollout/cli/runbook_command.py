@@ -18,7 +18,7 @@ def runbook(
     which: Annotated[
         str,
         typer.Argument(
-            metavar="[RUNBOOK]", help="Its name, or a part that no other has; none lists them all."
+            metavar="RUNBOOK", help="Its name, or a part that no other has; none lists them all."
         ),
     ] = "",
     name: Annotated[
