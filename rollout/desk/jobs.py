@@ -287,9 +287,14 @@ def _fields(values: Json) -> str:
     return ", ".join(seen) + (f"; {hidden} more masked" if hidden else "")
 
 
+_IDS = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f-]{20,}|0x[0-9a-f]+|\b(?=[a-f]*\d)[0-9a-f]{8,}\b|\d+", re.ASCII
+)
+
+
 def _alike(error: str) -> str:
     """An error without the numbers and ids in which jobs with one cause differ."""
-    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{20,}|0x[0-9a-f]+|\d+", "#", error)
+    return _IDS.sub("#", error)
 
 
 def _ms(since: datetime, at: datetime) -> int:

@@ -37,7 +37,8 @@ def measured(finding: Finding) -> str:
 
 def _sample(finding: Finding) -> str:
     if finding.metric in _HEALS:
-        return f"{finding.n_concurrent:,} recoveries"
+        word = "recovery" if finding.n_concurrent == 1 else "recoveries"
+        return f"{finding.n_concurrent:,} {word}"
     return f"{finding.n_concurrent:,} concurrent and {finding.n_legacy:,} legacy jobs"
 
 

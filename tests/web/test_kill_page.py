@@ -163,3 +163,18 @@ def test_who_still_looks_at_a_kill_that_was_lifted_is_told_by_whom(
     assert "Killing again is harmless" not in page
     office.client.post(f"{what}/kill", data={})
     assert "is rearmed" not in office.client.get(f"{what}/killed").text
+
+
+def test_the_button_for_all_is_no_larger_than_the_one_for_one(office: Office) -> None:
+    """A thumb that slips is not to stop everything."""
+    page = office.client.get("/kill").text
+    assert f'<button class="kill">Kill {NAME} now</button>' in page
+    assert '<button class="kill">Kill all now</button>' in page
+
+
+def test_the_way_out_of_a_kill_stands_before_what_went_wrong(office: Office) -> None:
+    """On a phone it would be under a screen of old errors."""
+    office.failed("f1", "KeyError: 'discount'")
+    office.client.post(f"{HERE}/kill", data={})
+    page = office.client.get(HERE).text
+    assert page.index(f'href="{HERE}/rearm"') < page.index("KeyError")
