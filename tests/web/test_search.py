@@ -33,3 +33,14 @@ def test_a_whole_id_reads_no_others(office: Office) -> None:
     assert asked == []
     assert "batch-17" in office.client.get("/jobs?q=batch").text
     assert len(asked) == 1
+
+
+def test_failures_that_differ_by_an_id_are_one_group(office: Office) -> None:
+    """Ids of drills have letters and digits; a word without a digit is no id."""
+    for number, drill in enumerate(("b1e42b77ebd9", "0a3e5c88f0c1", "99f1aa02c3d4")):
+        office.failed(f"f{number}", f"DrillError: drill {drill} broke this job on purpose: fail")
+    office.failed("other", "ValueError: the deadbeef facade has no effaced door")
+    page = office.client.get("/jobs?kind=failed").text
+    assert "drill # broke this job" in page
+    assert page.count("drill # broke this job on purpose: fail") == 1
+    assert "the deadbeef facade has no effaced door" in page
